@@ -1,0 +1,1 @@
+"""The documented message-to-payload cases as data, and a suite that runs them."""

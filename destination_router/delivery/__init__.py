@@ -1,0 +1,1 @@
+"""Requests → the vendor, in order, within its quotas."""

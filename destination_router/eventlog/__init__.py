@@ -1,0 +1,1 @@
+"""Where accepted events wait, in order, until every connection has taken them."""

@@ -1,0 +1,124 @@
+"""The contract between a destination and its host: the hooks that a destination may implement.
+
+A destination is a module (or an instance) whose functions carry `@hookimpl`. Hooks are pure,
+synchronous and total: a message and settings in; a list of requests out, or `raise Reject`.
+`[]` means "ignored on purpose"; `None` is a bug, and the host reports it as one. The host does
+all I/O. An implementation takes only the arguments it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pluggy
+
+from destination_router.messages import Alias, Group, Identify, Page, Screen, Track
+from destination_router.model import HttpRequest, HttpResponse, Json, Outcome, Quota
+
+PROJECT = "destination_router"
+"""The name of the entry-point group and of the pluggy project."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+REQUIRED_HOOKS = ("settings_schema", "on_identify", "on_track")
+
+
+class Destination:
+    """Every hook. `settings_schema`, `on_identify` and `on_track` are required."""
+
+    # -- required ---------------------------------------------------------------------------
+
+    @hookspec(firstresult=True)
+    def settings_schema(self) -> dict[str, Json]:  # type: ignore[empty-body]
+        """Describe the settings as JSON Schema 2020-12.
+
+        The schema is closed (`additionalProperties: false`), every field has a title and a
+        description, and a secret is marked `writeOnly: true`, which hides its value wherever the
+        host shows a request. The host validates settings, fills in defaults and resolves
+        `{env = NAME}` and `{file = PATH}` before any other hook sees them.
+        """
+
+    @hookspec(firstresult=True)
+    def on_identify(self, message: Identify, settings: Any) -> list[HttpRequest]:  # type: ignore[empty-body]
+        """Map an identify call: who the user is."""
+
+    @hookspec(firstresult=True)
+    def on_track(self, message: Track, settings: Any) -> list[HttpRequest]:  # type: ignore[empty-body]
+        """Map a track call: what the user did."""
+
+    # -- the other four calls ---------------------------------------------------------------
+
+    @hookspec(firstresult=True)
+    def on_page(self, message: Page, settings: Any) -> list[HttpRequest]:  # type: ignore[empty-body]
+        """Map a page call: a page that the user saw."""
+
+    @hookspec(firstresult=True)
+    def on_screen(self, message: Screen, settings: Any) -> list[HttpRequest]:  # type: ignore[empty-body]
+        """Map a screen call: a screen that the user saw."""
+
+    @hookspec(firstresult=True)
+    def on_group(self, message: Group, settings: Any) -> list[HttpRequest]:  # type: ignore[empty-body]
+        """Map a group call: the account that the user belongs to."""
+
+    @hookspec(firstresult=True)
+    def on_alias(self, message: Alias, settings: Any) -> list[HttpRequest]:  # type: ignore[empty-body]
+        """Map an alias call: two ids of one user."""
+
+    # -- what makes a destination good ------------------------------------------------------
+
+    @hookspec(firstresult=True)
+    def display_names(self) -> list[str]:  # type: ignore[empty-body]
+        """Name what senders call this destination in `integrations`, in any casing.
+
+        The plugin's own name and the connection's name count without being listed.
+        """
+
+    @hookspec(firstresult=True)
+    def configure(self, settings: dict[str, Json]) -> object:
+        """Turn valid settings into what the other hooks receive as `settings`.
+
+        Called once per connection. Without it they receive the dict itself.
+
+        Raises:
+            ValueError: settings that are valid each but not together; the text says what to do.
+        """
+
+    @hookspec(firstresult=True)
+    def default_subscription(self) -> str:  # type: ignore[empty-body]
+        """Say which messages a connection takes unless it says otherwise, in FQL.
+
+        Example: `type = "track" or type = "identify"`.
+        """
+
+    @hookspec(firstresult=True)
+    def pack(self, requests: list[HttpRequest], settings: Any) -> list[HttpRequest]:  # type: ignore[empty-body]
+        """Turn single requests, in order, into bulk requests.
+
+        Every `message_ids` entry is kept and nothing is sent twice. Each user's requests keep
+        their order, save where the vendor makes another order harmless; the docstring of an
+        implementation says where and why.
+        """
+
+    @hookspec(firstresult=True)
+    def on_response(  # type: ignore[empty-body]
+        self, request: HttpRequest, response: HttpResponse, settings: Any
+    ) -> dict[str, Outcome] | Outcome:
+        """Read a vendor's answer: one outcome for all, or one per message id.
+
+        Without it, and for a message id that is left out, `default_outcome` decides.
+        """
+
+    @hookspec(firstresult=True)
+    def quotas(self, settings: Any) -> list[Quota]:  # type: ignore[empty-body]
+        """Declare the vendor's documented rate limits; the host keeps within them."""
+
+    @hookspec(firstresult=True)
+    def simulator(self, settings: Any) -> Callable[[Any, Any, Any], Awaitable[None]]:  # type: ignore[empty-body]
+        """Build a stand-in vendor, an ASGI app, for demos and tests.
+
+        It answers any origin that the destination sends to. What it serves at
+        `GET /_simulator/users`, `/_simulator/events` and `/_simulator/accounts`
+        (`{"users": [...]}` and so on) is what `destination-router demo` shows in the end.
+        """

@@ -1,0 +1,202 @@
+"""The plain records that pass between a destination and its host.
+
+Nothing here does anything: a destination builds them, the host sends, shows and stores them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+Json: TypeAlias = Any
+"""A JSON value: None, bool, int, float, str, list of these, or dict of text to these."""
+
+_RETRIED_STATUSES = frozenset({408, 423, 429})
+_NOT_IMPLEMENTED = 501
+
+
+class Note(msgspec.Struct, frozen=True):
+    """Something that a mapping changed or left out, so that nobody has to guess.
+
+    Attributes:
+        code: `truncated`, `renamed`, `joined`, `converted`, `dropped`, `unsafe_identity`,
+            `invalid_timestamp`, or a code of the destination's own.
+        path: where in the message, from its root: `properties.items.0.sku`.
+        detail: what happened and why, without the value itself.
+    """
+
+    code: str
+    path: str
+    detail: str
+
+
+class Reject(Exception):  # noqa: N818 -- the contract's word: a destination rejects a message
+    """Raised to refuse a message; the host files it with its code and tells who sent it.
+
+    Args:
+        code: a stable name for the reason, in snake_case: `missing_identity`.
+        detail: a sentence that names the field and says what to do, without personal values.
+        path: the field at fault, from the message's root; empty where no field is.
+    """
+
+    def __init__(self, code: str, detail: str, path: str = "") -> None:
+        super().__init__(code, detail, path)
+        self.code = code
+        self.detail = f"{path}: {detail}" if path else detail
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
+
+
+class BasicAuth(msgspec.Struct, frozen=True, tag="basic", tag_field="scheme"):
+    """HTTP Basic authentication; the host renders the header at the last moment."""
+
+    username: str
+    password: str = ""
+
+    def __repr__(self) -> str:
+        return "BasicAuth('***', '***')"
+
+
+class BearerAuth(msgspec.Struct, frozen=True, tag="bearer", tag_field="scheme"):
+    """A bearer token; the host renders the header at the last moment."""
+
+    token: str
+
+    def __repr__(self) -> str:
+        return "BearerAuth('***')"
+
+
+class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One HTTP request for a vendor, as data: it compares, prints and serialises.
+
+    Attributes:
+        method: an HTTP method in capitals.
+        url: absolute, https, without a query and without secrets.
+        params: the query, before URL encoding.
+        headers: beyond those the host adds (`Content-Type`, `User-Agent`, authentication).
+        json: the body as a JSON value. At most one of `json` and `form`.
+        form: the body as fields to be URL-encoded.
+        auth: credentials, if the vendor wants them in a header.
+        message_ids: the messages that this request carries. Left empty, the host fills in the
+            message at hand.
+        user_key: whose order it belongs to. Left None, the host fills in the message's user.
+        notes: what the mapping changed or left out on the way here.
+        state_key: set on a request that only overwrites state (a profile update), and names
+            that state: the host may skip an exact repeat of the last one delivered.
+
+    Raises:
+        ValueError: both `json` and `form` are given.
+    """
+
+    url: str
+    method: str = "POST"
+    params: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
+    json: Json = None
+    form: Mapping[str, str] | None = None
+    auth: BasicAuth | BearerAuth | None = None
+    message_ids: tuple[str, ...] = ()
+    user_key: str | None = None
+    notes: tuple[Note, ...] = ()
+    state_key: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a request with two bodies: one of them would be lost."""
+        if self.json is not None and self.form is not None:
+            raise ValueError("a request has one body: give `json` or `form`, not both")
+
+
+class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A vendor's answer. Header names are lower-case."""
+
+    status: int
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that are not UTF-8 are replaced."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Json:
+        """The body as a JSON value, or None if it is not JSON."""
+        try:
+            return msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a vendor's answer means for one message.
+
+    Build one with `Outcome.delivered()`, `Outcome.retry(after=…)` or
+    `Outcome.rejected(code, detail)`.
+
+    Attributes:
+        result: `delivered`; `retry` (the same request may succeed later); or `rejected` (it
+            never will).
+        code: why, for `rejected` (required) and `retry` (optional).
+        detail: the vendor's own words, or a sentence of the destination's.
+        after: for `retry`, the seconds that the vendor asks to wait.
+    """
+
+    result: Literal["delivered", "retry", "rejected"]
+    code: str = ""
+    detail: str = ""
+    after: float | None = None
+
+    @classmethod
+    def delivered(cls) -> Outcome:
+        """The vendor has it."""
+        return _DELIVERED
+
+    @classmethod
+    def retry(cls, after: float | None = None, *, code: str = "", detail: str = "") -> Outcome:
+        """Send the same again, not before `after` seconds (None: the host chooses)."""
+        return cls("retry", code, detail, after)
+
+    @classmethod
+    def rejected(cls, code: str, detail: str = "") -> Outcome:
+        """Sending the same again would fail again."""
+        return cls("rejected", code, detail)
+
+
+_DELIVERED = Outcome("delivered")
+
+
+class Quota(msgspec.Struct, frozen=True, kw_only=True):
+    """A rate limit that a vendor documents; the host keeps it, so that the vendor need not.
+
+    Attributes:
+        name: for metrics and messages: `events_per_app`.
+        limit: how many in a period.
+        period: in seconds.
+        unit: what is counted: HTTP requests, or the events inside them.
+        scope: over the whole connection, or for each `user_key` by itself.
+    """
+
+    name: str
+    limit: int
+    period: float
+    unit: Literal["requests", "events"] = "requests"
+    scope: Literal["connection", "user"] = "connection"
+
+
+def default_outcome(response: HttpResponse) -> Outcome:
+    """Read an answer as most vendors mean it.
+
+    2xx is delivered; 408, 423, 429 and 5xx except 501 ask for a retry (`Retry-After` in seconds
+    is passed on); the rest is rejected as `http_<status>` with the first line of the answer.
+    """
+    status = response.status
+    if 200 <= status < 300:  # noqa: PLR2004 -- the class of HTTP statuses
+        return Outcome.delivered()
+    code = f"http_{status}"
+    if status in _RETRIED_STATUSES or (500 <= status < 600 and status != _NOT_IMPLEMENTED):  # noqa: PLR2004
+        wait = response.headers.get("retry-after", "")
+        return Outcome.retry(float(wait) if wait.isdecimal() else None, code=code)
+    return Outcome.rejected(code, response.text.strip().partition("\n")[0][:500])

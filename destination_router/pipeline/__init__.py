@@ -1,0 +1,1 @@
+"""One message → what each connection makes of it. Pure: no I/O happens in here."""

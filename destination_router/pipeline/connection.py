@@ -1,0 +1,228 @@
+"""One connection: a plugin, ready with its settings, and what it makes of each message. Pure.
+
+The steps stand in `Connection.decide`, in order; every message ends as exactly one `Decision`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from destination_router.messages import Message
+from destination_router.model import HttpRequest, Json, Note, Reject
+from destination_router.pipeline.normalise import Normalised, normalise
+from destination_router.pipeline.subscription import refusal
+from destination_router.plugins import LoadedPlugin
+from destination_router.redaction import hide, shown_request
+from destination_router.settings import Problem, SettingsError, load_settings, secret_values
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a message was rejected: a stable code, and a sentence without personal values."""
+
+    code: str
+    detail: str
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What a connection makes of one message.
+
+    Attributes:
+        message_id: the message's; empty where it could not even be read.
+        result: `requests`, `rejected`, or `filtered` (not for this destination, or ignored).
+        requests: what to send, in order.
+        reject: why it was rejected.
+        reason: why it was filtered.
+        notes: everything that was changed or left out, in the message's order.
+        user_key: whose order it belongs to.
+        type: which call it was, if that could be read.
+    """
+
+    message_id: str
+    result: Literal["requests", "rejected", "filtered"]
+    requests: tuple[HttpRequest, ...] = ()
+    reject: Refusal | None = None
+    reason: str | None = None
+    notes: tuple[Note, ...] = ()
+    user_key: str = ""
+    type: str = ""
+
+
+class Connection:
+    """A plugin with valid settings, under a name of its own.
+
+    Args:
+        name: what the configuration calls it; senders may use it in `integrations`.
+        plugin: loaded for this connection alone.
+        settings: as configured; references, defaults and validation are done here.
+
+    Raises:
+        SettingsError: settings that the plugin's schema or its `configure` refuses.
+    """
+
+    def __init__(self, name: str, plugin: LoadedPlugin, settings: Mapping[str, Json]) -> None:
+        self.name = name
+        self.plugin = plugin
+        schema = plugin.hook.settings_schema()
+        valid = load_settings(schema, settings)
+        self.secrets = secret_values(schema, valid)
+        self.settings = _configure(plugin, valid)
+        self._names = tuple(dict.fromkeys((name, *plugin.display_names)))
+
+    def decide(self, raw: bytes, *, message_id: str | None = None) -> Decision:
+        """Say what becomes of one message; never raises, whatever the message.
+
+        Args:
+            raw: the message as wire JSON.
+            message_id: its id in case it has none.
+        """
+        try:
+            normalised = normalise(raw, message_id=message_id)
+        except Reject as reject:
+            return Decision(
+                message_id=_readable_id(raw) or message_id or "",
+                result="rejected",
+                reject=Refusal(reject.code, reject.detail),
+            )
+        return self.decide_message(normalised)
+
+    def decide_message(self, normalised: Normalised) -> Decision:
+        """Say what becomes of a message that is well-formed already."""
+        message, notes = normalised.message, normalised.notes
+        decision = Decision(
+            message_id=message.message_id,
+            result="filtered",
+            notes=notes,
+            user_key=message.user_key,
+            type=message_type(message),
+        )
+        reason = refusal(message, self._names)
+        if reason is None and f"on_{decision.type}" not in self.plugin.capabilities:
+            reason = f"{self.plugin.name} has no use for {decision.type} calls"
+        if reason is not None:
+            return msgspec.structs.replace(decision, reason=reason)
+        return self._map(self._addressed(message), decision)
+
+    def pack(self, requests: list[HttpRequest]) -> list[HttpRequest]:
+        """Let the plugin turn single requests into bulk requests, if it can."""
+        if "pack" not in self.plugin.capabilities:
+            return requests
+        packed: list[HttpRequest] = self.plugin.hook.pack(requests=requests, settings=self.settings)
+        return packed
+
+    def shown(self, request: HttpRequest) -> dict[str, Any]:
+        """Turn a request into what a person or a log may see: secrets are hidden."""
+        return shown_request(request, self.secrets)
+
+    def _addressed(self, message: Message) -> Message:
+        """File what a message says to this connection under the plugin's own name.
+
+        So a plugin finds its options without knowing what the connection is called.
+        """
+        options = message.options(self.name)
+        if not options or self.name.casefold() == self.plugin.name.casefold():
+            return message
+        others = {
+            name: value
+            for name, value in message.integrations.items()
+            if name.casefold() != self.plugin.name.casefold()
+        }
+        return msgspec.structs.replace(message, integrations={**others, self.plugin.name: options})
+
+    def _map(self, message: Message, decision: Decision) -> Decision:
+        hook = getattr(self.plugin.hook, f"on_{decision.type}")
+        try:
+            requests = hook(message=message, settings=self.settings)
+        except Reject as reject:
+            return self._rejected(decision, reject.code, reject.detail)
+        except Exception as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
+            return self._rejected(decision, "plugin_error", _whereabouts(error))
+        problem = _answer_problem(requests)
+        if problem:
+            return self._rejected(decision, "plugin_error", f"on_{decision.type} {problem}")
+        if not requests:
+            reason = f"{self.plugin.name} makes nothing of this {decision.type} call"
+            return msgspec.structs.replace(decision, reason=reason)
+        return msgspec.structs.replace(
+            decision,
+            result="requests",
+            requests=tuple(_signed(request, decision) for request in requests),
+            notes=(*decision.notes, *(note for request in requests for note in request.notes)),
+        )
+
+    def _rejected(self, decision: Decision, code: str, detail: str) -> Decision:
+        # A plugin writes the detail: it may have quoted a setting.
+        refusal = Refusal(code, hide(detail, self.secrets))
+        return msgspec.structs.replace(decision, result="rejected", reject=refusal)
+
+
+def message_type(message: Message) -> str:
+    """Name the call that a message is: `track`."""
+    return str(message.__struct_config__.tag)
+
+
+def _configure(plugin: LoadedPlugin, settings: dict[str, Json]) -> Any:
+    if "configure" not in plugin.capabilities:
+        return settings
+    try:
+        return plugin.hook.configure(settings=settings)
+    except ValueError as error:
+        raise SettingsError([Problem("", str(error))]) from error
+
+
+def _signed(request: HttpRequest, decision: Decision) -> HttpRequest:
+    """Fill in whose request it is, where the plugin left that to the host."""
+    if request.message_ids and request.user_key is not None:
+        return request
+    return msgspec.structs.replace(
+        request,
+        message_ids=request.message_ids or (decision.message_id,),
+        user_key=decision.user_key if request.user_key is None else request.user_key,
+    )
+
+
+def _answer_problem(requests: object) -> str | None:
+    if requests is None:
+        return "returned None; return [] to ignore a message, or raise Reject"
+    if not isinstance(requests, list):
+        return f"returned {type(requests).__name__}; return a list of HttpRequest"
+    for request in requests:
+        if not isinstance(request, HttpRequest):
+            return f"returned a list that holds {type(request).__name__}, not HttpRequest"
+        if problem := _unserialisable(request):
+            return problem
+    return None
+
+
+def _unserialisable(request: HttpRequest) -> str | None:
+    try:
+        msgspec.json.encode(request.json if request.form is None else request.form)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        return f"returned a body that is not JSON ({type(error).__name__})"
+    return None
+
+
+def _whereabouts(error: Exception) -> str:
+    """Say where a plugin failed, without its words: they may quote what is personal."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"
+
+
+def _readable_id(raw: bytes) -> str:
+    """Read the id of a message that is no good otherwise, so that its rejection can name it."""
+    try:
+        found = _decode_id(raw).message_id
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ""
+    return found.strip() if isinstance(found, str) else ""
+
+
+class _MessageId(msgspec.Struct, rename="camel"):
+    message_id: Any = None
+
+
+_decode_id = msgspec.json.Decoder(_MessageId).decode

@@ -1,0 +1,321 @@
+"""First step of the pipeline: wire JSON → a well-formed message, or a rejection.
+
+What the wire holds is decoded straight into a typed message; only what does not fit takes the
+slow road, where each field is mended on its own and every change leaves a note. What cannot be
+mended is rejected with a code and the path of the field.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from destination_router.messages import MESSAGE_TYPES, Alias, Group, Identify, Message
+from destination_router.model import Json, Note, Reject
+from destination_router.times import format_time, parse_epoch, parse_time
+
+_decode_message: Callable[[bytes], Message] = msgspec.json.Decoder(Message).decode
+_UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Normalised(msgspec.Struct, frozen=True):
+    """A message that keeps the contract's promises, and what was changed to make it so."""
+
+    message: Message
+    notes: tuple[Note, ...] = ()
+
+
+def normalise(raw: bytes, *, message_id: str | None = None) -> Normalised:
+    """Make a well-formed message from its wire JSON.
+
+    Args:
+        raw: one message as JSON. Beyond the standard, `NaN` and `Infinity` (Python's `json`
+            writes them), lone surrogates (JavaScript can cut a character in two) and bytes that
+            are not UTF-8 are read.
+        message_id: what to call a message that has no `messageId`; made from its bytes if None,
+            so that the same bytes always get the same id.
+
+    Raises:
+        Reject: `invalid_json`, `too_deep`, `not_an_object`, `missing_type`, `unsupported_type`,
+            or `invalid_type` with the path of the field.
+    """
+    try:
+        message = _decode_message(raw)
+        if _is_normal(message):
+            return Normalised(_with_traits(message, raw))
+    except (*_UNDECODABLE, Reject):
+        pass
+    return _mend(raw, message_id)
+
+
+def parse_message(content: bytes | str | Mapping[str, Json]) -> Message:
+    """Make a message from JSON, or from the mapping that its JSON stands for.
+
+    Raises:
+        Reject: as `normalise`.
+    """
+    if isinstance(content, Mapping):
+        content = msgspec.json.encode(content)
+    return normalise(content.encode() if isinstance(content, str) else content).message
+
+
+def decode_json(raw: bytes) -> tuple[Json, list[Note]]:
+    """Decode JSON, and what real senders write in its place.
+
+    Returns:
+        The value, and a note for whatever had to be replaced.
+
+    Raises:
+        Reject: `invalid_json` or `too_deep`.
+    """
+    notes: list[Note] = []
+    try:
+        return msgspec.json.decode(raw), notes
+    except _UNDECODABLE:
+        pass
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("utf-8", "replace")
+        notes.append(Note("converted", "", "bytes that are not UTF-8 were replaced"))
+    try:
+        value = json.loads(text)
+        mended = _without_surrogates(value)
+    except RecursionError:
+        raise Reject("too_deep", "send less deeply nested JSON") from None
+    except json.JSONDecodeError as error:
+        raise Reject(
+            "invalid_json", f"{error.msg} at line {error.lineno} column {error.colno}"
+        ) from None
+    except ValueError:
+        raise Reject("invalid_json", "a number has too many digits") from None
+    if mended is not value:
+        notes.append(Note("converted", "", "halves of a character were replaced"))
+    return mended, notes
+
+
+# -- the fast road ------------------------------------------------------------------------------
+
+
+def _is_normal(message: Message) -> bool:
+    if not all(map(_is_clean, _ids(message))):
+        return False
+    for time in (message.timestamp, message.original_timestamp):
+        if time is not None and parse_time(time) is None:
+            return False
+    message.context_traits  # noqa: B018 -- raises where context or its traits are no objects
+    return True
+
+
+def _ids(message: Message) -> Iterator[str | None]:
+    yield message.message_id
+    yield message.user_id
+    yield message.anonymous_id
+    match message:
+        case Group():
+            yield message.group_id
+        case Alias():
+            yield message.previous_id
+
+
+def _is_clean(identifier: str | None) -> bool:
+    if identifier is None:
+        return True
+    return bool(identifier) and not (identifier[0].isspace() or identifier[-1].isspace())
+
+
+class _Presence(msgspec.Struct):
+    traits: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_decode_presence = msgspec.json.Decoder(_Presence).decode
+
+
+def _with_traits(message: Message, raw: bytes) -> Message:
+    """Let an identify that has no `traits` fall back to `context.traits`."""
+    if not isinstance(message, Identify) or message.traits or not message.context_traits:
+        return message
+    if _decode_presence(raw).traits is not msgspec.UNSET:
+        return message
+    return msgspec.structs.replace(message, traits=message.context_traits)
+
+
+# -- the slow road ------------------------------------------------------------------------------
+
+
+def _mend(raw: bytes, message_id: str | None) -> Normalised:
+    content, notes = decode_json(raw)
+    if not isinstance(content, dict):
+        raise Reject("not_an_object", f"a message is a JSON object, not {_kind(content)}")
+    kind = _message_type(content)
+    mended: dict[str, Any] = {
+        field: mend(content[name], name, notes)
+        for name, (field, mend) in {**_COMMON_FIELDS, **_FIELDS[kind]}.items()
+        if name in content
+    }
+    context = _mend_context(content.get("context"), notes)
+    if kind == "identify" and content.get("traits") is None:
+        mended["traits"] = context.get("traits") or {}
+    mended["message_id"] = mended.get("message_id") or message_id or _id_from(raw)
+    mended["context_json"] = msgspec.Raw(msgspec.json.encode(context))
+    return Normalised(MESSAGE_TYPES[kind](**mended), tuple(notes))
+
+
+def _message_type(content: dict[str, Json]) -> str:
+    kind = content.get("type")
+    if kind is None or kind == "":
+        raise Reject("missing_type", f"say which call it is: {', '.join(MESSAGE_TYPES)}", "type")
+    name = kind.strip().lower() if isinstance(kind, str) else ""
+    if name not in MESSAGE_TYPES:
+        raise Reject("unsupported_type", f"must be one of {', '.join(MESSAGE_TYPES)}", "type")
+    return name
+
+
+def _id_from(raw: bytes) -> str:
+    return str(uuid.UUID(bytes=hashlib.sha256(raw).digest()[:16], version=4))
+
+
+def _mend_id(value: Json, path: str, notes: list[Note]) -> str | None:
+    text = _mend_text(value, path, notes)
+    if text is None:
+        return None
+    trimmed = text.strip()
+    if trimmed != text and trimmed:
+        notes.append(Note("converted", path, "blanks around it were removed"))
+    return trimmed or None
+
+
+def _mend_text(value: Json, path: str, notes: list[Note]) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float) and not math.isfinite(value):
+        notes.append(Note("dropped", path, "it is not a finite number"))
+        return None
+    if isinstance(value, (bool, int, float)):
+        notes.append(Note("converted", path, f"{_kind(value)} became text"))
+        whole = isinstance(value, float) and value.is_integer()
+        return json.dumps(int(value) if whole else value)
+    raise Reject("invalid_type", f"must be text or a number, not {_kind(value)}", path)
+
+
+def _mend_loose_text(value: Json, path: str, notes: list[Note]) -> str | None:
+    """Text that no destination depends on: what is not text is left out."""
+    if value is None or isinstance(value, str):
+        return value
+    notes.append(Note("dropped", path, f"must be text, not {_kind(value)}"))
+    return None
+
+
+def _mend_time(value: Json, path: str, notes: list[Note]) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and parse_time(value) is not None:
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        moment = parse_epoch(value)
+        if moment is not None:
+            notes.append(Note("converted", path, "a number was read as time since 1970"))
+            return format_time(moment)
+    notes.append(Note("invalid_timestamp", path, "it is not an ISO 8601 time; it was left out"))
+    return None
+
+
+def _mend_object(value: Json, path: str, notes: list[Note]) -> dict[str, Json]:
+    if isinstance(value, dict):
+        return value
+    if value is None:
+        return {}
+    if value == []:  # what PHP writes for an empty object
+        notes.append(Note("converted", path, "an empty list became an empty object"))
+        return {}
+    raise Reject("invalid_type", f"must be an object, not {_kind(value)}", path)
+
+
+def _mend_integrations(value: Json, path: str, notes: list[Note]) -> dict[str, Json]:
+    if isinstance(value, dict):
+        return value
+    # rudder-server keeps such a message from every destination, null included.
+    notes.append(Note("converted", path, f"{_kind(value)} was read as All: false"))
+    return {"All": False}
+
+
+def _mend_context(value: Json, notes: list[Note]) -> dict[str, Json]:
+    context = _mend_object(value, "context", notes)
+    traits = context.get("traits")
+    if traits is None or isinstance(traits, dict):
+        return context
+    if traits != []:
+        notes.append(Note("dropped", "context.traits", f"must be an object, not {_kind(traits)}"))
+    return {name: item for name, item in context.items() if name != "traits"}
+
+
+def _kind(value: Json) -> str:
+    """Name a value's JSON type, for messages that must not show the value."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+        case _:
+            return "an object"
+
+
+def _without_surrogates(value: Json) -> Json:
+    """Replace halves of a character, which UTF-8 cannot carry; without any, give it back."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value) if _has_halves(value) else value
+    if isinstance(value, list):
+        items = [_without_surrogates(item) for item in value]
+        return items if any(a is not b for a, b in zip(items, value, strict=True)) else value
+    if isinstance(value, dict):
+        pairs = {_without_surrogates(k): _without_surrogates(v) for k, v in value.items()}
+        return value if all(value.get(k) is v for k, v in pairs.items()) else pairs
+    return value
+
+
+def _has_halves(text: str) -> bool:
+    return _SURROGATE.search(text) is not None
+
+
+_Mend = Callable[[Json, str, list[Note]], Any]
+
+_COMMON_FIELDS: dict[str, tuple[str, _Mend]] = {
+    "messageId": ("message_id", _mend_id),
+    "userId": ("user_id", _mend_id),
+    "anonymousId": ("anonymous_id", _mend_id),
+    "timestamp": ("timestamp", _mend_time),
+    "originalTimestamp": ("original_timestamp", _mend_time),
+    "sentAt": ("sent_at", _mend_loose_text),
+    "receivedAt": ("received_at", _mend_loose_text),
+    "channel": ("channel", _mend_loose_text),
+    "integrations": ("integrations", _mend_integrations),
+}
+
+_PAGE_FIELDS: dict[str, tuple[str, _Mend]] = {
+    "name": ("name", _mend_text),
+    "category": ("category", _mend_text),
+    "properties": ("properties", _mend_object),
+}
+
+_FIELDS: dict[str, dict[str, tuple[str, _Mend]]] = {
+    "identify": {"traits": ("traits", _mend_object)},
+    "track": {"event": ("event", _mend_text), "properties": ("properties", _mend_object)},
+    "page": _PAGE_FIELDS,
+    "screen": _PAGE_FIELDS,
+    "group": {"groupId": ("group_id", _mend_id), "traits": ("traits", _mend_object)},
+    "alias": {"previousId": ("previous_id", _mend_id)},
+}

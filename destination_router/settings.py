@@ -1,0 +1,303 @@
+"""A connection's settings: references resolved, defaults filled, checked against the schema.
+
+All problems are told at once, each with its path, and none of them quotes a value: a setting may
+be a secret.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError
+
+from destination_router.model import Json
+
+HIDDEN = "***"
+"""What stands in the place of a secret."""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is wrong with a setting: its path (`appId`, `headers.0.name`) and why."""
+
+    path: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.detail}" if self.path else self.detail
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used, with every problem at once."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+def load_settings(schema: Mapping[str, Json], raw: Mapping[str, Json]) -> dict[str, Json]:
+    """Make settings ready for a plugin.
+
+    Args:
+        schema: the plugin's `settings_schema`.
+        raw: settings as configured; `{env = NAME}` and `{file = PATH}` may stand for any value.
+
+    Returns:
+        A new dict: references resolved, defaults filled in, valid against the schema.
+
+    Raises:
+        SettingsError: with every problem that was found.
+    """
+    problems: list[Problem] = []
+    resolved = _resolve(dict(raw), schema, "", problems)
+    settings: dict[str, Json] = _with_defaults(schema, resolved)
+    unresolved = {problem.path for problem in problems}
+    validator = Draft202012Validator(schema)
+    for error in sorted(validator.iter_errors(settings), key=lambda e: [str(p) for p in e.path]):
+        problems.extend(p for p in _explain(error) if p.path not in unresolved)
+    if problems:
+        # Each missing field is an error of its own in jsonschema, and names all of them.
+        raise SettingsError(list(dict.fromkeys(problems)))
+    return settings
+
+
+def check_schema(schema: Any) -> str | None:
+    """Say what keeps a value from being a usable settings schema, or None."""
+    if not isinstance(schema, dict):
+        return f"it is {_article(schema)}, not a JSON Schema object"
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        return f"it is not valid JSON Schema 2020-12 at /{'/'.join(map(str, error.absolute_path))}"
+    if schema.get("type") != "object":
+        return 'its "type" is not "object"'
+    return None
+
+
+def read_text_setting(schema: Mapping[str, Json], name: str, text: str) -> Json:
+    """Read a setting given as text, as on a command line: `appId=11` stays text if so declared.
+
+    Args:
+        schema: the schema of the settings.
+        name: the setting.
+        text: its value; JSON where the schema wants anything but text.
+    """
+    return _from_text(schema.get("properties", {}).get(name, {}), text)
+
+
+def secret_values(schema: Mapping[str, Json], settings: Mapping[str, Json]) -> frozenset[str]:
+    """Collect the values that the schema marks `writeOnly`, as text, however deep they stand."""
+    return frozenset(text for text in _secrets(schema, schema, settings) if text)
+
+
+# -- references ---------------------------------------------------------------------------------
+
+
+def _resolve(value: Json, schema: Json, path: str, problems: list[Problem]) -> Json:
+    if isinstance(value, dict):
+        reference = _reference(value)
+        if reference is not None:
+            return _resolve_reference(*reference, schema, path, problems)
+        return {
+            key: _resolve(item, _property_schema(schema, key), _join(path, key), problems)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        items = schema.get("items", {}) if isinstance(schema, dict) else {}
+        return [
+            _resolve(item, items, _join(path, index), problems) for index, item in enumerate(value)
+        ]
+    return value
+
+
+def _reference(value: dict[str, Json]) -> tuple[str, str] | None:
+    if len(value) != 1:
+        return None
+    ((kind, name),) = value.items()
+    return (kind, name) if kind in _READERS and isinstance(name, str) else None
+
+
+def _resolve_reference(
+    kind: str, name: str, schema: Json, path: str, problems: list[Problem]
+) -> Json:
+    try:
+        text = _READERS[kind](name)
+    except (KeyError, OSError, UnicodeDecodeError) as error:
+        reason = "is not set" if kind == "env" else f"cannot be read ({type(error).__name__})"
+        what = "the environment variable" if kind == "env" else "the file"
+        problems.append(Problem(path, f"{what} {name} {reason}"))
+        return None
+    return _from_text(schema if isinstance(schema, dict) else {}, text)
+
+
+def _read_environment(name: str) -> str:
+    return os.environ[name]
+
+
+def _read_file(name: str) -> str:
+    return Path(name).read_text(encoding="utf-8").rstrip("\r\n")
+
+
+_READERS: dict[str, Callable[[str], str]] = {"env": _read_environment, "file": _read_file}
+
+
+def resolve_reference(value: Json, path: str) -> Json:
+    """Resolve one `{env = NAME}` or `{file = PATH}`; anything else stands for itself.
+
+    Raises:
+        SettingsError: the variable is not set, or the file cannot be read.
+    """
+    problems: list[Problem] = []
+    resolved = _resolve(value, {}, path, problems)
+    if problems:
+        raise SettingsError(problems)
+    return resolved
+
+
+def _from_text(schema: Mapping[str, Json], text: str) -> Json:
+    kind = schema.get("type")
+    kinds = set(kind) if isinstance(kind, list) else {kind}
+    if "string" in kinds:
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+# -- defaults -----------------------------------------------------------------------------------
+
+
+def _with_defaults(schema: Json, value: Json) -> Json:
+    if not isinstance(value, dict) or not isinstance(schema, dict):
+        return value
+    filled = dict(value)
+    for name, field in schema.get("properties", {}).items():
+        if name in filled:
+            filled[name] = _with_defaults(field, filled[name])
+        elif isinstance(field, dict) and "default" in field:
+            filled[name] = copy.deepcopy(field["default"])
+    return filled
+
+
+# -- problems, in words -------------------------------------------------------------------------
+
+
+def _explain(error: ValidationError) -> Iterator[Problem]:
+    """Turn a validation error into problems that name the field and never quote its value."""
+    path = ".".join(str(part) for part in error.absolute_path)
+    schema = cast("Any", error.schema)
+    limit = cast("Any", error.validator_value)
+    instance = cast("Any", error.instance)
+    match error.validator:
+        case "required":
+            for name in limit:
+                if name not in instance:
+                    yield Problem(_join(path, name), "is required")
+        case "additionalProperties":
+            known = list(schema.get("properties", {}))
+            for name in instance:
+                if name not in known:
+                    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+                    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+                    yield Problem(_join(path, name), f"is not a setting of this plugin; {hint}")
+        case "type":
+            names = limit if isinstance(limit, list) else [limit]
+            wanted = " or ".join(_TYPE_NAMES.get(str(name), str(name)) for name in names)
+            yield Problem(path, f"must be {wanted}, not {_article(instance)}")
+        case "enum":
+            yield Problem(path, f"must be one of {', '.join(map(json.dumps, limit))}")
+        case "const":
+            yield Problem(path, f"must be {json.dumps(limit)}")
+        case _:
+            rule = f"does not satisfy {error.validator} {json.dumps(limit)}"
+            meaning = schema.get("description") if isinstance(schema, dict) else None
+            yield Problem(path, f"{rule}. {meaning}" if meaning else rule)
+
+
+_TYPE_NAMES = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "a table",
+    "array": "a list",
+    "null": "null",
+}
+
+
+def _article(value: Json) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+        case dict():
+            return "a table"
+        case _:
+            return f"a {type(value).__name__}"
+
+
+# -- secrets ------------------------------------------------------------------------------------
+
+
+def _secrets(root: Mapping[str, Json], schema: Json, value: Json) -> Iterator[str]:
+    if not isinstance(schema, dict):
+        return
+    if schema.get("writeOnly") is True:
+        yield from _texts(value)
+        return
+    if isinstance(reference := schema.get("$ref"), str):
+        yield from _secrets(root, _local(root, reference), value)
+    for keyword in ("allOf", "anyOf", "oneOf"):
+        for part in schema.get(keyword, ()):
+            yield from _secrets(root, part, value)
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _secrets(root, _property_schema(schema, key), item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _secrets(root, schema.get("items"), item)
+
+
+def _texts(value: Json) -> Iterator[str]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def _local(root: Mapping[str, Json], reference: str) -> Json:
+    """Follow `#/$defs/name`; a reference to elsewhere is nothing that a settings schema needs."""
+    node: Json = root
+    for part in reference.removeprefix("#/").split("/"):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node
+
+
+def _property_schema(schema: Json, key: str) -> Json:
+    if not isinstance(schema, dict):
+        return {}
+    field = schema.get("properties", {}).get(key)
+    return schema.get("additionalProperties", {}) if field is None else field
+
+
+def _join(path: str, part: object) -> str:
+    return f"{path}.{part}" if path else str(part)

@@ -1,0 +1,1 @@
+"""Where events come in and where people look."""

@@ -1,0 +1,43 @@
+"""Times as senders write them and as vendors want them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Seconds reach it in the year 5138, milliseconds reached it in 1973: below it, it is seconds.
+_FIRST_MILLISECONDS = 1e11
+
+
+def parse_time(text: str) -> datetime | None:
+    """Read a time in any ISO 8601 form; one without a zone is UTC.
+
+    Args:
+        text: `2026-11-22T10:00:00.000Z`, `2026-11-22 10:00:00+01:00`, `2026-11-22`, ...
+
+    Returns:
+        The time in UTC, or None if the text is not a time.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def parse_epoch(number: float) -> datetime | None:
+    """Read a number as a time since 1970, in seconds or, from 100 billion up, milliseconds.
+
+    Returns:
+        The time in UTC, or None if no calendar reaches it.
+    """
+    seconds = number if abs(number) < _FIRST_MILLISECONDS else number / 1000
+    try:
+        return _EPOCH + timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
+        return None
+
+
+def format_time(moment: datetime) -> str:
+    """Write a time as ISO 8601 UTC with milliseconds: `2026-11-22T10:00:00.000Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

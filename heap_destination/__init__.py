@@ -1,0 +1,1 @@
+"""Heap as a destination."""

@@ -1,0 +1,123 @@
+"""Heap's server-side HTTP API: one function per endpoint builds one request.
+
+Bodies are those of https://developers.heap.io/reference; there is no key: `app_id` in the body is
+the only credential. What is None is left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from destination_router import HttpRequest, Note
+from heap_destination.properties import Properties
+from heap_destination.settings import HeapSettings
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as Heap sees it, whoever's it is.
+
+    Attributes:
+        name: what happened.
+        properties: flat.
+        timestamp: ISO 8601 in UTC; Heap takes its own time if None.
+        idempotency_key: a repeat with the same key changes nothing.
+        session_id: Heap's own id of a session, if known.
+    """
+
+    name: str
+    properties: Properties
+    timestamp: str | None
+    idempotency_key: str
+    session_id: str | None = None
+
+
+def track(
+    settings: HeapSettings,
+    event: Event,
+    notes: list[Note],
+    *,
+    identity: str | None = None,
+    user_id: str | None = None,
+) -> HttpRequest:
+    """Record an event under exactly one of `identity` and `user_id` [track-1]."""
+    body = {
+        "event": event.name,
+        "identity": identity,
+        "user_id": user_id,
+        "session_id": event.session_id,
+        "properties": event.properties,
+        "timestamp": event.timestamp,
+        "idempotency_key": event.idempotency_key,
+    }
+    return _post(settings, "/api/track", body, notes)
+
+
+def partner_track(
+    settings: HeapSettings, event: Event, notes: list[Note], *, anonymous_id: str
+) -> HttpRequest:
+    """Record an event under an anonymous id [partner API, observed].
+
+    Its properties must be text; it carries no session.
+    """
+    item = {
+        "event": event.name,
+        "user_identifier": {"anonymous_id": anonymous_id},
+        "custom_properties": event.properties,
+        "idempotency_key": event.idempotency_key,
+        "timestamp": event.timestamp,
+    }
+    body = {"library": "server", "events": [_present(item)]}
+    return _post(settings, "/api/integrations/track", body, notes)
+
+
+def add_user_properties(
+    settings: HeapSettings, *, identity: str, properties: Properties, notes: list[Note]
+) -> HttpRequest:
+    """Create a user or overwrite some of their properties [add-user-properties]."""
+    body = {"identity": identity, "properties": properties}
+    path = "/api/add_user_properties"
+    return _post(settings, path, body, notes, state_key=f"user:{identity}")
+
+
+def add_account_properties(
+    settings: HeapSettings, *, account_id: str, properties: Properties, notes: list[Note]
+) -> HttpRequest:
+    """Create an account or overwrite some of its properties [add-account-properties]."""
+    body = {"account_id": account_id, "properties": properties}
+    path = "/api/add_account_properties"
+    return _post(settings, path, body, notes, state_key=f"account:{account_id}")
+
+
+def identify(
+    settings: HeapSettings,
+    *,
+    user_id: str,
+    identity: str,
+    timestamp: str | None = None,
+    notes: list[Note],
+) -> HttpRequest:
+    """Move the events of an anonymous `user_id` to an identity, for good [identify-1]."""
+    body = {"user_id": user_id, "identity": identity, "timestamp": timestamp}
+    return _post(settings, "/api/v1/identify", body, notes)
+
+
+def _post(
+    settings: HeapSettings,
+    path: str,
+    body: dict[str, Any],
+    notes: list[Note],
+    *,
+    state_key: str | None = None,
+) -> HttpRequest:
+    return HttpRequest(
+        url=settings.base_url + path,
+        json={"app_id": settings.app_id, **_present(body)},
+        notes=tuple(notes),
+        state_key=state_key,
+    )
+
+
+def _present(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if value is not None}

@@ -1,0 +1,91 @@
+"""The Heap destination: its hooks, as a table of contents."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from destination_router import (
+    Alias,
+    Group,
+    HttpRequest,
+    Identify,
+    Json,
+    Page,
+    Reject,
+    Screen,
+    Track,
+    hookimpl,
+)
+from heap_destination.calls import identify_user, merge_users, record_event, update_account
+from heap_destination.identity import NAMES
+from heap_destination.settings import SETTINGS_SCHEMA, HeapSettings, heap_settings
+
+
+@hookimpl
+def settings_schema() -> dict[str, Json]:
+    """Describe a Heap connection's settings."""
+    return SETTINGS_SCHEMA
+
+
+@hookimpl
+def configure(settings: dict[str, Json]) -> HeapSettings:
+    """Type the settings once, for all other hooks."""
+    return heap_settings(settings)
+
+
+@hookimpl
+def display_names() -> list[str]:
+    """Name Heap as senders do in `integrations`."""
+    return list(NAMES)
+
+
+@hookimpl
+def on_identify(message: Identify, settings: HeapSettings) -> list[HttpRequest]:
+    """Create or update the user."""
+    return identify_user(message, settings)
+
+
+@hookimpl
+def on_track(message: Track, settings: HeapSettings) -> list[HttpRequest]:
+    """Record the event by its name."""
+    if message.event is None or not message.event.strip():
+        raise Reject("missing_event", "name what the user did", "event")
+    return record_event(message, settings, message.event, {})
+
+
+@hookimpl
+def on_page(message: Page, settings: HeapSettings) -> list[HttpRequest]:
+    """Record `Page viewed`: one event name for all pages, so that Heap stays readable."""
+    return record_event(message, settings, "Page viewed", _named(message))
+
+
+@hookimpl
+def on_screen(message: Screen, settings: HeapSettings) -> list[HttpRequest]:
+    """Record `Screen viewed`: one event name for all screens, so that Heap stays readable."""
+    return record_event(message, settings, "Screen viewed", _named(message))
+
+
+@hookimpl
+def on_group(message: Group, settings: HeapSettings) -> list[HttpRequest]:
+    """Create or update the account, and join the user to it if the settings say how."""
+    return update_account(message, settings)
+
+
+@hookimpl
+def on_alias(message: Alias, settings: HeapSettings) -> list[HttpRequest]:
+    """Merge the previous id into the user if stitching is on; ignored otherwise."""
+    return merge_users(message, settings)
+
+
+@hookimpl
+def simulator() -> Callable[[Any, Any, Any], Awaitable[None]]:
+    """Stand in for Heap: an app that enforces Heap's documented rules."""
+    from heap_destination.simulator import create_simulator  # noqa: PLC0415 -- only for demos
+
+    return create_simulator()
+
+
+def _named(message: Page | Screen) -> dict[str, str]:
+    named = {"name": message.name, "category": message.category}
+    return {key: value for key, value in named.items() if value}

@@ -1,0 +1,239 @@
+"""Properties as Heap takes them: one level, numbers and text, within Heap's limits.
+
+Whatever is changed or left out leaves a note with its path.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+from destination_router import Note, format_time
+from heap_destination.limits import (
+    ARRAY_SEPARATOR,
+    BUILT_IN_EMAIL,
+    DEPTH,
+    KEY_CHARACTERS,
+    NUMBER_BITS,
+    RESERVED_USER_PROPERTIES,
+    VALUE_CHARACTERS,
+)
+
+Properties: TypeAlias = dict[str, str | int | float]
+
+_SHOWN_PATH = 200
+
+
+def event_properties(properties: Mapping[str, Any], path: str, notes: list[Note]) -> Properties:
+    """Flatten the properties of an event or an account.
+
+    Args:
+        properties: any JSON object.
+        path: where it stands in the message, for the notes.
+        notes: is added to.
+    """
+    return _Flattening(path, notes).run(properties)
+
+
+def user_properties(traits: Mapping[str, Any], path: str, notes: list[Note]) -> Properties:
+    """Flatten a user's traits, and keep away from the names that Heap reserves."""
+    flat = event_properties(traits, path, notes)
+    return _with_built_in_email(_without_reserved(flat, path, notes), path, notes)
+
+
+def texts(properties: Properties, path: str, notes: list[Note]) -> Properties:
+    """Turn every value into text, which is all that the partner API takes for events."""
+    for key, value in properties.items():
+        if not isinstance(value, str):
+            notes.append(_note("converted", f"{path}.{key}", "a number became text"))
+    return {
+        key: value if isinstance(value, str) else number_text(value)
+        for key, value in properties.items()
+    }
+
+
+def cut(text: str, characters: int, path: str, notes: list[Note]) -> str:
+    """Keep a text within a number of characters (Unicode code points, none cut in two)."""
+    if len(text) <= characters:
+        return text
+    detail = f"{len(text)} characters were cut to {characters}"
+    notes.append(_note("truncated", path, detail))
+    return text[:characters]
+
+
+def number_text(number: float) -> str:
+    """Write a number as JavaScript does, but a whole number with all its digits.
+
+    `1.0` is `1`, `1e21` is `1e+21`, `0.1` is `0.1` [ECMA-262, Number::toString].
+    """
+    if isinstance(number, int):
+        return str(number)
+    if number == 0:
+        return "0"
+    sign, digit_tuple, exponent = Decimal(repr(number)).normalize().as_tuple()
+    digits = "".join(map(str, digit_tuple))
+    minus = "-" if sign else ""
+    point = len(digits) + int(exponent)  # where the decimal point stands among the digits
+    if len(digits) <= point <= 21:  # noqa: PLR2004 -- the bounds are JavaScript's
+        return f"{minus}{digits}{'0' * (point - len(digits))}"
+    if 0 < point <= 21:  # noqa: PLR2004
+        return f"{minus}{digits[:point]}.{digits[point:]}"
+    if -6 < point <= 0:  # noqa: PLR2004
+        return f"{minus}0.{'0' * -point}{digits}"
+    fraction = f".{digits[1:]}" if len(digits) > 1 else ""
+    return f"{minus}{digits[0]}{fraction}e{point - 1:+d}"
+
+
+class _Flattening:
+    """One run over one object. Keys keep the order in which they stand in the message."""
+
+    def __init__(self, path: str, notes: list[Note]) -> None:
+        self.path = path
+        self.notes = notes
+        self.flat: Properties = {}
+        self.depths: dict[str, int] = {}
+
+    def run(self, properties: Mapping[str, Any]) -> Properties:
+        self._object(properties, "", 1)
+        return self.flat
+
+    def _object(self, value: Mapping[Any, Any], prefix: str, depth: int) -> None:
+        for key, item in value.items():
+            self._value(item, f"{prefix}{key}", depth)
+
+    def _value(self, value: Any, key: str, depth: int) -> None:
+        kind = type(value)
+        if kind is str:
+            self._keep(key, self._text(key, value), depth)
+        elif kind is int or kind is float:
+            if (problem := _number_problem(value)) is None:
+                self._keep(key, value, depth)
+            else:
+                self._note("dropped", key, problem)
+        elif value is None:
+            self._note("dropped", key, "null")
+        elif isinstance(value, Mapping):
+            self._container(value, value, key, depth)
+        elif isinstance(value, (list, tuple)):
+            self._array(value, key, depth)
+        else:
+            self._scalar(value, key, depth)
+
+    def _scalar(self, value: Any, key: str, depth: int) -> None:
+        text = _scalar_text(value)
+        if text is None:
+            self._note("dropped", key, f"JSON has no {type(value).__name__}")
+        else:
+            self._note("converted", key, f"{_kind(value)} became text")
+            self._keep(key, self._text(key, text), depth)
+
+    def _array(self, values: list[Any] | tuple[Any, ...], key: str, depth: int) -> None:
+        if any(isinstance(item, (Mapping, list, tuple)) for item in values):
+            self._container(dict(enumerate(values)), values, key, depth)
+        elif not values:
+            self._note("dropped", key, "an empty list")
+        else:
+            self._joined(values, key, depth)
+
+    def _joined(self, values: list[Any] | tuple[Any, ...], key: str, depth: int) -> None:
+        items: list[str] = []
+        for index, value in enumerate(values):
+            text = _scalar_text(value)
+            if text is None:
+                reason = "null" if value is None else "it is no number or text"
+                self._note("dropped", f"{key}.{index}", reason)
+            else:
+                items.append(text)
+        if items:
+            self._note("joined", key, f"a list of {len(values)} became one text")
+            self._keep(key, self._text(key, ARRAY_SEPARATOR.join(items)), depth)
+
+    def _container(self, value: Mapping[Any, Any], source: Any, key: str, depth: int) -> None:
+        if not source:
+            self._note("dropped", key, "an empty object")
+        elif depth >= DEPTH:
+            self._note("dropped", key, f"it is nested deeper than {DEPTH} levels")
+        else:
+            self._object(value, f"{key}.", depth + 1)
+
+    def _text(self, key: str, text: str) -> str:
+        return cut(text, VALUE_CHARACTERS, f"{self.path}.{key}", self.notes)
+
+    def _keep(self, key: str, value: str | float, depth: int) -> None:
+        if not key:
+            self._note("dropped", key, "its name is empty")
+        elif len(key) > KEY_CHARACTERS:
+            self._note("dropped", key, f"its name is longer than {KEY_CHARACTERS} characters")
+        elif depth > self.depths.get(key, depth):
+            self._note("dropped", key, "a property that is spelt with the dot has the same name")
+        else:
+            if key in self.depths:
+                self._note("dropped", key, "a later or less nested property has the same name")
+            self.flat[key] = value
+            self.depths[key] = depth
+
+    def _note(self, code: str, key: str, detail: str) -> None:
+        self.notes.append(_note(code, f"{self.path}.{key}", detail))
+
+
+def _number_problem(number: float) -> str | None:
+    if isinstance(number, int):
+        return None if number.bit_length() <= NUMBER_BITS else "the number is too large for JSON"
+    return None if math.isfinite(number) else "it is not a finite number"
+
+
+def _scalar_text(value: Any) -> str | None:
+    """Write a scalar as text; None for what has no place in JSON or no finite value."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return str(value)
+        case int() | float():
+            return number_text(value) if _number_problem(value) is None else None
+        case datetime():
+            return format_time(value)
+        case _:
+            return None
+
+
+def _kind(value: Any) -> str:
+    return "a boolean" if isinstance(value, bool) else f"a {type(value).__name__}"
+
+
+def _without_reserved(flat: Properties, path: str, notes: list[Note]) -> Properties:
+    reserved = [key for key in flat if _is_reserved(key)]
+    if not reserved:
+        return flat
+    renamed: Properties = {}
+    for key, value in flat.items():
+        name = f"_{key}" if key in reserved else key
+        if key in reserved and name in flat:
+            notes.append(_note("dropped", f"{path}.{key}", f"Heap reserves it; {name} is taken"))
+            continue
+        if key in reserved:
+            notes.append(_note("renamed", f"{path}.{key}", f"Heap reserves it; sent as {name}"))
+        renamed[name] = value
+    return renamed
+
+
+def _is_reserved(key: str) -> bool:
+    return key in RESERVED_USER_PROPERTIES or key.casefold() == "id"
+
+
+def _with_built_in_email(flat: Properties, path: str, notes: list[Note]) -> Properties:
+    """Give a lone `Email` the name by which Heap fills its built-in property."""
+    spellings = [key for key in flat if key.casefold() == BUILT_IN_EMAIL]
+    if len(spellings) != 1 or spellings[0] == BUILT_IN_EMAIL:
+        return flat
+    detail = f"Heap's built-in property is called {BUILT_IN_EMAIL}"
+    notes.append(_note("renamed", f"{path}.{spellings[0]}", detail))
+    return {BUILT_IN_EMAIL if key == spellings[0] else key: v for key, v in flat.items()}
+
+
+def _note(code: str, path: str, detail: str) -> Note:
+    shown = path if len(path) <= _SHOWN_PATH else f"{path[:_SHOWN_PATH]}…"
+    return Note(code, shown, detail)
