@@ -92,9 +92,14 @@ class _Message(
         return {}
 
     @property
-    def user_key(self) -> str:
-        """Whose order the message belongs to: its userId, else its anonymousId, else its own."""
-        return self.user_id or self.anonymous_id or self.message_id
+    def user_keys(self) -> tuple[str, ...]:
+        """Whose order the message belongs to: its userId and anonymousId, or itself alone.
+
+        A message that carries both ids comes after what either sent before. The first is the
+        `user_key` of its requests.
+        """
+        ids = tuple(key for key in (self.user_id, self.anonymous_id) if key)
+        return ids or (self.message_id,)
 
 
 class Identify(_Message, frozen=True, kw_only=True, tag="identify"):

@@ -207,7 +207,7 @@ def _explain(error: ValidationError) -> Iterator[Problem]:
                 if name not in known:
                     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
                     hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
-                    yield Problem(_join(path, name), f"is not a setting of this plugin; {hint}")
+                    yield Problem(_join(path, name), f"is not known here; {hint}")
         case "type":
             names = limit if isinstance(limit, list) else [limit]
             wanted = " or ".join(_TYPE_NAMES.get(str(name), str(name)) for name in names)

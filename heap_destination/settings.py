@@ -80,6 +80,7 @@ SETTINGS_SCHEMA: dict[str, Any] = {
             ),
             "type": "string",
             # Not `$`: in Python it would let a line end pass.
+            "examples": ["1234567890"],
             "pattern": r"^[0-9]+(?![\s\S])",
         },
         "region": {

@@ -1,12 +1,12 @@
 """The event log's interface: where accepted events wait until every connection has taken them.
 
 Small on purpose, so that a distributed log can stand behind it. The gateway appends; each
-connection reads with a cursor of its own and commits what it is done with.
+connection reads on from where it is, and commits what it is done with, in any order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import msgspec
@@ -24,7 +24,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class EventLog(Protocol):
-    """An ordered log of events with one cursor per connection."""
+    """An ordered log of events, and what each connection has done with them."""
 
     async def append(self, bodies: Sequence[bytes]) -> None:
         """Accept events, all or none; they are kept when this returns.
@@ -36,8 +36,14 @@ class EventLog(Protocol):
             LogUnavailableError: nothing was accepted.
         """
 
-    async def read(self, connection: str, limit: int) -> list[Event]:
-        """Wait for events that the connection has not read since it started, oldest first."""
+    async def read(self, connection: str, after: int, limit: int) -> list[Event]:
+        """Wait for events that the connection has not committed, oldest first.
 
-    async def commit(self, connection: str, offset: int) -> None:
-        """Mark every event up to and including this offset as done by the connection."""
+        Args:
+            connection: who reads.
+            after: the last offset that it has read since it started; -1 at the start.
+            limit: how many at most; at least one is returned.
+        """
+
+    async def commit(self, connection: str, offsets: Collection[int]) -> None:
+        """Mark events as done by the connection; they are not read by it again."""

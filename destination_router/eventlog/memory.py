@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from destination_router.eventlog.base import Event
 
@@ -16,45 +16,48 @@ class MemoryEventLog:
     """
 
     def __init__(self, connections: Iterable[str]) -> None:
-        self._events: list[Event] = []
+        self._connections = tuple(connections)
+        self._events: dict[int, Event] = {}
+        self._waiting: dict[int, set[str]] = {}
         self._next_offset = 0
-        self._read = dict.fromkeys(connections, 0)
-        self._committed = dict.fromkeys(self._read, 0)
         self._changed = asyncio.Condition()
 
     async def append(self, bodies: Sequence[bytes]) -> None:
         """Accept events in order."""
         async with self._changed:
             for body in bodies:
-                self._events.append(Event(self._next_offset, body))
+                self._events[self._next_offset] = Event(self._next_offset, body)
+                self._waiting[self._next_offset] = set(self._connections)
                 self._next_offset += 1
             self._changed.notify_all()
 
-    async def read(self, connection: str, limit: int) -> list[Event]:
-        """Wait for events that the connection has not read yet."""
+    async def read(self, connection: str, after: int, limit: int) -> list[Event]:
+        """Wait for events after an offset that the connection has not committed."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._read[connection] < self._next_offset)
-            first = self._read[connection] - self._start
-            events = self._events[first : first + limit]
-            self._read[connection] = events[-1].offset + 1
-            return events
+            await self._changed.wait_for(lambda: self._after(connection, after, 1))
+            return self._after(connection, after, limit)
 
-    async def commit(self, connection: str, offset: int) -> None:
+    async def commit(self, connection: str, offsets: Collection[int]) -> None:
         """Forget what every connection is done with."""
         async with self._changed:
-            self._committed[connection] = max(self._committed[connection], offset + 1)
-            done = min(self._committed.values())
-            del self._events[: max(0, done - self._start)]
+            for offset in offsets:
+                waiting = self._waiting.get(offset, set())
+                waiting.discard(connection)
+                if not waiting:
+                    self._waiting.pop(offset, None)
+                    self._events.pop(offset, None)
             self._changed.notify_all()
 
     async def wait_until_done(self) -> None:
-        """Wait until every connection has committed everything accepted so far."""
+        """Wait until every connection has committed everything."""
         async with self._changed:
-            goal = self._next_offset
-            await self._changed.wait_for(
-                lambda: all(done >= goal for done in self._committed.values())
-            )
+            await self._changed.wait_for(lambda: not self._events)
 
-    @property
-    def _start(self) -> int:
-        return self._events[0].offset if self._events else self._next_offset
+    def _after(self, connection: str, after: int, limit: int) -> list[Event]:
+        found: list[Event] = []
+        for offset, event in self._events.items():
+            if len(found) == limit:
+                break
+            if offset > after and connection in self._waiting[offset]:
+                found.append(event)
+        return found

@@ -37,7 +37,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         reject: why it was rejected.
         reason: why it was filtered.
         notes: everything that was changed or left out, in the message's order.
-        user_key: whose order it belongs to.
+        user_keys: whose order it belongs to; its requests go out under the first.
         type: which call it was, if that could be read.
     """
 
@@ -47,7 +47,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     reject: Refusal | None = None
     reason: str | None = None
     notes: tuple[Note, ...] = ()
-    user_key: str = ""
+    user_keys: tuple[str, ...] = ()
     type: str = ""
 
 
@@ -96,7 +96,7 @@ class Connection:
             message_id=message.message_id,
             result="filtered",
             notes=notes,
-            user_key=message.user_key,
+            user_keys=message.user_keys,
             type=message_type(message),
         )
         reason = refusal(message, self._names)
@@ -180,7 +180,7 @@ def _signed(request: HttpRequest, decision: Decision) -> HttpRequest:
     return msgspec.structs.replace(
         request,
         message_ids=request.message_ids or (decision.message_id,),
-        user_key=decision.user_key if request.user_key is None else request.user_key,
+        user_key=decision.user_keys[0] if request.user_key is None else request.user_key,
     )
 
 

@@ -1,0 +1,90 @@
+"""From what a person typed to connections that are ready: plugin and settings, or router.toml."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from destination_router.config import ConnectionConfig, RouterConfig, load_config
+from destination_router.model import Json
+from destination_router.pipeline.connection import Connection
+from destination_router.plugins import LoadedPlugin, load_plugin
+from destination_router.settings import Problem, SettingsError, read_text_setting
+
+
+class UsageError(Exception):
+    """What was typed does not say what to do; the text says what to type."""
+
+
+def connect(config: ConnectionConfig) -> Connection:
+    """Load a connection's plugin and give it its settings.
+
+    Raises:
+        PluginError: the plugin cannot be used.
+        SettingsError: its settings cannot.
+    """
+    return Connection(config.name, load_plugin(config.plugin), config.settings)
+
+
+def choose_from_config(path: Path, name: str | None) -> tuple[ConnectionConfig, RouterConfig]:
+    """Pick one connection of a router.toml.
+
+    Raises:
+        UsageError: it has several and none was named, or none of that name.
+        SettingsError: the file cannot be used.
+    """
+    config = load_config(path)
+    names = [connection.name for connection in config.connections]
+    if name is None and len(names) > 1:
+        raise UsageError(
+            f"{path} has several connections; add --connection, one of {', '.join(names)}"
+        )
+    for connection in config.connections:
+        if name in (None, connection.name):
+            return connection, config
+    raise UsageError(f"{path} has no connection {name!r}; it has {', '.join(names)}")
+
+
+def read_settings(plugin: LoadedPlugin, path: Path | None, pairs: Sequence[str]) -> dict[str, Json]:
+    """Put settings together from a file (JSON, or TOML by its ending) and `name=value` pairs.
+
+    Raises:
+        UsageError: a pair is not `name=value`.
+        SettingsError: the file cannot be read.
+    """
+    settings = {} if path is None else _read_file(path)
+    schema = plugin.hook.settings_schema()
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set takes name=value, such as --set appId=11, not {name!r}")
+        settings[name] = read_text_setting(schema, name, text)
+    return settings
+
+
+def sample_settings(schema: Mapping[str, Json]) -> dict[str, Json]:
+    """Make settings for a demo: the schema's own `examples` for what it requires.
+
+    A required field without an example is left out, and reported when the settings are checked.
+    """
+    fields = schema.get("properties", {})
+    examples = {name: fields.get(name, {}).get("examples") for name in schema.get("required", [])}
+    return {name: values[0] for name, values in examples.items() if values}
+
+
+def _read_file(path: Path) -> dict[str, Json]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        content: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            [Problem("", f"cannot read {path} ({type(error).__name__})")]
+        ) from error
+    except ValueError as error:  # of either format; the text quotes no values
+        raise SettingsError([Problem("", f"{path}: {error}")]) from error
+    if not isinstance(content, dict):
+        raise SettingsError([Problem("", f"{path} does not hold an object of settings")])
+    return content

@@ -1,0 +1,383 @@
+"""The `destination-router` command.
+
+Data goes to standard output, talk to standard error. Exit status: 0 all well, 1 some messages were
+rejected or failed, 2 wrong usage or configuration. Each command parses here and works elsewhere;
+an installed distribution may add commands through the entry-point group
+`destination_router.commands`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from destination_router.config import ConnectionConfig
+from destination_router.delivery.worker import Delivery
+from destination_router.pipeline.connection import Connection
+from destination_router.plugins import (
+    Broken,
+    LoadedPlugin,
+    PluginError,
+    load_plugin,
+    survey_plugins,
+)
+from destination_router.settings import SettingsError
+from destination_router.surfaces.choosing import (
+    UsageError,
+    choose_from_config,
+    connect,
+    read_settings,
+    sample_settings,
+)
+from destination_router.surfaces.demo import WRITE_KEY, Stage, play, stage
+from destination_router.surfaces.reading import STANDARD_INPUT, Line, read_lines
+from destination_router.surfaces.sending import Summary, failure, send_lines
+from destination_router.surfaces.showing import (
+    decision_json,
+    delivery_json,
+    print_decision,
+    print_delivery,
+    print_json,
+)
+
+FAILED = 1
+WRONG_USAGE = 2
+COMMANDS = "destination_router.commands"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Send customer events to vendors, through destinations that anyone can write.",
+)
+out = Console()
+talk = Console(stderr=True)
+
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[PLUGIN] [FILE]",
+        help="The plugin, unless --config names it; and a file of messages, one JSON object a "
+        "line, plain or .gz, or - for standard input.",
+        show_default=False,
+    ),
+]
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", help="A file of settings, JSON or TOML.")
+]
+Pairs = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One setting.")
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="A router.toml, in place of plugin and settings.")
+]
+ConnectionName = Annotated[
+    str | None, typer.Option("--connection", help="Which connection of the router.toml.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+Origins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--origin",
+        metavar="FROM=TO",
+        help="Send a vendor's origin elsewhere: https://vendor.example=http://127.0.0.1:9100.",
+    ),
+]
+
+
+class _Choice(msgspec.Struct):
+    """What a command line chose: a connection, a file and where requests go."""
+
+    connection: Connection
+    source: str
+    origins: dict[str, str]
+
+
+@app.command("try")
+def try_(
+    arguments: Arguments = None,
+    settings: SettingsFile = None,
+    pairs: Pairs = None,
+    config: ConfigFile = None,
+    connection: ConnectionName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what would be sent for each message, and every note. Sends nothing."""
+    with _problems_told():
+        choice = _choose(arguments or [], settings, pairs or [], config, connection)
+        rejected = False
+        for line in read_lines(choice.source):
+            decision = choice.connection.decide(line.raw, message_id=line.message_id)
+            rejected |= decision.result == "rejected"
+            if as_json:
+                _print_line(decision_json(decision, choice.connection))
+            else:
+                print_decision(out, decision, choice.connection)
+    raise typer.Exit(FAILED if rejected else 0)
+
+
+@app.command()
+def send(
+    arguments: Arguments = None,
+    settings: SettingsFile = None,
+    pairs: Pairs = None,
+    config: ConfigFile = None,
+    connection: ConnectionName = None,
+    origin: Origins = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a file of messages to the vendor."""
+    with _problems_told():
+        choice = _choose(arguments or [], settings, pairs or [], config, connection, origin or [])
+        with _progress() as progress:
+            task = progress.add_task(choice.connection.name, total=None)
+
+            def report(line: Line, delivery: Delivery) -> None:
+                progress.advance(task)
+                if delivery.failed:
+                    code, detail = failure(delivery)
+                    name = f"line {line.number} ({delivery.decision.message_id})"
+                    talk.print(f"{name}: {code}: {detail}", markup=False, soft_wrap=True)
+
+            lines = read_lines(choice.source)
+            summary = asyncio.run(
+                send_lines(choice.connection, lines, origins=choice.origins, report=report)
+            )
+    if as_json:
+        _print_line(summary.as_json())
+    else:
+        _print_summary(summary)
+    raise typer.Exit(FAILED if summary.failed else 0)
+
+
+@app.command()
+def demo(
+    plugin: Annotated[str, typer.Argument(help="The destination to show.")],
+    settings: SettingsFile = None,
+    pairs: Pairs = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave it running, for your own SDK to send to.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send real SDK traffic through a router into a simulated vendor, and explain all of it."""
+    with _problems_told():
+        loaded = load_plugin(plugin)
+        chosen = sample_settings(loaded.hook.settings_schema())
+        chosen |= read_settings(loaded, settings, pairs or [])
+        shown = Connection(plugin, loaded, chosen)
+        with contextlib.suppress(KeyboardInterrupt):
+            raise typer.Exit(asyncio.run(_demo(shown, keep=keep, as_json=as_json)))
+
+
+@app.command()
+def plugins(as_json: AsJson = False) -> None:
+    """List the installed destinations, the broken ones too, and what each can do."""
+    found = survey_plugins()
+    if as_json:
+        _print_line([_plugin_json(plugin) for plugin in found])
+        return
+    if not found:
+        talk.print("No destination is installed. Try: pip install heap-destination")
+    for plugin in found:
+        match plugin:
+            case LoadedPlugin():
+                out.print(f"[bold]{plugin.name}[/]  {plugin.origin}", highlight=False)
+                out.print(f"  {', '.join(plugin.capabilities)}", highlight=False, soft_wrap=True)
+            case Broken():
+                out.print(f"[bold]{plugin.name}[/]  [red]broken[/]", highlight=False)
+                out.print(f"  {plugin.error}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def schema(plugin: Annotated[str, typer.Argument(help="The destination.")]) -> None:
+    """Print a destination's settings schema."""
+    with _problems_told():
+        print_json(out, load_plugin(plugin).hook.settings_schema())
+
+
+def main() -> None:
+    """Run the command, with those that other distributions add."""
+    for command in entry_points(group=COMMANDS):
+        app.command(command.name)(command.load())
+    app()
+
+
+# -- choosing -----------------------------------------------------------------------------------
+
+
+def _choose(
+    arguments: Sequence[str],
+    settings: Path | None,
+    pairs: Sequence[str],
+    config: Path | None,
+    connection: str | None,
+    origins: Sequence[str] = (),
+) -> _Choice:
+    elsewhere = dict(_origin(pair) for pair in origins)
+    if config is not None:
+        if settings is not None or pairs:
+            raise UsageError("settings stand in the router.toml: drop --settings and --set")
+        chosen, router = choose_from_config(config, connection)
+        source = _source(arguments, 0)
+        return _Choice(connect(chosen), source, router.delivery.origins | elsewhere)
+    if not arguments:
+        raise UsageError("name a plugin, such as heap, or give --config router.toml")
+    loaded = load_plugin(arguments[0])
+    chosen = ConnectionConfig(
+        name=connection or loaded.name,
+        plugin=loaded.name,
+        settings=read_settings(loaded, settings, pairs),
+    )
+    source = _source(arguments, 1)
+    return _Choice(Connection(chosen.name, loaded, chosen.settings), source, elsewhere)
+
+
+def _source(arguments: Sequence[str], position: int) -> str:
+    if len(arguments) > position + 1:
+        raise UsageError(f"one file at a time; {arguments[position + 1]!r} is one too many")
+    if len(arguments) > position:
+        return arguments[position]
+    if sys.stdin.isatty():
+        raise UsageError("name a file of messages, or - for standard input")
+    return STANDARD_INPUT
+
+
+def _origin(pair: str) -> tuple[str, str]:
+    source, equals, target = pair.partition("=")
+    if not equals or not source or not target:
+        raise UsageError(f"--origin takes FROM=TO, not {pair!r}")
+    return source, target
+
+
+@contextlib.contextmanager
+def _problems_told() -> Iterator[None]:
+    """Tell what is wrong with the usage or the configuration, without a traceback."""
+    try:
+        yield
+    except (UsageError, PluginError) as error:
+        _refuse(str(error))
+    except SettingsError as error:
+        _refuse("\n".join(f"settings: {problem}" for problem in error.problems))
+    except OSError as error:
+        _refuse(f"{error.filename or 'input'}: {error.strerror or type(error).__name__}")
+
+
+def _refuse(text: str) -> None:
+    talk.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(WRONG_USAGE)
+
+
+# -- printing -----------------------------------------------------------------------------------
+
+
+def _print_line(value: Any) -> None:
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+
+
+def _print_summary(summary: Summary) -> None:
+    out.print(
+        f"{summary.messages} messages: {summary.delivered} delivered, "
+        f"{summary.filtered} not for this destination, {summary.failed.total()} failed",
+        highlight=False,
+    )
+    for title, counts in (("failed", summary.failed), ("notes", summary.notes)):
+        for code, count in counts.most_common():
+            out.print(f"  {title}  {code}  {count}", highlight=False)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=talk,
+        disable=not talk.is_terminal,
+    )
+
+
+def _plugin_json(plugin: LoadedPlugin | Broken) -> dict[str, Any]:
+    match plugin:
+        case LoadedPlugin():
+            return {
+                "name": plugin.name,
+                "origin": plugin.origin,
+                "capabilities": list(plugin.capabilities),
+                "error": None,
+            }
+        case Broken():
+            return {
+                "name": plugin.name,
+                "origin": plugin.origin,
+                "capabilities": [],
+                "error": plugin.error,
+            }
+
+
+# -- the demo -----------------------------------------------------------------------------------
+
+
+async def _demo(connection: Connection, *, keep: bool, as_json: bool) -> int:
+    deliveries: list[Delivery] = []
+
+    def report(window: Sequence[Delivery]) -> None:
+        deliveries.extend(window)
+        if not as_json:
+            for delivery in window:
+                print_delivery(out, delivery, connection)
+
+    async with stage(connection, report) as running:
+        if not as_json:
+            _introduce(connection, running)
+        held = await play(running)
+        if as_json:
+            messages = [delivery_json(delivery, connection) for delivery in deliveries]
+            _print_line({"messages": messages, "held": held})
+        else:
+            _print_held(connection, held)
+        if keep:
+            talk.print(f"Still running: write key {WRITE_KEY}, data plane {running.gateway_url}")
+            talk.print(f"The vendor's stand-in: {running.vendor_url}/_simulator/requests")
+            talk.print("Ctrl-C ends it.")
+            await asyncio.Event().wait()
+    undelivered = [d for d in deliveries if d.outcome and d.outcome.result != "delivered"]
+    return FAILED if undelivered or not deliveries else 0
+
+
+def _introduce(connection: Connection, running: Stage) -> None:
+    out.print(
+        f"[bold]rudder-sdk-python[/] → gateway {running.gateway_url} → "
+        f"[bold]{connection.plugin.name}[/] → simulated vendor {running.vendor_url}\n",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _print_held(connection: Connection, held: dict[str, list[Any]]) -> None:
+    out.rule(f"What the simulated {connection.plugin.name} now holds")
+    for kind, rows in held.items():
+        out.print(f"[bold]{kind}[/]: {len(rows)}", highlight=False)
+        for row in rows:
+            print_json(out, _without_nulls(row))
+
+
+def _without_nulls(row: Any) -> Any:
+    if isinstance(row, dict):
+        return {key: value for key, value in row.items() if value is not None}
+    return row
+
+
+if __name__ == "__main__":
+    main()

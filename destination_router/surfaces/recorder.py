@@ -1,0 +1,45 @@
+"""A vendor that takes everything: the demo's stand-in for a destination without a simulator."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+_KEPT = 1000
+
+
+def create_recorder() -> Starlette:
+    """Make an app that answers every request with 200 `{}`.
+
+    The last requests stand at `GET /_simulator/requests`, as `{"requests": [{method, path,
+    body}]}`; a body that is not JSON is shown as text.
+    """
+    kept: deque[dict[str, object]] = deque(maxlen=_KEPT)
+
+    async def requests(_: Request) -> JSONResponse:
+        return JSONResponse({"requests": list(kept)})
+
+    async def take(request: Request) -> JSONResponse:
+        body = await request.body()
+        kept.append({"method": request.method, "path": request.url.path, "body": _shown(body)})
+        return JSONResponse({})
+
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+    return Starlette(
+        routes=[
+            Route("/_simulator/requests", requests),
+            Route("/{path:path}", take, methods=methods),
+        ]
+    )
+
+
+def _shown(body: bytes) -> object:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return body.decode("utf-8", "replace")

@@ -1,0 +1,55 @@
+"""Serve an ASGI app on a socket for as long as a block lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import uvicorn
+
+Asgi = Callable[[Any, Any, Any], Awaitable[None]]
+
+LOOPBACK = "127.0.0.1"
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals alone: whoever opened the block decides when it ends."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Asgi, host: str = LOOPBACK, port: int = 0) -> AsyncIterator[str]:
+    """Serve an app; the block starts when it answers and ends with a graceful stop.
+
+    Args:
+        app: any ASGI app.
+        host: loopback unless the caller says otherwise.
+        port: 0 takes a free one.
+
+    Yields:
+        The app's base URL.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    listener = socket.create_server((host, port))
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    server = _Server(config)
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started:
+            if running.done():
+                running.result()
+                raise RuntimeError("the server ended before it could answer")
+            await asyncio.sleep(0.005)
+        yield f"http://{host}:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await running
+        listener.close()

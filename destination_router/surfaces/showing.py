@@ -1,0 +1,103 @@
+"""How decisions and outcomes are shown: as JSON for programs, as text for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.syntax import Syntax
+from rich.text import Text
+
+from destination_router.delivery.worker import Delivery
+from destination_router.model import HttpRequest, Note
+from destination_router.pipeline.connection import Connection, Decision
+
+_STYLES = {"requests": "green", "rejected": "red", "filtered": "yellow"}
+
+
+def decision_json(decision: Decision, connection: Connection) -> dict[str, Any]:
+    """Turn a decision into the documented shape of `try --json`."""
+    reject = decision.reject
+    return {
+        "messageId": decision.message_id,
+        "result": decision.result,
+        "requests": [connection.shown(request) for request in decision.requests],
+        "reject": None if reject is None else {"code": reject.code, "detail": reject.detail},
+        "reason": decision.reason,
+        "notes": [_note_json(note) for note in decision.notes],
+    }
+
+
+def delivery_json(delivery: Delivery, connection: Connection) -> dict[str, Any]:
+    """Turn a delivery into the shape of a decision, with the vendor's answer."""
+    outcome = delivery.outcome
+    return {
+        **decision_json(delivery.decision, connection),
+        "outcome": None
+        if outcome is None
+        else {"result": outcome.result, "code": outcome.code, "detail": outcome.detail},
+    }
+
+
+def print_decision(console: Console, decision: Decision, connection: Connection) -> None:
+    """Explain one decision to a person."""
+    style = _STYLES[decision.result]
+    title = f"{decision.type or 'message'} {decision.message_id}".strip()
+    console.print(f"[bold]{escape(title)}[/]  [{style}]{escape(_summary(decision))}[/]")
+    for request in decision.requests:
+        _print_request(console, request, connection)
+    for note in decision.notes:
+        console.print(
+            f"  [yellow]{escape(note.code)}[/] {escape(note.path)}: {escape(note.detail)}",
+            soft_wrap=True,
+        )
+
+
+def print_delivery(console: Console, delivery: Delivery, connection: Connection) -> None:
+    """Explain one decision, and how the vendor took it."""
+    print_decision(console, delivery.decision, connection)
+    outcome = delivery.outcome
+    if outcome is not None:
+        style = "green" if outcome.result == "delivered" else "red"
+        words = " ".join(part for part in (outcome.result, outcome.code, outcome.detail) if part)
+        console.print(f"  [{style}]→ {escape(words)}[/]", soft_wrap=True)
+    console.print()
+
+
+def print_json(console: Console, value: Any) -> None:
+    """Print a JSON value over several lines, in colour on a terminal."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    if console.is_terminal:
+        console.print(Syntax(text, "json", background_color="default", word_wrap=True))
+    else:
+        console.print(Text(text), soft_wrap=True)
+
+
+def _summary(decision: Decision) -> str:
+    match decision:
+        case Decision(reject=reject) if reject is not None:
+            return f"rejected, {reject.code}: {reject.detail}"
+        case Decision(result="filtered", reason=reason):
+            return f"not sent: {reason}"
+        case _:
+            count = len(decision.requests)
+            return f"{count} request{'s' if count > 1 else ''}"
+
+
+def _print_request(console: Console, request: HttpRequest, connection: Connection) -> None:
+    shown = connection.shown(request)
+    console.print(f"  [cyan]{escape(shown['method'])} {escape(shown['url'])}[/]", soft_wrap=True)
+    for part in ("params", "headers"):
+        if shown[part]:
+            console.print(
+                f"  {part} {escape(msgspec.json.encode(shown[part]).decode())}", soft_wrap=True
+            )
+    for part in ("json", "form"):
+        if part in shown:
+            print_json(console, shown[part])
+
+
+def _note_json(note: Note) -> dict[str, str]:
+    return {"code": note.code, "path": note.path, "detail": note.detail}

@@ -1,0 +1,52 @@
+"""`python -m heap_destination.simulator`: serve a simulated Heap over HTTP until interrupted."""
+
+import argparse
+import socket
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+
+from heap_destination.simulator.app import create_simulator
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve, and print the address on standard output once connections are accepted.
+
+    Port 0 takes any free port. The exit status is 2 if the address cannot be had.
+    """
+    options = _parser().parse_args(arguments)
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    try:
+        listener = socket.create_server((options.host, options.port), family=family)
+    except OSError as error:
+        sys.stderr.write(f"Cannot listen on {options.host} port {options.port}: {error}\n")
+        return 2
+    app = create_simulator(rate_limits=options.rate_limits)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+    with listener:
+        host = f"[{options.host}]" if family == socket.AF_INET6 else options.host
+        # Flushed, because a program that starts this one waits for the line.
+        print(f"Simulated Heap on http://{host}:{listener.getsockname()[1]}", flush=True)  # noqa: T201
+        server.run(sockets=[listener])
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m heap_destination.simulator",
+        description="A stand-in for Heap's server-side API that enforces its documented rules.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to serve on (%(default)s)")
+    parser.add_argument("--port", type=int, default=9100, help="port, 0 for any (%(default)s)")
+    parser.add_argument(
+        "--no-rate-limits",
+        dest="rate_limits",
+        action="store_false",
+        help="never answer 429 for too much traffic",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
