@@ -6,12 +6,17 @@ Messages of one user take effect in the order they came; different users overtak
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
 
 import msgspec
 
 from destination_router.delivery.sender import Sender
-from destination_router.eventlog.base import EventLog
+from destination_router.delivery.dead_letters import DeadLetterSink
+from destination_router.delivery.settings import DeliverySettings
+from destination_router.delivery.stats import DeliveryStats
+from destination_router.eventlog.base import Event, EventLog
 from destination_router.model import HttpRequest, Outcome
 from destination_router.pipeline.connection import Connection, Decision
 
@@ -39,6 +44,67 @@ class Delivery(msgspec.Struct, frozen=True):
         if self.outcome is not None:
             return self.outcome.result != "delivered"
         return self.decision.result == "rejected"
+
+
+Report = Callable[[Sequence[Delivery]], None]
+"""Is told what became of messages, as they end; called before they are committed."""
+
+
+class Source(Protocol):
+    """What a worker needs of an event log: `EventLog` is one; a file of messages can be one."""
+
+    async def read(self, connection: str, after: int, limit: int) -> list[Event]:
+        """Wait for events after an offset; see `EventLog.read`."""
+
+    async def commit(self, connection: str, offsets: Collection[int]) -> None:
+        """Mark events as done, in any order; see `EventLog.commit`."""
+
+
+class Worker:
+    """Delivers one connection's messages: in order, packed, within quotas, until all are done.
+
+    A message is committed when the vendor has every request that it caused, when it is not for
+    this destination, or when it is kept as a dead letter. All waiting goes by the running event
+    loop's clock.
+
+    Args:
+        connection: whose work it is.
+        log: read and committed under the connection's name.
+        sender: the connection's; the caller closes it.
+        settings: how patiently, how many at once, and so on.
+        dead_letters: keeps what can never be delivered.
+        report: is told about every message when it ends, in batches.
+        wall_clock: Unix time in seconds, for dead letters.
+    """
+
+    stats: DeliveryStats
+
+    def __init__(  # noqa: PLR0913 -- each is a part, by keyword
+        self,
+        connection: Connection,
+        log: Source,
+        sender: Sender,
+        *,
+        dead_letters: DeadLetterSink,
+        settings: DeliverySettings | None = None,
+        report: Report | None = None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        raise NotImplementedError
+
+    async def run(self) -> None:
+        """Work until `stop` is called; returns when everything under way has ended.
+
+        Raises:
+            Exception: whatever the log raises beyond `LogUnavailableError`, which is waited out.
+        """
+
+    async def stop(self, grace: float) -> None:
+        """Take no new messages; let what is under way end, for at most `grace` seconds.
+
+        What has not ended by then stays uncommitted and is delivered after the next start.
+        Returns when `run` has.
+        """
 
 
 async def work(
