@@ -27,8 +27,10 @@ def test_every_problem_is_told_at_once_with_its_key() -> None:
         "gatway: is not known here; did you mean gateway?",
         "connections.0.plugin: is required",
         "connections.1.setings: is not known here; did you mean settings?",
-        'gateway.listen: does not satisfy pattern "^.+:[0-9]+$". '
-        "Write host:port, such as 127.0.0.1:8080.",
+        (
+            'gateway.listen: does not satisfy pattern "^.+:[0-9]+$". '
+            "Write host:port, such as 127.0.0.1:8080."
+        ),
         "gateway.write_keys.0: must be text, not a number; put it in quotes",
     ]
 
@@ -64,5 +66,5 @@ def test_a_file_that_cannot_be_read_is_named(content: bytes | None, tmp_path: Pa
     path = tmp_path / "router.toml"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(SettingsError, match="router.toml"):
+    with pytest.raises(SettingsError, match=r"router\.toml"):
         load_config(path)

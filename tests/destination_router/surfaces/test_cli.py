@@ -193,7 +193,7 @@ def test_send_delivers_a_gzipped_file(tmp_path: Path, heap_url: str) -> None:
 
 
 def test_two_equal_lines_are_two_messages(tmp_path: Path, heap_url: str) -> None:
-    """A line without a messageId is named by its place: sent twice it counts once, no line is lost."""
+    """A line without a messageId is named by its place: a second run adds nothing."""
     path = tmp_path / "messages.jsonl"
     line = json.dumps({"type": "track", "userId": "ada", "event": "Clicked"})
     path.write_text(f"{line}\n{line}\n")
