@@ -60,12 +60,15 @@ class _Message(
         """The message's context; decoded when first asked for, since few destinations ask.
 
         Raises:
-            Reject: `too_deep`, where it is nested beyond what can be decoded.
+            Reject: `too_deep` or `invalid_json`, where it is nested beyond what can be decoded or
+                holds a number beyond all that a number can be.
         """
         try:
             return _decode_context(self.context_json)
         except RecursionError:
             raise Reject("too_deep", "send less deeply nested JSON", "context") from None
+        except msgspec.DecodeError:  # `normalise` has seen to everything but the numbers
+            raise Reject("invalid_json", "a number is too large", "context") from None
 
     @cached_property
     def context_traits(self) -> dict[str, Any]:

@@ -26,6 +26,10 @@ HOOKS: dict[str, tuple[str, ...]] = {
 """Each hook of the contract with the arguments that it offers."""
 
 
+_FAILURES = (Exception, SystemExit)
+"""What a plugin's code may raise without taking its host along; Ctrl-C is the user's."""
+
+
 class PluginError(Exception):
     """A plugin that cannot be used. The text names its distribution and quotes what is wrong."""
 
@@ -153,8 +157,8 @@ def _installed(point: EntryPoint) -> InstalledPlugin:
     distribution = point.dist
     return InstalledPlugin(
         name=point.name,
-        distribution=distribution.name if distribution else "an unknown distribution",
-        version=distribution.version if distribution else "",
+        distribution=(distribution and distribution.name) or "an unknown distribution",
+        version=(distribution and distribution.version) or "",
         entry_point=point,
     )
 
@@ -167,7 +171,7 @@ def _conflict(offers: list[InstalledPlugin]) -> str:
 def _load(plugin: InstalledPlugin) -> LoadedPlugin:
     try:
         loaded = plugin.entry_point.load()
-    except Exception as error:
+    except _FAILURES as error:
         raise PluginError(
             f"plugin {plugin.name!r} of {plugin.origin} does not import: "
             f"{plugin.entry_point.value}: {type(error).__name__}: {error}"
@@ -212,6 +216,9 @@ def _function_breaches(name: str, function: Any) -> Iterator[str]:
         hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(HOOKS)}"
         yield f"{quoted} is not a hook of this contract; {hint}"
         return
+    if getattr(function, f"{PROJECT}_impl")["specname"] not in (None, name):
+        yield f"{quoted} has a specname; a hook is known by the name of its function"
+        return
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         yield f"{quoted} is a coroutine; hooks are synchronous, the host does all I/O"
         return
@@ -237,18 +244,21 @@ def _check_answers(plugin: LoadedPlugin) -> None:
     """Ask the hooks that take nothing, since everything else depends on their answers."""
     try:
         schema = plugin.hook.settings_schema()
-        names = plugin.display_names
-    except Exception as error:
+        names = plugin.hook.display_names() if "display_names" in plugin.capabilities else []
+    except _FAILURES as error:
         raise PluginError(
             f"plugin {plugin.name!r} of {plugin.origin} fails when asked for its settings schema "
             f"or display names: {type(error).__name__}: {error}"
         ) from error
-    problem = check_schema(schema)
-    if problem is None and not all(isinstance(name, str) for name in names):
-        problem = "display_names is not a list of text"
-    if problem:
+    if problem := check_schema(schema):
         raise PluginError(
             f"plugin {plugin.name!r} of {plugin.origin} has no usable settings_schema: {problem}"
+        )
+    # Text is a sequence of text too: "Heap" would be known as H, e, a and p.
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise PluginError(
+            f"plugin {plugin.name!r} of {plugin.origin}: display_names did not return a list of "
+            "text"
         )
 
 
@@ -278,7 +288,8 @@ def _is_defined_by(plugin: object, name: str) -> bool:
 
 def _quote(function: Any) -> str:
     """Quote a definition: ``def on_track(message) [my_plugin.py:12]``."""
-    keyword = "async def" if inspect.iscoroutinefunction(function) else "def"
+    asynchronous = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+    keyword = "async def" if asynchronous else "def"
     quoted = f"`{keyword} {function.__name__}{inspect.signature(function)}`"
     code = getattr(function, "__code__", None)
     return f"{quoted} ({code.co_filename}:{code.co_firstlineno})" if code else quoted

@@ -10,7 +10,9 @@ import copy
 import difflib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, cast
 
@@ -56,8 +58,8 @@ def load_settings(schema: Mapping[str, Json], raw: Mapping[str, Json]) -> dict[s
         SettingsError: with every problem that was found.
     """
     problems: list[Problem] = []
-    resolved = _resolve(dict(raw), schema, "", problems)
-    settings: dict[str, Json] = _with_defaults(schema, resolved)
+    resolved = _resolve(schema, dict(raw), schema, "", problems)
+    settings: dict[str, Json] = _with_defaults(schema, schema, resolved)
     unresolved = {problem.path for problem in problems}
     validator = Draft202012Validator(schema)
     for error in sorted(validator.iter_errors(settings), key=lambda e: [str(p) for p in e.path]):
@@ -78,6 +80,9 @@ def check_schema(schema: Any) -> str | None:
         return f"it is not valid JSON Schema 2020-12 at /{'/'.join(map(str, error.absolute_path))}"
     if schema.get("type") != "object":
         return 'its "type" is not "object"'
+    for reference in _references(schema):
+        if _local(schema, reference) is None:
+            return f'it has nothing at "$ref": {json.dumps(reference)}; point into #/$defs'
     return None
 
 
@@ -89,7 +94,7 @@ def read_text_setting(schema: Mapping[str, Json], name: str, text: str) -> Json:
         name: the setting.
         text: its value; JSON where the schema wants anything but text.
     """
-    return _from_text(schema.get("properties", {}).get(name, {}), text)
+    return _from_text(schema, _property_schema(schema, name), text)
 
 
 def secret_values(schema: Mapping[str, Json], settings: Mapping[str, Json]) -> frozenset[str]:
@@ -100,19 +105,24 @@ def secret_values(schema: Mapping[str, Json], settings: Mapping[str, Json]) -> f
 # -- references ---------------------------------------------------------------------------------
 
 
-def _resolve(value: Json, schema: Json, path: str, problems: list[Problem]) -> Json:
+def _resolve(
+    root: Mapping[str, Json], value: Json, schema: Json, path: str, problems: list[Problem]
+) -> Json:
+    schema = _followed(root, schema)
     if isinstance(value, dict):
         reference = _reference(value)
         if reference is not None:
-            return _resolve_reference(*reference, schema, path, problems)
+            text = _read_reference(*reference, path, problems)
+            return None if text is None else _from_text(root, schema, text)
         return {
-            key: _resolve(item, _property_schema(schema, key), _join(path, key), problems)
+            key: _resolve(root, item, _property_schema(schema, key), _join(path, key), problems)
             for key, item in value.items()
         }
     if isinstance(value, list):
-        items = schema.get("items", {}) if isinstance(schema, dict) else {}
+        items = schema.get("items", {})
         return [
-            _resolve(item, items, _join(path, index), problems) for index, item in enumerate(value)
+            _resolve(root, item, items, _join(path, index), problems)
+            for index, item in enumerate(value)
         ]
     return value
 
@@ -124,17 +134,14 @@ def _reference(value: dict[str, Json]) -> tuple[str, str] | None:
     return (kind, name) if kind in _READERS and isinstance(name, str) else None
 
 
-def _resolve_reference(
-    kind: str, name: str, schema: Json, path: str, problems: list[Problem]
-) -> Json:
+def _read_reference(kind: str, name: str, path: str, problems: list[Problem]) -> str | None:
     try:
-        text = _READERS[kind](name)
-    except (KeyError, OSError, UnicodeDecodeError) as error:
+        return _READERS[kind](name)
+    except (KeyError, OSError, ValueError) as error:
         reason = "is not set" if kind == "env" else f"cannot be read ({type(error).__name__})"
         what = "the environment variable" if kind == "env" else "the file"
         problems.append(Problem(path, f"{what} {name} {reason}"))
         return None
-    return _from_text(schema if isinstance(schema, dict) else {}, text)
 
 
 def _read_environment(name: str) -> str:
@@ -149,41 +156,53 @@ _READERS: dict[str, Callable[[str], str]] = {"env": _read_environment, "file": _
 
 
 def resolve_reference(value: Json, path: str) -> Json:
-    """Resolve one `{env = NAME}` or `{file = PATH}`; anything else stands for itself.
+    """Resolve one `{env = NAME}` or `{file = PATH}` to its text; else a value stands for itself.
 
     Raises:
         SettingsError: the variable is not set, or the file cannot be read.
     """
     problems: list[Problem] = []
-    resolved = _resolve(value, {}, path, problems)
+    resolved = _resolve({}, value, {"type": "string"}, path, problems)
     if problems:
         raise SettingsError(problems)
     return resolved
 
 
-def _from_text(schema: Mapping[str, Json], text: str) -> Json:
-    kind = schema.get("type")
-    kinds = set(kind) if isinstance(kind, list) else {kind}
-    if "string" in kinds:
+def _from_text(root: Mapping[str, Json], schema: Json, text: str) -> Json:
+    if _takes_text(root, schema):
         return text
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
+
+
+def _takes_text(root: Mapping[str, Json], schema: Json) -> bool:
+    schema = _followed(root, schema)
+    kind = schema.get("type")
+    if "string" in (kind if isinstance(kind, list) else [kind]):
+        return True
+    parts = [part for keyword in _COMBINATIONS for part in schema.get(keyword, ())]
+    return any(_takes_text(root, part) for part in parts)
 
 
 # -- defaults -----------------------------------------------------------------------------------
 
 
-def _with_defaults(schema: Json, value: Json) -> Json:
-    if not isinstance(value, dict) or not isinstance(schema, dict):
+def _with_defaults(root: Mapping[str, Json], schema: Json, value: Json) -> Json:
+    schema = _followed(root, schema)
+    if isinstance(value, list):
+        return [_with_defaults(root, schema.get("items"), item) for item in value]
+    if not isinstance(value, dict):
         return value
     filled = dict(value)
     for name, field in schema.get("properties", {}).items():
-        if name in filled:
-            filled[name] = _with_defaults(field, filled[name])
-        elif isinstance(field, dict) and "default" in field:
-            filled[name] = copy.deepcopy(field["default"])
+        if name not in filled:
+            followed = _followed(root, field)
+            if "default" not in followed:
+                continue
+            filled[name] = copy.deepcopy(followed["default"])
+        filled[name] = _with_defaults(root, field, filled[name])
     return filled
 
 
@@ -203,15 +222,17 @@ def _explain(error: ValidationError) -> Iterator[Problem]:
                     yield Problem(_join(path, name), "is required")
         case "additionalProperties":
             known = list(schema.get("properties", {}))
+            patterns = schema.get("patternProperties", {})
             for name in instance:
-                if name not in known:
+                if name not in known and not any(re.search(p, name) for p in patterns):
                     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
                     hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
                     yield Problem(_join(path, name), f"is not known here; {hint}")
         case "type":
             names = limit if isinstance(limit, list) else [limit]
             wanted = " or ".join(_TYPE_NAMES.get(str(name), str(name)) for name in names)
-            yield Problem(path, f"must be {wanted}, not {_article(instance)}")
+            hint = "; put it in quotes" if "string" in names and _is_number(instance) else ""
+            yield Problem(path, f"must be {wanted}, not {_article(instance)}{hint}")
         case "enum":
             yield Problem(path, f"must be one of {', '.join(map(json.dumps, limit))}")
         case "const":
@@ -231,6 +252,10 @@ _TYPE_NAMES = {
     "array": "a list",
     "null": "null",
 }
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _article(value: Json) -> str:
@@ -253,24 +278,43 @@ def _article(value: Json) -> str:
 
 # -- secrets ------------------------------------------------------------------------------------
 
+_COMBINATIONS = ("allOf", "anyOf", "oneOf")
+_CONDITIONS = ("if", "then", "else")
+
 
 def _secrets(root: Mapping[str, Json], schema: Json, value: Json) -> Iterator[str]:
+    """Collect what any part of a schema that speaks of a value calls a secret."""
     if not isinstance(schema, dict):
         return
     if schema.get("writeOnly") is True:
         yield from _texts(value)
         return
-    if isinstance(reference := schema.get("$ref"), str):
-        yield from _secrets(root, _local(root, reference), value)
-    for keyword in ("allOf", "anyOf", "oneOf"):
-        for part in schema.get(keyword, ()):
-            yield from _secrets(root, part, value)
+    for part in _parts(root, schema):
+        yield from _secrets(root, part, value)
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _secrets(root, _property_schema(schema, key), item)
+            for part in _property_schemas(schema, key):
+                yield from _secrets(root, part, item)
     elif isinstance(value, list):
-        for item in value:
-            yield from _secrets(root, schema.get("items"), item)
+        first = schema.get("prefixItems", [])
+        for part, item in zip_longest(first[: len(value)], value, fillvalue=schema.get("items")):
+            yield from _secrets(root, part, item)
+
+
+def _parts(root: Mapping[str, Json], schema: dict[str, Json]) -> list[Json]:
+    """List the schemas within a schema that speak of the same value."""
+    return [
+        *([_local(root, schema["$ref"])] if "$ref" in schema else []),
+        *(part for keyword in _COMBINATIONS for part in schema.get(keyword, ())),
+        *(schema.get(keyword) for keyword in _CONDITIONS),
+        *schema.get("dependentSchemas", {}).values(),
+    ]
+
+
+def _property_schemas(schema: dict[str, Json], key: str) -> list[Json]:
+    patterns = schema.get("patternProperties", {})
+    matching = [part for pattern, part in patterns.items() if re.search(pattern, key)]
+    return [_property_schema(schema, key), *matching]
 
 
 def _texts(value: Json) -> Iterator[str]:
@@ -286,10 +330,33 @@ def _texts(value: Json) -> Iterator[str]:
 
 def _local(root: Mapping[str, Json], reference: str) -> Json:
     """Follow `#/$defs/name`; a reference to elsewhere is nothing that a settings schema needs."""
-    node: Json = root
-    for part in reference.removeprefix("#/").split("/"):
-        node = node.get(part) if isinstance(node, dict) else None
+    start, *parts = reference.split("/")
+    node: Json = root if start == "#" else None
+    for part in parts:
+        name = part.replace("~1", "/").replace("~0", "~")
+        node = node.get(name) if isinstance(node, dict) else None
     return node
+
+
+def _followed(root: Mapping[str, Json], schema: Json) -> dict[str, Json]:
+    """Lay a schema over what its `$ref` points at; a schema that says nothing is empty."""
+    if not isinstance(schema, dict):
+        return {}
+    reference = schema.get("$ref")
+    return schema if reference is None else {**_followed(root, _local(root, reference)), **schema}
+
+
+def _references(node: Json) -> Iterator[str]:
+    """List every `$ref` of a schema, but not those in what it gives as an example of a value."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _references(item)
+    elif isinstance(node, dict):
+        if isinstance(reference := node.get("$ref"), str):
+            yield reference
+        for keyword, item in node.items():
+            if keyword not in {"default", "const", "enum", "examples"}:
+                yield from _references(item)
 
 
 def _property_schema(schema: Json, key: str) -> Json:

@@ -31,13 +31,18 @@ def parse_epoch(number: float) -> datetime | None:
     Returns:
         The time in UTC, or None if no calendar reaches it.
     """
-    seconds = number if abs(number) < _FIRST_MILLISECONDS else number / 1000
     try:
+        seconds = number if abs(number) < _FIRST_MILLISECONDS else number / 1000
         return _EPOCH + timedelta(seconds=seconds)
     except (ValueError, OverflowError):
         return None
 
 
 def format_time(moment: datetime) -> str:
-    """Write a time as ISO 8601 UTC with milliseconds: `2026-11-22T10:00:00.000Z`."""
+    """Write a time as ISO 8601 UTC with milliseconds: `2026-11-22T10:00:00.000Z`.
+
+    One without a zone is UTC, as in `parse_time`.
+    """
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

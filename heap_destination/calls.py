@@ -29,7 +29,7 @@ from heap_destination.identity import (
     stitched_user_id,
     unsafe,
 )
-from heap_destination.limits import EVENT_CHARACTERS, PARTNER_KEY_CHARACTERS
+from heap_destination.limits import EVENT_CHARACTERS, PARTNER_KEY_CHARACTERS, VALUE_CHARACTERS
 from heap_destination.properties import (
     Properties,
     cut,
@@ -199,7 +199,7 @@ def _account_membership(
     found = identifiers(message, settings)
     if found.identity is None:
         detail = "no usable identity: the user is not joined to the account"
-        notes.extend(found.notes or (Note("dropped", "userId", detail),))
+        notes.extend((*found.notes, Note("dropped", "userId", detail)))
         return []
     joined = {settings.account_id_property: message.group_id}
     return [
@@ -213,7 +213,9 @@ def _account_membership(
 
 
 def _add_anonymous_id(profile: Properties, anonymous_id: str, notes: list[Note]) -> None:
-    if profile.setdefault("anonymous_id", anonymous_id) != anonymous_id:
+    if "anonymous_id" not in profile:
+        profile["anonymous_id"] = cut(anonymous_id, VALUE_CHARACTERS, "anonymousId", notes)
+    elif profile["anonymous_id"] != anonymous_id:
         detail = "the trait anonymous_id is sent in its place"
         notes.append(Note("dropped", "anonymousId", detail))
 

@@ -7,6 +7,7 @@ Heap merges everybody who carries the same identity into one user and cannot und
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 import msgspec
@@ -17,6 +18,9 @@ from heap_destination.settings import HeapSettings
 
 NAMES = ("Heap", "Heap.io")
 """What senders call Heap in `integrations`; rudder-server's display name is `Heap.io`."""
+
+
+_USER_ID = re.compile("[0-9]{1,16}")
 
 
 class Identifiers(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +59,14 @@ def identifiers(message: Message, settings: HeapSettings) -> Identifiers:
     danger = _danger(identity, path, settings)
     anonymous_danger = _danger(message.anonymous_id, "anonymousId", settings)
     notes.extend(note for note in (danger, anonymous_danger) if note)
+    user_id = _heap_user_id(options, notes)
+    if user_id is not None and given is not None:
+        detail = "Heap takes one identifier: integrations.Heap.identity is sent"
+        notes.append(Note("dropped", "integrations.Heap.user_id", detail))
+        user_id = None
     return Identifiers(
         identity=None if danger else identity,
-        user_id=_heap_user_id(options, notes) if given is None else None,
+        user_id=user_id,
         anonymous_id=None if anonymous_danger else message.anonymous_id,
         session_id=_option_text(options, "session_id", notes),
         identity_danger=danger,
@@ -106,7 +115,7 @@ def _heap_user_id(options: dict[str, Any], notes: list[Note]) -> str | None:
     text = _option_text(options, "user_id", notes)
     if text is None:
         return None
-    if text.isascii() and text.isdecimal() and int(text[:20]) < 1 << USER_ID_BITS:
+    if _USER_ID.fullmatch(text) and int(text) < 1 << USER_ID_BITS:
         return text
     detail = f"it must be a number from 0 to 2^{USER_ID_BITS} - 1"
     notes.append(Note("dropped", "integrations.Heap.user_id", detail))

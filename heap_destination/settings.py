@@ -79,8 +79,8 @@ SETTINGS_SCHEMA: dict[str, Any] = {
                 "Manage, Projects. Heap accepts events for a wrong one without a word."
             ),
             "type": "string",
-            # Not `$`: in Python it would let a line end pass.
             "examples": ["1234567890"],
+            # Not `$`: in Python it would let a line end pass.
             "pattern": r"^[0-9]+(?![\s\S])",
         },
         "region": {

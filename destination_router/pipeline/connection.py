@@ -13,9 +13,10 @@ import msgspec
 
 from destination_router.messages import Message
 from destination_router.model import HttpRequest, Json, Note, Reject
-from destination_router.pipeline.normalise import Normalised, normalise
+from destination_router.pipeline.normalise import Normalised, decode_json, normalise
 from destination_router.pipeline.subscription import refusal
-from destination_router.plugins import LoadedPlugin
+from destination_router.pipeline.wire import members
+from destination_router.plugins import LoadedPlugin, PluginError
 from destination_router.redaction import hide, shown_request
 from destination_router.settings import Problem, SettingsError, load_settings, secret_values
 
@@ -61,6 +62,7 @@ class Connection:
 
     Raises:
         SettingsError: settings that the plugin's schema or its `configure` refuses.
+        PluginError: `configure` itself is broken.
     """
 
     def __init__(self, name: str, plugin: LoadedPlugin, settings: Mapping[str, Json]) -> None:
@@ -69,7 +71,7 @@ class Connection:
         schema = plugin.hook.settings_schema()
         valid = load_settings(schema, settings)
         self.secrets = secret_values(schema, valid)
-        self.settings = _configure(plugin, valid)
+        self.settings = _configure(plugin, valid, self.secrets)
         self._names = tuple(dict.fromkeys((name, *plugin.display_names)))
 
     def decide(self, raw: bytes, *, message_id: str | None = None) -> Decision:
@@ -146,12 +148,18 @@ class Connection:
         if not requests:
             reason = f"{self.plugin.name} makes nothing of this {decision.type} call"
             return msgspec.structs.replace(decision, reason=reason)
+        notes = (self._shown_note(note) for request in requests for note in request.notes)
         return msgspec.structs.replace(
             decision,
             result="requests",
             requests=tuple(_signed(request, decision) for request in requests),
-            notes=(*decision.notes, *(note for request in requests for note in request.notes)),
+            notes=(*decision.notes, *notes),
         )
+
+    def _shown_note(self, note: Note) -> Note:
+        if not self.secrets:
+            return note
+        return Note(note.code, hide(note.path, self.secrets), hide(note.detail, self.secrets))
 
     def _rejected(self, decision: Decision, code: str, detail: str) -> Decision:
         # A plugin writes the detail: it may have quoted a setting.
@@ -164,13 +172,20 @@ def message_type(message: Message) -> str:
     return str(message.__struct_config__.tag)
 
 
-def _configure(plugin: LoadedPlugin, settings: dict[str, Json]) -> Any:
+def _configure(plugin: LoadedPlugin, settings: dict[str, Json], secrets: frozenset[str]) -> Any:
     if "configure" not in plugin.capabilities:
         return settings
+    broken = f"plugin {plugin.name!r} of {plugin.origin}: configure"
     try:
-        return plugin.hook.configure(settings=settings)
+        configured = plugin.hook.configure(settings=settings)
     except ValueError as error:
-        raise SettingsError([Problem("", str(error))]) from error
+        # Not `from error`: it may quote a secret.
+        raise SettingsError([Problem("", hide(str(error), secrets))]) from None
+    except Exception as error:
+        raise PluginError(f"{broken} failed: {_whereabouts(error)}") from error
+    if configured is None:
+        raise PluginError(f"{broken} returned None; return what the other hooks shall receive")
+    return configured
 
 
 def _signed(request: HttpRequest, decision: Decision) -> HttpRequest:
@@ -192,12 +207,16 @@ def _answer_problem(requests: object) -> str | None:
     for request in requests:
         if not isinstance(request, HttpRequest):
             return f"returned a list that holds {type(request).__name__}, not HttpRequest"
-        if problem := _unserialisable(request):
+        if problem := _unsendable(request):
             return problem
     return None
 
 
-def _unserialisable(request: HttpRequest) -> str | None:
+def _unsendable(request: HttpRequest) -> str | None:
+    try:
+        msgspec.convert(msgspec.structs.asdict(request), HttpRequest)
+    except msgspec.ValidationError as error:
+        return f"returned a request that does not fit: {error}"
     try:
         msgspec.json.encode(request.json if request.form is None else request.form)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -215,14 +234,9 @@ def _whereabouts(error: Exception) -> str:
 def _readable_id(raw: bytes) -> str:
     """Read the id of a message that is no good otherwise, so that its rejection can name it."""
     try:
-        found = _decode_id(raw).message_id
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        found, _ = decode_json(members(raw).get("messageId", b"null"))
+    except Reject:
         return ""
-    return found.strip() if isinstance(found, str) else ""
-
-
-class _MessageId(msgspec.Struct, rename="camel"):
-    message_id: Any = None
-
-
-_decode_id = msgspec.json.Decoder(_MessageId).decode
+    if isinstance(found, bool) or not isinstance(found, (int, str)):
+        return ""
+    return str(found).strip()

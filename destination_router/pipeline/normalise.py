@@ -49,7 +49,7 @@ def normalise(raw: bytes, *, message_id: str | None = None) -> Normalised:
     """
     try:
         message = _decode_message(raw)
-        if _is_normal(message):
+        if _is_utf8(raw) and _is_normal(message):
             return Normalised(_with_traits(message, raw))
     except (*_UNDECODABLE, Reject):
         pass
@@ -63,8 +63,10 @@ def parse_message(content: bytes | str | Mapping[str, Json]) -> Message:
         Reject: as `normalise`.
     """
     if isinstance(content, Mapping):
-        content = msgspec.json.encode(content)
-    return normalise(content.encode() if isinstance(content, str) else content).message
+        content = _encoded(content)
+    elif isinstance(content, str):
+        content = content.encode("utf-8", "backslashreplace")  # half a character, as JSON does
+    return normalise(content).message
 
 
 def decode_json(raw: bytes) -> tuple[Json, list[Note]]:
@@ -102,7 +104,24 @@ def decode_json(raw: bytes) -> tuple[Json, list[Note]]:
     return mended, notes
 
 
+def _encoded(content: Mapping[str, Json]) -> bytes:
+    try:
+        try:
+            return msgspec.json.encode(dict(content))
+        except UnicodeEncodeError:  # half a character: the standard library escapes it
+            return json.dumps(dict(content)).encode()
+    except RecursionError:
+        raise Reject("too_deep", "send less deeply nested JSON") from None
+    except (TypeError, ValueError) as error:
+        raise Reject("invalid_json", f"it cannot be written as JSON: {error}") from None
+
+
 # -- the fast road ------------------------------------------------------------------------------
+
+
+def _is_utf8(raw: bytes) -> bool:
+    """Whether what the decoder skips is text too: a context is decoded later, or never."""
+    return raw.isascii() or bool(raw.decode("utf-8"))
 
 
 def _is_normal(message: Message) -> bool:
@@ -171,9 +190,9 @@ def _mend(raw: bytes, message_id: str | None) -> Normalised:
 
 def _message_type(content: dict[str, Json]) -> str:
     kind = content.get("type")
-    if kind is None or kind == "":
+    name = kind.strip().lower() if isinstance(kind, str) else None
+    if kind is None or name == "":
         raise Reject("missing_type", f"say which call it is: {', '.join(MESSAGE_TYPES)}", "type")
-    name = kind.strip().lower() if isinstance(kind, str) else ""
     if name not in MESSAGE_TYPES:
         raise Reject("unsupported_type", f"must be one of {', '.join(MESSAGE_TYPES)}", "type")
     return name
@@ -283,7 +302,7 @@ def _without_surrogates(value: Json) -> Json:
         return items if any(a is not b for a, b in zip(items, value, strict=True)) else value
     if isinstance(value, dict):
         pairs = {_without_surrogates(k): _without_surrogates(v) for k, v in value.items()}
-        return value if all(value.get(k) is v for k, v in pairs.items()) else pairs
+        return value if all(value.get(k, pairs) is v for k, v in pairs.items()) else pairs
     return value
 
 

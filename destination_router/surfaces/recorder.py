@@ -7,7 +7,7 @@ from collections import deque
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 _KEPT = 1000
@@ -24,6 +24,9 @@ def create_recorder() -> Starlette:
     async def requests(_: Request) -> JSONResponse:
         return JSONResponse({"requests": list(kept)})
 
+    async def unknown(_: Request) -> Response:
+        return Response(status_code=404)
+
     async def take(request: Request) -> JSONResponse:
         body = await request.body()
         kept.append({"method": request.method, "path": request.url.path, "body": _shown(body)})
@@ -33,6 +36,7 @@ def create_recorder() -> Starlette:
     return Starlette(
         routes=[
             Route("/_simulator/requests", requests),
+            Route("/_simulator/{kind}", unknown),
             Route("/{path:path}", take, methods=methods),
         ]
     )

@@ -1,0 +1,71 @@
+"""Parts that several tests share: vendors' stand-ins on real loopback sockets."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from destination_router.surfaces.recorder import create_recorder
+from destination_router.surfaces.serving import Asgi, serving
+from heap_destination.simulator import create_simulator
+
+
+class Served:
+    """An ASGI app on a loopback socket, in a thread of its own."""
+
+    def __init__(self, app: Asgi) -> None:
+        self.url = ""
+        self._app = app
+        self._ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._over: asyncio.Event | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> str:
+        self._thread.start()
+        assert self._ready.wait(timeout=30)
+        return self.url
+
+    def stop(self) -> None:
+        assert self._over is not None
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join(timeout=30)
+
+    def _run(self) -> None:
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        self._over = asyncio.Event()
+        async with serving(self._app) as url:
+            self.url = url
+            self._ready.set()
+            await self._over.wait()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Asgi], str]]:
+    """Serve an app until the test ends; gives its URL."""
+    running: list[Served] = []
+
+    def start(app: Asgi) -> str:
+        served = Served(app)
+        running.append(served)
+        return served.start()
+
+    yield start
+    for served in running:
+        served.stop()
+
+
+@pytest.fixture
+def recorder_url(serve: Callable[[Asgi], str]) -> str:
+    """A vendor that takes everything."""
+    return serve(create_recorder())
+
+
+@pytest.fixture
+def heap_url(serve: Callable[[Asgi], str]) -> str:
+    """A simulated Heap with its rate limits off."""
+    return serve(create_simulator(rate_limits=False))

@@ -1,0 +1,253 @@
+"""The command line, as a person and as a program uses it."""
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+HEAP = ("heap", "--set", "appId=11")
+TRACK = {"type": "track", "userId": "ada", "messageId": "m1", "event": "Program Published"}
+
+
+def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "destination_router.surfaces.cli", *arguments]
+    return subprocess.run(
+        command, input=stdin, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def try_heap(*messages: object, options: tuple[str, ...] = ()) -> list[dict[str, object]]:
+    lines = "".join(json.dumps(message) + "\n" for message in messages)
+    done = run("try", *HEAP, *options, "--json", "-", stdin=lines)
+    assert "Traceback" not in done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_try_prints_the_documented_shape() -> None:
+    """`try --json` prints one object per message, in order, with these keys and no more."""
+    done = try_heap(TRACK)
+    assert done == [
+        {
+            "messageId": "m1",
+            "result": "requests",
+            "requests": [
+                {
+                    "method": "POST",
+                    "url": "https://heapanalytics.com/api/track",
+                    "params": {},
+                    "headers": {},
+                    "json": {
+                        "app_id": "11",
+                        "event": "Program Published",
+                        "identity": "ada",
+                        "properties": {},
+                        "idempotency_key": "m1",
+                    },
+                }
+            ],
+            "reject": None,
+            "reason": None,
+            "notes": [],
+        }
+    ]
+
+
+HOSTILE = [
+    "{",
+    "null",
+    "[]",
+    '"text"',
+    "{}",
+    '{"type": null}',
+    '{"type": 5}',
+    '{"type": "merge"}',
+    '{"type": "track"}',
+    '{"type": "track", "event": {}}',
+    '{"type": "track", "userId": [1], "event": "e"}',
+    '{"type": "track", "userId": "u", "event": "e", "properties": "text"}',
+    '{"type": "track", "userId": "u", "event": "e", "properties": {"x": NaN}}',
+    '{"type": "track", "userId": "u", "event": "e", "properties": {"x": "\\ud83d"}}',
+    '{"type": "track", "userId": "u", "event": "e", "context": 7}',
+    '{"type": "track", "userId": "u", "event": "e", "integrations": null}',
+    '{"type": "identify", "userId": "NULL"}',
+    '{"type": "track", "userId": "u", "event": "e", "properties": '
+    + '{"a":' * 5000
+    + "1"
+    + "}" * 5000
+    + "}",
+    "[" * 100_000,
+    '{"type": "track", "userId": "u", "event": "e", "properties": {"n": ' + "9" * 5000 + "}}",
+]
+
+
+def test_try_answers_every_hostile_message_without_a_traceback() -> None:
+    """Each line gets an answer with a code, a reason or requests; none takes another down."""
+    done = run("try", *HEAP, "--json", "-", stdin="\n".join([*HOSTILE, json.dumps(TRACK)]))
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert "Traceback" not in done.stderr
+    assert len(answers) == len(HOSTILE) + 1
+    assert answers[-1]["result"] == "requests"
+    for answer in answers:
+        assert set(answer) == {"messageId", "result", "requests", "reject", "reason", "notes"}
+        match answer["result"]:
+            case "requests":
+                assert answer["requests"]
+            case "rejected":
+                assert answer["reject"]["code"]
+            case "filtered":
+                assert answer["reason"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["try", *HEAP, "good.jsonl"], 0),
+        (["try", *HEAP, "bad.jsonl"], 1),
+        (["try", "heap", "good.jsonl"], 2),  # no appId
+        (["try", "haep", "good.jsonl"], 2),
+        (["try", *HEAP, "missing.jsonl"], 2),
+        (["try", *HEAP, "good.jsonl", "bad.jsonl"], 2),
+        (["try", "heap", "--set", "appId", "good.jsonl"], 2),
+        (["try", "--config", "missing.toml", "good.jsonl"], 2),
+        (["send", "heap", "--set", "appId=11", "--origin", "nonsense", "good.jsonl"], 2),
+        (["schema", "haep"], 2),
+        (["plugins"], 0),
+    ],
+)
+def test_exit_status(
+    arguments: list[str], status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0: all well; 1: a message was rejected or failed; 2: usage or configuration."""
+    monkeypatch.chdir(tmp_path)
+    Path("good.jsonl").write_text(json.dumps(TRACK))
+    Path("bad.jsonl").write_text('{"type": "track", "userId": "u"}')
+    done = run(*arguments)
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    assert bool(done.stderr) == (status == 2)
+
+
+def test_problems_name_the_field_and_a_way_out() -> None:
+    """A wrong setting is told with its name and what to do, a wrong plugin with a near one."""
+    assert "settings: appId: is required" in run("try", "heap", "-").stderr
+    assert "did you mean region?" in run("try", *HEAP, "--set", "regoin=EU", "-").stderr
+    assert "did you mean 'heap'?" in run("schema", "haep").stderr
+
+
+def test_settings_come_from_a_file_and_the_command_line_wins(tmp_path: Path) -> None:
+    """`--settings` takes JSON or TOML; `--set` comes after it."""
+    path = tmp_path / "settings.toml"
+    path.write_text('appId = "11"\nregion = "US"\n')
+    options = ("--settings", str(path), "--set", "region=EU")
+    done = run("try", "heap", *options, "--json", "-", stdin=json.dumps(TRACK))
+    (request,) = json.loads(done.stdout)["requests"]
+    assert request["url"] == "https://c.eu.heap-api.com/api/track"
+
+
+def test_a_router_toml_stands_in_for_plugin_and_settings(tmp_path: Path) -> None:
+    """`--config` needs `--connection` only where there are several."""
+    path = tmp_path / "router.toml"
+    one = '[[connections]]\nname = "{0}"\nplugin = "heap"\nsettings = {{appId = "{1}"}}\n'
+    path.write_text(one.format("a", "1") + one.format("b", "2"))
+    unclear = run("try", "--config", str(path), "--json", "-", stdin=json.dumps(TRACK))
+    assert (unclear.returncode, "one of a, b" in unclear.stderr) == (2, True)
+    options = ("--config", str(path), "--connection", "b", "--json")
+    done = run("try", *options, stdin=json.dumps(TRACK))
+    assert json.loads(done.stdout)["requests"][0]["json"]["app_id"] == "2"
+
+
+def test_try_tells_a_person_what_was_changed(tmp_path: Path) -> None:
+    """Plain text, with the request and every note, and no colour codes in a file."""
+    path = tmp_path / "messages.jsonl"
+    path.write_text(json.dumps(TRACK | {"properties": {"ok": True}}))
+    text = run("try", *HEAP, str(path)).stdout
+    assert "track m1  1 request" in text
+    assert "POST https://heapanalytics.com/api/track" in text
+    assert "converted properties.ok: a boolean became text" in text
+    assert "\x1b" not in text
+
+
+def test_send_delivers_a_gzipped_file(tmp_path: Path, heap_url: str) -> None:
+    """Every message reaches the vendor; what does not is named by line, id and code."""
+    path = tmp_path / "messages.jsonl.gz"
+    messages = [
+        {"type": "identify", "userId": "ada", "messageId": "m1", "traits": {"role": "author"}},
+        {"type": "track", "userId": "ada", "messageId": "m2", "event": "Program Published"},
+        {"type": "track", "userId": "ada", "messageId": "m3"},
+        {"type": "alias", "userId": "ada", "messageId": "m4", "previousId": "visitor-1"},
+    ]
+    path.write_bytes(gzip.compress("\n".join(map(json.dumps, messages)).encode()))
+    origin = f"https://heapanalytics.com={heap_url}"
+    done = run("send", *HEAP, "--origin", origin, "--json", str(path))
+    assert done.returncode == 1
+    assert "line 3 (m3): missing_event: event: name what the user did" in done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["messages"], summary["delivered"], summary["filtered"]) == (4, 2, 1)
+    assert summary["failed"] == {"missing_event": 1}
+    (user,) = httpx.get(f"{heap_url}/_simulator/users").json()["users"]
+    assert user["properties"] == {"role": "author"}
+
+
+def test_two_equal_lines_are_two_messages(tmp_path: Path, heap_url: str) -> None:
+    """A line without a messageId is named by its place: a second run adds nothing."""
+    path = tmp_path / "messages.jsonl"
+    line = json.dumps({"type": "track", "userId": "ada", "event": "Clicked"})
+    path.write_text(f"{line}\n{line}\n")
+    origin = f"https://heapanalytics.com={heap_url}"
+    for _ in range(2):
+        assert run("send", *HEAP, "--origin", origin, str(path)).returncode == 0
+    assert len(httpx.get(f"{heap_url}/_simulator/events").json()["events"]) == 2
+
+
+def test_demo_shows_what_heap_then_holds() -> None:
+    """Ada arrives with her four traits, her events, her account; the unsafe id does not."""
+    done = run("demo", "heap", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    (user,) = told["held"]["users"]
+    assert user["identity"] == "ada.lovelace@example.com"
+    assert user["properties"] == {
+        "email": "ada.lovelace@example.com",
+        "name": "Ada Lovelace",
+        "role": "mathematician",
+        "specialty": "computer languages",
+    }
+    assert {event["event"] for event in told["held"]["events"]} == {
+        "Program Published",
+        "Page viewed",
+        "Article Read",
+    }
+    (account,) = told["held"]["accounts"]
+    assert account["properties"] == {"name": "Analytical Society", "members": 12}
+    results = [(m["result"], (m["reject"] or {}).get("code")) for m in told["messages"]]
+    assert results == [*[("requests", None)] * 5, ("rejected", "unsafe_identity")]
+
+
+def test_demo_keeps_running_until_it_is_told_to_end() -> None:
+    """`--keep` leaves gateway and vendor up, and Ctrl-C ends it well."""
+    command = [sys.executable, "-u", "-m", "destination_router.surfaces.cli"]
+    with subprocess.Popen(
+        [*command, "demo", "heap", "--keep"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        words = process.stderr.readline().split()
+        assert httpx.get(f"{words[-1]}/health").status_code == 200
+        while "Ctrl-C" not in process.stderr.readline():
+            pass
+        process.send_signal(2)
+        process.communicate(timeout=30)
+        assert process.returncode == 0
+
+
+def test_schema_prints_json_schema() -> None:
+    """`schema` prints the plugin's settings schema for a program to read."""
+    printed = json.loads(run("schema", "heap").stdout)
+    assert printed["required"] == ["appId"]
+    assert printed["additionalProperties"] is False

@@ -1,0 +1,70 @@
+"""router.toml → typed records."""
+
+from pathlib import Path
+
+import pytest
+
+from destination_router.config import load_config, parse_config
+from destination_router.settings import SettingsError
+
+CONNECTION = {"name": "heap-production", "plugin": "heap", "settings": {"appId": "1"}}
+
+
+def problems(content: dict[str, object]) -> list[str]:
+    with pytest.raises(SettingsError) as refused:
+        parse_config(content)
+    return [str(problem) for problem in refused.value.problems]
+
+
+def test_every_problem_is_told_at_once_with_its_key() -> None:
+    """A configuration with several mistakes is refused with all of them."""
+    content = {
+        "gatway": {},
+        "gateway": {"listen": "8080", "write_keys": [1]},
+        "connections": [{"name": "a"}, {"name": "b", "plugin": "heap", "setings": {}}],
+    }
+    assert problems(content) == [
+        "gatway: is not known here; did you mean gateway?",
+        "connections.0.plugin: is required",
+        "connections.1.setings: is not known here; did you mean settings?",
+        (
+            'gateway.listen: does not satisfy pattern "^.+:[0-9]+$". '
+            "Write host:port, such as 127.0.0.1:8080."
+        ),
+        "gateway.write_keys.0: must be text, not a number; put it in quotes",
+    ]
+
+
+def test_a_name_is_given_once() -> None:
+    """Two connections of one name would share a cursor and a place in `integrations`."""
+    assert problems({"connections": [CONNECTION, CONNECTION]}) == [
+        "connections: the name 'heap-production' is given twice"
+    ]
+
+
+def test_a_router_without_connections_is_refused() -> None:
+    """Events that nobody takes would pile up in silence."""
+    assert problems({}) == ["connections: is required"]
+
+
+def test_references_are_resolved_but_not_in_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection's settings follow the plugin's schema: `{env}` there waits for it."""
+    monkeypatch.setenv("WRITE_KEY", "123")
+    config = parse_config(
+        {
+            "gateway": {"write_keys": [{"env": "WRITE_KEY"}]},
+            "connections": [{**CONNECTION, "settings": {"appId": {"env": "HEAP_APP_ID"}}}],
+        }
+    )
+    assert config.gateway.write_keys == ("123",)
+    assert config.connections[0].settings == {"appId": {"env": "HEAP_APP_ID"}}
+
+
+@pytest.mark.parametrize("content", [b"connections = [", b"\xff", None])
+def test_a_file_that_cannot_be_read_is_named(content: bytes | None, tmp_path: Path) -> None:
+    """No TOML, no text, no file: the error names the file."""
+    path = tmp_path / "router.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SettingsError, match=r"router\.toml"):
+        load_config(path)

@@ -1,0 +1,33 @@
+"""What the README tells a newcomer to type works."""
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_host_with_pluggy_alone(heap_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ten lines of the README's own host deliver an event."""
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len([line for line in code.splitlines() if line.strip()]) <= 12
+    real = httpx.request
+
+    def redirected(method: str, url: str, **body: object) -> httpx.Response:
+        assert url == "https://c.eu.heap-api.com/api/track"
+        return real(method, heap_url + "/api/track", **body)
+
+    monkeypatch.setattr(httpx, "request", redirected)
+    exec(compile(code, "README.md", "exec"), {})
+    (event,) = httpx.get(f"{heap_url}/_simulator/events").json()["events"]
+    assert (event["event"], event["identity"]) == ("Program Published", "ada")
+
+
+def test_every_link_leads_somewhere() -> None:
+    """Each relative link of the README is a file of the repository."""
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    root = Path(__file__).parent.parent
+    assert links
+    assert [link for link in links if not (root / link).exists()] == []
