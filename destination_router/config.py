@@ -167,15 +167,23 @@ def load_config(path: Path) -> RouterConfig:
     Raises:
         SettingsError: the file cannot be read, is not TOML, or holds what it should not.
     """
+    return parse_config(read_config(path))
+
+
+def read_config(path: Path) -> dict[str, Json]:
+    """Read the content of a router.toml, whatever it says.
+
+    Raises:
+        SettingsError: the file cannot be read, or is not TOML.
+    """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             [Problem("", f"cannot read {path} ({type(error).__name__})")]
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError([Problem("", f"{path} is not TOML: {error}")]) from error
-    return parse_config(content)
 
 
 def parse_config(content: Mapping[str, Json]) -> RouterConfig:

@@ -204,6 +204,21 @@ class SqliteEventLog:
         """Count dead letters that were not replayed, by connection and code."""
         return await self._in_thread(partial(count_letters, self._reading))
 
+    async def forget(self, connection: str) -> Lag | None:
+        """Drop a connection's claim to what it has not delivered.
+
+        Returns:
+            How far it was behind; None if the log does not know it.
+        """
+        lag = (await self.lags()).get(connection)
+
+        def write(database: sqlite3.Connection) -> None:
+            database.execute("DELETE FROM connections WHERE name = ?", (connection,))
+            database.execute("DELETE FROM done WHERE connection = ?", (connection,))
+
+        await self._written(write)
+        return lag
+
     def close(self) -> None:
         """Finish what was asked for and let go of the file."""
         self._writer.close()
