@@ -55,7 +55,7 @@ def mixed_window(users: list[str]) -> list[dict[str, Any]]:
     """A message of some kind for each user in turn."""
     kinds = (
         lambda n, user: identify(n, user, plan=f"p{n}"),
-        lambda n, user: track(n, user),
+        track,
         lambda n, user: track(n, None, f"anonymous-{user}"),
         lambda n, user: group(n, user, f"account-{len(user)}", seats=n),
     )

@@ -59,13 +59,15 @@ class Deliveries(RuleBasedStateMachine):
     def answer(self, data: Any) -> None:
         """The vendor answers a window: as a whole, or each message for itself."""
         window = self.under_way.pop(data.draw(st.integers(0, len(self.under_way) - 1)))
-        fate = data.draw(st.sampled_from(["delivered", "retry", "quota", "each"]))
+        fate = data.draw(st.sampled_from(["delivered", "again", "retry", "quota", "each"]))
         if self.poisoned.isdisjoint(window) and fate == "quota":
             until = data.draw(st.sampled_from([self.now + 2.0, UNKNOWN]))
             for item in window:
                 self.schedule.hold(item, until)
-        elif fate == "retry":
+        elif fate == "again":
             self._put_back(window, self.now + data.draw(st.sampled_from([0.0, 3.0])))
+        elif fate == "retry":
+            self.schedule.put_together(window, self.now, self.now + 3.0)
         elif fate == "each":
             later = data.draw(st.sets(st.sampled_from(window)))
             self._put_back([item for item in window if item in later], self.now + 3.0)
