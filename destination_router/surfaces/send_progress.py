@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
