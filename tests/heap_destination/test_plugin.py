@@ -187,7 +187,7 @@ def bodies(decision: Decision) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("heap", CONNECTIONS, ids=lambda heap: heap.name)
 @given(message=messages | values)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 def test_whatever_comes_heap_gets_what_it_documents_or_the_sender_a_code(
     heap: Connection, message: Any
 ) -> None:

@@ -415,7 +415,7 @@ def shown(path: str) -> str:
     ("of", "root"), [(event_properties, "properties"), (user_properties, "traits")]
 )
 @given(properties=objects)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 def test_whatever_is_not_kept_as_it_was_is_told(
     of: Callable[..., dict[str, Any]], root: str, properties: dict[str, Any]
 ) -> None:
@@ -432,7 +432,7 @@ def test_whatever_is_not_kept_as_it_was_is_told(
 
 @pytest.mark.parametrize("of", [event_properties, user_properties])
 @given(properties=objects)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 def test_whatever_comes_heap_can_take_what_goes(
     of: Callable[..., dict[str, Any]], properties: dict[str, Any]
 ) -> None:

@@ -188,9 +188,10 @@ def test_options_are_found_under_the_plugins_name() -> None:
         {"PRODUCTION": {"list": 1}, "Acme": {"list": 2}},
         {"Acme": {"list": 2}},
         {"Acme Cloud": {"list": 3}, "production": True},
+        {"acme": {"list": 2}, "ACME": {"list": 3}, "production": {"list": 4}},
     ):
         decide(answer, integrations=integrations)
-    assert seen == [{"list": 1}, {"list": 2}, {"list": 3}]
+    assert [options["list"] for options in seen] == [1, 2, 3, 4]
 
 
 def test_a_message_that_is_well_formed_already_is_decided_alike() -> None:

@@ -510,7 +510,7 @@ def promises(message: Message) -> None:
 
 
 @given(any_values | any_messages)
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 def test_any_json_keeps_the_promises_or_is_rejected(value: object) -> None:
     """Whatever JSON comes, a destination gets a well-formed message or the sender a code."""
     code = code_or_promises(json.dumps(value).encode())
@@ -526,7 +526,7 @@ def test_any_json_keeps_the_promises_or_is_rejected(value: object) -> None:
         st.binary(max_size=4),
     )
 )
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 def test_any_bytes_keep_the_promises_or_are_rejected(raw: bytes) -> None:
     """Bytes that are no JSON, or damaged JSON, raise nothing but a rejection."""
     assert code_or_promises(raw) in CODES
