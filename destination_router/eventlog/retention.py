@@ -48,11 +48,12 @@ def refuse_if_full(connection: sqlite3.Connection, path: Path, retention: Retent
     Raises:
         RefusedError: there is none; the text says of what.
     """
-    used = used_bytes(connection)
+    used, empty = _pages(connection)
     if used >= retention.max_bytes:
         raise RefusedError(f"{path} has {used} bytes, max_size is {retention.max_bytes}")
     disk = os.statvfs(path)
-    free = disk.f_bavail * disk.f_frsize
+    # What deleted events left in the file is not the disk's again, but it is room.
+    free = disk.f_bavail * disk.f_frsize + empty
     if free < retention.min_free_bytes:
         raise RefusedError(
             f"the disk of {path} has {free} bytes left, min_free is {retention.min_free_bytes}"
@@ -61,11 +62,16 @@ def refuse_if_full(connection: sqlite3.Connection, path: Path, retention: Retent
 
 def used_bytes(connection: sqlite3.Connection) -> int:
     """Tell how much of the file is in use; what deleted events left is not."""
+    return _pages(connection)[0]
+
+
+def _pages(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Tell how many bytes of the file are in use, and how many are not."""
     pages, free, page_bytes = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
         for name in ("page_count", "freelist_count", "page_size")
     )
-    return int((pages - free) * page_bytes)
+    return (pages - free) * page_bytes, free * page_bytes
 
 
 def delete_delivered(connection: sqlite3.Connection, retention: Retention, now: float) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import sqlite3
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -355,3 +356,24 @@ def test_a_write_that_fails_spoils_no_other(path: Path) -> None:
     assert (first, last) == (None, None)
     assert isinstance(bad, sqlite3.OperationalError)
     assert sorted(numbered(2)) == sorted(within(path, read_all))
+
+
+def test_what_was_delivered_makes_room_on_a_disk_that_is_nearly_full(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room inside the file counts: a log that filled its disk takes events again by delivering."""
+
+    async def use(log: SqliteEventLog) -> None:
+        for number in range(100):
+            await log.append([body(number, size=10_000)])
+        # A real disk is everybody's; this one stays as it is.
+        disk = os.statvfs(path)
+        monkeypatch.setattr(os, "statvfs", lambda _: disk)
+        log._retention = Retention(min_free_bytes=disk.f_bavail * disk.f_frsize + 2**19)
+        with pytest.raises(LogUnavailableError, match="min_free"):
+            await log.append([b"refused"])
+        await deliver_all(log)
+        await log.clean()
+        await log.append([b"after"])
+
+    within(path, use)
