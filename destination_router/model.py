@@ -87,6 +87,8 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         notes: what the mapping changed or left out on the way here.
         state_key: set on a request that only overwrites state (a profile update), and names
             that state: the host may skip an exact repeat of the last one delivered.
+        items: for a bulk request, the message ids of each item of its body, in the body's order,
+            so that `on_response` can read an answer that names an item by its index.
 
     Raises:
         ValueError: both `json` and `form` are given.
@@ -103,6 +105,7 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     user_key: str | None = None
     notes: tuple[Note, ...] = ()
     state_key: str | None = None
+    items: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a request with two bodies: one of them would be lost."""
@@ -144,7 +147,7 @@ class Outcome(msgspec.Struct, frozen=True):
         after: for `retry`, the seconds that the vendor asks to wait.
     """
 
-    result: Literal["delivered", "retry", "rejected"]
+    result: Literal["delivered", "retry", "rejected", "suspect"]
     code: str = ""
     detail: str = ""
     after: float | None = None

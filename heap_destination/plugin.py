@@ -18,8 +18,13 @@ from destination_router import (
     hookimpl,
 )
 from heap_destination.calls import identify_user, merge_users, record_event, update_account
-from heap_destination.identity import NAMES
-from heap_destination.settings import SETTINGS_SCHEMA, HeapSettings, heap_settings
+from heap_destination.identity import NAMES, RUDDERSTACK_NAME
+from heap_destination.settings import (
+    SETTINGS_SCHEMA,
+    HeapSettings,
+    heap_settings,
+    renamed_settings,
+)
 
 
 @hookimpl
@@ -38,6 +43,22 @@ def configure(settings: dict[str, Json]) -> HeapSettings:
 def display_names() -> list[str]:
     """Name Heap as senders do in `integrations`."""
     return list(NAMES)
+
+
+@hookimpl
+def settings_from(config: dict[str, Json]) -> dict[str, Json]:
+    """Read what RudderStack keeps for Heap: `dataResidency` is the region."""
+    return renamed_settings(config)
+
+
+@hookimpl
+def client_side(settings: HeapSettings) -> dict[str, Json]:
+    """Let RudderStack's browser SDK load Heap's own, with the same App ID."""
+    return {
+        "name": "HEAP",
+        "displayName": RUDDERSTACK_NAME,
+        "config": {"appId": settings.app_id},
+    }
 
 
 @hookimpl

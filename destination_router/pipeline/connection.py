@@ -39,6 +39,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         reason: why it was filtered.
         notes: everything that was changed or left out, in the message's order.
         user_keys: whose order it belongs to; its requests go out under the first.
+        anonymous_id: the message's, if it has one.
         type: which call it was, if that could be read.
     """
 
@@ -49,6 +50,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     notes: tuple[Note, ...] = ()
     user_keys: tuple[str, ...] = ()
+    anonymous_id: str | None = None
     type: str = ""
 
 
@@ -99,6 +101,7 @@ class Connection:
             result="filtered",
             notes=notes,
             user_keys=message.user_keys,
+            anonymous_id=message.anonymous_id,
             type=message_type(message),
         )
         reason = refusal(message, self._names)

@@ -41,6 +41,11 @@ from destination_router.surfaces.choosing import (
 )
 from destination_router.surfaces.demo import WRITE_KEY, Stage, play, stage
 from destination_router.surfaces.reading import STANDARD_INPUT, Line, read_lines
+from destination_router.surfaces.rudderstack.running import (
+    TransformerOptions,
+    read_address,
+    serve_transformer,
+)
 from destination_router.surfaces.sending import Summary, failure, send_lines
 from destination_router.surfaces.showing import (
     decision_json,
@@ -205,6 +210,30 @@ def schema(plugin: Annotated[str, typer.Argument(help="The destination.")]) -> N
     """Print a destination's settings schema."""
     with _problems_told():
         print_json(out, load_plugin(plugin).hook.settings_schema())
+
+
+@app.command()
+def transformer(
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="HOST:PORT", help="Where rudder-server calls.")
+    ] = "127.0.0.1:9090",
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="A router.toml: origins, and settings for destinations."),
+    ] = None,
+    upstream: Annotated[
+        str | None,
+        typer.Option("--upstream", metavar="URL", help="The transformer that answers the rest."),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="How many processes answer.")
+    ] = 1,
+) -> None:
+    """Serve RudderStack's destination-transformer protocol to a rudder-server."""
+    with _problems_told():
+        host, port = read_address(listen)
+        options = TransformerOptions(config=config, upstream=upstream)
+        serve_transformer(options, host, port, workers=workers)
 
 
 def main() -> None:
