@@ -9,6 +9,7 @@ from destination_router.messages import Alias, Group, Identify, Message, Page, S
 from destination_router.model import (
     BasicAuth,
     BearerAuth,
+    Cost,
     HttpRequest,
     HttpResponse,
     Json,
@@ -17,6 +18,7 @@ from destination_router.model import (
     Quota,
     Reject,
     default_outcome,
+    retry_after,
 )
 from destination_router.pipeline.normalise import parse_message
 from destination_router.times import format_time, parse_time
@@ -25,6 +27,7 @@ __all__ = [
     "Alias",
     "BasicAuth",
     "BearerAuth",
+    "Cost",
     "Destination",
     "Group",
     "HttpRequest",
@@ -44,4 +47,5 @@ __all__ = [
     "hookimpl",
     "parse_message",
     "parse_time",
+    "retry_after",
 ]

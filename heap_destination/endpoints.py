@@ -10,9 +10,16 @@ from typing import Any
 
 import msgspec
 
-from destination_router import HttpRequest, Note
+from destination_router import Cost, HttpRequest, Note
 from heap_destination.properties import Properties
+from heap_destination.quotas import event_in_bulk, identity_key, single_request, user_id_key
 from heap_destination.settings import HeapSettings
+
+TRACK = "/api/track"
+PARTNER_TRACK = "/api/integrations/track"
+ADD_USER_PROPERTIES = "/api/add_user_properties"
+ADD_ACCOUNT_PROPERTIES = "/api/add_account_properties"
+IDENTIFY = "/api/v1/identify"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +58,10 @@ def track(
         "timestamp": event.timestamp,
         "idempotency_key": event.idempotency_key,
     }
-    return _post(settings, "/api/track", body, notes)
+    key = user_id_key(user_id or "") if identity is None else identity_key(identity)
+    return _post(
+        settings, TRACK, body, notes, costs=single_request(key), bulk_costs=event_in_bulk(key)
+    )
 
 
 def partner_track(
@@ -69,7 +79,7 @@ def partner_track(
         "timestamp": event.timestamp,
     }
     body = {"library": "server", "events": [_present(item)]}
-    return _post(settings, "/api/integrations/track", body, notes)
+    return _post(settings, PARTNER_TRACK, body, notes)
 
 
 def add_user_properties(
@@ -77,8 +87,15 @@ def add_user_properties(
 ) -> HttpRequest:
     """Create a user or overwrite some of their properties [add-user-properties]."""
     body = {"identity": identity, "properties": properties}
-    path = "/api/add_user_properties"
-    return _post(settings, path, body, notes, state_key=f"user:{identity}")
+    return _post(
+        settings,
+        ADD_USER_PROPERTIES,
+        body,
+        notes,
+        state_key=f"user:{identity}",
+        costs=single_request(identity_key(identity)),
+        bulk_costs=(),
+    )
 
 
 def add_account_properties(
@@ -86,8 +103,8 @@ def add_account_properties(
 ) -> HttpRequest:
     """Create an account or overwrite some of its properties [add-account-properties]."""
     body = {"account_id": account_id, "properties": properties}
-    path = "/api/add_account_properties"
-    return _post(settings, path, body, notes, state_key=f"account:{account_id}")
+    state_key = f"account:{account_id}"
+    return _post(settings, ADD_ACCOUNT_PROPERTIES, body, notes, state_key=state_key)
 
 
 def identify(
@@ -100,22 +117,26 @@ def identify(
 ) -> HttpRequest:
     """Move the events of an anonymous `user_id` to an identity, for good [identify-1]."""
     body = {"user_id": user_id, "identity": identity, "timestamp": timestamp}
-    return _post(settings, "/api/v1/identify", body, notes)
+    return _post(settings, IDENTIFY, body, notes)
 
 
-def _post(
+def _post(  # noqa: PLR0913 -- what differs between endpoints, by keyword
     settings: HeapSettings,
     path: str,
     body: dict[str, Any],
     notes: list[Note],
     *,
     state_key: str | None = None,
+    costs: tuple[Cost, ...] = (),
+    bulk_costs: tuple[Cost, ...] | None = None,
 ) -> HttpRequest:
     return HttpRequest(
         url=settings.base_url + path,
         json={"app_id": settings.app_id, **_present(body)},
         notes=tuple(notes),
         state_key=state_key,
+        costs=costs,
+        bulk_costs=bulk_costs,
     )
 
 

@@ -9,9 +9,12 @@ from destination_router import (
     Alias,
     Group,
     HttpRequest,
+    HttpResponse,
     Identify,
     Json,
+    Outcome,
     Page,
+    Quota,
     Reject,
     Screen,
     Track,
@@ -19,6 +22,9 @@ from destination_router import (
 )
 from heap_destination.calls import identify_user, merge_users, record_event, update_account
 from heap_destination.identity import NAMES, RUDDERSTACK_NAME
+from heap_destination.packing import pack_requests
+from heap_destination.quotas import QUOTAS
+from heap_destination.responses import read_response
 from heap_destination.settings import (
     SETTINGS_SCHEMA,
     HeapSettings,
@@ -97,6 +103,24 @@ def on_group(message: Group, settings: HeapSettings) -> list[HttpRequest]:
 def on_alias(message: Alias, settings: HeapSettings) -> list[HttpRequest]:
     """Merge the previous id into the user if stitching is on; ignored otherwise."""
     return merge_users(message, settings)
+
+
+@hookimpl
+def pack(requests: list[HttpRequest]) -> list[HttpRequest]:
+    """Fold the updates of a user or account, and send each kind as one bulk."""
+    return pack_requests(requests)
+
+
+@hookimpl
+def on_response(request: HttpRequest, response: HttpResponse) -> Outcome | dict[str, Outcome]:
+    """Find the message that Heap refused among those that it did not."""
+    return read_response(request, response)
+
+
+@hookimpl
+def quotas() -> list[Quota]:
+    """Declare the rate limits that Heap documents."""
+    return list(QUOTAS)
 
 
 @hookimpl

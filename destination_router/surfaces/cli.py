@@ -11,14 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from destination_router.config import ConnectionConfig
@@ -27,11 +26,9 @@ from destination_router.pipeline.connection import Connection
 from destination_router.plugins import (
     Broken,
     LoadedPlugin,
-    PluginError,
     load_plugin,
     survey_plugins,
 )
-from destination_router.settings import SettingsError
 from destination_router.surfaces.choosing import (
     UsageError,
     choose_from_config,
@@ -40,12 +37,11 @@ from destination_router.surfaces.choosing import (
     sample_settings,
 )
 from destination_router.surfaces.demo import WRITE_KEY, Stage, play, stage
+from destination_router.surfaces.letter_commands import commands as letter_commands
+from destination_router.surfaces.log_commands import commands as log_commands
 from destination_router.surfaces.reading import STANDARD_INPUT, Line, read_lines
-from destination_router.surfaces.rudderstack.running import (
-    TransformerOptions,
-    read_address,
-    serve_transformer,
-)
+from destination_router.surfaces.rudderstack.command import transformer
+from destination_router.surfaces.run_commands import check, run
 from destination_router.surfaces.sending import Summary, failure, send_lines
 from destination_router.surfaces.showing import (
     decision_json,
@@ -54,9 +50,8 @@ from destination_router.surfaces.showing import (
     print_delivery,
     print_json,
 )
+from destination_router.surfaces.telling import FAILED, out, problems_told, talk
 
-FAILED = 1
-WRONG_USAGE = 2
 COMMANDS = "destination_router.commands"
 
 app = typer.Typer(
@@ -66,9 +61,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Send customer events to vendors, through destinations that anyone can write.",
 )
-out = Console()
-talk = Console(stderr=True)
-
 Arguments = Annotated[
     list[str] | None,
     typer.Argument(
@@ -119,7 +111,7 @@ def try_(
     as_json: AsJson = False,
 ) -> None:
     """Show what would be sent for each message, and every note. Sends nothing."""
-    with _problems_told():
+    with problems_told():
         choice = _choose(arguments or [], settings, pairs or [], config, connection)
         rejected = False
         for line in read_lines(choice.source):
@@ -143,7 +135,7 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Send a file of messages to the vendor."""
-    with _problems_told():
+    with problems_told():
         choice = _choose(arguments or [], settings, pairs or [], config, connection, origin or [])
         with _progress() as progress:
             task = progress.add_task(choice.connection.name, total=None)
@@ -177,7 +169,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Send real SDK traffic through a router into a simulated vendor, and explain all of it."""
-    with _problems_told():
+    with problems_told():
         loaded = load_plugin(plugin)
         chosen = sample_settings(loaded.hook.settings_schema())
         chosen |= read_settings(loaded, settings, pairs or [])
@@ -208,32 +200,15 @@ def plugins(as_json: AsJson = False) -> None:
 @app.command()
 def schema(plugin: Annotated[str, typer.Argument(help="The destination.")]) -> None:
     """Print a destination's settings schema."""
-    with _problems_told():
+    with problems_told():
         print_json(out, load_plugin(plugin).hook.settings_schema())
 
 
-@app.command()
-def transformer(
-    listen: Annotated[
-        str, typer.Option("--listen", metavar="HOST:PORT", help="Where rudder-server calls.")
-    ] = "127.0.0.1:9090",
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", help="A router.toml: origins, and settings for destinations."),
-    ] = None,
-    upstream: Annotated[
-        str | None,
-        typer.Option("--upstream", metavar="URL", help="The transformer that answers the rest."),
-    ] = None,
-    workers: Annotated[
-        int, typer.Option("--workers", min=1, help="How many processes answer.")
-    ] = 1,
-) -> None:
-    """Serve RudderStack's destination-transformer protocol to a rudder-server."""
-    with _problems_told():
-        host, port = read_address(listen)
-        options = TransformerOptions(config=config, upstream=upstream)
-        serve_transformer(options, host, port, workers=workers)
+app.command("run")(run)
+app.command("transformer")(transformer)
+app.command("check")(check)
+app.add_typer(letter_commands, name="dead-letters")
+app.add_typer(log_commands, name="eventlog")
 
 
 def main() -> None:
@@ -288,24 +263,6 @@ def _origin(pair: str) -> tuple[str, str]:
     if not equals or not source or not target:
         raise UsageError(f"--origin takes FROM=TO, not {pair!r}")
     return source, target
-
-
-@contextlib.contextmanager
-def _problems_told() -> Iterator[None]:
-    """Tell what is wrong with the usage or the configuration, without a traceback."""
-    try:
-        yield
-    except (UsageError, PluginError) as error:
-        _refuse(str(error))
-    except SettingsError as error:
-        _refuse("\n".join(f"settings: {problem}" for problem in error.problems))
-    except OSError as error:
-        _refuse(f"{error.filename or 'input'}: {error.strerror or type(error).__name__}")
-
-
-def _refuse(text: str) -> None:
-    talk.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(WRONG_USAGE)
 
 
 # -- printing -----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import httpx
 import msgspec
 
 from destination_router.delivery.sender import ANY_ORIGIN, Sender
+from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.worker import Delivery, work
 from destination_router.eventlog.memory import MemoryEventLog
 from destination_router.pipeline.connection import Connection
@@ -50,9 +51,8 @@ async def stage(connection: Connection, report: Report) -> AsyncIterator[Stage]:
     async with (
         serving(_vendor(connection)) as vendor_url,
         serving(gateway) as gateway_url,
-        httpx.AsyncClient() as client,
+        Sender(connection, DeliverySettings(origins={ANY_ORIGIN: vendor_url})) as sender,
     ):
-        sender = Sender(connection, client, origins={ANY_ORIGIN: vendor_url})
         worker = asyncio.create_task(work(connection, log, sender, report))
         try:
             yield Stage(gateway_url, vendor_url, log)

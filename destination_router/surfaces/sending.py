@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-import httpx
 import msgspec
 
 from destination_router.delivery.sender import Sender
+from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.worker import WINDOW, Delivery, deliver_in_order
 from destination_router.pipeline.connection import Connection
 from destination_router.surfaces.reading import Line
@@ -80,8 +80,7 @@ async def send_lines(
         report: is told about every message, in the file's order.
     """
     summary = Summary()
-    async with httpx.AsyncClient(timeout=30) as client:
-        sender = Sender(connection, client, origins=origins)
+    async with Sender(connection, DeliverySettings(origins=dict(origins))) as sender:
         for window in _windows(lines):
             decisions = [connection.decide(line.raw, message_id=line.message_id) for line in window]
             deliveries = await deliver_in_order(decisions, sender)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 
-import httpx
-
-from destination_router.delivery.sender import RetryPolicy, Sender
+from destination_router.delivery.sender import Sender
+from destination_router.delivery.settings import DeliverySettings
 from destination_router.model import HttpRequest, Outcome
 from destination_router.pipeline.connection import Connection
 
-_ONCE = RetryPolicy(attempts=1)
+_KEPT_SENDERS = 64
 
 
 class Transmission:
@@ -21,17 +21,25 @@ class Transmission:
     """
 
     def __init__(self, origins: Mapping[str, str]) -> None:
-        self._origins = origins
-        self._client: httpx.AsyncClient | None = None
+        self._settings = DeliverySettings(origins=dict(origins), concurrency=32)
+        self._senders: OrderedDict[int, tuple[Connection, Sender]] = OrderedDict()
 
     async def send(self, connection: Connection, request: HttpRequest) -> dict[str, Outcome]:
         """Send a request once."""
-        if self._client is None:
-            self._client = httpx.AsyncClient(timeout=30)
-        sender = Sender(connection, self._client, origins=self._origins, retries=_ONCE)
-        return await sender.deliver(request)
+        return (await self._sender(connection).attempt(request)).outcomes
 
     async def close(self) -> None:
         """Close every connection to a vendor."""
-        if self._client is not None:
-            await self._client.aclose()
+        while self._senders:
+            _, (_, sender) = self._senders.popitem()
+            await sender.close()
+
+    def _sender(self, connection: Connection) -> Sender:
+        """Find the sender of a connection, whose HTTP connections are used again."""
+        kept = self._senders.get(id(connection))
+        if kept is None:
+            if len(self._senders) >= _KEPT_SENDERS:
+                # Not closed: a request may be under way. Its sockets close when it is collected.
+                self._senders.popitem(last=False)
+            kept = self._senders[id(connection)] = (connection, Sender(connection, self._settings))
+        return kept[1]
