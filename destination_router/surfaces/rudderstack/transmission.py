@@ -2,44 +2,40 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
+
+import httpx
 
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.settings import DeliverySettings
 from destination_router.model import HttpRequest, Outcome
 from destination_router.pipeline.connection import Connection
 
-_KEPT_SENDERS = 64
+_MOST_SOCKETS = 100
 
 
 class Transmission:
-    """Sends requests for any connection.
+    """Sends requests for any connection, over sockets that all connections share.
 
     Args:
         origins: which vendor's origin is sent elsewhere.
     """
 
     def __init__(self, origins: Mapping[str, str]) -> None:
-        self._settings = DeliverySettings(origins=dict(origins), concurrency=32)
-        self._senders: OrderedDict[int, tuple[Connection, Sender]] = OrderedDict()
+        self._settings = DeliverySettings(origins=dict(origins))
+        self._transport: httpx.AsyncHTTPTransport | None = None
 
     async def send(self, connection: Connection, request: HttpRequest) -> dict[str, Outcome]:
         """Send a request once."""
-        return (await self._sender(connection).attempt(request)).outcomes
+        if self._transport is None:
+            limits = httpx.Limits(max_connections=_MOST_SOCKETS)
+            verified = httpx.create_ssl_context()
+            self._transport = httpx.AsyncHTTPTransport(verify=verified, limits=limits)
+        # The sender itself is cheap, and closing it would close the shared sockets.
+        sender = Sender(connection, self._settings, transport=self._transport)
+        return (await sender.attempt(request)).outcomes
 
     async def close(self) -> None:
-        """Close every connection to a vendor."""
-        while self._senders:
-            _, (_, sender) = self._senders.popitem()
-            await sender.close()
-
-    def _sender(self, connection: Connection) -> Sender:
-        """Find the sender of a connection, whose HTTP connections are used again."""
-        kept = self._senders.get(id(connection))
-        if kept is None:
-            if len(self._senders) >= _KEPT_SENDERS:
-                # Not closed: a request may be under way. Its sockets close when it is collected.
-                self._senders.popitem(last=False)
-            kept = self._senders[id(connection)] = (connection, Sender(connection, self._settings))
-        return kept[1]
+        """Close every socket."""
+        if self._transport is not None:
+            await self._transport.aclose()
