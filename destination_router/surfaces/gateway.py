@@ -28,7 +28,7 @@ from destination_router.model import Json, Reject
 from destination_router.pipeline.wire import split_batch
 from destination_router.surfaces.cors import Cors
 from destination_router.surfaces.enrichment import Arrival, enrich
-from destination_router.surfaces.gateway_answers import ANSWERS, Answer, import_answer
+from destination_router.surfaces.gateway_answers import ANSWERS, HEALTH, Answer, import_answer
 from destination_router.surfaces.importing import split_import, take_by_user
 from destination_router.surfaces.pixel import GIF, pixel_event
 from destination_router.surfaces.request_body import drain, read_body
@@ -216,19 +216,7 @@ def _request_ip(request: Request) -> str:
 
 
 async def _health(_: Request) -> Response:
-    return JSONResponse(
-        {
-            "appType": "EMBEDDED",
-            "server": "UP",
-            "db": "UP",
-            "acceptingEvents": "TRUE",
-            "routingEvents": "TRUE",
-            "mode": "NORMAL",
-            "backendConfigMode": "JSON",
-            "lastSync": "",
-            "lastRegulationSync": "",
-        }
-    )
+    return JSONResponse(HEALTH)
 
 
 async def _version(_: Request) -> Response:

@@ -57,3 +57,16 @@ ANSWERS: dict[str, Answer] = {
     "unavailable": Answer(503, "Service Unavailable"),
 }
 """What each outcome of a request is answered with; the keys are the codes of `Reject`."""
+
+HEALTH = {
+    "appType": "EMBEDDED",
+    "server": "UP",
+    "db": "UP",
+    "acceptingEvents": "TRUE",
+    "routingEvents": "TRUE",
+    "mode": "NORMAL",
+    "backendConfigMode": "JSON",
+    "lastSync": "",
+    "lastRegulationSync": "",
+}
+"""What a probe reads while all is well."""

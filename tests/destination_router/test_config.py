@@ -68,3 +68,13 @@ def test_a_file_that_cannot_be_read_is_named(content: bytes | None, tmp_path: Pa
         path.write_bytes(content)
     with pytest.raises(SettingsError, match=r"router\.toml"):
         load_config(path)
+
+
+def test_a_connection_may_be_left_to_browsers() -> None:
+    """`clientSide` is off unless it is said."""
+    connections = [
+        {"name": "a", "plugin": "heap", "clientSide": True},
+        {"name": "b", "plugin": "heap"},
+    ]
+    parsed = parse_config({"connections": connections})
+    assert [connection.client_side for connection in parsed.connections] == [True, False]
