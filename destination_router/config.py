@@ -72,11 +72,19 @@ class DeliveryConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One destination in use: a name, a plugin and its settings, references unresolved."""
+    """One destination in use.
+
+    Attributes:
+        name: what it is called, in `integrations` too.
+        plugin: the plugin's name.
+        settings: the plugin's, references unresolved.
+        client_side: `clientSide`: browsers are told to load the destination by themselves.
+    """
 
     name: str
     plugin: str
     settings: dict[str, Any] = {}
+    client_side: bool = msgspec.field(default=False, name="clientSide")
 
 
 class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +139,7 @@ _CONNECTION: dict[str, Json] = {
     "name": _TEXT,
     "plugin": _TEXT,
     "settings": {"type": "object"},
+    "clientSide": {"type": "boolean"},
 }
 
 

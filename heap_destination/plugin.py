@@ -21,11 +21,16 @@ from destination_router import (
     hookimpl,
 )
 from heap_destination.calls import identify_user, merge_users, record_event, update_account
-from heap_destination.identity import NAMES
+from heap_destination.identity import NAMES, RUDDERSTACK_NAME
 from heap_destination.packing import pack_requests
 from heap_destination.quotas import QUOTAS
 from heap_destination.responses import read_response
-from heap_destination.settings import SETTINGS_SCHEMA, HeapSettings, heap_settings
+from heap_destination.settings import (
+    SETTINGS_SCHEMA,
+    HeapSettings,
+    heap_settings,
+    renamed_settings,
+)
 
 
 @hookimpl
@@ -44,6 +49,22 @@ def configure(settings: dict[str, Json]) -> HeapSettings:
 def display_names() -> list[str]:
     """Name Heap as senders do in `integrations`."""
     return list(NAMES)
+
+
+@hookimpl
+def settings_from(config: dict[str, Json]) -> dict[str, Json]:
+    """Read what RudderStack keeps for Heap: `dataResidency` is the region."""
+    return renamed_settings(config)
+
+
+@hookimpl
+def client_side(settings: HeapSettings) -> dict[str, Json]:
+    """Let RudderStack's browser SDK load Heap's own, with the same App ID."""
+    return {
+        "name": "HEAP",
+        "displayName": RUDDERSTACK_NAME,
+        "config": {"appId": settings.app_id},
+    }
 
 
 @hookimpl

@@ -20,6 +20,8 @@ from destination_router.plugins import LoadedPlugin, PluginError
 from destination_router.redaction import hide, shown_request
 from destination_router.settings import Problem, SettingsError, load_settings, secret_values
 
+_BROWSERS = "web"
+
 
 class Refusal(msgspec.Struct, frozen=True):
     """Why a message was rejected: a stable code, and a sentence without personal values."""
@@ -39,6 +41,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         reason: why it was filtered.
         notes: everything that was changed or left out, in the message's order.
         user_keys: whose order it belongs to; its requests go out under the first.
+        anonymous_id: the message's, if it has one.
         type: which call it was, if that could be read.
     """
 
@@ -49,6 +52,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     notes: tuple[Note, ...] = ()
     user_keys: tuple[str, ...] = ()
+    anonymous_id: str | None = None
     type: str = ""
 
 
@@ -59,14 +63,24 @@ class Connection:
         name: what the configuration calls it; senders may use it in `integrations`.
         plugin: loaded for this connection alone.
         settings: as configured; references, defaults and validation are done here.
+        client_side: whether browsers load the destination by themselves, and so send to it what
+            happens in them: a message of the `web` channel would be there twice.
 
     Raises:
         SettingsError: settings that the plugin's schema or its `configure` refuses.
         PluginError: `configure` itself is broken.
     """
 
-    def __init__(self, name: str, plugin: LoadedPlugin, settings: Mapping[str, Json]) -> None:
+    def __init__(
+        self,
+        name: str,
+        plugin: LoadedPlugin,
+        settings: Mapping[str, Json],
+        *,
+        client_side: bool = False,
+    ) -> None:
         self.name = name
+        self.client_side = client_side
         self.plugin = plugin
         schema = plugin.hook.settings_schema()
         valid = load_settings(schema, settings)
@@ -99,11 +113,14 @@ class Connection:
             result="filtered",
             notes=notes,
             user_keys=message.user_keys,
+            anonymous_id=message.anonymous_id,
             type=message_type(message),
         )
         reason = refusal(message, self._names)
         if reason is None and f"on_{decision.type}" not in self.plugin.capabilities:
             reason = f"{self.plugin.name} has no use for {decision.type} calls"
+        if reason is None and self.client_side and message.channel == _BROWSERS:
+            reason = f"clientSide: browsers send it to {self.plugin.name} themselves"
         if reason is not None:
             return msgspec.structs.replace(decision, reason=reason)
         return self._map(self._addressed(message), decision)

@@ -13,6 +13,7 @@ from destination_router.model import Json
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins import LoadedPlugin, load_plugin
 from destination_router.settings import Problem, SettingsError, read_text_setting
+from destination_router.surfaces.source_config import device_destinations
 
 
 class UsageError(Exception):
@@ -23,10 +24,13 @@ def connect(config: ConnectionConfig) -> Connection:
     """Load a connection's plugin and give it its settings.
 
     Raises:
-        PluginError: the plugin cannot be used.
+        PluginError: the plugin cannot be used, or not in the way that is asked for.
         SettingsError: its settings cannot.
     """
-    return Connection(config.name, load_plugin(config.plugin), config.settings)
+    plugin = load_plugin(config.plugin)
+    connection = Connection(config.name, plugin, config.settings, client_side=config.client_side)
+    device_destinations([connection])  # what browsers could not load is told now
+    return connection
 
 
 def choose_from_config(path: Path, name: str | None) -> tuple[ConnectionConfig, RouterConfig]:

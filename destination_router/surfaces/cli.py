@@ -42,6 +42,7 @@ from destination_router.surfaces.letter_commands import commands as letter_comma
 from destination_router.surfaces.log_commands import commands as log_commands
 from destination_router.surfaces.reading import STANDARD_INPUT, read_lines
 from destination_router.surfaces.resuming import state_of
+from destination_router.surfaces.rudderstack.command import transformer
 from destination_router.surfaces.run_commands import check, run
 from destination_router.surfaces.send_progress import SendProgress
 from destination_router.surfaces.sending import MOST_ATTEMPTS, Summary, failure, send_lines
@@ -225,6 +226,7 @@ def schema(plugin: Annotated[str, typer.Argument(help="The destination.")]) -> N
 
 
 app.command("run")(run)
+app.command("transformer")(transformer)
 app.command("check")(check)
 app.add_typer(letter_commands, name="dead-letters")
 app.add_typer(log_commands, name="eventlog")
