@@ -377,3 +377,20 @@ def test_what_was_delivered_makes_room_on_a_disk_that_is_nearly_full(
         await log.append([b"after"])
 
     within(path, use)
+
+
+def test_large_events_are_deleted_a_few_at_a_time(path: Path) -> None:
+    """A deletion takes little room of a disk that may be full: megabytes at once, no more."""
+
+    async def use(log: SqliteEventLog) -> list[int]:
+        for number in range(20):
+            await log.append([body(number, size=2**20)])
+        await deliver_all(log)
+        deleted = []
+        while count := await log.clean():
+            deleted.append(count)
+        return deleted
+
+    deleted = within(path, use)
+    assert sum(deleted) == 20
+    assert max(deleted) <= 4
