@@ -394,3 +394,22 @@ def test_large_events_are_deleted_a_few_at_a_time(path: Path) -> None:
     deleted = within(path, use)
     assert sum(deleted) == 20
     assert max(deleted) <= 4
+
+
+def test_appends_of_the_same_time_share_a_transaction_that_is_synced(path: Path) -> None:
+    """Group commit: a hundred senders wait for a few fsyncs, and every commit is one."""
+    statements: list[str] = []
+
+    async def use(log: SqliteEventLog) -> Any:
+        await log._writer.run(lambda c: c.set_trace_callback(statements.append))
+        await asyncio.gather(*(log.append(numbered(1)) for _ in range(100)))
+        return await log._writer.run(
+            lambda c: [
+                c.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("synchronous", "journal_mode")
+            ]
+        )
+
+    assert within(path, use) == [2, "wal"]  # 2: FULL
+    assert statements.count("COMMIT") < 20
+    assert len([s for s in statements if s.startswith("INSERT")]) == 100
