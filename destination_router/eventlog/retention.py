@@ -17,7 +17,8 @@ import msgspec
 from destination_router.eventlog.writer import RefusedError
 
 _CHUNK = 5000
-"""How many events are deleted at once, so that appends wait for milliseconds at the most."""
+_CHUNK_BYTES = 4 * 2**20
+"""How many events are deleted at once: appends wait for milliseconds, and it needs little room."""
 
 _CROWDED = 0.8
 _SHRUNK_PAGES = 2048
@@ -87,7 +88,7 @@ def delete_delivered(connection: sqlite3.Connection, retention: Retention, now: 
     _shrink(connection)
     if low is None or first is None or first > low:
         return 0
-    last = min(low, first + _CHUNK - 1)
+    last = _chunk_end(connection, first, low)
     crowded = used_bytes(connection) >= _CROWDED * retention.max_bytes
     if retention.keep_delivered and not crowded:
         young = connection.execute(
@@ -97,6 +98,21 @@ def delete_delivered(connection: sqlite3.Connection, retention: Retention, now: 
         ).fetchone()
         last = last if young is None else young[0] - 1
     return connection.execute("DELETE FROM events WHERE offset <= ?", (last,)).rowcount
+
+
+def _chunk_end(connection: sqlite3.Connection, first: int, low: int) -> int:
+    """Find the last offset that is deleted together with the first."""
+    room = _CHUNK_BYTES
+    last = first
+    for offset, size in connection.execute(
+        "SELECT offset, length(body) FROM events WHERE offset BETWEEN ? AND ? ORDER BY offset",
+        (first, min(low, first + _CHUNK - 1)),
+    ):
+        last = offset
+        room -= size
+        if room <= 0:
+            break
+    return last
 
 
 def _shrink(connection: sqlite3.Connection) -> None:

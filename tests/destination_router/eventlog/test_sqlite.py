@@ -377,3 +377,39 @@ def test_what_was_delivered_makes_room_on_a_disk_that_is_nearly_full(
         await log.append([b"after"])
 
     within(path, use)
+
+
+def test_large_events_are_deleted_a_few_at_a_time(path: Path) -> None:
+    """A deletion takes little room of a disk that may be full: megabytes at once, no more."""
+
+    async def use(log: SqliteEventLog) -> list[int]:
+        for number in range(20):
+            await log.append([body(number, size=2**20)])
+        await deliver_all(log)
+        deleted = []
+        while count := await log.clean():
+            deleted.append(count)
+        return deleted
+
+    deleted = within(path, use)
+    assert sum(deleted) == 20
+    assert max(deleted) <= 4
+
+
+def test_appends_of_the_same_time_share_a_transaction_that_is_synced(path: Path) -> None:
+    """Group commit: a hundred senders wait for a few fsyncs, and every commit is one."""
+    statements: list[str] = []
+
+    async def use(log: SqliteEventLog) -> Any:
+        await log._writer.run(lambda c: c.set_trace_callback(statements.append))
+        await asyncio.gather(*(log.append(numbered(1)) for _ in range(100)))
+        return await log._writer.run(
+            lambda c: [
+                c.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("synchronous", "journal_mode")
+            ]
+        )
+
+    assert within(path, use) == [2, "wal"]  # 2: FULL
+    assert statements.count("COMMIT") < 20
+    assert len([s for s in statements if s.startswith("INSERT")]) == 100

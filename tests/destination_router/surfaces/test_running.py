@@ -18,6 +18,7 @@ import pytest
 
 CLI = [sys.executable, "-m", "destination_router.surfaces.cli"]
 OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
+README = OPERATING.parents[1] / "README.md"
 TRACK = {"type": "track", "userId": "ada@example.com", "event": "E", "messageId": "m1"}
 NAMELESS = {**TRACK, "messageId": "m2", "event": None, "properties": {"secret": "of ada"}}
 US, EU = "https://heapanalytics.com", "https://c.eu.heap-api.com"
@@ -326,9 +327,10 @@ def test_check_asks_the_simulator_and_only_if_told_the_vendor(
 def test_the_documented_router_toml_runs(
     router: Router, heap_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The example of docs/operating.md, ten lines, is a working router."""
+    """The example of README and docs/operating.md, ten lines, is a working router."""
     (example,) = re.findall(r"```toml router.toml\n(.*?)```", OPERATING.read_text(), re.DOTALL)
     assert len(example.splitlines()) <= 10
+    assert f"```toml\n{example}```" in README.read_text(encoding="utf-8")
     monkeypatch.setenv("WRITE_KEY", "key")
     elsewhere = f'[delivery]\norigins = {{"*" = "{heap_url}"}}\n'
     (router.directory / "router.toml").write_text(elsewhere + example)
