@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Seconds reach it in the year 5138, milliseconds reached it in 1973: below it, it is seconds.
 _FIRST_MILLISECONDS = 1e11
 
 
+@lru_cache(maxsize=1024)
 def parse_time(text: str) -> datetime | None:
     """Read a time in any ISO 8601 form; one without a zone is UTC.
 

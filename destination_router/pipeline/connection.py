@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from destination_router.messages import Message
-from destination_router.model import HttpRequest, Json, Note, Reject
+from destination_router.messages import MESSAGE_TYPES, Message
+from destination_router.model import Cost, HttpRequest, Json, Note, Reject
 from destination_router.pipeline.normalise import Normalised, decode_json, normalise
 from destination_router.pipeline.subscription import refusal
 from destination_router.pipeline.wire import members
@@ -21,6 +21,13 @@ from destination_router.redaction import hide, shown_request
 from destination_router.settings import Problem, SettingsError, load_settings, secret_values
 
 _BROWSERS = "web"
+_NOTHING: dict[str, str] = {}
+_ARE_NOTES = frozenset({Note})
+_ARE_COSTS = frozenset({Cost})
+_ARE_TEXTS = frozenset({str})
+_MAY_BE_TEXT = frozenset({str, type(None)})
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -108,22 +115,15 @@ class Connection:
     def decide_message(self, normalised: Normalised) -> Decision:
         """Say what becomes of a message that is well-formed already."""
         message, notes = normalised.message, normalised.notes
-        decision = Decision(
-            message_id=message.message_id,
-            result="filtered",
-            notes=notes,
-            user_keys=message.user_keys,
-            anonymous_id=message.anonymous_id,
-            type=message_type(message),
-        )
+        kind = message_type(message)
         reason = refusal(message, self._names)
-        if reason is None and f"on_{decision.type}" not in self.plugin.capabilities:
-            reason = f"{self.plugin.name} has no use for {decision.type} calls"
+        if reason is None and f"on_{kind}" not in self.plugin.capabilities:
+            reason = f"{self.plugin.name} has no use for {kind} calls"
         if reason is None and self.client_side and message.channel == _BROWSERS:
             reason = f"clientSide: browsers send it to {self.plugin.name} themselves"
         if reason is not None:
-            return msgspec.structs.replace(decision, reason=reason)
-        return self._map(self._addressed(message), decision)
+            return _decision(message, kind, "filtered", reason=reason, notes=notes)
+        return self._map(self._addressed(message), kind, notes)
 
     def pack(self, requests: list[HttpRequest]) -> list[HttpRequest]:
         """Let the plugin turn single requests into bulk requests, if it can."""
@@ -151,42 +151,65 @@ class Connection:
         }
         return msgspec.structs.replace(message, integrations={**others, self.plugin.name: options})
 
-    def _map(self, message: Message, decision: Decision) -> Decision:
-        hook = getattr(self.plugin.hook, f"on_{decision.type}")
+    def _map(self, message: Message, kind: str, notes: tuple[Note, ...]) -> Decision:
+        hook = getattr(self.plugin.hook, f"on_{kind}")
         try:
             requests = hook(message=message, settings=self.settings)
         except Reject as reject:
-            return self._rejected(decision, reject.code, reject.detail)
+            return self._rejected(message, kind, notes, reject.code, reject.detail)
         except Exception as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
-            return self._rejected(decision, "plugin_error", _whereabouts(error))
+            return self._rejected(message, kind, notes, "plugin_error", _whereabouts(error))
         problem = _answer_problem(requests)
         if problem:
-            return self._rejected(decision, "plugin_error", f"on_{decision.type} {problem}")
+            detail = f"on_{kind} {problem}"
+            return self._rejected(message, kind, notes, "plugin_error", detail)
         if not requests:
-            reason = f"{self.plugin.name} makes nothing of this {decision.type} call"
-            return msgspec.structs.replace(decision, reason=reason)
-        notes = (self._shown_note(note) for request in requests for note in request.notes)
-        return msgspec.structs.replace(
-            decision,
-            result="requests",
-            requests=tuple(_signed(request, decision) for request in requests),
-            notes=(*decision.notes, *notes),
+            reason = f"{self.plugin.name} makes nothing of this {kind} call"
+            return _decision(message, kind, "filtered", reason=reason, notes=notes)
+        own = [note for request in requests for note in request.notes]
+        if self.secrets:
+            own = [self._shown_note(note) for note in own]
+        return _decision(
+            message,
+            kind,
+            "requests",
+            requests=tuple([_signed(request, message) for request in requests]),
+            notes=(*notes, *own) if own else notes,
         )
 
     def _shown_note(self, note: Note) -> Note:
-        if not self.secrets:
-            return note
         return Note(note.code, hide(note.path, self.secrets), hide(note.detail, self.secrets))
 
-    def _rejected(self, decision: Decision, code: str, detail: str) -> Decision:
+    def _rejected(
+        self, message: Message, kind: str, notes: tuple[Note, ...], code: str, detail: str
+    ) -> Decision:
         # A plugin writes the detail: it may have quoted a setting.
         refusal = Refusal(code, hide(detail, self.secrets))
-        return msgspec.structs.replace(decision, result="rejected", reject=refusal)
+        return _decision(message, kind, "rejected", reject=refusal, notes=notes)
+
+
+def _decision(
+    message: Message,
+    kind: str,
+    result: Literal["requests", "rejected", "filtered"],
+    **what: Any,
+) -> Decision:
+    return Decision(
+        message_id=message.message_id,
+        result=result,
+        user_keys=message.user_keys,
+        anonymous_id=message.anonymous_id,
+        type=kind,
+        **what,
+    )
 
 
 def message_type(message: Message) -> str:
     """Name the call that a message is: `track`."""
-    return str(message.__struct_config__.tag)
+    return _TYPE_NAMES[type(message)]
+
+
+_TYPE_NAMES = {kind: name for name, kind in MESSAGE_TYPES.items()}
 
 
 def _configure(plugin: LoadedPlugin, settings: dict[str, Json], secrets: frozenset[str]) -> Any:
@@ -205,14 +228,14 @@ def _configure(plugin: LoadedPlugin, settings: dict[str, Json], secrets: frozens
     return configured
 
 
-def _signed(request: HttpRequest, decision: Decision) -> HttpRequest:
+def _signed(request: HttpRequest, message: Message) -> HttpRequest:
     """Fill in whose request it is, where the plugin left that to the host."""
     if request.message_ids and request.user_key is not None:
         return request
     return msgspec.structs.replace(
         request,
-        message_ids=request.message_ids or (decision.message_id,),
-        user_key=decision.user_keys[0] if request.user_key is None else request.user_key,
+        message_ids=request.message_ids or (message.message_id,),
+        user_key=message.user_keys[0] if request.user_key is None else request.user_key,
     )
 
 
@@ -230,15 +253,33 @@ def _answer_problem(requests: object) -> str | None:
 
 
 def _unsendable(request: HttpRequest) -> str | None:
+    if not _is_plainly_typed(request):
+        try:
+            msgspec.convert(msgspec.structs.asdict(request), HttpRequest)
+        except msgspec.ValidationError as error:
+            return f"returned a request that does not fit: {error}"
     try:
-        msgspec.convert(msgspec.structs.asdict(request), HttpRequest)
-    except msgspec.ValidationError as error:
-        return f"returned a request that does not fit: {error}"
-    try:
-        msgspec.json.encode(request.json if request.form is None else request.form)
+        _encode(request.json if request.form is None else request.form)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         return f"returned a body that is not JSON ({type(error).__name__})"
     return None
+
+
+def _is_plainly_typed(request: HttpRequest) -> bool:
+    """Tell of most requests at a glance that they hold what they should."""
+    return (
+        type(request.url) is str
+        and type(request.method) is str
+        and request.params == _NOTHING == request.headers
+        and request.form is None is request.auth
+        and _ARE_NOTES.issuperset(map(type, request.notes))
+        and _ARE_TEXTS.issuperset(map(type, request.message_ids))
+        and type(request.user_key) in _MAY_BE_TEXT
+        and type(request.state_key) in _MAY_BE_TEXT
+        and not request.items
+        and _ARE_COSTS.issuperset(map(type, request.costs or ()))
+        and _ARE_COSTS.issuperset(map(type, request.bulk_costs or ()))
+    )
 
 
 def _whereabouts(error: Exception) -> str:

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from destination_router.messages import Message
 from destination_router.model import Json
 
+_FOR_EVERYONE = {"All": True}
+"""What every SDK writes unless it is told otherwise."""
+
 
 def refusal(message: Message, names: Sequence[str]) -> str | None:
     """Say why `integrations` keeps a message from a destination, or None if it does not.
@@ -23,7 +26,7 @@ def refusal(message: Message, names: Sequence[str]) -> str | None:
         message: the message.
         names: what the destination may be called, the most specific first.
     """
-    if not message.integrations:
+    if not message.integrations or message.integrations == _FOR_EVERYONE:
         return None
     by_name = {name.casefold(): (name, item) for name, item in message.integrations.items()}
     everyone = by_name.get("all", ("All", True))[1]
