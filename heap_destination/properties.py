@@ -101,28 +101,29 @@ class _Flattening:
         self.depths: dict[str, int] = {}  # 1 for a key that is not in it
 
     def run(self, properties: Mapping[str, Any]) -> Properties:
-        """Flatten; what needs nothing done to it, which is most, is kept in this loop."""
-        flat = self.flat
-        for key, value in properties.items():
-            kind = type(value)
-            if (
-                type(key) is str
-                and 0 < len(key) <= KEY_CHARACTERS
-                and key not in flat
-                and (
-                    (kind is str and len(value) <= VALUE_CHARACTERS)
-                    or (kind is int and -_PLAIN_INTEGER < value < _PLAIN_INTEGER)
-                    or (kind is float and isfinite(value))
-                )
-            ):
-                flat[key] = value
-            else:
-                self._value(value, f"{key}", 1)
-        return flat
+        self._object(properties, "", 1)
+        return self.flat
 
     def _object(self, value: Mapping[Any, Any], prefix: str, depth: int) -> None:
-        for key, item in value.items():
-            self._value(item, f"{prefix}{key}", depth)
+        """Flatten an object; what needs nothing done to it, which is most, is kept here."""
+        flat = self.flat
+        for name, item in value.items():
+            key = f"{prefix}{name}"
+            kind = type(item)
+            if (
+                0 < len(key) <= KEY_CHARACTERS
+                and key not in flat
+                and (
+                    (kind is str and len(item) <= VALUE_CHARACTERS)
+                    or (kind is int and -_PLAIN_INTEGER < item < _PLAIN_INTEGER)
+                    or (kind is float and isfinite(item))
+                )
+            ):
+                flat[key] = item
+                if depth > 1:
+                    self.depths[key] = depth
+            else:
+                self._value(item, key, depth)
 
     def _value(self, value: Any, key: str, depth: int) -> None:
         kind = type(value)

@@ -6,8 +6,8 @@ The steps stand in `Connection.decide`, in order; every message ends as exactly 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -94,6 +94,9 @@ class Connection:
         self.secrets = secret_values(schema, valid)
         self.settings = _configure(plugin, valid, self.secrets)
         self._names = tuple(dict.fromkeys((name, *plugin.display_names)))
+        self._hooks = {
+            kind: _only_hook(plugin, f"on_{kind}", self.settings) for kind in MESSAGE_TYPES
+        }
 
     def decide(self, raw: bytes, *, message_id: str | None = None) -> Decision:
         """Say what becomes of one message; never raises, whatever the message.
@@ -117,7 +120,7 @@ class Connection:
         message, notes = normalised.message, normalised.notes
         kind = message_type(message)
         reason = refusal(message, self._names)
-        if reason is None and f"on_{kind}" not in self.plugin.capabilities:
+        if reason is None and self._hooks[kind] is None:
             reason = f"{self.plugin.name} has no use for {kind} calls"
         if reason is None and self.client_side and message.channel == _BROWSERS:
             reason = f"clientSide: browsers send it to {self.plugin.name} themselves"
@@ -152,9 +155,9 @@ class Connection:
         return msgspec.structs.replace(message, integrations={**others, self.plugin.name: options})
 
     def _map(self, message: Message, kind: str, notes: tuple[Note, ...]) -> Decision:
-        hook = getattr(self.plugin.hook, f"on_{kind}")
+        hook = self._hooks[kind]
         try:
-            requests = hook(message=message, settings=self.settings)
+            requests = hook(message)  # type: ignore[misc]  # `decide_message` has looked
         except Reject as reject:
             return self._rejected(message, kind, notes, reject.code, reject.detail)
         except Exception as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
@@ -169,12 +172,15 @@ class Connection:
         own = [note for request in requests for note in request.notes]
         if self.secrets:
             own = [self._shown_note(note) for note in own]
-        return _decision(
-            message,
-            kind,
-            "requests",
-            requests=tuple([_signed(request, message) for request in requests]),
+        user_keys = message.user_keys
+        return Decision(
+            message_id=message.message_id,
+            result="requests",
+            requests=tuple([_signed(request, message, user_keys[0]) for request in requests]),
             notes=(*notes, *own) if own else notes,
+            user_keys=user_keys,
+            anonymous_id=message.anonymous_id,
+            type=kind,
         )
 
     def _shown_note(self, note: Note) -> Note:
@@ -212,6 +218,30 @@ def message_type(message: Message) -> str:
 _TYPE_NAMES = {kind: name for name, kind in MESSAGE_TYPES.items()}
 
 
+def _only_hook(
+    plugin: LoadedPlugin, name: str, settings: object
+) -> Callable[[Message], Any] | None:
+    """Find the one implementation of a hook, which pluggy would look up for every message.
+
+    The loader has seen to it that there is one at most, and that it is a plain function.
+    """
+    if name not in plugin.capabilities:
+        return None
+    (implementation,) = getattr(plugin.hook, name).get_hookimpls()
+    function = implementation.function
+    match implementation.argnames:
+        case ("message", "settings"):
+            return lambda message: function(message, settings)
+        case ("settings", "message"):
+            return lambda message: function(settings, message)
+        case ("message",):
+            return cast("Callable[[Message], Any]", function)
+        case ("settings",):
+            return lambda _: function(settings)
+        case _:
+            return lambda _: function()
+
+
 def _configure(plugin: LoadedPlugin, settings: dict[str, Json], secrets: frozenset[str]) -> Any:
     if "configure" not in plugin.capabilities:
         return settings
@@ -228,14 +258,14 @@ def _configure(plugin: LoadedPlugin, settings: dict[str, Json], secrets: frozens
     return configured
 
 
-def _signed(request: HttpRequest, message: Message) -> HttpRequest:
+def _signed(request: HttpRequest, message: Message, user_key: str) -> HttpRequest:
     """Fill in whose request it is, where the plugin left that to the host."""
     if request.message_ids and request.user_key is not None:
         return request
     return msgspec.structs.replace(
         request,
         message_ids=request.message_ids or (message.message_id,),
-        user_key=message.user_keys[0] if request.user_key is None else request.user_key,
+        user_key=user_key if request.user_key is None else request.user_key,
     )
 
 
