@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Sequence
 
 from destination_router.delivery.circuit import Circuit
@@ -55,7 +54,7 @@ class Dispatch:
         settings: DeliverySettings,
         stats: DeliveryStats,
         wall_clock: Callable[[], float],
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float],
     ) -> None:
         self._connection = connection
         self._sender = sender
@@ -191,9 +190,9 @@ class Dispatch:
         self._stats.retried += len(lasting)
         if self._is_suspicious(lasting, attempt, answer):
             self._schedule.put_apart(lasting, at)
-            return
+        else:
+            self._schedule.put_together(lasting, now, at)
         for item in lasting:
-            self._schedule.put_back(item, now, at)
             self._park(item)
 
     def apart(self, items: Sequence[Item]) -> None:

@@ -42,7 +42,7 @@ class Item:
         not_before: when it may go out again.
         under_way: whether it is in a window that is being sent.
         ended: whether it is delivered or a dead letter.
-        group: the messages that it was refused with, until one of them is found guilty.
+        group: the messages that it was refused with, or failed with, the last time.
     """
 
     __slots__ = (
@@ -78,7 +78,7 @@ class Item:
         self.not_before = 0.0
         self.under_way = False
         self.ended = False
-        self.group: SuspectGroup | None = None
+        self.group: Group | None = None
 
     def __repr__(self) -> str:
         return f"Item({self.offset}, {self.message_id!r})"
@@ -89,8 +89,8 @@ class Item:
         return [(i, r) for i, r in enumerate(requests) if not self.delivered >> i & 1]
 
 
-class SuspectGroup:
-    """Messages that were refused together: at least one is at fault.
+class Group:
+    """Messages that were refused or failed together, and go out again without any others.
 
     Attributes:
         at: when they may go out.

@@ -11,7 +11,7 @@ Where a message that has not ended and is not under way can be:
 - in the frontier: it may go out;
 - asleep until a time: the vendor asked for a retry;
 - in the lane of a quota that is used up;
-- in a suspect group: refused together, to be sent apart from all others.
+- in a group: refused or failed together, to be sent apart from all others.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 
-from destination_router.delivery.item import Item, SuspectGroup
+from destination_router.delivery.item import Group, Item
 from destination_router.delivery.quotas import UNKNOWN, Refusal
 
 Admit = Callable[[Item], Refusal | None]
 """Sets aside what a message takes from the quotas, or says what stands in its way."""
 
 _Heap = list[tuple[int, Item]]
+
+_MOST_GROUPS = 256
 
 
 class _Lane:
@@ -53,8 +55,9 @@ class Schedule:
         self._frontier: _Heap = []
         self._asleep: list[tuple[float, int, Item]] = []
         self._alarms: list[float] = []
+        self._held_for_answer = False
         self._lanes: dict[tuple[str, str], _Lane] = {}
-        self._groups: list[SuspectGroup] = []
+        self._groups: list[Group] = []
         self._due: float | None = None
         self._waiting = 0
         self._under_way = 0
@@ -72,7 +75,8 @@ class Schedule:
     @property
     def parked(self) -> int:
         """How many messages wait for a time or a quota, those behind them not counted."""
-        return len(self._asleep) + sum(len(lane.heap) for lane in self._lanes.values())
+        in_lanes = sum(len(lane.heap) for lane in self._lanes.values())
+        return len(self._asleep) + in_lanes + sum(len(group.items) for group in self._groups)
 
     # -- in and out -------------------------------------------------------------------------
 
@@ -151,16 +155,24 @@ class Schedule:
         elif not item.blockers:
             self._enqueue(item, now)
 
+    def put_together(self, items: Sequence[Item], now: float, at: float) -> None:
+        """Let messages that failed together go out again by themselves, not before a time.
+
+        So what makes a request fail again and again never drags fresh messages along. Where too
+        many such groups wait already, they mix with the rest.
+        """
+        if len(self._groups) < _MOST_GROUPS:
+            self._regroup([items], at)
+            return
+        for item in items:
+            item.group = None
+            self.put_back(item, now, at)
+
     def put_apart(self, items: Sequence[Item], at: float) -> None:
         """Let messages that were refused together go out again as two halves, without others."""
         ordered = sorted(items, key=lambda item: item.offset)
         middle = (len(ordered) + 1) // 2
-        halves = [SuspectGroup(at), SuspectGroup(at)]
-        for position, item in enumerate(ordered):
-            self._return(item, at)
-            item.group = halves[position >= middle]
-            item.group.add(item)
-        self._groups[:0] = [half for half in halves if half.items]
+        self._regroup([ordered[:middle], ordered[middle:]], at)
 
     def hold(self, item: Item, until: float) -> None:
         """Let a message go out again when others go with it, or at a time by itself."""
@@ -171,7 +183,9 @@ class Schedule:
             if item.group not in self._groups:
                 self._groups.append(item.group)
             return
-        if until != UNKNOWN:
+        if until == UNKNOWN:
+            self._held_for_answer = True
+        else:
             heappush(self._alarms, until)
         if not item.blockers:
             heappush(self._frontier, (item.offset, item))
@@ -182,10 +196,22 @@ class Schedule:
             lane.until = now if lane.until == UNKNOWN else lane.until
         for group in self._groups:
             group.at = now if group.at == UNKNOWN else group.at
-        if self._frontier:
+        if self._held_for_answer:
+            self._held_for_answer = False
             self._touch(now + self._linger)
 
     # -- inside --------------------------------------------------------------------------------
+
+    def _regroup(self, parts: Sequence[Sequence[Item]], at: float) -> None:
+        groups = []
+        for part in parts:
+            group = Group(at)
+            for item in part:
+                self._return(item, at)
+                item.group = group
+                group.add(item)
+            groups.append(group)
+        self._groups[:0] = [group for group in groups if group.items]
 
     def _return(self, item: Item, at: float) -> None:
         item.under_way = False
@@ -256,7 +282,7 @@ class Schedule:
         return lane
 
 
-def _take_from_group(group: SuspectGroup, now: float, admit: Admit, most: int) -> list[Item]:
+def _take_from_group(group: Group, now: float, admit: Admit, most: int) -> list[Item]:
     taken: list[Item] = []
     freed: dict[Item, int] = {}
     for item in list(group.items):

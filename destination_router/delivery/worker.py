@@ -6,6 +6,7 @@ Messages of one user take effect in the order they came; different users overtak
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
@@ -48,6 +49,7 @@ class Worker:
         dead_letters: keeps what can never be delivered.
         report: is told about every message when it ends, in batches.
         wall_clock: Unix time in seconds, for dead letters.
+        chance: from 0 to 1, evenly; spreads retries that would happen at once.
     """
 
     def __init__(  # noqa: PLR0913 -- each is a part, by keyword
@@ -60,6 +62,7 @@ class Worker:
         settings: DeliverySettings | None = None,
         report: Report | None = None,
         wall_clock: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self._connection = connection
         self._log = log
@@ -73,6 +76,7 @@ class Worker:
             settings=settings or DeliverySettings(),
             stats=self._stats,
             wall_clock=wall_clock,
+            chance=chance,
         )
         self._clock = asyncio.get_running_loop().time
         self._room = asyncio.Event()

@@ -18,9 +18,9 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from destination_router.config import ConnectionConfig
+from destination_router.config import ConnectionConfig, DeliveryConfig
+from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.worker import Delivery
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins import (
@@ -36,13 +36,16 @@ from destination_router.surfaces.choosing import (
     read_settings,
     sample_settings,
 )
+from destination_router.surfaces.crew import delivery_settings
 from destination_router.surfaces.demo import WRITE_KEY, Stage, play, stage
 from destination_router.surfaces.letter_commands import commands as letter_commands
 from destination_router.surfaces.log_commands import commands as log_commands
-from destination_router.surfaces.reading import STANDARD_INPUT, Line, read_lines
+from destination_router.surfaces.reading import STANDARD_INPUT, read_lines
+from destination_router.surfaces.resuming import state_of
 from destination_router.surfaces.rudderstack.command import transformer
 from destination_router.surfaces.run_commands import check, run
-from destination_router.surfaces.sending import Summary, failure, send_lines
+from destination_router.surfaces.send_progress import SendProgress
+from destination_router.surfaces.sending import MOST_ATTEMPTS, Summary, failure, send_lines
 from destination_router.surfaces.showing import (
     decision_json,
     delivery_json,
@@ -94,11 +97,15 @@ Origins = Annotated[
 
 
 class _Choice(msgspec.Struct):
-    """What a command line chose: a connection, a file and where requests go."""
+    """What a command line chose: a connection, a file and how requests go.
+
+    `identity` is what makes it the same choice another time: the plugin and its settings.
+    """
 
     connection: Connection
     source: str
-    origins: dict[str, str]
+    delivery: DeliverySettings
+    identity: tuple[str, dict[str, Any]]
 
 
 @app.command("try")
@@ -137,25 +144,39 @@ def send(
     """Send a file of messages to the vendor."""
     with problems_told():
         choice = _choose(arguments or [], settings, pairs or [], config, connection, origin or [])
-        with _progress() as progress:
-            task = progress.add_task(choice.connection.name, total=None)
+        state = state_of(
+            choice.source, choice.connection.name, choice.identity, choice.delivery.origins
+        )
+        if state.resumed:
+            talk.print("Going on where the last run ended.")
+        with SendProgress(talk, choice.connection.name, choice.source) as progress:
 
-            def report(line: Line, delivery: Delivery) -> None:
-                progress.advance(task)
+            def report(number: int, delivery: Delivery) -> None:
                 if delivery.failed:
                     code, detail = failure(delivery)
-                    name = f"line {line.number} ({delivery.decision.message_id})"
+                    name = f"line {number} ({delivery.decision.message_id})"
                     talk.print(f"{name}: {code}: {detail}", markup=False, soft_wrap=True)
 
-            lines = read_lines(choice.source)
-            summary = asyncio.run(
-                send_lines(choice.connection, lines, origins=choice.origins, report=report)
+            sending = send_lines(
+                choice.connection,
+                read_lines(choice.source),
+                settings=choice.delivery,
+                state=state,
+                report=report,
+                watch=progress.show,
             )
+            try:
+                summary = asyncio.run(sending)
+            except KeyboardInterrupt:
+                talk.print("Interrupted. The same command sends the rest.")
+                raise typer.Exit(FAILED) from None
     if as_json:
         _print_line(summary.as_json())
     else:
         _print_summary(summary)
-    raise typer.Exit(FAILED if summary.failed else 0)
+    if summary.left:
+        talk.print("Not all could be sent. The same command sends the rest.")
+    raise typer.Exit(FAILED if summary.failed or summary.left else 0)
 
 
 @app.command()
@@ -235,17 +256,24 @@ def _choose(
             raise UsageError("settings stand in the router.toml: drop --settings and --set")
         chosen, router = choose_from_config(config, connection)
         source = _source(arguments, 0)
-        return _Choice(connect(chosen), source, router.delivery.origins | elsewhere)
-    if not arguments:
-        raise UsageError("name a plugin, such as heap, or give --config router.toml")
-    loaded = load_plugin(arguments[0])
-    chosen = ConnectionConfig(
-        name=connection or loaded.name,
-        plugin=loaded.name,
-        settings=read_settings(loaded, settings, pairs),
+        ready, delivery = connect(chosen), router.delivery
+    else:
+        if not arguments:
+            raise UsageError("name a plugin, such as heap, or give --config router.toml")
+        loaded = load_plugin(arguments[0])
+        chosen = ConnectionConfig(
+            name=connection or loaded.name,
+            plugin=loaded.name,
+            settings=read_settings(loaded, settings, pairs),
+        )
+        source = _source(arguments, 1)
+        ready, delivery = Connection(chosen.name, loaded, chosen.settings), DeliveryConfig()
+    delivery = msgspec.structs.replace(
+        delivery,
+        origins=delivery.origins | elsewhere,
+        settings={"max_attempts": MOST_ATTEMPTS, **delivery.settings},
     )
-    source = _source(arguments, 1)
-    return _Choice(Connection(chosen.name, loaded, chosen.settings), source, elsewhere)
+    return _Choice(ready, source, delivery_settings(delivery), (chosen.plugin, chosen.settings))
 
 
 def _source(arguments: Sequence[str], position: int) -> str:
@@ -283,17 +311,6 @@ def _print_summary(summary: Summary) -> None:
             out.print(f"  {title}  {code}  {count}", highlight=False)
 
 
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=talk,
-        disable=not talk.is_terminal,
-    )
-
-
 def _plugin_json(plugin: LoadedPlugin | Broken) -> dict[str, Any]:
     match plugin:
         case LoadedPlugin():
@@ -329,6 +346,7 @@ async def _demo(connection: Connection, *, keep: bool, as_json: bool) -> int:
             _introduce(connection, running)
         held = await play(running)
         if as_json:
+            deliveries.sort(key=lambda delivery: delivery.offset)
             messages = [delivery_json(delivery, connection) for delivery in deliveries]
             _print_line({"messages": messages, "held": held})
         else:

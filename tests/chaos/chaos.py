@@ -18,6 +18,7 @@ import secrets
 import sys
 import tempfile
 import time
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,7 @@ def _judge(  # the only place that says what "nothing is lost" means
     expected = {key for ids in sent.events.values() for key in ids}
     profiles = {user["identity"]: user["properties"].get("seen") for user in users}
     dead = [letter["messageId"] for letter in letters]
+    _explain(sent, arrived)
     return Result(
         accepted=sent.accepted,
         kills=plan.kills,
@@ -209,6 +211,17 @@ def _judge(  # the only place that says what "nothing is lost" means
         dead_letters_wrong=len(set(dead) - set(sent.poisoned)) + len(dead) - len(set(dead)),
         exit_status=status,
     )
+
+
+def _explain(sent: Sent, arrived: dict[str, list[str]]) -> None:
+    """Show where the first users out of order went astray."""
+    astray = [user for user, ids in sent.events.items() if arrived.get(user) != ids]
+    for user in astray[:3]:
+        ids, there = sent.events[user], arrived.get(user, [])
+        pairs = zip_longest(ids, there)
+        place = next(n for n, (wanted, found) in enumerate(pairs) if wanted != found)
+        here = slice(max(0, place - 2), place + 6)
+        sys.stderr.write(f"{user} at {place}: sent {ids[here]}, arrived {there[here]}\n")
 
 
 def main() -> int:

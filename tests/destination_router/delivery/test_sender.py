@@ -1,0 +1,120 @@
+"""The sender: one request, one answer, and what it means for each message."""
+
+import asyncio
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from destination_router.delivery.sender import USER_AGENT, Sender, retry_wait
+from destination_router.delivery.settings import DeliverySettings
+from destination_router.model import HttpRequest, HttpResponse, Outcome, default_outcome
+from destination_router.pipeline.connection import Connection
+from destination_router.plugins import load_plugin
+
+BULK = HttpRequest(
+    url="https://heapanalytics.com/api/track",
+    json={"app_id": "11", "events": []},
+    message_ids=("a", "b"),
+)
+
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+def attempt(handler: Handler, request: HttpRequest = BULK) -> dict[str, Outcome]:
+    async def send() -> dict[str, Outcome]:
+        connection = Connection("heap", load_plugin("heap"), {"appId": "11"})
+        transport = httpx.MockTransport(handler)
+        async with Sender(connection, DeliverySettings(), transport=transport) as sender:
+            return (await sender.attempt(request)).outcomes
+
+    return asyncio.run(send())
+
+
+def test_a_request_says_who_sends_it() -> None:
+    """The user agent names this program and its version."""
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200)
+
+    attempt(answer)
+
+    assert seen[0].headers["user-agent"] == USER_AGENT
+    assert USER_AGENT.startswith("destination-router/")
+
+
+def test_no_answer_is_a_retry() -> None:
+    """A network that fails says nothing about the messages."""
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("no route", request=request)
+
+    again = Outcome.retry(code="network", detail="ConnectError")
+
+    assert attempt(fail) == {"a": again, "b": again}
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_bulk_that_is_refused_for_its_body_makes_all_suspect(status: int) -> None:
+    """One of them is at fault, and the vendor does not say which."""
+    outcomes = attempt(lambda _: httpx.Response(status, text="no"))
+
+    assert {outcome.result for outcome in outcomes.values()} == {"suspect"}
+
+
+def test_a_bulk_that_is_refused_for_its_sender_is_rejected_at_once() -> None:
+    """Wrong credentials are no message's fault: taking the bulk apart would not help."""
+    outcomes = attempt(lambda _: httpx.Response(401, text="no"))
+
+    assert {outcome.result for outcome in outcomes.values()} == {"rejected"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "after"),
+    [
+        ({"retry-after": "120"}, 120.0),
+        ({"retry-after": "0"}, 0.0),
+        (
+            {
+                "retry-after": "Sun, 22 Nov 2026 10:02:00 GMT",
+                "date": "Sun, 22 Nov 2026 10:00:00 GMT",
+            },
+            120.0,
+        ),
+        (
+            {
+                "retry-after": "Sun, 22 Nov 2026 09:00:00 GMT",
+                "date": "Sun, 22 Nov 2026 10:00:00 GMT",
+            },
+            0.0,
+        ),
+        ({"retry-after": "Sun, 22 Nov 2026 10:02:00 GMT"}, None),
+        ({"retry-after": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after_is_read_in_both_forms(headers: dict[str, str], after: float | None) -> None:
+    """Seconds, or a date that counts from the answer's own."""
+    response = HttpResponse(status=429, headers=headers)
+
+    assert default_outcome(response) == Outcome.retry(after, code="http_429")
+
+
+@pytest.mark.parametrize(
+    ("number", "asked", "chance", "wait"),
+    [
+        (1, None, 1.0, 0.5),
+        (2, None, 1.0, 1.0),
+        (2, None, 0.25, 0.25),
+        (500, None, 1.0, 60.0),
+        (1, 300.0, 0.0, 300.0),
+        (1, 1e12, 0.0, 86_400.0),
+    ],
+)
+def test_waits_double_up_to_a_cap_with_full_jitter(
+    number: int, asked: float | None, chance: float, wait: float
+) -> None:
+    """Never less than the vendor asked for, within a day."""
+    assert retry_wait(DeliverySettings(), number, asked, chance) == wait
