@@ -302,14 +302,18 @@ def _is_plainly_typed(request: HttpRequest) -> bool:
         and type(request.method) is str
         and request.params == _NOTHING == request.headers
         and request.form is None is request.auth
-        and _ARE_NOTES.issuperset(map(type, request.notes))
-        and _ARE_TEXTS.issuperset(map(type, request.message_ids))
+        and _are(request.notes, _ARE_NOTES)
+        and _are(request.message_ids, _ARE_TEXTS)
         and type(request.user_key) in _MAY_BE_TEXT
         and type(request.state_key) in _MAY_BE_TEXT
-        and not request.items
-        and _ARE_COSTS.issuperset(map(type, request.costs or ()))
-        and _ARE_COSTS.issuperset(map(type, request.bulk_costs or ()))
+        and request.items == ()
+        and (request.costs is None or _are(request.costs, _ARE_COSTS))
+        and (request.bulk_costs is None or _are(request.bulk_costs, _ARE_COSTS))
     )
+
+
+def _are(values: object, kinds: frozenset[type]) -> bool:
+    return isinstance(values, tuple) and kinds.issuperset(map(type, values))
 
 
 def _whereabouts(error: Exception) -> str:

@@ -11,9 +11,6 @@ from collections.abc import Sequence
 from destination_router.messages import Message
 from destination_router.model import Json
 
-_FOR_EVERYONE = {"All": True}
-"""What every SDK writes unless it is told otherwise."""
-
 
 def refusal(message: Message, names: Sequence[str]) -> str | None:
     """Say why `integrations` keeps a message from a destination, or None if it does not.
@@ -26,7 +23,8 @@ def refusal(message: Message, names: Sequence[str]) -> str | None:
         message: the message.
         names: what the destination may be called, the most specific first.
     """
-    if not message.integrations or message.integrations == _FOR_EVERYONE:
+    said = message.integrations
+    if not said or (len(said) == 1 and said.get("All") is True):  # as every SDK writes unasked
         return None
     by_name = {name.casefold(): (name, item) for name, item in message.integrations.items()}
     everyone = by_name.get("all", ("All", True))[1]

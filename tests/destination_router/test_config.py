@@ -72,16 +72,6 @@ def test_a_file_that_cannot_be_read_is_named(content: bytes | None, tmp_path: Pa
         load_config(path)
 
 
-def test_a_connection_may_be_left_to_browsers() -> None:
-    """`clientSide` is off unless it is said."""
-    connections = [
-        {"name": "a", "plugin": "heap", "clientSide": True},
-        {"name": "b", "plugin": "heap"},
-    ]
-    parsed = parse_config({"connections": connections})
-    assert [connection.client_side for connection in parsed.connections] == [True, False]
-
-
 def test_durations_and_sizes_are_read_in_the_units_that_people_write() -> None:
     """Seconds and bytes in, or a number with a unit."""
     config = parse_config(
@@ -111,3 +101,13 @@ def test_mistakes_of_every_table_are_told_together() -> None:
     told = problems(content)
     assert told[0].startswith("eventlog.max_size: does not satisfy pattern")
     assert told[1:] == ["connections: the name 'heap-production' is given twice"]
+
+
+def test_a_connection_may_be_left_to_browsers() -> None:
+    """`clientSide` is off unless it is said."""
+    connections = [
+        {"name": "a", "plugin": "heap", "clientSide": True},
+        {"name": "b", "plugin": "heap"},
+    ]
+    parsed = parse_config({"connections": connections})
+    assert [connection.client_side for connection in parsed.connections] == [True, False]

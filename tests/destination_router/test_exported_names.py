@@ -9,6 +9,7 @@ def test_the_exported_names_are_pinned() -> None:
         "Alias",
         "BasicAuth",
         "BearerAuth",
+        "Cost",
         "Destination",
         "Group",
         "HttpRequest",
@@ -28,6 +29,8 @@ def test_the_exported_names_are_pinned() -> None:
         "hookimpl",
         "parse_message",
         "parse_time",
+        "retry_after",
+        "utc_text",
     ]
 
 

@@ -12,10 +12,8 @@ REQUESTS = (
         "idempotency-key-forgotten",
         "an event has no idempotency key: a repeat counts twice",
         '        "timestamp": event.timestamp,\n'
-        '        "idempotency_key": event.idempotency_key,\n'
-        "    }\n"
-        '    return _post(settings, "/api/track"',
-        '        "timestamp": event.timestamp,\n    }\n    return _post(settings, "/api/track"',
+        '        "idempotency_key": event.idempotency_key,\n',
+        '        "timestamp": event.timestamp,\n',
         "endpoints",
     ),
     _slip(
