@@ -21,7 +21,7 @@ from destination_router.model import (
     retry_after,
 )
 from destination_router.pipeline.normalise import parse_message
-from destination_router.times import format_time, parse_time
+from destination_router.times import format_time, parse_time, utc_text
 
 __all__ = [
     "Alias",
@@ -48,4 +48,5 @@ __all__ = [
     "parse_message",
     "parse_time",
     "retry_after",
+    "utc_text",
 ]

@@ -85,7 +85,7 @@ class _Message(
             names: what the destination is called, in any casing; the first name with an object
                 counts.
         """
-        if not self.integrations:
+        if dict not in map(type, self.integrations.values()):
             return {}
         by_name = {name.casefold(): value for name, value in self.integrations.items()}
         for name in names:
@@ -101,8 +101,9 @@ class _Message(
         A message that carries both ids comes after what either sent before. The first is the
         `user_key` of its requests.
         """
-        ids = tuple(key for key in (self.user_id, self.anonymous_id) if key)
-        return ids or (self.message_id,)
+        if self.user_id and self.anonymous_id:
+            return (self.user_id, self.anonymous_id)
+        return (self.user_id or self.anonymous_id or self.message_id,)
 
 
 class Identify(_Message, frozen=True, kw_only=True, tag="identify"):

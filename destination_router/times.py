@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
+_AS_FORMATTED = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Seconds reach it in the year 5138, milliseconds reached it in 1973: below it, it is seconds.
 _FIRST_MILLISECONDS = 1e11
 
 
+@lru_cache(maxsize=1024)
 def parse_time(text: str) -> datetime | None:
     """Read a time in any ISO 8601 form; one without a zone is UTC.
 
@@ -36,6 +42,17 @@ def parse_epoch(number: float) -> datetime | None:
         return _EPOCH + timedelta(seconds=seconds)
     except (ValueError, OverflowError):
         return None
+
+
+def utc_text(text: str) -> str | None:
+    """Write a text as `format_time` writes the time that it is; None if it is none.
+
+    Most senders write it so already: that costs a look at it.
+    """
+    moment = parse_time(text)
+    if moment is None:
+        return None
+    return text if _AS_FORMATTED.fullmatch(text) else format_time(moment)
 
 
 def format_time(moment: datetime) -> str:

@@ -18,8 +18,7 @@ from destination_router import (
     Reject,
     Screen,
     Track,
-    format_time,
-    parse_time,
+    utc_text,
 )
 from heap_destination import endpoints
 from heap_destination.identity import (
@@ -117,7 +116,7 @@ def update_account(message: Group, settings: HeapSettings) -> list[HttpRequest]:
 def _event(
     message: EventMessage, event: str, named: dict[str, str], notes: list[Note]
 ) -> endpoints.Event:
-    properties = {**message.properties, **named}
+    properties = {**message.properties, **named} if named else message.properties
     for key, value in named.items():
         if message.properties.get(key, value) != value:
             notes.append(Note("dropped", f"properties.{key}", f"the call's own {key} is sent"))
@@ -222,16 +221,15 @@ def _add_anonymous_id(profile: Properties, anonymous_id: str, notes: list[Note])
 
 def _time(message: Message, notes: list[Note]) -> str | None:
     """Say when it happened: by `timestamp`, else by `originalTimestamp`."""
-    candidates = {
-        "timestamp": message.timestamp,
-        "originalTimestamp": message.original_timestamp,
-    }
-    for path, text in candidates.items():
+    for path, text in (
+        ("timestamp", message.timestamp),
+        ("originalTimestamp", message.original_timestamp),
+    ):
         if text is None:
             continue
-        moment = parse_time(text)
-        if moment is not None:
-            return format_time(moment)
+        written = utc_text(text)
+        if written is not None:
+            return written
         notes.append(Note("invalid_timestamp", path, "it is not an ISO 8601 time"))
     return None
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from math import isfinite
 from typing import Any, TypeAlias
 
 from destination_router import Note, format_time
@@ -25,6 +26,9 @@ from heap_destination.limits import (
 Properties: TypeAlias = dict[str, str | int | float]
 
 _SHOWN_PATH = 200
+_PLAIN_INTEGER = 2**63
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_RESERVED_LENGTHS = frozenset(map(len, RESERVED_USER_PROPERTIES))
 
 
 def event_properties(properties: Mapping[str, Any], path: str, notes: list[Note]) -> Properties:
@@ -94,15 +98,32 @@ class _Flattening:
         self.path = path
         self.notes = notes
         self.flat: Properties = {}
-        self.depths: dict[str, int] = {}
+        self.depths: dict[str, int] = {}  # 1 for a key that is not in it
 
     def run(self, properties: Mapping[str, Any]) -> Properties:
         self._object(properties, "", 1)
         return self.flat
 
     def _object(self, value: Mapping[Any, Any], prefix: str, depth: int) -> None:
-        for key, item in value.items():
-            self._value(item, f"{prefix}{key}", depth)
+        """Flatten an object; what needs nothing done to it, which is most, is kept here."""
+        flat = self.flat
+        for name, item in value.items():
+            key = f"{prefix}{name}"
+            kind = type(item)
+            if (
+                0 < len(key) <= KEY_CHARACTERS
+                and key not in flat
+                and (
+                    (kind is str and len(item) <= VALUE_CHARACTERS)
+                    or (kind is int and -_PLAIN_INTEGER < item < _PLAIN_INTEGER)
+                    or (kind is float and isfinite(item))
+                )
+            ):
+                flat[key] = item
+                if depth > 1:
+                    self.depths[key] = depth
+            else:
+                self._value(item, key, depth)
 
     def _value(self, value: Any, key: str, depth: int) -> None:
         kind = type(value)
@@ -115,7 +136,9 @@ class _Flattening:
                 self._note("dropped", key, problem)
         elif value is None:
             self._note("dropped", key, "null")
-        elif isinstance(value, Mapping):
+        elif kind is bool:
+            self._scalar(value, key, depth)
+        elif kind is dict or isinstance(value, Mapping):
             self._container(value, value, key, depth)
         elif isinstance(value, (list, tuple)):
             self._array(value, key, depth)
@@ -131,7 +154,9 @@ class _Flattening:
             self._keep(key, self._text(key, text), depth)
 
     def _array(self, values: list[Any] | tuple[Any, ...], key: str, depth: int) -> None:
-        if any(isinstance(item, (Mapping, list, tuple)) for item in values):
+        if not _SCALARS.issuperset(map(type, values)) and any(
+            isinstance(item, (Mapping, list, tuple)) for item in values
+        ):
             self._container(dict(enumerate(values)), values, key, depth)
         elif not values:
             self._note("dropped", key, "an empty list")
@@ -141,7 +166,7 @@ class _Flattening:
     def _joined(self, values: list[Any] | tuple[Any, ...], key: str, depth: int) -> None:
         items: list[str] = []
         for index, value in enumerate(values):
-            text = _scalar_text(value)
+            text = value if type(value) is str else _scalar_text(value)
             if text is None:
                 reason = "null" if value is None else "it is no number or text"
                 self._note("dropped", f"{key}.{index}", reason)
@@ -167,10 +192,10 @@ class _Flattening:
             self._note("dropped", key, "its name is empty")
         elif len(key) > KEY_CHARACTERS:
             self._note("dropped", key, f"its name is longer than {KEY_CHARACTERS} characters")
-        elif depth > self.depths.get(key, depth):
+        elif key in self.flat and depth > self.depths.get(key, 1):
             self._note("dropped", key, "a property that is spelt with the dot has the same name")
         else:
-            if key in self.depths:
+            if key in self.flat:
                 self._note("dropped", key, "a later or less nested property has the same name")
             self.flat[key] = value
             self.depths[key] = depth
@@ -205,7 +230,7 @@ def _kind(value: Any) -> str:
 
 
 def _without_reserved(flat: Properties, path: str, notes: list[Note]) -> Properties:
-    reserved = [key for key in flat if _is_reserved(key)]
+    reserved = [key for key in flat if len(key) in _RESERVED_LENGTHS and _is_reserved(key)]
     if not reserved:
         return flat
     renamed: Properties = {}
@@ -226,8 +251,10 @@ def _is_reserved(key: str) -> bool:
 
 def _with_built_in_email(flat: Properties, path: str, notes: list[Note]) -> Properties:
     """Give a lone `Email` the name by which Heap fills its built-in property."""
+    if BUILT_IN_EMAIL in flat:
+        return flat
     spellings = [key for key in flat if key.casefold() == BUILT_IN_EMAIL]
-    if len(spellings) != 1 or spellings[0] == BUILT_IN_EMAIL:
+    if len(spellings) != 1:
         return flat
     detail = f"Heap's built-in property is called {BUILT_IN_EMAIL}"
     notes.append(_note("renamed", f"{path}.{spellings[0]}", detail))

@@ -6,13 +6,13 @@ The steps stand in `Connection.decide`, in order; every message ends as exactly 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, cast
 
 import msgspec
 
-from destination_router.messages import Message
-from destination_router.model import HttpRequest, Json, Note, Reject
+from destination_router.messages import MESSAGE_TYPES, Message
+from destination_router.model import Cost, HttpRequest, Json, Note, Reject
 from destination_router.pipeline.normalise import Normalised, decode_json, normalise
 from destination_router.pipeline.subscription import refusal
 from destination_router.pipeline.wire import members
@@ -21,6 +21,13 @@ from destination_router.redaction import hide, shown_request
 from destination_router.settings import Problem, SettingsError, load_settings, secret_values
 
 _BROWSERS = "web"
+_NOTHING: dict[str, str] = {}
+_ARE_NOTES = frozenset({Note})
+_ARE_COSTS = frozenset({Cost})
+_ARE_TEXTS = frozenset({str})
+_MAY_BE_TEXT = frozenset({str, type(None)})
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -87,6 +94,9 @@ class Connection:
         self.secrets = secret_values(schema, valid)
         self.settings = _configure(plugin, valid, self.secrets)
         self._names = tuple(dict.fromkeys((name, *plugin.display_names)))
+        self._hooks = {
+            kind: _only_hook(plugin, f"on_{kind}", self.settings) for kind in MESSAGE_TYPES
+        }
 
     def decide(self, raw: bytes, *, message_id: str | None = None) -> Decision:
         """Say what becomes of one message; never raises, whatever the message.
@@ -108,22 +118,15 @@ class Connection:
     def decide_message(self, normalised: Normalised) -> Decision:
         """Say what becomes of a message that is well-formed already."""
         message, notes = normalised.message, normalised.notes
-        decision = Decision(
-            message_id=message.message_id,
-            result="filtered",
-            notes=notes,
-            user_keys=message.user_keys,
-            anonymous_id=message.anonymous_id,
-            type=message_type(message),
-        )
+        kind = message_type(message)
         reason = refusal(message, self._names)
-        if reason is None and f"on_{decision.type}" not in self.plugin.capabilities:
-            reason = f"{self.plugin.name} has no use for {decision.type} calls"
+        if reason is None and self._hooks[kind] is None:
+            reason = f"{self.plugin.name} has no use for {kind} calls"
         if reason is None and self.client_side and message.channel == _BROWSERS:
             reason = f"clientSide: browsers send it to {self.plugin.name} themselves"
         if reason is not None:
-            return msgspec.structs.replace(decision, reason=reason)
-        return self._map(self._addressed(message), decision)
+            return _decision(message, kind, "filtered", reason=reason, notes=notes)
+        return self._map(self._addressed(message), kind, notes)
 
     def pack(self, requests: list[HttpRequest]) -> list[HttpRequest]:
         """Let the plugin turn single requests into bulk requests, if it can."""
@@ -151,42 +154,92 @@ class Connection:
         }
         return msgspec.structs.replace(message, integrations={**others, self.plugin.name: options})
 
-    def _map(self, message: Message, decision: Decision) -> Decision:
-        hook = getattr(self.plugin.hook, f"on_{decision.type}")
+    def _map(self, message: Message, kind: str, notes: tuple[Note, ...]) -> Decision:
+        hook = self._hooks[kind]
         try:
-            requests = hook(message=message, settings=self.settings)
+            requests = hook(message)  # type: ignore[misc]  # `decide_message` has looked
         except Reject as reject:
-            return self._rejected(decision, reject.code, reject.detail)
+            return self._rejected(message, kind, notes, reject.code, reject.detail)
         except Exception as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
-            return self._rejected(decision, "plugin_error", _whereabouts(error))
+            return self._rejected(message, kind, notes, "plugin_error", _whereabouts(error))
         problem = _answer_problem(requests)
         if problem:
-            return self._rejected(decision, "plugin_error", f"on_{decision.type} {problem}")
+            detail = f"on_{kind} {problem}"
+            return self._rejected(message, kind, notes, "plugin_error", detail)
         if not requests:
-            reason = f"{self.plugin.name} makes nothing of this {decision.type} call"
-            return msgspec.structs.replace(decision, reason=reason)
-        notes = (self._shown_note(note) for request in requests for note in request.notes)
-        return msgspec.structs.replace(
-            decision,
+            reason = f"{self.plugin.name} makes nothing of this {kind} call"
+            return _decision(message, kind, "filtered", reason=reason, notes=notes)
+        own = [note for request in requests for note in request.notes]
+        if self.secrets:
+            own = [self._shown_note(note) for note in own]
+        user_keys = message.user_keys
+        return Decision(
+            message_id=message.message_id,
             result="requests",
-            requests=tuple(_signed(request, decision) for request in requests),
-            notes=(*decision.notes, *notes),
+            requests=tuple([_signed(request, message, user_keys[0]) for request in requests]),
+            notes=(*notes, *own) if own else notes,
+            user_keys=user_keys,
+            anonymous_id=message.anonymous_id,
+            type=kind,
         )
 
     def _shown_note(self, note: Note) -> Note:
-        if not self.secrets:
-            return note
         return Note(note.code, hide(note.path, self.secrets), hide(note.detail, self.secrets))
 
-    def _rejected(self, decision: Decision, code: str, detail: str) -> Decision:
+    def _rejected(
+        self, message: Message, kind: str, notes: tuple[Note, ...], code: str, detail: str
+    ) -> Decision:
         # A plugin writes the detail: it may have quoted a setting.
         refusal = Refusal(code, hide(detail, self.secrets))
-        return msgspec.structs.replace(decision, result="rejected", reject=refusal)
+        return _decision(message, kind, "rejected", reject=refusal, notes=notes)
+
+
+def _decision(
+    message: Message,
+    kind: str,
+    result: Literal["requests", "rejected", "filtered"],
+    **what: Any,
+) -> Decision:
+    return Decision(
+        message_id=message.message_id,
+        result=result,
+        user_keys=message.user_keys,
+        anonymous_id=message.anonymous_id,
+        type=kind,
+        **what,
+    )
 
 
 def message_type(message: Message) -> str:
     """Name the call that a message is: `track`."""
-    return str(message.__struct_config__.tag)
+    return _TYPE_NAMES[type(message)]
+
+
+_TYPE_NAMES = {kind: name for name, kind in MESSAGE_TYPES.items()}
+
+
+def _only_hook(
+    plugin: LoadedPlugin, name: str, settings: object
+) -> Callable[[Message], Any] | None:
+    """Find the one implementation of a hook, which pluggy would look up for every message.
+
+    The loader has seen to it that there is one at most, and that it is a plain function.
+    """
+    if name not in plugin.capabilities:
+        return None
+    (implementation,) = getattr(plugin.hook, name).get_hookimpls()
+    function = implementation.function
+    match implementation.argnames:
+        case ("message", "settings"):
+            return lambda message: function(message, settings)
+        case ("settings", "message"):
+            return lambda message: function(settings, message)
+        case ("message",):
+            return cast("Callable[[Message], Any]", function)
+        case ("settings",):
+            return lambda _: function(settings)
+        case _:
+            return lambda _: function()
 
 
 def _configure(plugin: LoadedPlugin, settings: dict[str, Json], secrets: frozenset[str]) -> Any:
@@ -205,14 +258,14 @@ def _configure(plugin: LoadedPlugin, settings: dict[str, Json], secrets: frozens
     return configured
 
 
-def _signed(request: HttpRequest, decision: Decision) -> HttpRequest:
+def _signed(request: HttpRequest, message: Message, user_key: str) -> HttpRequest:
     """Fill in whose request it is, where the plugin left that to the host."""
     if request.message_ids and request.user_key is not None:
         return request
     return msgspec.structs.replace(
         request,
-        message_ids=request.message_ids or (decision.message_id,),
-        user_key=decision.user_keys[0] if request.user_key is None else request.user_key,
+        message_ids=request.message_ids or (message.message_id,),
+        user_key=user_key if request.user_key is None else request.user_key,
     )
 
 
@@ -230,15 +283,37 @@ def _answer_problem(requests: object) -> str | None:
 
 
 def _unsendable(request: HttpRequest) -> str | None:
+    if not _is_plainly_typed(request):
+        try:
+            msgspec.convert(msgspec.structs.asdict(request), HttpRequest)
+        except msgspec.ValidationError as error:
+            return f"returned a request that does not fit: {error}"
     try:
-        msgspec.convert(msgspec.structs.asdict(request), HttpRequest)
-    except msgspec.ValidationError as error:
-        return f"returned a request that does not fit: {error}"
-    try:
-        msgspec.json.encode(request.json if request.form is None else request.form)
+        _encode(request.json if request.form is None else request.form)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         return f"returned a body that is not JSON ({type(error).__name__})"
     return None
+
+
+def _is_plainly_typed(request: HttpRequest) -> bool:
+    """Tell of most requests at a glance that they hold what they should."""
+    return (
+        type(request.url) is str
+        and type(request.method) is str
+        and request.params == _NOTHING == request.headers
+        and request.form is None is request.auth
+        and _are(request.notes, _ARE_NOTES)
+        and _are(request.message_ids, _ARE_TEXTS)
+        and type(request.user_key) in _MAY_BE_TEXT
+        and type(request.state_key) in _MAY_BE_TEXT
+        and request.items == ()
+        and (request.costs is None or _are(request.costs, _ARE_COSTS))
+        and (request.bulk_costs is None or _are(request.bulk_costs, _ARE_COSTS))
+    )
+
+
+def _are(values: object, kinds: frozenset[type]) -> bool:
+    return isinstance(values, tuple) and kinds.issuperset(map(type, values))
 
 
 def _whereabouts(error: Exception) -> str:

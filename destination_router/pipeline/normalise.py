@@ -12,7 +12,7 @@ import json
 import math
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -125,8 +125,14 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def _is_normal(message: Message) -> bool:
-    if not all(map(_is_clean, _ids(message))):
-        return False
+    for identifier in (
+        message.message_id,
+        message.user_id,
+        message.anonymous_id,
+        *_own_ids(message),
+    ):
+        if identifier is not None and (not identifier or identifier.strip() != identifier):
+            return False
     for time in (message.timestamp, message.original_timestamp):
         if time is not None and parse_time(time) is None:
             return False
@@ -134,21 +140,14 @@ def _is_normal(message: Message) -> bool:
     return True
 
 
-def _ids(message: Message) -> Iterator[str | None]:
-    yield message.message_id
-    yield message.user_id
-    yield message.anonymous_id
+def _own_ids(message: Message) -> tuple[str | None, ...]:
     match message:
         case Group():
-            yield message.group_id
+            return (message.group_id,)
         case Alias():
-            yield message.previous_id
-
-
-def _is_clean(identifier: str | None) -> bool:
-    if identifier is None:
-        return True
-    return bool(identifier) and not (identifier[0].isspace() or identifier[-1].isspace())
+            return (message.previous_id,)
+        case _:
+            return ()
 
 
 class _Presence(msgspec.Struct):
@@ -160,7 +159,7 @@ _decode_presence = msgspec.json.Decoder(_Presence).decode
 
 def _with_traits(message: Message, raw: bytes) -> Message:
     """Let an identify that has no `traits` fall back to `context.traits`."""
-    if not isinstance(message, Identify) or message.traits or not message.context_traits:
+    if type(message) is not Identify or message.traits or not message.context_traits:
         return message
     if _decode_presence(raw).traits is not msgspec.UNSET:
         return message

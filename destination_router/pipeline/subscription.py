@@ -23,7 +23,8 @@ def refusal(message: Message, names: Sequence[str]) -> str | None:
         message: the message.
         names: what the destination may be called, the most specific first.
     """
-    if not message.integrations:
+    said = message.integrations
+    if not said or (len(said) == 1 and said.get("All") is True):  # as every SDK writes unasked
         return None
     by_name = {name.casefold(): (name, item) for name, item in message.integrations.items()}
     everyone = by_name.get("all", ("All", True))[1]

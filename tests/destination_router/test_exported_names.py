@@ -30,6 +30,7 @@ def test_the_exported_names_are_pinned() -> None:
         "parse_message",
         "parse_time",
         "retry_after",
+        "utc_text",
     ]
 
 

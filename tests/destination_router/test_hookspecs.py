@@ -20,6 +20,8 @@ CONTRACT = {
     "display_names": (),
     "configure": ("settings",),
     "default_subscription": (),
+    "settings_from": ("system", "config"),
+    "client_side": ("settings",),
     "pack": ("requests", "settings"),
     "on_response": ("request", "response", "settings"),
     "quotas": ("settings",),

@@ -123,6 +123,8 @@ def test_each_endpoint_gets_its_documented_body(
         json=body,
         notes=tuple(NOTES),
         state_key=state_key,
+        costs=request_.costs,  # whose rules stand in test_quotas
+        bulk_costs=request_.bulk_costs,
     )
     assert request_ == expected
     assert list(request_.json) == list(body)

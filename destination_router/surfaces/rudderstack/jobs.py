@@ -17,7 +17,7 @@ _NO_METADATA = msgspec.Raw(b"{}")
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
-class Job(msgspec.Struct, frozen=True):
+class Job(msgspec.Struct):
     """One event to transform.
 
     Attributes:
@@ -65,7 +65,9 @@ def read_jobs(body: bytes) -> list[Job]:
     jobs = _listed(bytes(envelope.input))
     if envelope.destinations is None:
         return jobs
-    return [_expanded(job, envelope.destinations) for job in jobs]
+    for job in jobs:
+        job.destination = envelope.destinations.get(_address(job.metadata), _NULL)
+    return jobs
 
 
 def destination_type(body: bytes) -> str:
@@ -136,10 +138,9 @@ def _by_id(text: bytes | None) -> dict[str, msgspec.Raw] | None:
     return {name: msgspec.Raw(value) for name, value in members(text).items()}
 
 
-def _expanded(job: Job, destinations: dict[str, msgspec.Raw]) -> Job:
-    """Put back the destination that the compacted form names only."""
+def _address(metadata: msgspec.Raw) -> str:
+    """Read which destination the compacted form means."""
     try:
-        address = _decode_address(job.metadata).destination_id
+        return _decode_address(metadata).destination_id
     except _UNDECODABLE:
-        address = ""
-    return Job(job.message, job.metadata, destinations.get(address, _NULL))
+        return ""

@@ -6,11 +6,10 @@ that were left out would be lost without a trace.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from destination_router.pipeline.connection import Connection
 from destination_router.surfaces.rudderstack.destinations import Destinations
 from destination_router.surfaces.rudderstack.jobs import Job
 from destination_router.surfaces.rudderstack.rest import Rest, rest_output
@@ -53,32 +52,24 @@ def process(
     Returns:
         The answer's body: a JSON array, in the order of the jobs.
     """
-    answers = [answer for job in jobs for answer in _answers(name, destinations, job, endpoint)]
+    answers: list[Routed | Refused] = []
+    for job in jobs:
+        message = bytes(job.message)
+        prepared = destinations.prepare(bytes(job.destination), message)
+        if prepared.connection is None:
+            told = Verdict(ABORTED, prepared.problem, prepared.fault)
+            answers.append(refused(name, job, told, FEATURE))
+            continue
+        decision = prepared.connection.decide(message)
+        if decision.result != "requests":
+            answers.append(refused(name, job, verdict(decision), FEATURE))
+            continue
+        user_id = decision.anonymous_id or ""
+        answers += [
+            Routed(rest_output(request, endpoint(request.url), user_id), job.metadata)
+            for request in decision.requests
+        ]
     return msgspec.json.encode(answers)
-
-
-def _answers(
-    name: str, destinations: Destinations, job: Job, endpoint: Endpoint
-) -> Iterator[Routed | Refused]:
-    message = bytes(job.message)
-    prepared = destinations.prepare(bytes(job.destination), message)
-    if prepared.connection is None:
-        yield refused(name, job, Verdict(ABORTED, prepared.problem, prepared.fault), FEATURE)
-    else:
-        yield from _mapped(name, prepared.connection, job, message, endpoint)
-
-
-def _mapped(
-    name: str, connection: Connection, job: Job, message: bytes, endpoint: Endpoint
-) -> Iterator[Routed | Refused]:
-    decision = connection.decide(message)
-    refusal = verdict(decision)
-    if refusal is not None:
-        yield refused(name, job, refusal, FEATURE)
-        return
-    user_id = decision.anonymous_id or ""
-    for request in decision.requests:
-        yield Routed(rest_output(request, endpoint(request.url), user_id), job.metadata)
 
 
 def refused(name: str, job: Job, told: Verdict, feature: str) -> Refused:

@@ -69,6 +69,8 @@ def rest_output(request: HttpRequest, url: str, user_id: str = "") -> Rest:
 
 
 def _headers(request: HttpRequest) -> dict[str, str]:
+    if request.json is not None and not request.headers and request.auth is None:
+        return {"Content-Type": _JSON_TYPE}
     headers = dict(request.headers)
     if request.json is not None and not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = _JSON_TYPE

@@ -89,17 +89,17 @@ def _join(
     if connection is None:
         return Verdict(ABORTED, prepared.problem, prepared.fault)
     decision = connection.decide(message)
-    told = verdict(decision)
-    if told is None:
-        # One configuration that depends on the message is as many connections as it has values.
-        key = destination + b"%d" % id(connection)
-        group = groups.setdefault(key, _Group(connection, job.destination))
-        group.jobs[index] = job
-        # Two jobs may carry the same message: only its place tells a job.
-        group.requests.extend(
-            msgspec.structs.replace(request, message_ids=(index,)) for request in decision.requests
-        )
-    return told
+    if decision.result != "requests":
+        return verdict(decision)
+    # One configuration that depends on the message is as many connections as it has values.
+    key = destination + b"%d" % id(connection)
+    group = groups.setdefault(key, _Group(connection, job.destination))
+    group.jobs[index] = job
+    # Two jobs may carry the same message: only its place tells a job.
+    group.requests.extend(
+        msgspec.structs.replace(request, message_ids=(index,)) for request in decision.requests
+    )
+    return None
 
 
 def _refused(name: str, job: Job, told: Verdict) -> Batch:

@@ -76,17 +76,13 @@ def whose_metadata(metadata: msgspec.Raw) -> Whose:
         return Whose()
 
 
-def verdict(decision: Decision) -> Verdict | None:
-    """Say what to tell of a decision; None where it is to be sent."""
-    match decision:
-        case Decision(reject=Refusal(code="plugin_error") as reject):
-            return Verdict(ABORTED, _words(reject), "transformation")
-        case Decision(reject=Refusal() as reject):
-            return Verdict(ABORTED, _words(reject), "message")
-        case Decision(result="filtered"):
-            return Verdict(FILTERED, decision.reason or "not for this destination")
-        case _:
-            return None
+def verdict(decision: Decision) -> Verdict:
+    """Say what to tell of a decision not to send."""
+    reject = decision.reject
+    if reject is None:
+        return Verdict(FILTERED, decision.reason or "not for this destination")
+    fault = "transformation" if reject.code == "plugin_error" else "message"
+    return Verdict(ABORTED, _words(reject), fault)
 
 
 def _words(reject: Refusal) -> str:
