@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 from destination_router import HttpRequest, Note
-from heap_destination.properties import Properties
 from heap_destination.settings import HeapSettings
 
 
@@ -21,15 +20,15 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: what happened.
         properties: flat.
-        timestamp: ISO 8601 in UTC; Heap takes its own time if None.
+        timestamp: ISO 8601; Heap takes its own time if None.
         idempotency_key: a repeat with the same key changes nothing.
         session_id: Heap's own id of a session, if known.
     """
 
     name: str
-    properties: Properties
+    properties: dict[str, Any]
     timestamp: str | None
-    idempotency_key: str
+    idempotency_key: Any
     session_id: str | None = None
 
 
@@ -38,11 +37,12 @@ def track(
     event: Event,
     notes: list[Note],
     *,
-    identity: str | None = None,
+    identity: Any = None,
     user_id: str | None = None,
 ) -> HttpRequest:
     """Record an event under exactly one of `identity` and `user_id` [track-1]."""
     body = {
+        "app_id": settings.app_id,
         "event": event.name,
         "identity": identity,
         "user_id": user_id,
@@ -51,41 +51,70 @@ def track(
         "timestamp": event.timestamp,
         "idempotency_key": event.idempotency_key,
     }
-    return _post(settings, "/api/track", body, notes)
+    return _post(settings, "/api/track", _ordered(settings, "track", body), notes)
 
 
 def partner_track(
-    settings: HeapSettings, event: Event, notes: list[Note], *, anonymous_id: str
+    settings: HeapSettings, event: Event, notes: list[Note], *, who: dict[str, str]
 ) -> HttpRequest:
-    """Record an event under an anonymous id [partner API, observed].
+    """Record an event under any of `identity`, `anonymous_id`, `user_id`, `email` [partner API].
 
     Its properties must be text; it carries no session.
     """
     item = {
         "event": event.name,
-        "user_identifier": {"anonymous_id": anonymous_id},
+        "user_identifier": who,
         "custom_properties": event.properties,
         "idempotency_key": event.idempotency_key,
         "timestamp": event.timestamp,
     }
-    body = {"library": "server", "events": [_present(item)]}
-    return _post(settings, "/api/integrations/track", body, notes)
+    body = {
+        "app_id": settings.app_id,
+        "library": "server",
+        "events": [_ordered(settings, "partner_event", item)],
+    }
+    return _post(
+        settings, "/api/integrations/track", _ordered(settings, "partner_track", body), notes
+    )
 
 
 def add_user_properties(
-    settings: HeapSettings, *, identity: str, properties: Properties, notes: list[Note]
+    settings: HeapSettings,
+    *,
+    identity: Any,
+    properties: dict[str, Any],
+    notes: list[Note],
+    order: str = "profile",
 ) -> HttpRequest:
-    """Create a user or overwrite some of their properties [add-user-properties]."""
-    body = {"identity": identity, "properties": properties}
+    """Create a user or overwrite some of their properties [add-user-properties].
+
+    Args:
+        settings: the connection's; its dialect says by which API.
+        identity: whose they are.
+        properties: flat.
+        notes: what was changed on the way here.
+        order: which of the dialect's orders of keys the body has.
+    """
+    state_key = f"user:{identity}"
+    if settings.rules.user_api == "partner":
+        user: dict[str, Any] = {
+            "user_identifier": {"identity": identity},
+            "custom_properties": properties,
+        }
+        body: dict[str, Any] = {"app_id": settings.app_id, "library": "server", "users": [user]}
+        path = "/api/integrations/add_user_properties"
+        ordered = _ordered(settings, "partner_users", body)
+        return _post(settings, path, ordered, notes, state_key=state_key)
+    body = {"app_id": settings.app_id, "identity": identity, "properties": properties}
     path = "/api/add_user_properties"
-    return _post(settings, path, body, notes, state_key=f"user:{identity}")
+    return _post(settings, path, _ordered(settings, order, body), notes, state_key=state_key)
 
 
 def add_account_properties(
-    settings: HeapSettings, *, account_id: str, properties: Properties, notes: list[Note]
+    settings: HeapSettings, *, account_id: str, properties: dict[str, Any], notes: list[Note]
 ) -> HttpRequest:
     """Create an account or overwrite some of its properties [add-account-properties]."""
-    body = {"account_id": account_id, "properties": properties}
+    body = {"app_id": settings.app_id, "account_id": account_id, "properties": properties}
     path = "/api/add_account_properties"
     return _post(settings, path, body, notes, state_key=f"account:{account_id}")
 
@@ -99,7 +128,9 @@ def identify(
     notes: list[Note],
 ) -> HttpRequest:
     """Move the events of an anonymous `user_id` to an identity, for good [identify-1]."""
-    body = {"user_id": user_id, "identity": identity, "timestamp": timestamp}
+    body = {"app_id": settings.app_id, "user_id": user_id, "identity": identity}
+    if timestamp is not None:
+        body["timestamp"] = timestamp
     return _post(settings, "/api/v1/identify", body, notes)
 
 
@@ -113,11 +144,14 @@ def _post(
 ) -> HttpRequest:
     return HttpRequest(
         url=settings.base_url + path,
-        json={"app_id": settings.app_id, **_present(body)},
+        headers=settings.rules.headers,
+        json=body,
         notes=tuple(notes),
         state_key=state_key,
     )
 
 
-def _present(body: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in body.items() if value is not None}
+def _ordered(settings: HeapSettings, name: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Put a body's keys in the dialect's order; what is None is left out."""
+    keys = settings.rules.orders[name]
+    return {key: body[key] for key in keys if body[key] is not None}

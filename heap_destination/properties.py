@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, TypeAlias
 
-from destination_router import Note, format_time
+from destination_router import Note, format_time, javascript
+from heap_destination.flattening import flatten
 from heap_destination.limits import (
     ARRAY_SEPARATOR,
     BUILT_IN_EMAIL,
@@ -21,26 +21,38 @@ from heap_destination.limits import (
     RESERVED_USER_PROPERTIES,
     VALUE_CHARACTERS,
 )
+from heap_destination.settings import HeapSettings
 
 Properties: TypeAlias = dict[str, str | int | float]
 
 _SHOWN_PATH = 200
 
 
-def event_properties(properties: Mapping[str, Any], path: str, notes: list[Note]) -> Properties:
-    """Flatten the properties of an event or an account.
+def event_properties(
+    properties: Mapping[str, Any], path: str, notes: list[Note], settings: HeapSettings
+) -> dict[str, Any]:
+    """Flatten the properties of an event or an account, as the dialect does.
 
     Args:
         properties: any JSON object.
         path: where it stands in the message, for the notes.
         notes: is added to.
+        settings: the connection's.
     """
-    return _Flattening(path, notes).run(properties)
+    shape = settings.rules.event_shape
+    if shape.limited:
+        return _Flattening(path, notes).run(properties)
+    return flatten(properties, shape, settings.nested_properties_mode, path, notes)
 
 
-def user_properties(traits: Mapping[str, Any], path: str, notes: list[Note]) -> Properties:
-    """Flatten a user's traits, and keep away from the names that Heap reserves."""
-    flat = event_properties(traits, path, notes)
+def user_properties(
+    traits: Mapping[str, Any], path: str, notes: list[Note], settings: HeapSettings
+) -> dict[str, Any]:
+    """Flatten a user's traits; within limits, keep away from the names that Heap reserves."""
+    shape = settings.rules.user_shape
+    if not shape.limited:
+        return flatten(traits, shape, settings.nested_properties_mode, path, notes)
+    flat = _Flattening(path, notes).run(traits)
     return _with_built_in_email(_without_reserved(flat, path, notes), path, notes)
 
 
@@ -71,20 +83,7 @@ def number_text(number: float) -> str:
     """
     if isinstance(number, int):
         return str(number)
-    if number == 0:
-        return "0"
-    sign, digit_tuple, exponent = Decimal(repr(number)).normalize().as_tuple()
-    digits = "".join(map(str, digit_tuple))
-    minus = "-" if sign else ""
-    point = len(digits) + int(exponent)  # where the decimal point stands among the digits
-    if len(digits) <= point <= 21:  # noqa: PLR2004 -- the bounds are JavaScript's
-        return f"{minus}{digits}{'0' * (point - len(digits))}"
-    if 0 < point <= 21:  # noqa: PLR2004
-        return f"{minus}{digits[:point]}.{digits[point:]}"
-    if -6 < point <= 0:  # noqa: PLR2004
-        return f"{minus}0.{'0' * -point}{digits}"
-    fraction = f".{digits[1:]}" if len(digits) > 1 else ""
-    return f"{minus}{digits[0]}{fraction}e{point - 1:+d}"
+    return javascript.number_text(number)
 
 
 class _Flattening:

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from heap_destination.dialects import DEFAULT, DIALECTS, NESTED, Dialect, Nested
+
 UNSAFE_IDENTITIES = (
     "null",
     "undefined",
@@ -34,18 +36,22 @@ class HeapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     Attributes:
         app_id: the environment's App ID.
         region: whose host the requests go to.
-        dialect: which system's mapping is used.
+        dialect: which system's mapping is used, by name.
+        rules: that mapping's options.
         anonymous_events: what becomes of an event without a usable identity.
+        nested_properties_mode: what becomes of nested properties.
         account_id_property: the user property that Heap joins accounts on, if any.
         unsafe_identities: never sent as an identity; in lower case.
     """
 
     app_id: str
     region: Literal["US", "EU"] = "US"
-    dialect: Literal["heap"] = "heap"
+    dialect: str = DEFAULT
+    rules: Dialect = DIALECTS[DEFAULT]
     anonymous_events: Literal["partner", "stitch", "reject"] = "partner"
     account_id_property: str | None = None
     unsafe_identities: frozenset[str] = frozenset(UNSAFE_IDENTITIES)
+    nested_properties_mode: Nested = msgspec.field(default="flatten", name="nested_properties_mode")
 
     @property
     def base_url(self) -> str:
@@ -57,11 +63,21 @@ def heap_settings(settings: dict[str, Any]) -> HeapSettings:
     """Type settings that the schema has passed.
 
     Raises:
-        msgspec.ValidationError: the settings do not fit; the text names the field.
+        ValueError: the settings do not fit, or a dialect does not know one of them; the text
+            names the field.
     """
     typed = msgspec.convert(settings, HeapSettings)
+    rules = DIALECTS[typed.dialect]
+    for name in sorted(_DIALECT_SETTINGS - rules.settings):
+        default = SETTINGS_SCHEMA["properties"][name].get("default")
+        if settings.get(name, default) != default:
+            raise ValueError(f"{name}: dialect {typed.dialect} does not know it; drop it")
     unsafe = frozenset(identity.strip().casefold() for identity in typed.unsafe_identities)
-    return msgspec.structs.replace(typed, unsafe_identities=unsafe)
+    return msgspec.structs.replace(typed, unsafe_identities=unsafe, rules=rules)
+
+
+_DIALECT_SETTINGS = frozenset().union(*(dialect.settings for dialect in DIALECTS.values()))
+"""The settings that some dialects read and others do not."""
 
 
 SETTINGS_SCHEMA: dict[str, Any] = {
@@ -92,10 +108,14 @@ SETTINGS_SCHEMA: dict[str, Any] = {
         },
         "dialect": {
             "title": "Dialect",
-            "description": "Which system's mapping is used; heap follows Heap's documentation.",
+            "description": (
+                "Which system's mapping is used, so that Heap gets the requests that it sent. heap "
+                "follows Heap's documentation. segment: Heap Cloud (Actions); syft is the same. "
+                "segment-cloud: Heap Cloud, its rewrite. rudderstack: RudderStack's cloud mode."
+            ),
             "type": "string",
-            "enum": ["heap"],
-            "default": "heap",
+            "enum": list(DIALECTS),
+            "default": DEFAULT,
         },
         "anonymousEvents": {
             "title": "Anonymous events",
@@ -127,6 +147,16 @@ SETTINGS_SCHEMA: dict[str, Any] = {
             "type": "array",
             "items": {"type": "string"},
             "default": list(UNSAFE_IDENTITIES),
+        },
+        "nested_properties_mode": {
+            "title": "Nested properties",
+            "description": (
+                "Dialect segment-cloud: what becomes of an object or list among the properties. "
+                "flatten: its parts become properties. stringify: its JSON text. drop: left out."
+            ),
+            "type": "string",
+            "enum": list(NESTED),
+            "default": "flatten",
         },
     },
 }

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from destination_router.messages import Message
+from destination_router.messages import Message, revised
 from destination_router.model import HttpRequest, Json, Note, Reject
 from destination_router.pipeline.normalise import Normalised, decode_json, normalise
 from destination_router.pipeline.subscription import refusal
@@ -132,7 +132,7 @@ class Connection:
             for name, value in message.integrations.items()
             if name.casefold() != self.plugin.name.casefold()
         }
-        return msgspec.structs.replace(message, integrations={**others, self.plugin.name: options})
+        return revised(message, integrations={**others, self.plugin.name: options})
 
     def _map(self, message: Message, decision: Decision) -> Decision:
         hook = getattr(self.plugin.hook, f"on_{decision.type}")

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from destination_router.messages import MESSAGE_TYPES, Alias, Group, Identify, Message
+from destination_router.messages import MESSAGE_TYPES, Alias, Group, Identify, Message, with_wire
 from destination_router.model import Json, Note, Reject
 from destination_router.times import format_time, parse_epoch, parse_time
 
@@ -50,7 +50,7 @@ def normalise(raw: bytes, *, message_id: str | None = None) -> Normalised:
     try:
         message = _decode_message(raw)
         if _is_utf8(raw) and _is_normal(message):
-            return Normalised(_with_traits(message, raw))
+            return Normalised(with_wire(_with_traits(message, raw), raw))
     except (*_UNDECODABLE, Reject):
         pass
     return _mend(raw, message_id)
@@ -185,7 +185,7 @@ def _mend(raw: bytes, message_id: str | None) -> Normalised:
         mended["traits"] = context.get("traits") or {}
     mended["message_id"] = mended.get("message_id") or message_id or _id_from(raw)
     mended["context_json"] = msgspec.Raw(msgspec.json.encode(context))
-    return Normalised(MESSAGE_TYPES[kind](**mended), tuple(notes))
+    return Normalised(with_wire(MESSAGE_TYPES[kind](**mended), None, content), tuple(notes))
 
 
 def _message_type(content: dict[str, Json]) -> str:
