@@ -35,12 +35,38 @@ class DeliveryConfig(msgspec.Struct, frozen=True, kw_only=True):
     origins: dict[str, str] = {}
 
 
+class SubscriptionConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several subscriptions of a connection, with its own mapping.
+
+    Attributes:
+        subscription: FQL; the plugin's own if None.
+        mapping: for each call, the fields that it overrides.
+        name: for people.
+    """
+
+    subscription: str | None = None
+    mapping: dict[str, dict[str, Any]] = {}
+    name: str = ""
+
+
 class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One destination in use: a name, a plugin and its settings, references unresolved."""
+    """One destination in use.
+
+    Attributes:
+        name: what senders may call it in `integrations`.
+        plugin: which destination.
+        settings: the plugin's, references unresolved.
+        subscription: which messages it takes, in FQL; the plugin's own if None.
+        mapping: for each call, the fields that it overrides.
+        subscriptions: in place of the two: several, each with its own mapping.
+    """
 
     name: str
     plugin: str
     settings: dict[str, Any] = {}
+    subscription: str | None = None
+    mapping: dict[str, dict[str, Any]] = {}
+    subscriptions: tuple[SubscriptionConfig, ...] = ()
 
 
 class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +78,7 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _TEXT = {"type": "string", "minLength": 1}
+_MAPPING = {"type": "object", "additionalProperties": {"type": "object"}}
 _SCHEMA: dict[str, Json] = {
     "type": "object",
     "additionalProperties": False,
@@ -81,7 +108,27 @@ _SCHEMA: dict[str, Json] = {
                 "type": "object",
                 "additionalProperties": False,
                 "required": ["name", "plugin"],
-                "properties": {"name": _TEXT, "plugin": _TEXT, "settings": {"type": "object"}},
+                "properties": {
+                    "name": _TEXT,
+                    "plugin": _TEXT,
+                    "settings": {"type": "object"},
+                    "subscription": _TEXT,
+                    "mapping": _MAPPING,
+                    "subscriptions": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "required": ["subscription"],
+                            "properties": {
+                                "name": {"type": "string"},
+                                "subscription": _TEXT,
+                                "mapping": _MAPPING,
+                            },
+                        },
+                    },
+                },
             },
         },
     },
@@ -122,8 +169,12 @@ def parse_config(content: Mapping[str, Json]) -> RouterConfig:
     config = msgspec.convert(checked, RouterConfig)
     names = [connection.name for connection in config.connections]
     twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        problems = [Problem("connections", f"the name {name!r} is given twice") for name in twice]
+    problems = [Problem("connections", f"the name {name!r} is given twice") for name in twice]
+    for index, connection in enumerate(config.connections):
+        if connection.subscriptions and (connection.subscription or connection.mapping):
+            detail = "stands beside subscription or mapping; put them into its entries"
+            problems.append(Problem(f"connections.{index}.subscriptions", detail))
+    if problems:
         raise SettingsError(problems)
     return config
 

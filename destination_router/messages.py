@@ -85,11 +85,11 @@ class _Message(
 
     @property
     def mapped(self) -> dict[str, Any]:
-        """What the connection's mapping says for the fields that no part of the message holds.
+        """What the connection's mapping says, for whoever needs to know more than its result.
 
-        Keys are the names of fields (`identity`) or paths without a place of their own
-        (`context.traits`); a field whose mapping gave nothing is there as None. Empty where the
-        connection overrides nothing.
+        Keys are the parts that were overridden (`properties`, `context.traits`), and the names of
+        the fields that no part of the message holds (`identity`). What gave nothing is None. Empty
+        where the connection overrides nothing.
         """
         found: dict[str, Any] = self.__dict__.get("_mapped", _NOTHING_MAPPED)
         return found

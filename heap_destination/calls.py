@@ -278,8 +278,10 @@ def _named(message: EventMessage, rules: Dialect) -> dict[str, str]:
     named = {}
     for field in rules.named:
         value = getattr(message, field, None)
-        if value is None and not rules.event_shape.limited:
-            value = message.other(field)
+        if value is None:
+            # Heap's own dialect knows a track's `name` only from a mapping; Segment's any sender's.
+            limited = rules.event_shape.limited
+            value = message.mapped.get(field) if limited else message.other(field)
         if value and isinstance(value, str) and not (rules.unusable == "zero" and value == "0"):
             named[field] = value
     return named
@@ -287,9 +289,9 @@ def _named(message: EventMessage, rules: Dialect) -> dict[str, str]:
 
 def _has_traits(message: Identify) -> bool:
     """Whether an identify has the field `traits`, or `context.traits` in its place."""
+    if "traits" in message.mapped:
+        return message.mapped["traits"] is not None
     if message.traits or message.context_traits:
-        return True
-    if message.mapped.get("traits") is not None:
         return True
     return message.wire.get("traits") is not None or message.context.get("traits") is not None
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from destination_router import (
     Alias,
+    Field,
     Group,
     HttpRequest,
     Identify,
@@ -23,6 +24,7 @@ from heap_destination.calls import (
     record_event,
     update_account,
 )
+from heap_destination.fields import FIELDS
 from heap_destination.identity import NAMES
 from heap_destination.settings import SETTINGS_SCHEMA, HeapSettings, heap_settings
 
@@ -49,6 +51,12 @@ def display_names() -> list[str]:
 def default_subscription(settings: HeapSettings) -> str:
     """Take what the dialect's system takes."""
     return settings.rules.subscription
+
+
+@hookimpl
+def fields() -> dict[str, list[Field]]:
+    """Name the fields that a connection's mapping may override."""
+    return FIELDS
 
 
 @hookimpl

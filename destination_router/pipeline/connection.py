@@ -1,12 +1,13 @@
 """One connection: a plugin, ready with its settings, and what it makes of each message. Pure.
 
 The steps stand in `Connection.decide`, in order; every message ends as exactly one `Decision`.
+A message that several subscriptions take is mapped once for each.
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -15,6 +16,7 @@ from destination_router.messages import Message, revised
 from destination_router.model import HttpRequest, Json, Note, Reject
 from destination_router.pipeline.normalise import Normalised, decode_json, normalise
 from destination_router.pipeline.subscription import refusal
+from destination_router.pipeline.takers import Taker, TakesConfig, compile_takers
 from destination_router.pipeline.wire import members
 from destination_router.plugins import LoadedPlugin, PluginError
 from destination_router.redaction import hide, shown_request
@@ -59,13 +61,22 @@ class Connection:
         name: what the configuration calls it; senders may use it in `integrations`.
         plugin: loaded for this connection alone.
         settings: as configured; references, defaults and validation are done here.
+        takes: which messages it takes and how their fields are mapped, as configured; without
+            any, what the plugin takes by default, as it maps by default.
 
     Raises:
-        SettingsError: settings that the plugin's schema or its `configure` refuses.
+        SettingsError: settings that the plugin's schema or its `configure` refuses, or a
+            subscription or mapping that does not compile.
         PluginError: `configure` itself is broken.
     """
 
-    def __init__(self, name: str, plugin: LoadedPlugin, settings: Mapping[str, Json]) -> None:
+    def __init__(
+        self,
+        name: str,
+        plugin: LoadedPlugin,
+        settings: Mapping[str, Json],
+        takes: Sequence[TakesConfig] = (),
+    ) -> None:
         self.name = name
         self.plugin = plugin
         schema = plugin.hook.settings_schema()
@@ -73,6 +84,7 @@ class Connection:
         self.secrets = secret_values(schema, valid)
         self.settings = _configure(plugin, valid, self.secrets)
         self._names = tuple(dict.fromkeys((name, *plugin.display_names)))
+        self._takers = compile_takers(takes, plugin, self.settings)
 
     def decide(self, raw: bytes, *, message_id: str | None = None) -> Decision:
         """Say what becomes of one message; never raises, whatever the message.
@@ -104,9 +116,12 @@ class Connection:
         reason = refusal(message, self._names)
         if reason is None and f"on_{decision.type}" not in self.plugin.capabilities:
             reason = f"{self.plugin.name} has no use for {decision.type} calls"
-        if reason is not None:
+        takers = [] if reason else [t for t in self._takers if t.holds is None or t.holds(message)]
+        if not takers:
+            reason = reason or "no subscription of the connection takes it"
             return msgspec.structs.replace(decision, reason=reason)
-        return self._map(self._addressed(message), decision)
+        message = self._addressed(message)
+        return joined([self._taken(taker, message, decision) for taker in takers])
 
     def pack(self, requests: list[HttpRequest]) -> list[HttpRequest]:
         """Let the plugin turn single requests into bulk requests, if it can."""
@@ -134,8 +149,22 @@ class Connection:
         }
         return revised(message, integrations={**others, self.plugin.name: options})
 
+    def _taken(self, taker: Taker, message: Message, decision: Decision) -> Decision:
+        """Map a message as one subscription wants it."""
+        if taker.mapping is None:
+            return self._map(message, decision)
+        try:
+            mapped = taker.mapping.apply(message)
+        except Reject as reject:
+            return self._rejected(decision, reject.code, reject.detail)
+        if mapped.notes:
+            notes = (*decision.notes, *mapped.notes)
+            decision = msgspec.structs.replace(decision, notes=notes)
+        return self._map(mapped.message, decision)
+
     def _map(self, message: Message, decision: Decision) -> Decision:
-        hook = getattr(self.plugin.hook, f"on_{decision.type}")
+        call = message_type(message)
+        hook = getattr(self.plugin.hook, f"on_{call}")
         try:
             requests = hook(message=message, settings=self.settings)
         except Reject as reject:
@@ -144,9 +173,9 @@ class Connection:
             return self._rejected(decision, "plugin_error", _whereabouts(error))
         problem = _answer_problem(requests)
         if problem:
-            return self._rejected(decision, "plugin_error", f"on_{decision.type} {problem}")
+            return self._rejected(decision, "plugin_error", f"on_{call} {problem}")
         if not requests:
-            reason = f"{self.plugin.name} makes nothing of this {decision.type} call"
+            reason = f"{self.plugin.name} makes nothing of this {call} call"
             return msgspec.structs.replace(decision, reason=reason)
         notes = (self._shown_note(note) for request in requests for note in request.notes)
         return msgspec.structs.replace(
@@ -165,6 +194,29 @@ class Connection:
         # A plugin writes the detail: it may have quoted a setting.
         refusal = Refusal(code, hide(detail, self.secrets))
         return msgspec.structs.replace(decision, result="rejected", reject=refusal)
+
+
+def joined(decisions: Sequence[Decision]) -> Decision:
+    """Make one decision of those that several subscriptions came to.
+
+    What any of them sends is sent; where none sends, a rejection comes before being ignored. A
+    rejection beside requests becomes a note.
+    """
+    first = decisions[0]
+    if len(decisions) == 1:
+        return first
+    senders = [decision for decision in decisions if decision.result == "requests"]
+    refused = [decision.reject for decision in decisions if decision.reject is not None]
+    notes = dict.fromkeys(note for decision in decisions for note in decision.notes)
+    if not senders:
+        refusals = [decision for decision in decisions if decision.reject is not None]
+        return msgspec.structs.replace((refusals or [first])[0], notes=tuple(notes))
+    lost = [Note(reject.code, "subscriptions", reject.detail) for reject in refused]
+    return msgspec.structs.replace(
+        senders[0],
+        requests=tuple(request for decision in senders for request in decision.requests),
+        notes=(*notes, *lost),
+    )
 
 
 def message_type(message: Message) -> str:

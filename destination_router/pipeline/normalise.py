@@ -338,3 +338,27 @@ _FIELDS: dict[str, dict[str, tuple[str, _Mend]]] = {
     "group": {"groupId": ("group_id", _mend_id), "traits": ("traits", _mend_object)},
     "alias": {"previousId": ("previous_id", _mend_id)},
 }
+
+
+def mend_part(kind: str, part: str, value: Json, path: str, notes: list[Note]) -> dict[str, Any]:
+    """Make a value well-formed for the part of a message that it is put in.
+
+    Args:
+        kind: the call: `track`.
+        part: the part's name on the wire: `userId`.
+        value: any JSON value.
+        path: where it comes from, for notes and rejections.
+        notes: is added to.
+
+    Returns:
+        The struct's field and its value; empty where the call has no such part.
+
+    Raises:
+        Reject: `invalid_type`.
+    """
+    found = _COMMON_FIELDS.get(part) or _FIELDS[kind].get(part)
+    return {} if found is None else {found[0]: found[1](value, path, notes)}
+
+
+MENDS: dict[str, _Mend] = {"string": _mend_id, "object": _mend_object, "datetime": _mend_time}
+"""How a value is made well-formed by its type, where no part of a message says how."""
