@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -30,6 +30,10 @@ BASE_URLS = {"US": "https://heapanalytics.com", "EU": "https://c.eu.heap-api.com
 """Heap's ingestion host per region."""
 
 
+# Not `$`: in Python it would let a line end pass.
+_DIGITS = r"^[0-9]+(?![\s\S])"
+
+
 class HeapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What the hooks receive as `settings`.
 
@@ -44,7 +48,7 @@ class HeapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         unsafe_identities: never sent as an identity; in lower case.
     """
 
-    app_id: str
+    app_id: Annotated[str, msgspec.Meta(pattern=_DIGITS)]
     region: Literal["US", "EU"] = "US"
     dialect: str = DEFAULT
     rules: Dialect = DIALECTS[DEFAULT]
@@ -96,8 +100,7 @@ SETTINGS_SCHEMA: dict[str, Any] = {
             ),
             "type": "string",
             "examples": ["1234567890"],
-            # Not `$`: in Python it would let a line end pass.
-            "pattern": r"^[0-9]+(?![\s\S])",
+            "pattern": _DIGITS,
         },
         "region": {
             "title": "Region",

@@ -26,8 +26,9 @@ class MemoryEventLog:
         """Accept events in order."""
         async with self._changed:
             for body in bodies:
-                self._events[self._next_offset] = Event(self._next_offset, body)
-                self._waiting[self._next_offset] = set(self._connections)
+                if self._connections:  # else nobody would ever commit it
+                    self._events[self._next_offset] = Event(self._next_offset, body)
+                    self._waiting[self._next_offset] = set(self._connections)
                 self._next_offset += 1
             self._changed.notify_all()
 

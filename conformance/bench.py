@@ -1,0 +1,136 @@
+"""What is under test: a destination by its name, its cases, and how to find both."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from conformance.case import CaseError, CaseSet, load_cases
+from conformance.subject import Subject
+from destination_router.plugins import InstalledPlugin, PluginError, installed_plugins, load_plugin
+
+
+class Bench(msgspec.Struct, frozen=True, kw_only=True):
+    """A destination and the cases to run against it.
+
+    Attributes:
+        name: the destination's.
+        subject: the destination; None where it cannot be loaded.
+        load_error: why it cannot.
+        case_set: its cases.
+        settings: settings that work, for the checks that need no case.
+        distribution: whose it is; empty where it is not installed.
+        version: of that distribution.
+    """
+
+    name: str
+    subject: Subject | None
+    load_error: str = ""
+    case_set: CaseSet = CaseSet()
+    settings: dict[str, Any] = {}
+    distribution: str = ""
+    version: str = ""
+
+
+def open_bench(
+    name: str, cases: Path | None = None, settings: dict[str, Any] | None = None
+) -> Bench:
+    """Load a destination and its cases.
+
+    Args:
+        name: what a configuration calls the destination.
+        cases: the folder of its cases; looked for (`find_cases`) if None.
+        settings: for the checks that need no case; those of the first case file if None, else
+            what the schema itself offers.
+
+    Raises:
+        CaseError: a folder was given or found, and its files cannot be used.
+    """
+    folder = find_cases(name) if cases is None else cases
+    case_set = CaseSet() if folder is None else load_cases(folder)
+    offers = [plugin for plugin in installed_plugins() if plugin.name == name]
+    distribution, version = (offers[0].distribution, offers[0].version) if offers else ("", "")
+    try:
+        subject = Subject(load_plugin(name))
+    except PluginError as error:
+        return Bench(
+            name=name,
+            subject=None,
+            load_error=str(error),
+            case_set=case_set,
+            distribution=distribution,
+            version=version,
+        )
+    return bench_for(subject, case_set, settings, distribution=distribution, version=version)
+
+
+def bench_for(
+    subject: Subject,
+    case_set: CaseSet,
+    settings: dict[str, Any] | None = None,
+    *,
+    distribution: str = "",
+    version: str = "",
+) -> Bench:
+    """Put a destination that is loaded already to the test."""
+    if settings is None:
+        settings = case_set.settings or sample_settings(subject.plugin.hook.settings_schema())
+    return Bench(
+        name=subject.name,
+        subject=subject,
+        case_set=case_set,
+        settings=settings,
+        distribution=distribution,
+        version=version,
+    )
+
+
+def find_cases(name: str) -> Path | None:
+    """Find a destination's cases: those that come with the suite, else with its distribution.
+
+    A distribution keeps them in a folder `cases` inside the package that its entry point names,
+    or beside that package.
+    """
+    own = Path(str(files("conformance"))) / "cases" / name
+    places = [own]
+    for plugin in installed_plugins():
+        if plugin.name == name:
+            places.extend(_beside(plugin))
+    return next((place for place in places if any(place.glob("*.json"))), None)
+
+
+def sample_settings(schema: dict[str, Any]) -> dict[str, Any]:
+    """Fill in what a schema requires and gives no default for, as well as the schema says."""
+    fields = schema.get("properties", {})
+    return {
+        name: _sample(fields.get(name, {}))
+        for name in schema.get("required", ())
+        if "default" not in fields.get(name, {})
+    }
+
+
+def _beside(plugin: InstalledPlugin) -> list[Path]:
+    package = plugin.entry_point.module.partition(".")[0]
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or spec.origin is None:
+        return []
+    home = Path(spec.origin).parent
+    return [home / "cases", home.parent / "cases"]
+
+
+def _sample(field: dict[str, Any]) -> Any:
+    for keyword in ("examples", "enum"):
+        if field.get(keyword):
+            return field[keyword][0]
+    samples = {"integer": 1, "number": 1, "boolean": True, "array": [], "object": {}}
+    return field.get("const", samples.get(field.get("type", ""), "1"))
+
+
+__all__ = ["Bench", "CaseError", "bench_for", "find_cases", "open_bench", "sample_settings"]

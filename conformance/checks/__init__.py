@@ -1,0 +1,19 @@
+"""The checks that need no case: what every destination must do, whatever its vendor."""
+
+from __future__ import annotations
+
+from conformance.checks import loading, notes, packing, purity, requests, robustness, schema
+from conformance.checks.check import Check
+
+CHECKS: tuple[Check, ...] = (
+    *loading.CHECKS,
+    *schema.CHECKS,
+    *purity.CHECKS,
+    *requests.CHECKS,
+    *robustness.CHECKS,
+    *packing.CHECKS,
+    *notes.CHECKS,
+)
+"""All of them, in the order in which they are best mended."""
+
+__all__ = ["CHECKS", "Check"]

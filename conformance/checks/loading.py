@@ -1,0 +1,59 @@
+"""Loading: the destination is found by its name and keeps to the contract's signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from conformance.checks.check import Bed, Check
+from conformance.compare import Difference, shown
+from destination_router import Quota
+from destination_router.settings import SettingsError
+
+
+def _settings(bed: Bed) -> Iterator[Difference]:
+    try:
+        bed.subject.connection(bed.settings)
+    except SettingsError as error:
+        yield Difference(
+            "settings", str(error), "settings that work: those of the first case file's defaults"
+        )
+
+
+def _subscription(bed: Bed) -> Iterator[Difference]:
+    text = bed.subject.plugin.hook.default_subscription()
+    if not isinstance(text, str) or not text.strip():
+        yield Difference("default_subscription", shown(text), "FQL, as text")
+
+
+def _quotas(bed: Bed) -> Iterator[Difference]:
+    connection = bed.subject.connection(bed.settings)
+    quotas = bed.subject.plugin.hook.quotas(settings=connection.settings)
+    if not isinstance(quotas, list):
+        yield Difference("quotas", type(quotas).__name__, "a list of Quota")
+        return
+    for index, quota in enumerate(quotas):
+        if not isinstance(quota, Quota):
+            yield Difference(f"quotas.{index}", type(quota).__name__, "Quota")
+        elif quota.limit < 1 or quota.period <= 0 or not quota.name:
+            yield Difference(f"quotas.{index}", repr(quota), "a name, a limit and a period")
+
+
+CHECKS = (
+    Check(
+        id="check/loading",
+        title="The entry point loads, its hooks have the contract's signatures, it has settings",
+        run=_settings,
+    ),
+    Check(
+        id="check/loading-subscription",
+        title="The default subscription is text",
+        run=_subscription,
+        needs=("default_subscription",),
+    ),
+    Check(
+        id="check/loading-quotas",
+        title="Quotas have a name, a limit and a period",
+        run=_quotas,
+        needs=("quotas",),
+    ),
+)

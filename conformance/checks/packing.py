@@ -1,0 +1,153 @@
+"""Packing: bulk requests have the effect of the single ones, in an order that harms nobody."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from conformance.case import Limit
+from conformance.checks.check import Bed, Check
+from conformance.checks.scalars import scalars
+from conformance.checks.traffic import case_traffic, plain_traffic
+from conformance.checks.windows import conversation, many, mixed_window
+from conformance.compare import Difference, shown
+from conformance.subject import request_json, wire
+from destination_router import HttpRequest
+from destination_router.pipeline.connection import Connection
+
+
+def _ids_kept(bed: Bed) -> Iterator[Difference]:
+    connection = bed.subject.connection(bed.settings)
+    singles = _singles(connection, mixed_window())
+    packed = connection.pack(list(singles))
+    before = Counter(i for request in singles for i in request.message_ids)
+    after = Counter(i for request in packed for i in request.message_ids)
+    for message_id in sorted(before | after):
+        if not 1 <= after[message_id] <= before[message_id]:
+            path = f"message_ids.{message_id}"
+            yield Difference(path, f"{after[message_id]} time(s)", f"{before[message_id]} time(s)")
+    if empty := connection.pack([]):
+        yield Difference("pack([])", f"{len(empty)} request(s)", "[]")
+
+
+def _one(bed: Bed) -> Iterator[Difference]:
+    for sent in (*plain_traffic(bed), *case_traffic(bed)):
+        for index, single in enumerate(sent.decide().requests):
+            path = f"{sent.path}.requests.{index}"
+            packed = sent.connection.pack([single])
+            if len(packed) != 1:
+                yield Difference(path, f"{len(packed)} request(s)", "1 request")
+            elif _effect(packed[0]) != _effect(single):
+                got, wanted = shown(request_json(packed[0])), shown(request_json(single))
+                yield Difference(path, got, f"what has the effect of {wanted}")
+
+
+def _effect(request: HttpRequest) -> tuple[str, str, tuple[str, ...], Counter[str]]:
+    """What a request does, whether it says so in the single or in the bulk form."""
+    return request.method, request.url, request.message_ids, Counter(map(repr, scalars(request)))
+
+
+def _order(bed: Bed) -> Iterator[Difference]:
+    connection = bed.subject.connection(bed.settings)
+    messages = list(conversation())
+    place = _places(connection.pack(_singles(connection, messages)))
+    for index, message in enumerate(messages):
+        if message["type"] == "identify":
+            continue
+        for earlier in messages[:index]:
+            ids = (message["messageId"], earlier["messageId"])
+            if earlier["userId"] != message["userId"] or not place.keys() >= set(ids):
+                continue
+            if place[ids[0]] < place[ids[1]]:
+                got = f"{ids[0]} ({message['type']}) ahead of {ids[1]} ({earlier['type']})"
+                yield Difference(f"messages.{index}", got, "the order in which the user sent them")
+
+
+def _places(requests: Sequence[HttpRequest]) -> dict[str, tuple[int, int]]:
+    """Where each message takes its last effect: in which request, and where in it."""
+    return {
+        message_id: (index, place)
+        for index, request in enumerate(requests)
+        for place, message_id in enumerate(request.message_ids)
+    }
+
+
+def _limits(bed: Bed) -> Iterator[Difference]:
+    limits = bed.bench.case_set.limits
+    connection = bed.subject.connection(bed.settings)
+    packed = [
+        request
+        for window in many(1 + max((limit.max for limit in limits), default=0))
+        for request in connection.pack(_singles(connection, window))
+    ]
+    for limit in limits:
+        largest = max(
+            (len(request.json[limit.items]) for request in packed if _is_bulk(request, limit)),
+            default=0,
+        )
+        path = f"{limit.url} {limit.items}"
+        if largest > limit.max:
+            yield Difference(path, f"{largest} items", f"at most {limit.max}")
+        elif largest < limit.max:
+            yield Difference(path, f"at most {largest} items", f"up to {limit.max}")
+
+
+def _is_bulk(request: HttpRequest, limit: Limit) -> bool:
+    body = request.json
+    return (
+        request.url == limit.url
+        and isinstance(body, dict)
+        and isinstance(body.get(limit.items), list)
+    )
+
+
+def _input_unchanged(bed: Bed) -> Iterator[Difference]:
+    connection = bed.subject.connection(bed.settings)
+    singles = _singles(connection, mixed_window())
+    given = list(singles)
+    before = copy.deepcopy(singles)
+    connection.pack(given)
+    if given != before:
+        yield Difference("requests", "requests that pack changed", "requests as they were")
+
+
+def _singles(connection: Connection, messages: Iterable[dict[str, Any]]) -> list[HttpRequest]:
+    return [
+        request for message in messages for request in connection.decide(wire(message)).requests
+    ]
+
+
+CHECKS = (
+    Check(
+        id="check/packing-ids-kept",
+        title="Every message id is kept, and none is in more requests than before",
+        run=_ids_kept,
+        needs=("pack",),
+    ),
+    Check(
+        id="check/packing-one",
+        title="A pack of one has the effect of the single request",
+        run=_one,
+        needs=("pack",),
+    ),
+    Check(
+        id="check/packing-order",
+        title="No event goes ahead of what its user sent before it",
+        run=_order,
+        needs=("pack",),
+    ),
+    Check(
+        id="check/packing-limits",
+        title="Bulk requests are as large as the vendor allows, and no larger",
+        run=_limits,
+        needs=("pack",),
+    ),
+    Check(
+        id="check/packing-input-unchanged",
+        title="Packing does not change the requests that it is given",
+        run=_input_unchanged,
+        needs=("pack",),
+    ),
+)

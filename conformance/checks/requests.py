@@ -1,0 +1,100 @@
+"""Requests: what a destination returns can be sent, kept and shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, quote_plus, urlsplit
+
+from conformance.checks.check import Bed, Check
+from conformance.checks.traffic import Sent, all_traffic, plain_traffic
+from conformance.compare import Difference, shown
+from conformance.subject import Subject
+from destination_router import HttpRequest
+from destination_router.settings import secret_values
+
+_SECRET = "conformance s3cret/&?"  # noqa: S105 -- made up, and easily found in a URL
+
+
+def _requests(traffic: Iterator[Sent]) -> Iterator[tuple[str, HttpRequest]]:
+    for sent in traffic:
+        for index, request in enumerate(sent.decide().requests):
+            yield f"{sent.path}.requests.{index}", request
+
+
+def _serialisable(bed: Bed) -> Iterator[Difference]:
+    for path, request in _requests(all_traffic(bed)):
+        try:
+            json.dumps(request.json, allow_nan=False).encode().decode("utf-8")
+            json.dumps(request.json, allow_nan=False, ensure_ascii=False).encode("utf-8")
+        except (TypeError, ValueError, RecursionError) as error:
+            yield Difference(f"{path}.json", f"{type(error).__name__}: {error}", "JSON")
+        for name in ("params", "headers", "form"):
+            yield from _texts(getattr(request, name) or {}, f"{path}.{name}")
+
+
+def _texts(fields: Any, path: str) -> Iterator[Difference]:
+    for name, value in fields.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            yield Difference(f"{path}.{name}", shown(value), "text")
+
+
+def _https(bed: Bed) -> Iterator[Difference]:
+    for path, request in _requests(all_traffic(bed)):
+        parts = urlsplit(request.url)
+        if parts.scheme != "https" or not parts.hostname:
+            yield Difference(f"{path}.url", request.url, "an absolute https URL")
+        elif parts.query or parts.fragment or parts.username or parts.password:
+            yield Difference(f"{path}.url", request.url, "no query (use params), no credentials")
+        if not request.method.isupper():
+            yield Difference(f"{path}.method", request.method, "an HTTP method in capitals")
+
+
+def _no_secret_in_url(bed: Bed) -> Iterator[Difference]:
+    schema = bed.subject.plugin.hook.settings_schema()
+    settings = _with_secrets(schema, bed.settings)
+    connection = Subject(bed.subject.plugin).connection(settings)
+    secrets = secret_values(schema, settings)
+    spelt = {form for text in secrets for form in (text, quote(text, safe=""), quote_plus(text))}
+    for sent in plain_traffic(bed):
+        for request in connection.decide(sent.raw).requests:
+            for place, text in (("url", request.url), *_named("params", request.params)):
+                if any(secret in text for secret in spelt):
+                    got = "the value of a writeOnly setting"
+                    yield Difference(f"{sent.path}.{place}", got, "no secret: URLs are logged")
+
+
+def _named(name: str, fields: Any) -> list[tuple[str, str]]:
+    return [(f"{name}.{key}", value) for key, value in fields.items()]
+
+
+def _with_secrets(schema: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Give every secret of the top level a value that can be told from all others."""
+    secret = {
+        name: _SECRET
+        for name, field in schema.get("properties", {}).items()
+        if field.get("writeOnly") is True
+        and field.get("type") == "string"
+        and not field.keys() & {"enum", "const", "pattern", "format", "maxLength"}
+    }
+    return {**settings, **secret}
+
+
+CHECKS = (
+    Check(
+        id="check/requests-serialisable",
+        title="Bodies are JSON as the standard has it; form, params and headers are text",
+        run=_serialisable,
+    ),
+    Check(
+        id="check/requests-https",
+        title="Every request goes to an absolute https URL without a query or credentials",
+        run=_https,
+    ),
+    Check(
+        id="check/requests-no-secret-in-url",
+        title="No secret stands in a URL or its query",
+        run=_no_secret_in_url,
+    ),
+)

@@ -1,0 +1,51 @@
+"""Windows of messages for the packing checks: what real traffic mixes, and what it repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from conformance.checks.traffic import PLAIN
+
+_USERS = 7
+_TURNS = 4
+_PLAIN = {message["type"]: message for message in PLAIN}
+
+
+def mixed_window() -> Iterator[dict[str, Any]]:
+    """Every call of several users, again and again, and events of nobody known between them."""
+    for index in range(_USERS * _TURNS):
+        for kind, message in _PLAIN.items():
+            yield _made(message, f"window-{kind}-{index:04}", user=f"user-{index % _USERS}")
+        yield _made(_PLAIN["track"], f"window-anonymous-{index:04}", user=None)
+
+
+def conversation() -> Iterator[dict[str, Any]]:
+    """Users who take turns: each identifies, then tracks twice; and again, with other traits."""
+    for turn in range(_TURNS):
+        for step, kind in enumerate(("identify", "track", "track")):
+            for user in range(_USERS):
+                made = _made(_PLAIN[kind], f"turn-{turn}-{step}-{user}", user=f"user-{user}")
+                # Without a profile in its context, an event is one request with one place.
+                yield {**made, "traits": {"turn": turn}, "context": {}}
+
+
+def many(count: int) -> Iterator[list[dict[str, Any]]]:
+    """For each kind of message, a window of `count` that have nothing in common but the kind."""
+    for kind, message in _PLAIN.items():
+        bare = {k: v for k, v in message.items() if k not in ("context", "properties", "traits")}
+        yield [
+            {
+                **_made(bare, f"many-{kind}-{index:06}", user=f"user-{index}"),
+                "groupId": f"g-{index}",
+            }
+            for index in range(count)
+        ]
+    yield [
+        {**_made(_PLAIN["track"], f"many-anonymous-{index:06}", user=None), "context": {}}
+        for index in range(count)
+    ]
+
+
+def _made(message: dict[str, Any], message_id: str, user: str | None) -> dict[str, Any]:
+    return {**message, "messageId": message_id, "userId": user}

@@ -1,0 +1,108 @@
+"""`destination-router conformance NAME`: run the cases without a test file.
+
+The router finds this command through the entry-point group `destination_router.commands`.
+Standard output holds the result, standard error what is wrong with the usage. Exit status: 0 no
+failure, 1 failures, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from conformance.bench import Bench, open_bench
+from conformance.case import CaseError
+from conformance.known import KnownFailure, KnownFailureError, load_known_failures
+from conformance.report import badge, build_report, html, markdown, report_json
+from conformance.report.records import Report
+from conformance.report.words import counts, headline, skips
+from conformance.runner import FAILING, Verdict, failure_text, rules, run_all
+
+FAILED = 1
+WRONG_USAGE = 2
+
+Name = Annotated[str, typer.Argument(help="The destination: what a configuration calls it.")]
+Cases = Annotated[
+    Path | None,
+    typer.Option(
+        help="The folder of its cases; those that come with the suite or with the destination's "
+        "distribution if left out.",
+    ),
+]
+CaseId = Annotated[str | None, typer.Option(help="Run one case or check only.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the report as JSON.")]
+HtmlFile = Annotated[Path | None, typer.Option("--html", help="Write the report as one HTML file.")]
+BadgeFile = Annotated[Path | None, typer.Option("--badge", help="Write a badge as SVG.")]
+AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print the report as Markdown.")]
+
+
+def conformance(  # noqa: PLR0913, PLR0917 -- one option each
+    name: Name,
+    cases: Cases = None,
+    case: CaseId = None,
+    json: JsonFile = None,
+    html_file: HtmlFile = None,
+    badge_file: BadgeFile = None,
+    as_markdown: AsMarkdown = False,  # noqa: FBT002 -- typer reads the signature
+) -> None:
+    """Show which documented cases a destination passes. Sends nothing.
+
+    Known failures are read from the pyproject.toml of the working directory.
+    """
+    bench, known = _opened(name, cases, case)
+    verdicts = list(run_all(bench, known, case))
+    report = build_report(bench, verdicts)
+    for path, text in (
+        (json, report_json(report)),
+        (html_file, html(report).encode()),
+        (badge_file, badge(report).encode()),
+    ):
+        if path is not None:
+            _write(path, text)
+    typer.echo(markdown(report) if as_markdown else _text(bench, report, verdicts), nl=False)
+    raise typer.Exit(FAILED if report.result == "failure" else 0)
+
+
+def _opened(
+    name: str, cases: Path | None, case: str | None
+) -> tuple[Bench, dict[str, KnownFailure]]:
+    try:
+        bench = open_bench(name, cases)
+        ids = {rule.id for rule in rules(bench)}
+        known = load_known_failures(Path("pyproject.toml"), name, ids)
+    except (CaseError, KnownFailureError) as error:
+        _misused(str(error))
+    if not bench.distribution:
+        _misused(bench.load_error)
+    if case is not None and case not in ids:
+        close = difflib.get_close_matches(case, ids, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        _misused(f"there is no case or check {case}{hint}")
+    return bench, known
+
+
+def _text(bench: Bench, report: Report, verdicts: list[Verdict]) -> str:
+    by_id = {rule.id: rule for rule in rules(bench)}
+    failures = [
+        failure_text(verdict, by_id[verdict.id], bench.name)
+        for verdict in verdicts
+        if verdict.result in FAILING
+    ]
+    told = [*failures, "\n".join((headline(report), counts(report), *skips(report)))]
+    return "\n\n".join(told) + "\n"
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        _misused(f"{path} cannot be written: {error.strerror}")
+
+
+def _misused(reason: str) -> NoReturn:
+    typer.echo(reason, err=True)
+    raise typer.Exit(WRONG_USAGE)

@@ -1,0 +1,122 @@
+"""Holds what came of a case's input against what the case expects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from conformance.case import Case
+from conformance.compare import Difference, differences
+from conformance.subject import Observation, Subject
+from destination_router import Outcome
+from destination_router.settings import SettingsError
+
+
+def case_differences(subject: Subject, case: Case) -> Iterator[Difference]:
+    """Run a case, and find every place where what comes of it is not what it should be."""
+    try:
+        observed = subject.observe(case)
+    except SettingsError as error:
+        yield Difference("settings", f"problems: {error}", "settings that can be used")
+        return
+    except Exception as error:  # noqa: BLE001 -- whatever a plugin raises is a failed case
+        yield Difference("", f"{type(error).__name__}: {error}", "hooks that raise only Reject")
+        return
+    wanted = _expected_result(case)
+    if observed.result != wanted:
+        yield Difference("", _told(observed), _wanted(case))
+        return
+    yield from differences(_got(case, observed), _expected(case), _ROOTS.get(wanted, wanted))
+    if case.expect.notes is not None:
+        yield from differences(sorted(observed.notes), sorted(case.expect.notes), "notes")
+
+
+_ROOTS = {"reject": "reject.code", "settings": "settings.errors"}
+
+
+def _expected_result(case: Case) -> str:
+    expect = case.expect
+    if expect.ignored:
+        return "ignored"
+    names = ("requests", "reject", "outcome", "settings")
+    return next(name for name in names if getattr(expect, name) is not None)
+
+
+def _got(case: Case, observed: Observation) -> Any:
+    match observed.result:
+        case "requests":
+            return list(observed.requests)
+        case "reject":
+            return observed.code
+        case "outcome":
+            wanted = _expected_outcome(case)
+            return {
+                message_id: _outcome_json(
+                    outcome, with_detail="detail" in wanted.get(message_id, {})
+                )
+                for message_id, outcome in observed.outcome.items()
+            }
+        case "settings":
+            return {"valid": not observed.errors, "errors": sorted(observed.errors)}
+        case _:
+            return None
+
+
+def _expected(case: Case) -> Any:
+    expect = case.expect
+    if expect.requests is not None:
+        return [_with_defaults(request) for request in expect.requests]
+    if expect.reject is not None:
+        return expect.reject.code
+    if expect.settings is not None:
+        return {"valid": expect.settings.valid, "errors": sorted(expect.settings.errors)}
+    return _expected_outcome(case) if expect.outcome is not None else None
+
+
+def _with_defaults(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {"method": "POST", "params": {}, "headers": {}, **request}
+
+
+def _expected_outcome(case: Case) -> dict[str, dict[str, Any]]:
+    if case.expect.outcome is None or case.response is None:
+        return {}
+    by_message = case.expect.outcome.get("byMessage")
+    if by_message is None:
+        by_message = dict.fromkeys(case.response.request.message_ids, case.expect.outcome)
+    return {
+        message_id: {"code": "", "after": None, **_with_float(outcome)}
+        for message_id, outcome in by_message.items()
+    }
+
+
+def _with_float(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """Seconds are seconds: `30` and `30.0` are the same wait."""
+    return {k: float(v) if k == "after" else v for k, v in outcome.items()}
+
+
+def _outcome_json(outcome: Outcome, *, with_detail: bool) -> dict[str, Any]:
+    after = None if outcome.after is None else float(outcome.after)
+    told = {"result": outcome.result, "code": outcome.code, "after": after}
+    return {**told, "detail": outcome.detail} if with_detail else told
+
+
+def _told(observed: Observation) -> str:
+    match observed.result:
+        case "requests":
+            urls = ", ".join(str(request["url"]) for request in observed.requests)
+            return f"{len(observed.requests)} request(s): {urls}"
+        case "reject":
+            return f"reject {observed.code} ({observed.detail})"
+        case _:
+            return f"{observed.result} ({observed.detail})".removesuffix(" ()")
+
+
+def _wanted(case: Case) -> str:
+    expect = case.expect
+    if expect.requests is not None:
+        return f"{len(expect.requests)} request(s): " + ", ".join(
+            str(request["url"]) for request in expect.requests
+        )
+    if expect.reject is not None:
+        return f"reject {expect.reject.code}"
+    return _expected_result(case)

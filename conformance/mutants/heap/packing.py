@@ -1,0 +1,112 @@
+"""Slips in packing: made in what `pack` returns, whatever its source, and in its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from conformance.mutants.mutation import Mutant
+from destination_router import HttpRequest
+
+_LISTS = ("events", "users", "accounts")
+
+
+def _changed(request: HttpRequest, **fields: object) -> HttpRequest:
+    return msgspec.structs.replace(request, json={**request.json, **fields})
+
+
+def _list(request: HttpRequest) -> str | None:
+    """The key of a bulk request's list."""
+    body = request.json if isinstance(request.json, dict) else {}
+    return next((name for name in _LISTS if name in body), None)
+
+
+def _last_message_lost(requests: list[HttpRequest]) -> list[HttpRequest]:
+    last = requests[-1]
+    key = _list(last)
+    if key is None or len(last.message_ids) < 2:  # noqa: PLR2004 -- nothing to lose
+        return requests
+    lost = _changed(last, **{key: last.json[key][:-1]})
+    return [*requests[:-1], msgspec.structs.replace(lost, message_ids=last.message_ids[:-1])]
+
+
+def _items_reversed(requests: list[HttpRequest]) -> list[HttpRequest]:
+    keys = [(request, _list(request)) for request in requests]
+    return [
+        request if key is None else _changed(request, **{key: request.json[key][::-1]})
+        for request, key in keys
+    ]
+
+
+def _sent_twice(requests: list[HttpRequest]) -> list[HttpRequest]:
+    return [*requests, *requests[-1:]]
+
+
+def _events_first(requests: list[HttpRequest]) -> list[HttpRequest]:
+    return sorted(requests, key=lambda request: not request.url.endswith("/track"))
+
+
+def _app_id_in_the_items(requests: list[HttpRequest]) -> list[HttpRequest]:
+    keys = [(request, _list(request)) for request in requests]
+    return [
+        request
+        if key is None
+        else _changed(
+            request,
+            **{key: [{"app_id": request.json["app_id"], **item} for item in request.json[key]]},
+        )
+        for request, key in keys
+    ]
+
+
+def _ids_forgotten(requests: list[HttpRequest]) -> list[HttpRequest]:
+    return [
+        msgspec.structs.replace(request, message_ids=request.message_ids[:1])
+        for request in requests
+    ]
+
+
+def _key_forgotten(requests: list[HttpRequest]) -> list[HttpRequest]:
+    return [
+        _changed(
+            request,
+            events=[
+                {name: value for name, value in item.items() if name != "idempotency_key"}
+                for item in request.json["events"]
+            ],
+        )
+        if _list(request) == "events"
+        else request
+        for request in requests
+    ]
+
+
+_Repack = Callable[[list[HttpRequest]], list[HttpRequest]]
+
+
+def _repack(mutant_id: str, description: str, repack: _Repack) -> Mutant:
+    return Mutant(id=mutant_id, description=description, repack=repack, needs=("pack",))
+
+
+def _limit(kind: str, wrong: int) -> Mutant:
+    return Mutant(
+        id=f"pack-{wrong}-{kind}",
+        description=f"a bulk holds up to {wrong} {kind}",
+        module="limits",
+        old=f"BULK_{kind.upper()}: Final = 1000",
+        new=f"BULK_{kind.upper()}: Final = {wrong}",
+        needs=("pack",),
+    )
+
+
+PACKING = (
+    _repack("pack-loses-the-last", "the last item of a bulk is lost", _last_message_lost),
+    _repack("pack-reverses", "an order swapped: a bulk's items are reversed", _items_reversed),
+    _repack("pack-sends-twice", "the last request is sent twice", _sent_twice),
+    _repack("pack-events-first", "events go ahead of their users", _events_first),
+    _repack("pack-app-id-in-items", "each item repeats the app_id", _app_id_in_the_items),
+    _repack("pack-forgets-ids", "a bulk names only its first message", _ids_forgotten),
+    _repack("pack-forgets-keys", "events lose their idempotency key in a bulk", _key_forgotten),
+    *(_limit(kind, wrong) for kind in ("events", "users", "accounts") for wrong in (999, 1001)),
+)

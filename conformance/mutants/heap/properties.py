@@ -1,0 +1,288 @@
+"""Slips in flattening, converting, cutting and naming."""
+
+from conformance.mutants.mutation import Mutant
+
+
+def _slip(
+    mutant_id: str, description: str, old: str, new: str, module: str = "properties"
+) -> Mutant:
+    return Mutant(id=mutant_id, description=description, module=module, old=old, new=new)
+
+
+PROPERTIES = (
+    _slip(
+        "true-as-one",
+        "True is a number in Python: it is sent as 1",
+        "        elif kind is int or kind is float:\n",
+        "        elif isinstance(value, (int, float)):\n            value = value + 0\n",
+    ),
+    _slip(
+        "booleans-as-python-writes-them",
+        "true is sent as True",
+        'return "true" if value else "false"',
+        "return str(value)",
+    ),
+    _slip(
+        "booleans-in-silence",
+        "a boolean becomes text without a note",
+        '            self._note("converted", key, f"{_kind(value)} became text")\n',
+        "",
+    ),
+    _slip(
+        "nulls-as-text",
+        "null is sent as the text null",
+        '            self._note("dropped", key, "null")\n',
+        '            self._keep(key, "null", depth)\n',
+    ),
+    _slip(
+        "nulls-in-silence",
+        "null is left out without a note",
+        '            self._note("dropped", key, "null")\n',
+        "            pass\n",
+    ),
+    _slip(
+        "numbers-as-text",
+        "numbers are sent as text",
+        "                self._keep(key, value, depth)\n            else:",
+        "                self._keep(key, number_text(value), depth)\n            else:",
+    ),
+    _slip(
+        "whole-floats-as-integers",
+        "1.0 is sent as 1",
+        "                self._keep(key, value, depth)\n            else:",
+        "                self._keep(key, int(value) if value == int(value) else value, depth)\n"
+        "            else:",
+    ),
+    _slip(
+        "integers-as-floats",
+        "whole numbers pass through a float: 2^53 + 1 becomes 2^53",
+        "                self._keep(key, value, depth)\n            else:",
+        "                self._keep(key, float(value), depth)\n            else:",
+    ),
+    _slip(
+        "falsy-dropped",
+        "0 and empty text are taken for nothing",
+        "        if not key:\n",
+        "        if not value:\n            return\n        if not key:\n",
+    ),
+    _slip(
+        "text-trimmed",
+        "blanks around a value are removed",
+        "            self._keep(key, self._text(key, value), depth)\n        elif kind",
+        "            self._keep(key, self._text(key, value.strip()), depth)\n        elif kind",
+    ),
+    _slip(
+        "digits-as-numbers",
+        "text of digits becomes a number: a postcode loses its zero",
+        "            self._keep(key, self._text(key, value), depth)\n        elif kind is int",
+        "            self._keep(\n"
+        "                key, int(value) if value.isdecimal() else self._text(key, value), depth\n"
+        "            )\n"
+        "        elif kind is int",
+    ),
+    _slip(
+        "array-order-lost",
+        "an array is sorted",
+        "ARRAY_SEPARATOR.join(items)",
+        "ARRAY_SEPARATOR.join(sorted(items))",
+    ),
+    _slip(
+        "array-repeats-lost",
+        "an array's repeats are lost",
+        "ARRAY_SEPARATOR.join(items)",
+        "ARRAY_SEPARATOR.join(dict.fromkeys(items))",
+    ),
+    _slip(
+        "array-in-silence",
+        "an array is joined without a note",
+        '            self._note("joined", key, f"a list of {len(values)} became one text")\n',
+        "",
+    ),
+    _slip(
+        "array-not-cut",
+        "a joined array is sent whole, however long",
+        "self._keep(key, self._text(key, ARRAY_SEPARATOR.join(items)), depth)",
+        "self._keep(key, ARRAY_SEPARATOR.join(items), depth)",
+    ),
+    _slip(
+        "array-by-index",
+        "an array of text becomes one property for each item",
+        "if any(isinstance(item, (Mapping, list, tuple)) for item in values):",
+        "if values:",
+    ),
+    _slip(
+        "array-of-objects-as-text",
+        "objects in an array become the text of Python",
+        "if any(isinstance(item, (Mapping, list, tuple)) for item in values):",
+        "if False:",
+    ),
+    _slip(
+        "array-of-nulls-as-empty-text",
+        "an array of nulls becomes empty text",
+        "        if items:\n",
+        "        if True:\n",
+    ),
+    _slip(
+        "empty-array-in-silence",
+        "an empty array is left out without a note",
+        '            self._note("dropped", key, "an empty list")\n',
+        "            pass\n",
+    ),
+    _slip(
+        "empty-object-in-silence",
+        "an empty object is left out without a note",
+        '            self._note("dropped", key, "an empty object")\n',
+        "            pass\n",
+    ),
+    _slip(
+        "keys-with-underscores",
+        "nested keys are joined with an underscore",
+        'self._object(value, f"{key}.", depth + 1)',
+        'self._object(value, f"{key}_", depth + 1)',
+    ),
+    _slip(
+        "later-key-wins",
+        "of two properties with one name the later one wins",
+        "elif depth > self.depths.get(key, depth):",
+        "elif False:",
+    ),
+    _slip(
+        "nested-key-wins",
+        "of two properties with one name the nested one wins",
+        "elif depth > self.depths.get(key, depth):",
+        "elif depth < self.depths.get(key, depth):",
+    ),
+    _slip(
+        "key-clash-in-silence",
+        "a property that gives way to another is not reported",
+        "            if key in self.depths:\n"
+        '                self._note("dropped", key, '
+        '"a later or less nested property has the same name")\n',
+        "",
+    ),
+    _slip(
+        "long-key-cut",
+        "a long key is cut: two become one",
+        '            self._note("dropped", key, '
+        'f"its name is longer than {KEY_CHARACTERS} characters")\n',
+        "            self.flat[key[:KEY_CHARACTERS]] = value\n",
+    ),
+    _slip(
+        "empty-key-kept",
+        "a property without a name is sent",
+        "        if not key:\n",
+        "        if False:\n",
+    ),
+    _slip(
+        "value-cut-in-bytes",
+        "a value is cut in the middle of a character",
+        "    return text[:characters]\n",
+        '    return text.encode()[:characters].decode("utf-8", "replace")\n',
+    ),
+    _slip(
+        "value-measured-in-utf-16",
+        "a value is measured as JavaScript does: an emoji counts twice",
+        "    if len(text) <= characters:\n",
+        '    if len(text.encode("utf-16-le", "surrogatepass")) // 2 <= characters:\n',
+    ),
+    _slip(
+        "value-cut-with-dots",
+        "a value that is cut ends in an ellipsis, one character too long",
+        "    return text[:characters]\n",
+        '    return text[:characters] + "…"\n',
+    ),
+    _slip(
+        "value-cut-in-silence",
+        "a value is cut without a note",
+        '    notes.append(_note("truncated", path, detail))\n',
+        "",
+    ),
+    _slip(
+        "number-text-of-python",
+        "numbers become text as Python writes them",
+        "    if isinstance(number, int):\n        return str(number)\n    if number == 0:",
+        "    if isinstance(number, (int, float)):\n        return str(number)\n    if number == 0:",
+    ),
+    _slip(
+        "large-exponent-off-by-one",
+        "1e21 becomes text with all its zeros",
+        "if len(digits) <= point <= 21:",
+        "if len(digits) <= point <= 22:",
+    ),
+    _slip(
+        "small-exponent-off-by-one",
+        "1e-7 becomes text without an exponent",
+        "if -6 < point <= 0:",
+        "if -7 < point <= 0:",
+    ),
+    _slip(
+        "id-not-renamed",
+        "a trait called id is sent, and refused",
+        "    reserved = [key for key in flat if _is_reserved(key)]\n",
+        "    reserved: list[str] = []\n",
+    ),
+    _slip(
+        "id-in-one-casing",
+        "only id is renamed, not ID",
+        'return key in RESERVED_USER_PROPERTIES or key.casefold() == "id"',
+        "return key in RESERVED_USER_PROPERTIES",
+    ),
+    _slip(
+        "user-id-in-any-casing",
+        "userId and USER_ID are renamed too",
+        'return key in RESERVED_USER_PROPERTIES or key.casefold() == "id"',
+        "return key.casefold() in RESERVED_USER_PROPERTIES",
+    ),
+    _slip(
+        "nested-id-renamed",
+        "company.id is renamed",
+        'return key in RESERVED_USER_PROPERTIES or key.casefold() == "id"',
+        'return key in RESERVED_USER_PROPERTIES or key.casefold().rpartition(".")[2] == "id"',
+    ),
+    _slip(
+        "id-over-its-neighbour",
+        "a renamed id replaces a property called _id",
+        "        if key in reserved and name in flat:\n",
+        "        if False:\n",
+    ),
+    _slip(
+        "id-in-silence",
+        "id is renamed without a note",
+        '            notes.append(_note("renamed", f"{path}.{key}", '
+        'f"Heap reserves it; sent as {name}"))\n',
+        "            pass\n",
+    ),
+    _slip(
+        "email-as-given",
+        "Email makes a new property beside Heap's own",
+        "    if len(spellings) != 1 or spellings[0] == BUILT_IN_EMAIL:\n",
+        "    if True:\n",
+    ),
+    _slip(
+        "email-over-email",
+        "Email replaces an email that is there",
+        "    if len(spellings) != 1 or spellings[0] == BUILT_IN_EMAIL:\n",
+        "    if not spellings or spellings == [BUILT_IN_EMAIL]:\n",
+    ),
+    _slip(
+        "email-in-silence",
+        "Email is renamed without a note",
+        '    notes.append(_note("renamed", f"{path}.{spellings[0]}", detail))\n',
+        "",
+    ),
+    _slip(
+        "counter-kept-between-messages",
+        "something is remembered from one message to the next",
+        "    return _Flattening(path, notes).run(properties)\n",
+        "    _SEEN.append(1)\n    return {**_Flattening(path, notes).run(properties), "
+        '"n": len(_SEEN)}\n\n\n_SEEN: list[int] = []\n',
+    ),
+    _slip(
+        "message-changed",
+        "the message itself is changed",
+        "    return _Flattening(path, notes).run(properties)\n",
+        "    flat = _Flattening(path, notes).run(properties)\n"
+        "    properties.pop('plan', None)\n"
+        "    return flat\n",
+    ),
+)

@@ -1,0 +1,149 @@
+"""The report as one static HTML file: no network, no script, readable on a phone and in the dark.
+
+The filter is a group of radio buttons that the style sheet reads; without support for `:has` all
+results are shown.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from html import escape
+from importlib.resources import files
+from itertools import groupby
+
+from conformance.report.records import Report, RuleResult
+from conformance.report.words import RESULT_NAMES, counts, headline, skips
+
+
+def html(report: Report) -> str:
+    """Write the page."""
+    style = files("conformance").joinpath("report", "report.css").read_text(encoding="utf-8")
+    title = f"{report.destination.name}: conformance"
+    topics = [(topic, list(found)) for topic, found in groupby(report.results, lambda r: r.topic)]
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{escape(title)}</title>
+<style>
+{style}{_filter_rules()}</style>
+</head>
+<body>
+<header>
+<h1>{escape(report.destination.name)}</h1>
+<p class="verdict {report.result}"><strong>{report.percent}%</strong> {escape(headline(report))}</p>
+<p>{escape(counts(report))}.</p>
+{_list(skips(report))}{_facts(report)}
+<nav aria-label="Topics">{_contents(topics)}</nav>
+</header>
+{_filters(report)}
+<main>
+{"".join(_section(topic, found) for topic, found in topics)}</main>
+</body>
+</html>
+"""
+
+
+def _filters(report: Report) -> str:
+    """The radio buttons: all, and one for each result that there is."""
+    named = [("all", "all", len(report.results))]
+    named += [
+        (result, name, report.summary[result])
+        for result, name in RESULT_NAMES.items()
+        if report.summary[result]
+    ]
+    buttons = "".join(
+        f'<label><input type="radio" name="show" id="show-{key}"'
+        f"{' checked' if key == 'all' else ''}> {name} <b>{count}</b></label>\n"
+        for key, name, count in named
+    )
+    return f'<fieldset class="filter"><legend>Show</legend>\n{buttons}</fieldset>'
+
+
+def _filter_rules() -> str:
+    """For each result: while its button is on, all others and the empty sections are hidden."""
+    return "".join(
+        f":root:has(#show-{result}:checked) "
+        f":is(article:not(.{result}), section:not(:has(.{result}))) {{ display: none; }}\n"
+        for result in RESULT_NAMES
+    )
+
+
+def _facts(report: Report) -> str:
+    hooks = ", ".join(report.capabilities) or "none"
+    return (
+        f"<details><summary>What was under test</summary><dl>"
+        f"<dt>Hooks</dt><dd>{escape(hooks)}</dd>"
+        f"<dt>Cases</dt><dd><code>{escape(report.cases_digest)}</code></dd></dl></details>"
+    )
+
+
+def _contents(topics: list[tuple[str, list[RuleResult]]]) -> str:
+    links = "".join(
+        f'<li><a href="#{escape(topic)}">{escape(topic)}</a></li>' for topic, _ in topics
+    )
+    return f"<ul>{links}</ul>"
+
+
+def _section(topic: str, found: list[RuleResult]) -> str:
+    counted = Counter(result.result for result in found)
+    told = ", ".join(
+        f"{counted[result]} {name}" for result, name in RESULT_NAMES.items() if counted[result]
+    )
+    return (
+        f'<section id="{escape(topic)}" aria-labelledby="h-{escape(topic)}">\n'
+        f'<h2 id="h-{escape(topic)}">{escape(topic)} <small>{told}</small></h2>\n'
+        f"{''.join(map(_article, found))}</section>\n"
+    )
+
+
+def _article(result: RuleResult) -> str:
+    marks: list[str] = [result.level] if result.kind == "case" else ["check"]
+    if result.status == "provisional":
+        marks.append("provisional")
+    anchor = result.id.replace("/", "--")
+    return (
+        f'<article class="{result.result}" id="{escape(anchor)}">\n'
+        f'<div class="rule"><p class="mark">{RESULT_NAMES[result.result]}</p>\n'
+        f"<h3>{escape(result.title)}</h3>\n"
+        f'<p class="id"><code>{escape(result.id)}</code> {escape(", ".join(marks))}</p>\n'
+        f"{_failure(result)}</div>\n{_source(result)}</article>\n"
+    )
+
+
+def _failure(result: RuleResult) -> str:
+    reason = f'<p class="reason">{escape(result.reason)}</p>\n' if result.reason else ""
+    if result.failure is None:
+        return reason
+    failure = result.failure
+    more = f"<p>and {failure.more} more</p>" if failure.more else ""
+    return (
+        f'{reason}<dl class="failure"><dt>at</dt><dd><code>{escape(failure.path or "result")}'
+        f"</code></dd><dt>got</dt><dd><code>{escape(failure.got)}</code></dd>"
+        f"<dt>expected</dt><dd><code>{escape(failure.expected)}</code></dd></dl>{more}\n"
+    )
+
+
+def _source(result: RuleResult) -> str:
+    source = result.source
+    if "quote" not in source:
+        decided = escape(source.get("decision", ""))
+        return f'<p class="source"><span>Decided</span> {decided}</p>\n'
+    url = escape(source["url"])
+    return (
+        f'<figure class="source"><blockquote cite="{url}">{escape(source["quote"])}</blockquote>'
+        f'<figcaption><a href="{url}">{escape(_short(source["url"]))}</a>, '
+        f'<time datetime="{escape(source["retrieved"])}">{escape(source["retrieved"])}</time>'
+        "</figcaption></figure>\n"
+    )
+
+
+def _short(url: str) -> str:
+    return url.removeprefix("https://").rstrip("/")
+
+
+def _list(lines: list[str]) -> str:
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<ul>{items}</ul>\n" if items else ""

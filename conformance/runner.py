@@ -1,0 +1,146 @@
+"""Runs cases and checks against a destination, and says of each how it ended.
+
+A failure reads in three lines: the case and its rule; where the rule is documented; the path that
+differs, with what was got and what was expected. A last line says how to run it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from conformance.bench import Bench
+from conformance.case import Case
+from conformance.checks import CHECKS, Check
+from conformance.checks.check import Bed
+from conformance.compare import Difference
+from conformance.expectation import case_differences as _case_differences
+from conformance.known import NONE_KNOWN, KnownFailure
+from conformance.subject import Subject
+
+Result: TypeAlias = Literal[
+    "passed", "failed", "skipped", "provisional_failure", "known_failure", "unexpected_pass"
+]
+"""How a case or check ended. Only `failed` and `unexpected_pass` fail the suite."""
+
+FAILING: frozenset[Result] = frozenset({"failed", "unexpected_pass"})
+
+_COUNTED = 100
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """How one case or check ended.
+
+    Attributes:
+        id: the case's or check's.
+        result: how it ended.
+        difference: the first place that differs, for a failure.
+        more: how many other places differ.
+        reason: why it was skipped, or why its failure is known.
+    """
+
+    id: str
+    result: Result
+    difference: Difference | None = None
+    more: int = 0
+    reason: str = ""
+
+
+def run_all(
+    bench: Bench, known: Mapping[str, KnownFailure] = NONE_KNOWN, only: str | None = None
+) -> Iterator[Verdict]:
+    """Run every check and every case, in that order.
+
+    Args:
+        bench: the destination and its cases.
+        known: failures that are known, by id.
+        only: the one case or check to run, if not all.
+    """
+    for rule in rules(bench):
+        if only is None or rule.id == only:
+            yield run(bench, rule, known)
+
+
+def rules(bench: Bench) -> tuple[Check | Case, ...]:
+    """List what there is to run: the checks, then the cases."""
+    return (*CHECKS, *bench.case_set.cases)
+
+
+def run(
+    bench: Bench, rule: Check | Case, known: Mapping[str, KnownFailure] = NONE_KNOWN
+) -> Verdict:
+    """Run one case or check, and see whether its failure is known."""
+    if bench.subject is None:
+        if rule is CHECKS[0]:
+            broken = Difference("entry point", bench.load_error, "a destination that loads")
+            return Verdict(id=rule.id, result="failed", difference=broken)
+        return Verdict(id=rule.id, result="skipped", reason="the destination does not load")
+    if isinstance(rule, Case):
+        verdict = run_case(bench.subject, rule)
+    else:
+        verdict = run_check(bench, bench.subject, rule)
+    return judge(verdict, known.get(rule.id))
+
+
+def run_case(subject: Subject, case: Case) -> Verdict:
+    """Run one case."""
+    if skipped := _without(subject, case.id, case.required_hooks):
+        return skipped
+    failure: Result = "failed" if case.status == "stable" else "provisional_failure"
+    return _verdict(case.id, _case_differences(subject, case), failure)
+
+
+def run_check(bench: Bench, subject: Subject, check: Check) -> Verdict:
+    """Run one check."""
+    if skipped := _without(subject, check.id, check.needs):
+        return skipped
+    return _verdict(check.id, _check_differences(check, Bed(bench=bench, subject=subject)))
+
+
+def failure_text(verdict: Verdict, rule: Check | Case, destination: str) -> str:
+    """Write a failure: rule, source, difference, and the command that runs it again."""
+    documented = rule.source if isinstance(rule, Case) else f"documented: {rule.documented}"
+    more = f" (and {verdict.more} more)" if verdict.more else ""
+    reason = "" if verdict.difference else verdict.reason
+    return (
+        f"{verdict.id}: {rule.title}\n"
+        f"  {documented}\n"
+        f"  {verdict.difference or reason}{more}\n"
+        f"  rerun: destination-router conformance {destination} --case {verdict.id}"
+    )
+
+
+def judge(verdict: Verdict, known: KnownFailure | None) -> Verdict:
+    """Hold a verdict against what is known: a known failure is none, and a pass is one."""
+    if known is None or verdict.result == "skipped":
+        return verdict
+    because = f"{known.reason} ({known.link})"
+    if verdict.result == "passed":
+        reason = f"it passes, but is listed as a known failure: {because}; take it off the list"
+        return Verdict(id=verdict.id, result="unexpected_pass", reason=reason)
+    return msgspec.structs.replace(verdict, result="known_failure", reason=because)
+
+
+def _without(subject: Subject, rule_id: str, hooks: Sequence[str]) -> Verdict | None:
+    missing = [hook for hook in hooks if hook not in subject.plugin.capabilities]
+    if not missing:
+        return None
+    reason = f"{subject.name} has no {' and no '.join(missing)} hook"
+    return Verdict(id=rule_id, result="skipped", reason=reason)
+
+
+def _verdict(rule_id: str, found: Iterator[Difference], failure: Result = "failed") -> Verdict:
+    places = list(islice(found, _COUNTED))
+    if not places:
+        return Verdict(id=rule_id, result="passed")
+    return Verdict(id=rule_id, result=failure, difference=places[0], more=len(places) - 1)
+
+
+def _check_differences(check: Check, bed: Bed) -> Iterator[Difference]:
+    try:
+        yield from check.run(bed)
+    except Exception as error:  # noqa: BLE001 -- whatever a plugin raises is a failed check
+        yield Difference("", f"{type(error).__name__}: {error}", "hooks that raise only Reject")

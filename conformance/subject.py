@@ -1,0 +1,159 @@
+"""The destination under test, and what it makes of a case's input. Nothing is sent anywhere.
+
+It is loaded and run as a host does: found by name, with a connection of its own for each set of
+settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from conformance.case import Case, Response
+from destination_router import HttpRequest, HttpResponse, Outcome, default_outcome
+from destination_router.pipeline.connection import Connection, Decision
+from destination_router.plugins import LoadedPlugin
+from destination_router.settings import SettingsError
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a case's input, in the terms of an expectation.
+
+    Attributes:
+        result: which of the others counts.
+        requests: as JSON, with every field that a request may have.
+        code: of a rejection.
+        detail: of a rejection, or why a message was ignored.
+        outcome: by message id.
+        errors: the paths at fault in the settings.
+        notes: the codes, in order.
+    """
+
+    result: Literal["requests", "reject", "ignored", "outcome", "settings"]
+    requests: tuple[dict[str, Any], ...] = ()
+    code: str = ""
+    detail: str = ""
+    outcome: dict[str, Outcome] = {}
+    errors: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Subject:
+    """A destination under test.
+
+    Args:
+        plugin: loaded for this subject alone.
+    """
+
+    def __init__(self, plugin: LoadedPlugin) -> None:
+        self.plugin = plugin
+        self._connections: dict[bytes, Connection] = {}
+
+    @property
+    def name(self) -> str:
+        """What a configuration calls it."""
+        return self.plugin.name
+
+    def connection(self, settings: Mapping[str, Any]) -> Connection:
+        """Give the connection with these settings; made once.
+
+        Raises:
+            SettingsError: the settings cannot be used.
+        """
+        key = msgspec.json.encode(settings, order="sorted")
+        if key not in self._connections:
+            self._connections[key] = Connection(self.name, self.plugin, settings)
+        return self._connections[key]
+
+    def observe(self, case: Case) -> Observation:
+        """Run a case's input.
+
+        Raises:
+            SettingsError: the case's settings cannot be used, and are not what it is about.
+        """
+        if case.expect.settings is not None:
+            return self._settings(case.settings)
+        connection = self.connection(case.settings)
+        if case.response is not None:
+            return _answer(connection, case.response)
+        decisions = [connection.decide(wire(message)) for message in case.sent]
+        if case.messages is None:
+            return _decision(decisions[0])
+        singles = [request for decision in decisions for request in decision.requests]
+        return Observation(
+            result="requests",
+            requests=tuple(map(request_json, connection.pack(singles))),
+            notes=tuple(note.code for decision in decisions for note in decision.notes),
+        )
+
+    def _settings(self, settings: Mapping[str, Any]) -> Observation:
+        try:
+            self.connection(settings)
+        except SettingsError as error:
+            paths = dict.fromkeys(problem.path for problem in error.problems)
+            return Observation(result="settings", errors=tuple(paths), detail=str(error))
+        return Observation(result="settings")
+
+
+def wire(message: Mapping[str, Any]) -> bytes:
+    """Write a message as JSON, as it would come over the wire."""
+    return msgspec.json.encode(message)
+
+
+def request_json(request: HttpRequest) -> dict[str, Any]:
+    """Turn a request into the JSON that cases compare: what goes out, and no more."""
+    body: dict[str, Any] = {}
+    if request.json is not None:
+        body["json"] = request.json
+    if request.form is not None:
+        body["form"] = dict(request.form)
+    if request.auth is not None:
+        body["auth"] = msgspec.to_builtins(request.auth)
+    return {
+        "method": request.method,
+        "url": request.url,
+        "params": dict(request.params),
+        "headers": dict(request.headers),
+        **body,
+    }
+
+
+def outcomes(
+    connection: Connection, request: HttpRequest, response: HttpResponse
+) -> dict[str, Outcome]:
+    """Say what an answer means for each message of its request, as a host does."""
+    fallback = default_outcome(response)
+    if "on_response" not in connection.plugin.capabilities:
+        return dict.fromkeys(request.message_ids, fallback)
+    answer = connection.plugin.hook.on_response(
+        request=request, response=response, settings=connection.settings
+    )
+    if isinstance(answer, Outcome):
+        return dict.fromkeys(request.message_ids, answer)
+    return {
+        message_id: (answer or {}).get(message_id, fallback) for message_id in request.message_ids
+    }
+
+
+def _decision(decision: Decision) -> Observation:
+    notes = tuple(note.code for note in decision.notes)
+    if decision.reject is not None:
+        reject = decision.reject
+        return Observation(result="reject", code=reject.code, detail=reject.detail, notes=notes)
+    if decision.result == "filtered":
+        return Observation(result="ignored", detail=decision.reason or "", notes=notes)
+    requests = tuple(map(request_json, decision.requests))
+    return Observation(result="requests", requests=requests, notes=notes)
+
+
+def _answer(connection: Connection, given: Response) -> Observation:
+    request = HttpRequest(
+        url=given.request.url,
+        json=given.request.json,
+        form=given.request.form,
+        message_ids=given.request.message_ids,
+    )
+    response = HttpResponse(status=given.status, headers=given.headers, body=given.body.encode())
+    return Observation(result="outcome", outcome=outcomes(connection, request, response))

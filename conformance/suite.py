@@ -1,0 +1,41 @@
+"""`DestinationSuite`: the whole test file of a destination.
+
+    from conformance import DestinationSuite
+
+    class TestMyDestination(DestinationSuite):
+        destination = "my-destination"
+        cases = "cases"
+
+The pytest plugin (`pytest_plugin.py`) makes one test of each case and check, named by its id.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from conformance.pytest_plugin import RuleUnderTest
+
+
+class DestinationSuite:
+    """Inherit from it, and name a destination.
+
+    Attributes:
+        destination: its name, as a configuration would have it.
+        cases: the folder of its cases, relative to the test file; None for those that come with
+            the suite or with the destination's distribution.
+        settings: settings that work, for the checks that need no case; None for those of the
+            first case file.
+    """
+
+    destination: ClassVar[str]
+    cases: ClassVar[str | None] = None
+    settings: ClassVar[dict[str, Any] | None] = None
+
+    def test_check(self, conformance_check: RuleUnderTest) -> None:
+        """What every destination must do."""
+        conformance_check.verify()
+
+    def test_case(self, conformance_case: RuleUnderTest) -> None:
+        """What the destination's cases say."""
+        conformance_case.verify()

@@ -1,0 +1,461 @@
+"""One connection: what it makes of each message, and what it makes of a plugin's mistakes."""
+
+import datetime as dt
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from destination_router import HttpRequest, Note, Reject, hookimpl
+from destination_router.pipeline.connection import Connection, Decision
+from destination_router.pipeline.normalise import normalise
+from destination_router.plugins import LoadedPlugin, PluginError, check_destination
+from destination_router.settings import SettingsError
+
+URL = "https://api.example.com/v1"
+PERSONAL = "ada.lovelace@example.com"
+Answer = Callable[[Any, Any], Any]
+
+
+class Acme:
+    """A destination that answers a track call as the test wants."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+    @hookimpl
+    def settings_schema(self) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "apiKey": {"type": "string", "writeOnly": True},
+                "plan": {"type": "string", "default": "free"},
+            },
+        }
+
+    @hookimpl
+    def display_names(self) -> list[str]:
+        return ["Acme Cloud"]
+
+    @hookimpl
+    def on_identify(self) -> list[HttpRequest]:
+        return []
+
+    @hookimpl
+    def on_track(self, message: Any, settings: Any) -> Any:
+        return self.answer(message, settings)
+
+
+def loaded(plugin: object) -> LoadedPlugin:
+    return check_destination(plugin, "acme", "acme-destination 1.0")
+
+
+def connection(answer: Answer, name: str = "production", **options: Any) -> Connection:
+    return Connection(name, loaded(Acme(answer)), options)
+
+
+def wire(**fields: Any) -> bytes:
+    base = {"type": "track", "messageId": "m1", "userId": "ada", "anonymousId": "anon"}
+    return json.dumps({**base, **fields}).encode()
+
+
+def decide(answer: Answer, **fields: Any) -> Decision:
+    return connection(answer).decide(wire(**fields))
+
+
+def one(message: Any, _: Any) -> list[HttpRequest]:
+    return [HttpRequest(url=URL, json={"event": message.event})]
+
+
+# -- what becomes of a message ------------------------------------------------------------------
+
+
+def test_a_message_becomes_the_plugins_requests() -> None:
+    """The requests go out in the plugin's order, with whose they are filled in."""
+    decision = decide(lambda *_: [HttpRequest(url=URL), HttpRequest(url=URL, method="PUT")])
+    assert decision == Decision(
+        message_id="m1",
+        result="requests",
+        requests=(
+            HttpRequest(url=URL, message_ids=("m1",), user_key="ada"),
+            HttpRequest(url=URL, method="PUT", message_ids=("m1",), user_key="ada"),
+        ),
+        user_keys=("ada", "anon"),
+        type="track",
+    )
+
+
+@pytest.mark.parametrize(
+    ("ids", "user_key"),
+    [
+        ({}, "ada"),
+        ({"userId": None}, "anon"),
+        ({"userId": None, "anonymousId": None}, "m1"),
+    ],
+)
+def test_a_request_is_in_the_order_of_its_messages_user(ids: dict[str, Any], user_key: str) -> None:
+    """The userId counts, else the anonymousId; a message with neither stands alone."""
+    assert decide(one, **ids).requests[0].user_key == user_key
+
+
+@pytest.mark.parametrize(
+    ("given_", "expected"),
+    [
+        ({"user_key": ""}, (("m1",), "")),
+        ({"user_key": "account-7"}, (("m1",), "account-7")),
+        ({"message_ids": ("m1", "m0")}, (("m1", "m0"), "ada")),
+        ({"message_ids": ("m0",), "user_key": "x"}, (("m0",), "x")),
+    ],
+)
+def test_what_a_plugin_says_of_a_request_is_kept(
+    given_: dict[str, Any], expected: tuple[Any, Any]
+) -> None:
+    """The host fills in only what the plugin leaves open."""
+    (request,) = decide(lambda *_: [HttpRequest(url=URL, **given_)]).requests
+    assert (request.message_ids, request.user_key) == expected
+
+
+def test_no_requests_mean_that_the_message_was_ignored_on_purpose() -> None:
+    """`[]` is filtered, with a reason."""
+    decision = decide(lambda *_: [])
+    assert (decision.result, decision.reason) == (
+        "filtered",
+        "acme makes nothing of this track call",
+    )
+
+
+@pytest.mark.parametrize("kind", ["page", "screen", "group", "alias"])
+def test_a_call_that_the_plugin_has_no_hook_for_is_filtered(kind: str) -> None:
+    """A destination is not bothered with calls that it does not know."""
+    decision = decide(one, type=kind)
+    assert (decision.result, decision.type) == ("filtered", kind)
+    assert decision.reason == f"acme has no use for {kind} calls"
+
+
+@pytest.mark.parametrize("name", ["Production", "ACME", "acme cloud"])
+def test_integrations_keep_a_message_away_by_any_name(name: str) -> None:
+    """The connection's name, the plugin's and its display names count."""
+    decision = decide(one, integrations={name: False})
+    assert (decision.result, decision.reason) == ("filtered", f"integrations.{name} is false")
+    assert decide(one, integrations={"All": False, name: True}).result == "requests"
+
+
+def test_a_plugins_rejection_is_the_messages() -> None:
+    """Code and detail are those that the plugin gave."""
+
+    def answer(*_: Any) -> Any:
+        raise Reject("missing_event", "name what the user did", "event")
+
+    decision = decide(answer)
+    assert (decision.result, decision.requests) == ("rejected", ())
+    assert decision.reject is not None
+    assert decision.reject.code == "missing_event"
+    assert decision.reject.detail == "event: name what the user did"
+
+
+def test_notes_are_collected_in_order() -> None:
+    """First what was changed to make the message well-formed, then each request's notes."""
+    first, second, third = (Note("dropped", f"properties.{key}", "null") for key in "abc")
+
+    def answer(*_: Any) -> list[HttpRequest]:
+        return [HttpRequest(url=URL, notes=(first, second)), HttpRequest(url=URL, notes=(third,))]
+
+    decision = decide(answer, userId=7)
+    converted, *rest = decision.notes
+    assert (converted.code, converted.path) == ("converted", "userId")
+    assert rest == [first, second, third]
+
+
+@pytest.mark.parametrize("result", [[], None])
+def test_notes_of_the_first_step_are_kept_whatever_comes_of_the_message(result: object) -> None:
+    """A filtered or a rejected message tells what was changed too."""
+    assert [note.path for note in decide(lambda *_: result, userId=7).notes] == ["userId"]
+
+
+def test_options_are_found_under_the_plugins_name() -> None:
+    """What a sender says to a connection by its own name reaches the plugin under the plugin's."""
+    seen: list[dict[str, Any]] = []
+
+    def answer(message: Any, _: Any) -> list[HttpRequest]:
+        seen.append(message.options("acme", "Acme Cloud"))
+        return []
+
+    for integrations in (
+        {"PRODUCTION": {"list": 1}, "Acme": {"list": 2}},
+        {"Acme": {"list": 2}},
+        {"Acme Cloud": {"list": 3}, "production": True},
+        {"acme": {"list": 2}, "ACME": {"list": 3}, "production": {"list": 4}},
+    ):
+        decide(answer, integrations=integrations)
+    assert [options["list"] for options in seen] == [1, 2, 3, 4]
+
+
+def test_a_message_that_is_well_formed_already_is_decided_alike() -> None:
+    """A host that has normalised a message once need not do so for each connection."""
+    both = connection(one)
+    assert both.decide_message(normalise(wire())) == both.decide(wire())
+
+
+# -- unreadable messages ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "code", "message_id"),
+    [
+        (wire(properties=5), "invalid_type", "m1"),
+        (wire(type="extract"), "unsupported_type", "m1"),
+        (wire(type="extract", messageId=" m2 "), "unsupported_type", "m2"),
+        (wire(type="extract", messageId=7), "unsupported_type", "7"),
+        (wire(type="extract", messageId={}), "unsupported_type", "given"),
+        (wire(type="extract", messageId=None), "unsupported_type", "given"),
+        (wire(type="extract", messageId=True), "unsupported_type", "given"),
+        (b'{"messageId":"m1","type":"extract","n":NaN}', "unsupported_type", "m1"),
+        (b'{"messageId":"m1","type":"extract","n":"\xff"}', "unsupported_type", "m1"),
+        (b'{"n":' + b"[" * 10_000 + b"]" * 10_000 + b',"messageId":"m1"}', "too_deep", "m1"),
+        (b'{"messageId":"m1"', "invalid_json", "given"),
+        (b"[]", "not_an_object", "given"),
+        (b"\xff", "invalid_json", "given"),
+    ],
+)
+def test_a_message_that_cannot_be_read_is_rejected_under_its_id(
+    raw: bytes, code: str, message_id: str
+) -> None:
+    """A sender finds the rejection by the messageId that it gave, if it can be read at all."""
+    decision = connection(one).decide(raw, message_id="given")
+    assert decision.reject is not None
+    assert (decision.result, decision.reject.code) == ("rejected", code)
+    assert decision.message_id == message_id
+
+
+def test_without_any_id_the_rejection_has_none() -> None:
+    """Nothing is made up for what cannot be read."""
+    assert connection(one).decide(b"[]").message_id == ""
+
+
+# -- a plugin's mistakes ------------------------------------------------------------------------
+
+
+def ill_fitting(**fields: Any) -> Answer:
+    return lambda *_: [HttpRequest(**{"url": URL, **fields})]
+
+
+def raising(error: BaseException) -> Answer:
+    def answer(*_: Any) -> Any:
+        raise error
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda *_: None, "on_track returned None; return [] to ignore a message, or raise Reject"),
+        (lambda *_: HttpRequest(url=URL), "on_track returned HttpRequest; return a list of"),
+        (lambda *_: (HttpRequest(url=URL),), "on_track returned tuple; return a list of"),
+        (lambda *_: {"url": PERSONAL}, "on_track returned dict; return a list of"),
+        (lambda *_: [{"url": PERSONAL}], "a list that holds dict, not HttpRequest"),
+        (lambda *_: [HttpRequest(url=URL), None], "a list that holds NoneType, not HttpRequest"),
+        (lambda *_: [HttpRequest(url=URL, json=object())], "a body that is not JSON (TypeError)"),
+        (
+            lambda *_: [HttpRequest(url=URL, json={"a": "\ud800"})],
+            "a body that is not JSON (UnicodeEncodeError)",
+        ),
+        (
+            lambda *_: [HttpRequest(url=URL, form={"a": "\ud800"})],
+            "a body that is not JSON (UnicodeEncodeError)",
+        ),
+        (ill_fitting(url=5), "that does not fit: Expected `str`, got `int` - at `$.url`"),
+        (ill_fitting(form={"a": 1}), "does not fit: Expected `str`, got `int`"),
+        (ill_fitting(headers=None), "does not fit: Expected `object`, got `null`"),
+        (ill_fitting(notes=None), "does not fit: Expected `array`, got `null`"),
+        (ill_fitting(notes=[PERSONAL]), "does not fit: Expected `object`"),
+        (raising(ValueError(f"bad address: {PERSONAL}")), "ValueError at "),
+        (raising(KeyError(PERSONAL)), "KeyError at "),
+        (raising(RecursionError(PERSONAL)), "RecursionError at "),
+    ],
+)
+def test_a_plugins_mistake_is_told_without_what_is_personal(answer: Any, words: str) -> None:
+    """The author learns what is wrong and where; the user's data is not in the words."""
+    decision = decide(answer, event=PERSONAL)
+    assert decision.reject is not None
+    assert (decision.result, decision.reject.code) == ("rejected", "plugin_error")
+    assert words in decision.reject.detail
+    assert PERSONAL not in str(decision)
+
+
+def test_an_exceptions_whereabouts_are_told() -> None:
+    """The last line of the traceback is enough to find the mistake."""
+    decision = decide(raising(LookupError(PERSONAL)))
+    assert decision.reject is not None
+    assert f"LookupError at {__file__}:" in decision.reject.detail
+
+
+def test_a_mistake_with_one_message_does_not_harm_the_next() -> None:
+    """A poisoned message is rejected, its neighbours are delivered."""
+
+    def answer(message: Any, _: Any) -> list[HttpRequest]:
+        return [HttpRequest(url=URL, json=1 // len(message.event))]
+
+    both = connection(answer)
+    assert [both.decide(wire(event=event)).result for event in ("", "e")] == [
+        "rejected",
+        "requests",
+    ]
+
+
+any_text = st.text(st.characters(exclude_categories=()), max_size=6)
+any_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | any_text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(any_text, inner, max_size=3),
+    max_leaves=6,
+)
+answers = any_values | st.lists(
+    st.builds(
+        HttpRequest,
+        url=any_values,
+        json=any_values,
+        params=any_values,
+        headers=any_values,
+        notes=any_values,
+        message_ids=any_values,
+        user_key=any_values,
+    )
+    | st.builds(
+        HttpRequest,
+        url=st.just(URL),
+        json=any_values,
+        params=st.dictionaries(any_text, any_text),
+        message_ids=st.lists(any_text).map(tuple),
+        user_key=st.none() | any_text,
+    )
+    | any_values,
+    max_size=3,
+)
+
+
+@given(answers)
+@settings(deadline=None)
+def test_whatever_a_plugin_returns_is_a_decision(answer: Any) -> None:
+    """Deciding never raises: an answer is requests that can be sent, nothing, or a mistake."""
+    decision = decide(lambda *_: answer)
+    if decision.result == "rejected":
+        assert decision.reject is not None
+        assert decision.reject.code == "plugin_error"
+    else:
+        assert decision.requests == tuple(
+            HttpRequest(
+                url=request.url,
+                json=request.json,
+                params=request.params,
+                headers=request.headers,
+                notes=request.notes,
+                message_ids=request.message_ids or ("m1",),
+                user_key="ada" if request.user_key is None else request.user_key,
+            )
+            for request in answer
+        )
+
+
+# -- settings and secrets -----------------------------------------------------------------------
+
+
+def test_a_plugin_without_configure_receives_the_settings_themselves() -> None:
+    """Validated, with defaults filled in."""
+    seen: list[Any] = []
+    answering = connection(lambda _, given_: seen.append(given_) or [], apiKey="k")
+    answering.decide(wire())
+    assert seen == [{"apiKey": "k", "plan": "free"}]
+
+
+def test_settings_that_the_schema_refuses_make_no_connection() -> None:
+    """A connection exists only with settings that are valid."""
+    with pytest.raises(SettingsError, match="apiKye: is not known here; did you mean apiKey"):
+        connection(one, apiKye="k")
+
+
+class Configured(Acme):
+    def __init__(self, outcome: Any) -> None:
+        super().__init__(lambda _, given_: [HttpRequest(url=URL, json=given_)])
+        self.outcome = outcome
+
+    @hookimpl
+    def configure(self, settings: Any) -> Any:
+        if isinstance(self.outcome, type):
+            raise self.outcome(f"wrong: {settings['apiKey']}")
+        return self.outcome
+
+
+def test_configure_makes_what_the_other_hooks_receive() -> None:
+    """It is called once, and its answer is handed to every hook."""
+    decision = Connection("c", loaded(Configured("typed")), {"apiKey": "k"}).decide(wire())
+    assert decision.requests[0].json == "typed"
+
+
+def test_settings_that_configure_refuses_are_a_settings_error_without_secrets() -> None:
+    """The plugin's words are shown, a secret that they quote is not, not even as the cause."""
+    with pytest.raises(SettingsError) as caught:
+        Connection("c", loaded(Configured(ValueError)), {"apiKey": "s3cret"})
+    assert str(caught.value) == "wrong: ***"
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (KeyError, "configure failed: KeyError at "),
+        (None, "configure returned None; return what the other hooks shall receive"),
+    ],
+)
+def test_a_configure_that_is_broken_is_the_plugins_fault(outcome: Any, words: str) -> None:
+    """A mistake in `configure` names the plugin and its distribution."""
+    with pytest.raises(PluginError) as caught:
+        Connection("c", loaded(Configured(outcome)), {"apiKey": "s3cret"})
+    assert "plugin 'acme' of acme-destination 1.0: " in str(caught.value)
+    assert words in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_secrets_are_hidden_wherever_a_decision_is_shown() -> None:
+    """Rejections, notes and requests do not quote what the schema marks `writeOnly`."""
+
+    def rejecting(*_: Any) -> Any:
+        raise Reject("refused", "the key s3cret is not good", "apiKey")
+
+    rejected = connection(rejecting, apiKey="s3cret").decide(wire())
+    assert rejected.reject is not None
+    assert rejected.reject.detail == "apiKey: the key *** is not good"
+
+    note = Note("dropped", "properties.s3cret", "it is s3cret")
+    request = HttpRequest(url=URL, json={"key": "s3cret"}, notes=(note,))
+    answering = connection(lambda *_: [request], apiKey="s3cret")
+    decision = answering.decide(wire())
+    assert decision.notes == (Note("dropped", "properties.***", "it is ***"),)
+    assert answering.shown(decision.requests[0])["json"] == {"key": "***"}
+    assert decision.requests[0].json == {"key": "s3cret"}
+
+
+def test_a_body_may_hold_what_the_hosts_encoder_can_write() -> None:
+    """A time or a set in a body goes out as JSON."""
+    moment = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
+    assert decide(lambda *_: [HttpRequest(url=URL, json={"at": moment})]).result == "requests"
+
+
+# -- packing ------------------------------------------------------------------------------------
+
+
+class Packing(Acme):
+    @hookimpl
+    def pack(self, requests: list[HttpRequest], settings: Any) -> list[HttpRequest]:
+        return [HttpRequest(url=URL, json=[request.json for request in requests] + [settings])]
+
+
+def test_requests_are_packed_by_the_plugin_if_it_can() -> None:
+    """Without a `pack` they stay as they are."""
+    requests = [HttpRequest(url=URL, json=1), HttpRequest(url=URL, json=2)]
+    assert connection(one).pack(requests) == requests
+    packing = Connection("c", loaded(Packing(one)), {})
+    assert packing.pack(requests) == [HttpRequest(url=URL, json=[1, 2, {"plan": "free"}])]

@@ -1,0 +1,37 @@
+"""What the author of a destination imports."""
+
+import destination_router
+
+
+def test_the_exported_names_are_pinned() -> None:
+    """Removing a name breaks every destination; adding one is a promise."""
+    assert destination_router.__all__ == [
+        "Alias",
+        "BasicAuth",
+        "BearerAuth",
+        "Destination",
+        "Group",
+        "HttpRequest",
+        "HttpResponse",
+        "Identify",
+        "Json",
+        "Message",
+        "Note",
+        "Outcome",
+        "Page",
+        "Quota",
+        "Reject",
+        "Screen",
+        "Track",
+        "default_outcome",
+        "format_time",
+        "hookimpl",
+        "parse_message",
+        "parse_time",
+    ]
+
+
+def test_every_exported_name_is_there() -> None:
+    """`from destination_router import *` works."""
+    missing = [name for name in destination_router.__all__ if not hasattr(destination_router, name)]
+    assert missing == []

@@ -1,0 +1,137 @@
+"""Messages: what a destination can read from a call."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from destination_router import Alias, Group, Identify, Page, Reject, Screen, Track
+from destination_router.messages import MESSAGE_TYPES, Message
+
+CALLS = [Identify, Track, Page, Screen, Group, Alias]
+
+
+def test_a_type_on_the_wire_is_a_class() -> None:
+    """The six calls are told apart by `type`; each class carries its name."""
+    assert list(MESSAGE_TYPES.values()) == CALLS
+    for name, call in MESSAGE_TYPES.items():
+        raw = msgspec.json.encode({"type": name, "messageId": "m"})
+        assert type(msgspec.json.decode(raw, type=Message)) is call
+
+
+def test_names_are_camel_case_on_the_wire_and_snake_case_in_python() -> None:
+    """The wire's spelling is RudderStack's, the attributes' is Python's."""
+    raw = (
+        b'{"type":"alias","messageId":"m","userId":"u","anonymousId":"a","previousId":"p",'
+        b'"timestamp":"t","originalTimestamp":"o","sentAt":"s","receivedAt":"r","channel":"web",'
+        b'"integrations":{"All":true},"context":{"ip":"1.2.3.4"}}'
+    )
+    message = msgspec.json.decode(raw, type=Message)
+    expected = Alias(
+        message_id="m",
+        user_id="u",
+        anonymous_id="a",
+        previous_id="p",
+        timestamp="t",
+        original_timestamp="o",
+        sent_at="s",
+        received_at="r",
+        channel="web",
+        integrations={"All": True},
+        context_json=message.context_json,
+    )
+    assert message == expected
+    assert message.context == {"ip": "1.2.3.4"}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_message_needs_nothing_but_its_id(call: type[Any]) -> None:
+    """Absent fields are None, objects are empty, so that no destination has to ask."""
+    message = call(message_id="m")
+    assert (message.user_id, message.timestamp) == (None, None)
+    assert (message.context, message.context_traits, message.integrations) == ({}, {}, {})
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_message_cannot_be_changed(call: type[Any]) -> None:
+    """One message is shown to many connections; none can change it for the others."""
+    with pytest.raises(AttributeError):
+        call(message_id="m").user_id = "someone else"
+
+
+def context(raw: bytes) -> Track:
+    return Track(message_id="m", context_json=msgspec.Raw(raw))
+
+
+def test_the_context_is_decoded_once() -> None:
+    """Whoever asks a second time gets the same object."""
+    message = context(b'{"traits": {"plan": "pro"}, "locale": "en"}')
+    assert message.context == {"traits": {"plan": "pro"}, "locale": "en"}
+    assert message.context is message.context
+    assert message.context_traits == {"plan": "pro"}
+
+
+@pytest.mark.parametrize("raw", [b"{}", b'{"traits": null}', b'{"locale": "en"}'])
+def test_context_traits_are_an_object_at_all_events(raw: bytes) -> None:
+    """A context without traits has empty ones."""
+    assert context(raw).context_traits == {}
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "too_deep"),
+        (b'{"a": 1e999}', "invalid_json"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "invalid_json"),
+    ],
+)
+def test_a_context_beyond_reading_is_a_rejection(raw: bytes, code: str) -> None:
+    """What only the full context holds is found when a destination asks, and named by path."""
+    with pytest.raises(Reject) as caught:
+        _ = context(raw).context
+    assert (caught.value.code, caught.value.path) == (code, "context")
+
+
+def test_traits_too_deep_are_a_rejection() -> None:
+    """Deep nesting beside or within the traits is told like any."""
+    with pytest.raises(Reject) as caught:
+        _ = context(b'{"x":' + b"[" * 10_000 + b"]" * 10_000 + b"}").context_traits
+    assert (caught.value.code, caught.value.path) == ("too_deep", "context")
+
+
+@pytest.mark.parametrize(
+    ("integrations", "expected"),
+    [
+        ({}, {}),
+        ({"Heap": {"a": 1}}, {"a": 1}),
+        ({"HEAP": {"a": 1}}, {"a": 1}),
+        ({"heap.io": {"b": 2}}, {"b": 2}),
+        ({"Heap.io": {"b": 2}, "heap": {"a": 1}}, {"a": 1}),
+        ({"heap": True, "Heap.io": {"b": 2}}, {"b": 2}),
+        ({"heap": True}, {}),
+        ({"heap": None}, {}),
+        ({"All": {"a": 1}}, {}),
+    ],
+)
+def test_options_are_the_first_object_under_a_name_in_any_casing(
+    integrations: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    """A destination finds what is said to it whatever casing the sender uses."""
+    message = Track(message_id="m", integrations=integrations)
+    assert message.options("heap", "Heap.io") == expected
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        ({"user_id": "u", "anonymous_id": "a"}, ("u", "a")),
+        ({"user_id": "u"}, ("u",)),
+        ({"anonymous_id": "a"}, ("a",)),
+        ({}, ("m",)),
+    ],
+)
+def test_a_message_belongs_to_the_order_of_each_of_its_ids(
+    ids: dict[str, str], expected: tuple[str, ...]
+) -> None:
+    """A message that carries both ids comes after what either sent; one with none stands alone."""
+    assert Track(message_id="m", **ids).user_keys == expected
