@@ -25,6 +25,7 @@ from destination_router import (
 )
 from heap_destination import endpoints
 from heap_destination.dialects import Dialect
+from heap_destination.flattening import flat_event, flat_user
 from heap_destination.identity import (
     Identifiers,
     identifiers,
@@ -33,12 +34,7 @@ from heap_destination.identity import (
     unsafe,
 )
 from heap_destination.limits import EVENT_CHARACTERS, PARTNER_KEY_CHARACTERS, VALUE_CHARACTERS
-from heap_destination.properties import (
-    cut,
-    event_properties,
-    texts,
-    user_properties,
-)
+from heap_destination.properties import cut, texts
 from heap_destination.settings import HeapSettings
 
 EventMessage: TypeAlias = Track | Page | Screen
@@ -60,7 +56,7 @@ def identify_user(message: Identify, settings: HeapSettings) -> list[HttpRequest
     if rules.user_traits == "given" and not _has_traits(message):
         raise Reject("missing_traits", "traits are required", "traits")
     notes = list(found.notes)
-    profile = user_properties(message.traits, "traits", notes, settings)
+    profile = flat_user(message.traits, "traits", notes, settings)
     if rules.user_traits == "some" and not profile:
         raise Reject("missing_traits", "no properties to update; send some", "traits")
     if message.anonymous_id is not None:
@@ -111,7 +107,7 @@ def update_account(message: Group, settings: HeapSettings) -> list[HttpRequest]:
     if danger := unsafe(message.group_id, settings):
         raise Reject("unsafe_identity", f"{danger}; send the account's own id", "groupId")
     notes: list[Note] = []
-    properties = event_properties(message.traits, "traits", notes, settings)
+    properties = flat_event(message.traits, "traits", notes, settings)
     return [
         *_account_membership(message, settings, notes),
         endpoints.add_account_properties(
@@ -138,7 +134,7 @@ def _profile_of_event(
         found.identity is None and not rules.traits_need_identity
     ):
         return None
-    profile = user_properties(message.context_traits, "context.traits", notes, settings)
+    profile = flat_user(message.context_traits, "context.traits", notes, settings)
     if found.identity is None:
         if not profile:
             return None
@@ -155,23 +151,29 @@ def _event(
 ) -> endpoints.Event:
     rules = settings.rules
     named = _named(message, rules)
-    properties = message.properties
-    if rules.event_shape.limited:
-        if named:
-            properties = {**properties, **named}
-        name = cut(name, EVENT_CHARACTERS, "event", notes)
-    flat = event_properties(properties, "properties", notes, settings)
-    if not rules.event_shape.limited and (named or rules.constants):
-        flat = dict(javascript.in_order({**rules.constants, **flat, **named}))
-    for key, value in {**rules.constants, **named}.items():
-        if message.properties.get(key, value) != value and flat.get(key) == value:
+    for key, value in named.items():
+        if message.properties.get(key, value) != value:
             notes.append(Note("dropped", f"properties.{key}", f"the call's own {key} is sent"))
+    if rules.event_shape.limited:
+        name = cut(name, EVENT_CHARACTERS, "event", notes)
     return endpoints.Event(
         name=name,
-        properties=flat,
+        properties=_event_properties(message, settings, named, notes),
         timestamp=_TIMES[rules.time](message, rules.time_fields, notes),
         idempotency_key=_KEYS[rules.key](message),
     )
+
+
+def _event_properties(
+    message: EventMessage, settings: HeapSettings, named: dict[str, str], notes: list[Note]
+) -> dict[str, Any]:
+    """Flatten an event's properties, with what the dialect adds to them."""
+    rules = settings.rules
+    if rules.event_shape.limited:
+        properties = {**message.properties, **named} if named else message.properties
+        return flat_event(properties, "properties", notes, settings)
+    flat = flat_event(message.properties, "properties", notes, settings)
+    return dict(javascript.in_order({**rules.constants, **flat, **named}))
 
 
 def _event_request(
@@ -267,7 +269,7 @@ def _account_membership(
         endpoints.add_user_properties(
             settings,
             identity=found.identity,
-            properties=user_properties(joined, "groupId", notes, settings),
+            properties=flat_user(joined, "groupId", notes, settings),
             notes=list(found.notes),
         )
     ]

@@ -1,7 +1,8 @@
-"""Properties as the systems that Heap users come from flatten them: whatever the values.
+"""Properties as a dialect flattens them: Heap's own way, or that of another system.
 
-Keys keep the order in which JavaScript enumerates them, since all of those systems are written in
-it. Of two keys that flatten to the same, the later value stands in the earlier one's place.
+In the others, keys keep the order in which JavaScript enumerates them, since all of those systems
+are written in it. Of two keys that flatten to the same, the later value stands in the earlier
+one's place.
 """
 
 from __future__ import annotations
@@ -11,8 +12,30 @@ from typing import Any
 
 from destination_router import Note, Reject, javascript
 from heap_destination.dialects import Nested, Shape
+from heap_destination.properties import event_properties, user_properties
+from heap_destination.settings import HeapSettings
 
 _SHOWN_PATH = 200
+
+
+def flat_event(
+    properties: Mapping[str, Any], path: str, notes: list[Note], settings: HeapSettings
+) -> dict[str, Any]:
+    """Flatten the properties of an event or an account as the dialect does."""
+    shape = settings.rules.event_shape
+    if shape.limited:
+        return event_properties(properties, path, notes)
+    return flatten(properties, shape, settings.nested_properties_mode, path, notes)
+
+
+def flat_user(
+    traits: Mapping[str, Any], path: str, notes: list[Note], settings: HeapSettings
+) -> dict[str, Any]:
+    """Flatten a user's traits as the dialect does."""
+    shape = settings.rules.user_shape
+    if shape.limited:
+        return user_properties(traits, path, notes)
+    return flatten(traits, shape, settings.nested_properties_mode, path, notes)
 
 
 def flatten(

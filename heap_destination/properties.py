@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from destination_router import Note, format_time, javascript
-from heap_destination.flattening import flatten
 from heap_destination.limits import (
     ARRAY_SEPARATOR,
     BUILT_IN_EMAIL,
@@ -21,38 +20,26 @@ from heap_destination.limits import (
     RESERVED_USER_PROPERTIES,
     VALUE_CHARACTERS,
 )
-from heap_destination.settings import HeapSettings
 
 Properties: TypeAlias = dict[str, str | int | float]
 
 _SHOWN_PATH = 200
 
 
-def event_properties(
-    properties: Mapping[str, Any], path: str, notes: list[Note], settings: HeapSettings
-) -> dict[str, Any]:
-    """Flatten the properties of an event or an account, as the dialect does.
+def event_properties(properties: Mapping[str, Any], path: str, notes: list[Note]) -> Properties:
+    """Flatten the properties of an event or an account.
 
     Args:
         properties: any JSON object.
         path: where it stands in the message, for the notes.
         notes: is added to.
-        settings: the connection's.
     """
-    shape = settings.rules.event_shape
-    if shape.limited:
-        return _Flattening(path, notes).run(properties)
-    return flatten(properties, shape, settings.nested_properties_mode, path, notes)
+    return _Flattening(path, notes).run(properties)
 
 
-def user_properties(
-    traits: Mapping[str, Any], path: str, notes: list[Note], settings: HeapSettings
-) -> dict[str, Any]:
-    """Flatten a user's traits; within limits, keep away from the names that Heap reserves."""
-    shape = settings.rules.user_shape
-    if not shape.limited:
-        return flatten(traits, shape, settings.nested_properties_mode, path, notes)
-    flat = _Flattening(path, notes).run(traits)
+def user_properties(traits: Mapping[str, Any], path: str, notes: list[Note]) -> Properties:
+    """Flatten a user's traits, and keep away from the names that Heap reserves."""
+    flat = event_properties(traits, path, notes)
     return _with_built_in_email(_without_reserved(flat, path, notes), path, notes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -34,14 +35,13 @@ BASE_URLS = {"US": "https://heapanalytics.com", "EU": "https://c.eu.heap-api.com
 _DIGITS = r"^[0-9]+(?![\s\S])"
 
 
-class HeapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class HeapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", dict=True):
     """What the hooks receive as `settings`.
 
     Attributes:
         app_id: the environment's App ID.
         region: whose host the requests go to.
         dialect: which system's mapping is used, by name.
-        rules: that mapping's options.
         anonymous_events: what becomes of an event without a usable identity.
         nested_properties_mode: what becomes of nested properties.
         account_id_property: the user property that Heap joins accounts on, if any.
@@ -51,11 +51,15 @@ class HeapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     app_id: Annotated[str, msgspec.Meta(pattern=_DIGITS)]
     region: Literal["US", "EU"] = "US"
     dialect: str = DEFAULT
-    rules: Dialect = DIALECTS[DEFAULT]
     anonymous_events: Literal["partner", "stitch", "reject"] = "partner"
     account_id_property: str | None = None
     unsafe_identities: frozenset[str] = frozenset(UNSAFE_IDENTITIES)
     nested_properties_mode: Nested = msgspec.field(default="flatten", name="nested_properties_mode")
+
+    @cached_property
+    def rules(self) -> Dialect:
+        """The dialect's options."""
+        return DIALECTS[self.dialect]
 
     @property
     def base_url(self) -> str:
@@ -71,13 +75,12 @@ def heap_settings(settings: dict[str, Any]) -> HeapSettings:
             names the field.
     """
     typed = msgspec.convert(settings, HeapSettings)
-    rules = DIALECTS[typed.dialect]
-    for name in sorted(_DIALECT_SETTINGS - rules.settings):
+    for name in sorted(_DIALECT_SETTINGS - typed.rules.settings):
         default = SETTINGS_SCHEMA["properties"][name].get("default")
         if settings.get(name, default) != default:
             raise ValueError(f"{name}: dialect {typed.dialect} does not know it; drop it")
     unsafe = frozenset(identity.strip().casefold() for identity in typed.unsafe_identities)
-    return msgspec.structs.replace(typed, unsafe_identities=unsafe, rules=rules)
+    return msgspec.structs.replace(typed, unsafe_identities=unsafe)
 
 
 _DIALECT_SETTINGS = frozenset().union(*(dialect.settings for dialect in DIALECTS.values()))
