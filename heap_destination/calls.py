@@ -150,7 +150,7 @@ def _event(
     message: EventMessage, settings: HeapSettings, name: str, notes: list[Note]
 ) -> endpoints.Event:
     rules = settings.rules
-    named = _named(message, rules)
+    named = _named(message, rules, notes)
     for key, value in named.items():
         if message.properties.get(key, value) != value:
             notes.append(Note("dropped", f"properties.{key}", f"the call's own {key} is sent"))
@@ -275,7 +275,7 @@ def _account_membership(
     ]
 
 
-def _named(message: EventMessage, rules: Dialect) -> dict[str, str]:
+def _named(message: EventMessage, rules: Dialect, notes: list[Note]) -> dict[str, str]:
     """List the fields of the message itself that are sent as properties."""
     named = {}
     for field in rules.named:
@@ -284,7 +284,9 @@ def _named(message: EventMessage, rules: Dialect) -> dict[str, str]:
             # Heap's own dialect knows a track's `name` only from a mapping; Segment's any sender's.
             limited = rules.event_shape.limited
             value = message.mapped.get(field) if limited else message.other(field)
-        if value and isinstance(value, str) and not (rules.unusable == "zero" and value == "0"):
+        if value == "0" and rules.unusable == "zero":
+            notes.append(Note("dropped", field, "this dialect takes 0 for nothing"))
+        elif value and isinstance(value, str):
             named[field] = value
     return named
 

@@ -57,6 +57,7 @@ def flatten(
     flat: dict[str, Any] = {}
     for key, value in _leaves(properties, shape, nested, path, notes):
         if key in shape.without:
+            notes.append(_note("dropped", path, key, "this dialect never sends it"))
             continue
         if key in flat:
             notes.append(_note("dropped", path, key, "a later property has the same name"))

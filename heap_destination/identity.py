@@ -61,10 +61,15 @@ def identifiers(message: Message, settings: HeapSettings) -> Identifiers:
     if rules.unusable == "unsafe":
         return _guarded(message, settings, places)
     notes: list[Note] = []
+    if not places and message.user_id is not None and "identity" not in message.mapped:
+        detail = "this dialect sends no userId with an event unless a mapping makes it the identity"
+        notes.append(Note("dropped", "userId", detail))
+    # An identify's anonymousId is a property there, and no identifier: nothing is left out.
+    told = [] if isinstance(message, Identify) else notes
     return Identifiers(
         identity=_first_usable(message, places, rules.unusable, notes),
         user_id=_extra(message, "user_id", rules, notes),
-        anonymous_id=_usable_text(message.anonymous_id, "anonymousId", rules.unusable, notes),
+        anonymous_id=_usable_text(message.anonymous_id, "anonymousId", rules.unusable, told),
         email=_email(message, rules, notes),
         notes=tuple(notes),
     )

@@ -77,8 +77,8 @@ CALLS = (
     _slip(
         "page-empty-name",
         "an empty name is sent, over the property",
-        "        if value and isinstance(value, str)",
-        "        if isinstance(value, str)",
+        "        elif value and isinstance(value, str)",
+        "        elif isinstance(value, str)",
     ),
     _slip(
         "page-by-its-name",
