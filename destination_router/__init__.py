@@ -10,6 +10,7 @@ from destination_router.messages import Alias, Group, Identify, Message, Page, S
 from destination_router.model import (
     BasicAuth,
     BearerAuth,
+    Cost,
     Field,
     HttpRequest,
     HttpResponse,
@@ -20,6 +21,7 @@ from destination_router.model import (
     Quota,
     Reject,
     default_outcome,
+    retry_after,
 )
 from destination_router.pipeline.normalise import parse_message
 from destination_router.times import format_time, parse_time
@@ -28,6 +30,7 @@ __all__ = [
     "Alias",
     "BasicAuth",
     "BearerAuth",
+    "Cost",
     "Destination",
     "Field",
     "Group",
@@ -50,4 +53,5 @@ __all__ = [
     "javascript",
     "parse_message",
     "parse_time",
+    "retry_after",
 ]

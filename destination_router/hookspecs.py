@@ -124,9 +124,10 @@ class Destination:
     def pack(self, requests: list[HttpRequest], settings: Any) -> list[HttpRequest]:  # type: ignore[empty-body]
         """Turn single requests, in order, into bulk requests.
 
-        Every `message_ids` entry is kept and nothing is sent twice. Each user's requests keep
-        their order, save where the vendor makes another order harmless; the docstring of an
-        implementation says where and why.
+        Every `message_ids` entry is kept and nothing is sent twice; the requests of one message
+        keep their order among themselves. Each user's requests keep their order too, save where
+        the vendor makes another order harmless; the docstring of an implementation says where
+        and why. A bulk states its `costs`, and `items` if answers name an item by its index.
         """
 
     @hookspec(firstresult=True)

@@ -6,6 +6,8 @@ Nothing here does anything: a destination builds them, the host sends, shows and
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -70,6 +72,20 @@ class BearerAuth(msgspec.Struct, frozen=True, tag="bearer", tag_field="scheme"):
         return "BearerAuth('***')"
 
 
+class Cost(msgspec.Struct, frozen=True):
+    """What one request takes from one of its destination's quotas.
+
+    Attributes:
+        quota: the quota's name.
+        amount: how many of its unit.
+        key: whose budget it is, as the vendor sees users; for a quota of scope `user`.
+    """
+
+    quota: str
+    amount: int = 1
+    key: str = ""
+
+
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One HTTP request for a vendor, as data: it compares, prints and serialises.
 
@@ -87,6 +103,13 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         notes: what the mapping changed or left out on the way here.
         state_key: set on a request that only overwrites state (a profile update), and names
             that state: the host may skip an exact repeat of the last one delivered.
+        items: for a bulk request, the message ids of each item of its body, in the body's order,
+            so that `on_response` can read an answer that names an item by its index.
+        costs: what it takes from the destination's quotas. None: from every quota one request
+            or one event for each message, for its `user_key`.
+        bulk_costs: for a single request, what it will add to the costs of the bulk that `pack`
+            puts it in: the host keeps back what would not fit. None: the same as `costs`, or,
+            if those are None too, the events.
 
     Raises:
         ValueError: both `json` and `form` are given.
@@ -103,6 +126,9 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     user_key: str | None = None
     notes: tuple[Note, ...] = ()
     state_key: str | None = None
+    items: tuple[tuple[str, ...], ...] = ()
+    costs: tuple[Cost, ...] | None = None
+    bulk_costs: tuple[Cost, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a request with two bodies: one of them would be lost."""
@@ -133,18 +159,18 @@ class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome(msgspec.Struct, frozen=True):
     """What a vendor's answer means for one message.
 
-    Build one with `Outcome.delivered()`, `Outcome.retry(after=…)` or
-    `Outcome.rejected(code, detail)`.
+    Build one with `Outcome.delivered()`, `Outcome.retry(after=…)`,
+    `Outcome.rejected(code, detail)` or `Outcome.suspect(code, detail)`.
 
     Attributes:
-        result: `delivered`; `retry` (the same request may succeed later); or `rejected` (it
-            never will).
-        code: why, for `rejected` (required) and `retry` (optional).
+        result: `delivered`; `retry` (the same request may succeed later); `rejected` (it never
+            will); or `suspect` (it or a neighbour that is suspect too never will).
+        code: why, for `rejected` and `suspect` (required) and `retry` (optional).
         detail: the vendor's own words, or a sentence of the destination's.
         after: for `retry`, the seconds that the vendor asks to wait.
     """
 
-    result: Literal["delivered", "retry", "rejected"]
+    result: Literal["delivered", "retry", "rejected", "suspect"]
     code: str = ""
     detail: str = ""
     after: float | None = None
@@ -156,13 +182,26 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @classmethod
     def retry(cls, after: float | None = None, *, code: str = "", detail: str = "") -> Outcome:
-        """Send the same again, not before `after` seconds (None: the host chooses)."""
+        """Send the same again, not before `after` seconds (None: the host chooses).
+
+        A message that was only refused along with a neighbour that is `rejected` or `suspect`
+        is `retry(after=0)`: it goes out at once, without that neighbour.
+        """
         return cls("retry", code, detail, after)
 
     @classmethod
     def rejected(cls, code: str, detail: str = "") -> Outcome:
         """Sending the same again would fail again."""
         return cls("rejected", code, detail)
+
+    @classmethod
+    def suspect(cls, code: str, detail: str = "") -> Outcome:
+        """One of the messages with this outcome is at fault, and the vendor does not say which.
+
+        The host sends them apart, by halves, until the bad one stands alone and is rejected. It
+        does the same where a whole bulk is rejected for its body (statuses 400, 413 and 422).
+        """
+        return cls("suspect", code, detail)
 
 
 _DELIVERED = Outcome("delivered")
@@ -175,7 +214,8 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
         name: for metrics and messages: `events_per_app`.
         limit: how many in a period.
         period: in seconds.
-        unit: what is counted: HTTP requests, or the events inside them.
+        unit: what is counted: HTTP requests, or the events inside them. What a request takes
+            is `HttpRequest.costs`.
         scope: over the whole connection, or for each `user_key` by itself.
     """
 
@@ -189,17 +229,40 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
 def default_outcome(response: HttpResponse) -> Outcome:
     """Read an answer as most vendors mean it.
 
-    2xx is delivered; 408, 423, 429 and 5xx except 501 ask for a retry (`Retry-After` in seconds
-    is passed on); the rest is rejected as `http_<status>` with the first line of the answer.
+    2xx is delivered; 408, 423, 429 and 5xx except 501 ask for a retry (not before what
+    `Retry-After` says); the rest is rejected as `http_<status>` with the first line of the answer.
     """
     status = response.status
     if 200 <= status < 300:  # noqa: PLR2004 -- the class of HTTP statuses
         return Outcome.delivered()
     code = f"http_{status}"
     if status in _RETRIED_STATUSES or (500 <= status < 600 and status != _NOT_IMPLEMENTED):  # noqa: PLR2004
-        wait = response.headers.get("retry-after", "")
-        return Outcome.retry(float(wait) if wait.isdecimal() else None, code=code)
+        return Outcome.retry(retry_after(response), code=code)
     return Outcome.rejected(code, response.text.strip().partition("\n")[0][:500])
+
+
+def retry_after(response: HttpResponse) -> float | None:
+    """Read `Retry-After` in both its forms: seconds, or a date (RFC 9110, 10.2.3).
+
+    A date counts from the answer's own `Date`, so that the two clocks need not agree. The host
+    adds a `Date` to an answer that has none.
+
+    Returns:
+        Seconds, never negative; None where the header is missing or neither form.
+    """
+    text = response.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdecimal():
+        return float(text)
+    until, now = _http_date(text), _http_date(response.headers.get("date", ""))
+    return None if until is None or now is None else max(0.0, until - now)
+
+
+def _http_date(text: str) -> float | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,8 +10,16 @@ from typing import Any
 
 import msgspec
 
-from destination_router import HttpRequest, Note
+from destination_router import Cost, HttpRequest, Note
+from heap_destination.quotas import event_in_bulk, identity_key, single_request, user_id_key
 from heap_destination.settings import HeapSettings
+
+TRACK = "/api/track"
+PARTNER_TRACK = "/api/integrations/track"
+PARTNER_USERS = "/api/integrations/add_user_properties"
+ADD_USER_PROPERTIES = "/api/add_user_properties"
+ADD_ACCOUNT_PROPERTIES = "/api/add_account_properties"
+IDENTIFY = "/api/v1/identify"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +59,15 @@ def track(
         "timestamp": event.timestamp,
         "idempotency_key": event.idempotency_key,
     }
-    return _post(settings, "/api/track", _ordered(settings, "track", body), notes)
+    key = user_id_key(user_id or "") if identity is None else identity_key(str(identity))
+    return _post(
+        settings,
+        TRACK,
+        _ordered(settings, "track", body),
+        notes,
+        costs=single_request(key),
+        bulk_costs=event_in_bulk(key),
+    )
 
 
 def partner_track(
@@ -73,9 +89,7 @@ def partner_track(
         "library": "server",
         "events": [_ordered(settings, "partner_event", item)],
     }
-    return _post(
-        settings, "/api/integrations/track", _ordered(settings, "partner_track", body), notes
-    )
+    return _post(settings, PARTNER_TRACK, _ordered(settings, "partner_track", body), notes)
 
 
 def add_user_properties(
@@ -102,12 +116,18 @@ def add_user_properties(
             "custom_properties": properties,
         }
         body: dict[str, Any] = {"app_id": settings.app_id, "library": "server", "users": [user]}
-        path = "/api/integrations/add_user_properties"
         ordered = _ordered(settings, "partner_users", body)
-        return _post(settings, path, ordered, notes, state_key=state_key)
+        return _post(settings, PARTNER_USERS, ordered, notes, state_key=state_key)
     body = {"app_id": settings.app_id, "identity": identity, "properties": properties}
-    path = "/api/add_user_properties"
-    return _post(settings, path, _ordered(settings, order, body), notes, state_key=state_key)
+    return _post(
+        settings,
+        ADD_USER_PROPERTIES,
+        _ordered(settings, order, body),
+        notes,
+        state_key=state_key,
+        costs=single_request(identity_key(str(identity))),
+        bulk_costs=(),
+    )
 
 
 def add_account_properties(
@@ -115,8 +135,8 @@ def add_account_properties(
 ) -> HttpRequest:
     """Create an account or overwrite some of its properties [add-account-properties]."""
     body = {"app_id": settings.app_id, "account_id": account_id, "properties": properties}
-    path = "/api/add_account_properties"
-    return _post(settings, path, body, notes, state_key=f"account:{account_id}")
+    state_key = f"account:{account_id}"
+    return _post(settings, ADD_ACCOUNT_PROPERTIES, body, notes, state_key=state_key)
 
 
 def identify(
@@ -131,16 +151,18 @@ def identify(
     body = {"app_id": settings.app_id, "user_id": user_id, "identity": identity}
     if timestamp is not None:
         body["timestamp"] = timestamp
-    return _post(settings, "/api/v1/identify", body, notes)
+    return _post(settings, IDENTIFY, body, notes)
 
 
-def _post(
+def _post(  # noqa: PLR0913 -- what differs between endpoints, by keyword
     settings: HeapSettings,
     path: str,
     body: dict[str, Any],
     notes: list[Note],
     *,
     state_key: str | None = None,
+    costs: tuple[Cost, ...] = (),
+    bulk_costs: tuple[Cost, ...] | None = None,
 ) -> HttpRequest:
     return HttpRequest(
         url=settings.base_url + path,
@@ -148,6 +170,8 @@ def _post(
         json=body,
         notes=tuple(notes),
         state_key=state_key,
+        costs=costs,
+        bulk_costs=bulk_costs,
     )
 
 

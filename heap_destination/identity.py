@@ -136,8 +136,8 @@ def _usable_text(value: str | None, path: str, unusable: str, notes: list[Note])
 _UNUSABLE: dict[str, Callable[[Any], bool]] = {
     "zero": lambda value: value in ("", "0", 0),
     "blank": lambda value: value == "",
-    # JavaScript's empty lists and objects are truthy; Python's 0, "", False and None are not.
-    "falsy": lambda value: not value and not isinstance(value, (dict, list)),
+    # An object would be truthy in JavaScript, and Heap would refuse it.
+    "falsy": lambda value: not value or isinstance(value, (dict, list)),
 }
 
 

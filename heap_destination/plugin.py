@@ -10,9 +10,12 @@ from destination_router import (
     Field,
     Group,
     HttpRequest,
+    HttpResponse,
     Identify,
     Json,
+    Outcome,
     Page,
+    Quota,
     Screen,
     Track,
     hookimpl,
@@ -26,6 +29,9 @@ from heap_destination.calls import (
 )
 from heap_destination.fields import FIELDS
 from heap_destination.identity import NAMES
+from heap_destination.packing import pack_requests
+from heap_destination.quotas import QUOTAS
+from heap_destination.responses import read_response
 from heap_destination.settings import SETTINGS_SCHEMA, HeapSettings, heap_settings
 
 
@@ -99,6 +105,24 @@ def on_alias(message: Alias, settings: HeapSettings) -> list[HttpRequest]:
     """Merge the previous id into the user if stitching is on; ignored otherwise."""
     check_call(message, settings)
     return merge_users(message, settings)
+
+
+@hookimpl
+def pack(requests: list[HttpRequest]) -> list[HttpRequest]:
+    """Fold the updates of a user or account, and send each kind as one bulk."""
+    return pack_requests(requests)
+
+
+@hookimpl
+def on_response(request: HttpRequest, response: HttpResponse) -> Outcome | dict[str, Outcome]:
+    """Find the message that Heap refused among those that it did not."""
+    return read_response(request, response)
+
+
+@hookimpl
+def quotas() -> list[Quota]:
+    """Declare the rate limits that Heap documents."""
+    return list(QUOTAS)
 
 
 @hookimpl

@@ -7,15 +7,22 @@ elsewhere (a proxy, a simulator) by configuration.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
-from collections.abc import Mapping
+import ssl
+from collections.abc import Callable, Mapping
+from email.utils import formatdate
 from importlib.metadata import version
+from types import TracebackType
+from typing import Self
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
+from destination_router.delivery.item import Answer
+from destination_router.delivery.settings import DeliverySettings
 from destination_router.model import (
     BasicAuth,
     BearerAuth,
@@ -31,58 +38,65 @@ ANY_ORIGIN = "*"
 
 USER_AGENT = f"destination-router/{version('heap-destination')}"
 
+LONGEST_ASKED_WAIT = 86_400.0
+"""The most that a vendor's `Retry-After` is obeyed, in seconds: a typo there must not stop us."""
+
+_ABOUT_THE_BODY = frozenset({400, 413, 422})
+
 _log = logging.getLogger(__name__)
 
 
-class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How often and how patiently a request is tried again.
-
-    Attributes:
-        attempts: in all, the first one included.
-        first_wait: the most to wait before the second attempt, in seconds; it doubles.
-        longest_wait: the most to wait before any attempt, in seconds.
-    """
-
-    attempts: int = 8
-    first_wait: float = 0.5
-    longest_wait: float = 30.0
-
-    def wait(self, attempt: int, asked: float | None, chance: float) -> float:
-        """Say how long to wait after a failed attempt, in seconds.
-
-        Args:
-            attempt: the one that failed, from 1.
-            asked: what the vendor asked for, if it did: never less than that.
-            chance: from 0 to 1; spreads senders that failed together ("full jitter").
-        """
-        ceiling = min(self.longest_wait, self.first_wait * 2.0 ** (attempt - 1))
-        return max(asked or 0.0, ceiling * chance)
-
-
 class Sender:
-    """Sends one connection's requests.
+    """Sends one connection's requests: one HTTP client per origin, connections reused.
 
     Args:
         connection: whose requests they are; its plugin reads the answers.
-        client: shared by all that send to the same vendor.
-        origins: `{"https://vendor.example": "http://127.0.0.1:9100"}`; `*` stands for the rest.
-        retries: when to give up.
+        settings: origins, timeout, concurrency and how patient `deliver` is.
+        transport: in place of the network: for tests.
+        chance: from 0 to 1, evenly; spreads what would happen at once.
     """
 
     def __init__(
         self,
         connection: Connection,
-        client: httpx.AsyncClient,
+        settings: DeliverySettings | None = None,
         *,
-        origins: Mapping[str, str] | None = None,
-        retries: RetryPolicy | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self._connection = connection
-        self._client = client
-        self._origins = origins or {}
-        self._retries = retries or RetryPolicy()
+        self._settings = settings or DeliverySettings()
+        self._transport = transport
+        self._chance = chance
+        self._clients: dict[str, httpx.AsyncClient] = {}
+        self._slots = asyncio.Semaphore(self._settings.concurrency)
 
-    async def deliver(self, request: HttpRequest) -> dict[str, Outcome]:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection to a vendor."""
+        clients, self._clients = self._clients, {}
+        for client in clients.values():
+            await client.aclose()
+
+    async def attempt(self, request: HttpRequest) -> Answer:
+        """Send a request once, as soon as one of the connection's slots is free.
+
+        A vendor that does not answer, or not in time, makes a `retry` with the code `network`.
+        """
+        async with self._slots:
+            return await self._send(request)
+
+    async def deliver(self, request: HttpRequest, attempts: int = 8) -> dict[str, Outcome]:
         """Send a request until the vendor has taken or refused it, or patience ends.
 
         Returns:
@@ -90,32 +104,71 @@ class Sender:
         """
         attempt = 1
         while True:
-            outcomes = await self._attempt(request)
-            waits = [o.after or 0.0 for o in outcomes.values() if o.result == "retry"]
-            if not waits or attempt >= self._retries.attempts:
+            outcomes = (await self.attempt(request)).outcomes
+            asked = [o.after or 0.0 for o in outcomes.values() if o.result == "retry"]
+            if not asked or attempt >= attempts:
                 return outcomes
-            await asyncio.sleep(self._retries.wait(attempt, max(waits), random.random()))  # noqa: S311
+            await asyncio.sleep(retry_wait(self._settings, attempt, max(asked), self._chance()))
             attempt += 1
 
-    async def _attempt(self, request: HttpRequest) -> dict[str, Outcome]:
+    async def _send(self, request: HttpRequest) -> Answer:
+        url = redirected(request.url, self._settings.origins)
+        clock = asyncio.get_running_loop().time
+        started = clock()
         try:
-            answer = await self._client.send(
-                render(request, self._client, self._origins), auth=_basic(request)
-            )
-        except httpx.TransportError as error:
+            client = self._client(url)
+            answer = await client.send(render(request, client, url), auth=_basic(request))
+        except (httpx.TransportError, httpx.DecodingError) as error:
             outcome = Outcome.retry(code="network", detail=type(error).__name__)
-            return dict.fromkeys(request.message_ids, outcome)
-        response = HttpResponse(
-            status=answer.status_code,
-            headers={name.lower(): value for name, value in answer.headers.items()},
-            body=answer.content,
+            outcomes = dict.fromkeys(request.message_ids, outcome)
+            return Answer(outcomes=outcomes, response=None, seconds=clock() - started)
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        headers.setdefault("date", formatdate(usegmt=True))
+        response = HttpResponse(status=answer.status_code, headers=headers, body=answer.content)
+        return Answer(
+            outcomes=read_answer(self._connection, request, response),
+            response=response,
+            seconds=clock() - started,
         )
-        return read_answer(self._connection, request, response)
+
+    def _client(self, url: str) -> httpx.AsyncClient:
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        client = self._clients.get(origin)
+        if client is None:
+            most = self._settings.concurrency
+            client = self._clients[origin] = httpx.AsyncClient(
+                verify=_tls(),
+                timeout=self._settings.timeout,
+                transport=self._transport,
+                limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
+            )
+        return client
 
 
-def render(
-    request: HttpRequest, client: httpx.AsyncClient, origins: Mapping[str, str]
-) -> httpx.Request:
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Verify every vendor; the certificates are read once, for all clients."""
+    return httpx.create_ssl_context()
+
+
+def retry_wait(
+    settings: DeliverySettings, attempt: int, asked: float | None, chance: float
+) -> float:
+    """Say how long to wait after a failed attempt, in seconds ("full jitter").
+
+    Args:
+        settings: the first and the longest wait.
+        attempt: the one that failed, from 1.
+        asked: what the vendor asked for, if it did: never less than that.
+        chance: from 0 to 1; spreads senders that failed together.
+    """
+    doublings = min(attempt - 1, 62)
+    ceiling = min(settings.longest_wait, settings.first_wait * 2.0**doublings)
+    return max(min(asked or 0.0, LONGEST_ASKED_WAIT), ceiling * chance)
+
+
+def render(request: HttpRequest, client: httpx.AsyncClient, url: str) -> httpx.Request:
     """Turn a request from data into what goes over the wire, but for Basic authentication."""
     headers = {"User-Agent": USER_AGENT, **request.headers}
     content: bytes | None = None
@@ -126,7 +179,7 @@ def render(
         headers.setdefault("Content-Type", "application/json")
     return client.build_request(
         request.method,
-        redirected(request.url, origins),
+        url,
         params=dict(request.params) or None,
         headers=headers,
         content=content,
@@ -153,25 +206,44 @@ def redirected(url: str, origins: Mapping[str, str]) -> str:
 def read_answer(
     connection: Connection, request: HttpRequest, response: HttpResponse
 ) -> dict[str, Outcome]:
-    """Say what an answer means for each message; the plugin knows best, if it has a say."""
-    default = default_outcome(response)
-    outcomes = dict.fromkeys(request.message_ids, default)
+    """Say what an answer means for each message; the plugin knows best, if it has a say.
+
+    A bulk that is refused for its body, with no word about which message is at fault, makes all
+    of them suspect.
+    """
+    read = _plugins_view(connection, request, response)
+    if isinstance(read, dict):
+        default = _for_each(request, response, default_outcome(response))
+        return default | {key: value for key, value in read.items() if key in default}
+    return _for_each(request, response, read)
+
+
+def _for_each(request: HttpRequest, response: HttpResponse, outcome: Outcome) -> dict[str, Outcome]:
+    several = len(request.message_ids) > 1
+    if several and outcome.result == "rejected" and response.status in _ABOUT_THE_BODY:
+        outcome = Outcome.suspect(outcome.code, outcome.detail)
+    elif not several and outcome.result == "suspect":
+        outcome = Outcome.rejected(outcome.code, outcome.detail)
+    return dict.fromkeys(request.message_ids, outcome)
+
+
+def _plugins_view(
+    connection: Connection, request: HttpRequest, response: HttpResponse
+) -> Outcome | dict[str, Outcome]:
     if "on_response" not in connection.plugin.capabilities:
-        return outcomes
+        return default_outcome(response)
     try:
         answer = connection.plugin.hook.on_response(
             request=request, response=response, settings=connection.settings
         )
     except Exception as error:  # noqa: BLE001 -- a plugin's bug must not lose the answer
         _log.error("on_response of %s failed: %s", connection.plugin.origin, type(error).__name__)
-        return outcomes
-    if isinstance(answer, Outcome):
-        return dict.fromkeys(request.message_ids, answer)
-    if isinstance(answer, dict):
-        return outcomes | {key: value for key, value in answer.items() if key in outcomes}
+        return default_outcome(response)
+    if isinstance(answer, (Outcome, dict)):
+        return answer
     _log.error(
         "on_response of %s returned %s; return an Outcome, or one per message id",
         connection.plugin.origin,
         type(answer).__name__,
     )
-    return outcomes
+    return default_outcome(response)

@@ -1,4 +1,4 @@
-"""Event log → pipeline → sender → commit, for one connection.
+"""Event log → pipeline → schedule → sender → commit, for one connection.
 
 Messages of one user take effect in the order they came; different users overtake each other.
 """
@@ -6,98 +6,202 @@ Messages of one user take effect in the order they came; different users overtak
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
 
-import msgspec
-
+from destination_router.delivery.dead_letters import (
+    DeadLetter,
+    DeadLetterSink,
+    DroppedDeadLetters,
+)
+from destination_router.delivery.dispatch import Dispatch
+from destination_router.delivery.in_order import deliver_in_order
+from destination_router.delivery.ledger import Delivery, Ledger, Report, Source
 from destination_router.delivery.sender import Sender
-from destination_router.eventlog.base import EventLog
-from destination_router.model import HttpRequest, Outcome
+from destination_router.delivery.settings import DeliverySettings
+from destination_router.delivery.stats import DeliveryStats
+from destination_router.eventlog.base import Event
 from destination_router.pipeline.connection import Connection, Decision
 
+__all__ = ["Delivery", "Report", "Source", "Worker", "deliver_in_order", "work"]
+
 WINDOW = 1000
-"""How many messages are read, sent and committed together."""
+"""How many messages are read, sent and committed together, unless the settings say otherwise."""
 
-_CONCURRENT_REQUESTS = 16
-
-
-class Delivery(msgspec.Struct, frozen=True):
-    """What became of one message: what was decided, and how the vendor took it.
-
-    Attributes:
-        decision: what the connection made of the message.
-        outcome: `delivered` if every request was; else that of the first request that was not.
-            None where there was nothing to send.
-    """
-
-    decision: Decision
-    outcome: Outcome | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether the message was rejected, by us or by the vendor, or could not be sent."""
-        if self.outcome is not None:
-            return self.outcome.result != "delivered"
-        return self.decision.result == "rejected"
+_DECIDED_AT_ONCE = 100
+_SHARE_FOR_COMMITS = 0.2
 
 
-async def work(
-    connection: Connection,
-    log: EventLog,
-    sender: Sender,
-    report: Callable[[Sequence[Delivery]], None],
-) -> None:
-    """Deliver what comes into the log, for ever, window by window.
+class Worker:
+    """Delivers one connection's messages: in order, packed, within quotas, until all are done.
+
+    A message is committed when the vendor has every request that it caused, when it is not for
+    this destination, or when it is kept as a dead letter. All waiting goes by the running event
+    loop's clock. Make it where the event loop runs.
 
     Args:
         connection: whose work it is.
         log: read and committed under the connection's name.
-        sender: the connection's.
-        report: is told about each window before it is committed.
+        sender: the connection's; the caller closes it.
+        settings: how patiently, how many at once, and so on.
+        dead_letters: keeps what can never be delivered.
+        report: is told about every message when it ends, in batches.
+        wall_clock: Unix time in seconds, for dead letters.
+        chance: from 0 to 1, evenly; spreads retries that would happen at once.
     """
-    after = -1
-    while True:
-        events = await log.read(connection.name, after, WINDOW)
-        after = events[-1].offset
-        decisions = [connection.decide(event.body) for event in events]
-        report(await deliver_in_order(decisions, sender))
-        await log.commit(connection.name, [event.offset for event in events])
+
+    def __init__(  # noqa: PLR0913 -- each is a part, by keyword
+        self,
+        connection: Connection,
+        log: Source,
+        sender: Sender,
+        *,
+        dead_letters: DeadLetterSink,
+        settings: DeliverySettings | None = None,
+        report: Report | None = None,
+        wall_clock: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._connection = connection
+        self._log = log
+        self._wall_clock = wall_clock
+        self._stats = DeliveryStats()
+        self._ledger = Ledger(connection.name, log, dead_letters, report or _tell_nobody)
+        self._dispatch = Dispatch(
+            connection,
+            sender=sender,
+            ledger=self._ledger,
+            settings=settings or DeliverySettings(),
+            stats=self._stats,
+            wall_clock=wall_clock,
+            chance=chance,
+        )
+        self._clock = asyncio.get_running_loop().time
+        self._room = asyncio.Event()
+        self._stop_by: float | None = None
+        self._ended = asyncio.Event()
+
+    @property
+    def stats(self) -> DeliveryStats:
+        """What it has done so far, and what it is at; one record, brought up to date."""
+        self._dispatch.update_stats()
+        return self._stats
+
+    async def run(self) -> None:
+        """Work until `stop` is called; returns when everything under way has ended.
+
+        Raises:
+            Exception: whatever the log raises beyond `LogUnavailableError`, which is waited out.
+        """
+        reading = asyncio.create_task(self._read())
+        committing = asyncio.create_task(self._ledger.run())
+        for task in (reading, committing):
+            task.add_done_callback(lambda _: self._dispatch.changed.set())
+        try:
+            while self._stop_by is None:
+                for task in (reading, committing):
+                    if task.done():
+                        task.result()
+                self._dispatch.changed.clear()
+                while self._dispatch.launch():
+                    pass
+                self._room.set()
+                await self._until_something_changes()
+            reading.cancel()
+            await self._dispatch.land(self._stop_by)
+            await self._ledger.flush()
+        finally:
+            reading.cancel()
+            committing.cancel()
+            await self._dispatch.land(0.0)
+            await asyncio.gather(reading, committing, return_exceptions=True)
+            self._ended.set()
+
+    async def stop(self, grace: float) -> None:
+        """Take no new messages; let what is under way end, for at most `grace` seconds.
+
+        What has not ended by then stays uncommitted and is delivered after the next start.
+        Returns when `run` has.
+        """
+        self._stop_by = self._clock() + grace * (1 - _SHARE_FOR_COMMITS)
+        self._dispatch.changed.set()
+        await self._ended.wait()
+
+    async def _until_something_changes(self) -> None:
+        try:
+            async with asyncio.timeout_at(self._dispatch.wake_at()):
+                await self._dispatch.changed.wait()
+        except TimeoutError:
+            pass
+
+    async def _read(self) -> None:
+        after = -1
+        while True:
+            while not (room := self._dispatch.room):
+                self._room.clear()
+                await self._room.wait()
+            events = await self._log.read(self._connection.name, after, room)
+            after = events[-1].offset
+            for position, event in enumerate(events, 1):
+                self._take_in(event)
+                if position % _DECIDED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            self._dispatch.changed.set()
+
+    def _take_in(self, event: Event) -> None:
+        self._stats.received += 1
+        decision = self._connection.decide(event.body)
+        match decision.result:
+            case "requests":
+                self._dispatch.add(event.offset, event.body, decision)
+            case "filtered":
+                self._stats.filtered += 1
+                self._ledger.end(Delivery(decision, None, event.offset))
+            case "rejected":
+                self._reject(event, decision)
+
+    def _reject(self, event: Event, decision: Decision) -> None:
+        code, detail = "rejected", ""
+        if decision.reject is not None:
+            code, detail = decision.reject.code, decision.reject.detail
+        letter = DeadLetter(
+            connection=self._connection.name,
+            message_id=decision.message_id,
+            offset=event.offset,
+            body=event.body,
+            code=code,
+            detail=detail,
+            at=self._wall_clock(),
+        )
+        self._stats.rejected[code] += 1
+        self._ledger.end(Delivery(decision, None, event.offset), letter)
 
 
-async def deliver_in_order(decisions: Sequence[Decision], sender: Sender) -> list[Delivery]:
-    """Send what was decided, each user's in order, and different users side by side.
+async def work(connection: Connection, log: Source, sender: Sender, report: Report) -> None:
+    """Deliver what comes into a log until cancelled, and report it in the log's order.
 
-    A message that carries two ids of a user waits for what either sent before.
+    For a demo: dead letters are only reported, and the log's offsets run from 0 without a gap.
     """
-    last_of_user: dict[str, asyncio.Task[Delivery]] = {}
-    slots = asyncio.Semaphore(_CONCURRENT_REQUESTS)
-    tasks = []
-    for decision in decisions:
-        before = [last_of_user[key] for key in decision.user_keys if key in last_of_user]
-        task = asyncio.create_task(_deliver_after(before, decision, sender, slots))
-        last_of_user.update(dict.fromkeys(decision.user_keys, task))
-        tasks.append(task)
-    return list(await asyncio.gather(*tasks))
+    ended: list[tuple[int, Delivery]] = []
+    reported = 0
+
+    def report_in_order(deliveries: Sequence[Delivery]) -> None:
+        nonlocal reported
+        for delivery in deliveries:
+            heappush(ended, (delivery.offset, delivery))
+        ready = []
+        while ended and ended[0][0] == reported:
+            ready.append(heappop(ended)[1])
+            reported += 1
+        if ready:
+            report(ready)
+
+    dead_letters = DroppedDeadLetters()
+    worker = Worker(connection, log, sender, dead_letters=dead_letters, report=report_in_order)
+    await worker.run()
 
 
-async def _deliver_after(
-    before: Sequence[asyncio.Task[Delivery]],
-    decision: Decision,
-    sender: Sender,
-    slots: asyncio.Semaphore,
-) -> Delivery:
-    await asyncio.gather(*before)
-    if not decision.requests:
-        return Delivery(decision)
-    async with slots:
-        return Delivery(decision, await _deliver_all(decision.requests, sender))
-
-
-async def _deliver_all(requests: Sequence[HttpRequest], sender: Sender) -> Outcome:
-    """Send a message's requests in order; what follows a failure is not sent."""
-    for request in requests:
-        outcomes = await sender.deliver(request)
-        for outcome in outcomes.values():
-            if outcome.result != "delivered":
-                return outcome
-    return Outcome.delivered()
+def _tell_nobody(_: Sequence[Delivery]) -> None:
+    pass

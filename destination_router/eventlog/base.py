@@ -16,11 +16,27 @@ class LogUnavailableError(Exception):
     """The log cannot take events now (a full disk, say); the sender should try again later."""
 
 
+class LogFileError(Exception):
+    """What is on disk cannot be used as an event log; the text says why and what to do."""
+
+
 class Event(msgspec.Struct, frozen=True):
     """One accepted message: its place in the log, and its wire JSON."""
 
     offset: int
     body: bytes
+
+
+class Lag(msgspec.Struct, frozen=True):
+    """How far a connection is behind.
+
+    Attributes:
+        messages: how many events it has not committed.
+        seconds: the age of the oldest of them; 0 if there is none.
+    """
+
+    messages: int
+    seconds: float
 
 
 class EventLog(Protocol):

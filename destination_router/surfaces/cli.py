@@ -11,27 +11,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from destination_router.config import ConnectionConfig
+from destination_router.config import ConnectionConfig, DeliveryConfig
+from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.worker import Delivery
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins import (
     Broken,
     LoadedPlugin,
-    PluginError,
     load_plugin,
     survey_plugins,
 )
-from destination_router.settings import SettingsError
 from destination_router.surfaces.choosing import (
     UsageError,
     choose_from_config,
@@ -39,9 +36,15 @@ from destination_router.surfaces.choosing import (
     read_settings,
     sample_settings,
 )
+from destination_router.surfaces.crew import delivery_settings
 from destination_router.surfaces.demo import WRITE_KEY, Stage, play, stage
-from destination_router.surfaces.reading import STANDARD_INPUT, Line, read_lines
-from destination_router.surfaces.sending import Summary, failure, send_lines
+from destination_router.surfaces.letter_commands import commands as letter_commands
+from destination_router.surfaces.log_commands import commands as log_commands
+from destination_router.surfaces.reading import STANDARD_INPUT, read_lines
+from destination_router.surfaces.resuming import state_of
+from destination_router.surfaces.run_commands import check, run
+from destination_router.surfaces.send_progress import SendProgress
+from destination_router.surfaces.sending import MOST_ATTEMPTS, Summary, failure, send_lines
 from destination_router.surfaces.showing import (
     decision_json,
     delivery_json,
@@ -49,9 +52,8 @@ from destination_router.surfaces.showing import (
     print_delivery,
     print_json,
 )
+from destination_router.surfaces.telling import FAILED, out, problems_told, talk
 
-FAILED = 1
-WRONG_USAGE = 2
 COMMANDS = "destination_router.commands"
 
 app = typer.Typer(
@@ -61,9 +63,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Send customer events to vendors, through destinations that anyone can write.",
 )
-out = Console()
-talk = Console(stderr=True)
-
 Arguments = Annotated[
     list[str] | None,
     typer.Argument(
@@ -97,11 +96,15 @@ Origins = Annotated[
 
 
 class _Choice(msgspec.Struct):
-    """What a command line chose: a connection, a file and where requests go."""
+    """What a command line chose: a connection, a file and how requests go.
+
+    `identity` is what makes it the same choice another time: the plugin and its settings.
+    """
 
     connection: Connection
     source: str
-    origins: dict[str, str]
+    delivery: DeliverySettings
+    identity: tuple[str, dict[str, Any]]
 
 
 @app.command("try")
@@ -114,7 +117,7 @@ def try_(
     as_json: AsJson = False,
 ) -> None:
     """Show what would be sent for each message, and every note. Sends nothing."""
-    with _problems_told():
+    with problems_told():
         choice = _choose(arguments or [], settings, pairs or [], config, connection)
         rejected = False
         for line in read_lines(choice.source):
@@ -138,27 +141,41 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Send a file of messages to the vendor."""
-    with _problems_told():
+    with problems_told():
         choice = _choose(arguments or [], settings, pairs or [], config, connection, origin or [])
-        with _progress() as progress:
-            task = progress.add_task(choice.connection.name, total=None)
+        state = state_of(
+            choice.source, choice.connection.name, choice.identity, choice.delivery.origins
+        )
+        if state.resumed:
+            talk.print("Going on where the last run ended.")
+        with SendProgress(talk, choice.connection.name, choice.source) as progress:
 
-            def report(line: Line, delivery: Delivery) -> None:
-                progress.advance(task)
+            def report(number: int, delivery: Delivery) -> None:
                 if delivery.failed:
                     code, detail = failure(delivery)
-                    name = f"line {line.number} ({delivery.decision.message_id})"
+                    name = f"line {number} ({delivery.decision.message_id})"
                     talk.print(f"{name}: {code}: {detail}", markup=False, soft_wrap=True)
 
-            lines = read_lines(choice.source)
-            summary = asyncio.run(
-                send_lines(choice.connection, lines, origins=choice.origins, report=report)
+            sending = send_lines(
+                choice.connection,
+                read_lines(choice.source),
+                settings=choice.delivery,
+                state=state,
+                report=report,
+                watch=progress.show,
             )
+            try:
+                summary = asyncio.run(sending)
+            except KeyboardInterrupt:
+                talk.print("Interrupted. The same command sends the rest.")
+                raise typer.Exit(FAILED) from None
     if as_json:
         _print_line(summary.as_json())
     else:
         _print_summary(summary)
-    raise typer.Exit(FAILED if summary.failed else 0)
+    if summary.left:
+        talk.print("Not all could be sent. The same command sends the rest.")
+    raise typer.Exit(FAILED if summary.failed or summary.left else 0)
 
 
 @app.command()
@@ -172,7 +189,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Send real SDK traffic through a router into a simulated vendor, and explain all of it."""
-    with _problems_told():
+    with problems_told():
         loaded = load_plugin(plugin)
         chosen = sample_settings(loaded.hook.settings_schema())
         chosen |= read_settings(loaded, settings, pairs or [])
@@ -203,8 +220,14 @@ def plugins(as_json: AsJson = False) -> None:
 @app.command()
 def schema(plugin: Annotated[str, typer.Argument(help="The destination.")]) -> None:
     """Print a destination's settings schema."""
-    with _problems_told():
+    with problems_told():
         print_json(out, load_plugin(plugin).hook.settings_schema())
+
+
+app.command("run")(run)
+app.command("check")(check)
+app.add_typer(letter_commands, name="dead-letters")
+app.add_typer(log_commands, name="eventlog")
 
 
 def main() -> None:
@@ -231,17 +254,24 @@ def _choose(
             raise UsageError("settings stand in the router.toml: drop --settings and --set")
         chosen, router = choose_from_config(config, connection)
         source = _source(arguments, 0)
-        return _Choice(connect(chosen), source, router.delivery.origins | elsewhere)
-    if not arguments:
-        raise UsageError("name a plugin, such as heap, or give --config router.toml")
-    loaded = load_plugin(arguments[0])
-    chosen = ConnectionConfig(
-        name=connection or loaded.name,
-        plugin=loaded.name,
-        settings=read_settings(loaded, settings, pairs),
+        ready, delivery = connect(chosen), router.delivery
+    else:
+        if not arguments:
+            raise UsageError("name a plugin, such as heap, or give --config router.toml")
+        loaded = load_plugin(arguments[0])
+        chosen = ConnectionConfig(
+            name=connection or loaded.name,
+            plugin=loaded.name,
+            settings=read_settings(loaded, settings, pairs),
+        )
+        source = _source(arguments, 1)
+        ready, delivery = Connection(chosen.name, loaded, chosen.settings), DeliveryConfig()
+    delivery = msgspec.structs.replace(
+        delivery,
+        origins=delivery.origins | elsewhere,
+        settings={"max_attempts": MOST_ATTEMPTS, **delivery.settings},
     )
-    source = _source(arguments, 1)
-    return _Choice(Connection(chosen.name, loaded, chosen.settings), source, elsewhere)
+    return _Choice(ready, source, delivery_settings(delivery), (chosen.plugin, chosen.settings))
 
 
 def _source(arguments: Sequence[str], position: int) -> str:
@@ -261,24 +291,6 @@ def _origin(pair: str) -> tuple[str, str]:
     return source, target
 
 
-@contextlib.contextmanager
-def _problems_told() -> Iterator[None]:
-    """Tell what is wrong with the usage or the configuration, without a traceback."""
-    try:
-        yield
-    except (UsageError, PluginError) as error:
-        _refuse(str(error))
-    except SettingsError as error:
-        _refuse("\n".join(f"settings: {problem}" for problem in error.problems))
-    except OSError as error:
-        _refuse(f"{error.filename or 'input'}: {error.strerror or type(error).__name__}")
-
-
-def _refuse(text: str) -> None:
-    talk.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(WRONG_USAGE)
-
-
 # -- printing -----------------------------------------------------------------------------------
 
 
@@ -295,17 +307,6 @@ def _print_summary(summary: Summary) -> None:
     for title, counts in (("failed", summary.failed), ("notes", summary.notes)):
         for code, count in counts.most_common():
             out.print(f"  {title}  {code}  {count}", highlight=False)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=talk,
-        disable=not talk.is_terminal,
-    )
 
 
 def _plugin_json(plugin: LoadedPlugin | Broken) -> dict[str, Any]:
@@ -343,6 +344,7 @@ async def _demo(connection: Connection, *, keep: bool, as_json: bool) -> int:
             _introduce(connection, running)
         held = await play(running)
         if as_json:
+            deliveries.sort(key=lambda delivery: delivery.offset)
             messages = [delivery_json(delivery, connection) for delivery in deliveries]
             _print_line({"messages": messages, "held": held})
         else:

@@ -14,8 +14,10 @@ from typing import Any
 import httpx
 import msgspec
 
+from destination_router.delivery.dead_letters import DroppedDeadLetters
 from destination_router.delivery.sender import ANY_ORIGIN, Sender
-from destination_router.delivery.worker import Delivery, work
+from destination_router.delivery.settings import DeliverySettings
+from destination_router.delivery.worker import Delivery, Worker
 from destination_router.eventlog.memory import MemoryEventLog
 from destination_router.pipeline.connection import Connection
 from destination_router.surfaces.demo_traffic import send_traffic
@@ -50,15 +52,15 @@ async def stage(connection: Connection, report: Report) -> AsyncIterator[Stage]:
     async with (
         serving(_vendor(connection)) as vendor_url,
         serving(gateway) as gateway_url,
-        httpx.AsyncClient() as client,
+        Sender(connection, DeliverySettings(origins={ANY_ORIGIN: vendor_url})) as sender,
     ):
-        sender = Sender(connection, client, origins={ANY_ORIGIN: vendor_url})
-        worker = asyncio.create_task(work(connection, log, sender, report))
+        worker = Worker(connection, log, sender, dead_letters=DroppedDeadLetters(), report=report)
+        working = asyncio.create_task(worker.run())
         try:
             yield Stage(gateway_url, vendor_url, log)
         finally:
-            worker.cancel()
-            await asyncio.gather(worker, return_exceptions=True)
+            await worker.stop(0.0)
+            await working
 
 
 async def play(running: Stage) -> dict[str, list[Any]]:

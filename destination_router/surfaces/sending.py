@@ -1,30 +1,45 @@
-"""`send`: a file of messages to the vendor, window by window, with progress and a summary."""
+"""`send`: a file of messages to the vendor, packed and in order, and what became of each."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import httpx
 import msgspec
 
+from destination_router.delivery.dead_letters import DroppedDeadLetters
 from destination_router.delivery.sender import Sender
-from destination_router.delivery.worker import WINDOW, Delivery, deliver_in_order
+from destination_router.delivery.settings import DeliverySettings
+from destination_router.delivery.stats import DeliveryStats
+from destination_router.delivery.worker import Delivery, Worker
 from destination_router.pipeline.connection import Connection
+from destination_router.surfaces.file_source import FileSource
 from destination_router.surfaces.reading import Line
+from destination_router.surfaces.resuming import SendState
+
+PATIENCE = 300.0
+"""For how long a vendor may be dead before `send` leaves the rest to the next run, in seconds."""
+
+MOST_ATTEMPTS = 20
+"""How often a message is tried; what is given up then is left to the next run."""
+
+_GRACE = 5.0
+_LOOK_PAUSE = 0.1
 
 
 class Summary(msgspec.Struct):
     """What became of a file.
 
     Attributes:
-        messages: how many there were.
+        messages: how many were sent or refused in this run.
         delivered: how many the vendor took.
         filtered: how many were not for this destination.
         failed: how many were rejected or could not be sent, by code.
         notes: how often each code was noted.
+        passed_over: how many were done with in a former run.
+        left: whether the next run of the same command has something left to send.
     """
 
     messages: int = 0
@@ -32,6 +47,8 @@ class Summary(msgspec.Struct):
     filtered: int = 0
     failed: Counter[str] = msgspec.field(default_factory=Counter)
     notes: Counter[str] = msgspec.field(default_factory=Counter)
+    passed_over: int = 0
+    left: bool = False
 
     def count(self, delivery: Delivery) -> None:
         """Add one message."""
@@ -52,6 +69,8 @@ class Summary(msgspec.Struct):
             "filtered": self.filtered,
             "failed": dict(self.failed),
             "notes": dict(self.notes),
+            "passedOver": self.passed_over,
+            "left": self.left,
         }
 
 
@@ -64,34 +83,86 @@ def failure(delivery: Delivery) -> tuple[str, str]:
     return ("", "") if reject is None else (reject.code, reject.detail)
 
 
-async def send_lines(
+class View(msgspec.Struct, frozen=True):
+    """How a run stands: for a progress bar.
+
+    Attributes:
+        bytes_done: of the file's lines.
+        summary: what became of messages so far.
+        stats: the worker's.
+    """
+
+    bytes_done: int
+    summary: Summary
+    stats: DeliveryStats
+
+
+async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
     connection: Connection,
     lines: Iterable[Line],
     *,
-    origins: Mapping[str, str],
-    report: Callable[[Line, Delivery], None],
+    settings: DeliverySettings,
+    state: SendState,
+    report: Callable[[int, Delivery], None],
+    watch: Callable[[View], None],
+    patience: float = PATIENCE,
 ) -> Summary:
     """Send messages in order of their users; each is reported when it is done.
 
     Args:
         connection: where to.
         lines: the messages, read as they are needed.
-        origins: which vendor's origin is sent elsewhere.
-        report: is told about every message, in the file's order.
+        settings: how patiently, how many at once, and so on.
+        state: which lines are done with; brought up to date and, at the end, forgotten.
+        report: is told the line number and the fate of every message, as they end.
+        watch: is told several times a second how it stands.
+        patience: for how long the vendor may be dead, in seconds.
     """
     summary = Summary()
-    async with httpx.AsyncClient(timeout=30) as client:
-        sender = Sender(connection, client, origins=origins)
-        for window in _windows(lines):
-            decisions = [connection.decide(line.raw, message_id=line.message_id) for line in window]
-            deliveries = await deliver_in_order(decisions, sender)
-            for line, delivery in zip(window, deliveries, strict=True):
-                summary.count(delivery)
-                report(line, delivery)
+    source = FileSource(lines, state)
+
+    def count(deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            summary.count(delivery)
+            report(delivery.offset, delivery)
+        source.keep([d.offset for d in deliveries if d.outcome and d.outcome.result == "retry"])
+
+    async with Sender(connection, settings) as sender:
+        worker = Worker(
+            connection,
+            source,
+            sender,
+            dead_letters=DroppedDeadLetters(),
+            settings=settings,
+            report=count,
+        )
+        working = asyncio.create_task(worker.run())
+        watching = asyncio.create_task(
+            _watch(lambda: watch(View(source.bytes_done, summary, worker.stats)), worker, patience)
+        )
+        finishing = asyncio.create_task(source.finished.wait())
+        try:
+            await asyncio.wait({working, watching, finishing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not working.done():
+                await worker.stop(_GRACE)
+            watching.cancel()
+            finishing.cancel()
+            await working
+            state.save()
+    summary.passed_over = source.passed_over
+    summary.left = not source.finished.is_set() or source.kept > 0
+    if not summary.left:
+        state.finish()
     return summary
 
 
-def _windows(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    stream = iter(lines)
-    while window := list(islice(stream, WINDOW)):
-        yield window
+async def _watch(show: Callable[[], None], worker: Worker, patience: float) -> None:
+    """Show how it stands, until the vendor has been dead for too long."""
+    clock = asyncio.get_running_loop().time
+    alive = clock()
+    while clock() - alive < patience:
+        show()
+        if worker.stats.circuit == "closed":
+            alive = clock()
+        await asyncio.sleep(_LOOK_PAUSE)

@@ -9,6 +9,7 @@ def test_the_exported_names_are_pinned() -> None:
         "Alias",
         "BasicAuth",
         "BearerAuth",
+        "Cost",
         "Destination",
         "Field",
         "Group",
@@ -31,6 +32,7 @@ def test_the_exported_names_are_pinned() -> None:
         "javascript",
         "parse_message",
         "parse_time",
+        "retry_after",
     ]
 
 

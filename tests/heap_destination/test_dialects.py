@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from destination_router.javascript import json_text, number_text
@@ -44,8 +44,8 @@ TRACK = {
 
 def decide(dialect: str, message: dict[str, Any], **mapping: Any) -> Decision:
     takes = [TakesConfig(mapping=mapping)] if mapping else []
-    settings = {"appId": "11", "dialect": dialect}
-    connection = Connection("heap", load_plugin("heap"), settings, takes)
+    chosen = {"appId": "11", "dialect": dialect}
+    connection = Connection("heap", load_plugin("heap"), chosen, takes)
     return connection.decide(json.dumps(message).encode())
 
 
@@ -127,18 +127,22 @@ BODIES = [
         "segment",
         {**TRACK, "timestamp": "2026-11-22T10:00:00Z", "properties": {"b": 1, "1": 2}},
         [
-            '{"app_id": "11", "events": [{"event": "Paid", "custom_properties": {"1": "2", '
-            '"segment_library": "cloud-mode-destination", "b": "1"}, "idempotency_key": '
-            '"m-00000001", "user_identifier": {"anonymous_id": "a-1"}, "timestamp": '
-            '"2026-11-22T10:00:00.000Z"}], "library": "server"}'
+            (
+                '{"app_id": "11", "events": [{"event": "Paid", "custom_properties": {"1": "2", '
+                '"segment_library": "cloud-mode-destination", "b": "1"}, "idempotency_key": '
+                '"m-00000001", "user_identifier": {"anonymous_id": "a-1"}, "timestamp": '
+                '"2026-11-22T10:00:00.000Z"}], "library": "server"}'
+            )
         ],
     ),
     (
         "segment",
         {**TRACK, "type": "identify", "traits": {"plan": "pro"}},
         [
-            '{"identity": "ada", "app_id": "11", "properties": '
-            '{"anonymous_id": "a-1", "plan": "pro"}}'
+            (
+                '{"identity": "ada", "app_id": "11", "properties": '
+                '{"anonymous_id": "a-1", "plan": "pro"}}'
+            )
         ],
     ),
     (
@@ -149,8 +153,10 @@ BODIES = [
             "properties": {"idempotencyKey": "k", "a": 1},
         },
         [
-            '{"identity": "ada", "properties": {"idempotencyKey": "k", "a": 1}, "app_id": "11", '
-            '"event": "Paid", "timestamp": "2026-11-22T10:00:00Z", "idempotency_key": "k"}'
+            (
+                '{"identity": "ada", "properties": {"idempotencyKey": "k", "a": 1}, '
+                '"app_id": "11", "event": "Paid", "timestamp": "2026-11-22T10:00:00Z", "idempotency_key": "k"}'
+            )
         ],
     ),
     (
@@ -218,9 +224,9 @@ def test_segment_cloud_sends_a_mapped_user_id() -> None:
 
 def test_a_setting_that_a_dialect_does_not_know_is_refused() -> None:
     """A setting that would do nothing is an error, not a surprise."""
-    settings = {"appId": "11", "dialect": "segment", "anonymousEvents": "stitch"}
+    chosen = {"appId": "11", "dialect": "segment", "anonymousEvents": "stitch"}
     with pytest.raises(SettingsError, match="anonymousEvents: dialect segment does not know it"):
-        Connection("heap", load_plugin("heap"), settings)
+        Connection("heap", load_plugin("heap"), chosen)
 
 
 def test_no_other_module_knows_a_dialect_by_name() -> None:
@@ -281,10 +287,11 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(DIALECTS)), st.dictionaries(keys, values, max_size=4))
-def test_whatever_comes_a_dialect_makes_one_level(dialect: str, given: dict[str, Any]) -> None:
+def test_whatever_comes_a_dialect_makes_one_level(dialect: str, content: dict[str, Any]) -> None:
     """No nested value is left, but for what is empty and kept."""
-    decision = decide(dialect, {**TRACK, "properties": given})
+    decision = decide(dialect, {**TRACK, "properties": content})
     body = decision.requests[-1].json
     (item,) = body.get("events", [body])
     for value in (item.get("properties") or item.get("custom_properties") or {}).values():

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from destination_router import HttpRequest, Note
@@ -124,7 +125,7 @@ def test_each_endpoint_gets_its_documented_body(
         notes=tuple(NOTES),
         state_key=state_key,
     )
-    assert request_ == expected
+    assert msgspec.structs.replace(request_, costs=None, bulk_costs=None) == expected
     assert list(request_.json) == list(body)
 
 

@@ -11,12 +11,10 @@ REQUESTS = (
     _slip(
         "idempotency-key-forgotten",
         "an event has no idempotency key: a repeat counts twice",
-        '        "timestamp": event.timestamp,\n'
-        '        "idempotency_key": event.idempotency_key,\n'
-        "    }\n"
-        '    return _post(settings, "/api/track"',
-        '        "timestamp": event.timestamp,\n    }\n    return _post(settings, "/api/track"',
-        "endpoints",
+        '            "timestamp",\n            "idempotency_key",\n        ),\n        "partner_track": '
+        '("app_id", "library"',
+        '            "timestamp",\n        ),\n        "partner_track": ("app_id", "library"',
+        "dialects",
     ),
     _slip(
         "timestamp-forgotten",

@@ -1,0 +1,311 @@
+"""Between the schedule and the sender: sends windows off, and acts on what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from destination_router.delivery.circuit import Circuit
+from destination_router.delivery.dead_letters import DeadLetter
+from destination_router.delivery.flight import Flight
+from destination_router.delivery.item import Answer, Item
+from destination_router.delivery.ledger import Delivery, Ledger
+from destination_router.delivery.plan import Planner, Step
+from destination_router.delivery.quotas import Quotas, Refusal
+from destination_router.delivery.schedule import Schedule
+from destination_router.delivery.sender import LONGEST_ASKED_WAIT, Sender, retry_wait
+from destination_router.delivery.settings import DeliverySettings
+from destination_router.delivery.states import States
+from destination_router.delivery.stats import DeliveryStats
+from destination_router.model import HttpRequest, Outcome
+from destination_router.pipeline.connection import Connection, Decision
+
+_ANSWER_CHARACTERS = 2000
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERROR = 500
+_KEPT_WINDOWS = 4
+"""How many windows' worth of held messages stay decided; the rest is decided again in its turn."""
+_FAILURES_BEFORE_APART = 4
+"""After how many failures of the same bulk, while others get through, its messages are suspect."""
+
+_log = logging.getLogger(__name__)
+
+
+class Dispatch:
+    """One connection's schedule at work; the `Tower` of its flights.
+
+    Args:
+        connection: whose messages they are.
+        sender: sends its requests.
+        ledger: is told what ended.
+        settings: how patiently, how many at once.
+        stats: counts.
+        wall_clock: Unix time in seconds, for dead letters.
+        chance: from 0 to 1, evenly; spreads what would happen at once.
+    """
+
+    def __init__(  # noqa: PLR0913 -- each is a part, by keyword
+        self,
+        connection: Connection,
+        *,
+        sender: Sender,
+        ledger: Ledger,
+        settings: DeliverySettings,
+        stats: DeliveryStats,
+        wall_clock: Callable[[], float],
+        chance: Callable[[], float],
+    ) -> None:
+        self._connection = connection
+        self._sender = sender
+        self._ledger = ledger
+        self._settings = settings
+        self._stats = stats
+        self._wall_clock = wall_clock
+        self._chance = chance
+        self._clock = asyncio.get_running_loop().time
+        has_quotas = "quotas" in connection.plugin.capabilities
+        declared = connection.plugin.hook.quotas(settings=connection.settings) if has_quotas else ()
+        self._quotas = Quotas(declared)
+        states = States(settings.remembered_states if settings.skip_repeats else 0)
+        self._planner = Planner(connection, self._quotas, states)
+        self._schedule = Schedule(settings.window, settings.linger)
+        self._circuit = Circuit(
+            settings.circuit_failures, settings.first_wait, settings.longest_wait
+        )
+        self._flights: set[asyncio.Task[None]] = set()
+        self._last_success = float("-inf")
+        self.changed = asyncio.Event()
+        """Set whenever something may go out, or come in, that could not before."""
+
+    # -- for the worker ------------------------------------------------------------------------
+
+    @property
+    def room(self) -> int:
+        """How many more messages may be read now."""
+        if self._schedule.unseen >= 2 * self._settings.window:
+            return 0
+        free = self._settings.parked_messages - len(self._schedule)
+        return max(0, min(self._settings.window, free))
+
+    def add(self, offset: int, body: bytes, decision: Decision) -> None:
+        """Take in a message that is to be sent."""
+        item = Item(offset, body, decision)
+        self._schedule.add(item, self._clock())
+        if item.blockers:
+            self._park(item)
+
+    def launch(self) -> bool:
+        """Send the next window off, if there is one and it may go now."""
+        now = self._clock()
+        opens = self._circuit.opens_at(now)
+        if len(self._flights) >= self._settings.concurrency or opens is None or opens > now:
+            return False
+        probing = self._circuit.state(now) == "half_open"
+        items = self._schedule.take(now, self._admit, 1 if probing else None)
+        if not items:
+            return False
+        self._circuit.begin()
+        flight = asyncio.create_task(self._fly(items))
+        self._flights.add(flight)
+        flight.add_done_callback(self._landed)
+        return True
+
+    def wake_at(self) -> float | None:
+        """Say when `launch` may do something, on the event loop's clock; None: after a change."""
+        now = self._clock()
+        opens = self._circuit.opens_at(now)
+        wake = self._schedule.wake_at(now)
+        if len(self._flights) >= self._settings.concurrency or opens is None or wake is None:
+            return None
+        return max(opens, wake)
+
+    def update_stats(self) -> None:
+        """Bring the numbers that are not counted up to date."""
+        self._stats.waiting = len(self._schedule)
+        self._stats.parked = self._schedule.parked
+        self._stats.circuit = self._circuit.state(self._clock())
+
+    async def land(self, until: float) -> None:
+        """Wait for what is under way, until a time on the event loop's clock, then cancel it."""
+        if self._flights:
+            await asyncio.wait(self._flights, timeout=max(0.0, until - self._clock()))
+        flights = list(self._flights)
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
+
+    # -- for flights: the tower ----------------------------------------------------------------
+
+    def may_send(self) -> bool:
+        """Whether another request may go out now."""
+        return self._circuit.may_send(self._clock())
+
+    async def send(self, step: Step) -> Answer:
+        """Send one step's request, and learn how the vendor is."""
+        self._stats.in_flight += 1
+        try:
+            answer = await self._sender.attempt(step.request)
+        finally:
+            self._stats.in_flight -= 1
+            self._quotas.settle(step.costs, self._clock())
+        response = answer.response
+        self._stats.requests[str(response.status) if response else "network"] += 1
+        self._stats.latency.observe(answer.seconds)
+        self._learn(answer)
+        return answer
+
+    def has(self, item: Item, index: int | None) -> None:
+        """The vendor has one of a message's requests, or all that were left (None)."""
+        self._planner.delivered(item, index)
+
+    def delivered(self, item: Item) -> None:
+        """The vendor has all of a message."""
+        self._stats.delivered += 1
+        self._end(item, Outcome.delivered())
+
+    def again(self, items: Sequence[Item]) -> None:
+        """Messages that were not at fault go out again at once."""
+        now = self._clock()
+        self._planner.forget(items)
+        for item in items:
+            self._schedule.put_back(item, now, now)
+
+    def retry(self, items: Sequence[Item], outcomes: Sequence[Outcome], answer: Answer) -> None:
+        """The vendor could not take messages now: later, unless patience ends."""
+        now = self._clock()
+        self._planner.forget(items)
+        for item in items:
+            item.attempts += 1
+            item.tried_since = now if item.tried_since is None else item.tried_since
+        asked = max(outcome.after or 0.0 for outcome in outcomes)
+        attempt = max(item.attempts for item in items)
+        at = now + retry_wait(self._settings, attempt, asked, self._chance())
+        lasting = []
+        for item, outcome in zip(items, outcomes, strict=True):
+            if self._is_given_up(item, now):
+                self._give_up(item, None, outcome, answer)
+            else:
+                lasting.append(item)
+        self._stats.retried += len(lasting)
+        if self._is_suspicious(lasting, attempt, answer):
+            self._schedule.put_apart(lasting, at)
+        else:
+            self._schedule.put_together(lasting, now, at)
+        for item in lasting:
+            self._park(item)
+
+    def apart(self, items: Sequence[Item]) -> None:
+        """One of several messages is at fault: find it by halves."""
+        self._planner.forget(items)
+        self._stats.retried += len(items)
+        self._schedule.put_apart(items, self._clock())
+
+    def bury(
+        self, item: Item, request: HttpRequest | None, outcome: Outcome, answer: Answer
+    ) -> None:
+        """The vendor will never take a message."""
+        item.attempts += 1
+        self._planner.forget([item])
+        self._give_up(item, request, outcome, answer)
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _admit(self, item: Item) -> Refusal | None:
+        refusal = self._planner.admit(item, self._clock())
+        if refusal is not None:
+            self._stats.quota_waits[refusal.quota] += 1
+            self._park(item)
+        return refusal
+
+    async def _fly(self, items: Sequence[Item]) -> None:
+        plan = self._planner.plan(items, self._clock())
+        self._stats.skipped += plan.skipped
+        for item in plan.finished:
+            self.delivered(item)
+        for item, refusal in plan.held:
+            self._stats.quota_waits[refusal.quota] += 1
+            self._schedule.hold(item, refusal.until)
+        flight = Flight(plan, self)
+        try:
+            await flight.run()
+        except Exception:  # noqa: BLE001 -- logged with its traceback
+            # A defect of ours must not lose messages, nor stop the rest.
+            _log.exception("a window of %s failed; it is sent again", self._connection.name)
+            if left := flight.untold():
+                outcomes = [Outcome.retry(code="internal")] * len(left)
+                self.retry(left, outcomes, Answer(outcomes={}, response=None))
+        finally:
+            for step in flight.unsent():
+                self._quotas.release(step.costs)
+
+    def _landed(self, flight: asyncio.Task[None]) -> None:
+        self._flights.discard(flight)
+        self._circuit.cease()
+        self._schedule.answered(self._clock())
+        self.changed.set()
+
+    def _learn(self, answer: Answer) -> None:
+        now = self._clock()
+        outcomes = answer.outcomes.values()
+        status = answer.response.status if answer.response else None
+        asked = max((outcome.after or 0.0 for outcome in outcomes), default=0.0)
+        refused = all(outcome.result == "retry" for outcome in outcomes)
+        if refused and asked and len(outcomes) > 1:
+            self._circuit.wait_until(now + min(asked, LONGEST_ASKED_WAIT))
+        if refused and (status is None or status >= _SERVER_ERROR):
+            self._circuit.fail(now, self._chance())
+        else:
+            self._circuit.succeed()
+            self._last_success = now
+
+    def _is_given_up(self, item: Item, now: float) -> bool:
+        most, age = self._settings.max_attempts, self._settings.max_age
+        since = now if item.tried_since is None else item.tried_since
+        return (most is not None and item.attempts >= most) or (
+            age is not None and now - since >= age
+        )
+
+    def _is_suspicious(self, items: Sequence[Item], attempt: int, answer: Answer) -> bool:
+        """Say whether a bulk fails again and again while the vendor takes others."""
+        since = max((item.tried_since or 0.0 for item in items), default=0.0)
+        return (
+            len(items) > 1
+            and attempt % _FAILURES_BEFORE_APART == 0
+            and answer.response is not None
+            and answer.response.status != _TOO_MANY_REQUESTS
+            and self._last_success > since
+        )
+
+    def _give_up(
+        self, item: Item, request: HttpRequest | None, outcome: Outcome, answer: Answer
+    ) -> None:
+        left = item.left()
+        own = request or (left[0][1] if left else None)
+        response = answer.response
+        code = outcome.code or outcome.result
+        letter = DeadLetter(
+            connection=self._connection.name,
+            message_id=item.message_id,
+            offset=item.offset,
+            body=item.body,
+            code=code,
+            detail=outcome.detail,
+            at=self._wall_clock(),
+            attempts=item.attempts,
+            request=None if own is None else self._connection.shown(own),
+            status=None if response is None else response.status,
+            answer="" if response is None else response.text[:_ANSWER_CHARACTERS],
+        )
+        self._stats.rejected[code] += 1
+        self._end(item, outcome, letter)
+
+    def _end(self, item: Item, outcome: Outcome, letter: DeadLetter | None = None) -> None:
+        self._schedule.done(item, self._clock())
+        decision = item.decision or Decision(message_id=item.message_id, result="requests")
+        self._ledger.end(Delivery(decision, outcome, item.offset), letter)
+
+    def _park(self, item: Item) -> None:
+        """Forget what can be made again, so that many messages can wait."""
+        if len(self._schedule) > _KEPT_WINDOWS * self._settings.window:
+            item.decision = None

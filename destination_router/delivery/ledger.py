@@ -1,0 +1,116 @@
+"""What ended, kept in the right order: dead letters first, then the report, then the commit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Protocol
+
+import msgspec
+
+from destination_router.delivery.dead_letters import DeadLetter, DeadLetterSink
+from destination_router.eventlog.base import Event, LogUnavailableError
+from destination_router.model import Outcome
+from destination_router.pipeline.connection import Decision
+
+_FIRST_WAIT = 0.1
+_LONGEST_WAIT = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """What became of one message: what was decided, and how the vendor took it.
+
+    Attributes:
+        decision: what the connection made of the message.
+        outcome: `delivered` if every request was; else that of the first request that was not.
+            None where there was nothing to send.
+        offset: the message's place in the log.
+    """
+
+    decision: Decision
+    outcome: Outcome | None = None
+    offset: int = -1
+
+    @property
+    def failed(self) -> bool:
+        """Whether the message was rejected, by us or by the vendor, or could not be sent."""
+        if self.outcome is not None:
+            return self.outcome.result != "delivered"
+        return self.decision.result == "rejected"
+
+
+Report = Callable[[Sequence[Delivery]], None]
+"""Is told what became of messages, as they end; called before they are committed."""
+
+
+class Source(Protocol):
+    """What a worker needs of an event log: `EventLog` is one; a file of messages can be one."""
+
+    async def read(self, connection: str, after: int, limit: int) -> list[Event]:
+        """Wait for events after an offset; see `EventLog.read`."""
+
+    async def commit(self, connection: str, offsets: Collection[int]) -> None:
+        """Mark events as done, in any order; see `EventLog.commit`."""
+
+
+class Ledger:
+    """Commits messages that ended, in batches.
+
+    Args:
+        connection: whose messages they are.
+        log: where they are committed.
+        dead_letters: where those that were given up are kept before that.
+        report: is told about each.
+    """
+
+    def __init__(
+        self, connection: str, log: Source, dead_letters: DeadLetterSink, report: Report
+    ) -> None:
+        self._connection = connection
+        self._log = log
+        self._dead_letters = dead_letters
+        self._report = report
+        self._ended: list[tuple[Delivery, DeadLetter | None]] = []
+        self._changed = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+
+    def end(self, delivery: Delivery, letter: DeadLetter | None = None) -> None:
+        """Note that a message ended; `letter` if it was given up."""
+        self._ended.append((delivery, letter))
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Commit what ends, for ever."""
+        while True:
+            await self._changed.wait()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Commit everything that has ended so far."""
+        async with self._one_at_a_time:
+            self._changed.clear()
+            ended, self._ended = self._ended, []
+            if not ended:
+                return
+            ended.sort(key=lambda entry: entry[0].offset)
+            letters = [letter for _, letter in ended if letter is not None]
+            if letters:
+                await patiently(lambda: self._dead_letters.put(letters))
+            self._report([delivery for delivery, _ in ended])
+            offsets = [delivery.offset for delivery, _ in ended]
+            await patiently(lambda: self._log.commit(self._connection, offsets))
+
+
+async def patiently(action: Callable[[], Awaitable[None]]) -> None:
+    """Do something with the log; while it cannot (a full disk, say), wait and try again."""
+    wait = _FIRST_WAIT
+    while True:
+        try:
+            return await action()
+        except LogUnavailableError as error:
+            _log.warning("the event log is unavailable (%s); trying again", error)
+            await asyncio.sleep(wait)
+            wait = min(_LONGEST_WAIT, wait * 2)

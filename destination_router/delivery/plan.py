@@ -1,0 +1,199 @@
+"""A window of messages → the requests that carry it, packed, and paid for from the quotas. Pure."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from destination_router.delivery.item import Item
+from destination_router.delivery.quotas import Costs, Quotas, Refusal
+from destination_router.delivery.states import States
+from destination_router.model import HttpRequest
+from destination_router.pipeline.connection import Connection
+
+_log = logging.getLogger(__name__)
+
+
+class Step(msgspec.Struct, frozen=True, eq=False):
+    """One request to send.
+
+    Attributes:
+        request: single or bulk.
+        costs: what is reserved for it.
+        carries: the messages in it, by offset. Beside each, which of its requests this one
+            stands for; None where that cannot be told: then it has them when all steps are done.
+    """
+
+    request: HttpRequest
+    costs: Costs
+    carries: tuple[tuple[Item, int | None], ...]
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What becomes of a window.
+
+    Attributes:
+        steps: the requests, in order.
+        held: the messages that a quota keeps back after all, and why.
+        skipped: how many requests were left out because the vendor has exactly that already.
+        finished: messages of which nothing is left to send.
+    """
+
+    steps: list[Step]
+    held: list[tuple[Item, Refusal]]
+    skipped: int
+    finished: list[Item]
+
+
+class Planner:
+    """Admits messages to a window and turns the window into steps.
+
+    Args:
+        connection: whose messages they are; its plugin packs.
+        quotas: what its vendor allows.
+        states: what its vendor has already.
+    """
+
+    def __init__(self, connection: Connection, quotas: Quotas, states: States) -> None:
+        self._connection = connection
+        self._packs = "pack" in connection.plugin.capabilities
+        self._quotas = quotas
+        self._states = states
+        self._flights = 0
+
+    def admit(self, item: Item, now: float) -> Refusal | None:
+        """Set aside what a message will take at least, or say what stands in its way."""
+        if item.decision is None:
+            item.decision = self._connection.decide(item.body, message_id=item.message_id)
+        price = self._quotas.bulk_costs if self._packs else self._quotas.costs
+        costs = [
+            cost
+            for _, request in item.left()
+            if not self._states.repeats(request)
+            for cost in price(request)
+        ]
+        refusal = self._quotas.reserve(costs, now)
+        if refusal is None:
+            item.reserved = costs
+        return refusal
+
+    def plan(self, items: Sequence[Item], now: float) -> Plan:
+        """Pack what was admitted, and pay for what that makes.
+
+        The few requests that turn out to cost something else (a single one, where a bulk was
+        expected) may not fit: their messages are held, and the rest is packed without them.
+        """
+        for item in items:
+            self._quotas.release(item.reserved)
+            item.reserved = []
+        skipped = self._leave_out_repeats(items)
+        finished = [item for item in items if not item.left()]
+        sent = [item for item in items if item.left()]
+        held: list[tuple[Item, Refusal]] = []
+        while True:
+            steps = self._steps(sent)
+            refused = self._pay(steps, now)
+            if refused is None:
+                return Plan(steps, held, skipped, finished)
+            step, refusal = refused
+            gone = _with_later_ones({item for item, _ in step.carries}, sent)
+            held += [(item, refusal) for item in gone]
+            self.forget(gone)
+            sent = [item for item in sent if item not in gone]
+
+    def forget(self, items: Iterable[Item]) -> None:
+        """Note that what is left of messages did not get through this time."""
+        for item in items:
+            for _, request in item.left():
+                self._states.end(request, delivered=False)
+
+    def delivered(self, item: Item, index: int | None) -> None:
+        """Note that the vendor has one of a message's requests, or all that are left (None)."""
+        for position, request in item.left():
+            if index is None or position == index:
+                self._states.end(request, delivered=True)
+                item.delivered |= 1 << position
+
+    def _leave_out_repeats(self, items: Sequence[Item]) -> int:
+        self._flights += 1
+        skipped = 0
+        for item in items:
+            for position, request in item.left():
+                if self._states.repeats(request):
+                    item.delivered |= 1 << position
+                    skipped += 1
+                else:
+                    self._states.begin(request, self._flights)
+        return skipped
+
+    def _pay(self, steps: Sequence[Step], now: float) -> tuple[Step, Refusal] | None:
+        for position, step in enumerate(steps):
+            refusal = self._quotas.reserve(step.costs, now)
+            if refusal is not None:
+                for paid in steps[:position]:
+                    self._quotas.release(paid.costs)
+                return step, refusal
+        return None
+
+    def _steps(self, items: Sequence[Item]) -> list[Step]:
+        singles = [request for item in items for _, request in item.left()]
+        requests = self._packed(singles)
+        by_id: dict[str, list[Item]] = defaultdict(list)
+        for item in items:
+            for message_id in {i for _, request in item.left() for i in request.message_ids}:
+                by_id[message_id].append(item)
+        carried = [_carried(request, by_id) for request in requests]
+        total = Counter(item for items in carried for item in items)
+        seen: Counter[Item] = Counter()
+        steps = []
+        for request, its_items in zip(requests, carried, strict=True):
+            marks = []
+            for item in its_items:
+                left = item.left()
+                one_to_one = len(left) == total[item]
+                marks.append((item, left[seen[item]][0] if one_to_one else None))
+                seen[item] += 1
+            steps.append(Step(request, self._quotas.costs(request), tuple(marks)))
+        return steps
+
+    def _packed(self, singles: list[HttpRequest]) -> list[HttpRequest]:
+        """Pack, unless the plugin breaks the contract: then they go one by one."""
+        if not self._packs or len(singles) < 2:  # noqa: PLR2004 -- a single request is packed already
+            return singles
+        try:
+            packed = self._connection.pack(singles)
+            wrong = _lost(singles, packed)
+        except Exception as error:  # noqa: BLE001 -- a plugin's bug must not lose messages
+            wrong = f"failed: {type(error).__name__}"
+        if wrong is None:
+            return packed
+        _log.error("pack of %s %s; sent one by one", self._connection.plugin.origin, wrong)
+        return singles
+
+
+def _carried(request: HttpRequest, by_id: dict[str, list[Item]]) -> list[Item]:
+    items = {item: None for message_id in request.message_ids for item in by_id[message_id]}
+    return sorted(items, key=lambda item: item.offset)
+
+
+def _with_later_ones(held: set[Item], items: Sequence[Item]) -> dict[Item, None]:
+    """Add what comes after messages that are held, for it may not go ahead of them."""
+    users: set[str] = set()
+    found: dict[Item, None] = {}
+    for item in items:
+        if item in held or not users.isdisjoint(item.keys):
+            users.update(item.keys)
+            found[item] = None
+    return found
+
+
+def _lost(singles: Sequence[HttpRequest], packed: object) -> str | None:
+    """Say how a packing breaks the contract, if it does."""
+    if not isinstance(packed, list) or not all(isinstance(r, HttpRequest) for r in packed):
+        return "returned something else than a list of HttpRequest"
+    given = {message_id for request in singles for message_id in request.message_ids}
+    kept = {message_id for request in packed for message_id in request.message_ids}
+    return None if given == kept else "did not keep the message ids"

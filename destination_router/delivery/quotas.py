@@ -1,0 +1,164 @@
+"""The rate limits that a destination declares, kept from our side. Pure: time is an argument.
+
+A quota is a sliding window, the strictest reading of "so many a minute": who keeps within it keeps
+within any fixed window. What a request takes is reserved before it goes out and counts for one
+period from the moment its answer is in: the vendor counted it at some time before that, so ours
+never frees a place earlier than the vendor's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from destination_router.model import Cost, HttpRequest, Quota
+
+Costs = Sequence[Cost]
+UNKNOWN = math.inf
+"""When there is room: only after requests that are under way have been answered."""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """What stands in the way of a request, and until when.
+
+    Attributes:
+        quota: the name of the quota that is used up.
+        key: whose budget; empty for the whole connection's.
+        until: when to try again at the earliest; `UNKNOWN`: after the next answer.
+    """
+
+    quota: str
+    key: str
+    until: float
+
+
+class Quotas:
+    """The budgets of one connection.
+
+    Args:
+        quotas: as the destination declares them.
+    """
+
+    def __init__(self, quotas: Iterable[Quota]) -> None:
+        self._quotas = {quota.name: quota for quota in quotas}
+        self._windows = {name: _Windows(quota) for name, quota in self._quotas.items()}
+
+    def costs(self, request: HttpRequest) -> Costs:
+        """Say what a request takes when it is sent as it is."""
+        if request.costs is None:
+            return self._default_costs(request, request.user_key or "")
+        return self._known(request.costs)
+
+    def bulk_costs(self, request: HttpRequest) -> Costs:
+        """Say what a single request adds to the bulk that it will be packed into.
+
+        How many requests that makes is only known afterwards: unless the destination says
+        otherwise, only events count before.
+        """
+        if request.bulk_costs is not None:
+            return self._known(request.bulk_costs)
+        costs = self.costs(request)
+        if request.costs is not None:
+            return costs
+        return [cost for cost in costs if self._quotas[cost.quota].unit == "events"]
+
+    def reserve(self, costs: Costs, now: float) -> Refusal | None:
+        """Set aside what a request takes, all of it or nothing.
+
+        Returns:
+            None if there was room; else what stands in the way.
+        """
+        for cost in costs:
+            until = self._windows[cost.quota].free_at(cost.key, cost.amount, now)
+            if until > now:
+                return Refusal(cost.quota, cost.key, until)
+        for cost in costs:
+            self._windows[cost.quota].reserve(cost.key, cost.amount)
+        return None
+
+    def settle(self, costs: Costs, now: float) -> None:
+        """Count what was reserved: the answer has come, or never will."""
+        for cost in costs:
+            self._windows[cost.quota].settle(cost.key, cost.amount, now)
+
+    def release(self, costs: Costs) -> None:
+        """Give back what was reserved for a request that was never sent."""
+        for cost in costs:
+            self._windows[cost.quota].reserve(cost.key, -cost.amount)
+
+    def _default_costs(self, request: HttpRequest, key: str) -> Costs:
+        return [
+            Cost(
+                quota.name,
+                1 if quota.unit == "requests" else max(1, len(request.message_ids)),
+                key if quota.scope == "user" else "",
+            )
+            for quota in self._quotas.values()
+        ]
+
+    def _known(self, costs: Costs) -> Costs:
+        # A cost for a quota that is not declared limits nothing.
+        return [cost for cost in costs if cost.quota in self._windows]
+
+
+class _Window:
+    """One budget: what was counted in the last period, and what is reserved."""
+
+    __slots__ = ("counted", "entries", "reserved")
+
+    def __init__(self) -> None:
+        self.entries: deque[tuple[float, int]] = deque()
+        self.counted = 0
+        self.reserved = 0
+
+
+class _Windows:
+    """All budgets of one quota; those that are unused take no memory."""
+
+    def __init__(self, quota: Quota) -> None:
+        self._limit = quota.limit
+        self._period = quota.period
+        self._windows: dict[str, _Window] = {}
+        self._expiries: deque[tuple[float, str]] = deque()
+
+    def free_at(self, key: str, amount: int, now: float) -> float:
+        """Say when an amount fits: `now` or later. More than the limit fits into an empty one."""
+        self._forget(now)
+        window = self._windows.get(key)
+        if window is None:
+            return now
+        excess = window.counted + window.reserved + min(amount, self._limit) - self._limit
+        if excess <= 0:
+            return now
+        for at, freed in window.entries:
+            excess -= freed
+            if excess <= 0:
+                return at
+        return UNKNOWN
+
+    def reserve(self, key: str, amount: int) -> None:
+        window = self._windows.setdefault(key, _Window())
+        window.reserved += amount
+        self._drop_if_unused(key, window)
+
+    def settle(self, key: str, amount: int, now: float) -> None:
+        window = self._windows[key]
+        window.reserved -= amount
+        window.counted += amount
+        window.entries.append((now + self._period, amount))
+        self._expiries.append((now + self._period, key))
+
+    def _forget(self, now: float) -> None:
+        while self._expiries and self._expiries[0][0] <= now:
+            _, key = self._expiries.popleft()
+            window = self._windows[key]
+            _, amount = window.entries.popleft()
+            window.counted -= amount
+            self._drop_if_unused(key, window)
+
+    def _drop_if_unused(self, key: str, window: _Window) -> None:
+        if not window.counted and not window.reserved and not window.entries:
+            del self._windows[key]

@@ -1,0 +1,317 @@
+"""Which messages may go out now: each user's in order, everybody else's side by side. Pure.
+
+A state machine: messages come in (`add`), go out in windows (`take`), and each one ends (`done`)
+or comes back (`put_back`, `put_apart`, `hold`); time is an argument. A message may go out when
+every earlier message of its users has ended, or goes out in the same window: so one that has to
+wait holds back its users' later messages and nobody else's, and nobody looks at those again
+before it has ended.
+
+Where a message that has not ended and is not under way can be:
+- behind an earlier message of its users;
+- in the frontier: it may go out;
+- asleep until a time: the vendor asked for a retry;
+- in the lane of a quota that is used up;
+- in a group: refused or failed together, to be sent apart from all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
+
+from destination_router.delivery.item import Group, Item
+from destination_router.delivery.quotas import UNKNOWN, Refusal
+
+Admit = Callable[[Item], Refusal | None]
+"""Sets aside what a message takes from the quotas, or says what stands in its way."""
+
+_Heap = list[tuple[int, Item]]
+
+_MOST_GROUPS = 256
+
+
+class _Lane:
+    """The messages that wait for one budget, by offset, and when it may have room."""
+
+    __slots__ = ("heap", "until")
+
+    def __init__(self) -> None:
+        self.heap: _Heap = []
+        self.until = 0.0
+
+
+class Schedule:
+    """One connection's messages that are read and have not ended.
+
+    Args:
+        window: how many messages go out together at most.
+        linger: how long fewer than that wait for more, in seconds.
+    """
+
+    def __init__(self, window: int, linger: float) -> None:
+        self._window = window
+        self._linger = linger
+        self._last: dict[str, Item] = {}
+        self._frontier: _Heap = []
+        self._asleep: list[tuple[float, int, Item]] = []
+        self._alarms: list[float] = []
+        self._lanes: dict[tuple[str, str], _Lane] = {}
+        self._groups: list[Group] = []
+        self._due: float | None = None
+        self._waiting = 0
+        self._under_way = 0
+        self._unseen = 0
+
+    def __len__(self) -> int:
+        """How many messages have not ended."""
+        return self._waiting + self._under_way
+
+    @property
+    def unseen(self) -> int:
+        """About how many messages could go out in windows to come, as far as anyone has looked."""
+        return self._unseen
+
+    @property
+    def parked(self) -> int:
+        """How many messages wait for a time or a quota, those behind them not counted."""
+        in_lanes = sum(len(lane.heap) for lane in self._lanes.values())
+        return len(self._asleep) + in_lanes + sum(len(group.items) for group in self._groups)
+
+    # -- in and out -------------------------------------------------------------------------
+
+    def add(self, item: Item, now: float) -> None:
+        """Take in a message; the offsets of those that share a user rise."""
+        before = {self._last[key] for key in item.keys if key in self._last}
+        item.blockers = len(before)
+        for earlier in before:
+            earlier.followers.append(item)
+        for key in item.keys:
+            self._last[key] = item
+        self._waiting += 1
+        self._unseen += 1
+        if not before:
+            self._enqueue(item, now)
+
+    def take(self, now: float, admit: Admit, most: int | None = None) -> list[Item]:
+        """Choose the messages that go out together now, by offset; none if it is too early.
+
+        Args:
+            now: seconds on any clock that never goes back.
+            admit: is asked about each message in turn.
+            most: fewer than a window.
+        """
+        self._wake(now)
+        most = self._window if most is None else most
+        taken = self._take_group(now, admit, most)
+        if not taken and self._is_due(now):
+            taken = self._take_window(now, admit, most)
+        self._waiting -= len(taken)
+        self._under_way += len(taken)
+        return taken
+
+    def wake_at(self, now: float) -> float | None:
+        """Say when `take` may have something: `now`, later, or None: after another event."""
+        if self._is_due(now):
+            return now
+        times = [lane.until for lane in self._lanes.values()]
+        times += [group.at for group in self._groups if group.ready()]
+        times += [time for time in (self._due,) if time is not None]
+        times += [entry[0] for entry in self._asleep[:1]] + self._alarms[:1]
+        soonest = min(times, default=UNKNOWN)
+        return None if soonest == UNKNOWN else max(now, soonest)
+
+    # -- how a message that is under way fares -----------------------------------------------
+
+    def done(self, item: Item, now: float) -> None:
+        """End a message for good: its users' next may go, once all before it have ended too."""
+        item.under_way = False
+        item.ended = True
+        self._under_way -= 1
+        released = [] if item.blockers else [item]
+        while released:
+            ended = released.pop()
+            for key in ended.keys:
+                if self._last.get(key) is ended:
+                    del self._last[key]
+            for follower in ended.followers:
+                follower.blockers -= 1
+                if follower.blockers or follower.under_way:
+                    continue
+                if follower.ended:
+                    released.append(follower)
+                elif follower.group is None:
+                    self._enqueue(follower, now)
+            ended.followers = []
+
+    def put_back(self, item: Item, now: float, at: float) -> None:
+        """Let a message go out again, not before a time."""
+        self._return(item, at)
+        if item.group is not None:
+            item.group.add(item)
+            item.group.at = max(item.group.at, at)
+            if item.group not in self._groups:
+                self._groups.append(item.group)
+        elif not item.blockers:
+            self._enqueue(item, now)
+
+    def put_together(self, items: Sequence[Item], now: float, at: float) -> None:
+        """Let messages that failed together go out again by themselves, not before a time.
+
+        So what makes a request fail again and again never drags fresh messages along. Where too
+        many such groups wait already, they mix with the rest.
+        """
+        if len(self._groups) < _MOST_GROUPS:
+            self._regroup([items], at)
+            return
+        for item in items:
+            item.group = None
+            self.put_back(item, now, at)
+
+    def put_apart(self, items: Sequence[Item], at: float) -> None:
+        """Let messages that were refused together go out again as two halves, without others."""
+        ordered = sorted(items, key=lambda item: item.offset)
+        middle = (len(ordered) + 1) // 2
+        self._regroup([ordered[:middle], ordered[middle:]], at)
+
+    def hold(self, item: Item, until: float) -> None:
+        """Let a message go out again when others go with it, or at a time by itself."""
+        self._return(item, 0.0)
+        if item.group is not None:
+            item.group.add(item)
+            item.group.at = max(item.group.at, until)
+            if item.group not in self._groups:
+                self._groups.append(item.group)
+            return
+        if until != UNKNOWN:
+            heappush(self._alarms, until)
+        if not item.blockers:
+            heappush(self._frontier, (item.offset, item))
+
+    def answered(self, now: float) -> None:
+        """Look again at what waits for an answer: a quota that was reserved is counted now."""
+        for lane in self._lanes.values():
+            lane.until = now if lane.until == UNKNOWN else lane.until
+        for group in self._groups:
+            group.at = now if group.at == UNKNOWN else group.at
+        if self._frontier:
+            self._touch(now + self._linger)
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _regroup(self, parts: Sequence[Sequence[Item]], at: float) -> None:
+        groups = []
+        for part in parts:
+            group = Group(at)
+            for item in part:
+                self._return(item, at)
+                item.group = group
+                group.add(item)
+            groups.append(group)
+        self._groups[:0] = [group for group in groups if group.items]
+
+    def _return(self, item: Item, at: float) -> None:
+        item.under_way = False
+        item.not_before = at
+        self._under_way -= 1
+        self._waiting += 1
+
+    def _enqueue(self, item: Item, now: float) -> None:
+        if item.not_before > now:
+            heappush(self._asleep, (item.not_before, item.offset, item))
+            return
+        heappush(self._frontier, (item.offset, item))
+        self._touch(now + self._linger)
+
+    def _touch(self, due: float) -> None:
+        self._due = due if self._due is None else min(self._due, due)
+
+    def _wake(self, now: float) -> None:
+        while self._asleep and self._asleep[0][0] <= now:
+            _, offset, item = heappop(self._asleep)
+            heappush(self._frontier, (offset, item))
+            self._touch(now)
+        while self._alarms and self._alarms[0] <= now:
+            heappop(self._alarms)
+            self._touch(now)
+
+    def _is_due(self, now: float) -> bool:
+        return (
+            (self._due is not None and self._due <= now)
+            or (bool(self._frontier) and self._unseen >= self._window)
+            or any(lane.until <= now for lane in self._lanes.values())
+        )
+
+    def _take_group(self, now: float, admit: Admit, most: int) -> list[Item]:
+        for group in self._groups:
+            if group.at <= now and (taken := _take_from_group(group, now, admit, most)):
+                self._groups = [group for group in self._groups if group.items]
+                return taken
+        return []
+
+    def _take_window(self, now: float, admit: Admit, most: int) -> list[Item]:
+        taken: list[Item] = []
+        behind: _Heap = []
+        lanes = {id(lane.heap): lane for lane in self._lanes.values() if lane.until <= now}
+        heaps = [self._frontier, behind, *(lane.heap for lane in lanes.values())]
+        freed: dict[Item, int] = {}
+        while len(taken) < most and (heap := _first(heaps)):
+            _, item = heappop(heap)
+            refusal = admit(item)
+            if refusal is None:
+                taken.append(item)
+                item.under_way = True
+                _follow(item, now, freed, behind)
+            elif heap is not behind:
+                # What follows a message of this window is looked at again when that has ended.
+                lane = self._stall(item, refusal)
+                heaps = [other for other in heaps if other is not lane.heap]
+        exhausted = not _first([self._frontier, behind])
+        self._unseen = 0 if exhausted else max(0, self._unseen - len(taken))
+        self._due = None if not self._frontier else now + self._linger
+        self._lanes = {key: lane for key, lane in self._lanes.items() if lane.heap}
+        return taken
+
+    def _stall(self, item: Item, refusal: Refusal) -> _Lane:
+        lane = self._lanes.setdefault((refusal.quota, refusal.key), _Lane())
+        heappush(lane.heap, (item.offset, item))
+        lane.until = refusal.until
+        return lane
+
+
+def _take_from_group(group: Group, now: float, admit: Admit, most: int) -> list[Item]:
+    taken: list[Item] = []
+    freed: dict[Item, int] = {}
+    for item in list(group.items):
+        if len(taken) == most or item.blockers != freed.get(item, 0) or item.not_before > now:
+            continue
+        refusal = admit(item)
+        if refusal is not None:
+            group.at = refusal.until
+            break
+        taken.append(item)
+        item.under_way = True
+        _follow(item, now, freed, [])
+    if taken:
+        group.items = [item for item in group.items if not item.under_way]
+    return taken
+
+
+def _first(heaps: Sequence[_Heap]) -> _Heap | None:
+    """Find the heap whose first message came first."""
+    best: _Heap | None = None
+    for heap in heaps:
+        if heap and (best is None or heap[0][0] < best[0][0]):
+            best = heap
+    return best
+
+
+def _follow(item: Item, now: float, freed: dict[Item, int], behind: _Heap) -> None:
+    """Let the next messages of a user come along, if nothing else is before them."""
+    for follower in item.followers:
+        freed[follower] = freed.get(follower, 0) + 1
+        if freed[follower] != follower.blockers:
+            continue
+        if follower.ended:
+            _follow(follower, now, freed, behind)
+        elif follower.group is None and follower.not_before <= now:
+            heappush(behind, (follower.offset, follower))

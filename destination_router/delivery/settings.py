@@ -1,0 +1,47 @@
+"""How requests leave: the table `[delivery]` of a router.toml, as a record with its defaults."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How one connection's messages are packed, sent, retried and given up.
+
+    Attributes:
+        origins: which vendor's origin is sent elsewhere: `{"https://vendor.example":
+            "http://127.0.0.1:9100"}`; `*` stands for every origin that is not named.
+        window: how many messages are packed together at most.
+        linger: how long a window that is not full waits for more messages, in seconds.
+        concurrency: how many requests of a connection are under way at once.
+        timeout: how long a vendor may take to answer, in seconds.
+        first_wait: the most to wait before the second attempt, in seconds; it doubles each time.
+        longest_wait: the most to wait before any attempt, in seconds.
+        max_attempts: after how many failed attempts a message becomes a dead letter; None: never,
+            so that a vendor's outage costs nothing but lag.
+        max_age: how long a message is tried, in seconds, before it becomes a dead letter; None:
+            for ever.
+        circuit_failures: after how many failures in a row the vendor is taken for dead: then one
+            request at a time asks whether it is back.
+        parked_messages: how many messages may be held in memory: those that wait for their
+            user's retry or quota, and the next windows. When so many wait, no more are read, and
+            lag grows for all users of the connection. A held message costs about its own size
+            and half a kilobyte.
+        skip_repeats: leave out a profile update that repeats exactly what was last delivered.
+        remembered_states: how many last delivered profile updates are remembered, as digests of
+            16 bytes.
+    """
+
+    origins: dict[str, str] = {}
+    window: int = 1000
+    linger: float = 0.05
+    concurrency: int = 8
+    timeout: float = 30.0
+    first_wait: float = 0.5
+    longest_wait: float = 60.0
+    max_attempts: int | None = None
+    max_age: float | None = None
+    circuit_failures: int = 5
+    parked_messages: int = 50_000
+    skip_repeats: bool = True
+    remembered_states: int = 100_000

@@ -1,0 +1,92 @@
+"""Which profile updates a vendor has already, exactly, so that they need not be sent again. Pure.
+
+Browser SDKs repeat a user's traits on every event. Updates are partial, so only a repeat of the
+very last one is sure to change nothing: anything in between, or under way, or failed, may have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+
+import msgspec
+
+from destination_router.model import HttpRequest
+
+_DIGEST_BYTES = 16
+
+
+class _UnderWay:
+    """The updates of one state that are under way, and what will be known of it after them."""
+
+    __slots__ = ("count", "digest", "owner", "unsure")
+
+    def __init__(self, owner: object) -> None:
+        self.owner = owner
+        self.count = 0
+        self.digest = b""
+        self.unsure = False
+
+
+class States:
+    """Remembers the last delivered update of each state, as a digest.
+
+    Args:
+        most: how many states are remembered; those that were not seen for longest are forgotten
+            first. 0 remembers none, and nothing is a repeat.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._delivered: OrderedDict[str, bytes] = OrderedDict()
+        self._under_way: dict[str, _UnderWay] = {}
+
+    def __len__(self) -> int:
+        return len(self._delivered)
+
+    def repeats(self, request: HttpRequest) -> bool:
+        """Say whether the vendor has exactly this, and nothing that came after it."""
+        key = request.state_key
+        if key is None or key not in self._delivered:
+            return False
+        self._delivered.move_to_end(key)
+        return self._delivered[key] == _digest(request)
+
+    def begin(self, request: HttpRequest, flight: int) -> None:
+        """Note that an update goes out: until it is delivered, its state is unknown.
+
+        Args:
+            request: a single request.
+            flight: which requests go out together. Those of one user keep their order; updates
+                of one state from elsewhere leave it unknown, because either may come last.
+        """
+        key = request.state_key
+        if key is None or not self._most:
+            return
+        self._delivered.pop(key, None)
+        owner = (flight, request.user_key)
+        state = self._under_way.setdefault(key, _UnderWay(owner))
+        state.count += 1
+        state.unsure |= state.owner != owner
+
+    def end(self, request: HttpRequest, *, delivered: bool) -> None:
+        """Note how an update ended that had begun; those of one user in their order."""
+        state = self._under_way.get(request.state_key or "")
+        key = request.state_key
+        if key is None or state is None:
+            return
+        state.count -= 1
+        state.digest = _digest(request)
+        state.unsure |= not delivered
+        if state.count:
+            return
+        del self._under_way[key]
+        if not state.unsure:
+            self._delivered[key] = state.digest
+            if len(self._delivered) > self._most:
+                self._delivered.popitem(last=False)
+
+
+def _digest(request: HttpRequest) -> bytes:
+    body = msgspec.json.encode((request.method, request.url, request.json, request.form))
+    return hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest()

@@ -1,0 +1,63 @@
+"""What a worker counts while it works: the source of the metrics. Plain numbers, no I/O."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from typing import Literal
+
+import msgspec
+
+LATENCY_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Latency(msgspec.Struct):
+    """A histogram of how long requests took, in seconds.
+
+    Attributes:
+        counts: how many took at most `LATENCY_BOUNDS[i]`, not cumulated; the last: longer.
+        total: the sum of all, in seconds.
+    """
+
+    counts: list[int] = msgspec.field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS) + 1))
+    total: float = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one request."""
+        self.counts[bisect_left(LATENCY_BOUNDS, seconds)] += 1
+        self.total += seconds
+
+
+class DeliveryStats(msgspec.Struct):
+    """One connection's delivery since the worker started; read it at any time.
+
+    Attributes:
+        received: messages read from the log.
+        delivered: messages of which the vendor has every request.
+        filtered: messages that were not for this destination, or ignored on purpose.
+        rejected: messages that became dead letters, by code.
+        retried: messages that are to be sent again, each time.
+        skipped: profile updates left out because the vendor has exactly that already.
+        requests: requests sent, by what came back: a status such as `200`, or `network`.
+        quota_waits: how often messages of a user, or all, had to wait for a quota, by its name.
+        in_flight: requests under way now.
+        waiting: messages held in memory now, those under way included.
+        parked: of these, messages that wait for a time: their own retry or a quota.
+        circuit: `closed` (all well), `open` (the vendor is taken for dead, nothing is sent) or
+            `half_open` (one request asks whether it is back).
+        latency: of requests, from the first byte sent to the answer read.
+    """
+
+    received: int = 0
+    delivered: int = 0
+    filtered: int = 0
+    rejected: Counter[str] = msgspec.field(default_factory=Counter)
+    retried: int = 0
+    skipped: int = 0
+    requests: Counter[str] = msgspec.field(default_factory=Counter)
+    quota_waits: Counter[str] = msgspec.field(default_factory=Counter)
+    in_flight: int = 0
+    waiting: int = 0
+    parked: int = 0
+    circuit: Literal["closed", "open", "half_open"] = "closed"
+    latency: Latency = msgspec.field(default_factory=Latency)

@@ -1,0 +1,31 @@
+"""Only one process at a time delivers from a log: two would send twice and out of order."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+from destination_router.eventlog.base import LogFileError
+
+
+@contextlib.contextmanager
+def claim(path: Path) -> Iterator[None]:
+    """Be the one that delivers from the log at a path, for as long as the block lasts.
+
+    The claim is a lock on the file `<log>.workers`; it ends with the process, however that ends.
+
+    Raises:
+        LogFileError: another process has it, or the file cannot be made.
+    """
+    lock = path.with_name(f"{path.name}.workers")
+    try:
+        with lock.open("a") as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+    except BlockingIOError:
+        raise LogFileError(
+            f"{path}: another process delivers from this log already; end it first, or start this "
+            "one with --gateway-only"
+        ) from None

@@ -1,0 +1,41 @@
+"""Whose event it is: the key by which a log is partitioned, so that a user's events stay in order.
+
+The rules are those of `normalise` for an id: text is trimmed, a number becomes text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class _Ids(msgspec.Struct, rename="camel"):
+    """The decoder skips everything else."""
+
+    user_id: Any = None
+    anonymous_id: Any = None
+
+
+_decode = msgspec.json.Decoder(_Ids).decode
+
+
+def partition_key(body: bytes) -> str:
+    """Tell whose event it is: its userId, else its anonymousId; empty where it has neither.
+
+    Args:
+        body: one message as wire JSON; what cannot be read belongs to nobody.
+    """
+    try:
+        ids = _decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ""
+    return _text(ids.user_id) or _text(ids.anonymous_id)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    return ""

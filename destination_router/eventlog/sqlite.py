@@ -1,0 +1,331 @@
+"""The embedded event log: one SQLite file, in which an accepted event is on disk.
+
+Any number of processes may append to it; one at a time delivers from it (`claim`). It holds the
+dead letters too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+from destination_router.eventlog.arrivals import Arrivals
+from destination_router.eventlog.base import Event, Lag, LogUnavailableError
+from destination_router.eventlog.dead_letters import count_letters, put_letters
+from destination_router.eventlog.expiry import expire
+from destination_router.eventlog.file import connect, damage_told, open_file
+from destination_router.eventlog.letters import Letter
+from destination_router.eventlog.partition import partition_key
+from destination_router.eventlog.progress import Progress
+from destination_router.eventlog.retention import (
+    Retention,
+    delete_delivered,
+    refuse_if_full,
+    used_bytes,
+)
+from destination_router.eventlog.writer import RefusedError, Writer
+
+_READ_BYTES = 32 * 2**20
+"""How much is read at once: a thousand events may have a few kilobytes each, or megabytes."""
+
+_APPEND = "INSERT INTO events (received_at, partition, body) VALUES (?, ?, ?)"
+_READ = "SELECT offset, target, body FROM events WHERE offset > ? ORDER BY offset LIMIT ?"
+_LAST = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class _Reader(msgspec.Struct, eq=False):
+    """One connection that reads here."""
+
+    progress: Progress
+    unsaved: set[int]
+    turn: asyncio.Lock
+
+
+class SqliteEventLog:
+    """An event log in a file.
+
+    Args:
+        path: the file; made if nothing is there.
+        connections: the names of those that read, here or in another process.
+        start: where a connection begins that the log does not know: behind what is in the log
+            already (`end`), or before all that is still there (`start`).
+        retention: what is deleted, and when new events are refused.
+        clock: Unix time, in seconds.
+
+    Raises:
+        LogFileError: what is at the path cannot be used.
+        LogUnavailableError: it cannot be written now.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        connections: Iterable[str],
+        *,
+        start: Literal["end", "start"] = "end",
+        retention: Retention | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.path = path
+        self._retention = retention or Retention()
+        self._clock = clock
+        open_file(path)
+        with damage_told(path), contextlib.ExitStack() as opened:
+            self._reading = opened.enter_context(contextlib.closing(connect(path)))
+            try:
+                _register(self._reading, tuple(connections), start)
+            except sqlite3.OperationalError as error:
+                raise LogUnavailableError(f"{path}: {error}") from error
+            self._readers = {name: _reader(self._reading, name) for name in connections}
+            writing = connect(path)
+            opened.pop_all()
+        self._writer = Writer(writing)
+        self._thread = ThreadPoolExecutor(1, "event-log-reader")
+        self._arrivals = Arrivals()
+
+    async def append(self, bodies: Sequence[bytes]) -> None:
+        """Accept events, all or none; they are on disk when this returns.
+
+        Raises:
+            LogUnavailableError: nothing was accepted.
+        """
+        if not bodies:
+            return
+        at = round(self._clock() * 1000)
+        rows = [(at, partition_key(body), body) for body in bodies]
+
+        def write(connection: sqlite3.Connection) -> None:
+            refuse_if_full(connection, self.path, self._retention)
+            connection.executemany(_APPEND, rows)
+
+        await self._written(write)
+        self._arrivals.announce()
+
+    async def read(self, connection: str, after: int, limit: int) -> list[Event]:
+        """Wait for events that the connection has not committed, oldest first.
+
+        Raises:
+            LogFileError: the file turned out to be damaged.
+        """
+        reader = self._readers[connection]
+        after = max(after, reader.progress.low)
+        polling = self._arrivals.watch()
+        while True:
+            async with reader.turn:
+                found, after = await self._read_some(connection, reader, after, limit)
+            if found:
+                return found
+            await polling.wait()
+
+    async def commit(self, connection: str, offsets: Collection[int]) -> None:
+        """Mark events as done.
+
+        On a full disk this is kept in memory and written with the next commit that succeeds:
+        until then, an event that was delivered would be delivered again after a crash.
+        """
+        reader = self._readers[connection]
+        reader.unsaved.update(offsets)
+        reader.progress.commit(offsets)
+        low = reader.progress.low
+        saved = tuple(reader.unsaved)
+
+        def write(database: sqlite3.Connection) -> None:
+            database.executemany(
+                "INSERT OR IGNORE INTO done VALUES (?, ?)",
+                [(connection, offset) for offset in saved if offset > low],
+            )
+            database.execute(
+                "DELETE FROM done WHERE connection = ? AND offset <= ?", (connection, low)
+            )
+            database.execute(
+                "UPDATE connections SET low = max(low, ?) WHERE name = ?", (low, connection)
+            )
+
+        try:
+            await self._written(write)
+        except LogUnavailableError as error:
+            _log.warning("commit_postponed", extra={"connection": connection, "detail": str(error)})
+        else:
+            reader.unsaved.difference_update(saved)
+
+    async def put(self, letters: Sequence[Letter]) -> None:
+        """Keep dead letters; they are on disk when this returns.
+
+        Raises:
+            LogUnavailableError: none was kept.
+        """
+        await self._written(partial(_put, letters))
+
+    async def clean(self) -> int:
+        """Delete some of what is delivered, and see to what is too old; 0: there was nothing."""
+        done = await self._written(partial(_delete, retention=self._retention, now=self._clock()))
+        if self._retention.max_age is not None:
+            for name, reader in self._readers.items():
+                done += await self._expire(name, reader, self._retention.max_age)
+        return done
+
+    async def check(self) -> None:
+        """Write something small, as proof that the log can be written.
+
+        Raises:
+            LogUnavailableError: it cannot; the text says why.
+        """
+        now = round(self._clock() * 1000)
+
+        def write(connection: sqlite3.Connection) -> None:
+            refuse_if_full(connection, self.path, self._retention)
+            connection.execute("UPDATE probe SET tried_at = ?", (now,))
+
+        await self._written(write)
+
+    async def lags(self) -> dict[str, Lag]:
+        """Tell how far each connection of the file is behind, those of other processes included."""
+        return await self._in_thread(partial(_lags, self._reading, self._clock()))
+
+    async def size(self) -> int:
+        """Tell how many bytes are in use."""
+        return await self._in_thread(partial(used_bytes, self._reading))
+
+    async def dead_letters(self) -> dict[tuple[str, str], int]:
+        """Count dead letters that were not replayed, by connection and code."""
+        return await self._in_thread(partial(count_letters, self._reading))
+
+    async def forget(self, connection: str) -> Lag | None:
+        """Drop a connection's claim to what it has not delivered.
+
+        Returns:
+            How far it was behind; None if the log does not know it.
+        """
+        lag = (await self.lags()).get(connection)
+
+        def write(database: sqlite3.Connection) -> None:
+            database.execute("DELETE FROM connections WHERE name = ?", (connection,))
+            database.execute("DELETE FROM done WHERE connection = ?", (connection,))
+
+        await self._written(write)
+        return lag
+
+    def close(self) -> None:
+        """Finish what was asked for and let go of the file."""
+        self._writer.close()
+        self._thread.shutdown()
+        self._reading.close()
+
+    async def _read_some(
+        self, name: str, reader: _Reader, after: int, limit: int
+    ) -> tuple[list[Event], int]:
+        rows, last = await self._in_thread(partial(_read, self._reading, after, limit))
+        progress = reader.progress
+        found = [
+            Event(offset, body)
+            for offset, target, body in rows
+            if target in (None, name) and not progress.is_done(offset)
+        ]
+        through = rows[-1][0] if rows else last
+        progress.hand_out([event.offset for event in found], through)
+        return found, max(after, through)
+
+    async def _expire(self, name: str, reader: _Reader, max_age: float) -> int:
+        async with reader.turn:
+            offsets = await self._written(
+                partial(
+                    expire,
+                    name=name,
+                    progress=reader.progress,
+                    max_age=max_age,
+                    now=self._clock(),
+                )
+            )
+            await self.commit(name, offsets)
+        return len(offsets)
+
+    async def _written(self, write: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._writer.run(write)
+        except (sqlite3.Error, RefusedError) as error:
+            raise LogUnavailableError(str(error)) from error
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        with damage_told(self.path):
+            return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+def _register(
+    connection: sqlite3.Connection, names: Sequence[str], start: Literal["end", "start"]
+) -> None:
+    known = {name for (name,) in connection.execute("SELECT name FROM connections")}
+    new = [name for name in names if name not in known]
+    if not new:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    low = _last(connection) if start == "end" else 0
+    connection.executemany(
+        "INSERT OR IGNORE INTO connections VALUES (?, ?)", [(name, low) for name in new]
+    )
+    connection.execute("COMMIT")
+
+
+def _reader(connection: sqlite3.Connection, name: str) -> _Reader:
+    (low,) = connection.execute("SELECT low FROM connections WHERE name = ?", (name,)).fetchone()
+    rows = connection.execute("SELECT offset FROM done WHERE connection = ?", (name,))
+    return _Reader(Progress(low, [offset for (offset,) in rows]), set(), asyncio.Lock())
+
+
+def _read(
+    connection: sqlite3.Connection, after: int, limit: int
+) -> tuple[list[tuple[int, str | None, bytes]], int]:
+    """Read rows up to a limit in number and bytes; and the last offset when nothing was there."""
+    # Asked for first: what is appended in between is above it.
+    last = _last(connection)
+    rows = []
+    room = _READ_BYTES
+    for row in connection.execute(_READ, (after, limit)):
+        rows.append(row)
+        room -= len(row[2])
+        if room <= 0:
+            break
+    return rows, last
+
+
+def _last(connection: sqlite3.Connection) -> int:
+    row = connection.execute(_LAST).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _lags(connection: sqlite3.Connection, now: float) -> dict[str, Lag]:
+    last = _last(connection)
+    lags = {}
+    for name, low, done in connection.execute(
+        "SELECT name, low, (SELECT count(*) FROM done WHERE connection = name) FROM connections"
+    ).fetchall():
+        oldest = connection.execute(
+            "SELECT received_at FROM events WHERE offset > ? AND (target IS NULL OR target = ?) "
+            "ORDER BY offset LIMIT 1",
+            (low, name),
+        ).fetchone()
+        messages = 0 if oldest is None else max(0, last - low - done)
+        seconds = 0.0 if oldest is None else max(0.0, now - oldest[0] / 1000)
+        lags[name] = Lag(messages, seconds)
+    return lags
+
+
+def _put(letters: Sequence[Letter], connection: sqlite3.Connection) -> None:
+    put_letters(connection, letters)
+
+
+def _delete(connection: sqlite3.Connection, *, retention: Retention, now: float) -> int:
+    return delete_delivered(connection, retention, now)

@@ -1,0 +1,160 @@
+"""A router.toml looked over: every error at once, and what a vendor's stand-in says to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from destination_router.config import (
+    ConnectionConfig,
+    DeliveryConfig,
+    RouterConfig,
+    parse_config,
+    read_config,
+)
+from destination_router.delivery.sender import Sender
+from destination_router.model import Json
+from destination_router.pipeline.connection import Connection, Decision
+from destination_router.plugins import PluginError
+from destination_router.settings import Problem, SettingsError
+from destination_router.surfaces.choosing import connect
+from destination_router.surfaces.crew import delivery_settings
+
+_USER = "destination-router-check"
+_MESSAGES = {
+    "identify": {"type": "identify", "userId": _USER, "traits": {"checked": "yes"}},
+    "track": {"type": "track", "userId": _USER, "event": "Router Checked", "properties": {}},
+}
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """What was found.
+
+    Attributes:
+        problems: each with its table and key; empty if all is well.
+        config: the router.toml; None if it is not well.
+        connections: its connections, ready; those that are well.
+    """
+
+    problems: list[str]
+    config: RouterConfig | None
+    connections: list[Connection]
+
+
+class ProbeResult(msgspec.Struct, frozen=True):
+    """What became of one test message: `delivered`, or a code and the vendor's words."""
+
+    connection: str
+    call: str
+    result: str
+    detail: str = ""
+
+
+def check_config(path: Path, *, gateway: bool = True) -> Checked:
+    """Read a router.toml and make its connections ready, telling every error of either.
+
+    Args:
+        path: the file.
+        gateway: whether events shall come in, for which a write key is needed.
+    """
+    try:
+        content = read_config(path)
+    except SettingsError as error:
+        return Checked([str(problem) for problem in error.problems], None, [])
+    config: RouterConfig | None = None
+    problems: list[Problem] = []
+    try:
+        config = parse_config(content)
+    except SettingsError as error:
+        problems += error.problems
+    if gateway and config is not None and not config.gateway.write_keys:
+        problems.append(Problem("gateway.write_keys", "is required: senders need a key"))
+    connections: list[Connection] = []
+    for index, candidate in _candidates(content.get("connections")):
+        try:
+            connections.append(connect(candidate))
+        except SettingsError as error:
+            prefix = f"connections.{index}.settings"
+            problems += [
+                Problem(f"{prefix}.{p.path}" if p.path else prefix, p.detail)
+                for p in error.problems
+            ]
+        except PluginError as error:
+            problems.append(Problem(f"connections.{index}.plugin", str(error)))
+    names = _names(content.get("connections"))
+    return Checked([told(problem, names) for problem in problems], config, connections)
+
+
+def told(problem: Problem, names: list[str]) -> str:
+    """Say where a problem is as the file does: `[gateway] listen: ...`.
+
+    Args:
+        problem: by its path from the file's root.
+        names: the connections', in order; empty where one has none.
+    """
+    table, _, rest = problem.path.partition(".")
+    if table == "connections" and rest:
+        number, _, key = rest.partition(".")
+        name = names[int(number)] if int(number) < len(names) else ""
+        which = repr(name) if name else f"number {int(number) + 1}"
+        return f"[[connections]] {which} {key}: {problem.detail}"
+    if table and rest:
+        return f"[{table}] {rest}: {problem.detail}"
+    return str(problem)
+
+
+async def probe(
+    connection: Connection, delivery: DeliveryConfig, *, live: bool
+) -> list[ProbeResult]:
+    """Send a test user and a test event, and tell what came of it.
+
+    Args:
+        connection: where to.
+        delivery: whose origins hold, if it goes live.
+        live: to the vendor, and not to the plugin's simulator within this process.
+    """
+    transport: httpx.AsyncBaseTransport | None = None
+    if not live:
+        if "simulator" not in connection.plugin.capabilities:
+            return [ProbeResult(connection.name, "", "not asked", "the plugin has no simulator")]
+        app = connection.plugin.hook.simulator(settings=connection.settings)
+        transport = httpx.ASGITransport(app)
+    settings = msgspec.structs.replace(delivery_settings(delivery), max_attempts=1)
+    async with Sender(connection, settings, transport=transport) as sender:
+        return [
+            await _probe(connection.decide(msgspec.json.encode(message)), call, connection, sender)
+            for call, message in _MESSAGES.items()
+        ]
+
+
+async def _probe(
+    decision: Decision, call: str, connection: Connection, sender: Sender
+) -> ProbeResult:
+    if decision.reject is not None:
+        return ProbeResult(connection.name, call, decision.reject.code, decision.reject.detail)
+    if decision.reason is not None:
+        return ProbeResult(connection.name, call, "filtered", decision.reason)
+    for request in decision.requests:
+        for outcome in (await sender.attempt(request)).outcomes.values():
+            if outcome.result != "delivered":
+                code = outcome.code or outcome.result
+                return ProbeResult(connection.name, call, code, outcome.detail)
+    return ProbeResult(connection.name, call, "delivered")
+
+
+def _candidates(connections: Json) -> Iterator[tuple[int, ConnectionConfig]]:
+    """List the connections that are well-formed enough to be tried."""
+    for index, raw in enumerate(connections if isinstance(connections, list) else []):
+        try:
+            yield index, msgspec.convert(raw, ConnectionConfig)
+        except msgspec.ValidationError:
+            continue
+
+
+def _names(connections: Json) -> list[str]:
+    listed = connections if isinstance(connections, list) else []
+    names = [raw.get("name") if isinstance(raw, dict) else "" for raw in listed]
+    return [name if isinstance(name, str) else "" for name in names]

@@ -1,0 +1,96 @@
+"""A file of messages as a worker reads it: line numbers are offsets, done lines are passed over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from destination_router.eventlog.base import Event
+from destination_router.model import Reject
+from destination_router.pipeline.wire import members
+from destination_router.surfaces.reading import Line
+from destination_router.surfaces.resuming import SendState
+
+
+class FileSource:
+    """Hands out a file's lines once; `finished` is set when all of them are committed.
+
+    Args:
+        lines: the file's, in order.
+        state: which of them are done with.
+    """
+
+    def __init__(self, lines: Iterable[Line], state: SendState) -> None:
+        self._lines = iter(lines)
+        self._state = state
+        self._out: dict[int, int] = {}
+        self._kept: set[int] = set()
+        self._exhausted = False
+        self.finished = asyncio.Event()
+        self.passed_over = 0
+        self.bytes_done = 0
+
+    async def read(self, connection: str, after: int, limit: int) -> list[Event]:  # noqa: ARG002 -- a file has one reader
+        """Read on; at the end, wait for ever."""
+        while not self._exhausted:
+            lines = list(islice(self._lines, limit))
+            self._exhausted = len(lines) < limit
+            left = [line for line in lines if not self._state.is_done(line.number)]
+            self.passed_over += len(lines) - len(left)
+            self.bytes_done += sum(len(line.raw) + 1 for line in lines)
+            if lines:
+                self._state.hand_out([line.number for line in left], lines[-1].number)
+            self._out.update((line.number, len(line.raw) + 1) for line in left)
+            self.bytes_done -= sum(self._out[line.number] for line in left)
+            if left:
+                return [Event(line.number, with_id(line)) for line in left]
+        self._see_whether_finished()
+        never: asyncio.Future[list[Event]] = asyncio.get_running_loop().create_future()
+        return await never
+
+    def keep(self, lines: Collection[int]) -> None:
+        """Leave lines for the next run, even if they are committed now."""
+        self._kept.update(lines)
+
+    @property
+    def kept(self) -> int:
+        """How many lines are left for the next run."""
+        return len(self._kept)
+
+    async def commit(self, connection: str, offsets: Collection[int]) -> None:  # noqa: ARG002
+        """Note what is done with."""
+        self.bytes_done += sum(self._out.pop(offset, 0) for offset in offsets)
+        self._state.commit([offset for offset in offsets if offset not in self._kept])
+        self._see_whether_finished()
+
+    def _see_whether_finished(self) -> None:
+        if self._exhausted and not self._out:
+            self.finished.set()
+
+
+class _Id(msgspec.Struct, rename="camel"):
+    message_id: Any = None
+
+
+_decode_id = msgspec.json.Decoder(_Id).decode
+
+
+def with_id(line: Line) -> bytes:
+    """Name a message that has no id after its line: the same in every run over the file."""
+    try:
+        given = _decode_id(line.raw).message_id
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return line.raw  # whether it is a message is for the pipeline to say
+    if given is not None and given != "" and not (isinstance(given, str) and given.isspace()):
+        return line.raw
+    try:
+        fields = members(line.raw)
+    except Reject:
+        return line.raw
+    fields["messageId"] = msgspec.json.encode(line.message_id)
+    pairs = [msgspec.json.encode(name) + b":" + value for name, value in fields.items()]
+    return b"{" + b",".join(pairs) + b"}"

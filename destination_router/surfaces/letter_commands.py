@@ -1,0 +1,269 @@
+"""`dead-letters list|show|replay|export`: what could not be delivered, and a second chance for it.
+
+What is printed names ids, codes and fields; values of messages, and the vendor's words about
+them, are personal data and stand there only with `--content` or in an export.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import msgspec
+import typer
+
+from destination_router.config import load_config
+from destination_router.eventlog.dead_letters import find_letters, replay_letters
+from destination_router.eventlog.file import connect, damage_told, open_file
+from destination_router.eventlog.letters import LetterFilter, StoredLetter
+from destination_router.model import Json
+from destination_router.surfaces.choosing import UsageError
+from destination_router.surfaces.run_commands import ROUTER_TOML, ConfigFile
+from destination_router.surfaces.telling import FAILED, out, problems_told, talk
+from destination_router.times import format_time, parse_time
+from destination_router.units import seconds
+
+commands = typer.Typer(no_args_is_help=True, help="What could not be delivered.")
+
+Ids = Annotated[
+    list[int] | None,
+    typer.Argument(metavar="[ID]...", help="Which, by number.", show_default=False),
+]
+ByConnection = Annotated[str | None, typer.Option("--connection", help="Of one connection.")]
+ByCode = Annotated[str | None, typer.Option("--code", help="With one code.")]
+BySince = Annotated[
+    str | None, typer.Option("--since", metavar="TIME", help="Since 2026-11-22T10:00Z, or 12h ago.")
+]
+ByMessage = Annotated[str | None, typer.Option("--message-id", help="Of one message.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="No more than so many.")]
+Replayed = Annotated[bool, typer.Option("--replayed", help="Those that were replayed, too.")]
+Content = Annotated[bool, typer.Option("--content", help="With values: personal data.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+
+
+@commands.command("list")
+def list_(
+    ids: Ids = None,
+    config: ConfigFile = ROUTER_TOML,
+    connection: ByConnection = None,
+    code: ByCode = None,
+    since: BySince = None,
+    message_id: ByMessage = None,
+    limit: Limit = None,
+    replayed: Replayed = False,
+    content: Content = False,
+    as_json: AsJson = False,
+) -> None:
+    """List dead letters: number, time, connection, message, code."""
+    wanted = (ids, connection, code, since, message_id, limit)
+    with problems_told(), _opened(config) as database:
+        for letter in find_letters(database, _filter(*wanted, replayed=replayed)):
+            if as_json:
+                _print_line(letter_json(letter, content=content))
+            else:
+                _print_letter(letter, content=content)
+
+
+@commands.command()
+def show(
+    ids: Ids = None,
+    config: ConfigFile = ROUTER_TOML,
+    connection: ByConnection = None,
+    code: ByCode = None,
+    since: BySince = None,
+    message_id: ByMessage = None,
+    limit: Limit = None,
+    content: Content = False,
+) -> None:
+    """Show dead letters in full: the message, the request and the answer; values with --content."""
+    wanted = (ids, connection, code, since, message_id, limit)
+    with problems_told(), _opened(config) as database:
+        found = list(find_letters(database, _filter(*wanted, replayed=True)))
+        for letter in found:
+            out.print_json(msgspec.json.encode(letter_json(letter, content=content)).decode())
+        if not found:
+            talk.print("There is no such dead letter.")
+            raise typer.Exit(FAILED)
+
+
+@commands.command()
+def replay(
+    ids: Ids = None,
+    config: ConfigFile = ROUTER_TOML,
+    connection: ByConnection = None,
+    code: ByCode = None,
+    since: BySince = None,
+    message_id: ByMessage = None,
+    limit: Limit = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that were not replayed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which.")] = False,
+) -> None:
+    """Put dead letters back into the log, each for its own connection only."""
+    wanted = (ids, connection, code, since, message_id, limit)
+    with problems_told(), _opened(config) as database:
+        if not everything and not any(wanted):
+            raise UsageError("say which, by number or option, or --all")
+        # One transaction, so that two people who replay at once do not replay twice.
+        database.execute("ROLLBACK")
+        database.execute("BEGIN IMMEDIATE")
+        # A letter that was replayed is replayed again only if it is asked for by number.
+        letters = list(find_letters(database, _filter(*wanted, replayed=bool(ids))))
+        if not dry_run:
+            replay_letters(database, letters, time.time())
+        database.execute("COMMIT")
+        for letter in letters:
+            _print_letter(letter, content=False)
+        verb = "would be replayed" if dry_run else "replayed"
+        talk.print(f"{len(letters)} {verb}", highlight=False)
+
+
+@commands.command()
+def export(
+    ids: Ids = None,
+    config: ConfigFile = ROUTER_TOML,
+    connection: ByConnection = None,
+    code: ByCode = None,
+    since: BySince = None,
+    message_id: ByMessage = None,
+    limit: Limit = None,
+    replayed: Replayed = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="A new file, in place of standard output.")
+    ] = None,
+) -> None:
+    """Write the messages themselves, one JSON object a line, as `send` and `try` read them."""
+    wanted = (ids, connection, code, since, message_id, limit)
+    with problems_told(), _opened(config) as database, _target(output) as target:
+        for letter in find_letters(database, _filter(*wanted, replayed=replayed)):
+            target.write(letter.body.replace(b"\n", b" ") + b"\n")
+
+
+def letter_json(letter: StoredLetter, *, content: bool) -> dict[str, Any]:
+    """Turn a dead letter into what is printed.
+
+    Args:
+        letter: the letter.
+        content: with values; otherwise the message and the request by the paths of their fields,
+            and the detail only where it is in our own words.
+    """
+    told: dict[str, Any] = {
+        "id": letter.id,
+        "at": _time(letter.at),
+        "connection": letter.connection,
+        "messageId": letter.message_id,
+        "code": letter.code,
+        "attempts": letter.attempts,
+        "status": letter.status,
+        "replayedAt": None if letter.replayed_at is None else _time(letter.replayed_at),
+    }
+    message = _decoded(letter.body)
+    if content:
+        return {
+            **told,
+            "detail": letter.detail,
+            "message": letter.body.decode("utf-8", "replace") if message is None else message,
+            "request": letter.request,
+            "answer": letter.answer,
+        }
+    request = letter.request or {}
+    return {
+        **told,
+        "detail": letter.detail if letter.status is None else "",
+        "fields": sorted(_paths(message)),
+        "request": {key: request[key] for key in ("method", "url") if key in request} or None,
+    }
+
+
+def _print_letter(letter: StoredLetter, *, content: bool) -> None:
+    told = letter_json(letter, content=content)
+    words = [told["id"], told["at"], told["connection"], told["messageId"], told["code"]]
+    if told["replayedAt"]:
+        words.append(f"replayed {told['replayedAt']}")
+    if told["detail"]:
+        words.append(told["detail"])
+    if content:
+        words.append(letter.body.decode("utf-8", "replace"))
+    out.print("  ".join(map(str, words)), markup=False, highlight=False, soft_wrap=True)
+
+
+def _filter(
+    ids: Sequence[int] | None,
+    connection: str | None,
+    code: str | None,
+    since: str | None,
+    message_id: str | None,
+    limit: int | None,
+    *,
+    replayed: bool,
+) -> LetterFilter:
+    return LetterFilter(
+        ids=tuple(ids or ()),
+        connection=connection,
+        code=code,
+        since=None if since is None else _moment(since),
+        message_id=message_id,
+        replayed=None if replayed else False,
+        limit=limit,
+    )
+
+
+def _moment(text: str) -> float:
+    try:
+        return time.time() - seconds(text)
+    except ValueError:
+        moment = parse_time(text)
+    if moment is None:
+        raise UsageError(f"--since takes a time or a duration such as 12h, not {text!r}")
+    return moment.timestamp()
+
+
+@contextlib.contextmanager
+def _opened(config: Path) -> Iterator[sqlite3.Connection]:
+    """Open the log of a router.toml within a transaction, so that what is read belongs together."""
+    path = load_config(config).eventlog.path
+    open_file(path, create=False)
+    with damage_told(path), contextlib.closing(connect(path)) as database:
+        database.execute("BEGIN")
+        yield database
+
+
+@contextlib.contextmanager
+def _target(path: Path | None) -> Iterator[BinaryIO]:
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:  # noqa: PTH123 -- a mode at birth
+        yield target
+
+
+def _decoded(body: bytes) -> Json:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _paths(value: Json, prefix: str = "") -> set[str]:
+    if isinstance(value, dict) and value:
+        return {
+            path
+            for key, item in value.items()
+            for path in _paths(item, f"{prefix}.{key}" if prefix else key)
+        }
+    return {prefix} if prefix else set()
+
+
+def _time(moment: float) -> str:
+    return format_time(datetime.fromtimestamp(moment, UTC))
+
+
+def _print_line(value: Json) -> None:
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")

@@ -1,0 +1,111 @@
+"""`run` and `check`: a router.toml at work, and a router.toml looked over."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from destination_router.config import RouterConfig
+from destination_router.eventlog.file import integrity_problems
+from destination_router.surfaces.checking import check_config, probe
+from destination_router.surfaces.choosing import UsageError
+from destination_router.surfaces.logs import log_as_json
+from destination_router.surfaces.running import Plan, run_router
+from destination_router.surfaces.telling import (
+    FAILED,
+    WRONG_USAGE,
+    out,
+    problems_told,
+    refuse,
+    talk,
+)
+
+ConfigFile = Annotated[Path, typer.Option("--config", help="The router.toml.")]
+ROUTER_TOML = Path("router.toml")
+
+
+def run(
+    config: ConfigFile = ROUTER_TOML,
+    gateway_only: Annotated[
+        bool, typer.Option("--gateway-only", help="Take events, deliver none.")
+    ] = False,
+    workers_only: Annotated[
+        bool, typer.Option("--workers-only", help="Deliver events, take none.")
+    ] = False,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="In place of [gateway] listen. With --workers-only: where /metrics answers.",
+        ),
+    ] = None,
+) -> None:
+    """Take events and deliver them, until SIGTERM or Ctrl-C."""
+    with problems_told():
+        if gateway_only and workers_only:
+            raise UsageError("--gateway-only and --workers-only leave nothing to do: drop one")
+        found = check_config(config, gateway=not workers_only)
+        if found.problems or found.config is None:
+            refuse("\n".join(f"{config}: {problem}" for problem in found.problems))
+            return
+        address = _address(found.config, listen, workers_only=workers_only)
+        plan = Plan(
+            config=found.config,
+            connections=found.connections,
+            gateway=not workers_only,
+            workers=not gateway_only,
+            address=address,
+        )
+        log_as_json()
+        asyncio.run(run_router(plan, _say_where))
+
+
+def check(
+    config: ConfigFile = ROUTER_TOML,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Send the test messages to the vendors themselves, where they stay."
+        ),
+    ] = False,
+    log: Annotated[
+        bool, typer.Option("--log", help="Read the whole event log too, for damage.")
+    ] = False,
+) -> None:
+    """Tell every error of a router.toml, and what each vendor's simulator says to a test."""
+    with problems_told():
+        found = check_config(config)
+        for problem in found.problems:
+            talk.print(f"{config}: {problem}", style="red", markup=False, soft_wrap=True)
+        if found.problems or found.config is None:
+            raise typer.Exit(WRONG_USAGE)
+        failed = False
+        for connection in found.connections:
+            for result in asyncio.run(probe(connection, found.config.delivery, live=live)):
+                failed |= result.result not in {"delivered", "filtered", "not asked"}
+                words = (result.connection, result.call, result.result, result.detail)
+                out.print("  ".join(word for word in words if word), markup=False, soft_wrap=True)
+        if log:
+            for text in integrity_problems(found.config.eventlog.path):
+                failed = True
+                talk.print(f"{found.config.eventlog.path}: {text}", style="red", markup=False)
+        talk.print(f"{config}: {len(found.connections)} connections, no errors", highlight=False)
+    raise typer.Exit(FAILED if failed else 0)
+
+
+def _address(
+    config: RouterConfig, listen: str | None, *, workers_only: bool
+) -> tuple[str, int] | None:
+    if listen is None:
+        return None if workers_only else config.gateway.address
+    host, colon, port = listen.rpartition(":")
+    if not colon or not host or not port.isdecimal():
+        raise UsageError(f"--listen takes HOST:PORT, not {listen!r}")
+    return host.strip("[]"), int(port)
+
+
+def _say_where(url: str) -> None:
+    talk.print(f"Router on {url}" if url else "Delivering", highlight=False)

@@ -1,0 +1,77 @@
+"""The progress bar of `send`: rate, delivered, rejected, retrying, time left."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from destination_router.surfaces.reading import STANDARD_INPUT
+from destination_router.surfaces.sending import View
+
+
+class SendProgress:
+    """A bar on a terminal, nothing elsewhere.
+
+    Args:
+        console: where.
+        name: the connection's.
+        source: the file. How far a packed one or standard input is, is not known beforehand.
+    """
+
+    def __init__(self, console: Console, name: str, source: str) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[words]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task(name, total=_size(source), words="")
+        self._begun = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def show(self, view: View) -> None:
+        """Show how it stands."""
+        self._bar.update(
+            self._task,
+            completed=view.bytes_done,
+            words=words(view, time.monotonic() - self._begun),
+        )
+
+
+def words(view: View, seconds: float) -> str:
+    """Say how it stands: `1200/s  36000 delivered  2 rejected  40 retrying`."""
+    summary, stats = view.summary, view.stats
+    told = [
+        f"{summary.messages / seconds if seconds else 0:.0f}/s",
+        f"{summary.delivered} delivered",
+        f"{summary.failed.total()} rejected",
+        f"{stats.parked} retrying",
+    ]
+    if stats.circuit != "closed":
+        told.append("vendor down")
+    return "  ".join(told)
+
+
+def _size(source: str) -> float | None:
+    if source == STANDARD_INPUT or source.endswith(".gz"):
+        return None
+    return Path(source).stat().st_size

@@ -1,0 +1,51 @@
+"""Heap's documented rate limits, and what each request takes from them.
+
+Single requests and bulks have budgets of their own: a single `track` or `add_user_properties`
+takes one of its identity's 30 requests, an event in a bulk one of its identity's 1000 events and
+of the app's 15,000. Heap prints no limit for users in bulk, accounts, merges and the partner API.
+"""
+
+from __future__ import annotations
+
+from destination_router import Cost, Quota
+from heap_destination.limits import EVENTS_PER_APP, EVENTS_PER_IDENTITY, REQUESTS_PER_IDENTITY
+
+_APP = Cost("events_per_app")
+
+QUOTAS = (
+    Quota(name="events_per_app", limit=EVENTS_PER_APP[0], period=EVENTS_PER_APP[1], unit="events"),
+    Quota(
+        name="events_per_identity",
+        limit=EVENTS_PER_IDENTITY[0],
+        period=EVENTS_PER_IDENTITY[1],
+        unit="events",
+        scope="user",
+    ),
+    Quota(
+        name="requests_per_identity",
+        limit=REQUESTS_PER_IDENTITY[0],
+        period=REQUESTS_PER_IDENTITY[1],
+        unit="requests",
+        scope="user",
+    ),
+)
+
+
+def identity_key(identity: str) -> str:
+    """Name the budgets of an identity."""
+    return f"identity:{identity}"
+
+
+def user_id_key(user_id: str) -> str:
+    """Name the budgets of a `user_id`: a number, so `007` is `7`."""
+    return f"user_id:{user_id.lstrip('0')}"
+
+
+def single_request(key: str) -> tuple[Cost, ...]:
+    """Say what a single `track` or `add_user_properties` takes."""
+    return (Cost("requests_per_identity", key=key),)
+
+
+def event_in_bulk(key: str) -> tuple[Cost, ...]:
+    """Say what an event adds to a bulk."""
+    return (_APP, Cost("events_per_identity", key=key))

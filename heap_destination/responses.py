@@ -1,0 +1,35 @@
+"""Heap's answers → an outcome for each message that a request carried.
+
+Heap documents 200 and 400 only. A 400 refuses the whole bulk and says why in text that begins with
+the offending field: `postBody.events[3].properties should be object`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from destination_router import HttpRequest, HttpResponse, Outcome, default_outcome
+
+_BAD_REQUEST = 400
+_NAMED_ITEM = re.compile(r"postBody\.(?:events|users|accounts)\[([0-9]{1,4})\]")
+_DETAIL_CHARACTERS = 500
+
+
+def read_response(request: HttpRequest, response: HttpResponse) -> Outcome | dict[str, Outcome]:
+    """Read an answer as most vendors mean it, but for a 400 that names one item of a bulk.
+
+    That condemns the messages of the item alone. Where several were folded into it, one of them
+    is at fault. The neighbours go out again without them.
+    """
+    default = default_outcome(response)
+    if response.status != _BAD_REQUEST or not request.items:
+        return default
+    words = response.text.strip()
+    named = _NAMED_ITEM.match(words)
+    if named is None or int(named[1]) >= len(request.items):
+        return default
+    code, detail = default.code, words[:_DETAIL_CHARACTERS]
+    guilty = request.items[int(named[1])]
+    verdict = Outcome.rejected(code, detail) if len(guilty) == 1 else Outcome.suspect(code, detail)
+    again = Outcome.retry(after=0, code=code)
+    return dict.fromkeys(request.message_ids, again) | dict.fromkeys(guilty, verdict)

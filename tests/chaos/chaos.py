@@ -1,0 +1,260 @@
+"""Kill a working router again and again, and see that nothing is lost, doubled or out of order.
+
+    scripts/chaos --kills 50 --events 20000 --seed 7
+
+Events come in over HTTP through the real gateway, from senders that send again until they read a
+200, and go out to a simulated Heap in its own process, which fails a share of all requests in
+every way there is. The seed makes the same traffic and the same plan of kills; the operating
+system still has its say in what they hit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import secrets
+import sys
+import tempfile
+import time
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+sys.path.insert(0, str(Path(__file__).parent))  # a program and a test: no package
+
+from processes import POLL, Router, free_port, router_command, simulator
+from traffic import POISON, Sent, Traffic
+
+WRITE_KEY = "chaos"
+CONFIG = """
+[gateway]
+write_keys = ["{key}"]
+[eventlog]
+url = "sqlite:///router.db"
+[delivery]
+origins = {{"https://heapanalytics.com" = "{heap}"}}
+linger = "50ms"
+timeout = "2s"
+first_wait = "50ms"
+longest_wait = "1s"
+[[connections]]
+name = "heap"
+plugin = "heap"
+settings = {{appId = "11"}}
+"""
+FAULTS: list[dict[str, Any]] = [
+    {"status": 400, "body": "postBody: there is something wrong with it", "match": POISON},
+    {"status": 500, "share": 0.05},
+    {"status": 429, "headers": {"retry-after": "1"}, "share": 0.03},
+    {"drop_connection": True, "share": 0.03},
+    {"delay": 0.3, "share": 0.05},
+    {"drop_connection": True, "after": True, "share": 0.04},
+    {"status": 503, "after": True, "share": 0.03},
+    {"delay": 3.0, "after": True, "share": 0.01},
+]
+DRAINED_WITHIN = 300.0
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to do: how many events and kills, and whether gateway and workers are two processes."""
+
+    events: int
+    kills: int
+    seed: int
+    split: bool = False
+    senders: int = 8
+
+
+class Result(msgspec.Struct, kw_only=True):
+    """What came of it; every count of something wrong is zero if all is well."""
+
+    accepted: int
+    kills: int
+    seconds: float
+    sent_again: int
+    requests: int
+    faults: int
+    duplicates_absorbed: int
+    stored: int
+    lost: int
+    doubled: int
+    out_of_order: int
+    profiles_wrong: int
+    dead_letters: int
+    dead_letters_missing: int
+    dead_letters_wrong: int
+    exit_status: int
+
+    @property
+    def wrong(self) -> dict[str, int]:
+        names = (
+            *("lost", "doubled", "out_of_order", "profiles_wrong"),
+            *("dead_letters_missing", "dead_letters_wrong", "exit_status"),
+        )
+        return {name: getattr(self, name) for name in names if getattr(self, name)}
+
+
+async def run(plan: Plan, directory: Path) -> Result:
+    """Do what the plan says, in a directory of its own."""
+    begun = time.monotonic()
+    with simulator() as heap:
+        async with httpx.AsyncClient(timeout=60) as client:
+            await client.post(f"{heap}/_simulator/faults", content=msgspec.json.encode(FAULTS))
+            (directory / "router.toml").write_text(CONFIG.format(key=WRITE_KEY, heap=heap))
+            routers = _routers(plan, directory)
+            try:
+                sent, status = await _play(plan, routers, client)
+            finally:
+                for router in routers:
+                    router.end()
+            held = {
+                kind: (await client.get(f"{heap}/_simulator/{kind}")).json()[kind]
+                for kind in ("events", "users")
+            }
+            stats = (await client.get(f"{heap}/_simulator/stats")).json()
+    letters = router_command(directory, "dead-letters", "list", "--json").splitlines()
+    return _judge(
+        plan,
+        sent,
+        events=held["events"],
+        users=held["users"],
+        letters=[json.loads(line) for line in letters],
+        stats=stats,
+        seconds=time.monotonic() - begun,
+        status=status,
+    )
+
+
+def _routers(plan: Plan, directory: Path) -> list[Router]:
+    if not plan.split:
+        return [Router(directory, free_port())]
+    parts = ("--gateway-only", "--workers-only")
+    return [Router(directory, free_port(), part) for part in parts]
+
+
+async def _play(plan: Plan, routers: list[Router], client: httpx.AsyncClient) -> tuple[Sent, int]:
+    """Send and kill; then let the router finish, and end it as an operator does."""
+    for router in routers:
+        router.start()
+        await router.ready(client)
+    traffic = Traffic(seed=plan.seed, events=plan.events, senders=plan.senders, write_key=WRITE_KEY)
+    sending = asyncio.create_task(traffic.send(routers[0].url))
+    await _kill(plan, routers, traffic, client)
+    await sending
+    await _drained(routers[-1], client)
+    return traffic.sent, max(abs(router.stop()) for router in routers)
+
+
+async def _kill(
+    plan: Plan, routers: list[Router], traffic: Traffic, client: httpx.AsyncClient
+) -> None:
+    """Kill at random moments, spread over the whole of the traffic."""
+    chance = random.Random(plan.seed)
+    for number in range(plan.kills):
+        due = plan.events * (number + chance.random()) / plan.kills
+        while traffic.sent.accepted < due - plan.senders * 40:
+            await asyncio.sleep(POLL)
+        # From "it has just begun to work" to "it is in the middle of it".
+        await asyncio.sleep(chance.uniform(0.0, 0.6))
+        router = chance.choice(routers)
+        router.kill()
+        router.start()
+        await router.ready(client)
+
+
+async def _drained(router: Router, client: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(DRAINED_WITHIN):
+        while (await router.metrics(client))['router_lag_messages{connection="heap"}']:
+            await asyncio.sleep(10 * POLL)
+
+
+def _judge(  # the only place that says what "nothing is lost" means
+    plan: Plan,
+    sent: Sent,
+    *,
+    events: list[dict[str, Any]],
+    users: list[dict[str, Any]],
+    letters: list[dict[str, Any]],
+    stats: dict[str, Any],
+    seconds: float,
+    status: int,
+) -> Result:
+    arrived: dict[str, list[str]] = {}
+    for event in events:
+        user = event["identity"] or event["anonymous_id"]
+        arrived.setdefault(user, []).append(event["idempotency_key"])
+    keys = [event["idempotency_key"] for event in events]
+    expected = {key for ids in sent.events.values() for key in ids}
+    profiles = {user["identity"]: user["properties"].get("seen") for user in users}
+    dead = [letter["messageId"] for letter in letters]
+    _explain(sent, arrived)
+    return Result(
+        accepted=sent.accepted,
+        kills=plan.kills,
+        seconds=seconds,
+        sent_again=sent.retried,
+        requests=sum(sum(by.values()) for by in stats["requests"].values()),
+        faults=stats["faults"],
+        duplicates_absorbed=stats["duplicates"],
+        stored=len(keys),
+        lost=len(expected - set(keys)),
+        doubled=len(keys) - len(set(keys)) + len(set(keys) - expected),
+        out_of_order=sum(arrived.get(user) != ids for user, ids in sent.events.items()),
+        profiles_wrong=sum(profiles.get(user) != seen for user, seen in sent.profiles.items()),
+        dead_letters=len(dead),
+        dead_letters_missing=len(set(sent.poisoned) - set(dead)),
+        dead_letters_wrong=len(set(dead) - set(sent.poisoned)) + len(dead) - len(set(dead)),
+        exit_status=status,
+    )
+
+
+def _explain(sent: Sent, arrived: dict[str, list[str]]) -> None:
+    """Show where the first users out of order went astray."""
+    astray = [user for user, ids in sent.events.items() if arrived.get(user) != ids]
+    for user in astray[:3]:
+        ids, there = sent.events[user], arrived.get(user, [])
+        pairs = zip_longest(ids, there)
+        place = next(n for n, (wanted, found) in enumerate(pairs) if wanted != found)
+        here = slice(max(0, place - 2), place + 6)
+        sys.stderr.write(f"{user} at {place}: sent {ids[here]}, arrived {there[here]}\n")
+
+
+def main() -> int:
+    """Run the plans of the command line, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--events", type=int, default=20_000, help="of each run (%(default)s)")
+    parser.add_argument("--kills", type=int, default=50, help="of each run (%(default)s)")
+    parser.add_argument("--seed", type=int, default=None, help="to repeat a run")
+    parser.add_argument(
+        "--mode",
+        choices=["one", "split", "both"],
+        default="both",
+        help="gateway and workers in one process, in two, or one run of each",
+    )
+    options = parser.parse_args()
+    seed = secrets.randbelow(10**6) if options.seed is None else options.seed
+    modes = {"one": [False], "split": [True], "both": [False, True]}[options.mode]
+    results: list[Result] = []
+    for split in modes:
+        plan = Plan(events=options.events, kills=options.kills, seed=seed, split=split)
+        sys.stderr.write(f"{msgspec.json.encode(plan).decode()}\n")
+        with tempfile.TemporaryDirectory() as directory:
+            results.append(asyncio.run(run(plan, Path(directory))))
+    names = ["two processes" if split else "one process" for split in modes]
+    print(f"seed {seed}")
+    print(f"{'':22}" + "".join(f"{name:>16}" for name in names))
+    for field in Result.__struct_fields__:
+        values = [getattr(result, field) for result in results]
+        print(f"{field:22}" + "".join(f"{value:16.0f}" for value in values))
+    wrong = [result.wrong for result in results if result.wrong]
+    print("Nothing lost, nothing doubled, all in order." if not wrong else f"WRONG: {wrong}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""A short run of scripts/chaos: a killed router loses, doubles and disorders nothing."""
+
+import asyncio
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def chaos() -> ModuleType:
+    """The program, imported by its path."""
+    spec = importlib.util.spec_from_file_location("chaos", Path(__file__).with_name("chaos.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["chaos"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("split", [False, True], ids=["one process", "two processes"])
+def test_a_killed_router_loses_nothing(chaos: ModuleType, tmp_path: Path, *, split: bool) -> None:
+    """Each accepted event is with the vendor once, in order; dead letters are the poisoned."""
+    plan = chaos.Plan(events=1500, kills=3, seed=20261122, split=split)
+    result = asyncio.run(chaos.run(plan, tmp_path))
+    assert result.wrong == {}
+    assert (result.accepted, result.kills) == (1500, 3)
+    assert result.stored > 1000
+    assert result.faults > 10
+    assert result.dead_letters > 0
+
+
+def test_the_judge_sees_what_is_wrong(chaos: ModuleType) -> None:
+    """A lost, a doubled, a disordered event, a stale profile and each wrong dead letter count."""
+    sent = chaos.Sent(
+        events={"ada": ["1", "2"], "grace": ["3", "4"]}, profiles={"ada": 9}, poisoned={"5": "x"}
+    )
+    rows = [("ada", "2"), ("ada", "1"), ("grace", "3"), ("grace", "3")]
+    result = chaos._judge(
+        chaos.Plan(events=5, kills=0, seed=1),
+        sent,
+        events=[{"identity": u, "anonymous_id": None, "idempotency_key": k} for u, k in rows],
+        users=[{"identity": "ada", "properties": {"seen": 8}}],
+        letters=[{"messageId": "1"}],
+        stats={"requests": {}, "faults": 0, "duplicates": 0},
+        seconds=0.0,
+        status=1,
+    )
+    assert result.wrong == {
+        "lost": 1,
+        "doubled": 1,
+        "out_of_order": 2,
+        "profiles_wrong": 1,
+        "dead_letters_missing": 1,
+        "dead_letters_wrong": 1,
+        "exit_status": 1,
+    }

@@ -1,0 +1,102 @@
+"""A connection at work in virtual time, between a log in memory and a simulated Heap."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+import pytest
+import virtual_time
+
+from destination_router.delivery.dead_letters import DeadLetter
+from destination_router.delivery.sender import Sender
+from destination_router.delivery.settings import DeliverySettings
+from destination_router.delivery.worker import Delivery, Worker
+from destination_router.eventlog.memory import MemoryEventLog
+from destination_router.pipeline.connection import Connection
+from destination_router.plugins import load_plugin
+from heap_destination.simulator import SimulatedHeap, create_simulator
+
+Result = TypeVar("Result")
+UNIX = 1_800_000_000.0
+
+
+class Letters:
+    """Keeps dead letters in a list."""
+
+    def __init__(self) -> None:
+        self.kept: list[DeadLetter] = []
+
+    async def put(self, letters: list[DeadLetter]) -> None:
+        self.kept += letters
+
+
+class Line:
+    """A worker of one connection, its vendor and what came of its messages."""
+
+    def __init__(self, log: MemoryEventLog, name: str, settings: DeliverySettings) -> None:
+        loop = asyncio.get_running_loop()
+        self.name = name
+        self.log = log
+        self.app = create_simulator(clock=lambda: UNIX + loop.time())
+        self.heap: SimulatedHeap = self.app.state.heap
+        self.connection = Connection(name, load_plugin("heap"), {"appId": "11"})
+        self.letters = Letters()
+        self.reported: list[Delivery] = []
+        self.sender = Sender(
+            self.connection, settings, transport=httpx.ASGITransport(self.app), chance=lambda: 0.5
+        )
+        self.worker = Worker(
+            self.connection,
+            log,
+            self.sender,
+            dead_letters=self.letters,
+            settings=settings,
+            report=self.reported.extend,
+            wall_clock=lambda: UNIX + loop.time(),
+            chance=lambda: 0.5,
+        )
+        self.running = asyncio.create_task(self.worker.run())
+
+    async def stop(self, grace: float = 10.0) -> None:
+        await self.worker.stop(grace)
+        await self.running
+        await self.sender.close()
+
+    def keys(self) -> list[str]:
+        """The idempotency keys of the events that Heap holds, in the order they arrived."""
+        return [str(row.idempotency_key) for row in self.heap.events()]
+
+    def paths(self) -> list[str]:
+        """The paths of the requests that Heap saw, in order."""
+        return [row.path for row in self.heap.requests()]
+
+
+@pytest.fixture
+def in_virtual_time() -> Callable[[Callable[[], Coroutine[Any, Any, Result]]], Result]:
+    """Run a test's coroutine on a loop whose clock moves only when everybody waits."""
+    return lambda main: virtual_time.run(main())
+
+
+@pytest.fixture
+def open_line() -> Callable[..., Line]:
+    """Start a connection's worker; call it where the loop runs."""
+
+    def start(log: MemoryEventLog, name: str = "heap", **settings: Any) -> Line:
+        return Line(log, name, DeliverySettings(**settings))
+
+    return start
+
+
+@pytest.fixture
+def wire() -> Callable[..., list[bytes]]:
+    """Write messages as wire JSON; each is numbered by its place."""
+
+    def encode(*messages: dict[str, Any]) -> list[bytes]:
+        return [
+            msgspec.json.encode({"messageId": f"message-{number}", **message})
+            for number, message in enumerate(messages)
+        ]
+
+    return encode

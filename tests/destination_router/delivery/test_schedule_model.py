@@ -1,0 +1,145 @@
+"""The schedule against a model: whatever comes, in whatever order, and however it ends."""
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from destination_router.delivery.item import Item
+from destination_router.delivery.quotas import UNKNOWN, Refusal
+from destination_router.delivery.schedule import Schedule
+from destination_router.pipeline.connection import Decision
+
+WINDOW = 5
+users = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=2, unique=True)
+
+
+class Deliveries(RuleBasedStateMachine):
+    """Messages come, go out in windows and end; some are poisoned, quotas open and close."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.schedule = Schedule(WINDOW, linger=1.0)
+        self.now = 0.0
+        self.items: list[Item] = []
+        self.poisoned: set[Item] = set()
+        self.under_way: list[list[Item]] = []
+        self.ended: list[Item] = []
+        self.closed: dict[str, float] = {}
+
+    # -- what happens ----------------------------------------------------------------------
+
+    @rule(keys=users, poisoned=st.integers(0, 9).map(lambda n: n == 0))
+    def add(self, keys: list[str], poisoned: bool) -> None:  # noqa: FBT001 -- drawn, not passed
+        decision = Decision(message_id="m", result="requests", user_keys=tuple(keys))
+        item = Item(len(self.items), b"", decision)
+        self.items.append(item)
+        if poisoned:
+            self.poisoned.add(item)
+        self.schedule.add(item, self.now)
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 7.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(user=st.sampled_from("abcdef"), seconds=st.sampled_from([0.5, 5.0, UNKNOWN]))
+    def use_up_a_quota(self, user: str, seconds: float) -> None:
+        self.closed[user] = self.now + seconds
+
+    @rule(most=st.sampled_from([None, None, 1]))
+    def take(self, most: int | None) -> None:
+        taken = self.schedule.take(self.now, self._admit, most)
+        self._check(taken, most)
+        if taken:
+            self.under_way.append(taken)
+
+    @precondition(lambda self: self.under_way)
+    @rule(data=st.data())
+    def answer(self, data: Any) -> None:
+        """The vendor answers a window: as a whole, or each message for itself."""
+        window = self.under_way.pop(data.draw(st.integers(0, len(self.under_way) - 1)))
+        fate = data.draw(st.sampled_from(["delivered", "again", "retry", "quota", "each"]))
+        if self.poisoned.isdisjoint(window) and fate == "quota":
+            until = data.draw(st.sampled_from([self.now + 2.0, UNKNOWN]))
+            for item in window:
+                self.schedule.hold(item, until)
+        elif fate == "again":
+            self._put_back(window, self.now + data.draw(st.sampled_from([0.0, 3.0])))
+        elif fate == "retry":
+            self.schedule.put_together(window, self.now, self.now + 3.0)
+        elif fate == "each":
+            later = data.draw(st.sets(st.sampled_from(window)))
+            self._put_back([item for item in window if item in later], self.now + 3.0)
+            self._end([item for item in window if item not in later])
+        elif self.poisoned.isdisjoint(window) or len(window) == 1:
+            self._end(window)
+        else:
+            self.schedule.put_apart(window, self.now)
+        self.schedule.answered(self.now)
+
+    # -- what must hold --------------------------------------------------------------------
+
+    @invariant()
+    def nothing_is_lost_or_doubled(self) -> None:
+        assert len(self.ended) == len(set(self.ended))
+        assert len(self.schedule) == len(self.items) - len(self.ended)
+
+    @invariant()
+    def something_always_happens_next(self) -> None:
+        if len(self.schedule) and not self.under_way:
+            self.schedule.answered(self.now)
+            assert self.schedule.wake_at(self.now) is not None
+
+    def teardown(self) -> None:
+        """In the end the vendor works, and every message ends."""
+        self.closed.clear()
+        for window in self.under_way:
+            self._put_back(window, self.now)
+        self.under_way.clear()
+        for _ in range(10 * len(self.items) + 10):
+            self.schedule.answered(self.now)
+            wake = self.schedule.wake_at(self.now)
+            if wake is None:
+                break
+            self.now = max(self.now, wake)
+            taken = self.schedule.take(self.now, self._admit)
+            self._check(taken, None)
+            if len(taken) > 1 and not self.poisoned.isdisjoint(taken):
+                self.schedule.put_apart(taken, self.now)
+            else:
+                self._end(taken)
+        assert sorted(item.offset for item in self.ended) == list(range(len(self.items)))
+
+    def _admit(self, item: Item) -> Refusal | None:
+        user = item.keys[0]
+        until = self.closed.get(user, 0.0)
+        return Refusal("quota", user, until) if until > self.now else None
+
+    def _check(self, taken: list[Item], most: int | None) -> None:
+        assert len(taken) <= (most or WINDOW)
+        assert [i.offset for i in taken] == sorted({i.offset for i in taken})
+        away = {item for window in self.under_way for item in window}
+        done = set(self.ended)
+        assert away.isdisjoint(taken)
+        assert done.isdisjoint(taken)
+        for item in taken:
+            earlier = [
+                other
+                for other in self.items[: item.offset]
+                if other not in done and set(other.keys) & set(item.keys)
+            ]
+            assert set(earlier) <= set(taken), f"{item} goes ahead of {earlier}"
+
+    def _put_back(self, items: list[Item], at: float) -> None:
+        for item in items:
+            self.schedule.put_back(item, self.now, at)
+
+    def _end(self, items: list[Item]) -> None:
+        for item in items:
+            self.ended.append(item)
+            self.schedule.done(item, self.now)
+
+
+TestDeliveries = Deliveries.TestCase
+TestDeliveries.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)

@@ -1,0 +1,138 @@
+"""`send`: packed, in order, and resumed where a run was interrupted."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+CLI = [sys.executable, "-m", "destination_router.surfaces.cli"]
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What `send` remembers, in a place of the test's own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "destination-router" / "send"
+
+
+def write(path: Path, count: int, users: int = 50) -> None:
+    with path.open("w") as lines:
+        for number in range(count):
+            user = f"user-{number % users}"
+            traits = {"context": {"traits": {"seen": number}}} if number % 3 == 0 else {}
+            message = {"type": "track", "userId": user, "event": "E", "messageId": f"m{number}"}
+            lines.write(json.dumps(message | traits) + "\n")
+
+
+def command(path: Path, heap_url: str, *options: str) -> list[str]:
+    origin = f"https://heapanalytics.com={heap_url}"
+    return [*CLI, "send", "heap", "--set", "appId=11", "--origin", origin, *options, str(path)]
+
+
+def send(path: Path, heap_url: str, *options: str) -> Any:
+    done = subprocess.run(
+        command(path, heap_url, "--json", *options), capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, json.loads(done.stdout), done.stderr
+
+
+def stats(heap_url: str) -> Any:
+    return httpx.get(f"{heap_url}/_simulator/stats").json()
+
+
+def events(heap_url: str) -> list[str]:
+    rows = httpx.get(f"{heap_url}/_simulator/events").json()["events"]
+    return [row["idempotency_key"] for row in rows]
+
+
+def test_a_thousand_messages_take_four_requests_at_the_most(tmp_path: Path, heap_url: str) -> None:
+    """A file goes out in bulks."""
+    path = tmp_path / "messages.jsonl"
+    write(path, 1000)
+    status, summary, _ = send(path, heap_url)
+    assert (status, summary["delivered"]) == (0, 1000)
+    assert len(events(heap_url)) == 1000
+    assert sum(sum(by.values()) for by in stats(heap_url)["requests"].values()) <= 4
+
+
+def test_an_interrupted_file_is_resumed(tmp_path: Path, heap_url: str, state: Path) -> None:
+    """A second run sends only what the first one, killed in its midst, had not delivered."""
+    path = tmp_path / "messages.jsonl"
+    write(path, 12_000)
+    httpx.post(f"{heap_url}/_simulator/faults", json={"delay": 0.5})
+    with subprocess.Popen(command(path, heap_url), stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while not list(state.glob("*.json")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    (saved,) = state.glob("*.json")
+    remembered = json.loads(saved.read_bytes())
+    done = remembered["low"] + len(remembered["done"])
+    assert 0 < done < 12_000
+
+    httpx.delete(f"{heap_url}/_simulator/faults")
+    status, summary, talk = send(path, heap_url)
+    assert (status, summary["passedOver"]) == (0, done)
+    assert summary["delivered"] == 12_000 - done
+    assert "Going on where the last run ended" in talk
+    assert sorted(events(heap_url)) == sorted(f"m{n}" for n in range(12_000))
+    assert list(state.iterdir()) == []
+
+
+def test_a_file_that_changed_is_sent_anew(tmp_path: Path, heap_url: str, state: Path) -> None:
+    """What was remembered of another content does not count."""
+    path = tmp_path / "messages.jsonl"
+    write(path, 5)
+    fault = {"status": 500, "match": "m3"}
+    httpx.post(f"{heap_url}/_simulator/faults", json=fault)
+    config = tmp_path / "router.toml"
+    config.write_text(
+        '[delivery]\nmax_attempts = 2\nfirst_wait = "10ms"\nwindow = 1\n'
+        f'origins = {{"*" = "{heap_url}"}}\n'
+        '[[connections]]\nname = "heap"\nplugin = "heap"\nsettings = {appId = "11"}\n'
+    )
+    arguments = [*CLI, "send", "--config", str(config), "--json", str(path)]
+
+    def run() -> Any:
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    status, summary = run()
+    assert status == 1
+    assert summary["left"]
+    assert len(list(state.iterdir())) == 1
+    httpx.delete(f"{heap_url}/_simulator/faults")
+    status, summary = run()
+    assert (status, summary["left"]) == (0, False)
+    assert summary["passedOver"] + summary["delivered"] == 5
+    assert summary["passedOver"] > 0
+    httpx.post(f"{heap_url}/_simulator/faults", json=fault)
+    assert run()[0] == 1
+    httpx.delete(f"{heap_url}/_simulator/faults")
+    about = path.stat()
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns + 1_000_000))
+    status, summary = run()
+    assert (status, summary["passedOver"], summary["delivered"]) == (0, 0, 5)
+
+
+def test_standard_input_is_not_remembered(heap_url: str, state: Path) -> None:
+    """A stream cannot be resumed, so nothing is kept of it."""
+    line = json.dumps({"type": "track", "userId": "ada", "event": "E"})
+    done = subprocess.run(
+        command(Path("-"), heap_url, "--json"),
+        input=line,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["delivered"] == 1
+    assert not state.exists()
