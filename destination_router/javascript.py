@@ -51,6 +51,8 @@ def json_text(value: Json, *, all_digits: bool = False) -> str:
                 return json.dumps(value, ensure_ascii=False)
             case int() if all_digits:
                 return str(value)
+            case float() if all_digits and math.isfinite(value) and abs(value) > _EXACT:
+                return repr(value)  # JavaScript's digits, read as a whole number, would differ
             case int() | float():
                 written = number_text(value)
                 return written if written[-1].isdigit() else "null"

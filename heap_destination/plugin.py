@@ -12,6 +12,7 @@ from destination_router import (
     HttpRequest,
     HttpResponse,
     Identify,
+    Imported,
     Json,
     Outcome,
     Page,
@@ -29,6 +30,7 @@ from heap_destination.calls import (
 )
 from heap_destination.fields import FIELDS
 from heap_destination.identity import NAMES
+from heap_destination.migration import import_from
 from heap_destination.packing import pack_requests
 from heap_destination.quotas import QUOTAS
 from heap_destination.responses import read_response
@@ -63,6 +65,12 @@ def default_subscription(settings: HeapSettings) -> str:
 def fields() -> dict[str, list[Field]]:
     """Name the fields that a connection's mapping may override."""
     return FIELDS
+
+
+@hookimpl
+def import_settings(system: str, config: dict[str, Json]) -> Imported:
+    """Translate what Segment or RudderStack exported for Heap."""
+    return import_from(system, config)
 
 
 @hookimpl

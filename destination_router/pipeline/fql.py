@@ -82,7 +82,7 @@ def parse(text: str) -> Condition:
 
 
 def _field_text(field: tuple[str, ...]) -> str:
-    return ".".join(re.sub(r"[^a-zA-Z0-9_-]", r"\\\g<0>", key) for key in field)
+    return ".".join(re.sub(r"[^a-zA-Z0-9_-]|^-", r"\\\g<0>", key) for key in field)
 
 
 def _value_text(value: Value) -> str:

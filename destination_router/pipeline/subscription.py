@@ -36,6 +36,16 @@ def compile_subscription(text: str) -> Holds:
     return takes
 
 
+def possible_calls(text: str) -> frozenset[str]:
+    """Say which of the six calls a subscription can take at all.
+
+    Raises:
+        FqlError: with the position of what is wrong.
+    """
+    condition = fql.parse(text)
+    return frozenset(kind for kind in MESSAGE_TYPES if _compiled(condition, kind) is not False)
+
+
 def _compiled(condition: fql.Condition, kind: str) -> bool | Holds:
     """Compile a condition for one call: true or false where the call alone decides."""
     match condition:

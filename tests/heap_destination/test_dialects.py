@@ -155,7 +155,8 @@ BODIES = [
         [
             (
                 '{"identity": "ada", "properties": {"idempotencyKey": "k", "a": 1}, '
-                '"app_id": "11", "event": "Paid", "timestamp": "2026-11-22T10:00:00Z", "idempotency_key": "k"}'
+                '"app_id": "11", "event": "Paid", "timestamp": "2026-11-22T10:00:00Z", '
+                '"idempotency_key": "k"}'
             )
         ],
     ),

@@ -11,9 +11,8 @@ REQUESTS = (
     _slip(
         "idempotency-key-forgotten",
         "an event has no idempotency key: a repeat counts twice",
-        '            "timestamp",\n            "idempotency_key",\n        ),\n        "partner_track": '
-        '("app_id", "library"',
-        '            "timestamp",\n        ),\n        "partner_track": ("app_id", "library"',
+        '            "idempotency_key",\n        ),\n        "partner_track": ("app_id", "lib',
+        '        ),\n        "partner_track": ("app_id", "lib',
         "dialects",
     ),
     _slip(
