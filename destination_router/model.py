@@ -294,11 +294,11 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         settings: the connection's.
-        subscriptions: what the connection takes, each `{"name", "subscription", "mapping"}`;
-            empty for the plugin's own.
+        subscriptions: what the connection takes, each `{"name", "subscription", "mapping"}` with
+            a mapping for every call that it is for; None for the plugin's own.
         lost: what could not be carried over, a sentence each.
     """
 
     settings: dict[str, Json]
-    subscriptions: tuple[dict[str, Json], ...] = ()
+    subscriptions: tuple[dict[str, Json], ...] | None = None
     lost: tuple[str, ...] = ()

@@ -57,8 +57,9 @@ def _from_segment(config: dict[str, Any]) -> Imported:
     settings = {"appId": _app_id(given.get("appId")), "dialect": "segment"}
     if given.get("region"):
         settings["region"] = str(given["region"]).upper()
-    subscriptions = list(_segment_subscriptions(config.get("subscriptions") or [], lost))
-    return Imported(settings=settings, subscriptions=tuple(subscriptions), lost=tuple(lost))
+    saved = config.get("subscriptions")
+    subscriptions = None if saved is None else tuple(_segment_subscriptions(saved, lost))
+    return Imported(settings=settings, subscriptions=subscriptions, lost=tuple(lost))
 
 
 def _segment_subscriptions(

@@ -7,6 +7,7 @@ standard error. Every connection that is written has been compiled: it works.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,9 +80,9 @@ def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str
             "settings": result.settings,
         }
         own_lost: list[str] = []
-        if result.subscriptions:
-            connection["subscriptions"] = _subscriptions(result, own_lost)
-        if result.subscriptions and not connection["subscriptions"]:
+        if result.subscriptions is not None:
+            connection["subscriptions"] = _subscriptions(result.subscriptions, own_lost)
+        if connection.get("subscriptions") == []:
             own_lost.append("no subscription is left, so it is left out")
         else:
             _make_it_work(connection, own_lost)
@@ -123,9 +124,11 @@ def _translated(
     return None
 
 
-def _subscriptions(result: Imported, lost: list[str]) -> list[dict[str, Any]]:
+def _subscriptions(
+    subscriptions: Sequence[dict[str, Any]], lost: list[str]
+) -> list[dict[str, Any]]:
     kept = []
-    for taken in result.subscriptions:
+    for taken in subscriptions:
         name = str(taken.get("name") or taken["subscription"])
         text = str(taken["subscription"])
         try:
