@@ -40,9 +40,9 @@ from destination_router.surfaces.choosing import (
 from destination_router.surfaces.comparing import diff
 from destination_router.surfaces.crew import delivery_settings
 from destination_router.surfaces.demo import WRITE_KEY, Stage, play, stage
-from destination_router.surfaces.importing import import_
 from destination_router.surfaces.letter_commands import commands as letter_commands
 from destination_router.surfaces.log_commands import commands as log_commands
+from destination_router.surfaces.migrating import import_
 from destination_router.surfaces.reading import STANDARD_INPUT, read_lines
 from destination_router.surfaces.resuming import state_of
 from destination_router.surfaces.run_commands import check, run

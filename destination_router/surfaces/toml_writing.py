@@ -12,6 +12,7 @@ from typing import Any
 
 from destination_router.model import Json
 
+_HEAD = ("name", "plugin", "subscription")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -27,13 +28,11 @@ def write_router(gateway: Mapping[str, Json], connections: list[dict[str, Any]])
     if gateway:
         lines += ["[gateway]", *_pairs(gateway), ""]
     for connection in connections:
-        own = {
-            key: connection[key] for key in ("name", "plugin", "subscription") if key in connection
-        }
+        own: dict[str, Json] = {k: connection[k] for k in _HEAD if k in connection}
         lines += ["[[connections]]", *_pairs(own), ""]
         lines += ["[connections.settings]", *_pairs(connection["settings"]), ""]
         for taken in connection.get("subscriptions", []):
-            head = {key: taken[key] for key in ("name", "subscription") if key in taken}
+            head: dict[str, Json] = {k: taken[k] for k in _HEAD if k in taken}
             lines += ["[[connections.subscriptions]]", *_pairs(head), ""]
             for call, fields in taken.get("mapping", {}).items():
                 if fields:

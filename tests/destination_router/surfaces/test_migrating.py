@@ -15,7 +15,7 @@ from destination_router.messages import MESSAGE_TYPES
 from destination_router.pipeline.connection import Decision
 from destination_router.surfaces.choosing import UsageError, connect
 from destination_router.surfaces.cli import app
-from destination_router.surfaces.importing import imported
+from destination_router.surfaces.migrating import imported
 from destination_router.surfaces.toml_writing import write_router
 
 TRACK_FIELDS = {

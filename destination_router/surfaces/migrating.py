@@ -74,7 +74,7 @@ def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str
             continue
         loaded, result = translated
         lost += [f"{label}: {sentence}" for sentence in result.lost]
-        connection = {
+        connection: dict[str, Any] = {
             "name": _unique(label, [c["name"] for c in connections]),
             "plugin": loaded.name,
             "settings": result.settings,
