@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-_RESOLUTION = 1e-6
-"""Seconds. Shorter than any wait that means something; long enough for a float of a few years."""
+_TICK = 1e-9
+"""Seconds that every turn of the loop takes: a program that is busy must not stop the clock."""
 
 
 class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
@@ -24,12 +24,10 @@ class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
 
     def select(self, timeout: float | None = None) -> list[Any]:
         found: list[Any] = super().select(0)
-        if found or timeout == 0:
-            return found
-        if timeout is None:
+        if timeout is None and not found:
             raise RuntimeError("everybody waits, and nobody for a time: a deadlock")
-        self.loop.now += max(timeout, _RESOLUTION)
-        return []
+        self.loop.now += _TICK if found or not timeout else max(timeout, _TICK)
+        return found
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -40,7 +38,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         selector = _Selector()
         selector.loop = self
         super().__init__(selector)
-        self._clock_resolution = _RESOLUTION
 
     def time(self) -> float:
         """Tell the time; asyncio asks here."""

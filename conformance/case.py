@@ -28,17 +28,27 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Source(_Record, frozen=True, kw_only=True):
-    """Where a rule is documented: `url`, `quote` and `retrieved`, or else `decision`."""
+    """Where a rule is documented, or what was decided where nobody documents it.
+
+    Attributes:
+        url: a public page.
+        quote: what it says, word for word.
+        summary: what it says, in other words; in place of a quote.
+        retrieved: the day it said so.
+        decision: what was decided, and why; in place of all else.
+    """
 
     url: str = ""
     quote: str = ""
+    summary: str = ""
     retrieved: str = ""
     decision: str = ""
 
     def __str__(self) -> str:
         if self.decision:
             return f"decided: {self.decision}"
-        return f"documented: {self.url} (retrieved {self.retrieved}): “{self.quote}”"
+        said = f"“{self.quote}”" if self.quote else self.summary
+        return f"documented: {self.url} (retrieved {self.retrieved}): {said}"
 
 
 class ExpectedReject(_Record, frozen=True, kw_only=True):
@@ -66,10 +76,19 @@ class Expectation(_Record, frozen=True, kw_only=True):
 
 
 class AnsweredRequest(_Record, frozen=True, kw_only=True):
-    """The request that a response answers; `message_ids` in the order of its items."""
+    """The request that a response answers.
+
+    Attributes:
+        url: where it went.
+        message_ids: the messages that it carries.
+        items: for a bulk, those that went into each of its items.
+        json: its body, as a JSON value.
+        form: its body, as fields.
+    """
 
     url: str
     message_ids: tuple[str, ...]
+    items: tuple[tuple[str, ...], ...] = ()
     json: Any = None
     form: dict[str, str] | None = None
 

@@ -84,7 +84,7 @@ def _expected_outcome(case: Case) -> dict[str, dict[str, Any]]:
     if by_message is None:
         by_message = dict.fromkeys(case.response.request.message_ids, case.expect.outcome)
     return {
-        message_id: {"code": "", "after": None, **_with_float(outcome)}
+        message_id: {"result": "", "code": "", "after": None, **_with_float(outcome)}
         for message_id, outcome in by_message.items()
     }
 

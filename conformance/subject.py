@@ -154,6 +154,7 @@ def _answer(connection: Connection, given: Response) -> Observation:
         json=given.request.json,
         form=given.request.form,
         message_ids=given.request.message_ids,
+        items=given.request.items,
     )
     response = HttpResponse(status=given.status, headers=given.headers, body=given.body.encode())
     return Observation(result="outcome", outcome=outcomes(connection, request, response))

@@ -95,6 +95,7 @@ class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
         subscription: which messages it takes, in FQL; the plugin's own if None.
         mapping: for each call, the fields that it overrides.
         subscriptions: in place of the two: several, each with its own mapping.
+        client_side: `clientSide`: browsers are told to load the destination by themselves.
     """
 
     name: str
@@ -103,6 +104,7 @@ class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
     subscription: str | None = None
     mapping: dict[str, dict[str, Any]] = {}
     subscriptions: tuple[SubscriptionConfig, ...] = ()
+    client_side: bool = msgspec.field(default=False, name="clientSide")
 
 
 class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +176,7 @@ _CONNECTION: dict[str, Json] = {
     "name": _TEXT,
     "plugin": _TEXT,
     "settings": {"type": "object"},
+    "clientSide": {"type": "boolean"},
     "subscription": _TEXT,
     "mapping": _MAPPING,
     "subscriptions": {

@@ -121,6 +121,29 @@ class Destination:
         """
 
     @hookspec(firstresult=True)
+    def settings_from(self, system: str, config: dict[str, Json]) -> dict[str, Json]:  # type: ignore[empty-body]
+        """Read the configuration that another system keeps for this destination, as settings.
+
+        Called before the settings are checked, with keys and values as that system spells them.
+        Keys that the settings schema does not know may stay: the host leaves them out and says
+        so. Without it, what has the name of a setting is that setting.
+
+        Args:
+            system: whose configuration it is: `rudderstack`.
+            config: what it holds.
+        """
+
+    @hookspec(firstresult=True)
+    def client_side(self, settings: Any) -> dict[str, Json]:  # type: ignore[empty-body]
+        """Tell a browser SDK how it loads this destination by itself, in device mode.
+
+        Returns:
+            `{"name", "displayName", "config"}`: the name and the display name by which the SDKs
+            know their integration for this vendor, and what that integration reads. A browser
+            will see all of it: no secrets.
+        """
+
+    @hookspec(firstresult=True)
     def pack(self, requests: list[HttpRequest], settings: Any) -> list[HttpRequest]:  # type: ignore[empty-body]
         """Turn single requests, in order, into bulk requests.
 

@@ -155,6 +155,16 @@ def _read_file(name: str) -> str:
 _READERS: dict[str, Callable[[str], str]] = {"env": _read_environment, "file": _read_file}
 
 
+def holds_reference(value: Json) -> bool:
+    """Tell whether `{env = NAME}` or `{file = PATH}` stands anywhere in a value.
+
+    Only who runs the router may write one: to a stranger it would open the environment and disk.
+    """
+    if isinstance(value, dict):
+        return _reference(value) is not None or any(map(holds_reference, value.values()))
+    return isinstance(value, list) and any(map(holds_reference, value))
+
+
 def resolve_reference(value: Json, path: str) -> Json:
     """Resolve one `{env = NAME}` or `{file = PATH}` to its text; else a value stands for itself.
 

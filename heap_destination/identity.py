@@ -18,8 +18,11 @@ from heap_destination.dialects import Dialect
 from heap_destination.limits import IDENTITY_CHARACTERS, USER_ID_BITS
 from heap_destination.settings import HeapSettings
 
-NAMES = ("Heap", "Heap.io")
-"""What senders call Heap in `integrations`; rudder-server's display name is `Heap.io`."""
+RUDDERSTACK_NAME = "Heap.io"
+"""What RudderStack displays Heap as, which is what its senders write in `integrations`."""
+
+NAMES = ("Heap", RUDDERSTACK_NAME)
+"""What senders call Heap in `integrations`."""
 
 
 _USER_ID = re.compile("[0-9]{1,16}")

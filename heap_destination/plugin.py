@@ -29,12 +29,17 @@ from heap_destination.calls import (
     update_account,
 )
 from heap_destination.fields import FIELDS
-from heap_destination.identity import NAMES
+from heap_destination.identity import NAMES, RUDDERSTACK_NAME
 from heap_destination.migration import import_from
 from heap_destination.packing import pack_requests
 from heap_destination.quotas import QUOTAS
 from heap_destination.responses import read_response
-from heap_destination.settings import SETTINGS_SCHEMA, HeapSettings, heap_settings
+from heap_destination.settings import (
+    SETTINGS_SCHEMA,
+    HeapSettings,
+    heap_settings,
+    renamed_settings,
+)
 
 
 @hookimpl
@@ -71,6 +76,22 @@ def fields() -> dict[str, list[Field]]:
 def import_settings(system: str, config: dict[str, Json]) -> Imported:
     """Translate what Segment or RudderStack exported for Heap."""
     return import_from(system, config)
+
+
+@hookimpl
+def settings_from(config: dict[str, Json]) -> dict[str, Json]:
+    """Read what RudderStack keeps for Heap: `dataResidency` is the region."""
+    return renamed_settings(config)
+
+
+@hookimpl
+def client_side(settings: HeapSettings) -> dict[str, Json]:
+    """Let RudderStack's browser SDK load Heap's own, with the same App ID."""
+    return {
+        "name": "HEAP",
+        "displayName": RUDDERSTACK_NAME,
+        "config": {"appId": settings.app_id},
+    }
 
 
 @hookimpl

@@ -83,6 +83,21 @@ def heap_settings(settings: dict[str, Any]) -> HeapSettings:
     return msgspec.structs.replace(typed, unsafe_identities=unsafe)
 
 
+def renamed_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """Read the configuration that RudderStack keeps for Heap as settings.
+
+    Its `dataResidency` is `eu` for the European host and anything else for the American one; its
+    `appId` may be a number in a configuration that was written by hand.
+    """
+    settings = {name: value for name, value in config.items() if name != "dataResidency"}
+    residency = config.get("dataResidency")
+    if "region" not in settings and isinstance(residency, str):
+        settings["region"] = "EU" if residency.strip().lower() == "eu" else "US"
+    if type(settings.get("appId")) is int:
+        settings["appId"] = str(settings["appId"])
+    return settings
+
+
 _DIALECT_SETTINGS = frozenset().union(*(dialect.settings for dialect in DIALECTS.values()))
 """The settings that some dialects read and others do not."""
 

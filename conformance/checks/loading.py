@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from conformance.checks.check import Bed, Check
+from conformance.checks.traffic import plain_traffic
 from conformance.compare import Difference, shown
 from destination_router import Quota
 from destination_router.settings import SettingsError
@@ -37,6 +38,13 @@ def _quotas(bed: Bed) -> Iterator[Difference]:
             yield Difference(f"quotas.{index}", type(quota).__name__, "Quota")
         elif quota.limit < 1 or quota.period <= 0 or not quota.name:
             yield Difference(f"quotas.{index}", repr(quota), "a name, a limit and a period")
+    names = {quota.name for quota in quotas if isinstance(quota, Quota)}
+    for sent in plain_traffic(bed):
+        for request in sent.decide().requests:
+            for cost in (*(request.costs or ()), *(request.bulk_costs or ())):
+                if cost.quota not in names:
+                    path = f"{sent.path}.costs"
+                    yield Difference(path, shown(cost.quota), f"one of {shown(sorted(names))}")
 
 
 CHECKS = (
@@ -53,7 +61,7 @@ CHECKS = (
     ),
     Check(
         id="check/loading-quotas",
-        title="Quotas have a name, a limit and a period",
+        title="Quotas have a name, a limit and a period, and costs are theirs",
         run=_quotas,
         needs=("quotas",),
     ),

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from conformance.case import Limit
 from conformance.checks.check import Bed, Check
-from conformance.checks.scalars import scalars
+from conformance.checks.scalars import leaves, scalars
 from conformance.checks.traffic import case_traffic, plain_traffic
 from conformance.checks.windows import conversation, many, mixed_window
 from conformance.compare import Difference, shown
 from conformance.subject import request_json, wire
 from destination_router import HttpRequest
 from destination_router.pipeline.connection import Connection
+
+_FEW = 3
 
 
 def _ids_kept(bed: Bed) -> Iterator[Difference]:
@@ -36,12 +38,13 @@ def _one(bed: Bed) -> Iterator[Difference]:
     for sent in (*plain_traffic(bed), *case_traffic(bed)):
         for index, single in enumerate(sent.decide().requests):
             path = f"{sent.path}.requests.{index}"
+            wanted = _effect(single)
             packed = sent.connection.pack([single])
             if len(packed) != 1:
                 yield Difference(path, f"{len(packed)} request(s)", "1 request")
-            elif _effect(packed[0]) != _effect(single):
-                got, wanted = shown(request_json(packed[0])), shown(request_json(single))
-                yield Difference(path, got, f"what has the effect of {wanted}")
+            elif _effect(packed[0]) != wanted:
+                got, single_form = shown(request_json(packed[0])), shown(request_json(single))
+                yield Difference(path, got, f"what has the effect of {single_form}")
 
 
 def _effect(request: HttpRequest) -> tuple[str, str, tuple[str, ...], Counter[str]]:
@@ -94,6 +97,33 @@ def _limits(bed: Bed) -> Iterator[Difference]:
             yield Difference(path, f"at most {largest} items", f"up to {limit.max}")
 
 
+def _items(bed: Bed) -> Iterator[Difference]:
+    connection = bed.subject.connection(bed.settings)
+    for window in many(_FEW):
+        singles = _singles(connection, window)
+        said: dict[str, set[str]] = {}
+        for single in singles:
+            for message_id in single.message_ids:
+                said.setdefault(message_id, set()).update(map(repr, scalars(single)))
+        for request in connection.pack(singles):
+            for limit in bed.bench.case_set.limits:
+                if _is_bulk(request, limit):
+                    yield from _foreign(request, request.json[limit.items], said)
+
+
+def _foreign(
+    request: HttpRequest, body: Sequence[Any], said: Mapping[str, set[str]]
+) -> Iterator[Difference]:
+    """Find the items of a bulk that hold what their messages did not say."""
+    if len(body) > 1 and len(request.items) != len(body):
+        yield Difference("items", f"{len(request.items)} named", f"{len(body)}, as in the body")
+    for index, (ids, item) in enumerate(zip(request.items, body, strict=False)):
+        known = set[str]().union(*(said.get(message_id, set()) for message_id in ids))
+        if foreign := {repr(value) for _, value in leaves(item, "")} - known:
+            got = f"{', '.join(sorted(foreign))} in the item of {', '.join(ids)}"
+            yield Difference(f"items.{index}", got, "what these messages said")
+
+
 def _is_bulk(request: HttpRequest, limit: Limit) -> bool:
     body = request.json
     return (
@@ -143,6 +173,12 @@ CHECKS = (
         title="Bulk requests are as large as the vendor allows, and no larger",
         run=_limits,
         needs=("pack",),
+    ),
+    Check(
+        id="check/packing-items",
+        title="A bulk names the messages of each of its items, so that an answer can be read",
+        run=_items,
+        needs=("pack", "on_response"),
     ),
     Check(
         id="check/packing-input-unchanged",

@@ -8,8 +8,14 @@ from typing import Any
 from urllib.parse import quote, quote_plus, urlsplit
 
 from conformance.checks.check import Bed, Check
-from conformance.checks.traffic import Sent, all_traffic, plain_traffic
-from conformance.compare import Difference, shown
+from conformance.checks.traffic import (
+    Sent,
+    all_traffic,
+    case_traffic,
+    generated_traffic,
+    plain_traffic,
+)
+from conformance.compare import Difference
 from conformance.subject import Subject
 from destination_router import HttpRequest
 from destination_router.settings import secret_values
@@ -24,20 +30,17 @@ def _requests(traffic: Iterator[Sent]) -> Iterator[tuple[str, HttpRequest]]:
 
 
 def _serialisable(bed: Bed) -> Iterator[Difference]:
-    for path, request in _requests(all_traffic(bed)):
-        try:
-            json.dumps(request.json, allow_nan=False).encode().decode("utf-8")
-            json.dumps(request.json, allow_nan=False, ensure_ascii=False).encode("utf-8")
-        except (TypeError, ValueError, RecursionError) as error:
-            yield Difference(f"{path}.json", f"{type(error).__name__}: {error}", "JSON")
-        for name in ("params", "headers", "form"):
-            yield from _texts(getattr(request, name) or {}, f"{path}.{name}")
-
-
-def _texts(fields: Any, path: str) -> Iterator[Difference]:
-    for name, value in fields.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            yield Difference(f"{path}.{name}", shown(value), "text")
+    # Hostile messages hold NaN themselves; to pass it on as it came is no fault of a destination.
+    for sent in (*plain_traffic(bed), *case_traffic(bed), *generated_traffic(bed)):
+        decision = sent.decide()
+        if decision.reject is not None and decision.reject.code == "plugin_error":
+            yield Difference(sent.path, decision.reject.detail, "requests that can be sent")
+        for index, request in enumerate(decision.requests):
+            try:
+                json.dumps(request.json, allow_nan=False)
+            except (TypeError, ValueError, RecursionError) as error:
+                path = f"{sent.path}.requests.{index}.json"
+                yield Difference(path, f"{type(error).__name__}: {error}", "JSON")
 
 
 def _https(bed: Bed) -> Iterator[Difference]:

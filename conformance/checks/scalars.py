@@ -1,4 +1,4 @@
-"""The values in a request, wherever they stand."""
+"""The values in a message or a request, wherever they stand."""
 
 from __future__ import annotations
 
@@ -9,26 +9,14 @@ from destination_router import HttpRequest
 
 
 def scalars(request: HttpRequest) -> Iterator[Any]:
-    """Walk through a request's body and query: every scalar, in order."""
-    yield from values(request.params)
-    yield from values(request.form)
-    yield from values(request.json)
-
-
-def values(value: Any) -> Iterator[Any]:
-    """Walk through a JSON value: every scalar, in order; an absent body has none."""
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from values(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from values(item)
-    elif value is not None:
-        yield value
+    """Walk through a request's query and body: every scalar and empty container, in order."""
+    for part in (request.params, request.form, request.json):
+        if part:
+            yield from (value for _, value in leaves(part, ""))
 
 
 def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Walk through a message's value: every scalar, and every empty container, with its path."""
+    """Walk through a JSON value: every scalar and empty container, with its path."""
     if isinstance(value, Mapping) and value:
         for key, item in value.items():
             yield from leaves(item, f"{path}.{key}")

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from conformance.bench import bench_for
+from conformance.bench import Bench, bench_for
 from conformance.case import Case, CaseSet
 from conformance.checks import CHECKS, Check
 from conformance.runner import FAILING, run
@@ -70,20 +70,28 @@ def caught_by(mutant: Mutant, plugin: str, name: str, case_set: CaseSet) -> str 
         MutantError: the source that it changes is not there exactly once.
     """
     try:
-        loaded = mutated(mutant, plugin, name)
+        with mutated(mutant, plugin, name) as loaded:
+            return _first_failure(bench_for(Subject(loaded), case_set))
     except PluginError:
         return "check/loading"
-    bench = bench_for(Subject(loaded), case_set)
-    # Cases first: they are faster, and say more.
-    everything: tuple[Case | Check, ...] = (*case_set.cases, *CHECKS)
+
+
+def _first_failure(bench: Bench) -> str | None:
+    """Run the cases, the short ones first, then the checks, which take longer and say less."""
+    cases = sorted(bench.case_set.cases, key=lambda case: len(case.sent))
+    everything: tuple[Case | Check, ...] = (*cases, *CHECKS)
     for rule in everything:
         if run(bench, rule).result in FAILING:
             return rule.id
     return None
 
 
-def mutated(mutant: Mutant, plugin: str, name: str) -> LoadedPlugin:
-    """Load a plugin with a defect.
+@contextmanager
+def mutated(mutant: Mutant, plugin: str, name: str) -> Iterator[LoadedPlugin]:
+    """Load a plugin with a defect, for the length of a `with` block.
+
+    As long as it lasts, the package's modules are those with the defect, wherever code looks for
+    them: type hints and late imports do.
 
     Raises:
         MutantError: the source that it changes is not there exactly once.
@@ -92,30 +100,35 @@ def mutated(mutant: Mutant, plugin: str, name: str) -> LoadedPlugin:
     package = plugin.partition(".")[0]
     with _fresh(package):
         if mutant.repack is not None:
-            return _repacked(mutant.repack, importlib.import_module(plugin), name)
-        finder = _Finder(f"{package}.{mutant.module}", mutant)
-        sys.meta_path.insert(0, finder)
-        try:
-            module = importlib.import_module(plugin)
-        except Exception as error:
-            if isinstance(error, MutantError):
-                raise
-            raise PluginError(f"{mutant.id}: {error}") from error
-        finally:
-            sys.meta_path.remove(finder)
-        if not finder.used:
-            raise MutantError(f"{mutant.id}: {plugin} does not import {mutant.module}")
-        return check_destination(module, name, "a mutant")
+            yield _repacked(mutant.repack, importlib.import_module(plugin), name)
+        else:
+            yield check_destination(_import(mutant, plugin, package), name, "a mutant")
+
+
+def _import(mutant: Mutant, plugin: str, package: str) -> ModuleType:
+    finder = _Finder(f"{package}.{mutant.module}", mutant)
+    sys.meta_path.insert(0, finder)
+    try:
+        module = importlib.import_module(plugin)
+    except MutantError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{mutant.id}: {error}") from error
+    finally:
+        sys.meta_path.remove(finder)
+    if not finder.used:
+        raise MutantError(f"{mutant.id}: {plugin} does not import {mutant.module}")
+    return module
 
 
 def _repacked(
     change: Callable[[list[HttpRequest]], list[HttpRequest]], module: ModuleType, name: str
 ) -> LoadedPlugin:
-    original = module.pack
+    real = check_destination(module, name, "a mutant").hook
 
     @hookimpl
     def pack(requests: list[HttpRequest], settings: Any) -> list[HttpRequest]:
-        return change(original(requests=requests, settings=settings))
+        return change(real.pack(requests=requests, settings=settings))
 
     module.pack = pack  # type: ignore[attr-defined]
     return check_destination(module, name, "a mutant")

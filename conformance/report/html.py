@@ -128,12 +128,17 @@ def _failure(result: RuleResult) -> str:
 
 def _source(result: RuleResult) -> str:
     source = result.source
-    if "quote" not in source:
+    if "url" not in source:
         decided = escape(source.get("decision", ""))
         return f'<p class="source"><span>Decided</span> {decided}</p>\n'
     url = escape(source["url"])
+    said = (
+        f'<blockquote cite="{url}">{escape(source["quote"])}</blockquote>'
+        if "quote" in source
+        else f"<p>{escape(source.get('summary', ''))}</p>"
+    )
     return (
-        f'<figure class="source"><blockquote cite="{url}">{escape(source["quote"])}</blockquote>'
+        f'<figure class="source">{said}'
         f'<figcaption><a href="{url}">{escape(_short(source["url"]))}</a>, '
         f'<time datetime="{escape(source["retrieved"])}">{escape(source["retrieved"])}</time>'
         "</figcaption></figure>\n"

@@ -33,6 +33,8 @@ def _told(result: RuleResult) -> str:
     source = result.source
     if "quote" in source:
         lines.append(f"> {source['quote']}\n>\n> {source['url']}, {source['retrieved']}")
+    elif "summary" in source:
+        lines.append(f"{source['summary']} ({source['url']}, {source['retrieved']})")
     else:
         lines.append(f"> {source.get('decision', '')}")
     if result.failure is not None:

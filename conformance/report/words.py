@@ -33,7 +33,11 @@ def counts(report: Report) -> str:
         if report.summary[result] or result == "passed"
     )
     checks = len(report.results) - report.cases
-    return f"{report.cases} cases and {checks} checks: {told}"
+    return f"{_several(report.cases, 'case')} and {_several(checks, 'check')}: {told}"
+
+
+def _several(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def skips(report: Report) -> list[str]:

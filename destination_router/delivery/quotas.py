@@ -20,6 +20,9 @@ Costs = Sequence[Cost]
 UNKNOWN = math.inf
 """When there is room: only after requests that are under way have been answered."""
 
+_MARGIN = 0.01
+"""Seconds by which a period is taken to be longer: the vendor's clock is not ours."""
+
 
 class Refusal(msgspec.Struct, frozen=True):
     """What stands in the way of a request, and until when.
@@ -120,7 +123,7 @@ class _Windows:
 
     def __init__(self, quota: Quota) -> None:
         self._limit = quota.limit
-        self._period = quota.period
+        self._period = quota.period + _MARGIN
         self._windows: dict[str, _Window] = {}
         self._expiries: deque[tuple[float, str]] = deque()
 

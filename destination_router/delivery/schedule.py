@@ -55,6 +55,7 @@ class Schedule:
         self._frontier: _Heap = []
         self._asleep: list[tuple[float, int, Item]] = []
         self._alarms: list[float] = []
+        self._held_for_answer = False
         self._lanes: dict[tuple[str, str], _Lane] = {}
         self._groups: list[Group] = []
         self._due: float | None = None
@@ -182,7 +183,9 @@ class Schedule:
             if item.group not in self._groups:
                 self._groups.append(item.group)
             return
-        if until != UNKNOWN:
+        if until == UNKNOWN:
+            self._held_for_answer = True
+        else:
             heappush(self._alarms, until)
         if not item.blockers:
             heappush(self._frontier, (item.offset, item))
@@ -193,7 +196,8 @@ class Schedule:
             lane.until = now if lane.until == UNKNOWN else lane.until
         for group in self._groups:
             group.at = now if group.at == UNKNOWN else group.at
-        if self._frontier:
+        if self._held_for_answer:
+            self._held_for_answer = False
             self._touch(now + self._linger)
 
     # -- inside --------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
             "http://127.0.0.1:9100"}`; `*` stands for every origin that is not named.
         window: how many messages are packed together at most.
         linger: how long a window that is not full waits for more messages, in seconds.
-        concurrency: how many requests of a connection are under way at once.
+        concurrency: how many requests, and how many windows, of a connection are under way at
+            once. A user is in one window at a time, so more is not faster for the most active.
         timeout: how long a vendor may take to answer, in seconds.
         first_wait: the most to wait before the second attempt, in seconds; it doubles each time.
         longest_wait: the most to wait before any attempt, in seconds.
@@ -35,7 +36,7 @@ class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
     origins: dict[str, str] = {}
     window: int = 1000
     linger: float = 0.05
-    concurrency: int = 8
+    concurrency: int = 4
     timeout: float = 30.0
     first_wait: float = 0.5
     longest_wait: float = 60.0

@@ -97,6 +97,9 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+        # Some builds of SQLite overwrite all that is deleted: twice the writing, and a deletion
+        # that needs room for what it deletes, which a full disk does not have.
+        connection.execute("PRAGMA secure_delete = FAST").fetchall()
     except sqlite3.Error:
         connection.close()
         raise

@@ -17,7 +17,8 @@ import msgspec
 from destination_router.eventlog.writer import RefusedError
 
 _CHUNK = 5000
-"""How many events are deleted at once, so that appends wait for milliseconds at the most."""
+_CHUNK_BYTES = 4 * 2**20
+"""How many events are deleted at once: appends wait for milliseconds, and it needs little room."""
 
 _CROWDED = 0.8
 _SHRUNK_PAGES = 2048
@@ -48,11 +49,12 @@ def refuse_if_full(connection: sqlite3.Connection, path: Path, retention: Retent
     Raises:
         RefusedError: there is none; the text says of what.
     """
-    used = used_bytes(connection)
+    used, empty = _pages(connection)
     if used >= retention.max_bytes:
         raise RefusedError(f"{path} has {used} bytes, max_size is {retention.max_bytes}")
     disk = os.statvfs(path)
-    free = disk.f_bavail * disk.f_frsize
+    # What deleted events left in the file is not the disk's again, but it is room.
+    free = disk.f_bavail * disk.f_frsize + empty
     if free < retention.min_free_bytes:
         raise RefusedError(
             f"the disk of {path} has {free} bytes left, min_free is {retention.min_free_bytes}"
@@ -61,11 +63,16 @@ def refuse_if_full(connection: sqlite3.Connection, path: Path, retention: Retent
 
 def used_bytes(connection: sqlite3.Connection) -> int:
     """Tell how much of the file is in use; what deleted events left is not."""
+    return _pages(connection)[0]
+
+
+def _pages(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Tell how many bytes of the file are in use, and how many are not."""
     pages, free, page_bytes = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
         for name in ("page_count", "freelist_count", "page_size")
     )
-    return int((pages - free) * page_bytes)
+    return (pages - free) * page_bytes, free * page_bytes
 
 
 def delete_delivered(connection: sqlite3.Connection, retention: Retention, now: float) -> int:
@@ -81,7 +88,7 @@ def delete_delivered(connection: sqlite3.Connection, retention: Retention, now: 
     _shrink(connection)
     if low is None or first is None or first > low:
         return 0
-    last = min(low, first + _CHUNK - 1)
+    last = _chunk_end(connection, first, low)
     crowded = used_bytes(connection) >= _CROWDED * retention.max_bytes
     if retention.keep_delivered and not crowded:
         young = connection.execute(
@@ -91,6 +98,21 @@ def delete_delivered(connection: sqlite3.Connection, retention: Retention, now: 
         ).fetchone()
         last = last if young is None else young[0] - 1
     return connection.execute("DELETE FROM events WHERE offset <= ?", (last,)).rowcount
+
+
+def _chunk_end(connection: sqlite3.Connection, first: int, low: int) -> int:
+    """Find the last offset that is deleted together with the first."""
+    room = _CHUNK_BYTES
+    last = first
+    for offset, size in connection.execute(
+        "SELECT offset, length(body) FROM events WHERE offset BETWEEN ? AND ? ORDER BY offset",
+        (first, min(low, first + _CHUNK - 1)),
+    ):
+        last = offset
+        room -= size
+        if room <= 0:
+            break
+    return last
 
 
 def _shrink(connection: sqlite3.Connection) -> None:

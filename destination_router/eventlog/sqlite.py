@@ -27,6 +27,7 @@ from destination_router.eventlog.file import connect, damage_told, open_file
 from destination_router.eventlog.letters import Letter
 from destination_router.eventlog.partition import partition_key
 from destination_router.eventlog.progress import Progress
+from destination_router.eventlog.queries import APPEND, lags, read, register
 from destination_router.eventlog.retention import (
     Retention,
     delete_delivered,
@@ -34,13 +35,6 @@ from destination_router.eventlog.retention import (
     used_bytes,
 )
 from destination_router.eventlog.writer import RefusedError, Writer
-
-_READ_BYTES = 32 * 2**20
-"""How much is read at once: a thousand events may have a few kilobytes each, or megabytes."""
-
-_APPEND = "INSERT INTO events (received_at, partition, body) VALUES (?, ?, ?)"
-_READ = "SELECT offset, target, body FROM events WHERE offset > ? ORDER BY offset LIMIT ?"
-_LAST = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
 
 T = TypeVar("T")
 
@@ -87,7 +81,7 @@ class SqliteEventLog:
         with damage_told(path), contextlib.ExitStack() as opened:
             self._reading = opened.enter_context(contextlib.closing(connect(path)))
             try:
-                _register(self._reading, tuple(connections), start)
+                register(self._reading, tuple(connections), start)
             except sqlite3.OperationalError as error:
                 raise LogUnavailableError(f"{path}: {error}") from error
             self._readers = {name: _reader(self._reading, name) for name in connections}
@@ -110,7 +104,7 @@ class SqliteEventLog:
 
         def write(connection: sqlite3.Connection) -> None:
             refuse_if_full(connection, self.path, self._retention)
-            connection.executemany(_APPEND, rows)
+            connection.executemany(APPEND, rows)
 
         await self._written(write)
         self._arrivals.announce()
@@ -194,7 +188,7 @@ class SqliteEventLog:
 
     async def lags(self) -> dict[str, Lag]:
         """Tell how far each connection of the file is behind, those of other processes included."""
-        return await self._in_thread(partial(_lags, self._reading, self._clock()))
+        return await self._in_thread(partial(lags, self._reading, self._clock()))
 
     async def size(self) -> int:
         """Tell how many bytes are in use."""
@@ -228,7 +222,7 @@ class SqliteEventLog:
     async def _read_some(
         self, name: str, reader: _Reader, after: int, limit: int
     ) -> tuple[list[Event], int]:
-        rows, last = await self._in_thread(partial(_read, self._reading, after, limit))
+        rows, last = await self._in_thread(partial(read, self._reading, after, limit))
         progress = reader.progress
         found = [
             Event(offset, body)
@@ -264,63 +258,10 @@ class SqliteEventLog:
             return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
 
-def _register(
-    connection: sqlite3.Connection, names: Sequence[str], start: Literal["end", "start"]
-) -> None:
-    known = {name for (name,) in connection.execute("SELECT name FROM connections")}
-    new = [name for name in names if name not in known]
-    if not new:
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    low = _last(connection) if start == "end" else 0
-    connection.executemany(
-        "INSERT OR IGNORE INTO connections VALUES (?, ?)", [(name, low) for name in new]
-    )
-    connection.execute("COMMIT")
-
-
 def _reader(connection: sqlite3.Connection, name: str) -> _Reader:
     (low,) = connection.execute("SELECT low FROM connections WHERE name = ?", (name,)).fetchone()
     rows = connection.execute("SELECT offset FROM done WHERE connection = ?", (name,))
     return _Reader(Progress(low, [offset for (offset,) in rows]), set(), asyncio.Lock())
-
-
-def _read(
-    connection: sqlite3.Connection, after: int, limit: int
-) -> tuple[list[tuple[int, str | None, bytes]], int]:
-    """Read rows up to a limit in number and bytes; and the last offset when nothing was there."""
-    # Asked for first: what is appended in between is above it.
-    last = _last(connection)
-    rows = []
-    room = _READ_BYTES
-    for row in connection.execute(_READ, (after, limit)):
-        rows.append(row)
-        room -= len(row[2])
-        if room <= 0:
-            break
-    return rows, last
-
-
-def _last(connection: sqlite3.Connection) -> int:
-    row = connection.execute(_LAST).fetchone()
-    return 0 if row is None else int(row[0])
-
-
-def _lags(connection: sqlite3.Connection, now: float) -> dict[str, Lag]:
-    last = _last(connection)
-    lags = {}
-    for name, low, done in connection.execute(
-        "SELECT name, low, (SELECT count(*) FROM done WHERE connection = name) FROM connections"
-    ).fetchall():
-        oldest = connection.execute(
-            "SELECT received_at FROM events WHERE offset > ? AND (target IS NULL OR target = ?) "
-            "ORDER BY offset LIMIT 1",
-            (low, name),
-        ).fetchone()
-        messages = 0 if oldest is None else max(0, last - low - done)
-        seconds = 0.0 if oldest is None else max(0.0, now - oldest[0] / 1000)
-        lags[name] = Lag(messages, seconds)
-    return lags
 
 
 def _put(letters: Sequence[Letter], connection: sqlite3.Connection) -> None:

@@ -22,6 +22,8 @@ from destination_router.plugins import LoadedPlugin, PluginError
 from destination_router.redaction import hide, shown_request
 from destination_router.settings import Problem, SettingsError, load_settings, secret_values
 
+_BROWSERS = "web"
+
 
 class Refusal(msgspec.Struct, frozen=True):
     """Why a message was rejected: a stable code, and a sentence without personal values."""
@@ -41,6 +43,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         reason: why it was filtered.
         notes: everything that was changed or left out, in the message's order.
         user_keys: whose order it belongs to; its requests go out under the first.
+        anonymous_id: the message's, if it has one.
         type: which call it was, if that could be read.
     """
 
@@ -51,6 +54,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     notes: tuple[Note, ...] = ()
     user_keys: tuple[str, ...] = ()
+    anonymous_id: str | None = None
     type: str = ""
 
 
@@ -63,6 +67,8 @@ class Connection:
         settings: as configured; references, defaults and validation are done here.
         takes: which messages it takes and how their fields are mapped, as configured; without
             any, what the plugin takes by default, as it maps by default.
+        client_side: whether browsers load the destination by themselves, and so send to it what
+            happens in them: a message of the `web` channel would be there twice.
 
     Raises:
         SettingsError: settings that the plugin's schema or its `configure` refuses, or a
@@ -76,8 +82,11 @@ class Connection:
         plugin: LoadedPlugin,
         settings: Mapping[str, Json],
         takes: Sequence[TakesConfig] = (),
+        *,
+        client_side: bool = False,
     ) -> None:
         self.name = name
+        self.client_side = client_side
         self.plugin = plugin
         schema = plugin.hook.settings_schema()
         valid = load_settings(schema, settings)
@@ -111,11 +120,14 @@ class Connection:
             result="filtered",
             notes=notes,
             user_keys=message.user_keys,
+            anonymous_id=message.anonymous_id,
             type=message_type(message),
         )
         reason = refusal(message, self._names)
         if reason is None and f"on_{decision.type}" not in self.plugin.capabilities:
             reason = f"{self.plugin.name} has no use for {decision.type} calls"
+        if reason is None and self.client_side and message.channel == _BROWSERS:
+            reason = f"clientSide: browsers send it to {self.plugin.name} themselves"
         takers = [] if reason else [t for t in self._takers if t.holds is None or t.holds(message)]
         if not takers:
             reason = reason or "no subscription of the connection takes it"

@@ -61,6 +61,18 @@ def split_batch(body: bytes) -> list[bytes]:
     return events
 
 
+def split_list(text: bytes) -> list[bytes]:
+    """Cut a JSON array into its items; each is as it was written, and may itself be no JSON.
+
+    Raises:
+        Reject: `invalid_json`, where it is no array.
+    """
+    text = text.strip(_BLANKS)
+    if not text.startswith(b"["):
+        raise _invalid()
+    return _items(text)
+
+
 def members(event: bytes) -> dict[str, bytes]:
     """Take an event apart: each field's name, and its value as it was written.
 

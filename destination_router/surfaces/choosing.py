@@ -14,6 +14,7 @@ from destination_router.pipeline.connection import Connection
 from destination_router.pipeline.takers import TakesConfig
 from destination_router.plugins import LoadedPlugin, load_plugin
 from destination_router.settings import Problem, SettingsError, read_text_setting
+from destination_router.surfaces.source_config import device_destinations
 
 
 class UsageError(Exception):
@@ -24,10 +25,19 @@ def connect(config: ConnectionConfig) -> Connection:
     """Load a connection's plugin and give it its settings.
 
     Raises:
-        PluginError: the plugin cannot be used.
+        PluginError: the plugin cannot be used, or not in the way that is asked for.
         SettingsError: its settings cannot.
     """
-    return Connection(config.name, load_plugin(config.plugin), config.settings, takes_of(config))
+    plugin = load_plugin(config.plugin)
+    connection = Connection(
+        config.name,
+        plugin,
+        config.settings,
+        takes_of(config),
+        client_side=config.client_side,
+    )
+    device_destinations([connection])  # what browsers could not load is told now
+    return connection
 
 
 def takes_of(config: ConnectionConfig) -> tuple[TakesConfig, ...]:

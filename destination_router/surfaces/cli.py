@@ -45,6 +45,7 @@ from destination_router.surfaces.log_commands import commands as log_commands
 from destination_router.surfaces.migrating import import_
 from destination_router.surfaces.reading import STANDARD_INPUT, read_lines
 from destination_router.surfaces.resuming import state_of
+from destination_router.surfaces.rudderstack.command import transformer
 from destination_router.surfaces.run_commands import check, run
 from destination_router.surfaces.send_progress import SendProgress
 from destination_router.surfaces.sending import MOST_ATTEMPTS, Summary, failure, send_lines
@@ -241,6 +242,7 @@ def schema(
 
 
 app.command("run")(run)
+app.command("transformer")(transformer)
 app.command("check")(check)
 app.command("import")(import_)
 app.command("diff")(diff)

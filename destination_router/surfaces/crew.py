@@ -90,7 +90,12 @@ class Crew:
             await self._pause(_RESTART_PAUSE)
 
     async def _maintain(self) -> None:
-        """Delete what is delivered, and tell of vendors that fall silent or come back."""
+        """Delete what is delivered, and tell of vendors that fall silent or come back.
+
+        Only where events are delivered: no other process knows what a worker has at hand.
+        """
+        if not self._connections:
+            await self._over.wait()
         circuits: dict[str, str] = {}
         while not self._over.is_set():
             deleted = 0

@@ -6,28 +6,34 @@ destination can do anything with it is for the pipeline to say, later and for th
 
 from __future__ import annotations
 
-import base64
-import binascii
+import contextlib
 import hmac
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from destination_router.eventlog.base import EventLog, LogUnavailableError
 from destination_router.messages import MESSAGE_TYPES
-from destination_router.model import Reject
+from destination_router.model import Json, Reject
 from destination_router.pipeline.wire import split_batch
+from destination_router.surfaces.cors import Cors
 from destination_router.surfaces.enrichment import Arrival, enrich
-from destination_router.surfaces.gateway_answers import ANSWERS
+from destination_router.surfaces.gateway_answers import ANSWERS, HEALTH, Answer, import_answer
+from destination_router.surfaces.importing import split_import, take_by_user
+from destination_router.surfaces.pixel import GIF, pixel_event
 from destination_router.surfaces.request_body import drain, read_body
+from destination_router.surfaces.source_config import source_config
+from destination_router.surfaces.write_keys import any_key, header_key, query_key
 
 MAX_BODY_BYTES = 4000 * 1024
 """rudder-server's default for a body's size, unpacked (`Gateway.maxReqSizeInKB`)."""
@@ -41,10 +47,14 @@ class _Intake(msgspec.Struct, frozen=True):
     Attributes:
         split: cuts a body into events; raises `Reject`.
         kind: the call that the route stands for; None where each event says its own.
+        key: finds the write key; raises `Reject`.
+        by_user: whether each user's events are kept or refused alone.
     """
 
     split: Callable[[bytes], list[bytes]]
     kind: str | None = None
+    key: Callable[[Request], bytes] = header_key
+    by_user: bool = False
 
 
 def _one_event(body: bytes) -> list[bytes]:
@@ -53,8 +63,12 @@ def _one_event(body: bytes) -> list[bytes]:
 
 _INTAKES = {
     "/v1/batch": _Intake(split_batch),
-    **{f"/v1/{kind}": _Intake(_one_event, kind) for kind in MESSAGE_TYPES},
+    "/v1/import": _Intake(split_import, by_user=True),
+    "/beacon/v1/batch": _Intake(split_batch, key=query_key),
+    "/v1/webhook": _Intake(_one_event, key=any_key),
+    **{f"/v1/{kind}": _Intake(_one_event, kind) for kind in (*MESSAGE_TYPES, "merge")},
 }
+_PIXELS = ("track", "page")
 
 
 def _now() -> datetime:
@@ -65,15 +79,16 @@ def _new_id() -> str:
     return str(uuid.uuid4())
 
 
-def create_gateway(
+def create_gateway(  # noqa: PLR0913 -- each is a setting, by keyword
     log: EventLog,
     write_keys: Collection[str],
     *,
     clock: Callable[[], datetime] = _now,
     new_id: Callable[[], str] = _new_id,
     max_body_bytes: int = MAX_BODY_BYTES,
+    destinations: Sequence[dict[str, Json]] = (),
 ) -> Starlette:
-    """Build the app that takes events: `POST /v1/batch` and `/v1/{type}`, `GET /health`.
+    """Build the app that takes events, on the paths of rudder-server's gateway.
 
     Args:
         log: where events go. A request's events are appended in one call, all or none, and `ok`
@@ -82,11 +97,24 @@ def create_gateway(
         clock: tells the time, with a time zone.
         new_id: makes the `messageId` of an event that has none.
         max_body_bytes: how large a body may be, unpacked.
+        destinations: what a browser loads by itself: `device_destinations`.
     """
     gateway = _Gateway(log, write_keys, clock, new_id, max_body_bytes)
+    sources = partial(gateway.source, destinations)
     app = Starlette(
+        middleware=[Middleware(Cors)],
         routes=[
+            Route("/", _health, methods=["GET"]),
             Route("/health", _health, methods=["GET"]),
+            Route("/version", _version, methods=["GET"]),
+            Route("/robots.txt", _robots, methods=["GET"]),
+            Route("/sourceConfig", sources, methods=["GET"]),
+            Route("/sourceConfig/", sources, methods=["GET"]),
+            Route("/v1/webhook", _empty, methods=["GET"]),
+            *(
+                Route(f"/pixel/v1/{kind}", partial(gateway.see, kind), methods=["GET"])
+                for kind in _PIXELS
+            ),
             *(
                 Route(path, partial(gateway.take, intake), methods=["POST"])
                 for path, intake in _INTAKES.items()
@@ -117,51 +145,68 @@ class _Gateway:
         """Answer one request, whatever becomes of it."""
         async with aclosing(request.stream()) as chunks:
             try:
-                code = await self._accept(intake, request, chunks)
+                answer = await self._accept(intake, request, chunks)
             except Reject as reject:
-                code = reject.code
+                answer = ANSWERS[reject.code]
                 await drain(chunks, _DRAINED_BODIES * self._max_body_bytes)
             except ClientDisconnect:
-                code = "unreadable_body"
+                answer = ANSWERS["unreadable_body"]
             except LogUnavailableError:
-                code = "unavailable"
-        return ANSWERS[code].response()
+                answer = ANSWERS["unavailable"]
+        return answer.response()
 
-    async def _accept(self, intake: _Intake, request: Request, chunks: AsyncIterator[bytes]) -> str:
-        self._admit(_basic_user(request.headers.get("authorization", "")))
+    async def see(self, kind: str, request: Request) -> Response:
+        """Keep what a pixel's query says, if it can be kept; a page gets its picture anyway."""
+        with contextlib.suppress(Reject, LogUnavailableError):
+            self._admit(query_key(request))
+            arrival = self._arrival(request, kind)
+            query = request.query_params.multi_items()
+            event = pixel_event(kind, query, arrival.received_at)
+            await self._log.append([enrich(event, arrival)])
+        return Response(GIF, media_type="image/gif")
+
+    async def source(self, destinations: Sequence[dict[str, Json]], request: Request) -> Response:
+        """Tell a browser SDK what it is to do."""
+        try:
+            write_key = any_key(request)
+            self._admit(write_key)
+        except Reject as reject:
+            return ANSWERS[reject.code].response()
+        return JSONResponse(source_config(write_key, destinations))
+
+    async def _accept(
+        self, intake: _Intake, request: Request, chunks: AsyncIterator[bytes]
+    ) -> Answer:
+        self._admit(intake.key(request))
         body = await read_body(
             chunks, request.headers.get("content-encoding"), self._max_body_bytes
         )
         if not body:
             raise Reject("missing_body", "send events in the body")
-        arrival = Arrival(
+        complete = partial(enrich, arrival=self._arrival(request, intake.kind))
+        events = intake.split(body)
+        codes: list[str] = []
+        if intake.by_user:
+            kept, codes = take_by_user(events, complete)
+        else:
+            kept = [complete(event) for event in events]
+        if kept:
+            await self._log.append(kept)
+        return import_answer(codes)
+
+    def _arrival(self, request: Request, kind: str | None) -> Arrival:
+        return Arrival(
             received_at=self._clock(),
             new_id=self._new_id,
             request_ip=_request_ip(request),
-            kind=intake.kind,
+            kind=kind,
         )
-        await self._log.append([enrich(event, arrival) for event in intake.split(body)])
-        return "accepted"
 
     def _admit(self, write_key: bytes) -> None:
-        if not write_key:
-            raise Reject("missing_write_key", "give the write key as the user name")
         # Every key is compared, so that the time it takes tells nothing about any of them.
         matches = [hmac.compare_digest(write_key, key) for key in self._write_keys]
         if not any(matches):
             raise Reject("invalid_write_key", "no source has this write key")
-
-
-def _basic_user(authorization: str) -> bytes:
-    """Read the user name by the rules of Go's `BasicAuth`; empty if there is none."""
-    scheme, _, credentials = authorization.partition(" ")
-    if scheme.lower() != "basic":
-        return b""
-    try:
-        user, colon, _ = base64.b64decode(credentials, validate=True).partition(b":")
-    except (binascii.Error, ValueError):
-        return b""
-    return user if colon else b""
 
 
 def _request_ip(request: Request) -> str:
@@ -171,7 +216,27 @@ def _request_ip(request: Request) -> str:
 
 
 async def _health(_: Request) -> Response:
-    return JSONResponse({"server": "UP", "acceptingEvents": "TRUE", "mode": "NORMAL"})
+    return JSONResponse(HEALTH)
+
+
+async def _version(_: Request) -> Response:
+    return JSONResponse(
+        {
+            "Version": version("heap-destination"),
+            "Commit": "",
+            "BuildDate": "",
+            "BuiltBy": "",
+            "Features": ["gzip-req-payload"],
+        }
+    )
+
+
+async def _robots(_: Request) -> Response:
+    return PlainTextResponse("User-agent: *\nDisallow: /\n")
+
+
+async def _empty(_: Request) -> Response:
+    return Response()
 
 
 async def _not_found(_: Request, __: Exception) -> Response:

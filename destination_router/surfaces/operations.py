@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.eventlog.base import Event, LogUnavailableError
 from destination_router.eventlog.sqlite import SqliteEventLog
+from destination_router.surfaces.gateway_answers import HEALTH
 from destination_router.surfaces.metrics import Intake, Snapshot, exposition
 
 
@@ -100,12 +101,7 @@ class Operations:
     async def _health(self) -> Response:
         trouble = await self._trouble()
         up = trouble is None
-        words = {
-            "server": "UP",
-            "db": "UP" if up else "DOWN",
-            "acceptingEvents": "TRUE" if up else "FALSE",
-            "mode": "NORMAL",
-        }
+        words = HEALTH if up else {**HEALTH, "db": "DOWN", "acceptingEvents": "FALSE"}
         return JSONResponse(words if up else {**words, "detail": trouble}, 200 if up else 503)
 
     async def _ready(self) -> Response:

@@ -25,6 +25,7 @@ from destination_router.surfaces.gateway import create_gateway
 from destination_router.surfaces.metrics import Intake
 from destination_router.surfaces.operations import CountedLog, Operations
 from destination_router.surfaces.serving import Asgi, serving
+from destination_router.surfaces.source_config import device_destinations
 
 _log = logging.getLogger(__name__)
 
@@ -126,7 +127,11 @@ def _operations(
     intake = Intake()
     gateway = None
     if plan.gateway:
-        gateway = create_gateway(CountedLog(log, intake), plan.config.gateway.write_keys)
+        gateway = create_gateway(
+            CountedLog(log, intake),
+            plan.config.gateway.write_keys,
+            destinations=device_destinations(plan.connections),
+        )
     return Operations(log, gateway, intake, deliveries)
 
 

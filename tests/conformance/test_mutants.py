@@ -42,8 +42,8 @@ def test_the_plugin_itself_is_not_touched() -> None:
     """A mutant is a copy: the destination that others load stays as it is."""
     before = load_plugin("heap").hook.settings_schema()
     region = next(mutant for mutant in MUTANTS if mutant.id == "settings-open")
-    mutant = mutated(region, PLUGIN, "heap")
-    assert "additionalProperties" not in mutant.hook.settings_schema()
+    with mutated(region, PLUGIN, "heap") as mutant:
+        assert "additionalProperties" not in mutant.hook.settings_schema()
     assert load_plugin("heap").hook.settings_schema() == before
 
 

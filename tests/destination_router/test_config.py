@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from destination_router.config import load_config, parse_config
+from destination_router.config import _DELIVERY, load_config, parse_config
+from destination_router.delivery.settings import DeliverySettings
 from destination_router.settings import SettingsError
+from destination_router.surfaces.crew import delivery_settings
 
 CONNECTION = {"name": "heap-production", "plugin": "heap", "settings": {"appId": "1"}}
 
@@ -68,3 +70,44 @@ def test_a_file_that_cannot_be_read_is_named(content: bytes | None, tmp_path: Pa
         path.write_bytes(content)
     with pytest.raises(SettingsError, match=r"router\.toml"):
         load_config(path)
+
+
+def test_durations_and_sizes_are_read_in_the_units_that_people_write() -> None:
+    """Seconds and bytes in, or a number with a unit."""
+    config = parse_config(
+        {
+            "eventlog": {"url": "sqlite:////var/r.db", "max_size": "1.5GB", "max_age": "7d"},
+            "delivery": {"linger": "250ms", "timeout": 5, "origins": {"*": "http://x"}},
+            "connections": [CONNECTION],
+        }
+    )
+    assert (config.eventlog.path, config.eventlog.max_size) == (Path("/var/r.db"), 1536 * 2**20)
+    assert config.eventlog.max_age == 7 * 86400
+    assert config.delivery.origins == {"*": "http://x"}
+    assert config.delivery.settings == {"linger": 0.25, "timeout": 5.0}
+
+
+def test_the_table_delivery_is_what_a_worker_goes_by() -> None:
+    """Every setting of a worker can be written, with the worker's own default if it is not."""
+    assert set(_DELIVERY) == set(DeliverySettings.__struct_fields__)
+    assert delivery_settings(parse_config({"connections": [CONNECTION]}).delivery) == (
+        DeliverySettings()
+    )
+
+
+def test_mistakes_of_every_table_are_told_together() -> None:
+    """A name that is given twice does not hide what else is wrong."""
+    content = {"eventlog": {"max_size": "big"}, "connections": [CONNECTION, CONNECTION]}
+    told = problems(content)
+    assert told[0].startswith("eventlog.max_size: does not satisfy pattern")
+    assert told[1:] == ["connections: the name 'heap-production' is given twice"]
+
+
+def test_a_connection_may_be_left_to_browsers() -> None:
+    """`clientSide` is off unless it is said."""
+    connections = [
+        {"name": "a", "plugin": "heap", "clientSide": True},
+        {"name": "b", "plugin": "heap"},
+    ]
+    parsed = parse_config({"connections": connections})
+    assert [connection.client_side for connection in parsed.connections] == [True, False]

@@ -26,6 +26,8 @@ CONTRACT = {
     "on_response": ("request", "response", "settings"),
     "quotas": ("settings",),
     "simulator": ("settings",),
+    "settings_from": ("system", "config"),
+    "client_side": ("settings",),
 }
 
 

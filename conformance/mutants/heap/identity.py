@@ -157,7 +157,7 @@ IDENTITY = (
     _slip(
         "heap-io-forgotten",
         "RudderStack's name for Heap does not count",
-        'NAMES = ("Heap", "Heap.io")',
+        'NAMES = ("Heap", RUDDERSTACK_NAME)',
         'NAMES = ("Heap",)',
     ),
     _slip(

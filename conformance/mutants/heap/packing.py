@@ -1,4 +1,4 @@
-"""Slips in packing: made in what `pack` returns, whatever its source, and in its limits."""
+"""Slips in packing and in reading the answer to a bulk."""
 
 from __future__ import annotations
 
@@ -100,6 +100,10 @@ def _limit(kind: str, wrong: int) -> Mutant:
     )
 
 
+def _slip(mutant_id: str, description: str, old: str, new: str, module: str = "packing") -> Mutant:
+    return Mutant(id=mutant_id, description=description, module=module, old=old, new=new)
+
+
 PACKING = (
     _repack("pack-loses-the-last", "the last item of a bulk is lost", _last_message_lost),
     _repack("pack-reverses", "an order swapped: a bulk's items are reversed", _items_reversed),
@@ -109,4 +113,119 @@ PACKING = (
     _repack("pack-forgets-ids", "a bulk names only its first message", _ids_forgotten),
     _repack("pack-forgets-keys", "events lose their idempotency key in a bulk", _key_forgotten),
     *(_limit(kind, wrong) for kind in ("events", "users", "accounts") for wrong in (999, 1001)),
+    _slip(
+        "pack-in-order-of-arrival",
+        "kinds are packed in the order in which they came",
+        "in sorted(kinds, key=lambda kind: kind[0]):",
+        "in kinds:",
+    ),
+    _slip(
+        "pack-merges-first",
+        "users are merged before they exist",
+        "    endpoints.IDENTIFY: 2,\n",
+        "    endpoints.IDENTIFY: -1,\n",
+    ),
+    _slip(
+        "fold-first-wins",
+        "of a user's updates the earlier value wins",
+        '        properties.update(request.json["properties"])\n',
+        '        properties = {**request.json["properties"], **properties}\n',
+    ),
+    _slip(
+        "fold-forgets",
+        "of a user's updates only the last one counts",
+        '        properties.update(request.json["properties"])\n',
+        '        properties = dict(request.json["properties"])\n',
+    ),
+    _slip(
+        "fold-forgets-ids",
+        "of a user's updates only the last one is named",
+        "        message_ids=_ids(group),\n",
+        "",
+    ),
+    _slip(
+        "fold-in-any-casing",
+        "users whose identities differ in casing are folded",
+        "groups[request.json[key]].append(request)",
+        "groups[request.json[key].lower()].append(request)",
+    ),
+    _slip(
+        "fold-not-at-all",
+        "a user stands in a bulk several times",
+        'folded = _fold(requests, "identity")',
+        "folded = requests",
+    ),
+    _slip(
+        "accounts-not-folded",
+        "an account stands in a bulk several times",
+        'folded = _fold(requests, "account_id")',
+        "folded = requests",
+    ),
+    _slip(
+        "bulk-of-one",
+        "what stands alone becomes a bulk of one",
+        "chunk[0] if len(chunk) == 1 else _bulk(chunk, body(chunk))",
+        "_bulk(chunk, body(chunk))",
+    ),
+    _slip(
+        "bulk-without-items",
+        "a bulk does not say which message each of its items is",
+        "        items=tuple(single.message_ids for single in singles),\n",
+        "",
+    ),
+    _slip(
+        "bulk-items-backwards",
+        "a bulk names its items in another order than its body",
+        "items=tuple(single.message_ids for single in singles),",
+        "items=tuple(single.message_ids for single in singles[::-1]),",
+    ),
+    _slip(
+        "answer-off-by-one",
+        "the message before the bad one is rejected",
+        "guilty = request.items[int(named[1])]",
+        "guilty = request.items[int(named[1]) - 1]",
+        "responses",
+    ),
+    _slip(
+        "answer-beyond-the-end",
+        "an answer that names an item that is not there breaks the reading",
+        "if named is None or int(named[1]) >= len(request.items):",
+        "if named is None:",
+        "responses",
+    ),
+    _slip(
+        "answer-condemns-all",
+        "one bad event costs its neighbours",
+        "if named is None or int(named[1]) >= len(request.items):",
+        "if True:",
+        "responses",
+    ),
+    _slip(
+        "answer-forgets-the-others",
+        "the neighbours of a bad event are taken for delivered",
+        "again = Outcome.retry(after=0, code=code)",
+        "again = Outcome.delivered()",
+        "responses",
+    ),
+    _slip(
+        "answer-waits",
+        "the neighbours of a bad event wait as after an overload",
+        "again = Outcome.retry(after=0, code=code)",
+        "again = Outcome.retry(code=code)",
+        "responses",
+    ),
+    _slip(
+        "answer-about-events-only",
+        "an answer about a user or an account is not understood",
+        "(?:events|users|accounts)",
+        "(?:events)",
+        "responses",
+    ),
+    _slip(
+        "answer-condemns-what-was-folded",
+        "all updates that went into one item are rejected, the good ones too",
+        "Outcome.rejected(code, detail) if len(guilty) == 1 else Outcome.suspect(code, detail)",
+        "Outcome.rejected(code, detail)",
+        "responses",
+    ),
 )

@@ -11,9 +11,10 @@ REQUESTS = (
     _slip(
         "idempotency-key-forgotten",
         "an event has no idempotency key: a repeat counts twice",
-        '            "idempotency_key",\n        ),\n        "partner_track": ("app_id", "lib',
-        '        ),\n        "partner_track": ("app_id", "lib',
-        "dialects",
+        '        "timestamp": event.timestamp,\n'
+        '        "idempotency_key": event.idempotency_key,\n',
+        '        "timestamp": event.timestamp,\n',
+        "endpoints",
     ),
     _slip(
         "timestamp-forgotten",

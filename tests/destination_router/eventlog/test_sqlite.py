@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import sqlite3
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -355,3 +356,60 @@ def test_a_write_that_fails_spoils_no_other(path: Path) -> None:
     assert (first, last) == (None, None)
     assert isinstance(bad, sqlite3.OperationalError)
     assert sorted(numbered(2)) == sorted(within(path, read_all))
+
+
+def test_what_was_delivered_makes_room_on_a_disk_that_is_nearly_full(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room inside the file counts: a log that filled its disk takes events again by delivering."""
+
+    async def use(log: SqliteEventLog) -> None:
+        for number in range(100):
+            await log.append([body(number, size=10_000)])
+        # A real disk is everybody's; this one stays as it is.
+        disk = os.statvfs(path)
+        monkeypatch.setattr(os, "statvfs", lambda _: disk)
+        log._retention = Retention(min_free_bytes=disk.f_bavail * disk.f_frsize + 2**19)
+        with pytest.raises(LogUnavailableError, match="min_free"):
+            await log.append([b"refused"])
+        await deliver_all(log)
+        await log.clean()
+        await log.append([b"after"])
+
+    within(path, use)
+
+
+def test_large_events_are_deleted_a_few_at_a_time(path: Path) -> None:
+    """A deletion takes little room of a disk that may be full: megabytes at once, no more."""
+
+    async def use(log: SqliteEventLog) -> list[int]:
+        for number in range(20):
+            await log.append([body(number, size=2**20)])
+        await deliver_all(log)
+        deleted = []
+        while count := await log.clean():
+            deleted.append(count)
+        return deleted
+
+    deleted = within(path, use)
+    assert sum(deleted) == 20
+    assert max(deleted) <= 4
+
+
+def test_appends_of_the_same_time_share_a_transaction_that_is_synced(path: Path) -> None:
+    """Group commit: a hundred senders wait for a few fsyncs, and every commit is one."""
+    statements: list[str] = []
+
+    async def use(log: SqliteEventLog) -> Any:
+        await log._writer.run(lambda c: c.set_trace_callback(statements.append))
+        await asyncio.gather(*(log.append(numbered(1)) for _ in range(100)))
+        return await log._writer.run(
+            lambda c: [
+                c.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("synchronous", "journal_mode")
+            ]
+        )
+
+    assert within(path, use) == [2, "wal"]  # 2: FULL
+    assert statements.count("COMMIT") < 20
+    assert len([s for s in statements if s.startswith("INSERT")]) == 100

@@ -334,7 +334,11 @@ def test_a_message_made_by_hand_can_be_mapped(kind: type[Message]) -> None:
 # -- whatever comes -----------------------------------------------------------------------------
 
 scalars = (
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5)
 )
 plain_keys = st.text(max_size=4).filter(lambda key: not key.startswith("@"))
 json_values = st.recursive(

@@ -1,0 +1,194 @@
+"""The transformer as an ASGI app: what rudder-server calls, and what answers it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+import httpx
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from destination_router.config import ConnectionConfig
+from destination_router.delivery.sender import redirected
+from destination_router.model import Reject
+from destination_router.surfaces.request_body import drain, read_body
+from destination_router.surfaces.rudderstack import proxy
+from destination_router.surfaces.rudderstack.destinations import Destinations, find_destinations
+from destination_router.surfaces.rudderstack.features import STAND_IN, UNKNOWN_UPSTREAM, features
+from destination_router.surfaces.rudderstack.jobs import Job, destination_type, read_jobs
+from destination_router.surfaces.rudderstack.processing import Endpoint, process
+from destination_router.surfaces.rudderstack.router_batches import batch_jobs
+from destination_router.surfaces.rudderstack.transmission import Transmission
+from destination_router.surfaces.rudderstack.upstream import Upstream
+
+MAX_BODY_BYTES = 200 * 1024 * 1024
+"""How large a request may be, unpacked: rudder-transformer's own bound."""
+
+_STATUSES = {"too_large": 413}
+_DEFAULT_TIMEOUT = 60.0
+_UPSTREAM_TIMEOUT = httpx.Timeout(600, connect=5)
+_EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+Transform = Callable[[str, Destinations, Sequence[Job], Endpoint], bytes]
+
+
+def create_transformer(
+    *,
+    destinations: Mapping[str, Destinations] | None = None,
+    overlays: Sequence[ConnectionConfig] = (),
+    origins: Mapping[str, str] | None = None,
+    upstream: str | None = None,
+    max_body_bytes: int = MAX_BODY_BYTES,
+) -> Starlette:
+    """Build the app.
+
+    Args:
+        destinations: what is served, by its name in lower case; every installed plugin if None.
+        overlays: connections of a router.toml, which give settings to destinations by name.
+        origins: which vendor's origin is sent elsewhere.
+        upstream: the base URL of the transformer that answers what is not ours.
+        max_body_bytes: how large a request may be, unpacked.
+    """
+    served = find_destinations(overlays) if destinations is None else destinations
+    server = _Transformer(served, origins or {}, max_body_bytes)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with httpx.AsyncClient(timeout=_UPSTREAM_TIMEOUT) as client:
+            if upstream is not None:
+                server.upstream = Upstream(upstream, client)
+            yield
+        await server.transmission.close()
+
+    app = Starlette(
+        lifespan=lifespan,
+        routes=[
+            Route("/health", server.health, methods=["GET"]),
+            Route("/features", server.features, methods=["GET"]),
+            Route("/v0/destinations/{type}", server.process, methods=["POST"]),
+            Route("/routerTransform", server.batch, methods=["POST"]),
+            Route("/v0/destinations/{type}/proxy", server.proxy_first, methods=["POST"]),
+            Route("/v1/destinations/{type}/proxy", server.proxy_second, methods=["POST"]),
+            Route("/{path:path}", server.elsewhere, methods=_EVERY_METHOD),
+        ],
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+class _Transformer:
+    """Answers requests; what is not for a destination of ours goes upstream, if there is one."""
+
+    def __init__(
+        self,
+        destinations: Mapping[str, Destinations],
+        origins: Mapping[str, str],
+        max_body_bytes: int,
+    ) -> None:
+        self._destinations = destinations
+        self._origins = origins
+        self._max_body_bytes = max_body_bytes
+        self._features = UNKNOWN_UPSTREAM
+        self.upstream: Upstream | None = None
+        self.transmission = Transmission(origins)
+
+    async def health(self, _: Request) -> Response:
+        return _json(b'{"status":"UP"}')
+
+    async def features(self, _: Request) -> Response:
+        base = STAND_IN
+        if self.upstream is not None:
+            # What it said last holds while it does not answer.
+            base = self._features = await self.upstream.features() or self._features
+        return _json(msgspec.json.encode(features(base, self._destinations)))
+
+    async def process(self, request: Request) -> Response:
+        name = _type(request)
+        if name not in self._destinations:
+            return await self.elsewhere(request)
+        return await self._transformed(request, name, process)
+
+    async def batch(self, request: Request) -> Response:
+        try:
+            body = await self._read(request)
+            name = destination_type(body).casefold()
+        except Reject as reject:
+            return _refused(reject)
+        if name not in self._destinations:
+            return await self.elsewhere(request, body)
+        return await self._transformed(request, name, batch_jobs, body)
+
+    async def proxy_first(self, request: Request) -> Response:
+        return await self._delivered(request, proxy.first_version)
+
+    async def proxy_second(self, request: Request) -> Response:
+        return await self._delivered(request, proxy.second_version)
+
+    async def elsewhere(self, request: Request, body: bytes | None = None) -> Response:
+        if self.upstream is not None:
+            return await self.upstream.forward(request, body)
+        await drain(request.stream(), self._max_body_bytes)
+        return PlainTextResponse("Not Found", 404, headers={"apiVersion": "2"})
+
+    async def _transformed(
+        self, request: Request, name: str, transform: Transform, body: bytes | None = None
+    ) -> Response:
+        try:
+            jobs = read_jobs(await self._read(request) if body is None else body)
+        except Reject as reject:
+            return _refused(reject)
+        return _json(transform(name, self._destinations[name], jobs, self._endpoint))
+
+    async def _delivered(
+        self,
+        request: Request,
+        written: Callable[[str, Sequence[proxy.JobStatus]], tuple[int, bytes]],
+    ) -> Response:
+        name = _type(request)
+        if name not in self._destinations:
+            return await self.elsewhere(request)
+        try:
+            statuses = await proxy.deliver(
+                name,
+                self._destinations[name],
+                await self._read(request),
+                self.transmission.send,
+                patience=_patience(request),
+            )
+        except Reject as reject:
+            return _refused(reject)
+        status, body = written(name, statuses)
+        return _json(body, status)
+
+    async def _read(self, request: Request) -> bytes:
+        encoding = request.headers.get("content-encoding")
+        return await read_body(request.stream(), encoding, self._max_body_bytes)
+
+    def _endpoint(self, url: str) -> str:
+        return redirected(url, self._origins) if self._origins else url
+
+
+def _type(request: Request) -> str:
+    return str(request.path_params["type"]).casefold()
+
+
+def _patience(request: Request) -> float:
+    """How long rudder-server waits, in seconds; it says so in milliseconds."""
+    text = request.headers.get("rdproxy-timeout", "")
+    return int(text) / 1000 if text.isascii() and text.isdecimal() else _DEFAULT_TIMEOUT
+
+
+def _json(body: bytes, status: int = 200) -> Response:
+    return Response(
+        body, status, headers={"apiVersion": "2"}, media_type="application/json; charset=utf-8"
+    )
+
+
+def _refused(reject: Reject) -> Response:
+    return PlainTextResponse(
+        f"{reject}\n", _STATUSES.get(reject.code, 400), headers={"apiVersion": "2"}
+    )

@@ -1,0 +1,38 @@
+"""`transformer`: the command that serves RudderStack's protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from destination_router.surfaces.rudderstack.running import (
+    TransformerOptions,
+    read_address,
+    serve_transformer,
+)
+from destination_router.surfaces.telling import problems_told
+
+
+def transformer(
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="HOST:PORT", help="Where rudder-server calls.")
+    ] = "127.0.0.1:9090",
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="A router.toml: origins, and settings for destinations."),
+    ] = None,
+    upstream: Annotated[
+        str | None,
+        typer.Option("--upstream", metavar="URL", help="The transformer that answers the rest."),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="How many processes answer.")
+    ] = 1,
+) -> None:
+    """Serve RudderStack's destination-transformer protocol to a rudder-server."""
+    with problems_told():
+        host, port = read_address(listen)
+        options = TransformerOptions(config=config, upstream=upstream)
+        serve_transformer(options, host, port, workers=workers)

@@ -1,0 +1,188 @@
+"""From a destination's configuration in a request to a `Connection`, compiled once and kept.
+
+RudderStack's configuration is translated by the plugin's `settings_from`; keys that the plugin
+does not know (every destination has those of RudderStack's own interface) are left out, with one
+line in the log for each connection. What cannot be used becomes a problem that each of its events
+is answered with.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import msgspec
+
+from destination_router.config import ConnectionConfig
+from destination_router.model import Json
+from destination_router.pipeline.connection import Connection
+from destination_router.plugins import LoadedPlugin, PluginError, installed_plugins, load_plugin
+from destination_router.settings import SettingsError, holds_reference
+from destination_router.surfaces.rudderstack import dynamic_config
+
+SYSTEM = "rudderstack"
+"""Whose configuration it is, to a plugin's `settings_from`."""
+
+KEPT_CONNECTIONS = 256
+KEPT_DESTINATIONS = 256
+_KEPT_BYTES = 64 * 1024
+
+_log = logging.getLogger(__name__)
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A destination that is ready, or why it is not.
+
+    Attributes:
+        connection: what to map with.
+        problem: what is wrong with the configuration or the plugin; quotes no value.
+        fault: the plugin's fault (`transformation`) or the configuration's (`configuration`).
+    """
+
+    connection: Connection | None
+    problem: str = ""
+    fault: str = ""
+
+
+class _Destination(msgspec.Struct):
+    """What of rudder-server's destination record is looked at."""
+
+    id: Any = msgspec.field(default="", name="ID")
+    name: Any = msgspec.field(default="", name="Name")
+    config: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"{}"), name="Config")
+
+
+_decode_destination = msgspec.json.Decoder(_Destination).decode
+_UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
+class Destinations:
+    """The destinations of one installed plugin, as rudder-server configures them.
+
+    Args:
+        plugin: whose; or the text of why it cannot be used.
+        overlays: connections of a router.toml for this plugin: one that has the id or the name
+            of a destination gives it settings that its configuration does not have.
+    """
+
+    def __init__(self, plugin: LoadedPlugin | str, overlays: Iterable[ConnectionConfig]) -> None:
+        self._plugin = plugin
+        self._overlays = {overlay.name: overlay.settings for overlay in overlays}
+        self._connections: OrderedDict[bytes, Prepared] = OrderedDict()
+        self._read_kept = lru_cache(KEPT_DESTINATIONS)(self._read)
+
+    @property
+    def packs(self) -> bool:
+        """Whether the plugin turns many requests into few."""
+        return isinstance(self._plugin, LoadedPlugin) and "pack" in self._plugin.capabilities
+
+    def prepare(self, destination: bytes, message: bytes) -> Prepared:
+        """Make a destination ready for a message; never raises.
+
+        Args:
+            destination: rudder-server's record of it as JSON.
+            message: the event, which a dynamic configuration may depend on.
+        """
+        read = self._read_kept if len(destination) <= _KEPT_BYTES else self._read
+        prepared, config, overlay = read(destination)
+        if prepared is not None:
+            return prepared
+        return self._compiled(dynamic_config.resolve(config, message), overlay)
+
+    def prepare_config(self, config: bytes) -> Prepared:
+        """Make ready what has a configuration alone, as in a request to the proxy."""
+        return self.prepare(b'{"Config":' + (config or b"{}") + b"}", b"null")
+
+    def _read(self, destination: bytes) -> tuple[Prepared | None, Json, Mapping[str, Json]]:
+        """Read a record; of one that depends on the message there is only the configuration."""
+        try:
+            record = _decode_destination(destination)
+            config = msgspec.json.decode(record.config)
+        except _UNDECODABLE:
+            return Prepared(None, "the destination cannot be read", "configuration"), None, {}
+        overlay = self._overlays.get(record.id) if isinstance(record.id, str) else None
+        if overlay is None and isinstance(record.name, str):
+            overlay = self._overlays.get(record.name)
+        if dynamic_config.MARK in bytes(record.config):
+            return None, config, overlay or {}
+        return self._compiled(config, overlay or {}), None, {}
+
+    def _compiled(self, config: Json, overlay: Mapping[str, Json]) -> Prepared:
+        digest = blake2b(msgspec.json.encode([config, overlay]), digest_size=16).digest()
+        prepared = self._connections.get(digest)
+        if prepared is None:
+            prepared = self._compile(config, overlay)
+            if len(self._connections) >= KEPT_CONNECTIONS:
+                self._connections.popitem(last=False)
+            self._connections[digest] = prepared
+        else:
+            self._connections.move_to_end(digest)
+        return prepared
+
+    def _compile(self, config: Json, overlay: Mapping[str, Json]) -> Prepared:
+        plugin = self._plugin
+        if isinstance(plugin, str):
+            return Prepared(None, plugin, "transformation")
+        if not isinstance(config, dict):
+            return Prepared(None, "Config: must be an object", "configuration")
+        if holds_reference(config):
+            problem = "Config: env and file references are for router.toml alone"
+            return Prepared(None, problem, "configuration")
+        try:
+            settings = {**overlay, **_settings(plugin, config)}
+            return Prepared(Connection(plugin.name, plugin, settings))
+        except SettingsError as error:
+            problem = "; ".join(f"Config.{problem}" for problem in error.problems)
+            return Prepared(None, problem, "configuration")
+        except PluginError as error:
+            return Prepared(None, str(error), "transformation")
+
+
+def _settings(plugin: LoadedPlugin, config: dict[str, Json]) -> dict[str, Json]:
+    """Translate a configuration, and leave out what the plugin does not know."""
+    if "settings_from" in plugin.capabilities:
+        try:
+            config = dict(plugin.hook.settings_from(system=SYSTEM, config=config))
+        except Exception as error:  # noqa: BLE001 -- a plugin's bug must not fail the batch
+            # Not its words: they may quote a secret.
+            text = f"plugin {plugin.name!r}: settings_from failed: {type(error).__name__}"
+            raise PluginError(text) from None
+    schema = plugin.hook.settings_schema()
+    if schema.get("additionalProperties") is not False or "patternProperties" in schema:
+        return config
+    known = {name: value for name, value in config.items() if name in schema["properties"]}
+    if unknown := sorted(config.keys() - known.keys()):
+        _log.info("%s: left out of a destination's Config: %s", plugin.name, ", ".join(unknown))
+    return known
+
+
+def find_destinations(
+    overlays: Sequence[ConnectionConfig] = (), found: Iterable[EntryPoint] | None = None
+) -> dict[str, Destinations]:
+    """Load every installed plugin, by its name in lower case; a broken one answers with why.
+
+    Args:
+        overlays: the connections of a router.toml, if there is one.
+        found: the entry points to look at; those of the running environment if None.
+    """
+    points = [plugin.entry_point for plugin in installed_plugins(found)]
+    names = dict.fromkeys(point.name for point in points)
+    return {
+        name.casefold(): Destinations(
+            _loaded(name, points), [overlay for overlay in overlays if overlay.plugin == name]
+        )
+        for name in names
+    }
+
+
+def _loaded(name: str, points: Sequence[EntryPoint]) -> LoadedPlugin | str:
+    try:
+        return load_plugin(name, points)
+    except PluginError as error:
+        _log.error("%s", error)
+        return str(error)

@@ -1,0 +1,145 @@
+"""The body of a transformation request → its jobs: an event, its metadata and its destination.
+
+Nothing is decoded that need not be: metadata is echoed byte for byte, and an event goes into the
+pipeline as it was written. One item that is no JSON costs its neighbours nothing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from destination_router.model import Reject
+from destination_router.pipeline.normalise import decode_json
+from destination_router.pipeline.wire import members, split_list
+
+_NULL = msgspec.Raw(b"null")
+_NO_METADATA = msgspec.Raw(b"{}")
+_UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
+class Job(msgspec.Struct, frozen=True):
+    """One event to transform.
+
+    Attributes:
+        message: the event as wire JSON; `null` where there is none.
+        metadata: rudder-server's notes on it as wire JSON, to be echoed.
+        destination: the destination as wire JSON, with its `Config`; `null` where there is none.
+    """
+
+    message: msgspec.Raw = _NULL
+    metadata: msgspec.Raw = _NO_METADATA
+    destination: msgspec.Raw = _NULL
+
+
+class _Envelope(msgspec.Struct):
+    """An object with events: `/routerTransform`'s, or the compacted form of either request."""
+
+    input: msgspec.Raw = msgspec.Raw(b"[]")
+    dest_type: str = msgspec.field(default="", name="destType")
+    destinations: dict[str, msgspec.Raw] | None = None
+
+
+class _Addressed(msgspec.Struct):
+    destination_id: str = msgspec.field(default="", name="destinationId")
+
+
+_decode_jobs = msgspec.json.Decoder(list[Job]).decode
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_address = msgspec.json.Decoder(_Addressed).decode
+
+
+def read_jobs(body: bytes) -> list[Job]:
+    """Read the events of a request, in order.
+
+    Args:
+        body: an array of jobs (`[{message, metadata, destination}]`), or an object that holds
+            them as `input`; with `destinations` beside it, by id, the object is the compacted
+            form, in which a job's metadata names its destination.
+
+    Raises:
+        Reject: `invalid_json`, where the body as a whole cannot be read.
+    """
+    if body.lstrip(b" \t\n\r").startswith(b"["):
+        return _listed(body)
+    envelope = _opened(body)
+    jobs = _listed(bytes(envelope.input))
+    if envelope.destinations is None:
+        return jobs
+    return [_expanded(job, envelope.destinations) for job in jobs]
+
+
+def destination_type(body: bytes) -> str:
+    """Read the `destType` of a `/routerTransform` request.
+
+    Raises:
+        Reject: `invalid_json`.
+    """
+    return _opened(body).dest_type
+
+
+def _listed(text: bytes) -> list[Job]:
+    try:
+        return _decode_jobs(text)
+    except _UNDECODABLE:
+        return [_job(item) for item in split_list(text)]
+
+
+def _job(item: bytes) -> Job:
+    try:
+        return msgspec.json.decode(item, type=Job)
+    except _UNDECODABLE:
+        pass
+    try:
+        found = members(item)
+    except Reject:
+        return Job(message=msgspec.Raw(item))
+    metadata = _standard(found.get("metadata", b"{}"))
+    return Job(
+        message=msgspec.Raw(found.get("message", b"null")),
+        metadata=_NO_METADATA if metadata is None else metadata,
+        destination=_standard(found.get("destination", b"null")) or _NULL,
+    )
+
+
+def _standard(text: bytes) -> msgspec.Raw | None:
+    """Keep what is standard JSON as it is; write anew what a decoder had to mend to read it."""
+    try:
+        return msgspec.json.decode(text, type=msgspec.Raw)
+    except _UNDECODABLE:
+        pass
+    try:
+        return msgspec.Raw(msgspec.json.encode(decode_json(text)[0]))
+    except (Reject, *_UNDECODABLE):
+        return None
+
+
+def _opened(body: bytes) -> _Envelope:
+    try:
+        return _decode_envelope(body)
+    except _UNDECODABLE:
+        found = members(body)
+    return _Envelope(
+        input=msgspec.Raw(found.get("input", b"[]")),
+        dest_type=_text(found.get("destType", b'""')),
+        destinations=_by_id(found.get("destinations")),
+    )
+
+
+def _text(text: bytes) -> str:
+    value = decode_json(text)[0]
+    return value if isinstance(value, str) else ""
+
+
+def _by_id(text: bytes | None) -> dict[str, msgspec.Raw] | None:
+    if text is None:
+        return None
+    return {name: msgspec.Raw(value) for name, value in members(text).items()}
+
+
+def _expanded(job: Job, destinations: dict[str, msgspec.Raw]) -> Job:
+    """Put back the destination that the compacted form names only."""
+    try:
+        address = _decode_address(job.metadata).destination_id
+    except _UNDECODABLE:
+        address = ""
+    return Job(job.message, job.metadata, destinations.get(address, _NULL))

@@ -1,0 +1,157 @@
+"""Between our requests and rudder-server's: an `HttpRequest` is its `REST` output, and back.
+
+rudder-server keeps the output as a job and sends it by itself, or hands it to the proxy. It takes
+the first body that is not empty, and neither a header nor the `userId` may be anything but text.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import msgspec
+
+from destination_router.model import BasicAuth, BearerAuth, HttpRequest, Json, Reject
+
+_UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_JSON_TYPE = "application/json"
+
+
+_FORMATS = {
+    "json": "JSON",
+    "json_array": "JSON_ARRAY",
+    "xml": "XML",
+    "form": "FORM",
+    "gzip": "GZIP",
+}
+
+
+class Body(msgspec.Struct, rename=_FORMATS):
+    """At most one of these is not empty."""
+
+    json: dict[str, Any] | None = {}
+    json_array: dict[str, Any] | None = {}
+    xml: dict[str, Any] | None = {}
+    form: dict[str, Any] | None = {}
+    gzip: dict[str, Any] | None = {}
+
+
+class Rest(msgspec.Struct, rename="camel"):
+    """What rudder-server calls post parameters."""
+
+    endpoint: str
+    version: str = "1"
+    type: str = "REST"
+    method: str = "POST"
+    headers: dict[str, str] = {}
+    params: dict[str, Any] = {}
+    body: Body = msgspec.field(default_factory=Body)
+    files: dict[str, Any] = {}
+    user_id: str = ""
+
+
+def rest_output(request: HttpRequest, url: str, user_id: str = "") -> Rest:
+    """Write a request as rudder-server wants it.
+
+    Args:
+        request: what to send.
+        url: where to, which a configuration may have sent elsewhere than the request says.
+        user_id: the `userId` of the output.
+    """
+    return Rest(
+        endpoint=url,
+        method=request.method,
+        headers=_headers(request),
+        params=dict(request.params),
+        body=_body(request),
+        user_id=user_id,
+    )
+
+
+def _headers(request: HttpRequest) -> dict[str, str]:
+    headers = dict(request.headers)
+    if request.json is not None and not any(name.lower() == "content-type" for name in headers):
+        headers["Content-Type"] = _JSON_TYPE
+    match request.auth:
+        case BasicAuth(username, password):
+            credentials = base64.b64encode(f"{username}:{password}".encode()).decode()
+            headers["Authorization"] = f"Basic {credentials}"
+        case BearerAuth(token):
+            headers["Authorization"] = f"Bearer {token}"
+    return headers
+
+
+def _body(request: HttpRequest) -> Body:
+    if request.form is not None:
+        return Body(form=dict(request.form))
+    if isinstance(request.json, dict):
+        return Body(json=request.json)
+    if request.json is None:
+        return Body()
+    return Body(json_array={"batch": msgspec.json.encode(request.json).decode()})
+
+
+class Proxied(msgspec.Struct, rename="camel"):
+    """A request to the proxy: post parameters, whose jobs they are, and the configuration.
+
+    Attributes:
+        metadata: one object in the proxy's first version, an array of them in its second.
+    """
+
+    endpoint: str
+    method: str = "POST"
+    endpoint_path: str | None = None
+    headers: dict[str, Any] | None = None
+    params: dict[str, Any] | None = None
+    body: Body | None = None
+    metadata: msgspec.Raw = msgspec.Raw(b"{}")
+    destination_config: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+def read_proxied(body: bytes) -> Proxied:
+    """Read a request to the proxy.
+
+    Raises:
+        Reject: `invalid_json`, where it is no such request.
+    """
+    try:
+        return msgspec.json.decode(body, type=Proxied)
+    except _UNDECODABLE:
+        raise Reject("invalid_json", "it is no request for the delivery proxy") from None
+
+
+def http_request(proxied: Proxied) -> HttpRequest:
+    """Make a request of post parameters.
+
+    Raises:
+        Reject: `unsupported_body`: XML and gzip, which no output of ours has.
+    """
+    return HttpRequest(
+        url=proxied.endpoint,
+        method=proxied.method,
+        headers=_texts(proxied.headers),
+        params=_texts(proxied.params),
+        **_content(proxied.body or Body()),
+    )
+
+
+def _content(body: Body) -> dict[str, Json]:
+    if body.json:
+        return {"json": body.json}
+    if body.form:
+        return {"form": _texts(body.form)}
+    if body.json_array:
+        try:
+            return {"json": msgspec.json.decode(str(body.json_array.get("batch", "null")))}
+        except _UNDECODABLE:
+            raise Reject("invalid_json", "JSON_ARRAY.batch is not JSON", "body") from None
+    if body.xml or body.gzip:
+        raise Reject("unsupported_body", "send JSON, JSON_ARRAY or FORM", "body")
+    return {}
+
+
+def _texts(values: dict[str, Any] | None) -> dict[str, str]:
+    return {
+        name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        for name, value in (values or {}).items()
+    }

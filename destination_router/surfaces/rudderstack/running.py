@@ -1,0 +1,99 @@
+"""`destination-router transformer`: the app on a socket, in one process or in several."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+
+from destination_router.config import DeliveryConfig, RouterConfig, load_config
+from destination_router.surfaces.choosing import UsageError
+from destination_router.surfaces.rudderstack.app import create_transformer
+from destination_router.surfaces.rudderstack.workers import run_workers
+
+_BACKLOG = 2048
+_GRACE_SECONDS = 10
+
+
+class TransformerOptions(msgspec.Struct, frozen=True):
+    """What the command line said; each process builds its app from it.
+
+    Attributes:
+        config: a router.toml.
+        upstream: the base URL of the transformer behind this one.
+    """
+
+    config: Path | None = None
+    upstream: str | None = None
+
+
+def build_transformer(options: TransformerOptions) -> Starlette:
+    """Make the app.
+
+    Raises:
+        SettingsError: the router.toml cannot be used.
+    """
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    config = RouterConfig() if options.config is None else load_config(options.config)
+    delivery: DeliveryConfig = config.delivery
+    return create_transformer(
+        overlays=config.connections, origins=delivery.origins, upstream=options.upstream
+    )
+
+
+def serve_transformer(
+    options: TransformerOptions, host: str, port: int, *, workers: int = 1
+) -> None:
+    """Serve until a signal says to stop; says on standard error where, once it can be reached.
+
+    Args:
+        options: what to serve.
+        host: loopback, unless someone else is to reach it.
+        port: 0 takes a free one.
+        workers: how many processes answer on the one port; one that dies is started again.
+
+    Raises:
+        SettingsError: the router.toml cannot be used.
+        OSError: the port is taken.
+    """
+    app = build_transformer(options)  # here too, so that what is wrong is told at once
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    shown = f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{listener.getsockname()[1]}"
+    sys.stderr.write(f"Transformer at {address}: set DEST_TRANSFORM_URL={address}\n")
+    sys.stderr.flush()
+    if workers == 1:
+        _serve_app(app, listener)
+    else:
+        run_workers(partial(_serve, options), listener, workers)
+
+
+def read_address(text: str) -> tuple[str, int]:
+    """Read `host:port`.
+
+    Raises:
+        UsageError: it is no such thing.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004 -- TCP's
+        raise UsageError(f"--listen takes HOST:PORT, such as 127.0.0.1:9090, not {text!r}")
+    return host.strip("[]"), int(port)
+
+
+def _serve(options: TransformerOptions, listener: socket.socket) -> None:
+    _serve_app(build_transformer(options), listener)
+
+
+def _serve_app(app: Starlette, listener: socket.socket) -> None:
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS
+    )
+    uvicorn.Server(config).run(sockets=[listener])

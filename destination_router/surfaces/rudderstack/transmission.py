@@ -1,0 +1,41 @@
+"""How the proxy sends: once, by a connection's sender; rudder-server does the retrying."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx
+
+from destination_router.delivery.sender import Sender
+from destination_router.delivery.settings import DeliverySettings
+from destination_router.model import HttpRequest, Outcome
+from destination_router.pipeline.connection import Connection
+
+_MOST_SOCKETS = 100
+
+
+class Transmission:
+    """Sends requests for any connection, over sockets that all connections share.
+
+    Args:
+        origins: which vendor's origin is sent elsewhere.
+    """
+
+    def __init__(self, origins: Mapping[str, str]) -> None:
+        self._settings = DeliverySettings(origins=dict(origins))
+        self._transport: httpx.AsyncHTTPTransport | None = None
+
+    async def send(self, connection: Connection, request: HttpRequest) -> dict[str, Outcome]:
+        """Send a request once."""
+        if self._transport is None:
+            limits = httpx.Limits(max_connections=_MOST_SOCKETS)
+            verified = httpx.create_ssl_context()
+            self._transport = httpx.AsyncHTTPTransport(verify=verified, limits=limits)
+        # The sender itself is cheap, and closing it would close the shared sockets.
+        sender = Sender(connection, self._settings, transport=self._transport)
+        return (await sender.attempt(request)).outcomes
+
+    async def close(self) -> None:
+        """Close every socket."""
+        if self._transport is not None:
+            await self._transport.aclose()

@@ -1,0 +1,93 @@
+"""Why an event has no output: the status, the words and the statistics' tags for rudder-server.
+
+200 is routed, 298 is filtered, and 400 is aborted: the same event would fail again, so nothing
+here ever asks for a retry.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from destination_router.pipeline.connection import Decision, Refusal
+
+ROUTED = 200
+FILTERED = 298
+ABORTED = 400
+
+_FAULTS = {
+    "message": {"errorCategory": "dataValidation", "errorType": "instrumentation"},
+    "configuration": {"errorCategory": "dataValidation", "errorType": "configuration"},
+    "transformation": {"errorCategory": "transformation"},
+    "network": {"errorCategory": "network"},
+}
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What rudder-server is told of an event that is not sent.
+
+    Attributes:
+        status: 298 or 400.
+        error: why, without personal values.
+        fault: whose: the `message`'s, the `configuration`'s, the plugin's (`transformation`), or
+            the vendor's (`network`); empty for what is filtered.
+    """
+
+    status: int
+    error: str
+    fault: str = ""
+
+    def tags(self, feature: str, name: str, metadata: msgspec.Raw) -> dict[str, str] | None:
+        """Make the tags under which rudder-server counts a failure.
+
+        Args:
+            feature: which part of the protocol it is: `processor`, `router`, `dataDelivery`.
+            name: the plugin's.
+            metadata: the event's, which says whose destination it is.
+        """
+        if not self.fault:
+            return None
+        whose = whose_metadata(metadata)
+        return {
+            "destType": name.upper(),
+            "module": "destination",
+            "implementation": "native",
+            "feature": feature,
+            **_FAULTS[self.fault],
+            "destinationId": whose.destination_id,
+            "workspaceId": whose.workspace_id,
+        }
+
+
+class Whose(msgspec.Struct, rename="camel"):
+    """What of a metadata object is looked at."""
+
+    destination_id: str = ""
+    workspace_id: str = ""
+
+
+_decode_whose = msgspec.json.Decoder(Whose).decode
+
+
+def whose_metadata(metadata: msgspec.Raw) -> Whose:
+    """Read whose event it is; what cannot be read is blank."""
+    try:
+        return _decode_whose(metadata)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return Whose()
+
+
+def verdict(decision: Decision) -> Verdict | None:
+    """Say what to tell of a decision; None where it is to be sent."""
+    match decision:
+        case Decision(reject=Refusal(code="plugin_error") as reject):
+            return Verdict(ABORTED, _words(reject), "transformation")
+        case Decision(reject=Refusal() as reject):
+            return Verdict(ABORTED, _words(reject), "message")
+        case Decision(result="filtered"):
+            return Verdict(FILTERED, decision.reason or "not for this destination")
+        case _:
+            return None
+
+
+def _words(reject: Refusal) -> str:
+    return f"{reject.code}: {reject.detail}"

@@ -1,0 +1,391 @@
+"""Every check can fail: each is shown a destination that breaks its rule, and one that does not."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from conformance.bench import Bench
+from conformance.case import CaseSet, Limit, Source
+from conformance.checks import CHECKS
+from conformance.checks.hostile import HOSTILE
+from conformance.runner import run
+from destination_router import Cost, HttpRequest, HttpResponse, Note, Outcome, Quota
+
+MakeBench = Callable[..., Bench]
+_SEEN: list[object] = []
+
+
+def outcome(bench: Bench, check_id: str) -> str:
+    """How a check ended, with what it found."""
+    check = next(check for check in CHECKS if check.id == check_id)
+    verdict = run(bench, check)
+    return f"{verdict.result}: {verdict.difference or verdict.reason}"
+
+
+def request(message: Any, **fields: Any) -> HttpRequest:
+    return HttpRequest(
+        url="https://vendor.example/events",
+        json={"id": message.message_id, "event": message.event, "p": message.properties, **fields},
+    )
+
+
+# -- ways to break a rule, all in on_track ------------------------------------------------------
+
+
+def _remembers(message: Any) -> list[HttpRequest]:
+    _SEEN.append(message)
+    return [request(message, n=len(_SEEN))]
+
+
+def _changes_the_message(message: Any) -> list[HttpRequest]:
+    message.properties["seen"] = True
+    return [request(message)]
+
+
+def _reads_a_file(message: Any) -> list[HttpRequest]:
+    Path(os.devnull).read_bytes()
+    return [request(message)]
+
+
+def _opens_a_socket(message: Any) -> list[HttpRequest]:
+    socket.socket().close()
+    return [request(message)]
+
+
+def _reads_the_clock(message: Any) -> list[HttpRequest]:
+    time.time()
+    return [request(message)]
+
+
+def _reads_the_calendar(message: Any) -> list[HttpRequest]:
+    datetime.now(tz=UTC)
+    return [request(message)]
+
+
+def _draws(message: Any) -> list[HttpRequest]:
+    random.random()
+    return [request(message)]
+
+
+def _sends_nan(message: Any) -> list[HttpRequest]:
+    return [request(message, n=float("nan"))]
+
+
+def _sends_numbers_in_the_query(message: Any) -> list[HttpRequest]:
+    return [msgspec.structs.replace(request(message), params={"n": 1})]
+
+
+def _sends_over_http(message: Any) -> list[HttpRequest]:
+    return [msgspec.structs.replace(request(message), url="http://vendor.example/")]
+
+
+def _sends_a_query(message: Any) -> list[HttpRequest]:
+    return [msgspec.structs.replace(request(message), url="https://vendor.example/?a=1")]
+
+
+def _sends_the_key_in_the_url(message: Any, settings: Any) -> list[HttpRequest]:
+    return [msgspec.structs.replace(request(message), params={"key": settings["apiKey"]})]
+
+
+def _fails_on_lists(message: Any) -> list[HttpRequest]:
+    return [request(message, first=[v for v in message.properties.values() if v < "z"])]
+
+
+def _returns_none() -> None:
+    return None
+
+
+def _loses_properties(message: Any) -> list[HttpRequest]:
+    return [HttpRequest(url="https://vendor.example/", json={"event": message.event})]
+
+
+def _turns_numbers_into_text(message: Any) -> list[HttpRequest]:
+    texts = {key: str(value) for key, value in message.properties.items()}
+    return [HttpRequest(url="https://vendor.example/", json={"event": message.event, **texts})]
+
+
+@pytest.mark.parametrize(
+    ("check_id", "on_track", "told"),
+    [
+        ("check/purity-same-output", _remembers, "got 2, expected 3"),
+        ("check/purity-input-unchanged", _changes_the_message, "a message that the hook changed"),
+        ("check/purity-no-io", _reads_a_file, "open("),
+        ("check/purity-no-io", _opens_a_socket, "socket."),
+        ("check/purity-no-io", _reads_the_clock, "time.time()"),
+        ("check/purity-no-io", _reads_the_calendar, "datetime.now()"),
+        ("check/purity-no-io", _draws, "random.random()"),
+        ("check/requests-serialisable", _sends_nan, "not JSON compliant"),
+        ("check/requests-serialisable", _sends_numbers_in_the_query, "a request that does not fit"),
+        ("check/requests-https", _sends_over_http, "an absolute https URL"),
+        ("check/requests-https", _sends_a_query, "no query"),
+        ("check/requests-no-secret-in-url", _sends_the_key_in_the_url, "params.key"),
+        ("check/robustness-hostile", _fails_on_lists, "TypeError"),
+        ("check/robustness-generated", _fails_on_lists, "TypeError"),
+        ("check/robustness-hostile", _returns_none, "returned None"),
+        ("check/notes-nothing-missing", _loses_properties, "missing at properties.total"),
+        ("check/notes-nothing-missing", _turns_numbers_into_text, "missing at properties.total"),
+    ],
+)
+def test_a_hook_that_breaks_a_rule_is_found(
+    make_bench: MakeBench, check_id: str, on_track: Callable[..., Any], told: str
+) -> None:
+    """The check fails, and names what it found."""
+    found = outcome(make_bench(on_track=on_track), check_id)
+    if on_track is _remembers:
+        assert found.startswith("failed: plain.track.requests.0.json.n: got ")
+    else:
+        assert found.startswith("failed") and told in found, found  # noqa: PT018
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+def test_a_good_destination_passes(make_bench: MakeBench, check: Any) -> None:
+    """A small destination that keeps to the contract fails nothing."""
+    assert run(make_bench(), check).result in ("passed", "skipped")
+
+
+def test_a_note_explains_what_is_missing(make_bench: MakeBench) -> None:
+    """What is left out may be left out, if it is said at its path, or above it."""
+
+    def on_track(message: Any) -> list[HttpRequest]:
+        note = Note("dropped", "properties", "this vendor takes none")
+        body = {"event": message.event}
+        return [HttpRequest(url="https://vendor.example/", json=body, notes=(note,))]
+
+    bench = make_bench(on_track=on_track)
+    assert outcome(bench, "check/notes-nothing-missing").startswith("passed")
+
+
+@pytest.mark.parametrize(
+    ("check_id", "change", "told"),
+    [
+        ("check/schema-closed", {"additionalProperties": True}, "additionalProperties: got true"),
+        ("check/schema-described", {"properties": {"a": {"title": "A"}}}, "a.description"),
+        ("check/schema-described", {"properties": {"a": True}}, "a.title"),
+        (
+            "check/schema-defaults",
+            {"properties": {"a": {"type": "string", "default": 1}}},
+            "a.default: got 1",
+        ),
+        (
+            "check/schema-secrets",
+            {"properties": {"accessToken": {"type": "string"}}},
+            "accessToken.writeOnly",
+        ),
+        (
+            "check/schema-secrets",
+            {"properties": {"http": {"type": "object", "properties": {"password": {}}}}},
+            "http.password.writeOnly",
+        ),
+    ],
+)
+def test_a_schema_that_breaks_a_rule_is_found(
+    make_bench: MakeBench, check_id: str, change: dict[str, Any], told: str
+) -> None:
+    """The check fails, and names the field."""
+
+    def settings_schema() -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": False, "properties": {}, **change}
+
+    found = outcome(make_bench(settings_schema=settings_schema), check_id)
+    assert found.startswith("failed"), found
+    assert told in found
+
+
+def test_settings_that_do_not_work_are_found(make_bench: MakeBench) -> None:
+    """A bench whose settings the schema refuses says so, whatever else fails for it."""
+    bench = make_bench(CaseSet(settings={"apiKey": 7}))
+    assert "failed: settings: got apiKey: must be text" in outcome(bench, "check/loading")
+
+
+def test_a_subscription_that_is_no_text_is_found(make_bench: MakeBench) -> None:
+    """Blanks subscribe to nothing."""
+    bench = make_bench(default_subscription=lambda: " ")
+    assert outcome(bench, "check/loading-subscription").startswith("failed")
+
+
+def test_a_cost_of_no_quota_is_found(make_bench: MakeBench) -> None:
+    """A cost that is booked on a misspelt quota would hold nothing back."""
+
+    def on_track(message: Any) -> list[HttpRequest]:
+        return [msgspec.structs.replace(request(message), costs=(Cost("evnets", 1),))]
+
+    quota = Quota(name="events", limit=1, period=60.0)
+    bench = make_bench(on_track=on_track, quotas=lambda: [quota])
+    found = outcome(bench, "check/loading-quotas")
+    assert found == 'failed: plain.track.costs: got "evnets", expected one of ["events"]'
+
+
+def test_a_quota_that_means_nothing_is_found(make_bench: MakeBench) -> None:
+    """A limit of zero would stop everything."""
+    bench = make_bench(quotas=lambda: [Quota(name="events", limit=0, period=60.0)])
+    assert outcome(bench, "check/loading-quotas").startswith("failed: quotas.0")
+
+
+def _nothing() -> None:
+    return None
+
+
+def _a_word(request: HttpRequest) -> Any:
+    return dict.fromkeys(request.message_ids, "delivered")
+
+
+def _for_another() -> Any:
+    return {"another": Outcome.delivered()}
+
+
+def _fails_on_what_is_no_json(response: HttpResponse) -> Any:
+    return Outcome.rejected(response.json()["code"])
+
+
+@pytest.mark.parametrize(
+    ("on_response", "told"),
+    [
+        (_nothing, "NoneType"),
+        (_a_word, "got str"),
+        (_for_another, "'another'"),
+        (_fails_on_what_is_no_json, "TypeError"),
+    ],
+)
+def test_an_answer_that_is_no_outcome_is_found(
+    make_bench: MakeBench, on_response: Callable[..., Any], told: str
+) -> None:
+    """Every message gets an Outcome, and only the request's own."""
+    assert told in outcome(make_bench(on_response=on_response), "check/robustness-answers")
+
+
+# -- packing ------------------------------------------------------------------------------------
+
+
+def _bulks(requests: list[HttpRequest], size: int = 3) -> list[HttpRequest]:
+    return [
+        HttpRequest(
+            url="https://vendor.example/events",
+            json={"events": [request.json for request in requests[start : start + size]]},
+            message_ids=tuple(i for r in requests[start : start + size] for i in r.message_ids),
+            items=tuple(r.message_ids for r in requests[start : start + size]),
+        )
+        for start in range(0, len(requests), size)
+    ]
+
+
+_LIMIT = Limit(
+    url="https://vendor.example/events", items="events", max=3, source=Source(decision="x")
+)
+_PACKING = [check.id for check in CHECKS if check.id.startswith("check/packing")]
+
+
+def _delivered() -> Outcome:
+    return Outcome.delivered()
+
+
+def _in_bulks(requests: list[HttpRequest]) -> list[HttpRequest]:
+    return _bulks(requests)
+
+
+def _larger(requests: list[HttpRequest]) -> list[HttpRequest]:
+    return _bulks(requests, 4)
+
+
+def _smaller(requests: list[HttpRequest]) -> list[HttpRequest]:
+    return _bulks(requests, 2)
+
+
+def _backwards(requests: list[HttpRequest]) -> list[HttpRequest]:
+    return _bulks(requests[::-1])
+
+
+def _without_the_last(requests: list[HttpRequest]) -> list[HttpRequest]:
+    return _bulks(requests[:-1] or requests)
+
+
+def _twice(requests: list[HttpRequest]) -> list[HttpRequest]:
+    return [*_bulks(requests), *_bulks(requests[:1])]
+
+
+def _something_from_nothing(requests: list[HttpRequest]) -> list[HttpRequest]:
+    return _bulks(requests) or [HttpRequest(url="https://vendor.example/events", json={})]
+
+
+def _nameless(requests: list[HttpRequest]) -> list[HttpRequest]:
+    return [msgspec.structs.replace(bulk, items=()) for bulk in _bulks(requests)]
+
+
+def _misnamed(requests: list[HttpRequest]) -> list[HttpRequest]:
+    return [msgspec.structs.replace(bulk, items=bulk.items[::-1]) for bulk in _bulks(requests)]
+
+
+def _emptied(requests: list[HttpRequest]) -> list[HttpRequest]:
+    packed = _bulks(requests)
+    requests.clear()
+    return packed
+
+
+def _changed(requests: list[HttpRequest]) -> list[HttpRequest]:
+    for each in requests:
+        each.json["packed"] = True
+    return _bulks(requests)
+
+
+@pytest.mark.parametrize("check_id", _PACKING)
+def test_good_packing_passes(make_bench: MakeBench, check_id: str) -> None:
+    """Bulks of three, in order, break no rule."""
+    bench = make_bench(CaseSet(limits=(_LIMIT,)), pack=_in_bulks, on_response=_delivered)
+    assert outcome(bench, check_id).startswith("passed")
+
+
+@pytest.mark.parametrize(
+    ("check_id", "pack", "told"),
+    [
+        ("check/packing-ids-kept", _without_the_last, "got 0 time(s), expected 1 time(s)"),
+        ("check/packing-ids-kept", _twice, "got 2 time(s), expected 1 time(s)"),
+        ("check/packing-ids-kept", _something_from_nothing, "pack([]): got 1 request(s)"),
+        ("check/packing-one", _twice, "got 2 request(s)"),
+        ("check/packing-one", _changed, "what has the effect of"),
+        ("check/packing-order", _backwards, "ahead of turn-0-0-0 (identify)"),
+        ("check/packing-limits", _larger, "got 4 items, expected at most 3"),
+        ("check/packing-limits", _smaller, "got at most 2 items, expected up to 3"),
+        ("check/packing-items", _nameless, "items: got 0 named, expected 3, as in the body"),
+        ("check/packing-items", _misnamed, "got 'many-"),
+        ("check/packing-input-unchanged", _emptied, "requests that pack changed"),
+        ("check/packing-input-unchanged", _changed, "requests that pack changed"),
+    ],
+)
+def test_packing_that_breaks_a_rule_is_found(
+    make_bench: MakeBench,
+    check_id: str,
+    pack: Callable[[list[HttpRequest]], list[HttpRequest]],
+    told: str,
+) -> None:
+    """The check fails, and says what was lost, doubled or out of order."""
+    bench = make_bench(CaseSet(limits=(_LIMIT,)), pack=pack, on_response=_delivered)
+    found = outcome(bench, check_id)
+    assert found.startswith("failed"), found
+    assert told in found
+
+
+def test_there_are_hostile_messages_enough() -> None:
+    """At least 50, all different."""
+    assert len(set(HOSTILE.values())) == len(HOSTILE) >= 50
+
+
+def test_a_check_that_cannot_run_fails(make_bench: MakeBench) -> None:
+    """An exception out of a hook is a failure of the check, not of the suite."""
+
+    def quotas() -> list[Quota]:
+        raise ZeroDivisionError("oops")
+
+    found = outcome(make_bench(quotas=quotas), "check/loading-quotas")
+    assert (
+        found
+        == "failed: result: got ZeroDivisionError: oops, expected hooks that raise only Reject"
+    )

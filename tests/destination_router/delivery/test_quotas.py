@@ -1,0 +1,123 @@
+"""Quotas: the limits that a vendor documents, kept from our side."""
+
+from collections.abc import Callable
+from typing import Any
+
+import quotas as simulation
+from hypothesis import given
+from hypothesis import strategies as st
+
+from destination_router.delivery.quotas import UNKNOWN, Quotas
+from destination_router.model import Cost, HttpRequest, Quota
+
+APP = Quota(name="app", limit=10, period=60.0, unit="events")
+USER = Quota(name="user", limit=3, period=30.0, scope="user")
+
+
+def spend(quotas: Quotas, costs: list[Cost], now: float) -> None:
+    assert quotas.reserve(costs, now) is None
+    quotas.settle(costs, now)
+
+
+def test_what_is_reserved_counts_until_it_is_answered() -> None:
+    """While a request is under way nobody can say when its place will be free."""
+    quotas = Quotas([APP])
+    assert quotas.reserve([Cost("app", 10)], 0.0) is None
+    refusal = quotas.reserve([Cost("app", 1)], 1000.0)
+
+    assert refusal is not None
+    assert refusal.until == UNKNOWN
+
+
+def test_a_place_is_free_a_period_after_the_answer() -> None:
+    """The vendor counted a request before it answered; so ours is never free too early."""
+    quotas = Quotas([APP])
+    quotas.reserve([Cost("app", 10)], 0.0)
+    quotas.settle([Cost("app", 10)], 5.0)
+    refusal = quotas.reserve([Cost("app", 1)], 6.0)
+
+    assert refusal is not None
+    assert 65.0 < refusal.until < 65.1
+    assert quotas.reserve([Cost("app", 1)], refusal.until) is None
+
+
+def test_what_was_never_sent_costs_nothing() -> None:
+    """A reservation that is given back leaves the budget as it was."""
+    quotas = Quotas([APP])
+    quotas.reserve([Cost("app", 10)], 0.0)
+    quotas.release([Cost("app", 10)])
+
+    assert quotas.reserve([Cost("app", 10)], 0.0) is None
+
+
+def test_a_refusal_reserves_nothing() -> None:
+    """A request fits into all of its quotas, or takes from none."""
+    quotas = Quotas([APP, USER])
+    spend(quotas, [Cost("user", 3, "ada")], 0.0)
+    refusal = quotas.reserve([Cost("app", 10), Cost("user", 1, "ada")], 1.0)
+
+    assert refusal is not None
+    assert (refusal.quota, refusal.key) == ("user", "ada")
+    assert quotas.reserve([Cost("app", 10), Cost("user", 1, "bob")], 1.0) is None
+
+
+def test_more_than_the_limit_fits_into_an_empty_budget() -> None:
+    """A request that can never fit goes alone rather than never."""
+    assert Quotas([APP]).reserve([Cost("app", 11)], 0.0) is None
+
+
+def test_without_costs_a_request_takes_from_every_quota() -> None:
+    """By default: one request, an event for each message, for its user."""
+    request = HttpRequest(url="https://vendor.example", message_ids=("a", "b"), user_key="ada")
+    quotas = Quotas([APP, USER])
+
+    assert quotas.costs(request) == [Cost("app", 2), Cost("user", 1, "ada")]
+    assert quotas.bulk_costs(request) == [Cost("app", 2)]
+
+
+sends = st.lists(
+    st.tuples(st.floats(0, 20), st.sampled_from(["ada", "bob"]), st.floats(0, 5)), max_size=60
+)
+
+
+@given(sends=sends)
+def test_no_window_of_the_vendors_ever_holds_more_than_the_limit(
+    sends: list[tuple[float, str, float]],
+) -> None:
+    """Wherever between sending and answer a vendor counts, its sliding window stays within."""
+    quotas = Quotas([USER])
+    now = 0.0
+    counted: list[tuple[float, str]] = []
+    for pause, user, latency in sends:
+        now += pause
+        costs = [Cost("user", 1, user)]
+        if quotas.reserve(costs, now) is not None:
+            continue
+        counted.append((now + latency / 2, user))
+        now += latency
+        quotas.settle(costs, now)
+    for at, user in counted:
+        in_window = [t for t, u in counted if u == user and at - USER.period < t <= at]
+        assert len(in_window) <= USER.limit
+
+
+def test_heap_never_says_429_and_gets_all_that_it_allows(
+    in_virtual_time: Callable[..., Any],
+) -> None:
+    """Zipf-distributed users, Heap's limits on: at least 99 % of what they allow, no refusal."""
+    users = simulation.zipf(30_000, 10_000, 1.0)
+    result = in_virtual_time(lambda: simulation.simulate(users))
+
+    assert result.refused == 0
+    assert result.stored == result.events
+    assert result.ordered
+    assert result.goodput >= 0.99
+
+
+def test_a_lone_hot_user_is_never_refused(in_virtual_time: Callable[..., Any]) -> None:
+    """One user's burst waits for the user's own limit, in bulk and one by one."""
+    result = in_virtual_time(lambda: simulation.simulate(["the one user"] * 2500))
+
+    assert result.refused == 0
+    assert result.stored == 2500
+    assert result.goodput >= 0.99

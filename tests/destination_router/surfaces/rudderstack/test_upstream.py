@@ -1,0 +1,147 @@
+"""A transformer behind ours: what is not ours passes through, and what happens while it is down."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from destination_router.surfaces.rudderstack.app import create_transformer
+from destination_router.surfaces.serving import Asgi
+
+Serve = Callable[[Asgi], str]
+FEATURES = {
+    "routerTransform": {"BRAZE": True},
+    "regulations": ["BRAZE"],
+    "supportSourceTransformV1": True,
+    "upgradedToSourceTransformV2": False,
+    "supportDestTransformCompactedPayloadV1": False,
+    "newerThanUs": {"a": [1]},
+}
+
+
+class OtherTransformer:
+    """An upstream that remembers what it was asked, and answers in a way of its own."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, bytes, dict[str, str]]] = []
+        self.broken = False
+        paths = Route("/{path:path}", self.take, methods=["GET", "POST", "DELETE"])
+        self.app = Starlette(routes=[Route("/features", self.features), paths])
+
+    async def features(self, _: Request) -> Response:
+        return Response(status_code=500) if self.broken else JSONResponse(FEATURES)
+
+    async def take(self, request: Request) -> Response:
+        where = f"{request.url.path}?{request.url.query}"
+        body = await request.body()
+        self.asked.append((request.method, where, body, dict(request.headers)))
+        packed = gzip.compress(b'[{"output":{},"metadata":{},"statusCode":200}]')
+        headers = {"apiVersion": "2", "X-Own": "yes", "Content-Encoding": "gzip"}
+        return Response(packed, 207, headers, "application/json")
+
+
+@pytest.fixture
+def other() -> OtherTransformer:
+    return OtherTransformer()
+
+
+@pytest.fixture
+def ours(serve: Serve, other: OtherTransformer) -> str:
+    return serve(create_transformer(upstream=serve(other.app) + "/"))
+
+
+@pytest.fixture
+def alone(serve: Serve) -> str:
+    """One whose upstream does not answer: its port is taken by nobody."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    return serve(create_transformer(upstream=f"http://127.0.0.1:{port}"))
+
+
+def event(**message: Any) -> dict[str, Any]:
+    return {
+        "message": {"type": "track", "userId": "u-1", "event": "E"} | message,
+        "metadata": {"jobId": 1},
+        "destination": {"ID": "d1", "Config": {"appId": "123"}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v0/destinations/braze?x=%2F1", b'[{"message": {}}]'),
+        ("POST", "/v1/destinations/braze/proxy?", b"{}"),
+        ("POST", "/customTransform?", b"[1,  2]"),
+        ("POST", "/v2/sources/shopify/hydrate?", b"\x00\xff"),
+        ("GET", "/transformerBuildVersion?", b""),
+        ("POST", "/routerTransform?", b'{"input": [], "destType":  "braze"}'),
+        ("POST", "/deleteUsers?", b"[]"),
+    ],
+)
+def test_what_is_not_ours_passes_through_unchanged(
+    ours: str, other: OtherTransformer, method: str, path: str, body: bytes
+) -> None:
+    """Method, path, query, headers and body go there, and status, headers and body come back."""
+    headers = {"Content-Type": "application/json", "X-Feature-Filter-Code": "?1"}
+    answer = httpx.request(method, ours + path, content=body, headers=headers)
+
+    ((asked_method, asked_path, asked_body, asked_headers),) = other.asked
+    assert (asked_method, asked_path, asked_body) == (method, path, body)
+    assert asked_headers["x-feature-filter-code"] == "?1"
+    assert asked_headers["host"] != httpx.URL(ours).netloc.decode()
+    assert answer.status_code == 207
+    assert answer.json() == [{"output": {}, "metadata": {}, "statusCode": 200}]
+    assert answer.headers["content-encoding"] == "gzip"
+    assert (answer.headers["x-own"], answer.headers["apiversion"]) == ("yes", "2")
+
+
+def test_what_is_ours_never_reaches_the_upstream(ours: str, other: OtherTransformer) -> None:
+    """Our own destinations are answered here, whatever the casing of their type."""
+    answer = httpx.post(f"{ours}/v0/destinations/Heap", json=[event()])
+    assert [item["statusCode"] for item in answer.json()] == [200]
+    assert not other.asked
+
+
+def test_features_are_the_upstreams_with_ours_added(ours: str) -> None:
+    """Nothing of the upstream's is lost, and nothing is offered in its name that it lacks."""
+    found = httpx.get(f"{ours}/features").json()
+    assert found.pop("routerTransform").items() >= {"BRAZE": True}.items()
+    assert found == {name: item for name, item in FEATURES.items() if name != "routerTransform"}
+
+
+def test_features_hold_while_the_upstream_is_down(ours: str, other: OtherTransformer) -> None:
+    """rudder-server asks every few seconds: a moment's silence must not take features away."""
+    before = httpx.get(f"{ours}/features").json()
+    other.broken = True
+    assert httpx.get(f"{ours}/features").json() == before
+
+
+def test_without_ever_an_answer_the_features_are_what_everyone_understands(alone: str) -> None:
+    """rudder-server starts, and sends nothing in a form that the upstream may not know."""
+    found = httpx.get(f"{alone}/features")
+    assert found.status_code == 200
+    assert found.json()["upgradedToSourceTransformV2"] is True
+    assert found.json()["supportDestTransformCompactedPayloadV1"] is False
+
+
+def test_an_upstream_that_is_down_is_waited_for(alone: str) -> None:
+    """rudder-server retries for as long as it takes, where it would give up on a bare 503."""
+    answer = httpx.post(f"{alone}/v0/destinations/braze", content=json.dumps([event()]))
+    assert answer.status_code == 503
+    assert answer.headers["x-rudder-should-retry"] == "true"
+
+
+def test_our_own_work_goes_on_while_the_upstream_is_down(alone: str) -> None:
+    """Our destinations need nobody else."""
+    answer = httpx.post(f"{alone}/v0/destinations/heap", json=[event()])
+    assert [item["statusCode"] for item in answer.json()] == [200]

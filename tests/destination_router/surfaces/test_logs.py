@@ -1,0 +1,57 @@
+"""Structured logs: one JSON object a line, and nothing of what an exception quotes."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from destination_router.surfaces.logs import log_as_json
+
+
+@pytest.fixture
+def said() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    stream = io.StringIO()
+    log_as_json(stream)
+    yield stream
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+def lines(said: io.StringIO) -> list[Any]:
+    return [json.loads(line) for line in said.getvalue().splitlines()]
+
+
+def test_a_record_is_a_line(said: io.StringIO) -> None:
+    """Time, level, event, and the record's own fields; no more."""
+    logging.getLogger("x").warning("dead_letter", extra={"connection": "heap", "offset": 7})
+    (line,) = lines(said)
+    assert line.pop("time").endswith("Z")
+    assert line == {
+        "level": "warning",
+        "event": "dead_letter",
+        "connection": "heap",
+        "offset": 7,
+    }
+
+
+def test_an_exception_is_told_by_type_and_place(said: io.StringIO) -> None:
+    """Its text may quote personal data, so it stays out."""
+    try:
+        raise ValueError("ada@example.com")  # noqa: TRY301
+    except ValueError:
+        logging.getLogger("x").exception("worker_failed")
+    (line,) = lines(said)
+    assert line["error"] == "ValueError"
+    assert "test_logs.py:" in line["where"]
+    assert "ada" not in said.getvalue()
+
+
+def test_libraries_are_quiet(said: io.StringIO) -> None:
+    """Nobody wants a line for each HTTP request."""
+    logging.getLogger("httpx").info("POST")
+    assert lines(said) == []

@@ -1,0 +1,349 @@
+"""`run`, `check` and `dead-letters`, as an operator uses them: real processes, a real log."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+CLI = [sys.executable, "-m", "destination_router.surfaces.cli"]
+OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
+README = OPERATING.parents[1] / "README.md"
+TRACK = {"type": "track", "userId": "ada@example.com", "event": "E", "messageId": "m1"}
+NAMELESS = {**TRACK, "messageId": "m2", "event": None, "properties": {"secret": "of ada"}}
+US, EU = "https://heapanalytics.com", "https://c.eu.heap-api.com"
+DEAD = "http://127.0.0.1:9"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def toml(heap_url: str, *regions: str, eventlog: str = "", gateway: str = "") -> str:
+    connections = "".join(
+        f'[[connections]]\nname = "{region}"\nplugin = "heap"\n'
+        f'settings = {{appId = "11", region = "{region}"}}\n'
+        for region in regions or ("US",)
+    )
+    return (
+        f'[gateway]\nwrite_keys = ["key"]\n{gateway}\n'
+        f'[eventlog]\nurl = "sqlite:///router.db"\n{eventlog}\n'
+        f'[delivery]\nfirst_wait = "10ms"\norigins = {{"{US}" = "{heap_url}", "{EU}" = "{DEAD}"}}\n'
+        f"{connections}"
+    )
+
+
+class Router:
+    """A router process in a directory with a router.toml."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.url = ""
+        self.said = ""
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self, *options: str) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        command = [*CLI, "run", "--listen", f"127.0.0.1:{port}", *options]
+        with (self.directory / "said.log").open("a") as said:
+            self._process = subprocess.Popen(command, cwd=self.directory, stderr=said, text=True)
+        until(self._answers)
+
+    def send(self, *messages: object) -> int:
+        answer = httpx.post(f"{self.url}/v1/batch", json={"batch": messages}, auth=("key", ""))
+        return answer.status_code
+
+    def metrics(self) -> dict[str, float]:
+        text = httpx.get(f"{self.url}/metrics").text
+        lines = re.findall(r"^([a-z]\S*) (\S+)$", text, re.MULTILINE)
+        return {name: float(value) for name, value in lines}
+
+    def stop(self) -> tuple[int, float]:
+        """SIGTERM; the exit status and how many seconds it took."""
+        assert self._process is not None
+        begun = time.monotonic()
+        self._process.send_signal(signal.SIGTERM)
+        status = self._process.wait(timeout=30)
+        return status, time.monotonic() - begun
+
+    def lines(self) -> list[Any]:
+        """What it logged."""
+        said = (self.directory / "said.log").read_text().splitlines()
+        return [json.loads(line) for line in said if line.startswith("{")]
+
+    def end(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.directory / "said.log").read_text()
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/ready").status_code == 200
+        return False
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition; half a minute is for ever."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def router(tmp_path: Path) -> Iterator[Router]:
+    running = Router(tmp_path)
+    yield running
+    running.end()
+
+
+def command(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*CLI, *arguments],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "300"},
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def events(heap_url: str) -> list[str]:
+    rows = httpx.get(f"{heap_url}/_simulator/events").json()["events"]
+    return [row["idempotency_key"] for row in rows]
+
+
+def test_a_router_delivers_and_stops_when_told(router: Router, heap_url: str) -> None:
+    """Events come in, go out and are gone from the log; SIGTERM ends it well within 10 s."""
+    (router.directory / "router.toml").write_text(toml(heap_url))
+    router.start()
+    assert router.send(TRACK, NAMELESS) == 200
+    until(lambda: router.metrics()['router_lag_messages{connection="US"}'] == 0)
+    metrics = router.metrics()
+    assert events(heap_url) == ["m1"]
+    assert metrics["router_received_total"] == 2
+    assert metrics['router_delivered_total{connection="US"}'] == 1
+    assert metrics['router_rejected_total{code="missing_event",connection="US"}'] == 1
+    assert metrics['router_dead_letters{code="missing_event",connection="US"}'] == 1
+    assert metrics['router_gateway_requests_total{status="200"}'] == 1
+    assert httpx.get(f"{router.url}/health").json()["acceptingEvents"] == "TRUE"
+    status, seconds = router.stop()
+    assert status == 0
+    assert seconds < 10
+    assert [line["event"] for line in router.lines()] == [
+        "started",
+        "dead_letter",
+        "stopping",
+        "stopped",
+    ]
+    assert "ada" not in json.dumps(router.lines())
+
+
+def test_what_was_not_delivered_is_delivered_after_the_next_start(
+    router: Router, heap_url: str
+) -> None:
+    """A vendor that is away at first gets everything later."""
+    path = router.directory / "router.toml"
+    path.write_text(toml(DEAD))
+    router.start()
+    assert router.send(TRACK) == 200
+    until(lambda: router.metrics().get('router_requests_total{connection="US",result="network"}'))
+    assert router.stop()[0] == 0
+    path.write_text(toml(heap_url))
+    router.start()
+    until(lambda: events(heap_url) == ["m1"])
+
+
+def test_a_dead_vendor_does_not_move_another_ones_lag(router: Router, heap_url: str) -> None:
+    """Each connection has its own lag."""
+    (router.directory / "router.toml").write_text(toml(heap_url, "US", "EU"))
+    router.start()
+    for number in range(5):
+        assert router.send({**TRACK, "messageId": f"m{number}"}) == 200
+    until(lambda: router.metrics()['router_lag_messages{connection="US"}'] == 0)
+    metrics = router.metrics()
+    assert metrics['router_lag_messages{connection="EU"}'] == 5
+    assert metrics['router_lag_seconds{connection="US"}'] == 0
+    assert len(events(heap_url)) == 5
+
+
+def test_a_log_that_cannot_be_written_is_told_and_nothing_is_accepted(
+    router: Router, heap_url: str
+) -> None:
+    """503 for senders and for `/health`, until there is room."""
+    path = router.directory / "router.toml"
+    path.write_text(toml(heap_url, eventlog='min_free = "9000TB"'))
+    router.start()
+    assert router.send(TRACK) == 503
+    health = httpx.get(f"{router.url}/health")
+    assert (health.status_code, health.json()["acceptingEvents"]) == (503, "FALSE")
+    assert router.metrics()["router_log_writable"] == 0
+    assert router.stop()[0] == 0
+    path.write_text(toml(heap_url))
+    router.start()
+    assert httpx.get(f"{router.url}/health").status_code == 200
+    assert router.send(TRACK) == 200
+    until(lambda: events(heap_url) == ["m1"])
+
+
+def test_gateway_and_workers_may_be_two_processes(router: Router, heap_url: str) -> None:
+    """What the one accepts, the other delivers; a second worker is refused."""
+    (router.directory / "router.toml").write_text(toml(heap_url))
+    router.start("--gateway-only")
+    workers = Router(router.directory)
+    try:
+        workers.start("--workers-only")
+        assert router.send(TRACK) == 200
+        until(lambda: events(heap_url) == ["m1"])
+        assert httpx.get(f"{workers.url}/v1/batch").status_code == 404
+        second = command(router.directory, "run", "--workers-only")
+        assert (second.returncode, "another process delivers" in second.stderr) == (2, True)
+    finally:
+        workers.end()
+
+
+def test_a_damaged_log_stops_the_start_and_is_left_alone(tmp_path: Path, heap_url: str) -> None:
+    """Status 2, the path and what to do; not a byte is changed."""
+    (tmp_path / "router.toml").write_text(toml(heap_url))
+    (tmp_path / "router.db").write_bytes(b"no log" * 1000)
+    done = command(tmp_path, "run")
+    assert done.returncode == 2
+    assert "router.db: cannot be used as an event log" in done.stderr
+    assert (tmp_path / "router.db").read_bytes() == b"no log" * 1000
+
+
+def test_dead_letters_are_shown_without_values_and_replayed(router: Router, heap_url: str) -> None:
+    """Listings name ids and fields; a replay reaches the one connection it is for."""
+    directory = router.directory
+    (directory / "router.toml").write_text(toml(heap_url, "US", "EU"))
+    httpx.post(f"{heap_url}/_simulator/faults", json={"status": 400, "match": "E", "body": "ada!"})
+    router.start()
+    assert router.send(TRACK, NAMELESS) == 200
+    until(lambda: router.metrics().get('router_dead_letters{code="http_400",connection="US"}'))
+    until(lambda: router.metrics()['router_lag_messages{connection="US"}'] == 0)
+
+    listed = command(directory, "dead-letters", "list", "--connection", "US")
+    shown = command(directory, "dead-letters", "show", "--connection", "US")
+    assert {line.split()[3] for line in listed.stdout.splitlines()} == {"m1", "m2"}
+    assert '"properties.secret"' in shown.stdout
+    assert "ada" not in listed.stdout + shown.stdout
+    told = command(directory, "dead-letters", "show", "--message-id", "m1", "--content")
+    assert "ada@example.com" in told.stdout
+    assert '"answer": "ada!"' in told.stdout
+
+    httpx.delete(f"{heap_url}/_simulator/faults")
+    by_code = ("--code", "http_400", "--since", "1h", "--limit", "5")
+    dry = command(directory, "dead-letters", "replay", *by_code, "--dry-run")
+    assert "1 would be replayed" in dry.stderr
+    assert events(heap_url) == []
+    assert "1 replayed" in command(directory, "dead-letters", "replay", *by_code).stderr
+    assert "0 replayed" in command(directory, "dead-letters", "replay", *by_code).stderr
+    until(lambda: events(heap_url) == ["m1"])
+    assert router.metrics()['router_lag_messages{connection="EU"}'] >= 1
+    exported = command(directory, "dead-letters", "export", "--connection", "US").stdout
+    assert [json.loads(line)["messageId"] for line in exported.splitlines()] == ["m2"]
+    assert command(directory, "dead-letters", "replay").returncode == 2
+
+
+def test_a_connection_that_is_no_more_is_forgotten_by_hand(router: Router, heap_url: str) -> None:
+    """What a removed connection has not delivered is kept until an operator gives it up."""
+    path = router.directory / "router.toml"
+    path.write_text(toml(heap_url, "US", "EU"))
+    router.start()
+    assert router.send(TRACK) == 200
+    assert router.stop()[0] == 0
+    refused = command(router.directory, "eventlog", "forget", "EU")
+    assert refused.returncode == 2
+    path.write_text(toml(heap_url))
+    status = command(router.directory, "eventlog", "status").stdout
+    assert re.search(r"^EU  1 messages  \d+ s  not in the configuration$", status, re.MULTILINE)
+    done = command(router.directory, "eventlog", "forget", "EU")
+    assert "1 undelivered messages given up" in done.stderr
+    assert "EU" not in command(router.directory, "eventlog", "status").stdout
+
+
+def test_check_tells_every_error_with_its_table_and_key(tmp_path: Path) -> None:
+    """All at once: the router's tables, each connection's plugin and settings."""
+    (tmp_path / "router.toml").write_text(
+        '[gateway]\nlisten = "8080"\n[eventlog]\nmax_size = "10 gigs"\n'
+        '[delivery]\nwindow = 5000\nlinger = "soon"\n'
+        '[[connections]]\nname = "a"\nplugin = "haep"\n'
+        '[[connections]]\nname = "a"\nplugin = "heap"\nsettings = {appId = "x", regoin = "EU"}\n'
+    )
+    done = command(tmp_path, "check")
+    assert done.returncode == 2
+    for words in (
+        "[gateway] listen: ",
+        "[eventlog] max_size: ",
+        "[delivery] window: ",
+        "[delivery] linger: ",
+        "connections: the name 'a' is given twice",
+        "[[connections]] 'a' plugin: no plugin called 'haep'",
+        "[[connections]] 'a' settings.appId: ",
+        "[[connections]] 'a' settings.regoin: is not known here; did you mean region?",
+    ):
+        assert f"router.toml: {words}" in done.stderr
+
+
+def test_a_gateway_needs_a_write_key(tmp_path: Path, heap_url: str) -> None:
+    """Without one nobody could send."""
+    content = toml(heap_url).replace('["key"]', "[]")
+    (tmp_path / "router.toml").write_text(content)
+    done = command(tmp_path, "run")
+    assert (done.returncode, "[gateway] write_keys: is required" in done.stderr) == (2, True)
+
+
+def test_check_asks_the_simulator_and_only_if_told_the_vendor(
+    tmp_path: Path, heap_url: str
+) -> None:
+    """A test user and event go to the plugin's own stand-in; with `--live`, to the vendor."""
+    (tmp_path / "router.toml").write_text(toml(heap_url))
+    done = command(tmp_path, "check")
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == ["US  identify  delivered", "US  track  delivered"]
+    assert events(heap_url) == []
+    assert command(tmp_path, "check", "--live").returncode == 0
+    assert len(events(heap_url)) == 1
+    assert not (tmp_path / "router.db").exists()
+
+
+def test_the_documented_router_toml_runs(
+    router: Router, heap_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The example of README and docs/operating.md, ten lines, is a working router."""
+    (example,) = re.findall(r"```toml router.toml\n(.*?)```", OPERATING.read_text(), re.DOTALL)
+    assert len(example.splitlines()) <= 10
+    assert f"```toml\n{example}```" in README.read_text(encoding="utf-8")
+    monkeypatch.setenv("WRITE_KEY", "key")
+    elsewhere = f'[delivery]\norigins = {{"*" = "{heap_url}"}}\n'
+    (router.directory / "router.toml").write_text(elsewhere + example)
+    router.start()
+    assert router.send(TRACK) == 200
+    until(lambda: events(heap_url) == ["m1"])
+
+
+def test_every_metric_is_documented(router: Router, heap_url: str) -> None:
+    """docs/operating.md names each metric that a router shows, and shows no other."""
+    (router.directory / "router.toml").write_text(toml(heap_url))
+    router.start()
+    text = httpx.get(f"{router.url}/metrics").text
+    shown = set(re.findall(r"^# TYPE (router_\w+) ", text, re.MULTILINE))
+    documented = set(re.findall(r"^\| `(router_\w+)", OPERATING.read_text(), re.MULTILINE))
+    assert shown == documented
