@@ -18,7 +18,6 @@ from destination_router.model import (
     Quota,
     Reject,
     default_outcome,
-    retry_after,
 )
 from destination_router.pipeline.normalise import parse_message
 from destination_router.times import format_time, parse_time
@@ -47,5 +46,4 @@ __all__ = [
     "hookimpl",
     "parse_message",
     "parse_time",
-    "retry_after",
 ]

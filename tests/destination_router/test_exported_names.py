@@ -9,6 +9,7 @@ def test_the_exported_names_are_pinned() -> None:
         "Alias",
         "BasicAuth",
         "BearerAuth",
+        "Cost",
         "Destination",
         "Group",
         "HttpRequest",
