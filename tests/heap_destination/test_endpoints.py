@@ -123,7 +123,7 @@ def test_each_endpoint_gets_its_documented_body(
         json=body,
         notes=tuple(NOTES),
         state_key=state_key,
-        costs=request_.costs,  # whose rules stand in test_quotas
+        costs=request_.costs,  # what it takes from the limits is not at issue here
         bulk_costs=request_.bulk_costs,
     )
     assert request_ == expected
