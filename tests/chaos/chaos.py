@@ -153,18 +153,20 @@ async def _play(plan: Plan, routers: list[Router], client: httpx.AsyncClient) ->
 async def _kill(
     plan: Plan, routers: list[Router], traffic: Traffic, client: httpx.AsyncClient
 ) -> None:
-    """Kill at random moments, spread over the whole of the traffic."""
+    """Kill at random moments, each within a share of the traffic of its own."""
     chance = random.Random(plan.seed)
+    share = plan.events / max(plan.kills, 1)
     for number in range(plan.kills):
-        due = plan.events * (number + chance.random()) / plan.kills
-        while traffic.sent.accepted < due - plan.senders * 40:
-            await asyncio.sleep(POLL)
-        # From "it has just begun to work" to "it is in the middle of it".
-        await asyncio.sleep(chance.uniform(0.0, 0.6))
+        traffic.allow(round(share * (number + 1)))
+        while traffic.sent.accepted < share * (number + chance.random()):
+            await asyncio.sleep(POLL / 10)
+        # While events come in, or later, while they go out and fail and are tried again.
+        await asyncio.sleep(chance.uniform(0.0, chance.choice([0.05, 0.6])))
         router = chance.choice(routers)
         router.kill()
         router.start()
         await router.ready(client)
+    traffic.allow(plan.events)
 
 
 async def _drained(router: Router, client: httpx.AsyncClient) -> None:

@@ -49,6 +49,11 @@ class Traffic:
         self._events = events
         self._senders = senders
         self._auth = (write_key, "")
+        self._allowed = 0
+
+    def allow(self, events: int) -> None:
+        """Let senders go on until so many events in all are accepted."""
+        self._allowed = events
 
     async def send(self, url: str) -> None:
         """Send everything; returns when all of it was accepted."""
@@ -66,6 +71,8 @@ class Traffic:
                 size = min(count - made, chance.randint(1, 40))
                 batch = [self._message(number, made + n, chance) for n in range(size)]
                 made += size
+                while self.sent.accepted >= self._allowed:
+                    await asyncio.sleep(POLL)
                 await self._post(client, url, batch)
                 for message in batch:
                     self._note(message)
