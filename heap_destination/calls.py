@@ -221,10 +221,11 @@ def _add_anonymous_id(profile: Properties, anonymous_id: str, notes: list[Note])
 
 def _time(message: Message, notes: list[Note]) -> str | None:
     """Say when it happened: by `timestamp`, else by `originalTimestamp`."""
-    for path, text in (
-        ("timestamp", message.timestamp),
-        ("originalTimestamp", message.original_timestamp),
-    ):
+    candidates = {
+        "timestamp": message.timestamp,
+        "originalTimestamp": message.original_timestamp,
+    }
+    for path, text in candidates.items():
         if text is None:
             continue
         written = utc_text(text)

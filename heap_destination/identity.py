@@ -56,8 +56,6 @@ def identifiers(message: Message, settings: HeapSettings) -> Identifiers:
     """
     notes: list[Note] = []
     options = message.options("heap", *NAMES)
-    if not options:
-        return _own_identifiers(message, settings)
     given = _option_text(options, "identity", notes)
     identity = message.user_id if given is None else given
     path = "userId" if given is None else "integrations.Heap.identity"
@@ -77,21 +75,6 @@ def identifiers(message: Message, settings: HeapSettings) -> Identifiers:
         identity_danger=danger,
         anonymous_danger=anonymous_danger,
         notes=tuple(notes),
-    )
-
-
-def _own_identifiers(message: Message, settings: HeapSettings) -> Identifiers:
-    """Sort out the identifiers of a message that says nothing to Heap alone: of most."""
-    danger = _danger(message.user_id, "userId", settings)
-    anonymous_danger = _danger(message.anonymous_id, "anonymousId", settings)
-    return Identifiers(
-        identity=None if danger else message.user_id,
-        user_id=None,
-        anonymous_id=None if anonymous_danger else message.anonymous_id,
-        session_id=None,
-        identity_danger=danger,
-        anonymous_danger=anonymous_danger,
-        notes=tuple([note for note in (danger, anonymous_danger) if note]),
     )
 
 
