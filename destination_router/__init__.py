@@ -4,14 +4,17 @@ A destination is a module whose functions carry `@hookimpl`; `Destination` lists
 messages are what they receive, `HttpRequest` is what they return.
 """
 
+from destination_router import javascript
 from destination_router.hookspecs import Destination, hookimpl
 from destination_router.messages import Alias, Group, Identify, Message, Page, Screen, Track
 from destination_router.model import (
     BasicAuth,
     BearerAuth,
     Cost,
+    Field,
     HttpRequest,
     HttpResponse,
+    Imported,
     Json,
     Note,
     Outcome,
@@ -29,10 +32,12 @@ __all__ = [
     "BearerAuth",
     "Cost",
     "Destination",
+    "Field",
     "Group",
     "HttpRequest",
     "HttpResponse",
     "Identify",
+    "Imported",
     "Json",
     "Message",
     "Note",
@@ -45,6 +50,7 @@ __all__ = [
     "default_outcome",
     "format_time",
     "hookimpl",
+    "javascript",
     "parse_message",
     "parse_time",
     "retry_after",

@@ -71,19 +71,39 @@ class DeliveryConfig(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = {}
 
 
+class SubscriptionConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several subscriptions of a connection, with its own mapping.
+
+    Attributes:
+        subscription: FQL; the plugin's own if None.
+        mapping: for each call, the fields that it overrides.
+        name: for people.
+    """
+
+    subscription: str | None = None
+    mapping: dict[str, dict[str, Any]] = {}
+    name: str = ""
+
+
 class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One destination in use.
 
     Attributes:
-        name: what it is called, in `integrations` too.
-        plugin: the plugin's name.
+        name: what senders may call it in `integrations`.
+        plugin: which destination.
         settings: the plugin's, references unresolved.
+        subscription: which messages it takes, in FQL; the plugin's own if None.
+        mapping: for each call, the fields that it overrides.
+        subscriptions: in place of the two: several, each with its own mapping.
         client_side: `clientSide`: browsers are told to load the destination by themselves.
     """
 
     name: str
     plugin: str
     settings: dict[str, Any] = {}
+    subscription: str | None = None
+    mapping: dict[str, dict[str, Any]] = {}
+    subscriptions: tuple[SubscriptionConfig, ...] = ()
     client_side: bool = msgspec.field(default=False, name="clientSide")
 
 
@@ -99,6 +119,7 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
 SQLITE_URL = "sqlite:///"
 
 _TEXT = {"type": "string", "minLength": 1}
+_MAPPING = {"type": "object", "additionalProperties": {"type": "object"}}
 _COUNT = {"type": "integer", "minimum": 1}
 _GATEWAY: dict[str, Json] = {
     "listen": {
@@ -135,12 +156,6 @@ _DELIVERY: dict[str, Json] = {
     "skip_repeats": {"type": "boolean"},
     "remembered_states": {"type": "integer", "minimum": 0},
 }
-_CONNECTION: dict[str, Json] = {
-    "name": _TEXT,
-    "plugin": _TEXT,
-    "settings": {"type": "object"},
-    "clientSide": {"type": "boolean"},
-}
 
 
 def _table(properties: dict[str, Json], *required: str) -> dict[str, Json]:
@@ -150,6 +165,26 @@ def _table(properties: dict[str, Json], *required: str) -> dict[str, Json]:
         "required": list(required),
         "properties": properties,
     }
+
+
+_SUBSCRIPTION: dict[str, Json] = {
+    "name": {"type": "string"},
+    "subscription": _TEXT,
+    "mapping": _MAPPING,
+}
+_CONNECTION: dict[str, Json] = {
+    "name": _TEXT,
+    "plugin": _TEXT,
+    "settings": {"type": "object"},
+    "clientSide": {"type": "boolean"},
+    "subscription": _TEXT,
+    "mapping": _MAPPING,
+    "subscriptions": {
+        "type": "array",
+        "minItems": 1,
+        "items": _table(_SUBSCRIPTION, "subscription"),
+    },
+}
 
 
 _SCHEMA: dict[str, Json] = _table(
@@ -207,6 +242,11 @@ def parse_config(content: Mapping[str, Json]) -> RouterConfig:
         Problem("connections", f"the name {name!r} is given twice")
         for name in _given_twice(connections)
     ]
+    problems += [
+        Problem(f"connections.{index}.subscriptions", "stands beside subscription or mapping")
+        for index, connection in enumerate(_listed(connections))
+        if _says_it_twice(connection)
+    ]
     try:
         checked = load_settings(_SCHEMA, {**content, **_without_settings(connections)})
     except SettingsError as error:
@@ -241,6 +281,12 @@ def _given_twice(connections: Json) -> list[str]:
     names = [c.get("name") for c in _listed(connections) if isinstance(c, dict)]
     texts = [name for name in names if isinstance(name, str)]
     return sorted({name for name in texts if texts.count(name) > 1})
+
+
+def _says_it_twice(connection: Json) -> bool:
+    return isinstance(connection, dict) and (
+        "subscriptions" in connection and bool({"subscription", "mapping"} & set(connection))
+    )
 
 
 def _listed(connections: Json) -> list[Json]:

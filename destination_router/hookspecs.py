@@ -14,7 +14,15 @@ from typing import Any
 import pluggy
 
 from destination_router.messages import Alias, Group, Identify, Page, Screen, Track
-from destination_router.model import HttpRequest, HttpResponse, Json, Outcome, Quota
+from destination_router.model import (
+    Field,
+    HttpRequest,
+    HttpResponse,
+    Imported,
+    Json,
+    Outcome,
+    Quota,
+)
 
 PROJECT = "destination_router"
 """The name of the entry-point group and of the pluggy project."""
@@ -86,10 +94,30 @@ class Destination:
         """
 
     @hookspec(firstresult=True)
-    def default_subscription(self) -> str:  # type: ignore[empty-body]
+    def default_subscription(self, settings: Any) -> str:  # type: ignore[empty-body]
         """Say which messages a connection takes unless it says otherwise, in FQL.
 
-        Example: `type = "track" or type = "identify"`.
+        Example: `type = "track" or type = "identify"`. Without it, all that it has a hook for.
+        """
+
+    @hookspec(firstresult=True)
+    def fields(self) -> dict[str, list[Field]]:  # type: ignore[empty-body]
+        """Name each call's fields (`{"track": [Field(...), ...]}`) that a mapping may override.
+
+        The host evaluates what a connection overrides, puts it in the place of the part that the
+        field stands for, and then calls the same hook: a plugin need not know of mappings.
+        """
+
+    @hookspec(firstresult=True)
+    def import_settings(self, system: str, config: dict[str, Json]) -> Imported:  # type: ignore[empty-body]
+        """Translate what another system exported for this vendor into a connection's settings.
+
+        Args:
+            system: `segment` or `rudderstack`.
+            config: a destination of that system's export, as it is there.
+
+        Raises:
+            ValueError: it is not this vendor's, or lacks what nothing can stand for.
         """
 
     @hookspec(firstresult=True)

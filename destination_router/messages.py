@@ -8,7 +8,7 @@ RudderStack's event specification, which Segment's shares.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -23,6 +23,8 @@ class _ContextTraits(msgspec.Struct):
     traits: dict[str, Any] | None = None
 
 
+_MISSING: Any = msgspec.UNSET
+_decode_wire = msgspec.json.Decoder(dict[str, Any]).decode
 _decode_context = msgspec.json.Decoder(dict[str, Any]).decode
 _decode_context_traits = msgspec.json.Decoder(_ContextTraits).decode
 
@@ -64,11 +66,14 @@ class _Message(
                 holds a number beyond all that a number can be.
         """
         try:
-            return _decode_context(self.context_json)
+            context = _decode_context(self.context_json)
         except RecursionError:
             raise Reject("too_deep", "send less deeply nested JSON", "context") from None
         except msgspec.DecodeError:  # `normalise` has seen to everything but the numbers
             raise Reject("invalid_json", "a number is too large", "context") from None
+        if "context.traits" in self.mapped:
+            context = {**context, "traits": self.mapped["context.traits"]}
+        return context
 
     @cached_property
     def context_traits(self) -> dict[str, Any]:
@@ -77,6 +82,41 @@ class _Message(
             return _decode_context_traits(self.context_json).traits or {}
         except RecursionError:
             raise Reject("too_deep", "send less deeply nested JSON", "context") from None
+
+    @property
+    def mapped(self) -> dict[str, Any]:
+        """What the connection's mapping says, for whoever needs to know more than its result.
+
+        Keys are the parts that were overridden (`properties`, `context.traits`), and the names of
+        the fields that no part of the message holds (`identity`). What gave nothing is None. Empty
+        where the connection overrides nothing.
+        """
+        found: dict[str, Any] = self.__dict__.get("_mapped", _NOTHING_MAPPED)
+        return found
+
+    @cached_property
+    def wire(self) -> dict[str, Any]:
+        """The whole message as it came, decoded when first asked for, since hardly anyone asks.
+
+        Empty for a message that was made otherwise than from JSON.
+
+        Raises:
+            Reject: as `context`.
+        """
+        try:
+            return _decode_wire(self.__dict__.get("_raw", b"{}"))
+        except RecursionError:
+            raise Reject("too_deep", "send less deeply nested JSON") from None
+        except msgspec.DecodeError:  # `normalise` has seen to everything but the numbers
+            raise Reject("invalid_json", "a number is too large") from None
+
+    def other(self, name: str, default: Any = None) -> Any:
+        """A field at the message's root that its call does not define: `email`, a track's `name`.
+
+        What the connection's mapping says comes before what the sender wrote.
+        """
+        value = self.mapped.get(name, _MISSING)
+        return self.wire.get(name, default) if value is _MISSING else value
 
     def options(self, *names: str) -> dict[str, Any]:
         """What the message says to one destination: the object at `integrations.<name>`.
@@ -104,6 +144,9 @@ class _Message(
         if self.user_id and self.anonymous_id:
             return (self.user_id, self.anonymous_id)
         return (self.user_id or self.anonymous_id or self.message_id,)
+
+
+_NOTHING_MAPPED: dict[str, Any] = {}
 
 
 class Identify(_Message, frozen=True, kw_only=True, tag="identify"):
@@ -158,3 +201,32 @@ MESSAGE_TYPES: dict[str, type[Message]] = {
     "group": Group,
     "alias": Alias,
 }
+
+_M = TypeVar("_M", bound=_Message)
+
+
+def with_wire(message: _M, raw: bytes | None, content: dict[str, Any] | None = None) -> _M:
+    """Let a message remember what it was made from: the bytes, or what they were decoded to."""
+    kept = message.__dict__
+    if content is not None:
+        kept["wire"] = content
+    else:
+        kept["_raw"] = raw
+    return message
+
+
+def revised(message: _M, **changes: Any) -> _M:
+    """Copy a message with other values; the copy remembers the same wire form and mapping."""
+    copy = msgspec.structs.replace(message, **changes)
+    for name in ("_raw", "wire", "_mapped", "context_traits"):
+        if name in message.__dict__:
+            copy.__dict__[name] = message.__dict__[name]
+    return copy
+
+
+def with_mapped(message: _M, values: dict[str, Any]) -> _M:
+    """Give a fresh copy of a message what a mapping says beyond its fields."""
+    message.__dict__["_mapped"] = {**message.mapped, **values}
+    if "context.traits" in values:
+        message.__dict__["context_traits"] = values["context.traits"]
+    return message

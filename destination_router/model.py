@@ -263,3 +263,42 @@ def _http_date(text: str) -> float | None:
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """One field of a call that a connection's mapping may override.
+
+    Attributes:
+        name: in snake_case: `anonymous_id`.
+        type: of the value: `string`, `object` or `datetime`.
+        description: what it is for.
+        required: whether the vendor cannot do without it.
+        default: the directive that gives its value where nothing is overridden
+            (`{"@path": "$.anonymousId"}`); None where it is unmapped, or where the description
+            says what is used.
+        part: the part of the message that the field stands for (`anonymousId`, `properties`,
+            `context.traits`, `type`): the host puts the mapped value there. Empty for a field
+            that no part holds: the plugin finds its value in `message.mapped` under the name.
+    """
+
+    name: str
+    type: Literal["string", "object", "datetime"]
+    description: str
+    required: bool = False
+    default: Json = None
+    part: str = ""
+
+
+class Imported(msgspec.Struct, frozen=True, kw_only=True):
+    """What a destination makes of the settings that another system exported for it.
+
+    Attributes:
+        settings: the connection's.
+        subscriptions: what the connection takes, each `{"name", "subscription", "mapping"}` with
+            a mapping for every call that it is for; None for the plugin's own.
+        lost: what could not be carried over, a sentence each.
+    """
+
+    settings: dict[str, Json]
+    subscriptions: tuple[dict[str, Json], ...] | None = None
+    lost: tuple[str, ...] = ()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -18,9 +19,12 @@ from destination_router import (
     Reject,
     Screen,
     Track,
+    javascript,
     utc_text,
 )
 from heap_destination import endpoints
+from heap_destination.dialects import Dialect
+from heap_destination.flattening import flat_event, flat_user
 from heap_destination.identity import (
     Identifiers,
     identifiers,
@@ -29,29 +33,37 @@ from heap_destination.identity import (
     unsafe,
 )
 from heap_destination.limits import EVENT_CHARACTERS, PARTNER_KEY_CHARACTERS, VALUE_CHARACTERS
-from heap_destination.properties import (
-    Properties,
-    cut,
-    event_properties,
-    texts,
-    user_properties,
-)
+from heap_destination.properties import cut, texts
 from heap_destination.settings import HeapSettings
 
 EventMessage: TypeAlias = Track | Page | Screen
 
 
+def check_call(message: Message, settings: HeapSettings) -> None:
+    """Refuse a call that the dialect's system refuses."""
+    call = _call(message)
+    if call not in settings.rules.calls:
+        raise Reject("unsupported_type", f"message type {call} is not supported", "type")
+
+
 def identify_user(message: Identify, settings: HeapSettings) -> list[HttpRequest]:
     """Create or update the user; with stitching on, merge what they did before they were known."""
+    rules = settings.rules
     found = identifiers(message, settings)
     if found.identity is None:
         raise missing_identity(found.identity_danger, "an id that is this user's alone")
+    if rules.user_traits == "given" and not _has_traits(message):
+        raise Reject("missing_traits", "traits are required", "traits")
     notes = list(found.notes)
-    profile = user_properties(message.traits, "traits", notes)
+    profile = flat_user(message.traits, "traits", notes, settings)
+    if rules.user_traits == "some" and not profile:
+        raise Reject("missing_traits", "no properties to update; send some", "traits")
     if message.anonymous_id is not None:
-        _add_anonymous_id(profile, message.anonymous_id, notes)
+        profile = _ADD_ANONYMOUS_ID[rules.profile_anonymous_id](
+            profile, message.anonymous_id, notes
+        )
     request = endpoints.add_user_properties(
-        settings, identity=found.identity, properties=profile, notes=notes
+        settings, identity=found.identity, properties=profile, notes=notes, order="identify"
     )
     return [request, *_merge(message, settings, found, found.anonymous_id)]
 
@@ -70,24 +82,14 @@ def merge_users(message: Alias, settings: HeapSettings) -> list[HttpRequest]:
     return _merge(message, settings, found, message.previous_id)
 
 
-def record_event(
-    message: EventMessage, settings: HeapSettings, event: str, named: dict[str, str]
-) -> list[HttpRequest]:
-    """Record an event, after the user's traits that ride in its context.
-
-    Args:
-        message: a track, page or screen call.
-        settings: the connection's.
-        event: what Heap shall call it.
-        named: properties that come from fields of the message itself.
-    """
+def record_event(message: EventMessage, settings: HeapSettings) -> list[HttpRequest]:
+    """Record an event, after the user's properties that come with it."""
+    name = _event_name(message, settings.rules)
     found = identifiers(message, settings)
     notes = list(found.notes)
-    profile: Properties = {}
-    if found.identity is not None:
-        profile = user_properties(message.context_traits, "context.traits", notes)
-    request = _event_request(settings, found, _event(message, event, named, notes), notes)
-    if not profile or found.identity is None:
+    profile = _profile_of_event(message, settings, found, notes)
+    request = _event_request(settings, found, _event(message, settings, name, notes), notes)
+    if profile is None:
         return [request]
     return [
         endpoints.add_user_properties(
@@ -104,7 +106,7 @@ def update_account(message: Group, settings: HeapSettings) -> list[HttpRequest]:
     if danger := unsafe(message.group_id, settings):
         raise Reject("unsafe_identity", f"{danger}; send the account's own id", "groupId")
     notes: list[Note] = []
-    properties = event_properties(message.traits, "traits", notes)
+    properties = flat_event(message.traits, "traits", notes, settings)
     return [
         *_account_membership(message, settings, notes),
         endpoints.add_account_properties(
@@ -113,19 +115,64 @@ def update_account(message: Group, settings: HeapSettings) -> list[HttpRequest]:
     ]
 
 
+def _event_name(message: EventMessage, rules: Dialect) -> str:
+    given = message.event if isinstance(message, Track) else rules.event_names[_call(message)]
+    if given and (given.strip() or not rules.event_shape.limited):
+        return given
+    if rules.event_fallback is None:
+        raise Reject("missing_event", "name what the user did", "event")
+    return rules.event_fallback
+
+
+def _profile_of_event(
+    message: EventMessage, settings: HeapSettings, found: Identifiers, notes: list[Note]
+) -> dict[str, Any] | None:
+    """Say which of the user's properties an event updates first; None if it does not."""
+    rules = settings.rules
+    if rules.event_profile == "never" or (
+        found.identity is None and not rules.traits_need_identity
+    ):
+        return None
+    profile = flat_user(message.context_traits, "context.traits", notes, settings)
+    if found.identity is None:
+        if not profile:
+            return None
+        raise Reject("missing_identity", "there is none for the traits; send one", "userId")
+    if rules.event_profile == "traits":
+        return profile or None
+    if found.anonymous_id is None and not message.context_traits:
+        return None
+    return _with_anonymous_id_first(profile, found.anonymous_id, notes)
+
+
 def _event(
-    message: EventMessage, event: str, named: dict[str, str], notes: list[Note]
+    message: EventMessage, settings: HeapSettings, name: str, notes: list[Note]
 ) -> endpoints.Event:
-    properties = {**message.properties, **named} if named else message.properties
+    rules = settings.rules
+    named = _named(message, rules, notes)
     for key, value in named.items():
         if message.properties.get(key, value) != value:
             notes.append(Note("dropped", f"properties.{key}", f"the call's own {key} is sent"))
+    if rules.event_shape.limited:
+        name = cut(name, EVENT_CHARACTERS, "event", notes)
     return endpoints.Event(
-        name=cut(event, EVENT_CHARACTERS, "event", notes),
-        properties=event_properties(properties, "properties", notes),
-        timestamp=_time(message, notes),
-        idempotency_key=message.message_id,
+        name=name,
+        properties=_event_properties(message, settings, named, notes),
+        timestamp=_TIMES[rules.time](message, rules.time_fields, notes),
+        idempotency_key=_KEYS[rules.key](message),
     )
+
+
+def _event_properties(
+    message: EventMessage, settings: HeapSettings, named: dict[str, str], notes: list[Note]
+) -> dict[str, Any]:
+    """Flatten an event's properties, with what the dialect adds to them."""
+    rules = settings.rules
+    if rules.event_shape.limited:
+        properties = {**message.properties, **named} if named else message.properties
+        return flat_event(properties, "properties", notes, settings)
+    flat = flat_event(message.properties, "properties", notes, settings)
+    return dict(javascript.in_order({**rules.constants, **flat, **named}))
 
 
 def _event_request(
@@ -134,12 +181,16 @@ def _event_request(
     event: endpoints.Event,
     notes: list[Note],
 ) -> HttpRequest:
-    event = msgspec.structs.replace(event, session_id=found.session_id)
+    rules = settings.rules
+    if rules.event_api == "partner":
+        return endpoints.partner_track(settings, event, notes, who=_user_identifier(found, rules))
+    if found.session_id is not None:
+        event = msgspec.structs.replace(event, session_id=found.session_id)
     if found.user_id is not None:
         return endpoints.track(settings, event, notes, user_id=found.user_id)
     if found.identity is not None:
         return endpoints.track(settings, event, notes, identity=found.identity)
-    if found.anonymous_id is None:
+    if found.anonymous_id is None or not rules.anonymous:
         danger = found.identity_danger or found.anonymous_danger
         raise missing_identity(danger, "an id that is this user's alone, or an anonymousId")
     match settings.anonymous_events:
@@ -150,10 +201,22 @@ def _event_request(
             user_id = stitched_user_id(found.anonymous_id)
             return endpoints.track(settings, event, notes, user_id=user_id)
         case "partner":
-            return _partner_event(settings, event, notes, found.anonymous_id)
+            return _anonymous_event(settings, event, notes, found.anonymous_id)
 
 
-def _partner_event(
+def _user_identifier(found: Identifiers, rules: Dialect) -> dict[str, Any]:
+    """Name the user in every way that the dialect does, or in the first that is there."""
+    who = {name: getattr(found, name) for name in rules.identifiers}
+    present = {name: value for name, value in who.items() if value is not None}
+    if not present:
+        raise missing_identity(None, f"one of {', '.join(rules.identifiers)}")
+    if rules.identifier_choice == "all":
+        return present
+    first = next(iter(present))
+    return {first: present[first]}
+
+
+def _anonymous_event(
     settings: HeapSettings, event: endpoints.Event, notes: list[Note], anonymous_id: str
 ) -> HttpRequest:
     if event.session_id is not None:
@@ -164,7 +227,7 @@ def _partner_event(
         properties=texts(event.properties, "properties", notes),
         idempotency_key=_partner_key(event.idempotency_key, notes),
     )
-    return endpoints.partner_track(settings, event, notes, anonymous_id=anonymous_id)
+    return endpoints.partner_track(settings, event, notes, who={"anonymous_id": anonymous_id})
 
 
 def _merge(
@@ -182,7 +245,7 @@ def _merge(
     else:
         return []
     notes: list[Note] = []
-    timestamp = _time(message, notes)
+    timestamp = _time_in_utc(message, settings.rules.time_fields, notes)
     return [
         endpoints.identify(
             settings, user_id=user_id, identity=found.identity, timestamp=timestamp, notes=notes
@@ -205,34 +268,109 @@ def _account_membership(
         endpoints.add_user_properties(
             settings,
             identity=found.identity,
-            properties=user_properties(joined, "groupId", notes),
+            properties=flat_user(joined, "groupId", notes, settings),
             notes=list(found.notes),
         )
     ]
 
 
-def _add_anonymous_id(profile: Properties, anonymous_id: str, notes: list[Note]) -> None:
+def _named(message: EventMessage, rules: Dialect, notes: list[Note]) -> dict[str, str]:
+    """List the fields of the message itself that are sent as properties."""
+    named = {}
+    for field in rules.named:
+        value = getattr(message, field, None)
+        if value is None:
+            # Heap's own dialect knows a track's `name` only from a mapping; Segment's any sender's.
+            limited = rules.event_shape.limited
+            value = message.mapped.get(field) if limited else message.other(field)
+        if value == "0" and rules.unusable == "zero":
+            notes.append(Note("dropped", field, "this dialect takes 0 for nothing"))
+        elif value and isinstance(value, str):
+            named[field] = value
+    return named
+
+
+def _has_traits(message: Identify) -> bool:
+    """Whether an identify has the field `traits`, or `context.traits` in its place."""
+    if "traits" in message.mapped:
+        return message.mapped["traits"] is not None
+    if message.traits or message.context_traits:
+        return True
+    return message.wire.get("traits") is not None or message.context.get("traits") is not None
+
+
+def _with_anonymous_id_last(
+    profile: dict[str, Any], anonymous_id: str, notes: list[Note]
+) -> dict[str, Any]:
     if "anonymous_id" not in profile:
-        profile["anonymous_id"] = cut(anonymous_id, VALUE_CHARACTERS, "anonymousId", notes)
-    elif profile["anonymous_id"] != anonymous_id:
-        detail = "the trait anonymous_id is sent in its place"
-        notes.append(Note("dropped", "anonymousId", detail))
+        shown = cut(anonymous_id, VALUE_CHARACTERS, "anonymousId", notes)
+        return {**profile, "anonymous_id": shown}
+    if profile["anonymous_id"] != anonymous_id:
+        notes.append(_superseded())
+    return profile
 
 
-def _time(message: Message, notes: list[Note]) -> str | None:
-    """Say when it happened: by `timestamp`, else by `originalTimestamp`."""
-    candidates = {
-        "timestamp": message.timestamp,
-        "originalTimestamp": message.original_timestamp,
-    }
-    for path, text in candidates.items():
+def _with_anonymous_id_first(
+    profile: dict[str, Any], anonymous_id: str | None, notes: list[Note]
+) -> dict[str, Any]:
+    if anonymous_id is None:
+        return profile
+    if profile.get("anonymous_id", anonymous_id) != anonymous_id:
+        notes.append(_superseded())
+    return dict(javascript.in_order({"anonymous_id": anonymous_id, **profile}))
+
+
+def _without_anonymous_id(
+    profile: dict[str, Any], _anonymous_id: str, _notes: list[Note]
+) -> dict[str, Any]:
+    return profile
+
+
+def _superseded() -> Note:
+    return Note("dropped", "anonymousId", "the trait anonymous_id is sent in its place")
+
+
+_ADD_ANONYMOUS_ID: dict[str, Callable[[dict[str, Any], str, list[Note]], dict[str, Any]]] = {
+    "first": _with_anonymous_id_first,
+    "last": _with_anonymous_id_last,
+    "never": _without_anonymous_id,
+}
+
+
+def _time_in_utc(message: Message, fields: tuple[str, ...], notes: list[Note]) -> str | None:
+    """Say when it happened, by the first field that parses."""
+    for field in fields:
+        text = _time_field(message, field)
         if text is None:
             continue
         written = utc_text(text)
         if written is not None:
             return written
-        notes.append(Note("invalid_timestamp", path, "it is not an ISO 8601 time"))
+        notes.append(Note("invalid_timestamp", field, "it is not an ISO 8601 time"))
     return None
+
+
+def _time_as_given(message: Message, fields: tuple[str, ...], _notes: list[Note]) -> str | None:
+    return next((text for field in fields if (text := _time_field(message, field))), None)
+
+
+def _time_field(message: Message, field: str) -> str | None:
+    return message.timestamp if field == "timestamp" else message.original_timestamp
+
+
+_TIMES: dict[str, Callable[[Message, tuple[str, ...], list[Note]], str | None]] = {
+    "utc": _time_in_utc,
+    "given": _time_as_given,
+}
+
+_KEYS: dict[str, Callable[[EventMessage], Any]] = {
+    "message": lambda message: message.message_id,
+    "property": lambda message: message.properties.get("idempotencyKey") or None,
+}
+
+
+def _call(message: Message) -> str:
+    return str(message.__struct_config__.tag)
 
 
 def _partner_key(message_id: str, notes: list[Note]) -> str:

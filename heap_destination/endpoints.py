@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 
 from destination_router import Cost, HttpRequest, Note
-from heap_destination.properties import Properties
 from heap_destination.quotas import event_in_bulk, identity_key, single_request, user_id_key
 from heap_destination.settings import HeapSettings
 
 TRACK = "/api/track"
 PARTNER_TRACK = "/api/integrations/track"
+PARTNER_USERS = "/api/integrations/add_user_properties"
 ADD_USER_PROPERTIES = "/api/add_user_properties"
 ADD_ACCOUNT_PROPERTIES = "/api/add_account_properties"
 IDENTIFY = "/api/v1/identify"
@@ -28,15 +28,15 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: what happened.
         properties: flat.
-        timestamp: ISO 8601 in UTC; Heap takes its own time if None.
+        timestamp: ISO 8601; Heap takes its own time if None.
         idempotency_key: a repeat with the same key changes nothing.
         session_id: Heap's own id of a session, if known.
     """
 
     name: str
-    properties: Properties
+    properties: dict[str, Any]
     timestamp: str | None
-    idempotency_key: str
+    idempotency_key: Any
     session_id: str | None = None
 
 
@@ -45,11 +45,12 @@ def track(
     event: Event,
     notes: list[Note],
     *,
-    identity: str | None = None,
+    identity: Any = None,
     user_id: str | None = None,
 ) -> HttpRequest:
     """Record an event under exactly one of `identity` and `user_id` [track-1]."""
     body = {
+        "app_id": settings.app_id,
         "event": event.name,
         "identity": identity,
         "user_id": user_id,
@@ -58,51 +59,82 @@ def track(
         "timestamp": event.timestamp,
         "idempotency_key": event.idempotency_key,
     }
-    key = user_id_key(user_id or "") if identity is None else identity_key(identity)
+    key = user_id_key(user_id or "") if identity is None else identity_key(str(identity))
     return _post(
-        settings, TRACK, body, notes, costs=single_request(key), bulk_costs=event_in_bulk(key)
+        settings,
+        TRACK,
+        _ordered(settings, "track", body),
+        notes,
+        costs=single_request(key),
+        bulk_costs=event_in_bulk(key),
     )
 
 
 def partner_track(
-    settings: HeapSettings, event: Event, notes: list[Note], *, anonymous_id: str
+    settings: HeapSettings, event: Event, notes: list[Note], *, who: dict[str, str]
 ) -> HttpRequest:
-    """Record an event under an anonymous id [partner API, observed].
+    """Record an event under any of `identity`, `anonymous_id`, `user_id`, `email` [partner API].
 
     Its properties must be text; it carries no session.
     """
     item = {
         "event": event.name,
-        "user_identifier": {"anonymous_id": anonymous_id},
+        "user_identifier": who,
         "custom_properties": event.properties,
         "idempotency_key": event.idempotency_key,
         "timestamp": event.timestamp,
     }
-    body = {"library": "server", "events": [_present(item)]}
-    return _post(settings, PARTNER_TRACK, body, notes)
+    body = {
+        "app_id": settings.app_id,
+        "library": "server",
+        "events": [_ordered(settings, "partner_event", item)],
+    }
+    return _post(settings, PARTNER_TRACK, _ordered(settings, "partner_track", body), notes)
 
 
 def add_user_properties(
-    settings: HeapSettings, *, identity: str, properties: Properties, notes: list[Note]
+    settings: HeapSettings,
+    *,
+    identity: Any,
+    properties: dict[str, Any],
+    notes: list[Note],
+    order: str = "profile",
 ) -> HttpRequest:
-    """Create a user or overwrite some of their properties [add-user-properties]."""
-    body = {"identity": identity, "properties": properties}
+    """Create a user or overwrite some of their properties [add-user-properties].
+
+    Args:
+        settings: the connection's; its dialect says by which API.
+        identity: whose they are.
+        properties: flat.
+        notes: what was changed on the way here.
+        order: which of the dialect's orders of keys the body has.
+    """
+    state_key = f"user:{identity}"
+    if settings.rules.user_api == "partner":
+        user: dict[str, Any] = {
+            "user_identifier": {"identity": identity},
+            "custom_properties": properties,
+        }
+        body: dict[str, Any] = {"app_id": settings.app_id, "library": "server", "users": [user]}
+        ordered = _ordered(settings, "partner_users", body)
+        return _post(settings, PARTNER_USERS, ordered, notes, state_key=state_key)
+    body = {"app_id": settings.app_id, "identity": identity, "properties": properties}
     return _post(
         settings,
         ADD_USER_PROPERTIES,
-        body,
+        _ordered(settings, order, body),
         notes,
-        state_key=f"user:{identity}",
-        costs=single_request(identity_key(identity)),
+        state_key=state_key,
+        costs=single_request(identity_key(str(identity))),
         bulk_costs=(),
     )
 
 
 def add_account_properties(
-    settings: HeapSettings, *, account_id: str, properties: Properties, notes: list[Note]
+    settings: HeapSettings, *, account_id: str, properties: dict[str, Any], notes: list[Note]
 ) -> HttpRequest:
     """Create an account or overwrite some of its properties [add-account-properties]."""
-    body = {"account_id": account_id, "properties": properties}
+    body = {"app_id": settings.app_id, "account_id": account_id, "properties": properties}
     state_key = f"account:{account_id}"
     return _post(settings, ADD_ACCOUNT_PROPERTIES, body, notes, state_key=state_key)
 
@@ -116,7 +148,9 @@ def identify(
     notes: list[Note],
 ) -> HttpRequest:
     """Move the events of an anonymous `user_id` to an identity, for good [identify-1]."""
-    body = {"user_id": user_id, "identity": identity, "timestamp": timestamp}
+    body = {"app_id": settings.app_id, "user_id": user_id, "identity": identity}
+    if timestamp is not None:
+        body["timestamp"] = timestamp
     return _post(settings, IDENTIFY, body, notes)
 
 
@@ -132,7 +166,8 @@ def _post(  # noqa: PLR0913 -- what differs between endpoints, by keyword
 ) -> HttpRequest:
     return HttpRequest(
         url=settings.base_url + path,
-        json={"app_id": settings.app_id, **_present(body)},
+        headers=settings.rules.headers,
+        json=body,
         notes=tuple(notes),
         state_key=state_key,
         costs=costs,
@@ -140,5 +175,7 @@ def _post(  # noqa: PLR0913 -- what differs between endpoints, by keyword
     )
 
 
-def _present(body: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in body.items() if value is not None}
+def _ordered(settings: HeapSettings, name: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Put a body's keys in the dialect's order; what is None is left out."""
+    keys = settings.rules.orders[name]
+    return {key: body[key] for key in keys if body[key] is not None}

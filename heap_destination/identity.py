@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from destination_router import Message, Note, Reject
+from destination_router import Group, Identify, Message, Note, Reject
+from heap_destination.dialects import Dialect
 from heap_destination.limits import IDENTITY_CHARACTERS, USER_ID_BITS
 from heap_destination.settings import HeapSettings
 
@@ -30,52 +32,149 @@ class Identifiers(msgspec.Struct, frozen=True, kw_only=True):
     """The identifiers of a message that are fit to be sent.
 
     Attributes:
-        identity: a known user's.
+        identity: a known user's: text, but in a dialect that sends what it finds.
         user_id: Heap's own id of a user, where the sender knows it: digits.
         anonymous_id: the sender's id of someone not known yet.
         session_id: Heap's own id of a session, where the sender knows it.
+        email: the user's, in a dialect that sends it as an identifier.
         identity_danger: why the message's identity is not fit, if it has one that is not.
         anonymous_danger: the same for its anonymousId.
         notes: why an identifier was left out.
     """
 
-    identity: str | None
+    identity: Any
     user_id: str | None
     anonymous_id: str | None
-    session_id: str | None
-    identity_danger: Note | None
-    anonymous_danger: Note | None
-    notes: tuple[Note, ...]
+    session_id: str | None = None
+    email: str | None = None
+    identity_danger: Note | None = None
+    anonymous_danger: Note | None = None
+    notes: tuple[Note, ...] = ()
 
 
 def identifiers(message: Message, settings: HeapSettings) -> Identifiers:
-    """Sort out a message's identifiers.
+    """Sort out a message's identifiers, as the dialect finds them.
 
-    `integrations.Heap` may carry `identity`, which takes the place of `userId`, and Heap's own
-    `user_id` and `session_id`.
+    What a mapping gives for `identity` counts before all that the message says. In the dialects
+    that read `integrations.Heap`, it may carry `identity`, which takes the place of `userId`, and
+    Heap's own `user_id` and `session_id`.
     """
+    rules = settings.rules
+    places = rules.user_identity if isinstance(message, Identify) else rules.event_identity
+    if rules.unusable == "unsafe":
+        return _guarded(message, settings, places)
+    notes: list[Note] = []
+    if not places and message.user_id is not None and "identity" not in message.mapped:
+        detail = "this dialect sends no userId with an event unless a mapping makes it the identity"
+        notes.append(Note("dropped", "userId", detail))
+    # An identify's anonymousId is a property there, and no identifier: nothing is left out.
+    told = [] if isinstance(message, Identify) else notes
+    return Identifiers(
+        identity=_first_usable(message, places, rules.unusable, notes),
+        user_id=_extra(message, "user_id", rules, notes),
+        anonymous_id=_usable_text(message.anonymous_id, "anonymousId", rules.unusable, told),
+        email=_email(message, rules, notes),
+        notes=tuple(notes),
+    )
+
+
+def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) -> Identifiers:
+    """Keep every identity out that would merge what does not belong together."""
     notes: list[Note] = []
     options = message.options("heap", *NAMES)
-    given = _option_text(options, "identity", notes)
-    identity = message.user_id if given is None else given
-    path = "userId" if given is None else "integrations.Heap.identity"
+    mapped = message.mapped
+    given = _option_text(options, "identity", notes) if "option" in places else None
+    identity, path = message.user_id, "userId"
+    if "identity" in mapped:
+        identity, path = mapped["identity"], "mapping.identity"
+    elif given is not None:
+        identity, path = given, "integrations.Heap.identity"
     danger = _danger(identity, path, settings)
     anonymous_danger = _danger(message.anonymous_id, "anonymousId", settings)
     notes.extend(note for note in (danger, anonymous_danger) if note)
-    user_id = _heap_user_id(options, notes)
-    if user_id is not None and given is not None:
-        detail = "Heap takes one identifier: integrations.Heap.identity is sent"
+    user_id = _heap_user_id({**options, **mapped} if mapped else options, notes)
+    if user_id is not None and (given is not None or mapped.get("identity") is not None):
+        detail = f"Heap takes one identifier: {path} is sent"
         notes.append(Note("dropped", "integrations.Heap.user_id", detail))
         user_id = None
     return Identifiers(
         identity=None if danger else identity,
         user_id=user_id,
         anonymous_id=None if anonymous_danger else message.anonymous_id,
-        session_id=_option_text(options, "session_id", notes),
+        session_id=_option_text({**options, **mapped} if mapped else options, "session_id", notes),
         identity_danger=danger,
         anonymous_danger=anonymous_danger,
         notes=tuple(notes),
     )
+
+
+# -- the identifiers of the other systems -------------------------------------------------------
+
+
+def _first_usable(
+    message: Message, places: tuple[str, ...], unusable: str, notes: list[Note]
+) -> Any:
+    if "identity" in message.mapped:
+        return _usable(message.mapped["identity"], "mapping.identity", unusable, notes)
+    for place in places:
+        value = _usable(_PLACES[place](message), place, unusable, notes)
+        if value is not None:
+            return value
+    return None
+
+
+def _usable(value: Any, path: str, unusable: str, notes: list[Note]) -> Any:
+    """Give a value that the dialect takes for an identity; otherwise None, and say so."""
+    if value is None or not _UNUSABLE[unusable](value):
+        return value
+    notes.append(Note("dropped", path, "this dialect takes it for no identity"))
+    return None
+
+
+def _usable_text(value: str | None, path: str, unusable: str, notes: list[Note]) -> str | None:
+    text: str | None = _usable(value, path, unusable, notes)
+    return text
+
+
+_UNUSABLE: dict[str, Callable[[Any], bool]] = {
+    "zero": lambda value: value in ("", "0", 0),
+    "blank": lambda value: value == "",
+    # An object would be truthy in JavaScript, and Heap would refuse it.
+    "falsy": lambda value: not value or isinstance(value, (dict, list)),
+}
+
+
+def _traits_at_root(message: Message) -> dict[str, Any]:
+    traits = message.traits if isinstance(message, (Identify, Group)) else message.other("traits")
+    return traits if isinstance(traits, dict) else {}
+
+
+_PLACES: dict[str, Callable[[Message], Any]] = {
+    "userId": lambda message: message.user_id,
+    "traits.userId": lambda message: _traits_at_root(message).get("userId"),
+    "traits.id": lambda message: _traits_at_root(message).get("id"),
+    "context.traits.userId": lambda message: message.context_traits.get("userId"),
+    "context.traits.id": lambda message: message.context_traits.get("id"),
+    "anonymousId": lambda message: message.anonymous_id,
+}
+
+
+def _extra(message: Message, name: str, rules: Dialect, notes: list[Note]) -> str | None:
+    return _option_text(message.mapped, name, notes) if name in rules.identifiers else None
+
+
+def _email(message: Message, rules: Dialect, notes: list[Note]) -> str | None:
+    if "email" not in rules.identifiers:
+        return None
+    if "email" in message.mapped:
+        return _option_text(message.mapped, "email", notes)
+    found = {"email": message.other("email")}
+    return _option_text(found, "email", notes) or _option_text(
+        message.context_traits, "email", notes
+    )
+
+
+# -- the firewall -------------------------------------------------------------------------------
 
 
 def missing_identity(danger: Note | None, wanted: str) -> Reject:
@@ -127,10 +226,11 @@ def _heap_user_id(options: dict[str, Any], notes: list[Note]) -> str | None:
 
 def _option_text(options: dict[str, Any], name: str, notes: list[Note]) -> str | None:
     value = options.get(name)
+    if value is None:
+        return None
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if isinstance(value, str):
         return value.strip() or None
-    if value is not None:
-        notes.append(Note("dropped", f"integrations.Heap.{name}", "it must be text or a number"))
+    notes.append(Note("dropped", f"integrations.Heap.{name}", "it must be text or a number"))
     return None

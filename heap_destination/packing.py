@@ -74,18 +74,34 @@ def _partner_events(requests: Sequence[HttpRequest]) -> list[HttpRequest]:
     )
 
 
+def _partner_users(requests: Sequence[HttpRequest]) -> list[HttpRequest]:
+    return _bulks(
+        requests,
+        BULK_USERS,
+        lambda r: {"library": "server", "users": [one.json["users"][0] for one in r]},
+    )
+
+
 def _unpacked(requests: Sequence[HttpRequest]) -> list[HttpRequest]:
     return list(requests)
 
 
 _ORDER = {
     endpoints.ADD_USER_PROPERTIES: 0,
-    endpoints.IDENTIFY: 1,
-    endpoints.ADD_ACCOUNT_PROPERTIES: 2,
-    endpoints.TRACK: 3,
-    endpoints.PARTNER_TRACK: 4,
+    endpoints.PARTNER_USERS: 1,
+    endpoints.IDENTIFY: 2,
+    endpoints.ADD_ACCOUNT_PROPERTIES: 3,
+    endpoints.TRACK: 4,
+    endpoints.PARTNER_TRACK: 5,
 }
-_PACKERS: tuple[Packer, ...] = (_users, _unpacked, _accounts, _events, _partner_events)
+_PACKERS: tuple[Packer, ...] = (
+    _users,
+    _partner_users,
+    _unpacked,
+    _accounts,
+    _events,
+    _partner_events,
+)
 
 
 def _fold(requests: Sequence[HttpRequest], key: str) -> list[HttpRequest]:
@@ -120,6 +136,7 @@ def _bulks(
 def _bulk(singles: Sequence[HttpRequest], body: dict[str, Any]) -> HttpRequest:
     return HttpRequest(
         url=singles[0].url,
+        headers=singles[0].headers,
         json={"app_id": singles[0].json["app_id"], **body},
         message_ids=_ids(singles),
         notes=tuple(chain.from_iterable(single.notes for single in singles)),
@@ -152,5 +169,5 @@ def _is_single(request: HttpRequest) -> bool:
     if request.items or not isinstance(body, dict):
         return False
     if "library" in body:
-        return len(body.get("events", ())) == 1
+        return len(body.get("events") or body.get("users") or ()) == 1
     return not body.keys() & {"users", "accounts", "events"}

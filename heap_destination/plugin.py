@@ -7,21 +7,30 @@ from typing import Any
 
 from destination_router import (
     Alias,
+    Field,
     Group,
     HttpRequest,
     HttpResponse,
     Identify,
+    Imported,
     Json,
     Outcome,
     Page,
     Quota,
-    Reject,
     Screen,
     Track,
     hookimpl,
 )
-from heap_destination.calls import identify_user, merge_users, record_event, update_account
+from heap_destination.calls import (
+    check_call,
+    identify_user,
+    merge_users,
+    record_event,
+    update_account,
+)
+from heap_destination.fields import FIELDS
 from heap_destination.identity import NAMES, RUDDERSTACK_NAME
+from heap_destination.migration import import_from
 from heap_destination.packing import pack_requests
 from heap_destination.quotas import QUOTAS
 from heap_destination.responses import read_response
@@ -52,6 +61,24 @@ def display_names() -> list[str]:
 
 
 @hookimpl
+def default_subscription(settings: HeapSettings) -> str:
+    """Take what the dialect's system takes."""
+    return settings.rules.subscription
+
+
+@hookimpl
+def fields() -> dict[str, list[Field]]:
+    """Name the fields that a connection's mapping may override."""
+    return FIELDS
+
+
+@hookimpl
+def import_settings(system: str, config: dict[str, Json]) -> Imported:
+    """Translate what Segment or RudderStack exported for Heap."""
+    return import_from(system, config)
+
+
+@hookimpl
 def settings_from(config: dict[str, Json]) -> dict[str, Json]:
     """Read what RudderStack keeps for Heap: `dataResidency` is the region."""
     return renamed_settings(config)
@@ -70,38 +97,42 @@ def client_side(settings: HeapSettings) -> dict[str, Json]:
 @hookimpl
 def on_identify(message: Identify, settings: HeapSettings) -> list[HttpRequest]:
     """Create or update the user."""
+    check_call(message, settings)
     return identify_user(message, settings)
 
 
 @hookimpl
 def on_track(message: Track, settings: HeapSettings) -> list[HttpRequest]:
     """Record the event by its name."""
-    if message.event is None or not message.event.strip():
-        raise Reject("missing_event", "name what the user did", "event")
-    return record_event(message, settings, message.event, {})
+    check_call(message, settings)
+    return record_event(message, settings)
 
 
 @hookimpl
 def on_page(message: Page, settings: HeapSettings) -> list[HttpRequest]:
     """Record `Page viewed`: one event name for all pages, so that Heap stays readable."""
-    return record_event(message, settings, "Page viewed", _named(message))
+    check_call(message, settings)
+    return record_event(message, settings)
 
 
 @hookimpl
 def on_screen(message: Screen, settings: HeapSettings) -> list[HttpRequest]:
     """Record `Screen viewed`: one event name for all screens, so that Heap stays readable."""
-    return record_event(message, settings, "Screen viewed", _named(message))
+    check_call(message, settings)
+    return record_event(message, settings)
 
 
 @hookimpl
 def on_group(message: Group, settings: HeapSettings) -> list[HttpRequest]:
     """Create or update the account, and join the user to it if the settings say how."""
+    check_call(message, settings)
     return update_account(message, settings)
 
 
 @hookimpl
 def on_alias(message: Alias, settings: HeapSettings) -> list[HttpRequest]:
     """Merge the previous id into the user if stitching is on; ignored otherwise."""
+    check_call(message, settings)
     return merge_users(message, settings)
 
 
@@ -129,8 +160,3 @@ def simulator() -> Callable[[Any, Any, Any], Awaitable[None]]:
     from heap_destination.simulator import create_simulator  # noqa: PLC0415 -- only for demos
 
     return create_simulator()
-
-
-def _named(message: Page | Screen) -> dict[str, str]:
-    named = {"name": message.name, "category": message.category}
-    return {key: value for key, value in named.items() if value}

@@ -8,11 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from math import isfinite
 from typing import Any, TypeAlias
 
-from destination_router import Note, format_time
+from destination_router import Note, format_time, javascript
 from heap_destination.limits import (
     ARRAY_SEPARATOR,
     BUILT_IN_EMAIL,
@@ -73,20 +72,7 @@ def number_text(number: float) -> str:
     """
     if isinstance(number, int):
         return str(number)
-    if number == 0:
-        return "0"
-    sign, digit_tuple, exponent = Decimal(repr(number)).normalize().as_tuple()
-    digits = "".join(map(str, digit_tuple))
-    minus = "-" if sign else ""
-    point = len(digits) + int(exponent)  # where the decimal point stands among the digits
-    if len(digits) <= point <= 21:  # noqa: PLR2004 -- the bounds are JavaScript's
-        return f"{minus}{digits}{'0' * (point - len(digits))}"
-    if 0 < point <= 21:  # noqa: PLR2004
-        return f"{minus}{digits[:point]}.{digits[point:]}"
-    if -6 < point <= 0:  # noqa: PLR2004
-        return f"{minus}0.{'0' * -point}{digits}"
-    fraction = f".{digits[1:]}" if len(digits) > 1 else ""
-    return f"{minus}{digits[0]}{fraction}e{point - 1:+d}"
+    return javascript.number_text(number)
 
 
 class _Flattening:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import msgspec
+
+from heap_destination.dialects import DEFAULT, DIALECTS, NESTED, Dialect, Nested
 
 UNSAFE_IDENTITIES = (
     "null",
@@ -32,24 +35,31 @@ BASE_URLS = {"US": "https://heapanalytics.com", "EU": "https://c.eu.heap-api.com
 _DIGITS = r"^[0-9]+(?![\s\S])"
 
 
-class HeapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class HeapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", dict=True):
     """What the hooks receive as `settings`.
 
     Attributes:
         app_id: the environment's App ID.
         region: whose host the requests go to.
-        dialect: which system's mapping is used.
+        dialect: which system's mapping is used, by name.
         anonymous_events: what becomes of an event without a usable identity.
+        nested_properties_mode: what becomes of nested properties.
         account_id_property: the user property that Heap joins accounts on, if any.
         unsafe_identities: never sent as an identity; in lower case.
     """
 
     app_id: Annotated[str, msgspec.Meta(pattern=_DIGITS)]
     region: Literal["US", "EU"] = "US"
-    dialect: Literal["heap"] = "heap"
+    dialect: str = DEFAULT
     anonymous_events: Literal["partner", "stitch", "reject"] = "partner"
     account_id_property: str | None = None
     unsafe_identities: frozenset[str] = frozenset(UNSAFE_IDENTITIES)
+    nested_properties_mode: Nested = msgspec.field(default="flatten", name="nested_properties_mode")
+
+    @cached_property
+    def rules(self) -> Dialect:
+        """The dialect's options."""
+        return DIALECTS[self.dialect]
 
     @property
     def base_url(self) -> str:
@@ -61,9 +71,14 @@ def heap_settings(settings: dict[str, Any]) -> HeapSettings:
     """Type settings that the schema has passed.
 
     Raises:
-        msgspec.ValidationError: the settings do not fit; the text names the field.
+        ValueError: the settings do not fit, or a dialect does not know one of them; the text
+            names the field.
     """
     typed = msgspec.convert(settings, HeapSettings)
+    for name in sorted(_DIALECT_SETTINGS - typed.rules.settings):
+        default = SETTINGS_SCHEMA["properties"][name].get("default")
+        if settings.get(name, default) != default:
+            raise ValueError(f"{name}: dialect {typed.dialect} does not know it; drop it")
     unsafe = frozenset(identity.strip().casefold() for identity in typed.unsafe_identities)
     return msgspec.structs.replace(typed, unsafe_identities=unsafe)
 
@@ -81,6 +96,10 @@ def renamed_settings(config: dict[str, Any]) -> dict[str, Any]:
     if type(settings.get("appId")) is int:
         settings["appId"] = str(settings["appId"])
     return settings
+
+
+_DIALECT_SETTINGS = frozenset().union(*(dialect.settings for dialect in DIALECTS.values()))
+"""The settings that some dialects read and others do not."""
 
 
 SETTINGS_SCHEMA: dict[str, Any] = {
@@ -110,10 +129,14 @@ SETTINGS_SCHEMA: dict[str, Any] = {
         },
         "dialect": {
             "title": "Dialect",
-            "description": "Which system's mapping is used; heap follows Heap's documentation.",
+            "description": (
+                "Which system's mapping is used, so that Heap gets the requests that it sent. heap "
+                "follows Heap's documentation. segment: Heap Cloud (Actions); syft is the same. "
+                "segment-cloud: Heap Cloud, its rewrite. rudderstack: RudderStack's cloud mode."
+            ),
             "type": "string",
-            "enum": ["heap"],
-            "default": "heap",
+            "enum": list(DIALECTS),
+            "default": DEFAULT,
         },
         "anonymousEvents": {
             "title": "Anonymous events",
@@ -145,6 +168,16 @@ SETTINGS_SCHEMA: dict[str, Any] = {
             "type": "array",
             "items": {"type": "string"},
             "default": list(UNSAFE_IDENTITIES),
+        },
+        "nested_properties_mode": {
+            "title": "Nested properties",
+            "description": (
+                "Dialect segment-cloud: what becomes of an object or list among the properties. "
+                "flatten: its parts become properties. stringify: its JSON text. drop: left out."
+            ),
+            "type": "string",
+            "enum": list(NESTED),
+            "default": "flatten",
         },
     },
 }

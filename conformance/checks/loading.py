@@ -21,7 +21,8 @@ def _settings(bed: Bed) -> Iterator[Difference]:
 
 
 def _subscription(bed: Bed) -> Iterator[Difference]:
-    text = bed.subject.plugin.hook.default_subscription()
+    settings = bed.subject.connection(bed.settings).settings
+    text = bed.subject.plugin.hook.default_subscription(settings=settings)
     if not isinstance(text, str) or not text.strip():
         yield Difference("default_subscription", shown(text), "FQL, as text")
 

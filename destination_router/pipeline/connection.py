@@ -1,20 +1,22 @@
 """One connection: a plugin, ready with its settings, and what it makes of each message. Pure.
 
 The steps stand in `Connection.decide`, in order; every message ends as exactly one `Decision`.
+A message that several subscriptions take is mapped once for each.
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, cast
 
 import msgspec
 
-from destination_router.messages import MESSAGE_TYPES, Message
+from destination_router.messages import MESSAGE_TYPES, Message, revised
 from destination_router.model import Cost, HttpRequest, Json, Note, Reject
 from destination_router.pipeline.normalise import Normalised, decode_json, normalise
 from destination_router.pipeline.subscription import refusal
+from destination_router.pipeline.takers import Taker, TakesConfig, compile_takers
 from destination_router.pipeline.wire import members
 from destination_router.plugins import LoadedPlugin, PluginError
 from destination_router.redaction import hide, shown_request
@@ -70,11 +72,14 @@ class Connection:
         name: what the configuration calls it; senders may use it in `integrations`.
         plugin: loaded for this connection alone.
         settings: as configured; references, defaults and validation are done here.
+        takes: which messages it takes and how their fields are mapped, as configured; without
+            any, what the plugin takes by default, as it maps by default.
         client_side: whether browsers load the destination by themselves, and so send to it what
             happens in them: a message of the `web` channel would be there twice.
 
     Raises:
-        SettingsError: settings that the plugin's schema or its `configure` refuses.
+        SettingsError: settings that the plugin's schema or its `configure` refuses, or a
+            subscription or mapping that does not compile.
         PluginError: `configure` itself is broken.
     """
 
@@ -83,6 +88,7 @@ class Connection:
         name: str,
         plugin: LoadedPlugin,
         settings: Mapping[str, Json],
+        takes: Sequence[TakesConfig] = (),
         *,
         client_side: bool = False,
     ) -> None:
@@ -97,6 +103,7 @@ class Connection:
         self._hooks = {
             kind: _only_hook(plugin, f"on_{kind}", self.settings) for kind in MESSAGE_TYPES
         }
+        self._takers = compile_takers(takes, plugin, self.settings)
 
     def decide(self, raw: bytes, *, message_id: str | None = None) -> Decision:
         """Say what becomes of one message; never raises, whatever the message.
@@ -125,8 +132,13 @@ class Connection:
         if reason is None and self.client_side and message.channel == _BROWSERS:
             reason = f"clientSide: browsers send it to {self.plugin.name} themselves"
         if reason is not None:
-            return _decision(message, kind, "filtered", reason=reason, notes=notes)
-        return self._map(self._addressed(message), kind, notes)
+            return _decision(message, "filtered", reason=reason, notes=notes)
+        takers = [t for t in self._takers if t.holds is None or t.holds(message)]
+        if not takers:
+            reason = "no subscription of the connection takes it"
+            return _decision(message, "filtered", reason=reason, notes=notes)
+        message = self._addressed(message)
+        return joined([self._taken(taker, message, notes) for taker in takers])
 
     def pack(self, requests: list[HttpRequest]) -> list[HttpRequest]:
         """Let the plugin turn single requests into bulk requests, if it can."""
@@ -152,51 +164,64 @@ class Connection:
             for name, value in message.integrations.items()
             if name.casefold() != self.plugin.name.casefold()
         }
-        return msgspec.structs.replace(message, integrations={**others, self.plugin.name: options})
+        return revised(message, integrations={**others, self.plugin.name: options})
 
-    def _map(self, message: Message, kind: str, notes: tuple[Note, ...]) -> Decision:
-        hook = self._hooks[kind]
+    def _taken(self, taker: Taker, message: Message, notes: tuple[Note, ...]) -> Decision:
+        """Map a message as one subscription wants it."""
+        if taker.mapping is None:
+            return self._map(message, message, notes)
         try:
-            requests = hook(message)  # type: ignore[misc]  # `decide_message` has looked
+            mapped = taker.mapping.apply(message)
         except Reject as reject:
-            return self._rejected(message, kind, notes, reject.code, reject.detail)
+            return self._rejected(message, notes, reject.code, reject.detail)
+        return self._map(mapped.message, message, (*notes, *mapped.notes))
+
+    def _map(self, message: Message, source: Message, notes: tuple[Note, ...]) -> Decision:
+        """Ask the plugin; `source` is the message before any mapping, whose order and id count."""
+        kind = message_type(message)
+        hook = self._hooks[kind]
+        if hook is None:
+            reason = f"{self.plugin.name} has no use for {kind} calls"
+            return _decision(source, "filtered", reason=reason, notes=notes)
+        try:
+            requests = hook(message)
+        except Reject as reject:
+            return self._rejected(source, notes, reject.code, reject.detail)
         except Exception as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
-            return self._rejected(message, kind, notes, "plugin_error", _whereabouts(error))
+            return self._rejected(source, notes, "plugin_error", _whereabouts(error))
         problem = _answer_problem(requests)
         if problem:
-            detail = f"on_{kind} {problem}"
-            return self._rejected(message, kind, notes, "plugin_error", detail)
+            return self._rejected(source, notes, "plugin_error", f"on_{kind} {problem}")
         if not requests:
             reason = f"{self.plugin.name} makes nothing of this {kind} call"
-            return _decision(message, kind, "filtered", reason=reason, notes=notes)
+            return _decision(source, "filtered", reason=reason, notes=notes)
         own = [note for request in requests for note in request.notes]
         if self.secrets:
             own = [self._shown_note(note) for note in own]
-        user_keys = message.user_keys
+        user_keys = source.user_keys
         return Decision(
-            message_id=message.message_id,
+            message_id=source.message_id,
             result="requests",
-            requests=tuple([_signed(request, message, user_keys[0]) for request in requests]),
+            requests=tuple([_signed(request, source, user_keys[0]) for request in requests]),
             notes=(*notes, *own) if own else notes,
             user_keys=user_keys,
-            anonymous_id=message.anonymous_id,
-            type=kind,
+            anonymous_id=source.anonymous_id,
+            type=message_type(source),
         )
 
     def _shown_note(self, note: Note) -> Note:
         return Note(note.code, hide(note.path, self.secrets), hide(note.detail, self.secrets))
 
     def _rejected(
-        self, message: Message, kind: str, notes: tuple[Note, ...], code: str, detail: str
+        self, message: Message, notes: tuple[Note, ...], code: str, detail: str
     ) -> Decision:
         # A plugin writes the detail: it may have quoted a setting.
         refusal = Refusal(code, hide(detail, self.secrets))
-        return _decision(message, kind, "rejected", reject=refusal, notes=notes)
+        return _decision(message, "rejected", reject=refusal, notes=notes)
 
 
 def _decision(
     message: Message,
-    kind: str,
     result: Literal["requests", "rejected", "filtered"],
     **what: Any,
 ) -> Decision:
@@ -205,8 +230,31 @@ def _decision(
         result=result,
         user_keys=message.user_keys,
         anonymous_id=message.anonymous_id,
-        type=kind,
+        type=message_type(message),
         **what,
+    )
+
+
+def joined(decisions: Sequence[Decision]) -> Decision:
+    """Make one decision of those that several subscriptions came to.
+
+    What any of them sends is sent; where none sends, a rejection comes before being ignored. A
+    rejection beside requests becomes a note.
+    """
+    first = decisions[0]
+    if len(decisions) == 1:
+        return first
+    senders = [decision for decision in decisions if decision.result == "requests"]
+    refused = [decision.reject for decision in decisions if decision.reject is not None]
+    notes = dict.fromkeys(note for decision in decisions for note in decision.notes)
+    if not senders:
+        refusals = [decision for decision in decisions if decision.reject is not None]
+        return msgspec.structs.replace((refusals or [first])[0], notes=tuple(notes))
+    lost = [Note(reject.code, "subscriptions", reject.detail) for reject in refused]
+    return msgspec.structs.replace(
+        senders[0],
+        requests=tuple(request for decision in senders for request in decision.requests),
+        notes=(*notes, *lost),
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from destination_router.messages import MESSAGE_TYPES, Alias, Group, Identify, Message
+from destination_router.messages import MESSAGE_TYPES, Alias, Group, Identify, Message, with_wire
 from destination_router.model import Json, Note, Reject
 from destination_router.times import format_time, parse_epoch, parse_time
 
@@ -50,7 +50,7 @@ def normalise(raw: bytes, *, message_id: str | None = None) -> Normalised:
     try:
         message = _decode_message(raw)
         if _is_utf8(raw) and _is_normal(message):
-            return Normalised(_with_traits(message, raw))
+            return Normalised(with_wire(_with_traits(message, raw), raw))
     except (*_UNDECODABLE, Reject):
         pass
     return _mend(raw, message_id)
@@ -184,7 +184,7 @@ def _mend(raw: bytes, message_id: str | None) -> Normalised:
         mended["traits"] = context.get("traits") or {}
     mended["message_id"] = mended.get("message_id") or message_id or _id_from(raw)
     mended["context_json"] = msgspec.Raw(msgspec.json.encode(context))
-    return Normalised(MESSAGE_TYPES[kind](**mended), tuple(notes))
+    return Normalised(with_wire(MESSAGE_TYPES[kind](**mended), None, content), tuple(notes))
 
 
 def _message_type(content: dict[str, Json]) -> str:
@@ -337,3 +337,27 @@ _FIELDS: dict[str, dict[str, tuple[str, _Mend]]] = {
     "group": {"groupId": ("group_id", _mend_id), "traits": ("traits", _mend_object)},
     "alias": {"previousId": ("previous_id", _mend_id)},
 }
+
+
+def mend_part(kind: str, part: str, value: Json, path: str, notes: list[Note]) -> dict[str, Any]:
+    """Make a value well-formed for the part of a message that it is put in.
+
+    Args:
+        kind: the call: `track`.
+        part: the part's name on the wire: `userId`.
+        value: any JSON value.
+        path: where it comes from, for notes and rejections.
+        notes: is added to.
+
+    Returns:
+        The struct's field and its value; empty where the call has no such part.
+
+    Raises:
+        Reject: `invalid_type`.
+    """
+    found = _COMMON_FIELDS.get(part) or _FIELDS[kind].get(part)
+    return {} if found is None else {found[0]: found[1](value, path, notes)}
+
+
+MENDS: dict[str, _Mend] = {"string": _mend_id, "object": _mend_object, "datetime": _mend_time}
+"""How a value is made well-formed by its type, where no part of a message says how."""

@@ -1,15 +1,128 @@
-"""Which messages a connection takes: what the sender says in `integrations`.
+"""Which messages a connection takes: its subscription, and what the sender says in `integrations`.
 
-The rules for each kind of value are rudder-server's (`FilterClientIntegrations`), except that
-names are compared in any casing: rudder-server's exact comparison is a known trap.
+The rules for each kind of value in `integrations` are rudder-server's (`FilterClientIntegrations`),
+except that names are compared in any casing: rudder-server's exact comparison is a known trap. A
+subscription is FQL, compiled for each of the six calls on its own: one that asks for nothing but
+the type costs one look-up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
-from destination_router.messages import Message
-from destination_router.model import Json
+from destination_router.messages import MESSAGE_TYPES, Message
+from destination_router.model import Json, Reject
+from destination_router.pipeline import fql
+from destination_router.pipeline.paths import UNDEFINED, reader
+
+Holds: TypeAlias = Callable[[Message], bool]
+
+
+def compile_subscription(text: str) -> Holds:
+    """Compile FQL to a function that says whether a connection takes a message; it never raises.
+
+    Raises:
+        FqlError: with the position of what is wrong.
+    """
+    condition = fql.parse(text)
+    by_type = {kind: _compiled(condition, kind) for kind in MESSAGE_TYPES}
+
+    def takes(message: Message) -> bool:
+        verdict = by_type[message.__struct_config__.tag]  # type: ignore[index]
+        return verdict if isinstance(verdict, bool) else verdict(message)
+
+    return takes
+
+
+def possible_calls(text: str) -> frozenset[str]:
+    """Say which of the six calls a subscription can take at all.
+
+    Raises:
+        FqlError: with the position of what is wrong.
+    """
+    condition = fql.parse(text)
+    return frozenset(kind for kind in MESSAGE_TYPES if _compiled(condition, kind) is not False)
+
+
+def _compiled(condition: fql.Condition, kind: str) -> bool | Holds:
+    """Compile a condition for one call: true or false where the call alone decides."""
+    match condition:
+        case fql.Group():
+            return _group(condition, kind)
+        case fql.Comparison(field=field):
+            holds = _comparison(condition)
+        case fql.Test(field=field):
+            holds = _test(condition)
+    if field == ("type",):
+        return holds(kind)
+    read = reader(field)
+
+    def decide(message: Message) -> bool:
+        try:
+            return holds(read(message))
+        except Reject:  # a part that cannot be decoded is as good as absent
+            return holds(None)
+
+    return decide
+
+
+def _group(group: fql.Group, kind: str) -> bool | Holds:
+    decisive = group.operator == "or"  # the verdict of one part that decides for all
+    open_parts: list[Holds] = []
+    for part in group.parts:
+        verdict = _compiled(part, kind)
+        if not isinstance(verdict, bool):
+            open_parts.append(verdict)
+        elif verdict is decisive:
+            return decisive
+    if not open_parts:
+        return not decisive
+    if len(open_parts) == 1:
+        return open_parts[0]
+    every = any if decisive else all
+    return lambda message: every(holds(message) for holds in open_parts)
+
+
+def _comparison(comparison: fql.Comparison) -> Callable[[Any], bool]:
+    value = comparison.value
+    equal = comparison.operator == "="
+    if isinstance(value, str):
+        return lambda found: (isinstance(found, str) and found == value) is equal
+    if isinstance(value, bool):
+        return lambda found: (found is value) is equal
+    if value is None:
+        return lambda found: _is_absent(found) is equal
+    compare = _OPERATORS[comparison.operator]
+    return lambda found: (
+        isinstance(found, (int, float)) and not isinstance(found, bool) and compare(found, value)
+    )
+
+
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def _is_absent(value: Any) -> bool:
+    return value is None or value is UNDEFINED
+
+
+def _test(test: fql.Test) -> Callable[[Any], bool]:
+    text, wanted = test.text, not test.negated
+    if test.function == "contains":
+        return lambda found: isinstance(found, str) and (text in found) is wanted
+    if text.endswith("*"):
+        start = text[:-1]
+        return lambda found: isinstance(found, str) and found.startswith(start) is wanted
+    end = text[1:]
+    return lambda found: isinstance(found, str) and found.endswith(end) is wanted
 
 
 def refusal(message: Message, names: Sequence[str]) -> str | None:

@@ -29,6 +29,7 @@ from destination_router.plugins import (
     load_plugin,
     survey_plugins,
 )
+from destination_router.surfaces import field_tables
 from destination_router.surfaces.choosing import (
     UsageError,
     choose_from_config,
@@ -36,10 +37,12 @@ from destination_router.surfaces.choosing import (
     read_settings,
     sample_settings,
 )
+from destination_router.surfaces.comparing import diff
 from destination_router.surfaces.crew import delivery_settings
 from destination_router.surfaces.demo import WRITE_KEY, Stage, play, stage
 from destination_router.surfaces.letter_commands import commands as letter_commands
 from destination_router.surfaces.log_commands import commands as log_commands
+from destination_router.surfaces.migrating import import_
 from destination_router.surfaces.reading import STANDARD_INPUT, read_lines
 from destination_router.surfaces.resuming import state_of
 from destination_router.surfaces.rudderstack.command import transformer
@@ -219,15 +222,30 @@ def plugins(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def schema(plugin: Annotated[str, typer.Argument(help="The destination.")]) -> None:
-    """Print a destination's settings schema."""
+def schema(
+    plugin: Annotated[str, typer.Argument(help="The destination.")],
+    fields: Annotated[
+        bool, typer.Option("--fields", help="Print the fields that a mapping may override.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print a destination's settings schema, or the fields that a mapping may override."""
     with problems_told():
-        print_json(out, load_plugin(plugin).hook.settings_schema())
+        loaded = load_plugin(plugin)
+        if not fields:
+            print_json(out, loaded.hook.settings_schema())
+        elif as_json:
+            _print_line(field_tables.as_json(field_tables.fields_of(loaded)))
+        else:
+            table = field_tables.as_markdown(field_tables.fields_of(loaded))
+            out.print(table, markup=False, highlight=False, soft_wrap=True)
 
 
 app.command("run")(run)
 app.command("transformer")(transformer)
 app.command("check")(check)
+app.command("import")(import_)
+app.command("diff")(diff)
 app.add_typer(letter_commands, name="dead-letters")
 app.add_typer(log_commands, name="eventlog")
 

@@ -52,7 +52,7 @@ BARE = Event(name="Clicked", properties={}, timestamp=None, idempotency_key="mes
             None,
         ),
         (
-            endpoints.partner_track(US, FULL, NOTES, anonymous_id="anon"),
+            endpoints.partner_track(US, FULL, NOTES, who={"anonymous_id": "anon"}),
             "/api/integrations/track",
             {
                 "app_id": "11",
@@ -70,7 +70,7 @@ BARE = Event(name="Clicked", properties={}, timestamp=None, idempotency_key="mes
             None,
         ),
         (
-            endpoints.partner_track(US, BARE, NOTES, anonymous_id="anon"),
+            endpoints.partner_track(US, BARE, NOTES, who={"anonymous_id": "anon"}),
             "/api/integrations/track",
             {
                 "app_id": "11",
@@ -134,7 +134,7 @@ def test_each_endpoint_gets_its_documented_body(
     "request_",
     [
         endpoints.track(EU, FULL, [], identity="ada"),
-        endpoints.partner_track(EU, FULL, [], anonymous_id="anon"),
+        endpoints.partner_track(EU, FULL, [], who={"anonymous_id": "anon"}),
         endpoints.add_user_properties(EU, identity="ada", properties={}, notes=[]),
         endpoints.add_account_properties(EU, account_id="acme", properties={}, notes=[]),
         endpoints.identify(EU, user_id="42", identity="ada", notes=[]),

@@ -11,50 +11,50 @@ CALLS = (
     _slip(
         "idempotency-key-random",
         "the idempotency key is drawn by chance: a repeat counts twice",
-        "        idempotency_key=message.message_id,\n",
+        "        idempotency_key=_KEYS[rules.key](message),\n",
         "        idempotency_key=__import__('uuid').uuid4().hex,\n",
     ),
     _slip(
         "idempotency-key-of-the-user",
         "the idempotency key is the user's id: only their first event counts",
-        "        idempotency_key=message.message_id,\n",
+        "        idempotency_key=_KEYS[rules.key](message),\n",
         "        idempotency_key=message.user_id or message.message_id,\n",
     ),
     _slip(
         "event-not-cut",
         "an event's name is sent whole, however long",
-        'name=cut(event, EVENT_CHARACTERS, "event", notes)',
-        "name=event",
+        'name = cut(name, EVENT_CHARACTERS, "event", notes)',
+        "name = str(name)",
     ),
     _slip(
         "event-lower-cased",
         "event names are tidied up",
-        'name=cut(event, EVENT_CHARACTERS, "event", notes)',
-        'name=cut(event.lower(), EVENT_CHARACTERS, "event", notes)',
+        'name = cut(name, EVENT_CHARACTERS, "event", notes)',
+        'name = cut(name.lower(), EVENT_CHARACTERS, "event", notes)',
     ),
     _slip(
         "event-cut-without-a-note",
         "a name is cut in silence",
-        'name=cut(event, EVENT_CHARACTERS, "event", notes)',
-        'name=cut(event, EVENT_CHARACTERS, "event", [])',
+        'name = cut(name, EVENT_CHARACTERS, "event", notes)',
+        'name = cut(name, EVENT_CHARACTERS, "event", [])',
     ),
     _slip(
         "properties-without-notes",
         "what happens to an event's properties is not reported",
-        'properties=event_properties(properties, "properties", notes)',
-        'properties=event_properties(properties, "properties", [])',
+        'return flat_event(properties, "properties", notes, settings)',
+        'return flat_event(properties, "properties", [], settings)',
     ),
     _slip(
         "properties-as-user-properties",
         "an event's properties are held to the rules for users: its id is renamed",
-        'properties=event_properties(properties, "properties", notes)',
-        'properties=user_properties(properties, "properties", notes)',
+        'return flat_event(properties, "properties", notes, settings)',
+        'return flat_user(properties, "properties", notes, settings)',
     ),
     _slip(
         "page-properties-win",
         "a property called name takes the place of the page's own",
-        "properties = {**message.properties, **named}",
-        "properties = {**named, **message.properties}",
+        "properties = {**message.properties, **named} if named",
+        "properties = {**named, **message.properties} if named",
     ),
     _slip(
         "page-name-conflict-in-silence",
@@ -71,46 +71,40 @@ CALLS = (
     _slip(
         "page-category-forgotten",
         "a page's category is lost",
-        '    named = {"name": message.name, "category": message.category}\n',
-        '    named = {"name": message.name}\n',
-        "plugin",
+        "    for field in rules.named:\n",
+        "    for field in rules.named[:1]:\n",
     ),
     _slip(
         "page-empty-name",
         "an empty name is sent, over the property",
-        "return {key: value for key, value in named.items() if value}",
-        "return {key: value for key, value in named.items() if value is not None}",
-        "plugin",
+        "        elif value and isinstance(value, str)",
+        "        elif isinstance(value, str)",
     ),
     _slip(
         "page-by-its-name",
         "each page becomes an event of its own",
-        'return record_event(message, settings, "Page viewed", _named(message))',
-        'return record_event(message, settings, f"Viewed {message.name} page", _named(message))',
-        "plugin",
+        "    given = message.event if isinstance(message, Track) else ",
+        "    given = message.event if isinstance(message, Track) else "
+        'f"Viewed {message.name} page" if isinstance(message, Page) else ',
     ),
     _slip(
         "screen-as-page",
         "a screen is recorded as a page",
         '"Screen viewed"',
         '"Page viewed"',
-        "plugin",
+        "dialects",
     ),
     _slip(
         "track-without-event",
         "a track without a name becomes the event `track`",
-        '        raise Reject("missing_event", "name what the user did", "event")\n'
-        "    return record_event(message, settings, message.event, {})",
-        '        return record_event(message, settings, "track", {})\n'
-        "    return record_event(message, settings, message.event, {})",
-        "plugin",
+        '        raise Reject("missing_event", "name what the user did", "event")\n',
+        '        return "track"\n',
     ),
     _slip(
         "blank-event-accepted",
         "blanks are an event's name",
-        "if message.event is None or not message.event.strip():",
-        "if not message.event:",
-        "plugin",
+        "if given and (given.strip() or not rules.event_shape.limited):",
+        "if given:",
     ),
     _slip(
         "profile-after-the-event",
@@ -131,13 +125,13 @@ CALLS = (
     _slip(
         "profile-always",
         "every event costs a second request, with nothing in it",
-        "    if not profile or found.identity is None:\n        return [request]\n",
-        "    if found.identity is None:\n        return [request]\n",
+        "        return profile or None\n",
+        "        return profile\n",
     ),
     _slip(
         "profile-never",
         "the traits in an event's context are lost",
-        "    if not profile or found.identity is None:\n        return [request]\n",
+        "    if profile is None:\n        return [request]\n",
         "    if True:\n        return [request]\n",
     ),
     _slip(
@@ -151,15 +145,14 @@ CALLS = (
     _slip(
         "profile-as-event-properties",
         "the traits in an event's context are not held to the rules for users",
-        'profile = user_properties(message.context_traits, "context.traits", notes)',
-        'profile = event_properties(message.context_traits, "context.traits", notes)',
+        'profile = flat_user(message.context_traits, "context.traits", notes, settings)',
+        'profile = flat_event(message.context_traits, "context.traits", notes, settings)',
     ),
     _slip(
         "identify-without-anonymous-id",
         "an identify's anonymousId is lost",
-        "    if message.anonymous_id is not None:\n"
-        "        _add_anonymous_id(profile, message.anonymous_id, notes)\n",
-        "",
+        "    if message.anonymous_id is not None:\n        profile = _ADD",
+        "    if False:\n        profile = _ADD",
     ),
     _slip(
         "anonymous-id-over-the-trait",
@@ -194,7 +187,7 @@ CALLS = (
     _slip(
         "merge-without-its-time",
         "a merge happens when it arrives",
-        "timestamp = _time(message, notes)\n    return [",
+        "timestamp = _time_in_utc(message, settings.rules.time_fields, notes)\n    return [",
         "timestamp = None\n    return [",
     ),
     _slip(
@@ -242,15 +235,15 @@ CALLS = (
     _slip(
         "group-as-user-properties",
         "an account's traits are held to the rules for users",
-        'properties = event_properties(message.traits, "traits", notes)',
-        'properties = user_properties(message.traits, "traits", notes)',
+        'properties = flat_event(message.traits, "traits", notes, settings)',
+        'properties = flat_user(message.traits, "traits", notes, settings)',
     ),
     _slip(
         "group-with-the-users-traits",
         "the user's traits are written to the account",
-        'properties = event_properties(message.traits, "traits", notes)',
-        "properties = event_properties({**message.context_traits, **message.traits}, "
-        '"traits", notes)',
+        'properties = flat_event(message.traits, "traits", notes, settings)',
+        "properties = flat_event({**message.context_traits, **message.traits}, "
+        '"traits", notes, settings)',
     ),
     _slip(
         "group-joins-nobody",
@@ -279,15 +272,15 @@ CALLS = (
     _slip(
         "original-timestamp-forgotten",
         "only timestamp counts",
-        '        "originalTimestamp": message.original_timestamp,\n',
-        "",
+        "    for field in fields:\n        text = ",
+        "    for field in fields[:1]:\n        text = ",
     ),
     _slip(
         "sent-at-counts",
         "the time of sending stands in for the time of happening",
-        '        "originalTimestamp": message.original_timestamp,\n',
-        '        "originalTimestamp": message.original_timestamp,\n'
-        '        "sentAt": message.sent_at,\n',
+        'return message.timestamp if field == "timestamp" else message.original_timestamp',
+        'return message.timestamp if field == "timestamp" else '
+        "message.original_timestamp or message.sent_at",
     ),
     _slip(
         "timestamp-as-given",
@@ -348,7 +341,7 @@ CALLS = (
         "stitch-as-partner",
         "stitching uses the partner endpoint",
         "return endpoints.track(settings, event, notes, user_id=user_id)\n        case",
-        "return _partner_event(settings, event, notes, found.anonymous_id)\n        case",
+        "return _anonymous_event(settings, event, notes, found.anonymous_id)\n        case",
     ),
     _slip(
         "stitch-as-identity",

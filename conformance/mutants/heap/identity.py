@@ -37,14 +37,14 @@ IDENTITY = (
     _slip(
         "identity-from-anonymous-id",
         "an anonymousId is sent as an identity: a second user for good",
-        "identity = message.user_id if given is None else given",
-        "identity = (message.user_id or message.anonymous_id) if given is None else given",
+        'identity, path = message.user_id, "userId"',
+        'identity, path = message.user_id or message.anonymous_id, "userId"',
     ),
     _slip(
         "identity-from-the-traits",
         "an identity is guessed from the traits",
-        "identity = message.user_id if given is None else given",
-        "identity = given or message.user_id or getattr(message, 'traits', {}).get('email')",
+        'identity, path = message.user_id, "userId"',
+        'identity, path = message.user_id or getattr(message, "traits", {}).get("email"), "userId"',
     ),
     _slip(
         "identity-lower-cased",
@@ -150,9 +150,9 @@ IDENTITY = (
     _slip(
         "options-in-silence",
         "an option that cannot be used is left out without a note",
-        '        notes.append(Note("dropped", f"integrations.Heap.{name}", '
+        '    notes.append(Note("dropped", f"integrations.Heap.{name}", '
         '"it must be text or a number"))\n',
-        "        pass\n",
+        "    pass\n",
     ),
     _slip(
         "heap-io-forgotten",

@@ -122,8 +122,8 @@ PACKING = (
     _slip(
         "pack-merges-first",
         "users are merged before they exist",
-        "    endpoints.ADD_USER_PROPERTIES: 0,\n    endpoints.IDENTIFY: 1,\n",
-        "    endpoints.IDENTIFY: -1,\n    endpoints.ADD_USER_PROPERTIES: 0,\n",
+        "    endpoints.IDENTIFY: 2,\n",
+        "    endpoints.IDENTIFY: -1,\n",
     ),
     _slip(
         "fold-first-wins",

@@ -63,7 +63,7 @@ PROPERTIES = (
         "falsy-dropped",
         "0 and empty text are taken for nothing",
         "                flat[key] = item\n",
-        "                if not item:\n                    continue\n                flat[key] = item\n",
+        "                if item:\n                    flat[key] = item\n",
     ),
     _slip(
         "text-trimmed",
@@ -198,20 +198,20 @@ PROPERTIES = (
     _slip(
         "number-text-of-python",
         "numbers become text as Python writes them",
-        "    if isinstance(number, int):\n        return str(number)\n    if number == 0:",
-        "    if isinstance(number, (int, float)):\n        return str(number)\n    if number == 0:",
+        "    return javascript.number_text(number)\n",
+        "    return str(number)\n",
     ),
     _slip(
         "large-exponent-off-by-one",
         "1e21 becomes text with all its zeros",
-        "if len(digits) <= point <= 21:",
-        "if len(digits) <= point <= 22:",
+        "    return javascript.number_text(number)\n",
+        '    return f"{number:.0f}" if number == 1e21 else javascript.number_text(number)\n',
     ),
     _slip(
         "small-exponent-off-by-one",
         "1e-7 becomes text without an exponent",
-        "if -6 < point <= 0:",
-        "if -7 < point <= 0:",
+        "    return javascript.number_text(number)\n",
+        '    return f"{number:.7f}" if number == 1e-7 else javascript.number_text(number)\n',
     ),
     _slip(
         "id-not-renamed",

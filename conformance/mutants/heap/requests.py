@@ -26,36 +26,36 @@ REQUESTS = (
     _slip(
         "empty-properties-left-out",
         "empty properties are left out, and Heap refuses the event",
-        "return {name: value for name, value in body.items() if value is not None}",
-        "return {name: value for name, value in body.items() if value}",
+        "return {key: body[key] for key in keys if body[key] is not None}",
+        "return {key: body[key] for key in keys if body[key]}",
         "endpoints",
     ),
     _slip(
         "nulls-sent",
         "what is not there is sent as null",
-        "return {name: value for name, value in body.items() if value is not None}",
-        "return dict(body)",
+        "return {key: body[key] for key in keys if body[key] is not None}",
+        "return {key: body[key] for key in keys}",
         "endpoints",
     ),
     _slip(
         "app-id-as-a-number",
         "the app_id loses its type",
-        'json={"app_id": settings.app_id, **_present(body)}',
-        'json={"app_id": int(settings.app_id), **_present(body)}',
+        "        json=body,\n",
+        '        json={**body, "app_id": int(settings.app_id)},\n',
         "endpoints",
     ),
     _slip(
         "partner-library-forgotten",
         "the partner endpoint is not told which library it is",
-        'body = {"library": "server", "events": [_present(item)]}',
-        'body = {"events": [_present(item)]}',
+        '        "library": "server",\n        "events"',
+        '        "library": None,\n        "events"',
         "endpoints",
     ),
     _slip(
         "partner-anonymous-id-as-identity",
         "an anonymous id is sent as an identity: a second user for good",
-        '"user_identifier": {"anonymous_id": anonymous_id},',
-        '"user_identifier": {"identity": anonymous_id},',
+        '"user_identifier": who,',
+        '"user_identifier": {"identity": who["anonymous_id"]},',
         "endpoints",
     ),
     _slip(
@@ -68,8 +68,8 @@ REQUESTS = (
     _slip(
         "wrong-account-key",
         "an account goes out under identity",
-        'body = {"account_id": account_id, "properties": properties}',
-        'body = {"identity": account_id, "properties": properties}',
+        '"account_id": account_id, "properties": properties}',
+        '"identity": account_id, "properties": properties}',
         "endpoints",
     ),
     _slip(
@@ -82,8 +82,8 @@ REQUESTS = (
     _slip(
         "merge-the-wrong-way-round",
         "user_id and identity change places",
-        'body = {"user_id": user_id, "identity": identity, "timestamp": timestamp}',
-        'body = {"user_id": identity, "identity": user_id, "timestamp": timestamp}',
+        '"user_id": user_id, "identity": identity}',
+        '"user_id": identity, "identity": user_id}',
         "endpoints",
     ),
     _slip(

@@ -1,0 +1,97 @@
+"""What a connection takes: each of its subscriptions with the mapping that goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from destination_router.model import Json
+from destination_router.pipeline.fql import FqlError
+from destination_router.pipeline.mapping import FieldMapping
+from destination_router.pipeline.subscription import Holds, compile_subscription
+from destination_router.plugins import LoadedPlugin
+from destination_router.settings import Problem, SettingsError
+
+
+class TakesConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One subscription of a connection, as configured.
+
+    Attributes:
+        subscription: FQL; None for the plugin's default.
+        mapping: for each call, the fields that it overrides.
+        where: its path in the configuration, for problems; empty for the connection itself.
+    """
+
+    subscription: str | None = None
+    mapping: Mapping[str, Mapping[str, Json]] = {}
+    where: str = ""
+
+
+class Taker(msgspec.Struct, frozen=True):
+    """One subscription, compiled: whether it takes a message, and what it overrides, if anything.
+
+    Without a condition it takes every message.
+    """
+
+    holds: Holds | None
+    mapping: FieldMapping | None
+
+
+def compile_takers(
+    configs: Sequence[TakesConfig], plugin: LoadedPlugin, settings: Any
+) -> tuple[Taker, ...]:
+    """Compile a connection's subscriptions.
+
+    Args:
+        configs: as configured; without any, the plugin's default.
+        plugin: whose fields the mappings name.
+        settings: what the plugin's hooks receive.
+
+    Raises:
+        SettingsError: with everything that does not compile.
+    """
+    problems: list[Problem] = []
+    takers = []
+    for config in configs or (TakesConfig(),):
+        try:
+            takers.append(_compiled(config, plugin, settings))
+        except SettingsError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise SettingsError(problems)
+    return tuple(takers)
+
+
+def _compiled(config: TakesConfig, plugin: LoadedPlugin, settings: Any) -> Taker:
+    problems: list[Problem] = []
+    holds = mapping = None
+    text = config.subscription
+    if text is None and "default_subscription" in plugin.capabilities:
+        text = plugin.hook.default_subscription(settings=settings)
+    try:
+        holds = None if text is None else compile_subscription(text)
+    except FqlError as error:
+        problems.append(Problem(_under(config, "subscription"), str(error)))
+    try:
+        mapping = _mapping(config, plugin)
+    except SettingsError as error:
+        problems.extend(error.problems)
+    if problems:
+        raise SettingsError(problems)
+    return Taker(holds, mapping)
+
+
+def _mapping(config: TakesConfig, plugin: LoadedPlugin) -> FieldMapping | None:
+    if not any(config.mapping.values()):
+        return None
+    where = _under(config, "mapping")
+    if "fields" not in plugin.capabilities:
+        detail = f"{plugin.name} declares no fields to map; drop it"
+        raise SettingsError([Problem(where, detail)])
+    return FieldMapping(config.mapping, plugin.hook.fields(), where)
+
+
+def _under(config: TakesConfig, name: str) -> str:
+    return f"{config.where}.{name}" if config.where else name

@@ -1,0 +1,214 @@
+"""`diff`: what would change, message by message, between two dialects or two configurations.
+
+The page that a careful engineer wants before a switch. Nothing is sent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from destination_router.model import Json
+from destination_router.pipeline.connection import Connection, Decision
+from destination_router.plugins import LoadedPlugin, load_plugin, survey_plugins
+from destination_router.surfaces.choosing import (
+    UsageError,
+    choose_from_config,
+    connect,
+    read_settings,
+    sample_settings,
+)
+from destination_router.surfaces.reading import read_lines
+from destination_router.surfaces.showing import decision_json
+from destination_router.surfaces.telling import out, problems_told
+
+DIALECT = "dialect"
+"""The setting that says whose mapping a destination uses, where it knows several."""
+
+_SHOWN = 60
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One value that differs: where, and what it was and would be; None where it is not there."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+
+def diff(  # noqa: PLR0913, PLR0917 -- one option each
+    file: Annotated[str, typer.Argument(help="A file of messages, or - for standard input.")],
+    before: Annotated[
+        str | None, typer.Option("--from", help="The dialect that is used today.")
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option("--to", help="The dialect that would be used.")
+    ] = None,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option(help="In place of two dialects: two router.toml, first today's."),
+    ] = None,
+    connection: Annotated[
+        str | None, typer.Option(help="Which connection of the router.toml.")
+    ] = None,
+    plugin: Annotated[
+        str | None, typer.Option(help="Whose dialects; needed where several know any.")
+    ] = None,
+    settings: Annotated[Path | None, typer.Option(help="Settings for both.")] = None,
+    pairs: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One for both.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,  # noqa: FBT002
+) -> None:
+    """Show what would change between two dialects, or two configurations. Sends nothing."""
+    with problems_told():
+        if config:
+            today, tomorrow = _configured(config, connection)
+        else:
+            today, tomorrow = _dialects(before, after, plugin, settings, pairs or [])
+        counts: Counter[str] = Counter()
+        paths: Counter[str] = Counter()
+        for line in read_lines(file):
+            decisions = [c.decide(line.raw, message_id=line.message_id) for c in (today, tomorrow)]
+            shown = [
+                decision_json(decision, own)
+                for decision, own in zip(decisions, (today, tomorrow), strict=True)
+            ]
+            changes = list(compare(*shown))
+            counts.update(["messages", "changed" if changes else "the same"])
+            paths.update({_general(change.path) for change in changes})
+            if as_json:
+                _print({"messageId": decisions[0].message_id, "changes": changes})
+            elif changes:
+                _tell(decisions[0], changes)
+        if as_json:
+            _print({"summary": {**counts, "paths": dict(paths.most_common())}})
+        else:
+            _summarise(counts, paths)
+
+
+def compare(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
+    """List what differs between two decisions: whether and what would be sent, but not the notes.
+
+    Values are compared with their types: 1, 1.0, "1" and true all differ.
+    """
+    for key in ("result", "reject", "reason"):
+        yield from _differences(before[key], after[key], key)
+    ours, theirs = before["requests"], after["requests"]
+    for index in range(max(len(ours), len(theirs))):
+        path = f"requests.{index}"
+        if index >= len(ours):
+            yield Change(path, None, _request_line(theirs[index]))
+        elif index >= len(theirs):
+            yield Change(path, _request_line(ours[index]), None)
+        else:
+            yield from _differences(ours[index], theirs[index], path)
+
+
+def _differences(before: Json, after: Json, path: str) -> Iterator[Change]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys((*before, *after)):
+            where = f"{path}.{key}"
+            if key not in before:
+                yield Change(where, None, _shown(after[key]))
+            elif key not in after:
+                yield Change(where, _shown(before[key]), None)
+            else:
+                yield from _differences(before[key], after[key], where)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for index, (one, other) in enumerate(zip(before, after, strict=True)):
+            yield from _differences(one, other, f"{path}.{index}")
+    elif type(before) is not type(after) or before != after:
+        yield Change(path, _shown(before), _shown(after))
+
+
+def _request_line(request: dict[str, Any]) -> str:
+    return f"{request['method']} {request['url']}"
+
+
+def _shown(value: Json) -> str:
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def _general(path: str) -> str:
+    """A path without the places in lists, to count what is alike."""
+    return ".".join("*" if part.isdecimal() else part for part in path.split("."))
+
+
+# -- choosing -----------------------------------------------------------------------------------
+
+
+def _configured(paths: list[Path], name: str | None) -> tuple[Connection, Connection]:
+    if len(paths) != 2:  # noqa: PLR2004 -- today's and tomorrow's
+        raise UsageError("give --config twice: today's router.toml, then tomorrow's")
+    today, tomorrow = (connect(choose_from_config(path, name)[0]) for path in paths)
+    return today, tomorrow
+
+
+def _dialects(
+    before: str | None,
+    after: str | None,
+    plugin: str | None,
+    settings: Path | None,
+    pairs: list[str],
+) -> tuple[Connection, Connection]:
+    if before is None or after is None:
+        raise UsageError("say --from and --to, each a dialect, or give --config twice")
+    name = plugin or _plugin_with_dialects()
+    today, tomorrow = (
+        _speaking(load_plugin(name), dialect, settings, pairs) for dialect in (before, after)
+    )
+    return today, tomorrow
+
+
+def _plugin_with_dialects() -> str:
+    able = [
+        found.name
+        for found in survey_plugins()
+        if isinstance(found, LoadedPlugin)
+        and DIALECT in found.hook.settings_schema().get("properties", {})
+    ]
+    if len(able) != 1:
+        raise UsageError(f"say --plugin; with dialects there are: {', '.join(able) or 'none'}")
+    return able[0]
+
+
+def _speaking(
+    plugin: LoadedPlugin, dialect: str, settings: Path | None, pairs: list[str]
+) -> Connection:
+    chosen = sample_settings(plugin.hook.settings_schema())
+    chosen |= read_settings(plugin, settings, pairs)
+    return Connection(plugin.name, plugin, {**chosen, DIALECT: dialect})
+
+
+# -- telling ------------------------------------------------------------------------------------
+
+
+def _print(value: Any) -> None:
+    typer.echo(msgspec.json.encode(value).decode())
+
+
+def _tell(decision: Decision, changes: list[Change]) -> None:
+    typer.echo(f"{decision.type or 'message'} {decision.message_id}".strip())
+    for change in changes:
+        typer.echo(f"  {change.path}")
+        if change.before is not None:
+            typer.echo(f"    - {change.before}")
+        if change.after is not None:
+            typer.echo(f"    + {change.after}")
+
+
+def _summarise(counts: Counter[str], paths: Counter[str]) -> None:
+    out.print(
+        f"{counts['messages']} messages: {counts['the same']} the same, "
+        f"{counts['changed']} would change",
+        highlight=False,
+    )
+    for path, count in paths.most_common():
+        out.print(f"  {count}  {path}", highlight=False, markup=False, soft_wrap=True)

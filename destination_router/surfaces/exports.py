@@ -1,0 +1,104 @@
+"""What other systems export, read as far as every destination has it in common.
+
+Segment: a destination of its public API (docs.segmentapis.com), one or a list of them. RudderStack:
+a workspace configuration (`rudderlabs/rudder-server`, backend-config/types.go). What is a
+destination's own in there, its plugin translates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from destination_router.model import Json
+from destination_router.surfaces.choosing import UsageError
+
+
+class Export(msgspec.Struct, frozen=True):
+    """What one export holds.
+
+    Attributes:
+        destinations: as they stand there, each once; those that are switched off are left out.
+        write_keys: what senders authenticate with.
+        lost: what cannot be carried over, a sentence each.
+    """
+
+    destinations: list[dict[str, Any]]
+    write_keys: list[str]
+    lost: list[str]
+
+
+def read_export(system: str, content: Json) -> Export:
+    """Read an export of a system.
+
+    Raises:
+        UsageError: the system is not known, or this is none of its exports.
+    """
+    if system not in SYSTEMS:
+        raise UsageError(f"exports of {', '.join(SYSTEMS)} can be read, not of {system!r}")
+    return SYSTEMS[system](content)
+
+
+def _segment(content: Json) -> Export:
+    found = [d for d in _segment_destinations(content) if isinstance(d, dict)]
+    if not found:
+        raise UsageError("there is no destination here: an object with settings, or a list of them")
+    lost: list[str] = []
+    return Export(list(_enabled(found, lost)), [], lost)
+
+
+def _segment_destinations(content: Json) -> list[Json]:
+    if isinstance(content, list):
+        return content
+    if not isinstance(content, dict):
+        return []
+    for key in ("data", "destinations", "destination"):
+        if key in content:
+            return _segment_destinations(content[key])
+    return [content] if "settings" in content else []
+
+
+def _rudderstack(content: Json) -> Export:
+    sources = content.get("sources") if isinstance(content, dict) else None
+    if not isinstance(sources, list):
+        raise UsageError("this is no workspace configuration: it has no list of sources")
+    lost: list[str] = []
+    live = list(_enabled([s for s in sources if isinstance(s, dict)], lost, "source"))
+    by_id: dict[str, dict[str, Any]] = {}
+    sets = []
+    for source in live:
+        own = [d for d in source.get("destinations") or [] if isinstance(d, dict)]
+        sets.append({str(d.get("id", d.get("name"))) for d in own})
+        by_id.update({str(d.get("id", d.get("name"))): d for d in own})
+    if any(one != sets[0] for one in sets):
+        lost.append(
+            "the sources do not all feed the same destinations; here every connection gets the "
+            "events of every write key"
+        )
+    destinations = list(_enabled(list(by_id.values()), lost))
+    lost.extend(
+        f"{_name(destination)}: its transformations; write them anew"
+        for destination in destinations
+        if destination.get("transformations")
+    )
+    keys = [str(s["writeKey"]) for s in live if s.get("writeKey")]
+    return Export(destinations, list(dict.fromkeys(keys)), lost)
+
+
+SYSTEMS: dict[str, Callable[[Json], Export]] = {"segment": _segment, "rudderstack": _rudderstack}
+
+
+def _enabled(
+    found: list[dict[str, Any]], lost: list[str], what: str = "destination"
+) -> Iterator[dict[str, Any]]:
+    for one in found:
+        if one.get("enabled", True) is False:
+            lost.append(f"{_name(one)}: the {what} is switched off, so it is left out")
+        else:
+            yield one
+
+
+def _name(one: dict[str, Any]) -> str:
+    return str(one.get("name") or one.get("id") or "a nameless one")

@@ -1,0 +1,194 @@
+"""`import SYSTEM FILE`: a router.toml from what another system exported, and what it lacks.
+
+The configuration goes to standard output (or `--output`), what could not be carried over to
+standard error. Every connection that is written has been compiled: it works.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from destination_router.config import ConnectionConfig
+from destination_router.model import Imported, Json
+from destination_router.pipeline import fql
+from destination_router.pipeline.subscription import possible_calls
+from destination_router.plugins import LoadedPlugin, load_plugin, survey_plugins
+from destination_router.settings import SettingsError
+from destination_router.surfaces.choosing import UsageError, connect
+from destination_router.surfaces.exports import read_export
+from destination_router.surfaces.telling import problems_told, talk
+from destination_router.surfaces.toml_writing import without_nulls, write_router
+
+
+def import_(
+    system: Annotated[str, typer.Argument(help="Who exported it: segment or rudderstack.")],
+    file: Annotated[Path, typer.Argument(help="What it exported, as JSON.")],
+    plugin: Annotated[
+        str | None, typer.Option(help="Whose destination it is; all installed ones are asked.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it here.")] = None,
+) -> None:
+    """Write a router.toml from what another system exported, and say what it lacks."""
+    with problems_told():
+        text, lost = imported(system, _read(file), plugin)
+        if output is None:
+            typer.echo(text)
+        else:
+            output.write_text(text, encoding="utf-8")
+            talk.print(f"{output} is written", markup=False, highlight=False)
+        for sentence in lost:
+            talk.print(
+                f"not carried over: {sentence}", markup=False, highlight=False, soft_wrap=True
+            )
+
+
+def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str, list[str]]:
+    """Translate an export.
+
+    Args:
+        system: who exported it.
+        content: the export.
+        plugin: whose destinations are wanted; None asks every installed plugin.
+
+    Returns:
+        A router.toml, and a sentence for everything that it lacks.
+
+    Raises:
+        UsageError: there is nothing in it that an installed plugin can use.
+    """
+    export = read_export(system, content)
+    plugins = _importers(plugin)
+    lost = list(export.lost)
+    connections: list[dict[str, Any]] = []
+    for destination in export.destinations:
+        label = str(destination.get("name") or f"destination {len(connections) + 1}")
+        translated = _translated(plugins, system, destination)
+        if translated is None:
+            lost.append(f"{label}: no installed destination knows its settings")
+            continue
+        loaded, result = translated
+        lost += [f"{label}: {sentence}" for sentence in result.lost]
+        connection: dict[str, Any] = {
+            "name": _unique(label, [c["name"] for c in connections]),
+            "plugin": loaded.name,
+            "settings": result.settings,
+        }
+        own_lost: list[str] = []
+        if result.subscriptions is not None:
+            connection["subscriptions"] = _subscriptions(result.subscriptions, own_lost)
+        if connection.get("subscriptions") == []:
+            own_lost.append("no subscription is left, so it is left out")
+        else:
+            _make_it_work(connection, own_lost)
+            connections.append(connection)
+        lost += [f"{label}: {sentence}" for sentence in own_lost]
+    if not connections:
+        raise UsageError("\n".join(["nothing in it can be used here:", *lost]))
+    gateway = {"write_keys": export.write_keys} if export.write_keys else {}
+    return write_router(gateway, connections), lost
+
+
+def _read(file: Path) -> Json:
+    try:
+        return msgspec.json.decode(file.read_bytes())
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{file} is not JSON: {error}") from None
+
+
+def _importers(name: str | None) -> list[LoadedPlugin]:
+    found = survey_plugins() if name is None else [load_plugin(name)]
+    loaded = [one for one in found if isinstance(one, LoadedPlugin)]
+    able = [one for one in loaded if "import_settings" in one.capabilities]
+    if not able:
+        raise UsageError("no installed destination can read other systems' settings")
+    return able
+
+
+def _translated(
+    plugins: list[LoadedPlugin], system: str, destination: dict[str, Any]
+) -> tuple[LoadedPlugin, Imported] | None:
+    for plugin in plugins:
+        try:
+            result: Imported = plugin.hook.import_settings(
+                system=system, config=copy.deepcopy(destination)
+            )
+        except ValueError:
+            continue
+        return plugin, result
+    return None
+
+
+def _subscriptions(
+    subscriptions: Sequence[dict[str, Any]], lost: list[str]
+) -> list[dict[str, Any]]:
+    kept = []
+    for taken in subscriptions:
+        name = str(taken.get("name") or taken["subscription"])
+        text = str(taken["subscription"])
+        try:
+            calls = possible_calls(text)
+        except fql.FqlError as error:
+            lost.append(f"subscription {name}: {error}")
+            continue
+        wanted = [call for call in taken["mapping"] if call in calls]
+        if calls - set(wanted):
+            which = ", ".join(sorted(calls - set(wanted)))
+            lost.append(f"subscription {name}: {which} calls, which its action maps differently")
+            only = " or ".join(f'type = "{call}"' for call in wanted)
+            text = f"({text}) and ({only})"
+        if not wanted:
+            continue
+        if _compares_unequal_to_a_boolean(fql.parse(text)):
+            lost.append(f"subscription {name}: Segment reads `!= true` as text; here it is true")
+        mapping = {call: taken["mapping"][call] for call in wanted if taken["mapping"][call]}
+        kept.append({"name": name, "subscription": text, "mapping": mapping})
+    return kept
+
+
+def _compares_unequal_to_a_boolean(condition: fql.Condition) -> bool:
+    match condition:
+        case fql.Group(parts=parts):
+            return any(map(_compares_unequal_to_a_boolean, parts))
+        case fql.Comparison(operator="!=", value=bool()):
+            return True
+        case _:
+            return False
+
+
+def _make_it_work(connection: dict[str, Any], lost: list[str]) -> None:
+    """Take out the fields of mappings that do not compile here, one sentence each."""
+    for taken in connection.get("subscriptions", []):
+        taken["mapping"] = {
+            call: {name: without_nulls(field) for name, field in fields.items()}
+            for call, fields in taken["mapping"].items()
+        }
+    while True:
+        try:
+            connect(msgspec.convert(connection, ConnectionConfig))
+        except SettingsError as error:
+            faults = [p for p in error.problems if ".mapping." in p.path]
+            if not faults:
+                raise
+            for fault in faults:
+                _, index, _, call, field, *_ = fault.path.split(".")
+                fields = connection["subscriptions"][int(index)]["mapping"][call]
+                if fields.pop(field, None) is not None:
+                    lost.append(
+                        f"{call} {field}: its mapping ({fault.detail}); the default is used"
+                    )
+        else:
+            return
+
+
+def _unique(name: str, taken: list[str]) -> str:
+    number, unique = 1, name
+    while unique in taken:
+        number += 1
+        unique = f"{name} {number}"
+    return unique

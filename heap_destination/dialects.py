@@ -1,0 +1,265 @@
+"""How each system that Heap's users come from maps a message to Heap: one record of options each.
+
+The mapping (`calls.py` and what it calls) reads the options; nothing but this table knows a
+dialect's name. A dialect is the whole behaviour of its system, its faults included, so that whoever
+moves sees the same requests as before. Sources:
+
+- `heap`: https://developers.heap.io/reference, and where that is silent, docs/heap.md.
+- `segment`: `segmentio/action-destinations`, packages/destination-actions/src/destinations/heap
+  (Heap Cloud (Actions)); Syft's Heap destination lists the same fields.
+- `segment-cloud`: Heap Cloud, Segment's rewrite of 2026, as its catalogue page describes it.
+- `rudderstack`: `rudderlabs/rudder-transformer`, src/cdk/v2/destinations/heap.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Nested: TypeAlias = Literal["flatten", "stringify", "drop"]
+NESTED: tuple[Nested, ...] = ("flatten", "stringify", "drop")
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """How properties become one level.
+
+    Attributes:
+        arrays: of scalars, `joined` into one text, as Heap does; or the index becomes part of the
+            key: `indices` (`m.0`) or `brackets` (`m[0]`).
+        scalars: `heap` (numbers and text), `text` (as JavaScript writes them) or `kept`.
+        nulls: `dropped`, `text` (`"null"`) or `kept`.
+        empty: whether an empty object or array is `dropped` or `kept`.
+        limited: kept within Heap's documented limits and away from the names it reserves.
+        without: keys that are left out.
+    """
+
+    arrays: Literal["joined", "indices", "brackets"]
+    scalars: Literal["heap", "text", "kept"]
+    nulls: Literal["dropped", "text", "kept"]
+    empty: Literal["dropped", "kept"] = "dropped"
+    limited: bool = False
+    without: tuple[str, ...] = ()
+
+
+class Dialect(msgspec.Struct, frozen=True, kw_only=True):
+    """One system's whole behaviour, as options.
+
+    Attributes:
+        subscription: which messages it takes, in FQL.
+        calls: which of the six it can map; another is rejected.
+        settings: which settings it reads beside `appId`, `region` and `dialect`.
+        event_identity: where an event's identity is looked for; the first usable value counts.
+        user_identity: the same for an identify.
+        unusable: what is no identity: what is `unsafe` (the firewall), `zero` (blank, `0`),
+            `blank`, or `falsy` in JavaScript's sense.
+        identifiers: by which names an event of the partner API may go out.
+        identifier_choice: the `first` of them that is there, or `all`.
+        anonymous: whether the setting `anonymousEvents` decides on events without an identity.
+        event_api: `documented` (`/api/track`) or `partner` (`/api/integrations/track`).
+        user_api: `documented` (`/api/add_user_properties`) or `partner`.
+        event_profile: whether an event first updates its user: if there are `traits`; if there
+            are traits or an `anonymous_id`; or `never`.
+        traits_need_identity: whether an event with traits and no identity is rejected.
+        user_traits: whether an identify may have any traits (`any`), must have the field
+            (`given`) or must have some (`some`).
+        profile_anonymous_id: whether the anonymousId is among an identify's properties, and where.
+        event_names: what Heap calls each kind of event; the message's own name where None.
+        event_fallback: the name of an event without one; rejected if None.
+        named: fields of the message that are sent as properties.
+        constants: properties that every event carries, first.
+        event_shape: of an event's properties.
+        user_shape: of a user's.
+        time: `utc` (ISO 8601 in UTC with milliseconds) or `given` (as the sender wrote it).
+        time_fields: where it is looked for.
+        key: where the idempotency key comes from: the `message`'s id, or the property
+            `idempotencyKey` (`property`).
+        headers: beyond those the host adds.
+        orders: the order of keys in each body.
+    """
+
+    subscription: str
+    calls: frozenset[str]
+    settings: frozenset[str] = frozenset()
+    event_identity: tuple[str, ...]
+    user_identity: tuple[str, ...]
+    unusable: Literal["unsafe", "zero", "blank", "falsy"]
+    identifiers: tuple[str, ...] = ("anonymous_id",)
+    identifier_choice: Literal["first", "all"] = "first"
+    anonymous: bool = False
+    event_api: Literal["documented", "partner"]
+    user_api: Literal["documented", "partner"] = "documented"
+    event_profile: Literal["traits", "traits or anonymous_id", "never"]
+    traits_need_identity: bool = False
+    user_traits: Literal["any", "given", "some"] = "any"
+    profile_anonymous_id: Literal["first", "last", "never"]
+    event_names: dict[str, str | None]
+    event_fallback: str | None = None
+    named: tuple[str, ...] = ()
+    constants: dict[str, str] = {}
+    event_shape: Shape
+    user_shape: Shape
+    time: Literal["utc", "given"]
+    time_fields: tuple[str, ...] = ("timestamp",)
+    key: Literal["message", "property"] = "message"
+    headers: dict[str, str] = {}
+    orders: dict[str, tuple[str, ...]]
+
+
+_ALL_CALLS = ("identify", "track", "page", "screen", "group", "alias")
+_VIEWS: dict[str, str | None] = {"track": None, "page": "Page viewed", "screen": "Screen viewed"}
+_SEGMENT_SUBSCRIPTION = 'type = "track" or type = "page" or type = "screen" or type = "identify"'
+_SEGMENT_LIBRARY = {"segment_library": "cloud-mode-destination"}
+_DOCUMENTED = Shape(arrays="joined", scalars="heap", nulls="dropped", limited=True)
+_TEXTS = Shape(arrays="indices", scalars="text", nulls="text")
+_BRACKETS = Shape(arrays="brackets", scalars="kept", nulls="kept", empty="kept")
+
+_HEAP = Dialect(
+    subscription=" or ".join(f'type = "{call}"' for call in _ALL_CALLS),
+    calls=frozenset(_ALL_CALLS),
+    settings=frozenset({"anonymousEvents", "accountIdProperty", "unsafeIdentities"}),
+    event_identity=("option", "userId"),
+    user_identity=("option", "userId"),
+    unusable="unsafe",
+    anonymous=True,
+    event_api="documented",
+    event_profile="traits",
+    profile_anonymous_id="last",
+    event_names=_VIEWS,
+    named=("name", "category"),
+    event_shape=_DOCUMENTED,
+    user_shape=_DOCUMENTED,
+    time="utc",
+    time_fields=("timestamp", "originalTimestamp"),
+    orders={
+        "identify": ("app_id", "identity", "properties"),
+        "profile": ("app_id", "identity", "properties"),
+        "track": (
+            "app_id",
+            "event",
+            "identity",
+            "user_id",
+            "session_id",
+            "properties",
+            "timestamp",
+            "idempotency_key",
+        ),
+        "partner_track": ("app_id", "library", "events"),
+        "partner_event": (
+            "event",
+            "user_identifier",
+            "custom_properties",
+            "idempotency_key",
+            "timestamp",
+        ),
+    },
+)
+
+_SEGMENT = Dialect(
+    subscription=_SEGMENT_SUBSCRIPTION,
+    calls=frozenset(("identify", "track", "page", "screen")),
+    event_identity=(),
+    user_identity=("userId",),
+    unusable="zero",
+    identifiers=("identity", "anonymous_id"),
+    event_api="partner",
+    event_profile="traits or anonymous_id",
+    profile_anonymous_id="first",
+    event_names=_VIEWS,
+    event_fallback="track",
+    named=("name",),
+    constants=_SEGMENT_LIBRARY,
+    event_shape=_TEXTS,
+    user_shape=_TEXTS,
+    time="utc",
+    orders={
+        "identify": ("identity", "app_id", "properties"),
+        "profile": ("app_id", "identity", "properties"),
+        "partner_track": ("app_id", "events", "library"),
+        "partner_event": (
+            "event",
+            "custom_properties",
+            "idempotency_key",
+            "user_identifier",
+            "timestamp",
+        ),
+    },
+)
+
+_SEGMENT_CLOUD = Dialect(
+    subscription=_SEGMENT_SUBSCRIPTION,
+    calls=frozenset(("identify", "track", "page", "screen")),
+    settings=frozenset({"nested_properties_mode"}),
+    event_identity=("userId",),
+    user_identity=("userId",),
+    unusable="blank",
+    identifiers=("identity", "anonymous_id", "user_id", "email"),
+    identifier_choice="all",
+    event_api="partner",
+    user_api="partner",
+    event_profile="traits",
+    traits_need_identity=True,
+    user_traits="some",
+    profile_anonymous_id="never",
+    event_names=_VIEWS,
+    event_fallback="track",
+    named=("name",),
+    constants=_SEGMENT_LIBRARY,
+    event_shape=_TEXTS,
+    user_shape=Shape(arrays="indices", scalars="kept", nulls="kept"),
+    time="given",
+    orders={
+        "partner_users": ("app_id", "library", "users"),
+        "partner_track": ("app_id", "library", "events"),
+        "partner_event": (
+            "event",
+            "user_identifier",
+            "custom_properties",
+            "idempotency_key",
+            "timestamp",
+        ),
+    },
+)
+
+_RUDDERSTACK_IDENTITY = (
+    "userId",
+    "traits.userId",
+    "traits.id",
+    "context.traits.userId",
+    "context.traits.id",
+    "anonymousId",
+)
+
+_RUDDERSTACK = Dialect(
+    subscription=" or ".join(f'type = "{call}"' for call in _ALL_CALLS),
+    calls=frozenset(("identify", "track")),
+    event_identity=_RUDDERSTACK_IDENTITY,
+    user_identity=_RUDDERSTACK_IDENTITY,
+    unusable="falsy",
+    event_api="documented",
+    event_profile="never",
+    user_traits="given",
+    profile_anonymous_id="never",
+    event_names={"track": None},
+    event_shape=_BRACKETS,
+    user_shape=msgspec.structs.replace(_BRACKETS, without=("idempotencyKey",)),
+    time="given",
+    time_fields=("timestamp", "originalTimestamp"),
+    key="property",
+    headers={"Accept": "application/json", "Content-Type": "application/json"},
+    orders={
+        "identify": ("identity", "properties", "app_id"),
+        "track": ("identity", "properties", "app_id", "event", "timestamp", "idempotency_key"),
+    },
+)
+
+DIALECTS: dict[str, Dialect] = {
+    "heap": _HEAP,
+    "segment": _SEGMENT,
+    "syft": _SEGMENT,
+    "segment-cloud": _SEGMENT_CLOUD,
+    "rudderstack": _RUDDERSTACK,
+}
+"""Every dialect by its name; Syft's Heap destination is Segment's."""
+
+DEFAULT = "heap"

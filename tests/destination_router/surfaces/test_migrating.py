@@ -1,0 +1,233 @@
+"""`import`: a router.toml that works, and a sentence for everything that it lacks."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from destination_router.config import load_config
+from destination_router.messages import MESSAGE_TYPES
+from destination_router.pipeline.connection import Decision
+from destination_router.surfaces.choosing import UsageError, connect
+from destination_router.surfaces.cli import app
+from destination_router.surfaces.migrating import imported
+from destination_router.surfaces.toml_writing import write_router
+
+TRACK_FIELDS = {
+    "message_id": {"@path": "$.messageId"},
+    "anonymous_id": {"@path": "$.anonymousId"},
+    "event": {"@path": "$.event"},
+    "properties": {"@path": "$.properties"},
+    "timestamp": {"@path": "$.timestamp"},
+    "type": {"@path": "$.type"},
+    "name": {"@path": "$.name"},
+    "traits": {"@path": "$.context.traits"},
+}
+TRIGGER = 'type = "track" or type = "page" or type = "screen"'
+
+
+def segment(mapping: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    subscription = {
+        "name": "Track Calls",
+        "enabled": True,
+        "trigger": TRIGGER,
+        "partnerAction": "trackEvent",
+        "mapping": TRACK_FIELDS if mapping is None else mapping,
+        **more,
+    }
+    settings = {"appId": "11", "region": "EU"}
+    return {
+        "name": "Heap",
+        "enabled": True,
+        "settings": settings,
+        "subscriptions": [subscription],
+    }
+
+
+WORKSPACE: dict[str, Any] = {
+    "workspaceId": "ws1",
+    "sources": [
+        {
+            "id": "s1",
+            "name": "http",
+            "writeKey": "wk1",
+            "enabled": True,
+            "destinations": [
+                {
+                    "id": "d1",
+                    "name": "heap",
+                    "enabled": True,
+                    "transformations": [{"id": "t1"}],
+                    "config": {"appId": "11", "dataResidency": "eu", "eventDelivery": True},
+                    "destinationDefinition": {
+                        "name": "HEAP",
+                        "displayName": "Heap.io",
+                        "config": {"supportedMessageTypes": ["identify", "track"]},
+                    },
+                },
+                {"id": "d2", "name": "old", "enabled": False, "config": {}},
+                {
+                    "id": "d3",
+                    "name": "mail",
+                    "config": {},
+                    "destinationDefinition": {"name": "MAIL"},
+                },
+            ],
+        }
+    ],
+}
+
+
+def decided(text: str, message: dict[str, Any], tmp_path: Path) -> Decision:
+    path = tmp_path / "router.toml"
+    path.write_text(text, encoding="utf-8")
+    (connection,) = load_config(path).connections
+    return connect(connection).decide(json.dumps({"messageId": "m-00000001", **message}).encode())
+
+
+PAID = {"type": "track", "userId": "ada", "anonymousId": "a-1", "event": "Paid"}
+
+
+def test_a_segment_destination_with_defaults_becomes_a_bare_connection(tmp_path: Path) -> None:
+    """A saved mapping that repeats the defaults leaves nothing to write."""
+    text, lost = imported("segment", segment())
+    content = tomllib.loads(text)
+    assert content["connections"] == [
+        {
+            "name": "Heap",
+            "plugin": "heap",
+            "settings": {"appId": "11", "dialect": "segment", "region": "EU"},
+            "subscriptions": [{"name": "Track Calls", "subscription": TRIGGER}],
+        }
+    ]
+    assert lost == []
+    (request,) = decided(text, PAID, tmp_path).requests
+    assert request.url == "https://c.eu.heap-api.com/api/integrations/track"
+
+
+def test_a_saved_mapping_is_carried_over(tmp_path: Path) -> None:
+    """What differs from the default is overridden, and what it lacks is not sent."""
+    mapping = {
+        **TRACK_FIELDS,
+        "identity": {"@path": "$.userId", "_metadata": {"label": "User"}},
+        "properties": {"a": None, "b": {"@if": {"exists": {"@path": "$.x"}, "else": ""}}},
+    }
+    del mapping["traits"]
+    text, lost = imported("segment", segment(mapping))
+    assert lost == []
+    message = {**PAID, "context": {"traits": {"plan": "pro"}}}
+    profile, event = decided(text, message, tmp_path).requests
+    assert profile.json["properties"] == {"anonymous_id": "a-1"}
+    assert event.json["events"][0]["custom_properties"] == {
+        "segment_library": "cloud-mode-destination",
+        "a": "null",
+    }
+
+
+@pytest.mark.parametrize(
+    ("export", "sentences"),
+    [
+        (segment({**TRACK_FIELDS, "event": {"@cohort": 1}}), ["Heap: track event: its mapping"]),
+        (segment({**TRACK_FIELDS, "x": 1}), ["Heap: subscription Track Calls: field x"]),
+        (segment({**TRACK_FIELDS, "message_id": None}), ["leaves out message_id"]),
+        (
+            segment(trigger='type = "track" or type = "group"'),
+            ["Heap: subscription Track Calls: group calls, which its action maps differently"],
+        ),
+        (segment(trigger='type = "track" and userId != true'), ["`!= true` as text"]),
+        ({**segment(), "settings": {"appId": "11", "mode": 1}}, ["Heap: setting mode: unknown"]),
+        (
+            [segment(), {**segment(), "name": "Old", "enabled": False}],
+            ["Old: the destination is switched off"],
+        ),
+        ([segment(), {"name": "Mail", "settings": {}}], ["Mail: no installed destination knows"]),
+        ([segment(), segment(enabled=False)], ["it is switched off", "no subscription is left"]),
+        ([segment(), segment(trigger='type = "')], ["at character 8", "no subscription is left"]),
+        ([segment(), segment(partnerAction="other")], ["its action other is not known"]),
+    ],
+)
+def test_what_cannot_be_carried_over_is_said(export: Any, sentences: list[str]) -> None:
+    """Nothing is lost in silence, and what is written works all the same."""
+    text, lost = imported("segment", export)
+    assert tomllib.loads(text)["connections"]
+    for sentence in sentences:
+        assert any(sentence in one for one in lost), lost
+
+
+def test_two_destinations_of_one_name_get_two() -> None:
+    """A connection's name is its own."""
+    text, _ = imported("segment", {"data": {"destinations": [segment(), segment()]}})
+    assert [c["name"] for c in tomllib.loads(text)["connections"]] == ["Heap", "Heap 2"]
+
+
+def test_a_workspace_configuration_becomes_a_router(tmp_path: Path) -> None:
+    """RudderStack's destinations, write keys and supported types are carried over."""
+    text, lost = imported("rudderstack", WORKSPACE)
+    content = tomllib.loads(text)
+    assert content["gateway"] == {"write_keys": ["wk1"]}
+    assert content["connections"][0]["settings"] == {
+        "appId": "11",
+        "dialect": "rudderstack",
+        "region": "EU",
+    }
+    assert lost == [
+        "old: the destination is switched off, so it is left out",
+        "heap: its transformations; write them anew",
+        "heap: config eventDelivery: unknown here",
+        "mail: no installed destination knows its settings",
+    ]
+    assert decided(text, PAID, tmp_path).requests[0].json["identity"] == "ada"
+    page = decided(text, {"type": "page", "userId": "ada"}, tmp_path)
+    assert page.result == "filtered"  # rudder-server filters by a list of types
+
+
+def test_without_a_list_of_types_nothing_is_filtered(tmp_path: Path) -> None:
+    """A page then reaches the mapping, which refuses it."""
+    workspace = json.loads(json.dumps(WORKSPACE))
+    workspace["sources"][0]["destinations"][0]["destinationDefinition"]["config"] = {}
+    text, _ = imported("rudderstack", workspace)
+    assert decided(text, {"type": "page", "userId": "ada"}, tmp_path).result == "rejected"
+
+
+@pytest.mark.parametrize(
+    ("system", "content"),
+    [
+        ("mparticle", {}),
+        ("segment", {}),
+        ("segment", 5),
+        ("segment", [{"name": "x", "settings": {}}]),
+        ("rudderstack", {}),
+        ("rudderstack", []),
+    ],
+)
+def test_what_is_no_export_is_refused(system: str, content: Any) -> None:
+    """A file that holds nothing of use says so."""
+    with pytest.raises(UsageError):
+        imported(system, content)
+
+
+def test_the_command_writes_a_file_and_tells_the_rest(tmp_path: Path) -> None:
+    """Data goes to the file, talk to standard error."""
+    source, target = tmp_path / "settings.json", tmp_path / "router.toml"
+    source.write_text(json.dumps(segment(trigger='type = "track" or type = "alias"')))
+    done = CliRunner().invoke(app, ["import", "segment", str(source), "-o", str(target)])
+    assert done.exit_code == 0, done.output
+    assert load_config(target).connections[0].plugin == "heap"
+    again = CliRunner().invoke(app, ["import", "segment", str(source)])
+    assert again.stdout.strip() == target.read_text(encoding="utf-8").strip()
+    source.write_text("{")
+    assert CliRunner().invoke(app, ["import", "segment", str(source)]).exit_code == 2
+
+
+def test_toml_holds_whatever_json_does() -> None:
+    """Odd keys, quotes and control characters survive the way through TOML."""
+    odd = {"a b": 'say "hi"\n', "ü.x": {"\x7f": [1, 2.5, True, {}]}, "": "\\"}
+    connection = {"name": "x", "plugin": "heap", "settings": odd}
+    text = write_router({}, [connection])
+    assert tomllib.loads(text)["connections"][0]["settings"] == odd
+    assert len(MESSAGE_TYPES) == 6

@@ -1,0 +1,299 @@
+"""Dialects: the same message as each system would send it, to the byte of the JSON value tree."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from destination_router.javascript import json_text, number_text
+from destination_router.pipeline.connection import Connection, Decision
+from destination_router.pipeline.takers import TakesConfig
+from destination_router.plugins import load_plugin
+from destination_router.settings import SettingsError
+from heap_destination import dialects
+from heap_destination.dialects import DIALECTS
+
+ROOT = Path(__file__).parents[2]
+DISPUTED = {
+    "a": 1,
+    "b": True,
+    "c": None,
+    "f": {"g": [1, {"h": 2}], "i": {}},
+    "j": [],
+    "m": ["v", "c"],
+}
+TRACK = {
+    "type": "track",
+    "messageId": "m-00000001",
+    "userId": "ada",
+    "anonymousId": "a-1",
+    "event": "Paid",
+}
+
+
+def decide(dialect: str, message: dict[str, Any], **mapping: Any) -> Decision:
+    takes = [TakesConfig(mapping=mapping)] if mapping else []
+    chosen = {"appId": "11", "dialect": dialect}
+    connection = Connection("heap", load_plugin("heap"), chosen, takes)
+    return connection.decide(json.dumps(message).encode())
+
+
+def properties(dialect: str, part: str) -> dict[str, Any]:
+    """What becomes of the disputed object as an event's properties or a user's traits."""
+    message = {**TRACK, "properties": DISPUTED}
+    if part == "traits":
+        message = {**TRACK, "type": "identify", "traits": DISPUTED}
+    body = decide(dialect, message).requests[-1].json
+    (item,) = body.get("events") or body.get("users") or [body]
+    found = item.get("properties", item.get("custom_properties"))
+    return {key: found[key] for key in found if key not in ("segment_library", "anonymous_id")}
+
+
+def described(flat: dict[str, Any]) -> tuple[str, str, str, str]:
+    """The columns of the table in docs/moving.md, read off what came out."""
+    arrays = (
+        f"`m` as {json.dumps(flat['m'])}"
+        if "m" in flat
+        else ", ".join(f"`{key}`" for key in flat if key.startswith("m") or key.endswith("h"))
+    )
+    texts = all(isinstance(value, str) for value in flat.values() if value not in ({}, []))
+    types = "all text" if texts else "kept" if flat["b"] is True else "number or text"
+    null = json.dumps(flat["c"]) if "c" in flat else "left out"
+    empty = "kept" if "j" in flat else "left out"
+    return arrays.replace("|", r"\|"), types, null, empty
+
+
+def disagreement() -> str:
+    """The table of how the dialects disagree, made by running them."""
+    lines = ["| | arrays | types | null | empty |", "|---|---|---|---|---|"]
+    for dialect in ("heap", "segment", "segment-cloud", "rudderstack"):
+        for part in ("events", "traits"):
+            columns = " | ".join(described(properties(dialect, part)))
+            lines.append(f"| {dialect}, {part} | {columns} |")
+    return "\n".join(lines)
+
+
+def test_the_table_of_disagreements_is_what_the_code_does() -> None:
+    """The table in docs/moving.md is made by running every dialect on one object."""
+    text = (ROOT / "docs" / "moving.md").read_text(encoding="utf-8")
+    assert disagreement() in text
+
+
+SEGMENT = {
+    "a": "1", "b": "true", "c": "null", "f.g.0": "1", "f.g.1.h": "2", "m.0": "v", "m.1": "c",
+}  # fmt: skip
+CLOUD_TRAITS = {"a": 1, "b": True, "c": None, "f.g.0": 1, "f.g.1.h": 2, "m.0": "v", "m.1": "c"}
+RUDDERSTACK = {
+    "a": 1, "b": True, "c": None, "f.g[0]": 1, "f.g[1].h": 2, "f.i": {}, "j": [], "m[0]": "v",
+    "m[1]": "c",
+}  # fmt: skip
+HEAP = {"a": 1, "b": "true", "f.g.0": 1, "f.g.1.h": 2, "m": "v||c"}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "part", "expected"),
+    [
+        ("heap", "events", HEAP),
+        ("heap", "traits", HEAP),
+        ("segment", "events", SEGMENT),
+        ("segment", "traits", SEGMENT),
+        ("syft", "events", SEGMENT),
+        ("segment-cloud", "events", SEGMENT),
+        ("segment-cloud", "traits", CLOUD_TRAITS),
+        ("rudderstack", "events", RUDDERSTACK),
+        ("rudderstack", "traits", RUDDERSTACK),
+    ],
+)
+def test_each_dialect_flattens_in_its_own_way(
+    dialect: str, part: str, expected: dict[str, Any]
+) -> None:
+    """Keys, values, types and the order of keys are those of the system."""
+    assert json.dumps(properties(dialect, part)) == json.dumps(expected)
+
+
+BODIES = [
+    (
+        "segment",
+        {**TRACK, "timestamp": "2026-11-22T10:00:00Z", "properties": {"b": 1, "1": 2}},
+        [
+            (
+                '{"app_id": "11", "events": [{"event": "Paid", "custom_properties": {"1": "2", '
+                '"segment_library": "cloud-mode-destination", "b": "1"}, "idempotency_key": '
+                '"m-00000001", "user_identifier": {"anonymous_id": "a-1"}, "timestamp": '
+                '"2026-11-22T10:00:00.000Z"}], "library": "server"}'
+            )
+        ],
+    ),
+    (
+        "segment",
+        {**TRACK, "type": "identify", "traits": {"plan": "pro"}},
+        [
+            (
+                '{"identity": "ada", "app_id": "11", "properties": '
+                '{"anonymous_id": "a-1", "plan": "pro"}}'
+            )
+        ],
+    ),
+    (
+        "rudderstack",
+        {
+            **TRACK,
+            "timestamp": "2026-11-22T10:00:00Z",
+            "properties": {"idempotencyKey": "k", "a": 1},
+        },
+        [
+            (
+                '{"identity": "ada", "properties": {"idempotencyKey": "k", "a": 1}, '
+                '"app_id": "11", "event": "Paid", "timestamp": "2026-11-22T10:00:00Z", '
+                '"idempotency_key": "k"}'
+            )
+        ],
+    ),
+    (
+        "rudderstack",
+        {**TRACK, "type": "identify", "traits": {"plan": "pro"}},
+        ['{"identity": "ada", "properties": {"plan": "pro"}, "app_id": "11"}'],
+    ),
+]
+
+
+@pytest.mark.parametrize(("dialect", "message", "bodies"), BODIES)
+def test_the_order_of_keys_is_the_systems(
+    dialect: str, message: dict[str, Any], bodies: list[str]
+) -> None:
+    """Bodies equal those of the system to the byte, keys that are array indices first."""
+    assert [json.dumps(r.json) for r in decide(dialect, message).requests] == bodies
+
+
+def test_a_mapped_identity_sends_segments_profile_first() -> None:
+    """With identity mapped, an event goes out under it, after the user's properties."""
+    message = {**TRACK, "context": {"traits": {"plan": "pro", "seats": 3}}}
+    profile, event = decide("segment", message, track={"identity": {"@path": "$.userId"}}).requests
+    assert json.dumps(profile.json) == (
+        '{"app_id": "11", "identity": "ada", '
+        '"properties": {"anonymous_id": "a-1", "plan": "pro", "seats": "3"}}'
+    )
+    assert profile.url == "https://heapanalytics.com/api/add_user_properties"
+    assert event.json["events"][0]["user_identifier"] == {"identity": "ada"}
+
+
+@pytest.mark.parametrize(
+    ("anonymous_id", "traits", "urls"),
+    [
+        (None, {}, ["integrations/track"]),
+        ("a-1", {}, ["add_user_properties", "integrations/track"]),
+        ("0", {}, ["integrations/track"]),
+        (None, {"a": {}}, ["add_user_properties", "integrations/track"]),
+    ],
+)
+def test_segments_profile_needs_an_anonymous_id_or_traits(
+    anonymous_id: str | None, traits: dict[str, Any], urls: list[str]
+) -> None:
+    """A known user's event updates the user if there is anything to write at all."""
+    message = {**TRACK, "anonymousId": anonymous_id, "context": {"traits": traits}}
+    decision = decide("segment", message, track={"identity": {"@path": "$.userId"}})
+    assert [r.url.partition("/api/")[2] for r in decision.requests] == urls
+
+
+@pytest.mark.parametrize("identity", ["0", 0, "", None])
+def test_segment_takes_nothing_and_zero_for_no_identity(identity: Any) -> None:
+    """An unusable identity falls back to the anonymous id."""
+    message = {**TRACK, "properties": {"who": identity}}
+    decision = decide("segment", message, track={"identity": {"@path": "$.properties.who"}})
+    (event,) = decision.requests[-1].json["events"]
+    assert event["user_identifier"] == {"anonymous_id": "a-1"}
+
+
+def test_segment_cloud_sends_a_mapped_user_id() -> None:
+    """user_id is one of the identifiers, once it is mapped."""
+    message = {**TRACK, "properties": {"heap": "42"}}
+    decision = decide("segment-cloud", message, track={"user_id": {"@path": "$.properties.heap"}})
+    (event,) = decision.requests[0].json["events"]
+    assert list(event["user_identifier"]) == ["identity", "anonymous_id", "user_id"]
+
+
+def test_a_setting_that_a_dialect_does_not_know_is_refused() -> None:
+    """A setting that would do nothing is an error, not a surprise."""
+    chosen = {"appId": "11", "dialect": "segment", "anonymousEvents": "stitch"}
+    with pytest.raises(SettingsError, match="anonymousEvents: dialect segment does not know it"):
+        Connection("heap", load_plugin("heap"), chosen)
+
+
+def test_no_other_module_knows_a_dialect_by_name() -> None:
+    """A dialect is a record of options: nothing but its table branches on what it is called."""
+    names = "|".join(re.escape(name) for name in DIALECTS if name != "heap")
+    quoted = re.compile(f"[\"']({names})[\"']")
+    home = Path(dialects.__file__)
+    knowing = [
+        path.name
+        for path in home.parent.glob("*.py")
+        if path != home and quoted.search(path.read_text(encoding="utf-8"))
+    ]
+    assert knowing in ([], ["migration.py"])  # which reads other systems' exports by their names
+
+
+# -- numbers ------------------------------------------------------------------------------------
+
+
+def sample_numbers() -> list[float]:
+    """10,000 numbers: every kind of notation, the bounds between them, and any bits at all."""
+    chance = random.Random(20261122)
+    numbers: list[float] = [0.1, -0.0, 1.0, 1e21, 1e-7, 5e-324, 1.7976931348623157e308]
+    numbers += [10.0**exponent for exponent in range(-30, 31)]
+    numbers += [(1 << bits) + step for bits in range(50, 70) for step in (-1, 0, 1)]
+    while len(numbers) < 10_000:
+        (any_bits,) = struct.unpack("d", chance.randbytes(8))
+        numbers.append(any_bits if math.isfinite(any_bits) else chance.random())
+        numbers.append(round(chance.uniform(-1e6, 1e6), chance.randrange(8)))
+        numbers.append(chance.randrange(-(1 << 70), 1 << 70))
+    return numbers[:10_000]
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node here")
+def test_ten_thousand_numbers_are_written_as_node_writes_them() -> None:
+    """The text of a number is that of JavaScript, after JSON.parse."""
+    numbers = sample_numbers()
+    script = (
+        "const all = JSON.parse(require('fs').readFileSync(0, 'utf8'));"
+        "process.stdout.write(JSON.stringify([all.map(String), JSON.stringify(all)]))"
+    )
+    done = subprocess.run(
+        ["node", "-e", script],
+        input=json.dumps(numbers),
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    texts, encoded = json.loads(done.stdout)
+    assert [number_text(number) for number in numbers] == texts
+    assert json_text(numbers) == encoded
+
+
+keys = st.text(max_size=3) | st.sampled_from(["0", "1", "10", "01", "a.b", "a"])
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted(DIALECTS)), st.dictionaries(keys, values, max_size=4))
+def test_whatever_comes_a_dialect_makes_one_level(dialect: str, content: dict[str, Any]) -> None:
+    """No nested value is left, but for what is empty and kept."""
+    decision = decide(dialect, {**TRACK, "properties": content})
+    body = decision.requests[-1].json
+    (item,) = body.get("events", [body])
+    for value in (item.get("properties") or item.get("custom_properties") or {}).values():
+        assert not isinstance(value, (dict, list)) or not value
