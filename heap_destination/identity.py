@@ -83,8 +83,6 @@ def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) 
     notes: list[Note] = []
     options = message.options("heap", *NAMES)
     mapped = message.mapped
-    if not options and not mapped:
-        return _own_identifiers(message, settings)
     given = _option_text(options, "identity", notes) if "option" in places else None
     identity, path = message.user_id, "userId"
     if "identity" in mapped:
@@ -107,21 +105,6 @@ def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) 
         identity_danger=danger,
         anonymous_danger=anonymous_danger,
         notes=tuple(notes),
-    )
-
-
-def _own_identifiers(message: Message, settings: HeapSettings) -> Identifiers:
-    """Sort out the identifiers of a message that says nothing to Heap alone: of most."""
-    danger = _danger(message.user_id, "userId", settings)
-    anonymous_danger = _danger(message.anonymous_id, "anonymousId", settings)
-    return Identifiers(
-        identity=None if danger else message.user_id,
-        user_id=None,
-        anonymous_id=None if anonymous_danger else message.anonymous_id,
-        session_id=None,
-        identity_danger=danger,
-        anonymous_danger=anonymous_danger,
-        notes=tuple([note for note in (danger, anonymous_danger) if note]),
     )
 
 

@@ -26,8 +26,6 @@ Properties: TypeAlias = dict[str, str | int | float]
 
 _SHOWN_PATH = 200
 _PLAIN_INTEGER = 2**63
-_SCALARS = frozenset({str, int, float, bool, type(None)})
-_RESERVED_LENGTHS = frozenset(map(len, RESERVED_USER_PROPERTIES))
 
 
 def event_properties(properties: Mapping[str, Any], path: str, notes: list[Note]) -> Properties:
@@ -140,9 +138,7 @@ class _Flattening:
             self._keep(key, self._text(key, text), depth)
 
     def _array(self, values: list[Any] | tuple[Any, ...], key: str, depth: int) -> None:
-        if not _SCALARS.issuperset(map(type, values)) and any(
-            isinstance(item, (Mapping, list, tuple)) for item in values
-        ):
+        if any(isinstance(item, (Mapping, list, tuple)) for item in values):
             self._container(dict(enumerate(values)), values, key, depth)
         elif not values:
             self._note("dropped", key, "an empty list")
@@ -216,7 +212,7 @@ def _kind(value: Any) -> str:
 
 
 def _without_reserved(flat: Properties, path: str, notes: list[Note]) -> Properties:
-    reserved = [key for key in flat if len(key) in _RESERVED_LENGTHS and _is_reserved(key)]
+    reserved = [key for key in flat if _is_reserved(key)]
     if not reserved:
         return flat
     renamed: Properties = {}
@@ -237,10 +233,8 @@ def _is_reserved(key: str) -> bool:
 
 def _with_built_in_email(flat: Properties, path: str, notes: list[Note]) -> Properties:
     """Give a lone `Email` the name by which Heap fills its built-in property."""
-    if BUILT_IN_EMAIL in flat:
-        return flat
     spellings = [key for key in flat if key.casefold() == BUILT_IN_EMAIL]
-    if len(spellings) != 1:
+    if len(spellings) != 1 or spellings[0] == BUILT_IN_EMAIL:
         return flat
     detail = f"Heap's built-in property is called {BUILT_IN_EMAIL}"
     notes.append(_note("renamed", f"{path}.{spellings[0]}", detail))

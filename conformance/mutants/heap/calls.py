@@ -285,7 +285,7 @@ CALLS = (
     _slip(
         "timestamp-as-given",
         "a time is sent as the sender wrote it",
-        "            return format_time(moment)\n",
+        "            return written\n",
         "            return text\n",
     ),
     _slip(
@@ -293,7 +293,7 @@ CALLS = (
         "where there is no time, the host's clock is read",
         '"it is not an ISO 8601 time"))\n    return None',
         '"it is not an ISO 8601 time"))\n'
-        "    return format_time(__import__('datetime').datetime.now().astimezone())",
+        "    return __import__('datetime').datetime.now().astimezone().isoformat()",
     ),
     _slip(
         "partner-key-as-given",

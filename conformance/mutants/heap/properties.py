@@ -43,42 +43,40 @@ PROPERTIES = (
     _slip(
         "numbers-as-text",
         "numbers are sent as text",
-        "                self._keep(key, value, depth)\n            else:",
-        "                self._keep(key, number_text(value), depth)\n            else:",
+        "                flat[key] = item\n",
+        "                flat[key] = item if kind is str else number_text(item)\n",
     ),
     _slip(
         "whole-floats-as-integers",
         "1.0 is sent as 1",
-        "                self._keep(key, value, depth)\n            else:",
-        "                self._keep(key, int(value) if value == int(value) else value, depth)\n"
-        "            else:",
+        "                flat[key] = item\n",
+        "                whole = kind is float and item == int(item)\n"
+        "                flat[key] = int(item) if whole else item\n",
     ),
     _slip(
         "integers-as-floats",
         "whole numbers pass through a float: 2^53 + 1 becomes 2^53",
-        "                self._keep(key, value, depth)\n            else:",
-        "                self._keep(key, float(value), depth)\n            else:",
+        "                flat[key] = item\n",
+        "                flat[key] = float(item) if kind is int else item\n",
     ),
     _slip(
         "falsy-dropped",
         "0 and empty text are taken for nothing",
-        "        if not key:\n",
-        "        if not value:\n            return\n        if not key:\n",
+        "                flat[key] = item\n",
+        "                if item:\n                    flat[key] = item\n",
     ),
     _slip(
         "text-trimmed",
         "blanks around a value are removed",
-        "            self._keep(key, self._text(key, value), depth)\n        elif kind",
-        "            self._keep(key, self._text(key, value.strip()), depth)\n        elif kind",
+        "                flat[key] = item\n",
+        "                flat[key] = item.strip() if kind is str else item\n",
     ),
     _slip(
         "digits-as-numbers",
         "text of digits becomes a number: a postcode loses its zero",
-        "            self._keep(key, self._text(key, value), depth)\n        elif kind is int",
-        "            self._keep(\n"
-        "                key, int(value) if value.isdecimal() else self._text(key, value), depth\n"
-        "            )\n"
-        "        elif kind is int",
+        "                flat[key] = item\n",
+        "                digits = kind is str and item.isdecimal()\n"
+        "                flat[key] = int(item) if digits else item\n",
     ),
     _slip(
         "array-order-lost",
@@ -143,19 +141,19 @@ PROPERTIES = (
     _slip(
         "later-key-wins",
         "of two properties with one name the later one wins",
-        "elif depth > self.depths.get(key, depth):",
+        "elif key in self.flat and depth > self.depths.get(key, 1):",
         "elif False:",
     ),
     _slip(
         "nested-key-wins",
         "of two properties with one name the nested one wins",
-        "elif depth > self.depths.get(key, depth):",
-        "elif depth < self.depths.get(key, depth):",
+        "elif key in self.flat and depth > self.depths.get(key, 1):",
+        "elif key in self.flat and depth < self.depths.get(key, 1):",
     ),
     _slip(
         "key-clash-in-silence",
         "a property that gives way to another is not reported",
-        "            if key in self.depths:\n"
+        "            if key in self.flat:\n"
         '                self._note("dropped", key, '
         '"a later or less nested property has the same name")\n',
         "",

@@ -157,16 +157,16 @@ def test_a_poisoned_message_stands_alone_in_the_dead_letters(
 
 def _send_too_much_for(line: Any) -> None:
     """Make a mapping that is at fault: Heap refuses what it makes of a poisoned message."""
-    hook = line.connection.plugin.hook
-    real = hook.on_track
+    hooks = line.connection._hooks
+    real = hooks["track"]
 
-    def spoil(message: Any, settings: Any) -> Any:
-        requests = real(message=message, settings=settings)
+    def spoil(message: Any) -> Any:
+        requests = real(message)
         if "poison" in requests[0].json["properties"]:
             requests[0].json["properties"]["poison"] = "x" * 2000
         return requests
 
-    hook.on_track = spoil
+    hooks["track"] = spoil
 
 
 def test_an_update_folded_with_a_poisoned_one_is_delivered(
