@@ -172,14 +172,17 @@ class CaseSet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_cases(folder: Path) -> CaseSet:
-    """Read every `*.json` of a folder.
+    """Read every `*.json` of a folder and of the folders in it.
 
     Raises:
         CaseError: no such folder, nothing in it, or problems in its files: all of them at once.
     """
-    paths = sorted(folder.glob("*.json"))
+    paths = sorted(folder.rglob("*.json"))
     if not paths:
         raise CaseError(f"{folder}: there are no case files (*.json) here")
+    twice = sorted({path.name for path in paths if [p.name for p in paths].count(path.name) > 1})
+    if twice:
+        raise CaseError(f"{folder}: {', '.join(twice)} is there twice; give each file its own name")
     return read_cases({path.name: path.read_bytes() for path in paths})
 
 

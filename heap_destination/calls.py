@@ -38,6 +38,8 @@ from heap_destination.settings import HeapSettings
 
 EventMessage: TypeAlias = Track | Page | Screen
 
+_PAGE_FIELDS = ("name", "category")
+
 
 def check_call(message: Message, settings: HeapSettings) -> None:
     """Refuse a call that the dialect's system refuses."""
@@ -277,6 +279,11 @@ def _account_membership(
 def _named(message: EventMessage, rules: Dialect, notes: list[Note]) -> dict[str, str]:
     """List the fields of the message itself that are sent as properties."""
     named = {}
+    notes.extend(
+        Note("dropped", field, "this dialect does not send it")
+        for field in _PAGE_FIELDS
+        if field not in rules.named and getattr(message, field, None)
+    )
     for field in rules.named:
         value = getattr(message, field, None)
         if value is None:

@@ -49,6 +49,7 @@ from destination_router.surfaces.rudderstack.command import transformer
 from destination_router.surfaces.run_commands import check, run
 from destination_router.surfaces.send_progress import SendProgress
 from destination_router.surfaces.sending import MOST_ATTEMPTS, Summary, failure, send_lines
+from destination_router.surfaces.serving import told_to_stop
 from destination_router.surfaces.showing import (
     decision_json,
     delivery_json,
@@ -372,8 +373,9 @@ async def _demo(connection: Connection, *, keep: bool, as_json: bool) -> int:
         if keep:
             talk.print(f"Still running: write key {WRITE_KEY}, data plane {running.gateway_url}")
             talk.print(f"The vendor's stand-in: {running.vendor_url}/_simulator/requests")
+            told = told_to_stop()
             talk.print("Ctrl-C ends it.")
-            await asyncio.Event().wait()
+            await told.wait()
     undelivered = [d for d in deliveries if d.outcome and d.outcome.result != "delivered"]
     return FAILED if undelivered or not deliveries else 0
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -24,7 +23,7 @@ from destination_router.surfaces.crew import Crew, delivery_settings
 from destination_router.surfaces.gateway import create_gateway
 from destination_router.surfaces.metrics import Intake
 from destination_router.surfaces.operations import CountedLog, Operations
-from destination_router.surfaces.serving import Asgi, serving
+from destination_router.surfaces.serving import Asgi, serving, told_to_stop
 from destination_router.surfaces.source_config import device_destinations
 
 _log = logging.getLogger(__name__)
@@ -59,9 +58,7 @@ async def run_router(plan: Plan, started: Callable[[str], None]) -> None:
         LogFileError: the log cannot be used, or another process delivers from it.
         OSError: the address is taken.
     """
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    told = told_to_stop()
     with contextlib.ExitStack() as held:
         if plan.workers:
             held.enter_context(claim(plan.config.eventlog.path))

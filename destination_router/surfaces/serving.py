@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -53,3 +54,14 @@ async def serving(app: Asgi, host: str = LOOPBACK, port: int = 0) -> AsyncIterat
         server.should_exit = True
         await running
         listener.close()
+
+
+def told_to_stop() -> asyncio.Event:
+    """Watch for SIGINT and SIGTERM, which set the event; also where a shell ignores SIGINT.
+
+    Shells start what runs in the background with SIGINT ignored, and Python leaves it so.
+    """
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    return told

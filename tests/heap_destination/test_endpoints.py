@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from destination_router import HttpRequest, Note
@@ -123,11 +124,42 @@ def test_each_endpoint_gets_its_documented_body(
         json=body,
         notes=tuple(NOTES),
         state_key=state_key,
-        costs=request_.costs,  # what it takes from the limits is not at issue here
-        bulk_costs=request_.bulk_costs,
     )
-    assert request_ == expected
+    assert msgspec.structs.replace(request_, costs=None, bulk_costs=None) == expected
     assert list(request_.json) == list(body)
+
+
+@pytest.mark.parametrize(
+    ("request_", "alone", "in_bulk"),
+    [
+        (
+            endpoints.track(US, FULL, [], identity="ada"),
+            {"requests_per_identity": "identity:ada"},
+            {"events_per_app": "", "events_per_identity": "identity:ada"},
+        ),
+        (
+            endpoints.track(US, FULL, [], user_id="007"),
+            {"requests_per_identity": "user_id:7"},
+            {"events_per_app": "", "events_per_identity": "user_id:7"},
+        ),
+        (
+            endpoints.add_user_properties(US, identity="ada", properties={}, notes=[]),
+            {"requests_per_identity": "identity:ada"},
+            {},
+        ),
+        (endpoints.partner_track(US, FULL, [], who={"anonymous_id": "anon"}), {}, {}),
+        (endpoints.add_account_properties(US, account_id="a", properties={}, notes=[]), {}, {}),
+        (endpoints.identify(US, user_id="7", identity="ada", notes=[]), {}, {}),
+    ],
+)
+def test_each_request_takes_from_the_quotas_that_heap_documents(
+    request_: HttpRequest, alone: dict[str, str], in_bulk: dict[str, str]
+) -> None:
+    """Alone and in a bulk it counts differently; what Heap prints no limit for counts for none."""
+    bulk_costs = request_.costs if request_.bulk_costs is None else request_.bulk_costs
+
+    assert {cost.quota: cost.key for cost in request_.costs or ()} == alone
+    assert {cost.quota: cost.key for cost in bulk_costs or ()} == in_bulk
 
 
 @pytest.mark.parametrize(

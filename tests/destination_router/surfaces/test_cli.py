@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -227,23 +228,31 @@ def test_demo_shows_what_heap_then_holds() -> None:
     assert results == [*[("requests", None)] * 5, ("rejected", "unsafe_identity")]
 
 
-def test_demo_keeps_running_until_it_is_told_to_end() -> None:
-    """`--keep` leaves gateway and vendor up, and Ctrl-C ends it well."""
+# As a shell starts what runs in the background.
+_INTERRUPTS_IGNORED = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_demo_keeps_running_until_it_is_told_to_end(number: signal.Signals) -> None:
+    """`--keep` leaves gateway and vendor up; Ctrl-C and SIGTERM end it well, wherever it runs."""
     command = [sys.executable, "-u", "-m", "destination_router.surfaces.cli"]
     with subprocess.Popen(
-        [*command, "demo", "heap", "--keep"],
+        [*_INTERRUPTS_IGNORED, *command, "demo", "heap", "--keep"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stderr is not None
-        words = process.stderr.readline().split()
-        assert httpx.get(f"{words[-1]}/health").status_code == 200
-        while "Ctrl-C" not in process.stderr.readline():
-            pass
-        process.send_signal(2)
-        process.communicate(timeout=30)
-        assert process.returncode == 0
+        try:
+            assert process.stderr is not None
+            words = process.stderr.readline().split()
+            assert httpx.get(f"{words[-1]}/health").status_code == 200
+            while "Ctrl-C" not in process.stderr.readline():
+                pass
+            process.send_signal(number)
+            process.communicate(timeout=30)
+            assert process.returncode == 0
+        finally:
+            process.kill()
 
 
 def test_schema_prints_json_schema() -> None:
