@@ -1,6 +1,8 @@
 """Parts that several tests share: vendors' stand-ins on real loopback sockets."""
 
 import asyncio
+import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 
@@ -69,3 +71,14 @@ def recorder_url(serve: Callable[[Asgi], str]) -> str:
 def heap_url(serve: Callable[[Asgi], str]) -> str:
     """A simulated Heap with its rate limits off."""
     return serve(create_simulator(rate_limits=False))
+
+
+@pytest.fixture
+def node() -> str:
+    """Node's path; a machine without it skips the test, but not CI."""
+    found = shutil.which("node")
+    if found is None and os.environ.get("CI") == "true":
+        pytest.fail("Node is not installed, and CI must not skip this")
+    if found is None:
+        pytest.skip("Node is not installed")
+    return found

@@ -96,21 +96,6 @@ class Sender:
         async with self._slots:
             return await self._send(request)
 
-    async def deliver(self, request: HttpRequest, attempts: int = 8) -> dict[str, Outcome]:
-        """Send a request until the vendor has taken or refused it, or patience ends.
-
-        Returns:
-            An outcome for each of its message ids. `retry` means that patience ended.
-        """
-        attempt = 1
-        while True:
-            outcomes = (await self.attempt(request)).outcomes
-            asked = [o.after or 0.0 for o in outcomes.values() if o.result == "retry"]
-            if not asked or attempt >= attempts:
-                return outcomes
-            await asyncio.sleep(retry_wait(self._settings, attempt, max(asked), self._chance()))
-            attempt += 1
-
     async def _send(self, request: HttpRequest) -> Answer:
         url = redirected(request.url, self._settings.origins)
         clock = asyncio.get_running_loop().time

@@ -17,7 +17,6 @@ from destination_router.delivery.dead_letters import (
     DroppedDeadLetters,
 )
 from destination_router.delivery.dispatch import Dispatch
-from destination_router.delivery.in_order import deliver_in_order
 from destination_router.delivery.ledger import Delivery, Ledger, Report, Source
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.settings import DeliverySettings
@@ -25,7 +24,7 @@ from destination_router.delivery.stats import DeliveryStats
 from destination_router.eventlog.base import Event
 from destination_router.pipeline.connection import Connection, Decision
 
-__all__ = ["Delivery", "Report", "Source", "Worker", "deliver_in_order", "work"]
+__all__ = ["Delivery", "Report", "Source", "Worker", "work"]
 
 WINDOW = 1000
 """How many messages are read, sent and committed together, unless the settings say otherwise."""

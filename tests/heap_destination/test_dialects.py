@@ -6,7 +6,6 @@ import json
 import math
 import random
 import re
-import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -260,8 +259,7 @@ def sample_numbers() -> list[float]:
     return numbers[:10_000]
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node here")
-def test_ten_thousand_numbers_are_written_as_node_writes_them() -> None:
+def test_ten_thousand_numbers_are_written_as_node_writes_them(node: str) -> None:
     """The text of a number is that of JavaScript, after JSON.parse."""
     numbers = sample_numbers()
     script = (
@@ -269,7 +267,7 @@ def test_ten_thousand_numbers_are_written_as_node_writes_them() -> None:
         "process.stdout.write(JSON.stringify([all.map(String), JSON.stringify(all)]))"
     )
     done = subprocess.run(
-        ["node", "-e", script],
+        [node, "-e", script],
         input=json.dumps(numbers),
         capture_output=True,
         check=True,
