@@ -6,6 +6,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+import conformance
+from conformance.case import load_cases
+from conformance.checks import CHECKS
+from conformance.mutants.heap import MUTANTS
+
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
 
@@ -31,3 +36,11 @@ def test_every_link_leads_somewhere() -> None:
     root = Path(__file__).parent.parent
     assert links
     assert [link for link in links if not (root / link).exists()] == []
+
+
+def test_the_figures_about_the_suite_are_true() -> None:
+    """The README counts the cases, the checks and the defects that they catch."""
+    cases = load_cases(Path(conformance.__file__).parent / "cases" / "heap").cases
+    assert f"{len(cases)} documented cases" in README
+    assert f"{len(CHECKS)} checks" in README
+    assert f"all {len(MUTANTS)} deliberate" in README
