@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -118,6 +119,10 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 SQLITE_URL = "sqlite:///"
 
+_ORIGIN = r"^https?://[^/?#\s]+/?(?![\s\S])"
+_ORIGIN_MEANING = "Write an origin: https://host or http://host:port."
+_LAST_PORT = 65535
+
 _TEXT = {"type": "string", "minLength": 1}
 _MAPPING = {"type": "object", "additionalProperties": {"type": "object"}}
 _COUNT = {"type": "integer", "minimum": 1}
@@ -142,7 +147,15 @@ _EVENTLOG: dict[str, Json] = {
     "new_connections": {"enum": ["end", "start"]},
 }
 _DELIVERY: dict[str, Json] = {
-    "origins": {"type": "object", "additionalProperties": _TEXT},
+    "origins": {
+        "type": "object",
+        "propertyNames": {"pattern": f"^[*]$|{_ORIGIN}", "description": _ORIGIN_MEANING},
+        "additionalProperties": {
+            "type": "string",
+            "pattern": _ORIGIN,
+            "description": _ORIGIN_MEANING,
+        },
+    },
     "window": {"type": "integer", "minimum": 1, "maximum": 1000},
     "linger": DURATION,
     "concurrency": _COUNT,
@@ -214,6 +227,11 @@ def load_config(path: Path) -> RouterConfig:
     return parse_config(read_config(path))
 
 
+def is_origin(text: str) -> bool:
+    """Whether a text is an origin: `https://vendor.example`, `http://127.0.0.1:9100`."""
+    return re.match(_ORIGIN, text) is not None
+
+
 def read_config(path: Path) -> dict[str, Json]:
     """Read the content of a router.toml, whatever it says.
 
@@ -247,6 +265,7 @@ def parse_config(content: Mapping[str, Json]) -> RouterConfig:
         for index, connection in enumerate(_listed(connections))
         if _says_it_twice(connection)
     ]
+    problems += _port_problems(content.get("gateway"))
     try:
         checked = load_settings(_SCHEMA, {**content, **_without_settings(connections)})
     except SettingsError as error:
@@ -306,3 +325,11 @@ def _without_settings(connections: Json) -> dict[str, Json]:
         for c in connections
     ]
     return {"connections": bare}
+
+
+def _port_problems(gateway: Json) -> list[Problem]:
+    listen = gateway.get("listen") if isinstance(gateway, dict) else None
+    port = listen.rpartition(":")[2] if isinstance(listen, str) else ""
+    if port.isdecimal() and int(port[:6]) > _LAST_PORT:
+        return [Problem("gateway.listen", f"its port is greater than {_LAST_PORT}")]
+    return []

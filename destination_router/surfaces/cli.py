@@ -19,7 +19,8 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from destination_router.config import ConnectionConfig, DeliveryConfig
+from destination_router.config import ConnectionConfig, DeliveryConfig, is_origin
+from destination_router.delivery.sender import ANY_ORIGIN
 from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.worker import Delivery
 from destination_router.pipeline.connection import Connection
@@ -309,6 +310,9 @@ def _origin(pair: str) -> tuple[str, str]:
     source, equals, target = pair.partition("=")
     if not equals or not source or not target:
         raise UsageError(f"--origin takes FROM=TO, not {pair!r}")
+    for origin in (source, target):
+        if origin != ANY_ORIGIN and not is_origin(origin):
+            raise UsageError(f"--origin takes http(s)://host[:port] on both sides, not {origin!r}")
     return source, target
 
 

@@ -39,7 +39,7 @@ def run(
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="In place of [gateway] listen. With --workers-only: where /metrics answers.",
+            help=r"In place of \[gateway] listen. With --workers-only: where /metrics answers.",
         ),
     ] = None,
 ) -> None:

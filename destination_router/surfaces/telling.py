@@ -29,6 +29,8 @@ def problems_told() -> Iterator[None]:
         refuse(str(error))
     except SettingsError as error:
         refuse("\n".join(f"settings: {problem}" for problem in error.problems))
+    except EOFError:
+        refuse("the file ends in the middle of its gzip data")
     except OSError as error:
         refuse(f"{error.filename or 'input'}: {error.strerror or type(error).__name__}")
 

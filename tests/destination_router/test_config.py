@@ -111,3 +111,19 @@ def test_a_connection_may_be_left_to_browsers() -> None:
     ]
     parsed = parse_config({"connections": connections})
     assert [connection.client_side for connection in parsed.connections] == [True, False]
+
+
+@pytest.mark.parametrize("origin", ["localhost:9", "heapanalytics.com", "http://x/path", ""])
+def test_an_origin_that_would_never_match_is_refused(origin: str) -> None:
+    """A mistyped origin would send what was meant for a simulator to the vendor."""
+    there = {"connections": [CONNECTION], "delivery": {"origins": {origin: "http://127.0.0.1:1"}}}
+    to = {"connections": [CONNECTION], "delivery": {"origins": {"*": origin}}}
+    assert len(problems(there)) == len(problems(to)) == 1
+    assert "Write an origin" in problems(there)[0]
+    assert "Write an origin" in problems(to)[0]
+
+
+def test_a_port_that_does_not_exist_is_refused() -> None:
+    """`check` knows before `run` tries to listen there."""
+    content = {"gateway": {"listen": "127.0.0.1:99999"}, "connections": [CONNECTION]}
+    assert problems(content) == ["gateway.listen: its port is greater than 65535"]

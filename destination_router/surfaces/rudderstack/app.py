@@ -131,7 +131,8 @@ class _Transformer:
     async def elsewhere(self, request: Request, body: bytes | None = None) -> Response:
         if self.upstream is not None:
             return await self.upstream.forward(request, body)
-        await drain(request.stream(), self._max_body_bytes)
+        if body is None:  # else it has been read already
+            await drain(request.stream(), self._max_body_bytes)
         return PlainTextResponse("Not Found", 404, headers={"apiVersion": "2"})
 
     async def _transformed(

@@ -115,6 +115,7 @@ def test_try_answers_every_hostile_message_without_a_traceback() -> None:
         (["try", "heap", "--set", "appId", "good.jsonl"], 2),
         (["try", "--config", "missing.toml", "good.jsonl"], 2),
         (["send", "heap", "--set", "appId=11", "--origin", "nonsense", "good.jsonl"], 2),
+        (["send", *HEAP, "--origin", "https://heapanalytics.com=localhost:9", "good.jsonl"], 2),
         (["schema", "haep"], 2),
         (["plugins"], 0),
     ],
