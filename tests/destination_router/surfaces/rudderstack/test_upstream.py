@@ -145,3 +145,18 @@ def test_our_own_work_goes_on_while_the_upstream_is_down(alone: str) -> None:
     """Our destinations need nobody else."""
     answer = httpx.post(f"{alone}/v0/destinations/heap", json=[event()])
     assert [item["statusCode"] for item in answer.json()] == [200]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v0/destinations/amplitude", []),
+        ("/routerTransform", {"input": [], "destType": "amplitude"}),
+        ("/routerTransform", {}),
+    ],
+)
+def test_what_is_nobodys_is_not_found(serve: Serve, path: str, body: Any) -> None:
+    """Without an upstream, what no installed destination takes gets a 404 or a 400."""
+    answer = httpx.post(f"{serve(create_transformer())}{path}", json=body)
+    assert answer.status_code in {400, 404}
+    assert answer.headers["apiVersion"] == "2"
