@@ -11,6 +11,7 @@ from typing import Any
 from destination_router.config import ConnectionConfig, RouterConfig, load_config
 from destination_router.model import Json
 from destination_router.pipeline.connection import Connection
+from destination_router.pipeline.masking import MaskingKeys, load_masking_keys
 from destination_router.pipeline.takers import TakesConfig
 from destination_router.plugins import LoadedPlugin, load_plugin
 from destination_router.settings import Problem, SettingsError, read_text_setting
@@ -50,6 +51,20 @@ def takes_of(config: ConnectionConfig) -> tuple[TakesConfig, ...]:
         )
         for index, each in enumerate(config.subscriptions)
     )
+
+
+def masking_keys(config: ConnectionConfig) -> MaskingKeys | None:
+    """Read the keys that a connection masks identifiers with; None where it has none.
+
+    A connection's own keys come in the place of all of the router's.
+
+    Raises:
+        SettingsError: one is missing or too short, by its path: `privacy.keys.v1`.
+    """
+    for privacy in (config.privacy, config.shared.privacy):
+        if "keys" in privacy:
+            return load_masking_keys(privacy["keys"], "privacy.keys")
+    return None
 
 
 def choose_from_config(path: Path, name: str | None) -> tuple[ConnectionConfig, RouterConfig]:
