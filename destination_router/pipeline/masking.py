@@ -21,6 +21,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from destination_router.config import ConnectionConfig
 from destination_router.model import Json
 from destination_router.settings import Problem, SettingsError, resolve_reference
 
@@ -113,6 +114,20 @@ def plain_identifier(identifier: str) -> str:
     trimmed = identifier.strip()
     lowered = trimmed.lower()
     return lowered if lowered in PLACEHOLDERS or _EMAIL.fullmatch(trimmed) else trimmed
+
+
+def masking_keys(config: ConnectionConfig) -> MaskingKeys | None:
+    """Read the keys that a connection masks identifiers with; None where it has none.
+
+    A connection's own keys come in the place of all of the router's.
+
+    Raises:
+        SettingsError: one is missing or too short, by its path: `privacy.keys.v1`.
+    """
+    for privacy in (config.privacy, config.shared.privacy):
+        if "keys" in privacy:
+            return load_masking_keys(privacy["keys"], "privacy.keys")
+    return None
 
 
 def load_masking_keys(raw: Json, path: str) -> MaskingKeys:

@@ -10,9 +10,7 @@ from typing import Any
 
 from destination_router.config import ConnectionConfig, RouterConfig, load_config
 from destination_router.model import Json
-from destination_router.pipeline.connection import Connection
-from destination_router.pipeline.masking import MaskingKeys, load_masking_keys
-from destination_router.pipeline.takers import TakesConfig
+from destination_router.pipeline.connection import Connection, configured
 from destination_router.plugins import LoadedPlugin, load_plugin
 from destination_router.settings import Problem, SettingsError, read_text_setting
 from destination_router.surfaces.source_config import device_destinations
@@ -29,42 +27,9 @@ def connect(config: ConnectionConfig) -> Connection:
         PluginError: the plugin cannot be used, or not in the way that is asked for.
         SettingsError: its settings cannot.
     """
-    plugin = load_plugin(config.plugin)
-    connection = Connection(
-        config.name,
-        plugin,
-        config.settings,
-        takes_of(config),
-        client_side=config.client_side,
-    )
+    connection = configured(config, load_plugin(config.plugin))
     device_destinations([connection])  # what browsers could not load is told now
     return connection
-
-
-def takes_of(config: ConnectionConfig) -> tuple[TakesConfig, ...]:
-    """List a connection's subscriptions with their mappings; one where it has no list of them."""
-    if not config.subscriptions:
-        return (TakesConfig(subscription=config.subscription, mapping=config.mapping),)
-    return tuple(
-        TakesConfig(
-            subscription=each.subscription, mapping=each.mapping, where=f"subscriptions.{index}"
-        )
-        for index, each in enumerate(config.subscriptions)
-    )
-
-
-def masking_keys(config: ConnectionConfig) -> MaskingKeys | None:
-    """Read the keys that a connection masks identifiers with; None where it has none.
-
-    A connection's own keys come in the place of all of the router's.
-
-    Raises:
-        SettingsError: one is missing or too short, by its path: `privacy.keys.v1`.
-    """
-    for privacy in (config.privacy, config.shared.privacy):
-        if "keys" in privacy:
-            return load_masking_keys(privacy["keys"], "privacy.keys")
-    return None
 
 
 def choose_from_config(path: Path, name: str | None) -> tuple[ConnectionConfig, RouterConfig]:
