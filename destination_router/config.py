@@ -216,15 +216,16 @@ _SCHEMA: dict[str, Json] = _table(
 
 
 def load_config(path: Path) -> RouterConfig:
-    """Read a router.toml.
+    """Read a router.toml for what needs no senders: their write keys are left out.
 
     References (`{env = NAME}`) are resolved everywhere but in a connection's settings: those
-    follow the plugin's schema, when the connection is made.
+    follow the plugin's schema, when the connection is made. So a command that only looks into the
+    log wants no secret in its environment.
 
     Raises:
         SettingsError: the file cannot be read, is not TOML, or holds what it should not.
     """
-    return parse_config(read_config(path))
+    return parse_config(read_config(path), gateway=False)
 
 
 def is_origin(text: str) -> bool:
@@ -248,12 +249,18 @@ def read_config(path: Path) -> dict[str, Json]:
         raise SettingsError([Problem("", f"{path} is not TOML: {error}")]) from error
 
 
-def parse_config(content: Mapping[str, Json]) -> RouterConfig:
+def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> RouterConfig:
     """Check the content of a router.toml and type it.
+
+    Args:
+        content: of the file.
+        gateway: whether events shall come in; otherwise the write keys are left unread.
 
     Raises:
         SettingsError: with every problem.
     """
+    if not gateway:
+        content = _without_write_keys(content)
     connections = content.get("connections")
     settings = [_settings_of(connection) for connection in _listed(connections)]
     problems = [
@@ -325,6 +332,13 @@ def _without_settings(connections: Json) -> dict[str, Json]:
         for c in connections
     ]
     return {"connections": bare}
+
+
+def _without_write_keys(content: Mapping[str, Json]) -> dict[str, Json]:
+    table = content.get("gateway")
+    if not isinstance(table, dict):
+        return dict(content)
+    return {**content, "gateway": {k: v for k, v in table.items() if k != "write_keys"}}
 
 
 def _port_problems(gateway: Json) -> list[Problem]:

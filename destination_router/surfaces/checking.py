@@ -67,7 +67,7 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
     config: RouterConfig | None = None
     problems: list[Problem] = []
     try:
-        config = parse_config(content)
+        config = parse_config(content, gateway=gateway)
     except SettingsError as error:
         problems += error.problems
     if gateway and config is not None and not config.gateway.write_keys:
@@ -146,10 +146,11 @@ async def _probe(
 
 
 def _candidates(connections: Json) -> Iterator[tuple[int, ConnectionConfig]]:
-    """List the connections that are well-formed enough to be tried."""
+    """List the connections that are well-formed enough to be tried, a missing name or not."""
     for index, raw in enumerate(connections if isinstance(connections, list) else []):
+        named = {"name": f"number {index + 1}", **raw} if isinstance(raw, dict) else raw
         try:
-            yield index, msgspec.convert(raw, ConnectionConfig)
+            yield index, msgspec.convert(named, ConnectionConfig)
         except msgspec.ValidationError:
             continue
 
