@@ -156,7 +156,7 @@ _DELIVERY: dict[str, Json] = {
             "description": _ORIGIN_MEANING,
         },
     },
-    "window": {"type": "integer", "minimum": 1, "maximum": 1000},
+    "window": {"type": "integer", "minimum": 1, "maximum": 10_000},
     "linger": DURATION,
     "concurrency": _COUNT,
     "timeout": DURATION,

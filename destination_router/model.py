@@ -105,11 +105,11 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             that state: the host may skip an exact repeat of the last one delivered.
         items: for a bulk request, the message ids of each item of its body, in the body's order,
             so that `on_response` can read an answer that names an item by its index.
-        costs: what it takes from the destination's quotas. None: from every quota one request
-            or one event for each message, for its `user_key`.
+        costs: what it takes from the destination's quotas. None: from every quota one request,
+            one event for each message, or the bytes of its body, for its `user_key`.
         bulk_costs: for a single request, what it will add to the costs of the bulk that `pack`
             puts it in: the host keeps back what would not fit. None: the same as `costs`, or,
-            if those are None too, the events.
+            if those are None too, the events and bytes.
 
     Raises:
         ValueError: both `json` and `form` are given.
@@ -214,15 +214,15 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
         name: for metrics and messages: `events_per_app`.
         limit: how many in a period.
         period: in seconds.
-        unit: what is counted: HTTP requests, or the events inside them. What a request takes
-            is `HttpRequest.costs`.
+        unit: what is counted: HTTP requests, the events inside them, or the bytes of their JSON
+            bodies. What a request takes is `HttpRequest.costs`.
         scope: over the whole connection, or for each `user_key` by itself.
     """
 
     name: str
     limit: int
     period: float
-    unit: Literal["requests", "events"] = "requests"
+    unit: Literal["requests", "events", "bytes"] = "requests"
     scope: Literal["connection", "user"] = "connection"
 
 
