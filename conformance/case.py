@@ -136,6 +136,7 @@ class Case(_Record, frozen=True, kw_only=True):
         level: `core` or `extended`.
         source: where the rule is documented; the file's, if the case has none.
         settings: the connection's, with the file's defaults filled in.
+        connection: what it says beside its settings (a mapping, say), spelt as in a router.toml.
         message: the input, if it is one message.
         messages: the input, if it is several, packed.
         response: the input, if it is a vendor's answer.
@@ -151,6 +152,7 @@ class Case(_Record, frozen=True, kw_only=True):
     source: Source
     since: str = ""
     settings: dict[str, Any] = {}
+    connection: dict[str, Any] = {}
     message: dict[str, Any] | None = None
     messages: tuple[dict[str, Any], ...] | None = None
     response: Response | None = None

@@ -184,8 +184,9 @@ class Outcome(msgspec.Struct, frozen=True):
     def retry(cls, after: float | None = None, *, code: str = "", detail: str = "") -> Outcome:
         """Send the same again, not before `after` seconds (None: the host chooses).
 
-        A message that was only refused along with a neighbour that is `rejected` or `suspect`
-        is `retry(after=0)`: it goes out at once, without that neighbour.
+        A message that was only refused along with a neighbour that is `rejected` or `suspect`, or
+        that has to wait (`retry(after=30)`: its user is throttled), is `retry(after=0)`: it goes
+        out at once, without that neighbour.
         """
         return cls("retry", code, detail, after)
 
