@@ -49,6 +49,7 @@ from destination_router.surfaces.reading import STANDARD_INPUT, read_lines
 from destination_router.surfaces.resuming import state_of
 from destination_router.surfaces.rudderstack.command import transformer
 from destination_router.surfaces.run_commands import check, run
+from destination_router.surfaces.scaffolding import new
 from destination_router.surfaces.send_progress import SendProgress, answers_told
 from destination_router.surfaces.sending import MOST_ATTEMPTS, Summary, failure, send_lines
 from destination_router.surfaces.serving import told_to_stop
@@ -255,6 +256,7 @@ app.command("transformer")(transformer)
 app.command("check")(check)
 app.command("import")(import_)
 app.command("diff")(diff)
+app.command("new")(new)
 app.add_typer(letter_commands, name="dead-letters")
 app.add_typer(log_commands, name="eventlog")
 

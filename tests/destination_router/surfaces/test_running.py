@@ -282,7 +282,7 @@ def test_check_tells_every_error_with_its_table_and_key(tmp_path: Path) -> None:
     """All at once: the router's tables, each connection's plugin and settings."""
     (tmp_path / "router.toml").write_text(
         '[gateway]\nlisten = "8080"\n[eventlog]\nmax_size = "10 gigs"\n'
-        '[delivery]\nwindow = 5000\nlinger = "soon"\n'
+        '[delivery]\nwindow = 50000\nlinger = "soon"\n'
         '[[connections]]\nname = "a"\nplugin = "haep"\n'
         '[[connections]]\nname = "a"\nplugin = "heap"\nsettings = {appId = "x", regoin = "EU"}\n'
     )
