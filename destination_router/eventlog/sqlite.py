@@ -21,7 +21,11 @@ import msgspec
 
 from destination_router.eventlog.arrivals import Arrivals
 from destination_router.eventlog.base import Event, Lag, LogUnavailableError
-from destination_router.eventlog.dead_letters import count_letters, put_letters
+from destination_router.eventlog.dead_letters import (
+    count_letters,
+    delete_letters_before,
+    put_letters,
+)
 from destination_router.eventlog.expiry import expire
 from destination_router.eventlog.file import connect, damage_told, open_file
 from destination_router.eventlog.letters import Letter
@@ -181,6 +185,8 @@ class SqliteEventLog:
     async def clean(self) -> int:
         """Delete some of what is delivered, and see to what is too old; 0: there was nothing."""
         done = await self.transact(partial(_delete, retention=self._retention, now=self._clock()))
+        if self._retention.keep_dead_letters is not None:
+            done += await self._forget_letters(self._retention.keep_dead_letters)
         if self._retention.max_age is not None:
             for name, reader in self._readers.items():
                 done += await self._expire(name, reader, self._retention.max_age)
@@ -246,6 +252,13 @@ class SqliteEventLog:
         through = rows[-1][0] if rows else last
         progress.hand_out([event.offset for event in found], through)
         return found, max(after, through)
+
+    async def _forget_letters(self, keep: float) -> int:
+        before = self._clock() - keep
+        count = await self.transact(partial(delete_letters_before, moment=before))
+        if count:
+            _log.warning("dead_letters_deleted", extra={"count": count})
+        return count
 
     async def _expire(self, name: str, reader: _Reader, max_age: float) -> int:
         async with reader.turn:

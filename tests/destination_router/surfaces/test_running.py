@@ -294,6 +294,13 @@ def test_dead_letters_are_shown_without_values_and_replayed(router: Router, heap
     assert [json.loads(line)["messageId"] for line in exported.splitlines()] == ["m2"]
     assert command(directory, "dead-letters", "replay").returncode == 2
 
+    assert command(directory, "dead-letters", "delete").returncode == 2
+    of_us = ("dead-letters", "delete", "--connection", "US")
+    assert "1 would be deleted" in command(directory, *of_us, "--dry-run").stderr
+    assert "1 deleted" in command(directory, *of_us).stderr
+    left = command(directory, "dead-letters", "list", "--replayed", "--connection", "US").stdout
+    assert [line.split()[3] for line in left.splitlines()] == ["m1"]
+
 
 def test_a_connection_that_is_no_more_is_forgotten_by_hand(router: Router, heap_url: str) -> None:
     """What a removed connection has not delivered is kept until an operator gives it up."""
