@@ -96,21 +96,14 @@ class Privacy:
         self._first = _Builder(allowed, keys.mask, keys.mask_message_id, masked, *named)
         self._again = _Builder(allowed, _as_it_is, _as_it_is, (), *named)
 
-    def apply(self, message: Message, *, keep_id: bool = False) -> tuple[Message, tuple[Note, ...]]:
+    def apply(self, message: Message) -> tuple[Message, tuple[Note, ...]]:
         """Build what the connection may see of a message.
-
-        Args:
-            message: the message.
-            keep_id: whether its id is the host's own, and not the sender's.
 
         Raises:
             Withheld: its event, page or screen is not on both allowlists.
             Reject: it cannot be read to its end.
         """
-        built, notes = self._first.build(message)
-        if keep_id:
-            built = with_message_id(built, message.message_id)
-        return built, notes
+        return self._first.build(message)
 
     def reapply(self, message: Message) -> tuple[Message, tuple[Note, ...]]:
         """Hold what was built before against the lists of today; its identifiers stay as they are.
@@ -120,14 +113,6 @@ class Privacy:
             Reject: as `apply`.
         """
         return self._again.build(message)
-
-
-def with_message_id(built: Message, message_id: str) -> Message:
-    """Copy what was built with another id."""
-    copy = msgspec.structs.replace(built, message_id=message_id)
-    copy.__dict__.update(built.__dict__)
-    copy.__dict__["wire"] = {**built.wire, "messageId": message_id}
-    return copy
 
 
 class _Builder:

@@ -61,19 +61,23 @@ class Transformations:
     Args:
         configs: each `{operation = what, when = FQL}`.
         surroundings: what an operation may need of its connection.
-        where: the list's path in the configuration.
+        where: what stands before a step's number in its path.
 
     Raises:
         SettingsError: with everything that does not compile, each with its path.
     """
 
     def __init__(
-        self, configs: Sequence[Json], surroundings: Surroundings, where: str = "transformations"
+        self,
+        configs: Sequence[Json],
+        surroundings: Surroundings | None = None,
+        where: str = "transformations.",
     ) -> None:
         problems: list[Problem] = []
         steps: list[Step] = []
         for index, config in enumerate(configs):
-            steps.extend(_compiled(config, f"{where}.{index}", surroundings, problems))
+            around = surroundings or Surroundings()
+            steps.extend(_compiled(config, f"{where}{index}", around, problems))
         if problems:
             raise SettingsError(problems)
         self.steps = tuple(steps)
