@@ -95,7 +95,7 @@ def _title(case: Case) -> str:
 
 def _message(case: Case) -> str:
     settings = {name: value for name, value in case.settings.items() if name != "appId"}
-    told = [f"with {_code(settings)}"] if settings else []
+    told = [f"with {_code(beside)}" for beside in (settings, case.connection) if beside]
     if case.response is not None:
         return "<br>".join([*told, f"answer {case.response.status} {_code(case.response.body)}"])
     for message in case.sent[:_ITEMS]:

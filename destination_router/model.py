@@ -105,11 +105,11 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             that state: the host may skip an exact repeat of the last one delivered.
         items: for a bulk request, the message ids of each item of its body, in the body's order,
             so that `on_response` can read an answer that names an item by its index.
-        costs: what it takes from the destination's quotas. None: from every quota one request
-            or one event for each message, for its `user_key`.
+        costs: what it takes from the destination's quotas. None: from every quota one request,
+            one event for each message, or the bytes of its body, for its `user_key`.
         bulk_costs: for a single request, what it will add to the costs of the bulk that `pack`
             puts it in: the host keeps back what would not fit. None: the same as `costs`, or,
-            if those are None too, the events.
+            if those are None too, the events and bytes.
 
     Raises:
         ValueError: both `json` and `form` are given.
@@ -184,8 +184,9 @@ class Outcome(msgspec.Struct, frozen=True):
     def retry(cls, after: float | None = None, *, code: str = "", detail: str = "") -> Outcome:
         """Send the same again, not before `after` seconds (None: the host chooses).
 
-        A message that was only refused along with a neighbour that is `rejected` or `suspect`
-        is `retry(after=0)`: it goes out at once, without that neighbour.
+        A message that was only refused along with a neighbour that is `rejected` or `suspect`, or
+        that has to wait (`retry(after=30)`: its user is throttled), is `retry(after=0)`: it goes
+        out at once, without that neighbour.
         """
         return cls("retry", code, detail, after)
 
@@ -214,15 +215,15 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
         name: for metrics and messages: `events_per_app`.
         limit: how many in a period.
         period: in seconds.
-        unit: what is counted: HTTP requests, or the events inside them. What a request takes
-            is `HttpRequest.costs`.
+        unit: what is counted: HTTP requests, the events inside them, or the bytes of their JSON
+            bodies. What a request takes is `HttpRequest.costs`.
         scope: over the whole connection, or for each `user_key` by itself.
     """
 
     name: str
     limit: int
     period: float
-    unit: Literal["requests", "events"] = "requests"
+    unit: Literal["requests", "events", "bytes"] = "requests"
     scope: Literal["connection", "user"] = "connection"
 
 

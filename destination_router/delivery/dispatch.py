@@ -20,6 +20,7 @@ from destination_router.delivery.states import States
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.model import HttpRequest, Outcome
 from destination_router.pipeline.connection import Connection, Decision
+from destination_router.redaction import hide
 
 _ANSWER_CHARACTERS = 2000
 _TOO_MANY_REQUESTS = 429
@@ -249,7 +250,8 @@ class Dispatch:
         now = self._clock()
         outcomes = answer.outcomes.values()
         status = answer.response.status if answer.response else None
-        asked = max((outcome.after or 0.0 for outcome in outcomes), default=0.0)
+        # Everyone waits only where every message was asked to; one user's throttling is theirs.
+        asked = min((outcome.after or 0.0 for outcome in outcomes), default=0.0)
         refused = all(outcome.result == "retry" for outcome in outcomes)
         if refused and asked and len(outcomes) > 1:
             self._circuit.wait_until(now + min(asked, LONGEST_ASKED_WAIT))
@@ -283,6 +285,7 @@ class Dispatch:
         left = item.left()
         own = request or (left[0][1] if left else None)
         response = answer.response
+        words = "" if response is None else hide(response.text, self._connection.secrets)
         code = outcome.code or outcome.result
         letter = DeadLetter(
             connection=self._connection.name,
@@ -295,7 +298,7 @@ class Dispatch:
             attempts=item.attempts,
             request=None if own is None else self._connection.shown(own),
             status=None if response is None else response.status,
-            answer="" if response is None else response.text[:_ANSWER_CHARACTERS],
+            answer=words[:_ANSWER_CHARACTERS],
         )
         self._stats.rejected[code] += 1
         self._end(item, outcome, letter)

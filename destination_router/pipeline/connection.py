@@ -12,11 +12,12 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from destination_router.config import ConnectionConfig
 from destination_router.messages import MESSAGE_TYPES, Message, revised
 from destination_router.model import Cost, HttpRequest, Json, Note, Reject
 from destination_router.pipeline.normalise import Normalised, decode_json, normalise
 from destination_router.pipeline.subscription import refusal
-from destination_router.pipeline.takers import Taker, TakesConfig, compile_takers
+from destination_router.pipeline.takers import Taker, TakesConfig, compile_takers, takes_of
 from destination_router.pipeline.wire import members
 from destination_router.plugins import LoadedPlugin, PluginError
 from destination_router.redaction import hide, shown_request
@@ -232,6 +233,22 @@ def _decision(
         anonymous_id=message.anonymous_id,
         type=message_type(message),
         **what,
+    )
+
+
+def configured(config: ConnectionConfig, plugin: LoadedPlugin) -> Connection:
+    """Make the connection that a configuration describes, with its plugin, which is loaded already.
+
+    Raises:
+        SettingsError: as `Connection`.
+        PluginError: as `Connection`.
+    """
+    return Connection(
+        config.name,
+        plugin,
+        config.settings,
+        takes_of(config),
+        client_side=config.client_side,
     )
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,10 +50,11 @@ from destination_router.surfaces.resuming import state_of
 from destination_router.surfaces.rudderstack.command import transformer
 from destination_router.surfaces.run_commands import check, run
 from destination_router.surfaces.scaffolding import new
-from destination_router.surfaces.send_progress import SendProgress
+from destination_router.surfaces.send_progress import SendProgress, answers_told
 from destination_router.surfaces.sending import MOST_ATTEMPTS, Summary, failure, send_lines
 from destination_router.surfaces.serving import told_to_stop
 from destination_router.surfaces.showing import (
+    Tally,
     decision_json,
     delivery_json,
     print_decision,
@@ -62,13 +64,13 @@ from destination_router.surfaces.showing import (
 from destination_router.surfaces.telling import FAILED, out, problems_told, talk
 
 COMMANDS = "destination_router.commands"
+DISTRIBUTION = "heap-destination"
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Send customer events to vendors, through destinations that anyone can write.",
 )
 Arguments = Annotated[
     list[str] | None,
@@ -126,15 +128,17 @@ def try_(
     """Show what would be sent for each message, and every note. Sends nothing."""
     with problems_told():
         choice = _choose(arguments or [], settings, pairs or [], config, connection)
-        rejected = False
+        tally = Tally()
         for line in read_lines(choice.source):
             decision = choice.connection.decide(line.raw, message_id=line.message_id)
-            rejected |= decision.result == "rejected"
+            tally.count(decision)
             if as_json:
-                _print_line(decision_json(decision, choice.connection))
+                _print_line({"line": line.number, **decision_json(decision, choice.connection)})
             else:
-                print_decision(out, decision, choice.connection)
-    raise typer.Exit(FAILED if rejected else 0)
+                print_decision(out, decision, choice.connection, line=line.number)
+        if not as_json:
+            talk.print(str(tally), highlight=False, soft_wrap=True)
+    raise typer.Exit(FAILED if tally.results["rejected"] else 0)
 
 
 @app.command()
@@ -181,7 +185,10 @@ def send(
     else:
         _print_summary(summary)
     if summary.left:
-        talk.print("Not all could be sent. The same command sends the rest.")
+        told = answers_told(summary.answers)
+        cause = f" ({told})" if told else ""
+        rest = "The same command sends the rest." if state.kept else "A stream is not remembered."
+        talk.print(f"{summary.left} not sent{cause}. {rest}", highlight=False)
     raise typer.Exit(FAILED if summary.failed or summary.left else 0)
 
 
@@ -254,11 +261,34 @@ app.add_typer(letter_commands, name="dead-letters")
 app.add_typer(log_commands, name="eventlog")
 
 
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it so
+    if wanted:
+        out.print(f"destination-router {version(DISTRIBUTION)}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version_: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Send customer events to vendors, through destinations that anyone can write."""
+
+
 def main() -> None:
     """Run the command, with those that other distributions add."""
     for command in entry_points(group=COMMANDS):
         app.command(command.name)(command.load())
-    app()
+    try:
+        app()
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(FAILED) from None
 
 
 # -- choosing -----------------------------------------------------------------------------------
@@ -276,6 +306,10 @@ def _choose(
     if config is not None:
         if settings is not None or pairs:
             raise UsageError("settings stand in the router.toml: drop --settings and --set")
+        if len(arguments) > 1:
+            raise UsageError(
+                f"the router.toml names the plugin: give the file alone, without {arguments[0]!r}"
+            )
         chosen, router = choose_from_config(config, connection)
         source = _source(arguments, 0)
         ready, delivery = connect(chosen), router.delivery

@@ -55,6 +55,11 @@ class SendState:
         self._done = set() if saved is None else set(saved.done)
         self._progress = Progress(0 if saved is None else saved.low, self._done)
 
+    @property
+    def kept(self) -> bool:
+        """Whether the next run goes on where this one ends: of a file, not of a stream."""
+        return self._path is not None
+
     def is_done(self, line: int) -> bool:
         """Whether a line was done with in a former run or in this one."""
         return self._progress.is_done(line)

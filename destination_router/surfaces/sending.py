@@ -39,7 +39,9 @@ class Summary(msgspec.Struct):
         failed: how many were rejected or could not be sent, by code.
         notes: how often each code was noted.
         passed_over: how many were done with in a former run.
-        left: whether the next run of the same command has something left to send.
+        left: how many the next run of the same command has left to send; of a stream that was
+            not read to its end, at least.
+        answers: requests sent, by what came back: a status such as `200`, or `network`.
     """
 
     messages: int = 0
@@ -48,7 +50,8 @@ class Summary(msgspec.Struct):
     failed: Counter[str] = msgspec.field(default_factory=Counter)
     notes: Counter[str] = msgspec.field(default_factory=Counter)
     passed_over: int = 0
-    left: bool = False
+    left: int = 0
+    answers: Counter[str] = msgspec.field(default_factory=Counter)
 
     def count(self, delivery: Delivery) -> None:
         """Add one message."""
@@ -71,6 +74,7 @@ class Summary(msgspec.Struct):
             "notes": dict(self.notes),
             "passedOver": self.passed_over,
             "left": self.left,
+            "answers": dict(self.answers),
         }
 
 
@@ -151,7 +155,8 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
             await working
             state.save()
     summary.passed_over = source.passed_over
-    summary.left = not source.finished.is_set() or source.kept > 0
+    summary.left = source.left(to_the_end=state.kept)
+    summary.answers = worker.stats.requests
     if not summary.left:
         state.finish()
     return summary

@@ -80,9 +80,8 @@ class Router:
         return status, time.monotonic() - begun
 
     def lines(self) -> list[Any]:
-        """What it logged."""
-        said = (self.directory / "said.log").read_text().splitlines()
-        return [json.loads(line) for line in said if line.startswith("{")]
+        """What it logged: nothing but JSON."""
+        return [json.loads(line) for line in (self.directory / "said.log").read_text().splitlines()]
 
     def end(self) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -283,7 +282,7 @@ def test_check_tells_every_error_with_its_table_and_key(tmp_path: Path) -> None:
     """All at once: the router's tables, each connection's plugin and settings."""
     (tmp_path / "router.toml").write_text(
         '[gateway]\nlisten = "8080"\n[eventlog]\nmax_size = "10 gigs"\n'
-        '[delivery]\nwindow = 5000\nlinger = "soon"\n'
+        '[delivery]\nwindow = 50000\nlinger = "soon"\n'
         '[[connections]]\nname = "a"\nplugin = "haep"\n'
         '[[connections]]\nname = "a"\nplugin = "heap"\nsettings = {appId = "x", regoin = "EU"}\n'
     )
@@ -300,6 +299,27 @@ def test_check_tells_every_error_with_its_table_and_key(tmp_path: Path) -> None:
         "[[connections]] 'a' settings.regoin: is not known here; did you mean region?",
     ):
         assert f"router.toml: {words}" in done.stderr
+
+
+def test_a_nameless_connection_is_checked_too(tmp_path: Path) -> None:
+    """A missing name does not hide what is wrong with the settings."""
+    (tmp_path / "router.toml").write_text(
+        '[gateway]\nwrite_keys = ["key"]\n[[connections]]\nplugin = "heap"\n'
+        'settings = {appId = "x"}\n'
+    )
+    said = command(tmp_path, "check").stderr
+    assert "[[connections]] number 1 name: is required" in said
+    assert "[[connections]] number 1 settings.appId: " in said
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path, heap_url: str) -> None:
+    """The address, and why it cannot be had."""
+    (tmp_path / "router.toml").write_text(toml(heap_url))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = command(tmp_path, "run", "--listen", address)
+    assert done.returncode == 2
+    assert f"{address}: Address already in use" in done.stderr
 
 
 def test_a_gateway_needs_a_write_key(tmp_path: Path, heap_url: str) -> None:
