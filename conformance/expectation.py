@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from conformance.case import Case
+from conformance.checks.scalars import field_json
 from conformance.compare import Difference, differences
 from conformance.subject import Observation, Subject
 from destination_router import Outcome
@@ -45,7 +46,7 @@ def _expected_result(case: Case) -> str:
 def _got(case: Case, observed: Observation) -> Any:
     match observed.result:
         case "requests":
-            return list(observed.requests)
+            return _with_fields_read(observed.requests, case.expect.requests or ())
         case "reject":
             return observed.code
         case "outcome":
@@ -60,6 +61,19 @@ def _got(case: Case, observed: Observation) -> Any:
             return {"valid": not observed.errors, "errors": sorted(observed.errors)}
         case _:
             return None
+
+
+def _with_fields_read(
+    requests: Sequence[Mapping[str, Any]], expected: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Read a form's field as JSON where a case writes it as that and not as text."""
+    read = list(requests)
+    for index, (request, wanted) in enumerate(zip(requests, expected, strict=False)):
+        fields = {n for n, value in wanted.get("form", {}).items() if not isinstance(value, str)}
+        if fields and "form" in request:
+            form = {n: field_json(v) if n in fields else v for n, v in request["form"].items()}
+            read[index] = {**request, "form": form}
+    return read
 
 
 def _expected(case: Case) -> Any:
