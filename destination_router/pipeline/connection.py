@@ -15,6 +15,7 @@ import msgspec
 from destination_router.config import ConnectionConfig
 from destination_router.messages import MESSAGE_TYPES, Message, revised
 from destination_router.model import Cost, HttpRequest, Json, Note, Pairing, Reject
+from destination_router.pipeline.carriage import unsendable
 from destination_router.pipeline.normalise import Normalised, decode_json, normalise
 from destination_router.pipeline.subscription import refusal
 from destination_router.pipeline.takers import Taker, TakesConfig, compile_takers, takes_of
@@ -354,6 +355,8 @@ def _unsendable(request: HttpRequest) -> str | None:
             msgspec.convert(msgspec.structs.asdict(request), HttpRequest)
         except msgspec.ValidationError as error:
             return f"returned a request that does not fit: {error}"
+    if problem := unsendable(request):
+        return f"returned a request that {problem}"
     try:
         _encode(request.json if request.form is None else request.form)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
