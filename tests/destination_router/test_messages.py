@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from destination_router import Alias, Group, Identify, Page, Reject, Screen, Track
-from destination_router.messages import MESSAGE_TYPES, Message
+from destination_router import Alias, Group, Identify, Page, Reject, Screen, Track, parse_message
+from destination_router.messages import MESSAGE_TYPES, Message, revised
 
 CALLS = [Identify, Track, Page, Screen, Group, Alias]
 
@@ -135,3 +135,18 @@ def test_a_message_belongs_to_the_order_of_each_of_its_ids(
 ) -> None:
     """A message that carries both ids comes after what either sent; one with none stands alone."""
     assert Track(message_id="m", **ids).user_keys == expected
+
+
+def test_a_field_can_be_read_as_it_was_sent() -> None:
+    """What had to be made well-formed, and what had not, are both there as the sender wrote them."""
+    message = parse_message({"type": "track", "userId": 42, "anonymousId": " a ", "event": "E"})
+    assert (message.user_id, message.anonymous_id) == ("42", "a")
+    sent = [message.as_sent(name) for name in ("userId", "anonymousId", "event", "timestamp")]
+    assert sent == [42, " a ", "E", None]
+
+
+def test_what_was_sent_is_gone_once_the_field_is_changed() -> None:
+    """A step that hides an id hides it everywhere: its wire form must not shine through."""
+    message = parse_message({"type": "track", "userId": " ada "})
+    hidden = revised(message, user_id="x9")
+    assert (message.as_sent("userId"), hidden.as_sent("userId")) == (" ada ", "x9")
