@@ -45,6 +45,7 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
         min_free: how much of its disk must be free; below it, new events are refused with 503.
         new_connections: where a connection begins that the log does not know: at the `end`, or
             at the `start` of what the log still holds.
+        keep_dead_letters: after how long a dead letter is deleted; None: never.
     """
 
     url: str = "sqlite:///router.db"
@@ -53,6 +54,7 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_size: int = 10 * 2**30
     min_free: int = 64 * 2**20
     new_connections: Literal["end", "start"] = "end"
+    keep_dead_letters: float | None = None
 
     @property
     def path(self) -> Path:
@@ -164,6 +166,7 @@ _EVENTLOG: dict[str, Json] = {
     "max_size": SIZE,
     "min_free": SIZE,
     "new_connections": {"enum": ["end", "start"]},
+    "keep_dead_letters": DURATION,
 }
 _DELIVERY: dict[str, Json] = {
     "origins": {

@@ -14,7 +14,7 @@ import msgspec
 
 from destination_router.config import ConnectionConfig
 from destination_router.messages import MESSAGE_TYPES, Message, revised
-from destination_router.model import Cost, HttpRequest, Json, Note, Reject
+from destination_router.model import Cost, HttpRequest, Json, Note, Pairing, Reject
 from destination_router.pipeline.normalise import Normalised, decode_json, normalise
 from destination_router.pipeline.subscription import refusal
 from destination_router.pipeline.takers import Taker, TakesConfig, compile_takers, takes_of
@@ -27,6 +27,7 @@ _BROWSERS = "web"
 _NOTHING: dict[str, str] = {}
 _ARE_NOTES = frozenset({Note})
 _ARE_COSTS = frozenset({Cost})
+_ARE_PAIRINGS = frozenset({Pairing})
 _ARE_TEXTS = frozenset({str})
 _MAY_BE_TEXT = frozenset({str, type(None)})
 
@@ -374,6 +375,7 @@ def _is_plainly_typed(request: HttpRequest) -> bool:
         and request.items == ()
         and (request.costs is None or _are(request.costs, _ARE_COSTS))
         and (request.bulk_costs is None or _are(request.bulk_costs, _ARE_COSTS))
+        and (request.pairings == () or _are(request.pairings, _ARE_PAIRINGS))
     )
 
 

@@ -24,6 +24,7 @@ from destination_router.config import ConnectionConfig, DeliveryConfig, is_origi
 from destination_router.delivery.sender import ANY_ORIGIN
 from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.worker import Delivery
+from destination_router.eventlog.pairings import PairingsFile
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins import (
     Broken,
@@ -46,7 +47,7 @@ from destination_router.surfaces.letter_commands import commands as letter_comma
 from destination_router.surfaces.log_commands import commands as log_commands
 from destination_router.surfaces.migrating import import_
 from destination_router.surfaces.reading import STANDARD_INPUT, read_lines
-from destination_router.surfaces.resuming import state_of
+from destination_router.surfaces.resuming import state_directory, state_of
 from destination_router.surfaces.rudderstack.command import transformer
 from destination_router.surfaces.run_commands import check, run
 from destination_router.surfaces.scaffolding import new
@@ -108,12 +109,14 @@ class _Choice(msgspec.Struct):
     """What a command line chose: a connection, a file and how requests go.
 
     `identity` is what makes it the same choice another time: the plugin and its settings.
+    `pairings` is the event log of a router.toml, or a file of the user's own.
     """
 
     connection: Connection
     source: str
     delivery: DeliverySettings
     identity: tuple[str, dict[str, Any]]
+    pairings: PairingsFile
 
 
 @app.command("try")
@@ -172,6 +175,7 @@ def send(
                 read_lines(choice.source),
                 settings=choice.delivery,
                 state=state,
+                pairings=choice.pairings,
                 report=report,
                 watch=progress.show,
             )
@@ -180,6 +184,8 @@ def send(
             except KeyboardInterrupt:
                 talk.print("Interrupted. The same command sends the rest.")
                 raise typer.Exit(FAILED) from None
+            finally:
+                choice.pairings.close()
     if as_json:
         _print_line(summary.as_json())
     else:
@@ -313,6 +319,7 @@ def _choose(
         chosen, router = choose_from_config(config, connection)
         source = _source(arguments, 0)
         ready, delivery = connect(chosen), router.delivery
+        pairings = router.eventlog.path
     else:
         if not arguments:
             raise UsageError("name a plugin, such as heap, or give --config router.toml")
@@ -324,12 +331,19 @@ def _choose(
         )
         source = _source(arguments, 1)
         ready, delivery = Connection(chosen.name, loaded, chosen.settings), DeliveryConfig()
+        pairings = state_directory() / "pairings.db"
     delivery = msgspec.structs.replace(
         delivery,
         origins=delivery.origins | elsewhere,
         settings={"max_attempts": MOST_ATTEMPTS, **delivery.settings},
     )
-    return _Choice(ready, source, delivery_settings(delivery), (chosen.plugin, chosen.settings))
+    return _Choice(
+        ready,
+        source,
+        delivery_settings(delivery),
+        (chosen.plugin, chosen.settings),
+        PairingsFile(pairings),
+    )
 
 
 def _source(arguments: Sequence[str], position: int) -> str:

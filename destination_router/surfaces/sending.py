@@ -14,6 +14,7 @@ from destination_router.delivery.sender import Sender
 from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.worker import Delivery, Worker
+from destination_router.eventlog.pairings import PairingBook
 from destination_router.pipeline.connection import Connection
 from destination_router.surfaces.file_source import FileSource
 from destination_router.surfaces.reading import Line
@@ -107,6 +108,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
     *,
     settings: DeliverySettings,
     state: SendState,
+    pairings: PairingBook,
     report: Callable[[int, Delivery], None],
     watch: Callable[[View], None],
     patience: float = PATIENCE,
@@ -118,6 +120,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
         lines: the messages, read as they are needed.
         settings: how patiently, how many at once, and so on.
         state: which lines are done with; brought up to date and, at the end, forgotten.
+        pairings: where the ties are kept that the vendor limits.
         report: is told the line number and the fate of every message, as they end.
         watch: is told several times a second how it stands.
         patience: for how long the vendor may be dead, in seconds.
@@ -138,6 +141,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
             sender,
             dead_letters=DroppedDeadLetters(),
             settings=settings,
+            pairings=pairings,
             report=count,
         )
         working = asyncio.create_task(worker.run())

@@ -170,6 +170,40 @@ def test_what_was_not_delivered_is_delivered_after_the_next_start(
     until(lambda: events(heap_url) == ["m1"])
 
 
+def test_a_kill_costs_no_place_among_the_merges_of_a_month(router: Router, heap_url: str) -> None:
+    """Stitching, killed where Heap has merged and not answered: nothing is ignored, ever."""
+    stitching = toml(heap_url).replace('region = "US"', 'anonymousEvents = "stitch"')
+    (router.directory / "router.toml").write_text(stitching)
+    merging = "/api/v1/identify"
+    fault = {"drop_connection": True, "after": True, "next": 50, "path": merging}
+    httpx.post(f"{heap_url}/_simulator/faults", json=fault)
+    identify = {"type": "identify", "userId": "ada"}
+    messages = [{**identify, "anonymousId": f"a{n}", "messageId": f"m{n}"} for n in range(12)]
+    router.start()
+    assert router.send(*messages[:5]) == 200
+
+    def asked() -> int:
+        rows = httpx.get(f"{heap_url}/_simulator/requests").json()["requests"]
+        return sum(row["path"] == merging for row in rows)
+
+    until(lambda: asked() >= 2)
+    router.end()
+    httpx.delete(f"{heap_url}/_simulator/faults")
+    router.start()
+    assert router.send(*messages[5:]) == 200
+    until(lambda: router.metrics()['router_lag_messages{connection="US"}'] == 0)
+    (ada,) = httpx.get(f"{heap_url}/_simulator/users").json()["users"]
+    assert len(ada["user_ids"]) == 10
+    assert httpx.get(f"{heap_url}/_simulator/ignored").json() == {"ignored": []}
+    letters = 'router_dead_letters{code="merged_too_often",connection="US"}'
+    assert router.metrics()[letters] == 2
+    # Heap has it, and we know: a repeat is not even sent.
+    before = asked()
+    assert router.send({**messages[0], "messageId": "again"}) == 200
+    until(lambda: router.metrics()['router_lag_messages{connection="US"}'] == 0)
+    assert asked() == before
+
+
 def test_a_dead_vendor_does_not_move_another_ones_lag(router: Router, heap_url: str) -> None:
     """Each connection has its own lag."""
     (router.directory / "router.toml").write_text(toml(heap_url, "US", "EU"))
@@ -259,6 +293,13 @@ def test_dead_letters_are_shown_without_values_and_replayed(router: Router, heap
     exported = command(directory, "dead-letters", "export", "--connection", "US").stdout
     assert [json.loads(line)["messageId"] for line in exported.splitlines()] == ["m2"]
     assert command(directory, "dead-letters", "replay").returncode == 2
+
+    assert command(directory, "dead-letters", "delete").returncode == 2
+    of_us = ("dead-letters", "delete", "--connection", "US")
+    assert "1 would be deleted" in command(directory, *of_us, "--dry-run").stderr
+    assert "1 deleted" in command(directory, *of_us).stderr
+    left = command(directory, "dead-letters", "list", "--replayed", "--connection", "US").stdout
+    assert [line.split()[3] for line in left.splitlines()] == ["m1"]
 
 
 def test_a_connection_that_is_no_more_is_forgotten_by_hand(router: Router, heap_url: str) -> None:
