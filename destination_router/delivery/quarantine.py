@@ -24,8 +24,8 @@ CODE = "quarantined_identity"
 _DIGEST_BYTES = 16
 _USER_ID = "userId"
 _LEFT_OUT = frozenset({"unsafe_identity", "dropped"})
-MOST_REMEMBERED = 200_000
-"""Identities and anonymous ids together, about 100 bytes each: those that were not seen for longest
+MOST_REMEMBERED = 100_000
+"""Identities and anonymous ids together, about 300 bytes each: those that were not seen for longest
 are forgotten first, and what floods in is seen all the time."""
 
 _log = logging.getLogger(__name__)
@@ -117,8 +117,8 @@ class Quarantine:
         return Refusal(
             CODE,
             f"userId: more than {most} anonymous ids carried it within {period:g} s, and a vendor "
-            "merges all who carry one; list it with the destination's unsafe ids if it is nobody's, or "
-            "in [quarantine] allow if it is one person's, then replay",
+            "merges all who carry one; list it with the destination's unsafe ids, or in [quarantine] "
+            "allow if it is one person's, then replay",
         )
 
     @property
