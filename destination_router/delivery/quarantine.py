@@ -117,8 +117,8 @@ class Quarantine:
         return Refusal(
             CODE,
             f"userId: more than {most} anonymous ids carried it within {period:g} s, and a vendor "
-            "merges all who carry one; list it with the destination's unsafe ids, or in [quarantine] "
-            "allow if it is one person's, then replay",
+            "merges all who carry one; list it with the destination's unsafe ids, or, if it is one "
+            "person's, in [quarantine] allow; then replay",
         )
 
     @property
