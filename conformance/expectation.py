@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from conformance.case import Case
+from conformance.checks.scalars import field_json
 from conformance.compare import Difference, differences
 from conformance.subject import Observation, Subject
 from destination_router import Outcome
@@ -45,7 +46,7 @@ def _expected_result(case: Case) -> str:
 def _got(case: Case, observed: Observation) -> Any:
     match observed.result:
         case "requests":
-            return _without_unasked_pairings(observed.requests, case.expect.requests or ())
+            return _as_asked(observed.requests, case.expect.requests or ())
         case "reject":
             return observed.code
         case "outcome":
@@ -62,15 +63,24 @@ def _got(case: Case, observed: Observation) -> Any:
             return None
 
 
-def _without_unasked_pairings(
+def _as_asked(
     got: Sequence[Mapping[str, Any]], expected: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
-    """Leave out what is the host's business where a case says nothing about it."""
-    asked = {index for index, request in enumerate(expected) if "pairings" in request}
-    return [
-        request if index in asked else {k: v for k, v in request.items() if k != "pairings"}
-        for index, request in enumerate(got)
-    ]
+    """Tell of each request what a case asks about, in the form in which it asks.
+
+    What is the host's business counts only where the case says something about it; a form's field
+    is read as JSON where the case writes it as that and not as text.
+    """
+    asked = [*expected, *({} for _ in got[len(expected) :])]
+    return [_one_as_asked(request, wanted) for request, wanted in zip(got, asked, strict=False)]
+
+
+def _one_as_asked(request: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    told = {k: v for k, v in request.items() if k != "pairings" or k in wanted}
+    read = {n for n, value in wanted.get("form", {}).items() if not isinstance(value, str)}
+    if read and "form" in told:
+        told["form"] = {n: field_json(v) if n in read else v for n, v in told["form"].items()}
+    return told
 
 
 def _expected(case: Case) -> Any:

@@ -16,6 +16,7 @@ import msgspec
 from destination_router.config import ConnectionConfig
 from destination_router.messages import MESSAGE_TYPES, Message, revised
 from destination_router.model import Cost, HttpRequest, Json, Note, Outcome, Pairing, Reject
+from destination_router.pipeline.carriage import unsendable
 from destination_router.pipeline.decisions import (
     Decision,
     Refusal,
@@ -278,6 +279,7 @@ class Connection:
             requests=tuple([_signed(request, source, user_keys[0]) for request in requests]),
             notes=(*notes, *own) if own else notes,
             user_keys=user_keys,
+            user_id=source.user_id,
             anonymous_id=source.anonymous_id,
             type=message_type(source),
         )
@@ -414,6 +416,8 @@ def _unsendable(request: HttpRequest) -> str | None:
             msgspec.convert(msgspec.structs.asdict(request), HttpRequest)
         except msgspec.ValidationError as error:
             return f"returned a request that does not fit: {error}"
+    if problem := unsendable(request):
+        return f"returned a request that {problem}"
     try:
         _encode(request.json if request.form is None else request.form)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:

@@ -29,6 +29,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         reason: why it was filtered.
         notes: everything that was changed or left out, in the message's order.
         user_keys: whose order it belongs to; its requests go out under the first.
+        user_id: the message's, if it has one.
         anonymous_id: the message's, if it has one.
         type: which call it was, if that could be read.
     """
@@ -40,6 +41,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     notes: tuple[Note, ...] = ()
     user_keys: tuple[str, ...] = ()
+    user_id: str | None = None
     anonymous_id: str | None = None
     type: str = ""
 
@@ -54,6 +56,7 @@ def decided(
         message_id=message.message_id,
         result=result,
         user_keys=message.user_keys,
+        user_id=message.user_id,
         anonymous_id=message.anonymous_id,
         type=message_type(message),
         **what,

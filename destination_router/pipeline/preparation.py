@@ -241,10 +241,11 @@ class Preparation:
 def masked_decision(decision: Decision, privacy: Privacy) -> Decision:
     """Mask the ids in a decision that was made of an unmasked message."""
     keys = privacy.keys
-    anonymous = decision.anonymous_id
+    user, anonymous = decision.user_id, decision.anonymous_id
     return msgspec.structs.replace(
         decision,
         message_id=keys.mask_message_id(decision.message_id) if decision.message_id else "",
         user_keys=tuple(keys.mask(key) for key in decision.user_keys),
+        user_id=None if user is None else keys.mask(user),
         anonymous_id=None if anonymous is None else keys.mask(anonymous),
     )
