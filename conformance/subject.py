@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from conformance.case import Case, Response
-from destination_router import HttpRequest, HttpResponse, Outcome, default_outcome
+from destination_router import HttpRequest, HttpResponse, Outcome, Pairing, default_outcome
 from destination_router.config import ConnectionConfig
 from destination_router.pipeline.connection import Connection, Decision, configured
 from destination_router.plugins import LoadedPlugin
@@ -120,7 +120,7 @@ def wire(message: Mapping[str, Any]) -> bytes:
 
 
 def request_json(request: HttpRequest) -> dict[str, Any]:
-    """Turn a request into the JSON that cases compare: what goes out, and no more."""
+    """Turn a request into the JSON that cases compare: what goes out, and the ties it makes."""
     body: dict[str, Any] = {}
     if request.json is not None:
         body["json"] = request.json
@@ -128,6 +128,7 @@ def request_json(request: HttpRequest) -> dict[str, Any]:
         body["form"] = dict(request.form)
     if request.auth is not None:
         body["auth"] = msgspec.to_builtins(request.auth)
+    body["pairings"] = [_pairing_json(pairing) for pairing in request.pairings]
     return {
         "method": request.method,
         "url": request.url,
@@ -135,6 +136,11 @@ def request_json(request: HttpRequest) -> dict[str, Any]:
         "headers": dict(request.headers),
         **body,
     }
+
+
+def _pairing_json(pairing: Pairing) -> dict[str, Any]:
+    told = {"key": pairing.key, "value": pairing.value, "limit": pairing.limit}
+    return told if pairing.period is None else {**told, "period": pairing.period}
 
 
 def outcomes(

@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
+from urllib.parse import quote_plus, urlencode
 
 import msgspec
 
 from destination_router.model import Cost, HttpRequest, Json
 
+Bound = tuple[Callable[[Json], int], int]
+"""A measure of an item, and the most of it in one bulk."""
+
 _encode = msgspec.json.Encoder().encode
 
 
-def bulks(
+def bulks(  # noqa: PLR0913 -- what differs between vendors, by keyword
     requests: Iterable[HttpRequest],
     *,
     item: Callable[[HttpRequest], Json],
     body: Callable[[list[Json]], Json],
     most: int,
     most_bytes: int | None = None,
+    bounds: Sequence[Bound] = (),
 ) -> list[HttpRequest]:
     """Put single requests that go to one place into as few bulk requests as the vendor allows.
 
@@ -30,13 +35,18 @@ def bulks(
     Args:
         requests: in order.
         item: what a single request becomes in the bulk's list.
-        body: a bulk's body, from its items.
+        body: a bulk's body, from its items: JSON, or a form's fields if the requests have forms.
         most: how many items the vendor takes at once.
         most_bytes: how many bytes of body; None for any number.
+        bounds: what else the vendor limits.
     """
+    singles = list(requests)
+    limits = [(_one, most), *bounds]
+    if most_bytes is not None and singles:
+        limits.append(_bytes_bound(most_bytes, body, is_form=singles[0].form is not None))
     return [
-        run[0] if len(run) == 1 else _bulk(run, body([item(request) for request in run]))
-        for run in _runs(requests, item, body, most, most_bytes)
+        run[0] if len(run) == 1 else _bulk(run, body(items))
+        for run, items in _runs(singles, item, limits)
     ]
 
 
@@ -59,40 +69,62 @@ def body_bytes(body: Json) -> int:
 
 
 def _runs(
-    requests: Iterable[HttpRequest],
-    item: Callable[[HttpRequest], Json],
-    body: Callable[[list[Json]], Json],
-    most: int,
-    most_bytes: int | None,
-) -> Iterator[list[HttpRequest]]:
-    """Cut requests, in order, into those that fit into one bulk."""
-    room = None if most_bytes is None else most_bytes - body_bytes(body([]))
+    requests: Iterable[HttpRequest], item: Callable[[HttpRequest], Json], limits: Sequence[Bound]
+) -> Iterator[tuple[list[HttpRequest], list[Json]]]:
+    """Cut requests, in order, into those that fit into one bulk, each with its items."""
     run: list[HttpRequest] = []
-    taken = 0
+    items: list[Json] = []
+    taken = [0] * len(limits)
     for request in requests:
-        size = 0 if room is None else body_bytes(item(request)) + len(",")
-        if run and (len(run) == most or (room is not None and taken + size > room)):
-            yield run
-            run, taken = [], 0
+        made = item(request)
+        weights = [measure(made) for measure, _ in limits]
+        if run and any(
+            used + weight > most
+            for used, weight, (_, most) in zip(taken, weights, limits, strict=True)
+        ):
+            yield run, items
+            run, items, taken = [], [], [0] * len(limits)
         run.append(request)
-        taken += size
+        items.append(made)
+        taken = [used + weight for used, weight in zip(taken, weights, strict=True)]
     if run:
-        yield run
+        yield run, items
+
+
+def _one(_: Json) -> int:
+    return 1
+
+
+def _bytes_bound(most_bytes: int, body: Callable[[list[Json]], Json], *, is_form: bool) -> Bound:
+    """Say what an item adds to a body, and how many bytes there are for all items."""
+    if is_form:
+        return _form_bytes, most_bytes - len(urlencode(body([])))
+    return _json_bytes, most_bytes - body_bytes(body([]))
+
+
+def _json_bytes(item: Json) -> int:
+    return body_bytes(item) + len(",")
+
+
+def _form_bytes(item: Json) -> int:
+    """Count an item's bytes in a form's field, where it stands as JSON and is URL-encoded."""
+    return len(quote_plus(_encode(item))) + len(quote_plus(","))
 
 
 def _bulk(singles: Sequence[HttpRequest], body: Json) -> HttpRequest:
     first = singles[0]
+    kind = "json" if first.form is None else "form"
     return HttpRequest(
         method=first.method,
         url=first.url,
         params=first.params,
         headers=first.headers,
         auth=first.auth,
-        json=body,
         message_ids=_ids(singles),
         notes=tuple(chain.from_iterable(single.notes for single in singles)),
         items=tuple(single.message_ids for single in singles),
         costs=_costs(singles),
+        **{kind: body},
     )
 
 

@@ -45,6 +45,7 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
         min_free: how much of its disk must be free; below it, new events are refused with 503.
         new_connections: where a connection begins that the log does not know: at the `end`, or
             at the `start` of what the log still holds.
+        keep_dead_letters: after how long a dead letter is deleted; None: never.
     """
 
     url: str = "sqlite:///router.db"
@@ -53,6 +54,7 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_size: int = 10 * 2**30
     min_free: int = 64 * 2**20
     new_connections: Literal["end", "start"] = "end"
+    keep_dead_letters: float | None = None
 
     @property
     def path(self) -> Path:
@@ -70,6 +72,22 @@ class DeliveryConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     origins: dict[str, str] = {}
     settings: dict[str, Any] = {}
+
+
+class QuarantineConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The table `[quarantine]`: when an identity is held back that too many carry.
+
+    Attributes:
+        enabled: whether any is.
+        anonymous_ids: how many different ones may carry an identity within the period.
+        period: in seconds.
+        allow: identities that any number may carry, as the messages have them.
+    """
+
+    enabled: bool = True
+    anonymous_ids: int = 50
+    period: float = 3600.0
+    allow: tuple[str, ...] = ()
 
 
 class SubscriptionConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +147,7 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     gateway: GatewayConfig = GatewayConfig()
     eventlog: EventLogConfig = EventLogConfig()
     delivery: DeliveryConfig = DeliveryConfig()
+    quarantine: QuarantineConfig = QuarantineConfig()
     connections: tuple[ConnectionConfig, ...] = ()
 
 
@@ -164,6 +183,7 @@ _EVENTLOG: dict[str, Json] = {
     "max_size": SIZE,
     "min_free": SIZE,
     "new_connections": {"enum": ["end", "start"]},
+    "keep_dead_letters": DURATION,
 }
 _DELIVERY: dict[str, Json] = {
     "origins": {
@@ -187,6 +207,12 @@ _DELIVERY: dict[str, Json] = {
     "parked_messages": _COUNT,
     "skip_repeats": {"type": "boolean"},
     "remembered_states": {"type": "integer", "minimum": 0},
+}
+_QUARANTINE: dict[str, Json] = {
+    "enabled": {"type": "boolean"},
+    "anonymous_ids": _COUNT,
+    "period": DURATION,
+    "allow": {"type": "array", "items": _TEXT},
 }
 
 
@@ -225,6 +251,7 @@ _SCHEMA: dict[str, Json] = _table(
         "gateway": _table(_GATEWAY),
         "eventlog": _table(_EVENTLOG),
         "delivery": _table(_DELIVERY),
+        "quarantine": _table(_QUARANTINE),
         "privacy": {"type": "object"},
         "connections": {
             "type": "array",
@@ -237,15 +264,16 @@ _SCHEMA: dict[str, Json] = _table(
 
 
 def load_config(path: Path) -> RouterConfig:
-    """Read a router.toml.
+    """Read a router.toml for what needs no senders: their write keys are left out.
 
     References (`{env = NAME}`) are resolved everywhere but in a connection's settings, which
     follow the plugin's schema, and in privacy's tables: both wait until the connection is made.
+    So a command that only looks into the log wants no secret in its environment.
 
     Raises:
         SettingsError: the file cannot be read, is not TOML, or holds what it should not.
     """
-    return parse_config(read_config(path))
+    return parse_config(read_config(path), gateway=False)
 
 
 def is_origin(text: str) -> bool:
@@ -269,12 +297,18 @@ def read_config(path: Path) -> dict[str, Json]:
         raise SettingsError([Problem("", f"{path} is not TOML: {error}")]) from error
 
 
-def parse_config(content: Mapping[str, Json]) -> RouterConfig:
+def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> RouterConfig:
     """Check the content of a router.toml and type it.
+
+    Args:
+        content: of the file.
+        gateway: whether events shall come in; otherwise the write keys are left unread.
 
     Raises:
         SettingsError: with every problem.
     """
+    if not gateway:
+        content = _without_write_keys(content)
     connections = content.get("connections")
     problems = [
         Problem("connections", f"the name {name!r} is given twice")
@@ -298,6 +332,7 @@ def parse_config(content: Mapping[str, Json]) -> RouterConfig:
         {
             **checked,
             "eventlog": _in_units(checked.get("eventlog", {}), _EVENTLOG),
+            "quarantine": _in_units(checked.get("quarantine", {}), _QUARANTINE),
             "delivery": {"origins": origins, "settings": delivery},
         },
         RouterConfig,
@@ -362,6 +397,13 @@ def _emptied(table: Mapping[str, Json], names: Collection[str]) -> dict[str, Jso
         name: type(value)() if name in names and isinstance(value, (dict, list)) else value
         for name, value in table.items()
     }
+
+
+def _without_write_keys(content: Mapping[str, Json]) -> dict[str, Json]:
+    table = content.get("gateway")
+    if not isinstance(table, dict):
+        return dict(content)
+    return {**content, "gateway": {k: v for k, v in table.items() if k != "write_keys"}}
 
 
 def _port_problems(gateway: Json) -> list[Problem]:

@@ -98,7 +98,8 @@ class _Message(
     def wire(self) -> dict[str, Any]:
         """The whole message as it came, decoded when first asked for, since hardly anyone asks.
 
-        Empty for a message that was made otherwise than from JSON.
+        What the connection changed is not in it: whoever sends it on wants `to_dict`. Empty for a
+        message that was made otherwise than from JSON.
 
         Raises:
             Reject: as `context`.
@@ -110,6 +111,27 @@ class _Message(
         except msgspec.DecodeError:  # `normalise` has seen to everything but the numbers
             raise Reject("invalid_json", "a number is too large") from None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Give the whole message as a JSON object, for a vendor that wants all of it.
+
+        It holds the values of the message's fields, and of its root's other fields what came over
+        the wire. A field without a value is left out.
+
+        Raises:
+            Reject: as `context`.
+        """
+        whole = dict(self.wire)
+        for field in msgspec.structs.fields(self):
+            name = field.encode_name
+            value = self.context if name == "context" else getattr(self, field.name)
+            if value is None or (value == {} and name not in whole):
+                whole.pop(name, None)
+            else:
+                whole[name] = value
+        if "traits" not in self.wire and whole.get("traits") == self.context_traits:
+            whole.pop("traits", None)  # an identify's, which stand in its context
+        return whole | {"type": self.__struct_config__.tag}
+
     def other(self, name: str, default: Any = None) -> Any:
         """A field at the message's root that its call does not define: `email`, a track's `name`.
 
@@ -117,6 +139,24 @@ class _Message(
         """
         value = self.mapped.get(name, _MISSING)
         return self.wire.get(name, default) if value is _MISSING else value
+
+    def as_sent(self, name: str) -> Any:
+        """A field as its sender wrote it, before it was made well-formed.
+
+        An id with blanks around it, a number where text belongs, a `timestamp` that is no time:
+        for a destination that has to equal a system that passes them on. Of what a mapping gave,
+        it is the value that the mapping gave. A step that changes the field changes this too.
+
+        Args:
+            name: as it is spelt on the wire: `userId`; or a field that only a mapping gives.
+        """
+        field = _FIELD_NAMES.get(name)
+        value = self.mapped.get(name) if field is None else getattr(self, field, None)
+        mended: dict[str, tuple[Any, Any]] = self.__dict__.get("_mended", _NOTHING_MAPPED)
+        if name not in mended:
+            return value
+        before, after = mended[name]
+        return before if after == value else value
 
     def options(self, *names: str) -> dict[str, Any]:
         """What the message says to one destination: the object at `integrations.<name>`.
@@ -202,6 +242,13 @@ MESSAGE_TYPES: dict[str, type[Message]] = {
     "alias": Alias,
 }
 
+_FIELD_NAMES = {
+    field.encode_name: field.name
+    for call in MESSAGE_TYPES.values()
+    for field in msgspec.structs.fields(call)
+}
+"""The struct's name of each field, by the one on the wire."""
+
 _M = TypeVar("_M", bound=_Message)
 
 
@@ -215,10 +262,17 @@ def with_wire(message: _M, raw: bytes | None, content: dict[str, Any] | None = N
     return message
 
 
+def with_mended(message: _M, mended: dict[str, tuple[Any, Any]]) -> _M:
+    """Let a message remember what was made of which fields: before and after, by wire name."""
+    if mended:
+        message.__dict__["_mended"] = {**message.__dict__.get("_mended", {}), **mended}
+    return message
+
+
 def revised(message: _M, **changes: Any) -> _M:
     """Copy a message with other values; the copy remembers the same wire form and mapping."""
     copy = msgspec.structs.replace(message, **changes)
-    for name in ("_raw", "wire", "_mapped", "context_traits"):
+    for name in ("_raw", "wire", "_mapped", "_mended", "context_traits"):
         if name in message.__dict__:
             copy.__dict__[name] = message.__dict__[name]
     return copy

@@ -86,6 +86,29 @@ class Cost(msgspec.Struct, frozen=True):
     key: str = ""
 
 
+class Pairing(msgspec.Struct, frozen=True, kw_only=True):
+    """A tie that a request makes, where the vendor takes only so many and drops the rest unsaid.
+
+    The host keeps a durable count. It does not send what is beyond the limit, and tells; it does
+    not send again what the vendor has.
+
+    Attributes:
+        rule: the vendor's rule, in snake_case: the code of a message that would break it.
+        key: whose ties are counted, as the vendor tells users (and accounts) apart.
+        value: what it is tied to. The same value again is the same tie.
+        limit: how many different values a key may have.
+        period: within how many seconds; None: for ever.
+        detail: what the vendor allows and what to do, without personal values.
+    """
+
+    rule: str
+    key: str
+    value: str
+    limit: int
+    period: float | None = None
+    detail: str = ""
+
+
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One HTTP request for a vendor, as data: it compares, prints and serialises.
 
@@ -110,6 +133,8 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         bulk_costs: for a single request, what it will add to the costs of the bulk that `pack`
             puts it in: the host keeps back what would not fit. None: the same as `costs`, or,
             if those are None too, the events and bytes.
+        pairings: the ties that it makes and the vendor limits. `pack` leaves such a request as
+            it is.
 
     Raises:
         ValueError: both `json` and `form` are given.
@@ -129,6 +154,7 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     items: tuple[tuple[str, ...], ...] = ()
     costs: tuple[Cost, ...] | None = None
     bulk_costs: tuple[Cost, ...] | None = None
+    pairings: tuple[Pairing, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a request with two bodies: one of them would be lost."""

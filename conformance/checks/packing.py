@@ -10,7 +10,7 @@ from typing import Any
 
 from conformance.case import Limit
 from conformance.checks.check import Bed, Check
-from conformance.checks.scalars import leaves, scalars
+from conformance.checks.scalars import field_json, leaves, scalars
 from conformance.checks.traffic import case_traffic, plain_traffic
 from conformance.checks.windows import conversation, heavy, many, mixed_window
 from conformance.compare import Difference, shown
@@ -92,10 +92,9 @@ def _limits(bed: Bed) -> Iterator[Difference]:
 
 def _bytes(bed: Bed) -> Iterator[Difference]:
     for connection, limits in _by_connection(bed):
-        most = max((limit.max_bytes or 0 for limit in limits), default=0)
-        packed = _packed(connection, heavy(most)) if most else []
         for limit in limits:
             if limit.max_bytes is not None:
+                packed = _packed(connection, heavy(limit.max_bytes, limit.max))
                 yield from _byte_breaches(packed, limit, limit.max_bytes)
 
 
@@ -155,9 +154,16 @@ def _bulks(
 ) -> Iterator[tuple[HttpRequest, list[Any]]]:
     """Find what has the form of a bulk, each with its list."""
     for request in requests:
-        items = limit.listed(request.json) if request.url == limit.url else None
+        items = limit.listed(_body(request)) if request.url == limit.url else None
         if items is not None:
             yield request, items
+
+
+def _body(request: HttpRequest) -> Any:
+    """Read a body: JSON, or a form's fields, one of which may hold JSON as text."""
+    if request.form is None:
+        return request.json
+    return {name: field_json(text) for name, text in request.form.items()}
 
 
 def _input_unchanged(bed: Bed) -> Iterator[Difference]:

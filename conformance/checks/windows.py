@@ -48,9 +48,13 @@ def many(count: int) -> Iterator[list[dict[str, Any]]]:
     ]
 
 
-def heavy(size: int) -> Iterator[list[dict[str, Any]]]:
-    """For events and for profiles, a window whose messages exceed `size` bytes together."""
-    load = {f"field-{index:02}": "x" * 200 for index in range(40)}
+def heavy(size: int, most: int) -> Iterator[list[dict[str, Any]]]:
+    """For events and for profiles, a window whose messages exceed `size` bytes together.
+
+    They are so large that fewer than `most` do.
+    """
+    fields = max(40, size * 6 // 5 // most // 200)
+    load = {f"field-{index:02}": "x" * 200 for index in range(fields)}
     count = 2 + size // sum(map(len, load.values()))
     for kind, field in (("track", "properties"), ("identify", "traits"), ("group", "traits")):
         yield [

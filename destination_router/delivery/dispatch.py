@@ -11,6 +11,7 @@ from destination_router.delivery.dead_letters import DeadLetter
 from destination_router.delivery.flight import Flight
 from destination_router.delivery.item import Answer, Item
 from destination_router.delivery.ledger import Delivery, Ledger
+from destination_router.delivery.pairings import Pairings
 from destination_router.delivery.plan import Planner, Step
 from destination_router.delivery.quotas import Quotas, Refusal
 from destination_router.delivery.schedule import Schedule
@@ -40,6 +41,7 @@ class Dispatch:
         connection: whose messages they are.
         sender: sends its requests.
         ledger: is told what ended.
+        pairings: keeps the ties that the vendor limits.
         settings: how patiently, how many at once.
         stats: counts.
         wall_clock: Unix time in seconds, for dead letters.
@@ -52,6 +54,7 @@ class Dispatch:
         *,
         sender: Sender,
         ledger: Ledger,
+        pairings: Pairings,
         settings: DeliverySettings,
         stats: DeliveryStats,
         wall_clock: Callable[[], float],
@@ -60,6 +63,7 @@ class Dispatch:
         self._connection = connection
         self._sender = sender
         self._ledger = ledger
+        self._pairings = pairings
         self._settings = settings
         self._stats = stats
         self._wall_clock = wall_clock
@@ -143,7 +147,11 @@ class Dispatch:
         return self._circuit.may_send(self._clock())
 
     async def send(self, step: Step) -> Answer:
-        """Send one step's request, and learn how the vendor is."""
+        """Send one step's request, unless a tie that it makes says otherwise; learn from it."""
+        if (told := await self._pairings.before(step.request)) is not None:
+            self._quotas.release(step.costs)
+            self._stats.skipped += 1
+            return told
         self._stats.in_flight += 1
         try:
             answer = await self._sender.attempt(step.request)
@@ -154,6 +162,7 @@ class Dispatch:
         self._stats.requests[str(response.status) if response else "network"] += 1
         self._stats.latency.observe(answer.seconds)
         self._learn(answer)
+        await self._pairings.after(step.request, answer)
         return answer
 
     def has(self, item: Item, index: int | None) -> None:

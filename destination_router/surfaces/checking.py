@@ -68,7 +68,7 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
     config: RouterConfig | None = None
     problems: list[Problem] = []
     try:
-        config = parse_config(content)
+        config = parse_config(content, gateway=gateway)
     except SettingsError as error:
         problems += error.problems
     if gateway and config is not None and not config.gateway.write_keys:
@@ -147,11 +147,12 @@ async def _probe(
 
 
 def _candidates(content: dict[str, Json]) -> Iterator[tuple[int, ConnectionConfig]]:
-    """List the connections that are well-formed enough to be tried."""
+    """List the connections that are well-formed enough to be tried, a missing name or not."""
     connections = content.get("connections")
     for index, raw in enumerate(connections if isinstance(connections, list) else []):
+        named = {"name": f"number {index + 1}", **raw} if isinstance(raw, dict) else raw
         try:
-            yield index, connection_config(content, raw)
+            yield index, connection_config(content, named)
         except msgspec.ValidationError:
             continue
 

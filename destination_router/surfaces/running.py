@@ -65,7 +65,7 @@ async def run_router(plan: Plan, started: Callable[[str], None]) -> None:
         log = held.enter_context(_open_log(plan))
         await _warn_of_strangers(plan, log)
         settings = delivery_settings(plan.config.delivery)
-        crew = Crew(plan.connections if plan.workers else (), log, settings)
+        crew = Crew(plan.connections if plan.workers else (), log, settings, plan.config.quarantine)
         operations = _operations(plan, log, crew.stats)
         working = asyncio.create_task(crew.work())
         try:
@@ -100,6 +100,7 @@ def _open_log(plan: Plan) -> Iterator[SqliteEventLog]:
             max_age=settings.max_age,
             max_bytes=settings.max_size,
             min_free_bytes=settings.min_free,
+            keep_dead_letters=settings.keep_dead_letters,
         ),
     )
     try:

@@ -1,5 +1,10 @@
 """Bulk requests out of single ones: what the `pack` of a destination is made of."""
 
+import json
+from urllib.parse import urlencode
+
+import msgspec
+
 from destination_router import BasicAuth, Cost, HttpRequest, Json, Note, body_bytes, bulks, folded
 
 URL = "https://vendor.example/import"
@@ -70,6 +75,50 @@ def test_what_is_too_large_by_itself_goes_alone() -> None:
     """The vendor may refuse it; its neighbours are not in it."""
     found = packed([single("a"), single("x" * 500), single("b")], most_bytes=100)
     assert [bulk.message_ids for bulk in found] == [("a",), ("x" * 500,), ("b",)]
+
+
+def form(number: int) -> HttpRequest:
+    data = json.dumps(['é, &"' * (number % 7)])
+    return HttpRequest(url=URL, form={"key": "k", "data": data}, message_ids=(str(number),))
+
+
+def packed_forms(requests: list[HttpRequest], most_bytes: int) -> list[HttpRequest]:
+    return bulks(
+        requests,
+        item=lambda request: json.loads((request.form or {})["data"])[0],
+        body=lambda items: {"key": "k", "data": msgspec.json.encode(items).decode()},
+        most=100,
+        most_bytes=most_bytes,
+    )
+
+
+def test_forms_are_bulks_too() -> None:
+    """Where the single requests have forms, so has the bulk; a form's bytes are URL-encoded."""
+    requests = [form(number) for number in range(100)]
+    (whole,) = packed_forms(requests, 100_000)
+    assert (whole.json, json.loads((whole.form or {})["data"])[1]) == (None, 'é, &"')
+
+    found = packed_forms(requests, 500)
+    sizes = [len(urlencode(dict(request.form or {}))) for request in found]
+    assert [int(i) for request in found for i in request.message_ids] == list(range(100))
+    assert 300 < max(sizes) <= 500
+
+
+def test_a_vendor_may_limit_more_than_items_and_bytes() -> None:
+    """A bulk keeps within a bound of the vendor's own, whatever it measures."""
+    requests = [single(name) for name in ("aa", "a", "aaa", "a", "a", "a")]
+    found = bulks(
+        requests,
+        item=lambda request: request.json[0],
+        body=list,
+        most=100,
+        bounds=[(lambda item: len(item["event"]), 3)],
+    )
+    assert [[e["event"] for e in request.json] for request in found] == [
+        ["aa", "a"],
+        ["aaa"],
+        ["a", "a", "a"],
+    ]
 
 
 def test_costs_of_a_bulk_are_what_its_requests_add() -> None:

@@ -22,6 +22,7 @@ def test_the_exported_names_are_pinned() -> None:
         "Note",
         "Outcome",
         "Page",
+        "Pairing",
         "Quota",
         "Reject",
         "Screen",
