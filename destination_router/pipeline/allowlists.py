@@ -21,7 +21,6 @@ _WHOLE_URL = "?"
 _URL_NAMES = re.compile(r"(?i)(?:url|uri|href|link|path|referr?er)$")
 _URL = re.compile(r"\s*(?:[a-z][a-z0-9+.-]*:)?/", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"^(\s*(?:[a-z][a-z0-9+.-]*:)?//)[^/]*@", re.IGNORECASE)
-_QUERY = re.compile(r"[?#][\s\S]*")
 
 Pass = Callable[[Any], Any]
 """A value in; what of it passes out, or UNDEFINED."""
@@ -169,10 +168,12 @@ def _object(value: dict[str, Any], node: _Node, lost: list[int]) -> dict[str, An
     children = node.children
     for key, item in value.items():
         child = children.get(key)
-        if child is not None:
+        if child is None:
+            passed = UNDEFINED if node.rest is None else _all(item, node.rest)
+        elif type(item) is dict or type(item) is list:
             passed = _value(item, child, lost)
         else:
-            passed = UNDEFINED if node.rest is None else _all(item, node.rest)
+            passed = UNDEFINED if child.leaf is None else child.leaf(item)
         if passed is UNDEFINED:
             lost[0] += 1
         else:
@@ -204,9 +205,9 @@ def _scalar(name: str, *, whole: bool) -> Pass:
     is_url = _URL_NAMES.search(name) is not None
 
     def passes(value: Any) -> Any:
-        if isinstance(value, str) and (is_url or _URL.match(value)):
-            return bare_url(value)
-        return value
+        if type(value) is not str or not ("?" in value or "#" in value or "@" in value):
+            return value
+        return bare_url(value) if is_url or _URL.match(value) else value
 
     return passes
 
@@ -217,7 +218,8 @@ def _as_it_is(value: Any) -> Any:
 
 def bare_url(text: str) -> str:
     """Cut a URL's query, fragment and credentials off."""
-    return _CREDENTIALS.sub(r"\1", _QUERY.sub("", text))
+    bare = text.partition("?")[0].partition("#")[0]
+    return _CREDENTIALS.sub(r"\1", bare) if "@" in bare else bare
 
 
 def _masked(mask: Callable[[str], str]) -> Pass:

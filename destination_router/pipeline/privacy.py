@@ -232,8 +232,10 @@ class _Builder:
 
     def _kept_context(self, message: Message, notes: list[Note]) -> dict[str, Any]:
         if self._context:
-            others = {key: item for key, item in message.context.items() if key != "traits"}
-            context = _kept(self._context, others, "context", notes)
+            whole = message.context
+            context, lost = self._context.kept(whole)
+            if lost := lost - ("traits" in whole):  # they have a list of their own
+                notes.append(_left_out("context", lost))
         else:  # not even decoded
             context = {}
             if len(bytes(message.context_json)) > len(b"{}"):
