@@ -39,12 +39,19 @@ from heap_destination.settings import HeapSettings
 EventMessage: TypeAlias = Track | Page | Screen
 
 _PAGE_FIELDS = ("name", "category")
+_CALLS: dict[type[Message], str] = {
+    Identify: "identify",
+    Track: "track",
+    Page: "page",
+    Screen: "screen",
+    Group: "group",
+    Alias: "alias",
+}
 
 
 def check_call(message: Message, settings: HeapSettings) -> None:
     """Refuse a call that the dialect's system refuses."""
-    call = _call(message)
-    if call not in settings.rules.calls:
+    if (call := _CALLS[type(message)]) not in settings.rules.calls:
         raise Reject("unsupported_type", f"message type {call} is not supported", "type")
 
 
@@ -118,7 +125,9 @@ def update_account(message: Group, settings: HeapSettings) -> list[HttpRequest]:
 
 
 def _event_name(message: EventMessage, rules: Dialect) -> str:
-    given = message.event if isinstance(message, Track) else rules.event_names[_call(message)]
+    given = (
+        message.event if isinstance(message, Track) else rules.event_names[_CALLS[type(message)]]
+    )
     if given and (given.strip() or not rules.event_shape.limited):
         return given
     if rules.event_fallback is None:
@@ -134,6 +143,8 @@ def _profile_of_event(
     if rules.event_profile == "never" or (
         found.identity is None and not rules.traits_need_identity
     ):
+        return None
+    if rules.event_profile == "traits" and not message.context_traits:
         return None
     profile = flat_user(message.context_traits, "context.traits", notes, settings)
     if found.identity is None:
@@ -278,7 +289,10 @@ def _account_membership(
 
 def _named(message: EventMessage, rules: Dialect, notes: list[Note]) -> dict[str, str]:
     """List the fields of the message itself that are sent as properties."""
-    named = {}
+    named: dict[str, str] = {}
+    limited = rules.event_shape.limited
+    if type(message) is Track and limited and not message.mapped:
+        return named  # a track has no such fields of its own
     notes.extend(
         Note("dropped", field, "this dialect does not send it")
         for field in _PAGE_FIELDS
@@ -288,7 +302,6 @@ def _named(message: EventMessage, rules: Dialect, notes: list[Note]) -> dict[str
         value = getattr(message, field, None)
         if value is None:
             # Heap's own dialect knows a track's `name` only from a mapping; Segment's any sender's.
-            limited = rules.event_shape.limited
             value = message.mapped.get(field) if limited else message.other(field)
         if value == "0" and rules.unusable == "zero":
             notes.append(Note("dropped", field, "this dialect takes 0 for nothing"))
@@ -374,10 +387,6 @@ _KEYS: dict[str, Callable[[EventMessage], Any]] = {
     "message": lambda message: message.message_id,
     "property": lambda message: message.properties.get("idempotencyKey") or None,
 }
-
-
-def _call(message: Message) -> str:
-    return str(message.__struct_config__.tag)
 
 
 def _partner_key(message_id: str, notes: list[Note]) -> str:
