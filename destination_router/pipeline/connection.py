@@ -26,7 +26,6 @@ _BROWSERS = "web"
 _NOTHING: dict[str, str] = {}
 _ARE_NOTES = frozenset({Note})
 _ARE_COSTS = frozenset({Cost})
-_ARE_TEXTS = frozenset({str})
 _MAY_BE_TEXT = frozenset({str, type(None)})
 
 _encode = msgspec.json.Encoder().encode
@@ -100,6 +99,7 @@ class Connection:
         self.secrets = secret_values(schema, valid)
         self.settings = _configure(plugin, valid, self.secrets)
         self._names = tuple(dict.fromkeys((name, *plugin.display_names)))
+        self._has_own_name = name.casefold() != plugin.name.casefold()
         self._hooks = {
             kind: _only_hook(plugin, f"on_{kind}", self.settings) for kind in MESSAGE_TYPES
         }
@@ -125,7 +125,7 @@ class Connection:
     def decide_message(self, normalised: Normalised) -> Decision:
         """Say what becomes of a message that is well-formed already."""
         message, notes = normalised.message, normalised.notes
-        kind = message_type(message)
+        kind = _TYPE_NAMES[type(message)]
         reason = refusal(message, self._names)
         if reason is None and self._hooks[kind] is None:
             reason = f"{self.plugin.name} has no use for {kind} calls"
@@ -137,7 +137,8 @@ class Connection:
         if not takers:
             reason = "no subscription of the connection takes it"
             return _decision(message, "filtered", reason=reason, notes=notes)
-        message = self._addressed(message)
+        if self._has_own_name:
+            message = self._addressed(message)
         return joined([self._taken(taker, message, notes) for taker in takers])
 
     def pack(self, requests: list[HttpRequest]) -> list[HttpRequest]:
@@ -157,7 +158,7 @@ class Connection:
         So a plugin finds its options without knowing what the connection is called.
         """
         options = message.options(self.name)
-        if not options or self.name.casefold() == self.plugin.name.casefold():
+        if not options:
             return message
         others = {
             name: value
@@ -178,7 +179,7 @@ class Connection:
 
     def _map(self, message: Message, source: Message, notes: tuple[Note, ...]) -> Decision:
         """Ask the plugin; `source` is the message before any mapping, whose order and id count."""
-        kind = message_type(message)
+        kind = _TYPE_NAMES[type(message)]
         hook = self._hooks[kind]
         if hook is None:
             reason = f"{self.plugin.name} has no use for {kind} calls"
@@ -206,7 +207,7 @@ class Connection:
             notes=(*notes, *own) if own else notes,
             user_keys=user_keys,
             anonymous_id=source.anonymous_id,
-            type=message_type(source),
+            type=_TYPE_NAMES[type(source)],
         )
 
     def _shown_note(self, note: Note) -> Note:
@@ -345,23 +346,23 @@ def _unsendable(request: HttpRequest) -> str | None:
 
 def _is_plainly_typed(request: HttpRequest) -> bool:
     """Tell of most requests at a glance that they hold what they should."""
+    notes, costs, bulk_costs = request.notes, request.costs, request.bulk_costs
     return (
         type(request.url) is str
         and type(request.method) is str
         and request.params == _NOTHING == request.headers
         and request.form is None is request.auth
-        and _are(request.notes, _ARE_NOTES)
-        and _are(request.message_ids, _ARE_TEXTS)
+        and request.message_ids == () == request.items
         and type(request.user_key) in _MAY_BE_TEXT
         and type(request.state_key) in _MAY_BE_TEXT
-        and request.items == ()
-        and (request.costs is None or _are(request.costs, _ARE_COSTS))
-        and (request.bulk_costs is None or _are(request.bulk_costs, _ARE_COSTS))
+        and (notes == () or (type(notes) is tuple and _ARE_NOTES.issuperset(map(type, notes))))
+        and (costs is None or (type(costs) is tuple and _ARE_COSTS.issuperset(map(type, costs))))
+        and (
+            bulk_costs is None
+            or bulk_costs is costs
+            or (type(bulk_costs) is tuple and _ARE_COSTS.issuperset(map(type, bulk_costs)))
+        )
     )
-
-
-def _are(values: object, kinds: frozenset[type]) -> bool:
-    return isinstance(values, tuple) and kinds.issuperset(map(type, values))
 
 
 def _whereabouts(error: Exception) -> str:

@@ -17,7 +17,16 @@ from typing import Any
 
 import msgspec
 
-from destination_router.messages import MESSAGE_TYPES, Alias, Group, Identify, Message, with_wire
+from destination_router.messages import (
+    MESSAGE_TYPES,
+    Alias,
+    ContextPart,
+    Group,
+    Identify,
+    Message,
+    with_mended,
+    with_wire,
+)
 from destination_router.model import Json, Note, Reject
 from destination_router.times import format_time, parse_epoch, parse_time
 
@@ -125,29 +134,19 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def _is_normal(message: Message) -> bool:
-    for identifier in (
-        message.message_id,
-        message.user_id,
-        message.anonymous_id,
-        *_own_ids(message),
-    ):
+    for identifier in (message.message_id, message.user_id, message.anonymous_id, _own_id(message)):
         if identifier is not None and (not identifier or identifier.strip() != identifier):
             return False
     for time in (message.timestamp, message.original_timestamp):
         if time is not None and parse_time(time) is None:
             return False
-    message.context_traits  # noqa: B018 -- raises where context or its traits are no objects
     return True
 
 
-def _own_ids(message: Message) -> tuple[str | None, ...]:
-    match message:
-        case Group():
-            return (message.group_id,)
-        case Alias():
-            return (message.previous_id,)
-        case _:
-            return ()
+def _own_id(message: Message) -> str | None:
+    if isinstance(message, Group):
+        return message.group_id
+    return message.previous_id if isinstance(message, Alias) else None
 
 
 class _Presence(msgspec.Struct):
@@ -183,8 +182,17 @@ def _mend(raw: bytes, message_id: str | None) -> Normalised:
     if kind == "identify" and content.get("traits") is None:
         mended["traits"] = context.get("traits") or {}
     mended["message_id"] = mended.get("message_id") or message_id or _id_from(raw)
-    mended["context_json"] = msgspec.Raw(msgspec.json.encode(context))
-    return Normalised(with_wire(MESSAGE_TYPES[kind](**mended), None, content), tuple(notes))
+    context_json = msgspec.json.encode({"context": context})  # in which NaN is null
+    mended["context_part"] = _decode_context_part(context_json).context
+    message = MESSAGE_TYPES[kind](**mended)
+    return Normalised(with_mended(message, content, context_json), tuple(notes))
+
+
+class _WithContextPart(msgspec.Struct):
+    context: ContextPart
+
+
+_decode_context_part = msgspec.json.Decoder(_WithContextPart).decode
 
 
 def _message_type(content: dict[str, Json]) -> str:

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from destination_router import Alias, Group, Identify, Page, Reject, Screen, Track
-from destination_router.messages import MESSAGE_TYPES, Message
+from destination_router import Alias, Group, Identify, Page, Reject, Screen, Track, parse_message
+from destination_router.messages import MESSAGE_TYPES, ContextPart, Message
 
 CALLS = [Identify, Track, Page, Screen, Group, Alias]
 
@@ -24,7 +24,7 @@ def test_names_are_camel_case_on_the_wire_and_snake_case_in_python() -> None:
     raw = (
         b'{"type":"alias","messageId":"m","userId":"u","anonymousId":"a","previousId":"p",'
         b'"timestamp":"t","originalTimestamp":"o","sentAt":"s","receivedAt":"r","channel":"web",'
-        b'"integrations":{"All":true},"context":{"ip":"1.2.3.4"}}'
+        b'"integrations":{"All":true},"context":{"traits":{"plan":"pro"}}}'
     )
     message = msgspec.json.decode(raw, type=Message)
     expected = Alias(
@@ -38,10 +38,10 @@ def test_names_are_camel_case_on_the_wire_and_snake_case_in_python() -> None:
         received_at="r",
         channel="web",
         integrations={"All": True},
-        context_json=message.context_json,
+        context_part=ContextPart({"plan": "pro"}),
     )
     assert message == expected
-    assert message.context == {"ip": "1.2.3.4"}
+    assert message.context_traits == {"plan": "pro"}
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -59,8 +59,8 @@ def test_a_message_cannot_be_changed(call: type[Any]) -> None:
         call(message_id="m").user_id = "someone else"
 
 
-def context(raw: bytes) -> Track:
-    return Track(message_id="m", context_json=msgspec.Raw(raw))
+def context(raw: bytes) -> Message:
+    return parse_message(b'{"type": "track", "messageId": "m", "context": ' + raw + b"}")
 
 
 def test_the_context_is_decoded_once() -> None:
@@ -78,25 +78,18 @@ def test_context_traits_are_an_object_at_all_events(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "code"),
+    ("raw", "code", "path"),
     [
-        (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "too_deep"),
-        (b'{"a": 1e999}', "invalid_json"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "invalid_json"),
+        (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "too_deep", ""),
+        (b'{"a": 1e999}', "invalid_json", "context"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "invalid_json", "context"),
     ],
 )
-def test_a_context_beyond_reading_is_a_rejection(raw: bytes, code: str) -> None:
-    """What only the full context holds is found when a destination asks, and named by path."""
+def test_a_context_beyond_reading_is_a_rejection(raw: bytes, code: str, path: str) -> None:
+    """Depth is found at once; a number's size when a destination asks, and named by path."""
     with pytest.raises(Reject) as caught:
         _ = context(raw).context
-    assert (caught.value.code, caught.value.path) == (code, "context")
-
-
-def test_traits_too_deep_are_a_rejection() -> None:
-    """Deep nesting beside or within the traits is told like any."""
-    with pytest.raises(Reject) as caught:
-        _ = context(b'{"x":' + b"[" * 10_000 + b"]" * 10_000 + b"}").context_traits
-    assert (caught.value.code, caught.value.path) == ("too_deep", "context")
+    assert (caught.value.code, caught.value.path) == (code, path)
 
 
 @pytest.mark.parametrize(
