@@ -103,12 +103,26 @@ class Response(_Record, frozen=True, kw_only=True):
 
 
 class Limit(_Record, frozen=True, kw_only=True):
-    """At most `max` items in the list `items` of a body that goes to `url`."""
+    """At most `max` items, and `max_bytes` bytes, in a body that goes to `url`.
+
+    Attributes:
+        url: where it goes.
+        items: the body's key that holds the list; empty where the body itself is the list.
+        max: how many items.
+        max_bytes: how many bytes of body; None for any number.
+        source: where that is documented.
+    """
 
     url: str
-    items: str
     max: int
     source: Source
+    items: str = ""
+    max_bytes: int | None = None
+
+    def listed(self, body: Any) -> list[Any] | None:
+        """Find a body's list; None if it is not in the form of a bulk."""
+        found = body.get(self.items) if self.items and isinstance(body, dict) else body
+        return found if isinstance(found, list) else None
 
 
 class Case(_Record, frozen=True, kw_only=True):
@@ -122,6 +136,7 @@ class Case(_Record, frozen=True, kw_only=True):
         level: `core` or `extended`.
         source: where the rule is documented; the file's, if the case has none.
         settings: the connection's, with the file's defaults filled in.
+        connection: what it says beside its settings (a mapping, say), spelt as in a router.toml.
         message: the input, if it is one message.
         messages: the input, if it is several, packed.
         response: the input, if it is a vendor's answer.
@@ -137,6 +152,7 @@ class Case(_Record, frozen=True, kw_only=True):
     source: Source
     since: str = ""
     settings: dict[str, Any] = {}
+    connection: dict[str, Any] = {}
     message: dict[str, Any] | None = None
     messages: tuple[dict[str, Any], ...] | None = None
     response: Response | None = None
@@ -160,7 +176,7 @@ class CaseSet(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         cases: in the order of their files' names.
-        limits: how many items the vendor takes at once.
+        limits: how much the vendor takes at once.
         settings: settings that work, for the checks that need no case: the first file's defaults.
         digest: of the files' content, whatever the checkout did to line ends: `sha256:…`.
     """

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from conformance.case import Case
+from conformance.checks.scalars import field_json
 from conformance.compare import Difference, differences
 from conformance.subject import Observation, Subject
 from destination_router import Outcome
@@ -45,7 +46,7 @@ def _expected_result(case: Case) -> str:
 def _got(case: Case, observed: Observation) -> Any:
     match observed.result:
         case "requests":
-            return list(observed.requests)
+            return _as_asked(observed.requests, case.expect.requests or ())
         case "reject":
             return observed.code
         case "outcome":
@@ -60,6 +61,26 @@ def _got(case: Case, observed: Observation) -> Any:
             return {"valid": not observed.errors, "errors": sorted(observed.errors)}
         case _:
             return None
+
+
+def _as_asked(
+    got: Sequence[Mapping[str, Any]], expected: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Tell of each request what a case asks about, in the form in which it asks.
+
+    What is the host's business counts only where the case says something about it; a form's field
+    is read as JSON where the case writes it as that and not as text.
+    """
+    asked = [*expected, *({} for _ in got[len(expected) :])]
+    return [_one_as_asked(request, wanted) for request, wanted in zip(got, asked, strict=False)]
+
+
+def _one_as_asked(request: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    told = {k: v for k, v in request.items() if k != "pairings" or k in wanted}
+    read = {n for n, value in wanted.get("form", {}).items() if not isinstance(value, str)}
+    if read and "form" in told:
+        told["form"] = {n: field_json(v) if n in read else v for n, v in told["form"].items()}
+    return told
 
 
 def _expected(case: Case) -> Any:

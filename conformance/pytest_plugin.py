@@ -82,7 +82,7 @@ def _suite(metafunc: pytest.Metafunc) -> tuple[Bench, Mapping[str, KnownFailure]
     if suite not in opened:
         name = getattr(suite, "destination", None)
         if not isinstance(name, str) or not name:
-            raise pytest.UsageError(f'{suite.__name__}: set destination = "its-name"')
+            raise pytest.Collector.CollectError(f'{suite.__name__}: set destination = "its-name"')
         here = Path(str(metafunc.module.__file__)).parent
         try:
             bench = open_bench(name, here / suite.cases if suite.cases else None, suite.settings)
@@ -90,5 +90,5 @@ def _suite(metafunc: pytest.Metafunc) -> tuple[Bench, Mapping[str, KnownFailure]
             ids = {rule.id for rule in rules(bench)}
             opened[suite] = (bench, load_known_failures(pyproject, name, ids))
         except (CaseError, KnownFailureError) as error:
-            raise pytest.UsageError(f"{suite.__name__}: {error}") from error
+            raise pytest.Collector.CollectError(f"{suite.__name__}: {error}") from None
     return opened[suite]

@@ -12,8 +12,9 @@ from typing import Any, Literal
 import msgspec
 
 from conformance.case import Case, Response
-from destination_router import HttpRequest, HttpResponse, Outcome, default_outcome
-from destination_router.pipeline.connection import Connection, Decision
+from destination_router import HttpRequest, HttpResponse, Outcome, Pairing, default_outcome
+from destination_router.config import ConnectionConfig
+from destination_router.pipeline.connection import Connection, Decision, configured
 from destination_router.plugins import LoadedPlugin
 from destination_router.settings import SettingsError
 
@@ -56,16 +57,32 @@ class Subject:
         """What a configuration calls it."""
         return self.plugin.name
 
-    def connection(self, settings: Mapping[str, Any]) -> Connection:
+    def connection(
+        self, settings: Mapping[str, Any], beside: Mapping[str, Any] | None = None
+    ) -> Connection:
         """Give the connection with these settings; made once.
 
+        Args:
+            settings: the destination's.
+            beside: what else the connection says: a case's `connection`.
+
         Raises:
-            SettingsError: the settings cannot be used.
+            SettingsError: the settings cannot be used, or what stands beside them.
         """
-        key = msgspec.json.encode(settings, order="sorted")
+        described = {**(beside or {}), "name": self.name, "plugin": self.name, "settings": settings}
+        key = msgspec.json.encode(described, order="sorted")
         if key not in self._connections:
-            self._connections[key] = Connection(self.name, self.plugin, settings)
+            config = msgspec.convert(described, ConnectionConfig)
+            self._connections[key] = configured(config, self.plugin)
         return self._connections[key]
+
+    def connection_of(self, case: Case) -> Connection:
+        """Give the connection that a case is about.
+
+        Raises:
+            SettingsError: as `connection`.
+        """
+        return self.connection(case.settings, case.connection)
 
     def observe(self, case: Case) -> Observation:
         """Run a case's input.
@@ -74,8 +91,8 @@ class Subject:
             SettingsError: the case's settings cannot be used, and are not what it is about.
         """
         if case.expect.settings is not None:
-            return self._settings(case.settings)
-        connection = self.connection(case.settings)
+            return self._settings(case)
+        connection = self.connection_of(case)
         if case.response is not None:
             return _answer(connection, case.response)
         decisions = [connection.decide(wire(message)) for message in case.sent]
@@ -88,9 +105,9 @@ class Subject:
             notes=tuple(note.code for decision in decisions for note in decision.notes),
         )
 
-    def _settings(self, settings: Mapping[str, Any]) -> Observation:
+    def _settings(self, case: Case) -> Observation:
         try:
-            self.connection(settings)
+            self.connection_of(case)
         except SettingsError as error:
             paths = dict.fromkeys(problem.path for problem in error.problems)
             return Observation(result="settings", errors=tuple(paths), detail=str(error))
@@ -103,7 +120,7 @@ def wire(message: Mapping[str, Any]) -> bytes:
 
 
 def request_json(request: HttpRequest) -> dict[str, Any]:
-    """Turn a request into the JSON that cases compare: what goes out, and no more."""
+    """Turn a request into the JSON that cases compare: what goes out, and the ties it makes."""
     body: dict[str, Any] = {}
     if request.json is not None:
         body["json"] = request.json
@@ -111,6 +128,7 @@ def request_json(request: HttpRequest) -> dict[str, Any]:
         body["form"] = dict(request.form)
     if request.auth is not None:
         body["auth"] = msgspec.to_builtins(request.auth)
+    body["pairings"] = [_pairing_json(pairing) for pairing in request.pairings]
     return {
         "method": request.method,
         "url": request.url,
@@ -118,6 +136,11 @@ def request_json(request: HttpRequest) -> dict[str, Any]:
         "headers": dict(request.headers),
         **body,
     }
+
+
+def _pairing_json(pairing: Pairing) -> dict[str, Any]:
+    told = {"key": pairing.key, "value": pairing.value, "limit": pairing.limit}
+    return told if pairing.period is None else {**told, "period": pairing.period}
 
 
 def outcomes(

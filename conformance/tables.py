@@ -11,17 +11,15 @@ They are drawn from the cases, so they cannot lie; a block between two comments 
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from conformance.bench import find_cases
 from conformance.case import Case, CaseError, load_cases
+from destination_router.surfaces.generated_docs import write_or_check
 
 _BLOCK = re.compile(
     r"(?P<open><!-- conformance: (?P<name>\S+)(?P<topics>(?: \S+)+) -->\n)"
@@ -30,25 +28,6 @@ _BLOCK = re.compile(
 )
 _SHOWN = 60
 _ITEMS = 4
-
-
-def main() -> None:
-    """Write or check the tables of the files on the command line."""
-    parser = argparse.ArgumentParser(description="Draw the tables in the docs from the cases.")
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if stale")
-    parser.add_argument("files", type=Path, nargs="+")
-    arguments = parser.parse_args()
-    stale: list[Path] = []
-    for path in arguments.files:
-        before = path.read_text(encoding="utf-8")
-        after = with_tables(before)
-        if after != before:
-            stale.append(path)
-            if not arguments.check:
-                path.write_text(after, encoding="utf-8")
-    for path in stale if arguments.check else ():
-        print(f"{path}: out of date; run python -m conformance.tables {path}", file=sys.stderr)  # noqa: T201 -- a command
-    sys.exit(1 if arguments.check and stale else 0)
 
 
 def with_tables(document: str) -> str:
@@ -95,7 +74,7 @@ def _title(case: Case) -> str:
 
 def _message(case: Case) -> str:
     settings = {name: value for name, value in case.settings.items() if name != "appId"}
-    told = [f"with {_code(settings)}"] if settings else []
+    told = [f"with {_code(beside)}" for beside in (settings, case.connection) if beside]
     if case.response is not None:
         return "<br>".join([*told, f"answer {case.response.status} {_code(case.response.body)}"])
     for message in case.sent[:_ITEMS]:
@@ -155,4 +134,4 @@ def _plain(text: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    write_or_check("Draw the tables in the docs from the cases.", __spec__.name, with_tables)

@@ -8,15 +8,17 @@ import on first use) is no offence.
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import os
 import random
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 _CODE = (".py", ".pyc", ".so", ".pyd", ".dll", ".dylib")
 _EVENTS = ("socket.", "subprocess.", "os.exec", "os.posix_spawn", "os.system", "os.fork")
@@ -33,25 +35,35 @@ _CLOCKS = frozenset(
 )
 _READINGS = frozenset({"now", "utcnow", "today"})
 
-_watchers: list[list[str]] = []
+
+class _Watcher(NamedTuple):
+    found: list[str]
+    thread: int
+
+
+_watchers: list[_Watcher] = []
 
 
 @contextmanager
 def touched() -> Iterator[list[str]]:
     """Collect what the code of a `with` block touches: `open('/etc/hosts')`, `time.time()`, ...
 
-    The list is filled as it happens; it is empty if the code is pure.
+    The list is filled as it happens; it is empty if the code is pure. What other threads do, and
+    what the garbage collector ends meanwhile, is not this code's doing.
     """
     _hook_audit_events()
-    found: list[str] = []
-    before = sys.getprofile()
-    _watchers.append(found)
+    watcher = _Watcher([], threading.get_ident())
+    before, collecting = sys.getprofile(), gc.isenabled()
+    gc.disable()
+    _watchers.append(watcher)
     sys.setprofile(_profile)
     try:
-        yield found
+        yield watcher.found
     finally:
         sys.setprofile(before)
-        _watchers.remove(found)
+        _watchers.remove(watcher)
+        if collecting:
+            gc.enable()
 
 
 @cache
@@ -61,19 +73,19 @@ def _hook_audit_events() -> None:
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    if not _watchers:
+    if not _watchers or _watchers[-1].thread != threading.get_ident():
         return
     if event in _FILE_EVENTS:
         path = str(arguments[0])
         if not path.endswith(_CODE):
-            _watchers[-1].append(f"{event}({path!r})")
+            _watchers[-1].found.append(f"{event}({path!r})")
     elif event.startswith(_EVENTS):
-        _watchers[-1].append(event)
+        _watchers[-1].found.append(event)
 
 
 def _profile(_: FrameType, event: str, function: Any) -> None:
     if event == "c_call" and _watchers and (name := _impure(function)):
-        _watchers[-1].append(f"{name}()")
+        _watchers[-1].found.append(f"{name}()")
 
 
 def _impure(function: Any) -> str | None:

@@ -5,6 +5,7 @@ messages are what they receive, `HttpRequest` is what they return.
 """
 
 from destination_router import javascript
+from destination_router.bulks import body_bytes, bulks, folded
 from destination_router.hookspecs import Destination, hookimpl
 from destination_router.messages import Alias, Group, Identify, Message, Page, Screen, Track
 from destination_router.model import (
@@ -18,6 +19,7 @@ from destination_router.model import (
     Json,
     Note,
     Outcome,
+    Pairing,
     Quota,
     Reject,
     default_outcome,
@@ -43,11 +45,15 @@ __all__ = [
     "Note",
     "Outcome",
     "Page",
+    "Pairing",
     "Quota",
     "Reject",
     "Screen",
     "Track",
+    "body_bytes",
+    "bulks",
     "default_outcome",
+    "folded",
     "format_time",
     "hookimpl",
     "javascript",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,6 +45,7 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
         min_free: how much of its disk must be free; below it, new events are refused with 503.
         new_connections: where a connection begins that the log does not know: at the `end`, or
             at the `start` of what the log still holds.
+        keep_dead_letters: after how long a dead letter is deleted; None: never.
     """
 
     url: str = "sqlite:///router.db"
@@ -53,6 +54,7 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_size: int = 10 * 2**30
     min_free: int = 64 * 2**20
     new_connections: Literal["end", "start"] = "end"
+    keep_dead_letters: float | None = None
 
     @property
     def path(self) -> Path:
@@ -86,6 +88,17 @@ class SubscriptionConfig(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
 
 
+class SharedConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a router.toml says for all of its connections.
+
+    Attributes:
+        privacy: the table `[privacy]`, references unresolved: what any connection may pass on, and
+            the masking keys of those that have none of their own.
+    """
+
+    privacy: dict[str, Any] = {}
+
+
 class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One destination in use.
 
@@ -97,6 +110,8 @@ class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
         mapping: for each call, the fields that it overrides.
         subscriptions: in place of the two: several, each with its own mapping.
         client_side: `clientSide`: browsers are told to load the destination by themselves.
+        privacy: what it may pass on and under which keys it masks, references unresolved.
+        shared: what holds for every connection.
     """
 
     name: str
@@ -106,6 +121,8 @@ class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
     mapping: dict[str, dict[str, Any]] = {}
     subscriptions: tuple[SubscriptionConfig, ...] = ()
     client_side: bool = msgspec.field(default=False, name="clientSide")
+    privacy: dict[str, Any] = {}
+    shared: SharedConfig = SharedConfig()
 
 
 class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +135,10 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SQLITE_URL = "sqlite:///"
+
+_LATER = frozenset({"settings", "privacy"})
+_LATER_FOR_ALL = frozenset({"privacy"})
+"""Tables that are checked when a connection is made, each where its meaning is known."""
 
 _ORIGIN = r"^https?://[^/?#\s]+/?(?![\s\S])"
 _ORIGIN_MEANING = "Write an origin: https://host or http://host:port."
@@ -145,6 +166,7 @@ _EVENTLOG: dict[str, Json] = {
     "max_size": SIZE,
     "min_free": SIZE,
     "new_connections": {"enum": ["end", "start"]},
+    "keep_dead_letters": DURATION,
 }
 _DELIVERY: dict[str, Json] = {
     "origins": {
@@ -156,7 +178,7 @@ _DELIVERY: dict[str, Json] = {
             "description": _ORIGIN_MEANING,
         },
     },
-    "window": {"type": "integer", "minimum": 1, "maximum": 1000},
+    "window": {"type": "integer", "minimum": 1, "maximum": 10_000},
     "linger": DURATION,
     "concurrency": _COUNT,
     "timeout": DURATION,
@@ -190,6 +212,7 @@ _CONNECTION: dict[str, Json] = {
     "plugin": _TEXT,
     "settings": {"type": "object"},
     "clientSide": {"type": "boolean"},
+    "privacy": {"type": "object"},
     "subscription": _TEXT,
     "mapping": _MAPPING,
     "subscriptions": {
@@ -205,6 +228,7 @@ _SCHEMA: dict[str, Json] = _table(
         "gateway": _table(_GATEWAY),
         "eventlog": _table(_EVENTLOG),
         "delivery": _table(_DELIVERY),
+        "privacy": {"type": "object"},
         "connections": {
             "type": "array",
             "minItems": 1,
@@ -216,15 +240,16 @@ _SCHEMA: dict[str, Json] = _table(
 
 
 def load_config(path: Path) -> RouterConfig:
-    """Read a router.toml.
+    """Read a router.toml for what needs no senders: their write keys are left out.
 
-    References (`{env = NAME}`) are resolved everywhere but in a connection's settings: those
-    follow the plugin's schema, when the connection is made.
+    References (`{env = NAME}`) are resolved everywhere but in a connection's settings, which
+    follow the plugin's schema, and in privacy's tables: both wait until the connection is made.
+    So a command that only looks into the log wants no secret in its environment.
 
     Raises:
         SettingsError: the file cannot be read, is not TOML, or holds what it should not.
     """
-    return parse_config(read_config(path))
+    return parse_config(read_config(path), gateway=False)
 
 
 def is_origin(text: str) -> bool:
@@ -248,14 +273,19 @@ def read_config(path: Path) -> dict[str, Json]:
         raise SettingsError([Problem("", f"{path} is not TOML: {error}")]) from error
 
 
-def parse_config(content: Mapping[str, Json]) -> RouterConfig:
+def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> RouterConfig:
     """Check the content of a router.toml and type it.
+
+    Args:
+        content: of the file.
+        gateway: whether events shall come in; otherwise the write keys are left unread.
 
     Raises:
         SettingsError: with every problem.
     """
+    if not gateway:
+        content = _without_write_keys(content)
     connections = content.get("connections")
-    settings = [_settings_of(connection) for connection in _listed(connections)]
     problems = [
         Problem("connections", f"the name {name!r} is given twice")
         for name in _given_twice(connections)
@@ -267,16 +297,14 @@ def parse_config(content: Mapping[str, Json]) -> RouterConfig:
     ]
     problems += _port_problems(content.get("gateway"))
     try:
-        checked = load_settings(_SCHEMA, {**content, **_without_settings(connections)})
+        checked = load_settings(_SCHEMA, _without_later_tables(content))
     except SettingsError as error:
         raise SettingsError([*error.problems, *problems]) from None
     if problems:
         raise SettingsError(problems)
-    for connection, own in zip(checked["connections"], settings, strict=True):
-        connection["settings"] = own
     delivery = _in_units(checked.get("delivery", {}), _DELIVERY)
     origins = delivery.pop("origins", {})
-    return msgspec.convert(
+    config = msgspec.convert(
         {
             **checked,
             "eventlog": _in_units(checked.get("eventlog", {}), _EVENTLOG),
@@ -284,6 +312,23 @@ def parse_config(content: Mapping[str, Json]) -> RouterConfig:
         },
         RouterConfig,
     )
+    whole = tuple(connection_config(content, raw) for raw in _listed(connections))
+    return msgspec.structs.replace(config, connections=whole)
+
+
+def connection_config(content: Mapping[str, Json], connection: Json) -> ConnectionConfig:
+    """Type one connection of a router.toml, with what the file says for all of them.
+
+    Args:
+        content: of the whole file, whatever else it says.
+        connection: as it stands there.
+
+    Raises:
+        msgspec.ValidationError: it cannot be typed.
+    """
+    typed = msgspec.convert(connection, ConnectionConfig)
+    shared = {name: content[name] for name in _LATER_FOR_ALL if name in content}
+    return msgspec.structs.replace(typed, shared=msgspec.convert(shared, SharedConfig))
 
 
 def _in_units(table: dict[str, Json], schema: dict[str, Json]) -> dict[str, Json]:
@@ -312,19 +357,28 @@ def _listed(connections: Json) -> list[Json]:
     return connections if isinstance(connections, list) else []
 
 
-def _settings_of(connection: Json) -> Json:
-    return connection.get("settings", {}) if isinstance(connection, dict) else {}
+def _without_later_tables(content: Mapping[str, Json]) -> dict[str, Json]:
+    """Keep what is checked when a connection is made, with its references, from being read here."""
+    connections = content.get("connections")
+    if isinstance(connections, list):
+        bare = [_emptied(c, _LATER) if isinstance(c, dict) else c for c in connections]
+        content = {**content, "connections": bare}
+    return _emptied(content, _LATER_FOR_ALL)
 
 
-def _without_settings(connections: Json) -> dict[str, Json]:
-    """Keep references in a connection's settings from being resolved too early."""
-    if not isinstance(connections, list):
-        return {}
-    bare = [
-        {**c, "settings": {}} if isinstance(c, dict) and isinstance(c.get("settings"), dict) else c
-        for c in connections
-    ]
-    return {"connections": bare}
+def _emptied(table: Mapping[str, Json], names: Collection[str]) -> dict[str, Json]:
+    """Empty some tables; what is none stays, for the schema to tell."""
+    return {
+        name: type(value)() if name in names and isinstance(value, (dict, list)) else value
+        for name, value in table.items()
+    }
+
+
+def _without_write_keys(content: Mapping[str, Json]) -> dict[str, Json]:
+    table = content.get("gateway")
+    if not isinstance(table, dict):
+        return dict(content)
+    return {**content, "gateway": {k: v for k, v in table.items() if k != "write_keys"}}
 
 
 def _port_problems(gateway: Json) -> list[Problem]:

@@ -98,7 +98,8 @@ class _Message(
     def wire(self) -> dict[str, Any]:
         """The whole message as it came, decoded when first asked for, since hardly anyone asks.
 
-        Empty for a message that was made otherwise than from JSON.
+        What the connection changed is not in it: whoever sends it on wants `to_dict`. Empty for a
+        message that was made otherwise than from JSON.
 
         Raises:
             Reject: as `context`.
@@ -109,6 +110,27 @@ class _Message(
             raise Reject("too_deep", "send less deeply nested JSON") from None
         except msgspec.DecodeError:  # `normalise` has seen to everything but the numbers
             raise Reject("invalid_json", "a number is too large") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the whole message as a JSON object, for a vendor that wants all of it.
+
+        It holds the values of the message's fields, and of its root's other fields what came over
+        the wire. A field without a value is left out.
+
+        Raises:
+            Reject: as `context`.
+        """
+        whole = dict(self.wire)
+        for field in msgspec.structs.fields(self):
+            name = field.encode_name
+            value = self.context if name == "context" else getattr(self, field.name)
+            if value is None or (value == {} and name not in whole):
+                whole.pop(name, None)
+            else:
+                whole[name] = value
+        if "traits" not in self.wire and whole.get("traits") == self.context_traits:
+            whole.pop("traits", None)  # an identify's, which stand in its context
+        return whole | {"type": self.__struct_config__.tag}
 
     def other(self, name: str, default: Any = None) -> Any:
         """A field at the message's root that its call does not define: `email`, a track's `name`.

@@ -86,6 +86,29 @@ class Cost(msgspec.Struct, frozen=True):
     key: str = ""
 
 
+class Pairing(msgspec.Struct, frozen=True, kw_only=True):
+    """A tie that a request makes, where the vendor takes only so many and drops the rest unsaid.
+
+    The host keeps a durable count. It does not send what is beyond the limit, and tells; it does
+    not send again what the vendor has.
+
+    Attributes:
+        rule: the vendor's rule, in snake_case: the code of a message that would break it.
+        key: whose ties are counted, as the vendor tells users (and accounts) apart.
+        value: what it is tied to. The same value again is the same tie.
+        limit: how many different values a key may have.
+        period: within how many seconds; None: for ever.
+        detail: what the vendor allows and what to do, without personal values.
+    """
+
+    rule: str
+    key: str
+    value: str
+    limit: int
+    period: float | None = None
+    detail: str = ""
+
+
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One HTTP request for a vendor, as data: it compares, prints and serialises.
 
@@ -105,11 +128,13 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             that state: the host may skip an exact repeat of the last one delivered.
         items: for a bulk request, the message ids of each item of its body, in the body's order,
             so that `on_response` can read an answer that names an item by its index.
-        costs: what it takes from the destination's quotas. None: from every quota one request
-            or one event for each message, for its `user_key`.
+        costs: what it takes from the destination's quotas. None: from every quota one request,
+            one event for each message, or the bytes of its body, for its `user_key`.
         bulk_costs: for a single request, what it will add to the costs of the bulk that `pack`
             puts it in: the host keeps back what would not fit. None: the same as `costs`, or,
-            if those are None too, the events.
+            if those are None too, the events and bytes.
+        pairings: the ties that it makes and the vendor limits. `pack` leaves such a request as
+            it is.
 
     Raises:
         ValueError: both `json` and `form` are given.
@@ -129,6 +154,7 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     items: tuple[tuple[str, ...], ...] = ()
     costs: tuple[Cost, ...] | None = None
     bulk_costs: tuple[Cost, ...] | None = None
+    pairings: tuple[Pairing, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a request with two bodies: one of them would be lost."""
@@ -184,8 +210,9 @@ class Outcome(msgspec.Struct, frozen=True):
     def retry(cls, after: float | None = None, *, code: str = "", detail: str = "") -> Outcome:
         """Send the same again, not before `after` seconds (None: the host chooses).
 
-        A message that was only refused along with a neighbour that is `rejected` or `suspect`
-        is `retry(after=0)`: it goes out at once, without that neighbour.
+        A message that was only refused along with a neighbour that is `rejected` or `suspect`, or
+        that has to wait (`retry(after=30)`: its user is throttled), is `retry(after=0)`: it goes
+        out at once, without that neighbour.
         """
         return cls("retry", code, detail, after)
 
@@ -214,15 +241,15 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
         name: for metrics and messages: `events_per_app`.
         limit: how many in a period.
         period: in seconds.
-        unit: what is counted: HTTP requests, or the events inside them. What a request takes
-            is `HttpRequest.costs`.
+        unit: what is counted: HTTP requests, the events inside them, or the bytes of their JSON
+            bodies. What a request takes is `HttpRequest.costs`.
         scope: over the whole connection, or for each `user_key` by itself.
     """
 
     name: str
     limit: int
     period: float
-    unit: Literal["requests", "events"] = "requests"
+    unit: Literal["requests", "events", "bytes"] = "requests"
     scope: Literal["connection", "user"] = "connection"
 
 

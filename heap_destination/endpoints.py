@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from destination_router import Cost, HttpRequest, Note
+from destination_router import Cost, HttpRequest, Note, Pairing
+from heap_destination.limits import IDENTITIES_PER_USER_ID, MONTH, USER_IDS_PER_IDENTITY
 from heap_destination.quotas import event_in_bulk, identity_key, single_request, user_id_key
 from heap_destination.settings import HeapSettings
 
@@ -147,11 +148,39 @@ def identify(
     timestamp: str | None = None,
     notes: list[Note],
 ) -> HttpRequest:
-    """Move the events of an anonymous `user_id` to an identity, for good [identify-1]."""
+    """Move the events of an anonymous `user_id` to an identity, for good [identify-1].
+
+    Heap ignores what is beyond its limits and does not say so; the host keeps them.
+    """
     body = {"app_id": settings.app_id, "user_id": user_id, "identity": identity}
     if timestamp is not None:
         body["timestamp"] = timestamp
-    return _post(settings, IDENTIFY, body, notes)
+    return _post(
+        settings, IDENTIFY, body, notes, pairings=_merge_limits(settings, user_id, identity)
+    )
+
+
+def _merge_limits(settings: HeapSettings, user_id: str, identity: str) -> tuple[Pairing, ...]:
+    number = str(int(user_id))  # Heap takes 007 and 7 for one
+    return (
+        Pairing(
+            rule="merged_elsewhere",
+            key=f"{settings.app_id} {number}",
+            value=identity,
+            limit=IDENTITIES_PER_USER_ID,
+            detail="the anonymous user is another user's already, and Heap merges it only once; "
+            "reset the anonymousId when somebody else signs in",
+        ),
+        Pairing(
+            rule="merged_too_often",
+            key=f"{settings.app_id} {identity}",
+            value=number,
+            limit=USER_IDS_PER_IDENTITY,
+            period=MONTH,
+            detail=f"Heap merges {USER_IDS_PER_IDENTITY} anonymous users into one user in a month; "
+            "replay it when that is over",
+        ),
+    )
 
 
 def _post(  # noqa: PLR0913 -- what differs between endpoints, by keyword
@@ -163,6 +192,7 @@ def _post(  # noqa: PLR0913 -- what differs between endpoints, by keyword
     state_key: str | None = None,
     costs: tuple[Cost, ...] = (),
     bulk_costs: tuple[Cost, ...] | None = None,
+    pairings: tuple[Pairing, ...] = (),
 ) -> HttpRequest:
     return HttpRequest(
         url=settings.base_url + path,
@@ -172,6 +202,7 @@ def _post(  # noqa: PLR0913 -- what differs between endpoints, by keyword
         state_key=state_key,
         costs=costs,
         bulk_costs=bulk_costs,
+        pairings=pairings,
     )
 
 

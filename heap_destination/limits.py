@@ -43,6 +43,16 @@ BULK_USERS: Final = 1000
 BULK_ACCOUNTS: Final = 1000
 """Accounts in one bulk request, at most [add-account-properties]."""
 
+IDENTITIES_PER_USER_ID: Final = 1
+"""Identities that a `user_id` may be merged into, for good; more are ignored [identify-1]."""
+
+USER_IDS_PER_IDENTITY: Final = 10
+"""How many `user_id`s are merged into one identity in a month; more are ignored [identify-1]."""
+
+MONTH: Final = 31 * 86_400.0
+"""Seconds. Heap does not say how it cuts its months: who keeps within any 31 days keeps within all
+of them."""
+
 REQUESTS_PER_IDENTITY: Final = (30, 30.0)
 """Single requests per identity and app: 30 in 30 seconds [track-1]."""
 

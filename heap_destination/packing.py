@@ -20,14 +20,11 @@ events that came before it. Events of a kind keep their order.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
-
-from destination_router import Cost, HttpRequest
+from destination_router import HttpRequest, bulks, folded
 from heap_destination import endpoints
 from heap_destination.limits import BULK_ACCOUNTS, BULK_EVENTS, BULK_USERS
 
@@ -53,33 +50,23 @@ def pack_requests(requests: Sequence[HttpRequest]) -> list[HttpRequest]:
 
 
 def _users(requests: Sequence[HttpRequest]) -> list[HttpRequest]:
-    folded = _fold(requests, "identity")
-    return _bulks(folded, BULK_USERS, lambda r: {"users": [_item(one) for one in r]})
+    return _bulks(_fold(requests, "identity"), BULK_USERS, "users")
 
 
 def _accounts(requests: Sequence[HttpRequest]) -> list[HttpRequest]:
-    folded = _fold(requests, "account_id")
-    return _bulks(folded, BULK_ACCOUNTS, lambda r: {"accounts": [_item(one) for one in r]})
+    return _bulks(_fold(requests, "account_id"), BULK_ACCOUNTS, "accounts")
 
 
 def _events(requests: Sequence[HttpRequest]) -> list[HttpRequest]:
-    return _bulks(requests, BULK_EVENTS, lambda r: {"events": [_item(one) for one in r]})
+    return _bulks(requests, BULK_EVENTS, "events")
 
 
 def _partner_events(requests: Sequence[HttpRequest]) -> list[HttpRequest]:
-    return _bulks(
-        requests,
-        BULK_EVENTS,
-        lambda r: {"library": "server", "events": [one.json["events"][0] for one in r]},
-    )
+    return _partner_bulks(requests, BULK_EVENTS, "events")
 
 
 def _partner_users(requests: Sequence[HttpRequest]) -> list[HttpRequest]:
-    return _bulks(
-        requests,
-        BULK_USERS,
-        lambda r: {"library": "server", "users": [one.json["users"][0] for one in r]},
-    )
+    return _partner_bulks(requests, BULK_USERS, "users")
 
 
 def _unpacked(requests: Sequence[HttpRequest]) -> list[HttpRequest]:
@@ -116,44 +103,27 @@ def _folded(group: Sequence[HttpRequest]) -> HttpRequest:
     properties: dict[str, Any] = {}
     for request in group:
         properties.update(request.json["properties"])
-    return msgspec.structs.replace(
-        group[-1],
-        json={**group[-1].json, "properties": properties},
-        message_ids=_ids(group),
-        notes=tuple(chain.from_iterable(request.notes for request in group)),
+    return folded(group, {**group[-1].json, "properties": properties})
+
+
+def _bulks(requests: Sequence[HttpRequest], most: int, plural: str) -> list[HttpRequest]:
+    app_id = _app_id(requests[0])
+    return bulks(
+        requests,
+        item=_item,
+        body=lambda items: {"app_id": app_id, plural: items},
+        most=most,
     )
 
 
-def _bulks(
-    singles: Sequence[HttpRequest],
-    most: int,
-    body: Callable[[Sequence[HttpRequest]], dict[str, Any]],
-) -> list[HttpRequest]:
-    chunks = [singles[start : start + most] for start in range(0, len(singles), most)]
-    return [chunk[0] if len(chunk) == 1 else _bulk(chunk, body(chunk)) for chunk in chunks]
-
-
-def _bulk(singles: Sequence[HttpRequest], body: dict[str, Any]) -> HttpRequest:
-    return HttpRequest(
-        url=singles[0].url,
-        headers=singles[0].headers,
-        json={"app_id": singles[0].json["app_id"], **body},
-        message_ids=_ids(singles),
-        notes=tuple(chain.from_iterable(single.notes for single in singles)),
-        items=tuple(single.message_ids for single in singles),
-        costs=_sum(single.bulk_costs or () for single in singles),
+def _partner_bulks(requests: Sequence[HttpRequest], most: int, plural: str) -> list[HttpRequest]:
+    app_id = _app_id(requests[0])
+    return bulks(
+        requests,
+        item=lambda request: request.json[plural][0],
+        body=lambda items: {"app_id": app_id, "library": "server", plural: items},
+        most=most,
     )
-
-
-def _sum(costs: Iterable[Iterable[Cost]]) -> tuple[Cost, ...]:
-    amounts: dict[tuple[str, str], int] = defaultdict(int)
-    for cost in chain.from_iterable(costs):
-        amounts[cost.quota, cost.key] += cost.amount
-    return tuple(Cost(quota, amount, key) for (quota, key), amount in amounts.items())
-
-
-def _ids(requests: Iterable[HttpRequest]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(chain.from_iterable(r.message_ids for r in requests)))
 
 
 def _item(request: HttpRequest) -> dict[str, Any]:

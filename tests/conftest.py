@@ -3,14 +3,19 @@
 import asyncio
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from destination_router.surfaces.recorder import create_recorder
 from destination_router.surfaces.serving import Asgi, serving
 from heap_destination.simulator import create_simulator
+
+ROOT = Path(__file__).parent.parent
 
 
 class Served:
@@ -82,3 +87,15 @@ def node() -> str:
     if found is None:
         pytest.skip("Node is not installed")
     return found
+
+
+@pytest.fixture(scope="session")
+def fresh_venv(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Make a new virtual environment, with a `pip` that fetches nothing; gives its `bin`."""
+
+    def make() -> Path:
+        folder = tmp_path_factory.mktemp("venv")
+        subprocess.run([sys.executable, ROOT / "scripts" / "fresh-venv", folder], check=True)
+        return folder / "bin"
+
+    return make

@@ -52,8 +52,9 @@ def _nothing_missing(bed: Bed) -> Iterator[Difference]:
     for sent in (*plain_traffic(bed), *_probes(bed), *case_traffic(bed)):
         decision = sent.decide()
         message = msgspec.json.decode(sent.raw)
-        # What a message says to one destination may replace its own fields.
-        if decision.result != "requests" or message.get("integrations"):
+        # A mapping, and what a message says to one destination, may replace the message's fields.
+        replaced = sent.mapped or message.get("integrations")
+        if decision.result != "requests" or replaced:
             continue
         yield from _unexplained(sent.path, message, decision)
 

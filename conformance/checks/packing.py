@@ -9,12 +9,12 @@ from typing import Any
 
 from conformance.case import Limit
 from conformance.checks.check import Bed, Check
-from conformance.checks.scalars import leaves, scalars
+from conformance.checks.scalars import field_json, leaves, scalars
 from conformance.checks.traffic import case_traffic, plain_traffic
-from conformance.checks.windows import conversation, many, mixed_window
+from conformance.checks.windows import conversation, heavy, many, mixed_window
 from conformance.compare import Difference, shown
 from conformance.subject import request_json, wire
-from destination_router import HttpRequest
+from destination_router import HttpRequest, body_bytes
 from destination_router.pipeline.connection import Connection
 
 _FEW = 3
@@ -86,15 +86,32 @@ def _limits(bed: Bed) -> Iterator[Difference]:
         for request in connection.pack(_singles(connection, window))
     ]
     for limit in limits:
-        largest = max(
-            (len(request.json[limit.items]) for request in packed if _is_bulk(request, limit)),
-            default=0,
-        )
-        path = f"{limit.url} {limit.items}"
+        largest = max((len(items) for _, items in _bulks(packed, limit)), default=0)
+        path = f"{limit.url} {limit.items}".rstrip()
         if largest > limit.max:
             yield Difference(path, f"{largest} items", f"at most {limit.max}")
         elif largest < limit.max:
             yield Difference(path, f"at most {largest} items", f"up to {limit.max}")
+
+
+def _bytes(bed: Bed) -> Iterator[Difference]:
+    connection = bed.subject.connection(bed.settings)
+    for limit in bed.bench.case_set.limits:
+        if limit.max_bytes is None:
+            continue
+        packed = [
+            request
+            for window in heavy(limit.max_bytes, limit.max)
+            for request in connection.pack(_singles(connection, window))
+        ]
+        found = [(body_bytes(request.json), items) for request, items in _bulks(packed, limit)]
+        largest = max((size for size, items in found if len(items) > 1), default=0)
+        one_more = max((body_bytes(item) for _, items in found for item in items), default=0)
+        path = f"{limit.url} bytes"
+        if largest > limit.max_bytes:
+            yield Difference(path, f"{largest} bytes", f"at most {limit.max_bytes}")
+        elif largest + one_more + len(",") < limit.max_bytes:
+            yield Difference(path, f"at most {largest} bytes", f"up to {limit.max_bytes}")
 
 
 def _items(bed: Bed) -> Iterator[Difference]:
@@ -105,10 +122,10 @@ def _items(bed: Bed) -> Iterator[Difference]:
         for single in singles:
             for message_id in single.message_ids:
                 said.setdefault(message_id, set()).update(map(repr, scalars(single)))
-        for request in connection.pack(singles):
-            for limit in bed.bench.case_set.limits:
-                if _is_bulk(request, limit):
-                    yield from _foreign(request, request.json[limit.items], said)
+        packed = connection.pack(singles)
+        for limit in bed.bench.case_set.limits:
+            for request, items in _bulks(packed, limit):
+                yield from _foreign(request, items, said)
 
 
 def _foreign(
@@ -124,13 +141,21 @@ def _foreign(
             yield Difference(f"items.{index}", got, "what these messages said")
 
 
-def _is_bulk(request: HttpRequest, limit: Limit) -> bool:
-    body = request.json
-    return (
-        request.url == limit.url
-        and isinstance(body, dict)
-        and isinstance(body.get(limit.items), list)
-    )
+def _bulks(
+    requests: Iterable[HttpRequest], limit: Limit
+) -> Iterator[tuple[HttpRequest, list[Any]]]:
+    """Find what has the form of a bulk, each with its list."""
+    for request in requests:
+        items = limit.listed(_body(request)) if request.url == limit.url else None
+        if items is not None:
+            yield request, items
+
+
+def _body(request: HttpRequest) -> Any:
+    """Read a body: JSON, or a form's fields, one of which may hold JSON as text."""
+    if request.form is None:
+        return request.json
+    return {name: field_json(text) for name, text in request.form.items()}
 
 
 def _input_unchanged(bed: Bed) -> Iterator[Difference]:
@@ -172,6 +197,12 @@ CHECKS = (
         id="check/packing-limits",
         title="Bulk requests are as large as the vendor allows, and no larger",
         run=_limits,
+        needs=("pack",),
+    ),
+    Check(
+        id="check/packing-bytes",
+        title="Bulk requests hold as many bytes as the vendor allows, and no more",
+        run=_bytes,
         needs=("pack",),
     ),
     Check(

@@ -22,11 +22,13 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
         path: what to call it in a finding: a case's id, or `hostile.12`.
         connection: where it goes.
         raw: the message as wire JSON.
+        mapped: whether the connection has mappings of its own, which may replace anything.
     """
 
     path: str
     connection: Connection
     raw: bytes
+    mapped: bool = False
 
     def decide(self) -> Decision:
         """Run it."""
@@ -34,17 +36,18 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def case_traffic(bed: Bed) -> Iterator[Sent]:
-    """The messages of all cases, each with its case's settings."""
+    """The messages of all cases, each with its case's connection."""
     for case in bed.bench.case_set.cases:
         if case.expect.settings is not None:
             continue
         try:
-            connection = bed.subject.connection(case.settings)
+            connection = bed.subject.connection_of(case)
         except SettingsError:
             continue  # the case itself fails, and says why
+        mapped = not {"mapping", "subscriptions"}.isdisjoint(case.connection)
         # A long case says nothing new after its first messages.
         for message in case.sent[:5]:
-            yield Sent(path=case.id, connection=connection, raw=wire(message))
+            yield Sent(path=case.id, connection=connection, raw=wire(message), mapped=mapped)
 
 
 def plain_traffic(bed: Bed) -> Iterator[Sent]:

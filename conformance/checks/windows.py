@@ -47,5 +47,25 @@ def many(count: int) -> Iterator[list[dict[str, Any]]]:
     ]
 
 
+def heavy(size: int, most: int) -> Iterator[list[dict[str, Any]]]:
+    """For events and for profiles, a window whose messages exceed `size` bytes together.
+
+    They are so large that fewer than `most` do.
+    """
+    fields = max(40, size * 6 // 5 // most // 200)
+    load = {f"field-{index:02}": "x" * 200 for index in range(fields)}
+    count = 2 + size // sum(map(len, load.values()))
+    for kind, field in (("track", "properties"), ("identify", "traits"), ("group", "traits")):
+        yield [
+            {
+                **_made(_PLAIN[kind], f"heavy-{kind}-{index:06}", user=f"user-{index}"),
+                "groupId": f"g-{index}",
+                "context": {},
+                field: load,
+            }
+            for index in range(count)
+        ]
+
+
 def _made(message: dict[str, Any], message_id: str, user: str | None) -> dict[str, Any]:
     return {**message, "messageId": message_id, "userId": user}

@@ -11,6 +11,7 @@ from destination_router.delivery.dead_letters import DeadLetter
 from destination_router.delivery.flight import Flight
 from destination_router.delivery.item import Answer, Item
 from destination_router.delivery.ledger import Delivery, Ledger
+from destination_router.delivery.pairings import Pairings
 from destination_router.delivery.plan import Planner, Step
 from destination_router.delivery.quotas import Quotas, Refusal
 from destination_router.delivery.schedule import Schedule
@@ -20,6 +21,7 @@ from destination_router.delivery.states import States
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.model import HttpRequest, Outcome
 from destination_router.pipeline.connection import Connection, Decision
+from destination_router.redaction import hide
 
 _ANSWER_CHARACTERS = 2000
 _TOO_MANY_REQUESTS = 429
@@ -39,6 +41,7 @@ class Dispatch:
         connection: whose messages they are.
         sender: sends its requests.
         ledger: is told what ended.
+        pairings: keeps the ties that the vendor limits.
         settings: how patiently, how many at once.
         stats: counts.
         wall_clock: Unix time in seconds, for dead letters.
@@ -51,6 +54,7 @@ class Dispatch:
         *,
         sender: Sender,
         ledger: Ledger,
+        pairings: Pairings,
         settings: DeliverySettings,
         stats: DeliveryStats,
         wall_clock: Callable[[], float],
@@ -59,6 +63,7 @@ class Dispatch:
         self._connection = connection
         self._sender = sender
         self._ledger = ledger
+        self._pairings = pairings
         self._settings = settings
         self._stats = stats
         self._wall_clock = wall_clock
@@ -142,7 +147,11 @@ class Dispatch:
         return self._circuit.may_send(self._clock())
 
     async def send(self, step: Step) -> Answer:
-        """Send one step's request, and learn how the vendor is."""
+        """Send one step's request, unless a tie that it makes says otherwise; learn from it."""
+        if (told := await self._pairings.before(step.request)) is not None:
+            self._quotas.release(step.costs)
+            self._stats.skipped += 1
+            return told
         self._stats.in_flight += 1
         try:
             answer = await self._sender.attempt(step.request)
@@ -153,6 +162,7 @@ class Dispatch:
         self._stats.requests[str(response.status) if response else "network"] += 1
         self._stats.latency.observe(answer.seconds)
         self._learn(answer)
+        await self._pairings.after(step.request, answer)
         return answer
 
     def has(self, item: Item, index: int | None) -> None:
@@ -249,7 +259,8 @@ class Dispatch:
         now = self._clock()
         outcomes = answer.outcomes.values()
         status = answer.response.status if answer.response else None
-        asked = max((outcome.after or 0.0 for outcome in outcomes), default=0.0)
+        # Everyone waits only where every message was asked to; one user's throttling is theirs.
+        asked = min((outcome.after or 0.0 for outcome in outcomes), default=0.0)
         refused = all(outcome.result == "retry" for outcome in outcomes)
         if refused and asked and len(outcomes) > 1:
             self._circuit.wait_until(now + min(asked, LONGEST_ASKED_WAIT))
@@ -283,6 +294,7 @@ class Dispatch:
         left = item.left()
         own = request or (left[0][1] if left else None)
         response = answer.response
+        words = "" if response is None else hide(response.text, self._connection.secrets)
         code = outcome.code or outcome.result
         letter = DeadLetter(
             connection=self._connection.name,
@@ -295,7 +307,7 @@ class Dispatch:
             attempts=item.attempts,
             request=None if own is None else self._connection.shown(own),
             status=None if response is None else response.status,
-            answer="" if response is None else response.text[:_ANSWER_CHARACTERS],
+            answer=words[:_ANSWER_CHARACTERS],
         )
         self._stats.rejected[code] += 1
         self._end(item, outcome, letter)

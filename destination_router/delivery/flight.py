@@ -124,8 +124,9 @@ class Flight:
         self._tell_retries(retried, answer, blamed=bool(guilty or suspects))
 
     def _tell_retries(self, items: Sequence[Item], answer: Answer, *, blamed: bool) -> None:
-        """Send again what failed; at once, if it only failed along with those that are blamed."""
-        innocent = [i for i in items if blamed and _outcome(i, answer).after == 0]
+        """Send again what failed; at once, if it only failed along with others that are named."""
+        named = blamed or any(_outcome(item, answer).after for item in items)
+        innocent = [item for item in items if named and _outcome(item, answer).after == 0]
         self._return(innocent)
         failed = [item for item in items if item not in self._grounded]
         if failed:

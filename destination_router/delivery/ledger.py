@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ from destination_router.pipeline.connection import Decision
 
 _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 10.0
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -104,7 +106,7 @@ class Ledger:
             await patiently(lambda: self._log.commit(self._connection, offsets))
 
 
-async def patiently(action: Callable[[], Awaitable[None]]) -> None:
+async def patiently(action: Callable[[], Awaitable[T]]) -> T:
     """Do something with the log; while it cannot (a full disk, say), wait and try again."""
     wait = _FIRST_WAIT
     while True:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from destination_router.bulks import body_bytes
 from destination_router.model import Cost, HttpRequest, Quota
 
 Costs = Sequence[Cost]
@@ -59,14 +60,14 @@ class Quotas:
         """Say what a single request adds to the bulk that it will be packed into.
 
         How many requests that makes is only known afterwards: unless the destination says
-        otherwise, only events count before.
+        otherwise, only events and bytes count before.
         """
         if request.bulk_costs is not None:
             return self._known(request.bulk_costs)
         costs = self.costs(request)
         if request.costs is not None:
             return costs
-        return [cost for cost in costs if self._quotas[cost.quota].unit == "events"]
+        return [cost for cost in costs if self._quotas[cost.quota].unit != "requests"]
 
     def reserve(self, costs: Costs, now: float) -> Refusal | None:
         """Set aside what a request takes, all of it or nothing.
@@ -96,7 +97,7 @@ class Quotas:
         return [
             Cost(
                 quota.name,
-                1 if quota.unit == "requests" else max(1, len(request.message_ids)),
+                _AMOUNTS[quota.unit](request),
                 key if quota.scope == "user" else "",
             )
             for quota in self._quotas.values()
@@ -105,6 +106,14 @@ class Quotas:
     def _known(self, costs: Costs) -> Costs:
         # A cost for a quota that is not declared limits nothing.
         return [cost for cost in costs if cost.quota in self._windows]
+
+
+_AMOUNTS: dict[str, Callable[[HttpRequest], int]] = {
+    "requests": lambda _: 1,
+    "events": lambda request: max(1, len(request.message_ids)),
+    "bytes": lambda request: body_bytes(request.json),
+}
+"""What a request takes of each unit, unless it says otherwise."""
 
 
 class _Window:

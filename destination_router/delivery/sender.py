@@ -32,6 +32,7 @@ from destination_router.model import (
     default_outcome,
 )
 from destination_router.pipeline.connection import Connection
+from destination_router.redaction import hide
 
 ANY_ORIGIN = "*"
 """In `origins`: every origin that is not named."""
@@ -199,8 +200,18 @@ def read_answer(
     read = _plugins_view(connection, request, response)
     if isinstance(read, dict):
         default = _for_each(request, response, default_outcome(response))
-        return default | {key: value for key, value in read.items() if key in default}
-    return _for_each(request, response, read)
+        outcomes = default | {key: value for key, value in read.items() if key in default}
+    else:
+        outcomes = _for_each(request, response, read)
+    return {key: _shown(outcome, connection) for key, outcome in outcomes.items()}
+
+
+def _shown(outcome: Outcome, connection: Connection) -> Outcome:
+    """Hide secrets in a vendor's words, which may repeat the key that it does not know."""
+    if not connection.secrets or not outcome.detail:
+        return outcome
+    detail = hide(outcome.detail, connection.secrets)
+    return msgspec.structs.replace(outcome, detail=detail)
 
 
 def _for_each(request: HttpRequest, response: HttpResponse, outcome: Outcome) -> dict[str, Outcome]:

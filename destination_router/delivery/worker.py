@@ -18,10 +18,12 @@ from destination_router.delivery.dead_letters import (
 )
 from destination_router.delivery.dispatch import Dispatch
 from destination_router.delivery.ledger import Delivery, Ledger, Report, Source
+from destination_router.delivery.pairings import Pairings
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.eventlog.base import Event
+from destination_router.eventlog.pairings import MemoryPairings, PairingBook
 from destination_router.pipeline.connection import Connection, Decision
 
 __all__ = ["Delivery", "Report", "Source", "Worker", "work"]
@@ -45,6 +47,7 @@ class Worker:
         log: read and committed under the connection's name.
         sender: the connection's; the caller closes it.
         settings: how patiently, how many at once, and so on.
+        pairings: where the ties are kept that the vendor limits; None: in memory.
         dead_letters: keeps what can never be delivered.
         report: is told about every message when it ends, in batches.
         wall_clock: Unix time in seconds, for dead letters.
@@ -59,6 +62,7 @@ class Worker:
         *,
         dead_letters: DeadLetterSink,
         settings: DeliverySettings | None = None,
+        pairings: PairingBook | None = None,
         report: Report | None = None,
         wall_clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
@@ -72,6 +76,7 @@ class Worker:
             connection,
             sender=sender,
             ledger=self._ledger,
+            pairings=Pairings(connection.plugin.name, pairings or MemoryPairings(), wall_clock),
             settings=settings or DeliverySettings(),
             stats=self._stats,
             wall_clock=wall_clock,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def claim(path: Path) -> Iterator[None]:
     """
     lock = path.with_name(f"{path.name}.workers")
     try:
-        with lock.open("a") as held:
+        with open(os.open(lock, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as held:  # noqa: PTH123 -- a mode at birth
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
     except BlockingIOError:

@@ -30,6 +30,7 @@ SELECT id, connection, message_id, offset, body, code, detail, at, attempts, req
        answer, replayed_at
 FROM dead_letters WHERE {conditions} ORDER BY id LIMIT ?
 """
+_CHUNK = 500
 _APPEND = "INSERT INTO events (received_at, partition, target, body) VALUES (?, ?, ?, ?)"
 
 
@@ -75,6 +76,21 @@ def replay_letters(
         "UPDATE dead_letters SET replayed_at = ? WHERE id = ?",
         [(at, letter.id) for letter in letters],
     )
+
+
+def delete_letters(connection: sqlite3.Connection, letters: Sequence[StoredLetter]) -> None:
+    """Delete letters for good: what they hold is nowhere else."""
+    connection.executemany(
+        "DELETE FROM dead_letters WHERE id = ?", [(letter.id,) for letter in letters]
+    )
+
+
+def delete_letters_before(connection: sqlite3.Connection, moment: float) -> int:
+    """Delete some of the letters that were kept, or failed again, before a Unix time; how many."""
+    return connection.execute(
+        "DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters WHERE at < ? LIMIT ?)",
+        (_milliseconds(moment), _CHUNK),
+    ).rowcount
 
 
 def _row(letter: Letter) -> tuple[Any, ...]:

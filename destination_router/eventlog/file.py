@@ -18,7 +18,7 @@ from destination_router.eventlog.base import LogFileError
 APPLICATION_ID = 0x44524C47
 """`DRLG`, in SQLite's header: tells our files from anybody else's."""
 
-VERSION = 1
+VERSION = 2
 """The schema's, in SQLite's `user_version`; a file of an older version is brought up to it."""
 
 _BUSY_SECONDS = 10.0
@@ -60,7 +60,25 @@ CREATE TABLE dead_letters (
 CREATE TABLE probe (id INTEGER PRIMARY KEY CHECK (id = 1), tried_at INTEGER NOT NULL);
 INSERT INTO probe VALUES (1, 0);
 """
-_TABLES = frozenset({"events", "connections", "done", "dead_letters", "probe"})
+_ADDED_2 = (
+    """
+CREATE TABLE pairings (                        -- ties that a vendor limits, as digests
+    key BLOB NOT NULL,
+    value BLOB NOT NULL,
+    made_at INTEGER,                           -- Unix time in milliseconds; NULL: perhaps not yet
+    PRIMARY KEY (key, value)
+) WITHOUT ROWID""",
+    """
+CREATE TABLE quarantine (
+    connection TEXT NOT NULL,
+    identity BLOB NOT NULL,                    -- a digest
+    since INTEGER NOT NULL,                    -- Unix time in milliseconds
+    PRIMARY KEY (connection, identity)
+) WITHOUT ROWID""",
+)
+_TABLES = frozenset(
+    {"events", "connections", "done", "dead_letters", "probe", "pairings", "quarantine"}
+)
 
 
 def open_file(path: Path, *, create: bool = True) -> None:
@@ -79,6 +97,7 @@ def open_file(path: Path, *, create: bool = True) -> None:
                 raise LogFileError(f"{path}: there is no event log; start the router to make one")
             _create(path)
         with contextlib.closing(connect(path)) as connection:
+            _bring_up(connection)
             _check(connection, path)
     except sqlite3.Error as error:
         raise _unusable(path, error) from error
@@ -148,7 +167,7 @@ def _create(path: Path) -> None:
         with contextlib.closing(connect(draft)) as connection:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+            connection.executescript(f"BEGIN; {_SCHEMA} {'; '.join(_ADDED_2)}; COMMIT;")
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
         with contextlib.suppress(FileExistsError):  # another process was faster
@@ -157,6 +176,24 @@ def _create(path: Path) -> None:
     finally:
         for leftover in (draft, Path(f"{name}-wal"), Path(f"{name}-shm")):
             leftover.unlink(missing_ok=True)
+
+
+def _bring_up(connection: sqlite3.Connection) -> None:
+    """Add what a log of the first version does not have; nothing in it changes."""
+    if _marks(connection) != (APPLICATION_ID, 1):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    if _marks(connection) == (APPLICATION_ID, 1):  # no other process was faster
+        for statement in _ADDED_2:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def _marks(connection: sqlite3.Connection) -> tuple[int, int]:
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return application_id, version
 
 
 def _sync(directory: Path) -> None:
@@ -168,8 +205,7 @@ def _sync(directory: Path) -> None:
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
-    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    application_id, version = _marks(connection)
     if application_id != APPLICATION_ID:
         found = "an empty file" if path.stat().st_size == 0 else "some other SQLite database"
         raise LogFileError(

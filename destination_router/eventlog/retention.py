@@ -35,12 +35,14 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
         max_bytes: how large the log may grow; beyond it, new events are refused.
         min_free_bytes: how much of its disk must be free; below it, new events are refused, so
             that there is always room to note what was delivered.
+        keep_dead_letters: after how long a dead letter is deleted, in seconds; None: never.
     """
 
     keep_delivered: float = 0.0
     max_age: float | None = None
     max_bytes: int = 10 * 2**30
     min_free_bytes: int = 64 * 2**20
+    keep_dead_letters: float | None = None
 
 
 def refuse_if_full(connection: sqlite3.Connection, path: Path, retention: Retention) -> None:

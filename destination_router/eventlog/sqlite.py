@@ -21,7 +21,11 @@ import msgspec
 
 from destination_router.eventlog.arrivals import Arrivals
 from destination_router.eventlog.base import Event, Lag, LogUnavailableError
-from destination_router.eventlog.dead_letters import count_letters, put_letters
+from destination_router.eventlog.dead_letters import (
+    count_letters,
+    delete_letters_before,
+    put_letters,
+)
 from destination_router.eventlog.expiry import expire
 from destination_router.eventlog.file import connect, damage_told, open_file
 from destination_router.eventlog.letters import Letter
@@ -106,7 +110,7 @@ class SqliteEventLog:
             refuse_if_full(connection, self.path, self._retention)
             connection.executemany(APPEND, rows)
 
-        await self._written(write)
+        await self.transact(write)
         self._arrivals.announce()
 
     async def read(self, connection: str, after: int, limit: int) -> list[Event]:
@@ -150,11 +154,25 @@ class SqliteEventLog:
             )
 
         try:
-            await self._written(write)
+            await self.transact(write)
         except LogUnavailableError as error:
             _log.warning("commit_postponed", extra={"connection": connection, "detail": str(error)})
         else:
             reader.unsaved.difference_update(saved)
+
+    async def transact(self, write: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something with the file in a transaction; it is on disk when this returns.
+
+        Args:
+            write: may be called more than once, if its transaction fails.
+
+        Raises:
+            LogUnavailableError: nothing was written.
+        """
+        try:
+            return await self._writer.run(write)
+        except (sqlite3.Error, RefusedError) as error:
+            raise LogUnavailableError(str(error)) from error
 
     async def put(self, letters: Sequence[Letter]) -> None:
         """Keep dead letters; they are on disk when this returns.
@@ -162,11 +180,13 @@ class SqliteEventLog:
         Raises:
             LogUnavailableError: none was kept.
         """
-        await self._written(partial(_put, letters))
+        await self.transact(partial(_put, letters))
 
     async def clean(self) -> int:
         """Delete some of what is delivered, and see to what is too old; 0: there was nothing."""
-        done = await self._written(partial(_delete, retention=self._retention, now=self._clock()))
+        done = await self.transact(partial(_delete, retention=self._retention, now=self._clock()))
+        if self._retention.keep_dead_letters is not None:
+            done += await self._forget_letters(self._retention.keep_dead_letters)
         if self._retention.max_age is not None:
             for name, reader in self._readers.items():
                 done += await self._expire(name, reader, self._retention.max_age)
@@ -184,7 +204,7 @@ class SqliteEventLog:
             refuse_if_full(connection, self.path, self._retention)
             connection.execute("UPDATE probe SET tried_at = ?", (now,))
 
-        await self._written(write)
+        await self.transact(write)
 
     async def lags(self) -> dict[str, Lag]:
         """Tell how far each connection of the file is behind, those of other processes included."""
@@ -210,7 +230,7 @@ class SqliteEventLog:
             database.execute("DELETE FROM connections WHERE name = ?", (connection,))
             database.execute("DELETE FROM done WHERE connection = ?", (connection,))
 
-        await self._written(write)
+        await self.transact(write)
         return lag
 
     def close(self) -> None:
@@ -233,9 +253,16 @@ class SqliteEventLog:
         progress.hand_out([event.offset for event in found], through)
         return found, max(after, through)
 
+    async def _forget_letters(self, keep: float) -> int:
+        before = self._clock() - keep
+        count = await self.transact(partial(delete_letters_before, moment=before))
+        if count:
+            _log.warning("dead_letters_deleted", extra={"count": count})
+        return count
+
     async def _expire(self, name: str, reader: _Reader, max_age: float) -> int:
         async with reader.turn:
-            offsets = await self._written(
+            offsets = await self.transact(
                 partial(
                     expire,
                     name=name,
@@ -246,12 +273,6 @@ class SqliteEventLog:
             )
             await self.commit(name, offsets)
         return len(offsets)
-
-    async def _written(self, write: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            return await self._writer.run(write)
-        except (sqlite3.Error, RefusedError) as error:
-            raise LogUnavailableError(str(error)) from error
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         with damage_told(self.path):

@@ -12,11 +12,12 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from destination_router.config import ConnectionConfig
 from destination_router.messages import MESSAGE_TYPES, Message, revised
-from destination_router.model import Cost, HttpRequest, Json, Note, Reject
+from destination_router.model import Cost, HttpRequest, Json, Note, Pairing, Reject
 from destination_router.pipeline.normalise import Normalised, decode_json, normalise
 from destination_router.pipeline.subscription import refusal
-from destination_router.pipeline.takers import Taker, TakesConfig, compile_takers
+from destination_router.pipeline.takers import Taker, TakesConfig, compile_takers, takes_of
 from destination_router.pipeline.wire import members
 from destination_router.plugins import LoadedPlugin, PluginError
 from destination_router.redaction import hide, shown_request
@@ -26,6 +27,7 @@ _BROWSERS = "web"
 _NOTHING: dict[str, str] = {}
 _ARE_NOTES = frozenset({Note})
 _ARE_COSTS = frozenset({Cost})
+_ARE_PAIRINGS = frozenset({Pairing})
 _MAY_BE_TEXT = frozenset({str, type(None)})
 
 _encode = msgspec.json.Encoder().encode
@@ -236,6 +238,22 @@ def _decision(
     )
 
 
+def configured(config: ConnectionConfig, plugin: LoadedPlugin) -> Connection:
+    """Make the connection that a configuration describes, with its plugin, which is loaded already.
+
+    Raises:
+        SettingsError: as `Connection`.
+        PluginError: as `Connection`.
+    """
+    return Connection(
+        config.name,
+        plugin,
+        config.settings,
+        takes_of(config),
+        client_side=config.client_side,
+    )
+
+
 def joined(decisions: Sequence[Decision]) -> Decision:
     """Make one decision of those that several subscriptions came to.
 
@@ -346,7 +364,7 @@ def _unsendable(request: HttpRequest) -> str | None:
 
 def _is_plainly_typed(request: HttpRequest) -> bool:
     """Tell of most requests at a glance that they hold what they should."""
-    notes, costs, bulk_costs = request.notes, request.costs, request.bulk_costs
+    costs, bulk_costs = request.costs, request.bulk_costs
     return (
         type(request.url) is str
         and type(request.method) is str
@@ -355,14 +373,15 @@ def _is_plainly_typed(request: HttpRequest) -> bool:
         and request.message_ids == () == request.items
         and type(request.user_key) in _MAY_BE_TEXT
         and type(request.state_key) in _MAY_BE_TEXT
-        and (notes == () or (type(notes) is tuple and _ARE_NOTES.issuperset(map(type, notes))))
-        and (costs is None or (type(costs) is tuple and _ARE_COSTS.issuperset(map(type, costs))))
-        and (
-            bulk_costs is None
-            or bulk_costs is costs
-            or (type(bulk_costs) is tuple and _ARE_COSTS.issuperset(map(type, bulk_costs)))
-        )
+        and (request.notes == () or _are(request.notes, _ARE_NOTES))
+        and (costs is None or _are(costs, _ARE_COSTS))
+        and (bulk_costs is None or bulk_costs is costs or _are(bulk_costs, _ARE_COSTS))
+        and (request.pairings == () or _are(request.pairings, _ARE_PAIRINGS))
     )
+
+
+def _are(values: object, kinds: frozenset[type]) -> bool:
+    return type(values) is tuple and kinds.issuperset(map(type, values))
 
 
 def _whereabouts(error: Exception) -> str:

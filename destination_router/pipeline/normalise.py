@@ -103,9 +103,7 @@ def decode_json(raw: bytes) -> tuple[Json, list[Note]]:
     except RecursionError:
         raise Reject("too_deep", "send less deeply nested JSON") from None
     except json.JSONDecodeError as error:
-        raise Reject(
-            "invalid_json", f"{error.msg} at line {error.lineno} column {error.colno}"
-        ) from None
+        raise Reject("invalid_json", f"{error.msg} at character {error.pos + 1}") from None
     except ValueError:
         raise Reject("invalid_json", "a number has too many digits") from None
     if mended is not value:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from destination_router.config import ConnectionConfig
 from destination_router.model import Json
 from destination_router.pipeline.fql import FqlError
 from destination_router.pipeline.mapping import FieldMapping
@@ -27,6 +28,18 @@ class TakesConfig(msgspec.Struct, frozen=True, kw_only=True):
     subscription: str | None = None
     mapping: Mapping[str, Mapping[str, Json]] = {}
     where: str = ""
+
+
+def takes_of(config: ConnectionConfig) -> tuple[TakesConfig, ...]:
+    """List a connection's subscriptions with their mappings; one where it has no list of them."""
+    if not config.subscriptions:
+        return (TakesConfig(subscription=config.subscription, mapping=config.mapping),)
+    return tuple(
+        TakesConfig(
+            subscription=each.subscription, mapping=each.mapping, where=f"subscriptions.{index}"
+        )
+        for index, each in enumerate(config.subscriptions)
+    )
 
 
 class Taker(msgspec.Struct, frozen=True):

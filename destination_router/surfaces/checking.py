@@ -12,6 +12,7 @@ from destination_router.config import (
     ConnectionConfig,
     DeliveryConfig,
     RouterConfig,
+    connection_config,
     parse_config,
     read_config,
 )
@@ -67,13 +68,13 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
     config: RouterConfig | None = None
     problems: list[Problem] = []
     try:
-        config = parse_config(content)
+        config = parse_config(content, gateway=gateway)
     except SettingsError as error:
         problems += error.problems
     if gateway and config is not None and not config.gateway.write_keys:
         problems.append(Problem("gateway.write_keys", "is required: senders need a key"))
     connections: list[Connection] = []
-    for index, candidate in _candidates(content.get("connections")):
+    for index, candidate in _candidates(content):
         try:
             connections.append(connect(candidate))
         except SettingsError as error:
@@ -145,11 +146,13 @@ async def _probe(
     return ProbeResult(connection.name, call, "delivered")
 
 
-def _candidates(connections: Json) -> Iterator[tuple[int, ConnectionConfig]]:
-    """List the connections that are well-formed enough to be tried."""
+def _candidates(content: dict[str, Json]) -> Iterator[tuple[int, ConnectionConfig]]:
+    """List the connections that are well-formed enough to be tried, a missing name or not."""
+    connections = content.get("connections")
     for index, raw in enumerate(connections if isinstance(connections, list) else []):
+        named = {"name": f"number {index + 1}", **raw} if isinstance(raw, dict) else raw
         try:
-            yield index, msgspec.convert(raw, ConnectionConfig)
+            yield index, connection_config(content, named)
         except msgspec.ValidationError:
             continue
 

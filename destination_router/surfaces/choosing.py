@@ -10,8 +10,7 @@ from typing import Any
 
 from destination_router.config import ConnectionConfig, RouterConfig, load_config
 from destination_router.model import Json
-from destination_router.pipeline.connection import Connection
-from destination_router.pipeline.takers import TakesConfig
+from destination_router.pipeline.connection import Connection, configured
 from destination_router.plugins import LoadedPlugin, load_plugin
 from destination_router.settings import Problem, SettingsError, read_text_setting
 from destination_router.surfaces.source_config import device_destinations
@@ -28,28 +27,9 @@ def connect(config: ConnectionConfig) -> Connection:
         PluginError: the plugin cannot be used, or not in the way that is asked for.
         SettingsError: its settings cannot.
     """
-    plugin = load_plugin(config.plugin)
-    connection = Connection(
-        config.name,
-        plugin,
-        config.settings,
-        takes_of(config),
-        client_side=config.client_side,
-    )
+    connection = configured(config, load_plugin(config.plugin))
     device_destinations([connection])  # what browsers could not load is told now
     return connection
-
-
-def takes_of(config: ConnectionConfig) -> tuple[TakesConfig, ...]:
-    """List a connection's subscriptions with their mappings; one where it has no list of them."""
-    if not config.subscriptions:
-        return (TakesConfig(subscription=config.subscription, mapping=config.mapping),)
-    return tuple(
-        TakesConfig(
-            subscription=each.subscription, mapping=each.mapping, where=f"subscriptions.{index}"
-        )
-        for index, each in enumerate(config.subscriptions)
-    )
 
 
 def choose_from_config(path: Path, name: str | None) -> tuple[ConnectionConfig, RouterConfig]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ from destination_router.config import ConnectionConfig, DeliveryConfig, is_origi
 from destination_router.delivery.sender import ANY_ORIGIN
 from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.worker import Delivery
+from destination_router.eventlog.pairings import PairingsFile
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins import (
     Broken,
@@ -45,13 +47,15 @@ from destination_router.surfaces.letter_commands import commands as letter_comma
 from destination_router.surfaces.log_commands import commands as log_commands
 from destination_router.surfaces.migrating import import_
 from destination_router.surfaces.reading import STANDARD_INPUT, read_lines
-from destination_router.surfaces.resuming import state_of
+from destination_router.surfaces.resuming import state_directory, state_of
 from destination_router.surfaces.rudderstack.command import transformer
 from destination_router.surfaces.run_commands import check, run
-from destination_router.surfaces.send_progress import SendProgress
+from destination_router.surfaces.scaffolding import new
+from destination_router.surfaces.send_progress import SendProgress, answers_told
 from destination_router.surfaces.sending import MOST_ATTEMPTS, Summary, failure, send_lines
 from destination_router.surfaces.serving import told_to_stop
 from destination_router.surfaces.showing import (
+    Tally,
     decision_json,
     delivery_json,
     print_decision,
@@ -61,13 +65,13 @@ from destination_router.surfaces.showing import (
 from destination_router.surfaces.telling import FAILED, out, problems_told, talk
 
 COMMANDS = "destination_router.commands"
+DISTRIBUTION = "heap-destination"
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Send customer events to vendors, through destinations that anyone can write.",
 )
 Arguments = Annotated[
     list[str] | None,
@@ -105,12 +109,14 @@ class _Choice(msgspec.Struct):
     """What a command line chose: a connection, a file and how requests go.
 
     `identity` is what makes it the same choice another time: the plugin and its settings.
+    `pairings` is the event log of a router.toml, or a file of the user's own.
     """
 
     connection: Connection
     source: str
     delivery: DeliverySettings
     identity: tuple[str, dict[str, Any]]
+    pairings: PairingsFile
 
 
 @app.command("try")
@@ -125,15 +131,17 @@ def try_(
     """Show what would be sent for each message, and every note. Sends nothing."""
     with problems_told():
         choice = _choose(arguments or [], settings, pairs or [], config, connection)
-        rejected = False
+        tally = Tally()
         for line in read_lines(choice.source):
             decision = choice.connection.decide(line.raw, message_id=line.message_id)
-            rejected |= decision.result == "rejected"
+            tally.count(decision)
             if as_json:
-                _print_line(decision_json(decision, choice.connection))
+                _print_line({"line": line.number, **decision_json(decision, choice.connection)})
             else:
-                print_decision(out, decision, choice.connection)
-    raise typer.Exit(FAILED if rejected else 0)
+                print_decision(out, decision, choice.connection, line=line.number)
+        if not as_json:
+            talk.print(str(tally), highlight=False, soft_wrap=True)
+    raise typer.Exit(FAILED if tally.results["rejected"] else 0)
 
 
 @app.command()
@@ -167,6 +175,7 @@ def send(
                 read_lines(choice.source),
                 settings=choice.delivery,
                 state=state,
+                pairings=choice.pairings,
                 report=report,
                 watch=progress.show,
             )
@@ -175,12 +184,17 @@ def send(
             except KeyboardInterrupt:
                 talk.print("Interrupted. The same command sends the rest.")
                 raise typer.Exit(FAILED) from None
+            finally:
+                choice.pairings.close()
     if as_json:
         _print_line(summary.as_json())
     else:
         _print_summary(summary)
     if summary.left:
-        talk.print("Not all could be sent. The same command sends the rest.")
+        told = answers_told(summary.answers)
+        cause = f" ({told})" if told else ""
+        rest = "The same command sends the rest." if state.kept else "A stream is not remembered."
+        talk.print(f"{summary.left} not sent{cause}. {rest}", highlight=False)
     raise typer.Exit(FAILED if summary.failed or summary.left else 0)
 
 
@@ -248,15 +262,39 @@ app.command("transformer")(transformer)
 app.command("check")(check)
 app.command("import")(import_)
 app.command("diff")(diff)
+app.command("new")(new)
 app.add_typer(letter_commands, name="dead-letters")
 app.add_typer(log_commands, name="eventlog")
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it so
+    if wanted:
+        out.print(f"destination-router {version(DISTRIBUTION)}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version_: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Send customer events to vendors, through destinations that anyone can write."""
 
 
 def main() -> None:
     """Run the command, with those that other distributions add."""
     for command in entry_points(group=COMMANDS):
         app.command(command.name)(command.load())
-    app()
+    try:
+        app()
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(FAILED) from None
 
 
 # -- choosing -----------------------------------------------------------------------------------
@@ -274,9 +312,14 @@ def _choose(
     if config is not None:
         if settings is not None or pairs:
             raise UsageError("settings stand in the router.toml: drop --settings and --set")
+        if len(arguments) > 1:
+            raise UsageError(
+                f"the router.toml names the plugin: give the file alone, without {arguments[0]!r}"
+            )
         chosen, router = choose_from_config(config, connection)
         source = _source(arguments, 0)
         ready, delivery = connect(chosen), router.delivery
+        pairings = router.eventlog.path
     else:
         if not arguments:
             raise UsageError("name a plugin, such as heap, or give --config router.toml")
@@ -288,12 +331,19 @@ def _choose(
         )
         source = _source(arguments, 1)
         ready, delivery = Connection(chosen.name, loaded, chosen.settings), DeliveryConfig()
+        pairings = state_directory() / "pairings.db"
     delivery = msgspec.structs.replace(
         delivery,
         origins=delivery.origins | elsewhere,
         settings={"max_attempts": MOST_ATTEMPTS, **delivery.settings},
     )
-    return _Choice(ready, source, delivery_settings(delivery), (chosen.plugin, chosen.settings))
+    return _Choice(
+        ready,
+        source,
+        delivery_settings(delivery),
+        (chosen.plugin, chosen.settings),
+        PairingsFile(pairings),
+    )
 
 
 def _source(arguments: Sequence[str], position: int) -> str:

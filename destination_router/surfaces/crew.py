@@ -15,6 +15,7 @@ from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.worker import Worker
 from destination_router.eventlog.base import LogFileError, LogUnavailableError
+from destination_router.eventlog.pairings import LoggedPairings
 from destination_router.eventlog.sqlite import SqliteEventLog
 from destination_router.pipeline.connection import Connection
 
@@ -79,6 +80,7 @@ class Crew:
                     sender,
                     dead_letters=self._letters,
                     settings=self._settings,
+                    pairings=LoggedPairings(self._log),
                 )
                 self._workers[connection.name] = worker
                 try:

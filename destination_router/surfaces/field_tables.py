@@ -11,17 +11,15 @@ A block between two comments is replaced:
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from destination_router.model import Field
 from destination_router.plugins import LoadedPlugin, load_plugin
+from destination_router.surfaces.generated_docs import write_or_check
 
 _BLOCK = re.compile(
     r"(?P<open><!-- fields: (?P<plugin>\S+) -->\n).*?(?P<close><!-- /fields -->)", re.DOTALL
@@ -74,24 +72,6 @@ def with_tables(document: str) -> str:
     return _BLOCK.sub(table, document)
 
 
-def main() -> None:
-    """Write or check the tables of the files on the command line."""
-    parser = argparse.ArgumentParser(description="Draw the tables of fields in the docs.")
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if stale")
-    parser.add_argument("files", type=Path, nargs="+")
-    arguments = parser.parse_args()
-    stale = 0
-    for path in arguments.files:
-        before = path.read_text(encoding="utf-8")
-        after = with_tables(before)
-        if after != before and arguments.check:
-            sys.stderr.write(f"{path}: out of date; run python -m {__spec__.name} {path}\n")
-            stale += 1
-        elif after != before:
-            path.write_text(after, encoding="utf-8")
-    sys.exit(1 if stale else 0)
-
-
 def _cells(field: Field) -> list[str]:
     default = msgspec.json.encode(field.default).decode() if field.default is not None else ""
     return [
@@ -108,4 +88,4 @@ def _row(cells: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    write_or_check("Draw the tables of fields in the docs.", __spec__.name, with_tables)

@@ -56,10 +56,19 @@ class FileSource:
         """Leave lines for the next run, even if they are committed now."""
         self._kept.update(lines)
 
-    @property
-    def kept(self) -> int:
-        """How many lines are left for the next run."""
-        return len(self._kept)
+    def left(self, *, to_the_end: bool) -> int:
+        """Count the lines that are left for the next run; nothing can be read afterwards.
+
+        Args:
+            to_the_end: read on to count those too that were not handed out; otherwise they
+                count as one.
+        """
+        unread = 0
+        if not self._exhausted:
+            unread = 1
+            if to_the_end:
+                unread = sum(not self._state.is_done(line.number) for line in self._lines)
+        return len(self._kept.union(self._out)) + unread
 
     async def commit(self, connection: str, offsets: Collection[int]) -> None:  # noqa: ARG002
         """Note what is done with."""

@@ -1,4 +1,4 @@
-"""`dead-letters list|show|replay|export`: what could not be delivered, and a second chance for it.
+"""`dead-letters list|show|replay|export|delete`: what could not be delivered, and what now.
 
 What is printed names ids, codes and fields; values of messages, and the vendor's words about
 them, are personal data and stand there only with `--content` or in an export.
@@ -20,7 +20,11 @@ import msgspec
 import typer
 
 from destination_router.config import load_config
-from destination_router.eventlog.dead_letters import find_letters, replay_letters
+from destination_router.eventlog.dead_letters import (
+    delete_letters,
+    find_letters,
+    replay_letters,
+)
 from destination_router.eventlog.file import connect, damage_told, open_file
 from destination_router.eventlog.letters import LetterFilter, StoredLetter
 from destination_router.model import Json
@@ -107,21 +111,36 @@ def replay(
 ) -> None:
     """Put dead letters back into the log, each for its own connection only."""
     wanted = (ids, connection, code, since, message_id, limit)
-    with problems_told(), _opened(config) as database:
-        if not everything and not any(wanted):
-            raise UsageError("say which, by number or option, or --all")
-        # One transaction, so that two people who replay at once do not replay twice.
-        database.execute("ROLLBACK")
-        database.execute("BEGIN IMMEDIATE")
+    with problems_told(), _opened(config, to_write=True) as database:
+        _see_that_it_is_meant(wanted, everything=everything)
         # A letter that was replayed is replayed again only if it is asked for by number.
         letters = list(find_letters(database, _filter(*wanted, replayed=bool(ids))))
         if not dry_run:
             replay_letters(database, letters, time.time())
-        database.execute("COMMIT")
-        for letter in letters:
-            _print_letter(letter, content=False)
-        verb = "would be replayed" if dry_run else "replayed"
-        talk.print(f"{len(letters)} {verb}", highlight=False)
+        _print_done(letters, "would be replayed" if dry_run else "replayed")
+
+
+@commands.command()
+def delete(
+    ids: Ids = None,
+    config: ConfigFile = ROUTER_TOML,
+    connection: ByConnection = None,
+    code: ByCode = None,
+    since: BySince = None,
+    message_id: ByMessage = None,
+    limit: Limit = None,
+    replayed: Replayed = False,
+    everything: Annotated[bool, typer.Option("--all", help="All that were not replayed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which.")] = False,
+) -> None:
+    """Delete dead letters for good: their messages are nowhere else."""
+    wanted = (ids, connection, code, since, message_id, limit)
+    with problems_told(), _opened(config, to_write=True) as database:
+        _see_that_it_is_meant(wanted, everything=everything)
+        letters = list(find_letters(database, _filter(*wanted, replayed=replayed or bool(ids))))
+        if not dry_run:
+            delete_letters(database, letters)
+        _print_done(letters, "would be deleted" if dry_run else "deleted")
 
 
 @commands.command()
@@ -181,6 +200,17 @@ def letter_json(letter: StoredLetter, *, content: bool) -> dict[str, Any]:
     }
 
 
+def _see_that_it_is_meant(wanted: Sequence[object], *, everything: bool) -> None:
+    if not everything and not any(wanted):
+        raise UsageError("say which, by number or option, or --all")
+
+
+def _print_done(letters: Sequence[StoredLetter], verb: str) -> None:
+    for letter in letters:
+        _print_letter(letter, content=False)
+    talk.print(f"{len(letters)} {verb}", highlight=False)
+
+
 def _print_letter(letter: StoredLetter, *, content: bool) -> None:
     told = letter_json(letter, content=content)
     words = [told["id"], told["at"], told["connection"], told["messageId"], told["code"]]
@@ -225,13 +255,17 @@ def _moment(text: str) -> float:
 
 
 @contextlib.contextmanager
-def _opened(config: Path) -> Iterator[sqlite3.Connection]:
-    """Open the log of a router.toml within a transaction, so that what is read belongs together."""
+def _opened(config: Path, *, to_write: bool = False) -> Iterator[sqlite3.Connection]:
+    """Open the log of a router.toml within a transaction, so that what is read belongs together.
+
+    One that is to write has the log to itself: two people who replay at once do not replay twice.
+    """
     path = load_config(config).eventlog.path
     open_file(path, create=False)
     with damage_told(path), contextlib.closing(connect(path)) as database:
-        database.execute("BEGIN")
+        database.execute("BEGIN IMMEDIATE" if to_write else "BEGIN")
         yield database
+        database.execute("COMMIT")
 
 
 @contextlib.contextmanager

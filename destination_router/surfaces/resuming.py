@@ -55,6 +55,11 @@ class SendState:
         self._done = set() if saved is None else set(saved.done)
         self._progress = Progress(0 if saved is None else saved.low, self._done)
 
+    @property
+    def kept(self) -> bool:
+        """Whether the next run goes on where this one ends: of a file, not of a stream."""
+        return self._path is not None
+
     def is_done(self, line: int) -> bool:
         """Whether a line was done with in a former run or in this one."""
         return self._progress.is_done(line)
@@ -101,13 +106,14 @@ def state_of(source: str, *purpose: Any) -> SendState:
     path = Path(source).resolve()
     about = path.stat()
     name = hashlib.sha256(msgspec.json.encode([str(path), purpose], order="deterministic"))
-    state = _directory() / f"{name.hexdigest()[:32]}.json"
+    state = state_directory() / "send" / f"{name.hexdigest()[:32]}.json"
     return SendState(state, _Identity(str(path), about.st_size, about.st_mtime_ns))
 
 
-def _directory() -> Path:
+def state_directory() -> Path:
+    """Tell where what outlives a command is kept, for the user who gave it."""
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(home) / "destination-router" / "send"
+    return Path(home) / "destination-router"
 
 
 def _load(path: Path) -> _Saved | None:

@@ -108,4 +108,6 @@ def _address(
 
 
 def _say_where(url: str) -> None:
+    if not talk.is_terminal:
+        return  # what reads the logs reads one JSON object a line
     talk.print(f"Router on {url}" if url else "Delivering", highlight=False)

@@ -100,6 +100,7 @@ def _open_log(plan: Plan) -> Iterator[SqliteEventLog]:
             max_age=settings.max_age,
             max_bytes=settings.max_size,
             min_free_bytes=settings.min_free,
+            keep_dead_letters=settings.keep_dead_letters,
         ),
     )
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,11 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from destination_router.surfaces.reading import STANDARD_INPUT
-from destination_router.surfaces.sending import View
+from destination_router.surfaces.sending import PATIENCE, View
 
 
 class SendProgress:
-    """A bar on a terminal, nothing elsewhere.
+    """A bar on a terminal; anywhere, a word when the vendor stops and starts to answer.
 
     Args:
         console: where.
@@ -34,7 +36,9 @@ class SendProgress:
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task(name, total=_size(source), words="")
+        self._console = console
         self._begun = time.monotonic()
+        self._dead = False
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -55,6 +59,18 @@ class SendProgress:
             completed=view.bytes_done,
             words=words(view, time.monotonic() - self._begun),
         )
+        dead = view.stats.circuit != "closed"
+        if dead and not self._dead:
+            self._tell(
+                f"The vendor does not take anything ({answers_told(view.stats.requests)}). Trying "
+                f"for {PATIENCE / 60:.0f} minutes."
+            )
+        elif self._dead and not dead:
+            self._tell("The vendor is back.")
+        self._dead = dead
+
+    def _tell(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
 
 
 def words(view: View, seconds: float) -> str:
@@ -69,6 +85,12 @@ def words(view: View, seconds: float) -> str:
     if stats.circuit != "closed":
         told.append("vendor down")
     return "  ".join(told)
+
+
+def answers_told(answers: Mapping[str, int]) -> str:
+    """Say what came back that was no success, the most frequent first: `network 5, 503 2`."""
+    failures = Counter({name: n for name, n in answers.items() if not name.startswith("2")})
+    return ", ".join(f"{name} {count}" for name, count in failures.most_common())
 
 
 def _size(source: str) -> float | None:

@@ -14,6 +14,7 @@ from destination_router.delivery.sender import Sender
 from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.worker import Delivery, Worker
+from destination_router.eventlog.pairings import PairingBook
 from destination_router.pipeline.connection import Connection
 from destination_router.surfaces.file_source import FileSource
 from destination_router.surfaces.reading import Line
@@ -39,7 +40,9 @@ class Summary(msgspec.Struct):
         failed: how many were rejected or could not be sent, by code.
         notes: how often each code was noted.
         passed_over: how many were done with in a former run.
-        left: whether the next run of the same command has something left to send.
+        left: how many the next run of the same command has left to send; of a stream that was
+            not read to its end, at least.
+        answers: requests sent, by what came back: a status such as `200`, or `network`.
     """
 
     messages: int = 0
@@ -48,7 +51,8 @@ class Summary(msgspec.Struct):
     failed: Counter[str] = msgspec.field(default_factory=Counter)
     notes: Counter[str] = msgspec.field(default_factory=Counter)
     passed_over: int = 0
-    left: bool = False
+    left: int = 0
+    answers: Counter[str] = msgspec.field(default_factory=Counter)
 
     def count(self, delivery: Delivery) -> None:
         """Add one message."""
@@ -71,6 +75,7 @@ class Summary(msgspec.Struct):
             "notes": dict(self.notes),
             "passedOver": self.passed_over,
             "left": self.left,
+            "answers": dict(self.answers),
         }
 
 
@@ -103,6 +108,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
     *,
     settings: DeliverySettings,
     state: SendState,
+    pairings: PairingBook,
     report: Callable[[int, Delivery], None],
     watch: Callable[[View], None],
     patience: float = PATIENCE,
@@ -114,6 +120,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
         lines: the messages, read as they are needed.
         settings: how patiently, how many at once, and so on.
         state: which lines are done with; brought up to date and, at the end, forgotten.
+        pairings: where the ties are kept that the vendor limits.
         report: is told the line number and the fate of every message, as they end.
         watch: is told several times a second how it stands.
         patience: for how long the vendor may be dead, in seconds.
@@ -134,6 +141,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
             sender,
             dead_letters=DroppedDeadLetters(),
             settings=settings,
+            pairings=pairings,
             report=count,
         )
         working = asyncio.create_task(worker.run())
@@ -151,7 +159,8 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
             await working
             state.save()
     summary.passed_over = source.passed_over
-    summary.left = not source.finished.is_set() or source.kept > 0
+    summary.left = source.left(to_the_end=state.kept)
+    summary.answers = worker.stats.requests
     if not summary.left:
         state.finish()
     return summary

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -39,7 +40,7 @@ async def serving(app: Asgi, host: str = LOOPBACK, port: int = 0) -> AsyncIterat
     Raises:
         OSError: the port is taken.
     """
-    listener = socket.create_server((host, port))
+    listener = _listener(host, port)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
     server = _Server(config)
     running = asyncio.create_task(server.serve(sockets=[listener]))
@@ -54,6 +55,15 @@ async def serving(app: Asgi, host: str = LOOPBACK, port: int = 0) -> AsyncIterat
         server.should_exit = True
         await running
         listener.close()
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        # Neither Python's error nor the system's names the address.
+        reason = os.strerror(error.errno) if error.errno else "it cannot be listened on"
+        raise OSError(error.errno, reason, f"{host}:{port}") from None
 
 
 def told_to_stop() -> asyncio.Event:

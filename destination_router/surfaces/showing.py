@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -41,17 +42,53 @@ def delivery_json(delivery: Delivery, connection: Connection) -> dict[str, Any]:
     }
 
 
-def print_decision(console: Console, decision: Decision, connection: Connection) -> None:
-    """Explain one decision to a person."""
+class Tally:
+    """Counts decisions: how many by result, how many requests."""
+
+    def __init__(self) -> None:
+        self.results: Counter[str] = Counter()
+        self.requests = 0
+
+    def count(self, decision: Decision) -> None:
+        """Add one decision."""
+        self.results[decision.result] += 1
+        self.requests += len(decision.requests)
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        told = self.results
+        return (
+            f"{told.total()} messages: {told['requests']} would be sent in {self.requests} "
+            f"requests before packing, {told['filtered']} not for this destination, "
+            f"{told['rejected']} rejected"
+        )
+
+
+def print_decision(
+    console: Console, decision: Decision, connection: Connection, *, line: int | None = None
+) -> None:
+    """Explain one decision to a person.
+
+    Args:
+        console: where.
+        decision: what was decided.
+        connection: by whom.
+        line: where the message stands in its file, if it is of one.
+    """
     style = _STYLES[decision.result]
     title = f"{decision.type or 'message'} {decision.message_id}".strip()
-    console.print(f"[bold]{escape(title)}[/]  [{style}]{escape(_summary(decision))}[/]")
+    place = "" if line is None else f"line {line}  "
+    console.print(
+        f"{place}[bold]{escape(title)}[/]  [{style}]{escape(_summary(decision))}[/]",
+        soft_wrap=True,
+        highlight=False,
+    )
     for request in decision.requests:
         _print_request(console, request, connection)
     for note in decision.notes:
+        place = f"{note.path}: " if note.path else ""
         console.print(
-            f"  [yellow]{escape(note.code)}[/] {escape(note.path)}: {escape(note.detail)}",
-            soft_wrap=True,
+            f"  [yellow]{escape(note.code)}[/] {escape(place + note.detail)}", soft_wrap=True
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 from collections.abc import Iterator
 
 import typer
@@ -31,6 +32,10 @@ def problems_told() -> Iterator[None]:
         refuse("\n".join(f"settings: {problem}" for problem in error.problems))
     except EOFError:
         refuse("the file ends in the middle of its gzip data")
+    except gzip.BadGzipFile:
+        refuse("the file is not gzip data, though its name ends in .gz")
+    except BrokenPipeError:
+        raise
     except OSError as error:
         refuse(f"{error.filename or 'input'}: {error.strerror or type(error).__name__}")
 

@@ -13,7 +13,13 @@ from heap_destination.simulator.faults import Faults
 from heap_destination.simulator.rates import RateLimits
 from heap_destination.simulator.records import Ingestion
 from heap_destination.simulator.request_log import RequestLog
-from heap_destination.simulator.rows import AccountRow, EventRow, RequestRow, UserRow
+from heap_destination.simulator.rows import (
+    AccountRow,
+    EventRow,
+    IgnoredRow,
+    RequestRow,
+    UserRow,
+)
 from heap_destination.simulator.store import Store
 
 ENDPOINTS: dict[str, Callable[[object], Ingestion]] = {
@@ -102,6 +108,10 @@ class SimulatedHeap:
     def accounts(self, app_id: str | None = None) -> Iterator[AccountRow]:
         """Accounts, in the order they were created."""
         return self._store.accounts(app_id)
+
+    def ignored(self) -> Iterator[IgnoredRow]:
+        """The latest merges that were ignored in silence, oldest first."""
+        return self._store.ignored()
 
     def requests(self) -> Iterator[RequestRow]:
         """The latest requests, oldest first."""

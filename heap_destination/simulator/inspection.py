@@ -30,6 +30,7 @@ class Inspection:
             Route("/users", self.users, methods=["GET"]),
             Route("/events", self.events, methods=["GET"]),
             Route("/accounts", self.accounts, methods=["GET"]),
+            Route("/ignored", self.ignored, methods=["GET"]),
             Route("/requests", self.requests, methods=["GET"]),
             Route("/stats", self.stats, methods=["GET"]),
             Route("/state", self.reset, methods=["DELETE"]),
@@ -54,6 +55,10 @@ class Inspection:
         """`{"accounts": [...]}`."""
         rows = self._heap.accounts(request.query_params.get("app_id"))
         return _json({"accounts": _latest(rows, request)})
+
+    async def ignored(self, request: Request) -> Response:
+        """`{"ignored": [...]}`: merges that Heap drops in silence, oldest first."""
+        return _json({"ignored": _latest(self._heap.ignored(), request)})
 
     async def requests(self, request: Request) -> Response:
         """`{"requests": [...]}`, oldest first."""

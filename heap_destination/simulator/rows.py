@@ -44,6 +44,16 @@ class AccountRow(msgspec.Struct, kw_only=True):
     properties: dict[str, Any]
 
 
+class IgnoredRow(msgspec.Struct, kw_only=True):
+    """A merge that was ignored, while its sender was told 200; `at` is ISO 8601."""
+
+    app_id: str
+    user_id: str
+    identity: str
+    reason: str
+    at: str
+
+
 class RequestRow(msgspec.Struct, kw_only=True):
     """A request; `received` is its place, from 1, among all requests.
 

@@ -4,6 +4,7 @@ Made for a million events in memory: an event is one flat record, its properties
 """
 
 import sys
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +15,9 @@ from msgspec import UNSET
 
 from heap_destination.simulator import limits
 from heap_destination.simulator.records import AccountUpdate, Event, Ingestion, Merge, UserUpdate
-from heap_destination.simulator.rows import AccountRow, EventRow, UserRow
+from heap_destination.simulator.rows import AccountRow, EventRow, IgnoredRow, UserRow
+
+_KEPT_IGNORED = 10_000
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -60,6 +63,7 @@ class Store:
     def __init__(self) -> None:
         self._duplicates = 0
         self._merges_ignored = 0
+        self._ignored: deque[IgnoredRow] = deque(maxlen=_KEPT_IGNORED)
         self._events: list[_StoredEvent] = []
         self._environments: dict[str, _Environment] = {}
 
@@ -73,8 +77,18 @@ class Store:
         for event in ingestion.events:
             self._add(environment, ingestion.app_id, event, now)
         for merge in ingestion.merges:
-            if not _merge(environment, merge, now):
+            reason = _merge(environment, merge, now)
+            if reason is not None:
                 self._merges_ignored += 1
+                self._ignored.append(
+                    IgnoredRow(
+                        app_id=ingestion.app_id,
+                        user_id=merge.user_id,
+                        identity=merge.identity,
+                        reason=reason,
+                        at=_iso(now),
+                    )
+                )
 
     def events(self, app_id: str | None = None, identity: str | None = None) -> Iterator[EventRow]:
         """Events in the order they arrived."""
@@ -103,6 +117,10 @@ class Store:
                 yield AccountRow(
                     app_id=environment_id, account_id=account_id, properties=dict(properties)
                 )
+
+    def ignored(self) -> Iterator[IgnoredRow]:
+        """The latest merges that were ignored in silence, oldest first."""
+        return iter(tuple(self._ignored))
 
     def totals(self) -> dict[str, int]:
         """How much is held, and how often something was ignored in silence."""
@@ -158,21 +176,21 @@ def _update_account(environment: _Environment, update: AccountUpdate) -> None:
     environment.accounts.setdefault(update.account_id, {}).update(update.properties)
 
 
-def _merge(environment: _Environment, merge: Merge, now: float) -> bool:
-    """Give the events of a user_id to an identity, or answer False: ignored (identify-1)."""
+def _merge(environment: _Environment, merge: Merge, now: float) -> str | None:
+    """Give the events of a user_id to an identity, or say why it is ignored (identify-1)."""
     owner = environment.owners.get(merge.user_id)
     if owner is not None:
-        return owner == merge.identity
+        return None if owner == merge.identity else "the user_id has another identity"
     user = environment.users.setdefault(merge.identity, _User())
     recent = tuple(at for at in user.merged_at if now - at < limits.MONTH)
     if len(recent) >= limits.USER_IDS_PER_IDENTITY.value:
-        return False
+        return f"the identity has {len(recent)} user_ids of this month"
     user.merged_at = (*recent, now)
     user.user_ids = (*user.user_ids, merge.user_id)
     environment.owners[merge.user_id] = merge.identity
     for event in environment.unmerged.pop(merge.user_id, ()):
         event.identity = merge.identity
-    return True
+    return None
 
 
 def _event_row(event: _StoredEvent, received: int) -> EventRow:

@@ -76,6 +76,12 @@ def test_all_mistakes_are_told_at_once() -> None:
         (without(id="other/rule"), "its id must begin with topic/"),
         (without(id="Topic"), "does not match"),
         (without(wildcard="*"), "'wildcard' was unexpected"),
+        (without(connection={"plugin": "heap"}), "connection: Additional properties are not"),
+        (without(connection={}), "connection: {} should be non-empty"),
+        (
+            without(connection={"mapping": {}, "subscriptions": [{"subscription": "a"}]}),
+            "connection: give subscriptions, or subscription and mapping",
+        ),
     ],
 )
 def test_what_is_refused(case: dict[str, Any], expected: str) -> None:

@@ -49,10 +49,11 @@ def test_titles_differ_within_a_topic(heap: CaseSet) -> None:
 
 
 def test_no_case_repeats_another(heap: CaseSet) -> None:
-    """The same input with the same settings and the same notes looked at is one case."""
+    """The same input to the same connection with the same notes looked at is one case."""
 
     def judged(case: Case) -> str:
-        return repr((case.settings, case.sent, case.response, case.expect.notes is None))
+        notes = case.expect.notes is None
+        return repr((case.settings, case.connection, case.sent, case.response, notes))
 
     seen: dict[str, str] = {}
     repeated = [
@@ -95,4 +96,4 @@ def test_made_up_people_only() -> None:
 def _case_files() -> list[Path]:
     folder = find_cases("heap")
     assert folder is not None
-    return sorted(folder.glob("*.json"))
+    return sorted(folder.rglob("*.json"))

@@ -19,7 +19,7 @@ from conformance.case import CaseSet, Limit, Source
 from conformance.checks import CHECKS
 from conformance.checks.hostile import HOSTILE
 from conformance.runner import run
-from destination_router import Cost, HttpRequest, HttpResponse, Note, Outcome, Quota
+from destination_router import Cost, HttpRequest, HttpResponse, Note, Outcome, Quota, bulks
 
 MakeBench = Callable[..., Bench]
 _SEEN: list[object] = []
@@ -369,6 +369,47 @@ def test_packing_that_breaks_a_rule_is_found(
     """The check fails, and says what was lost, doubled or out of order."""
     bench = make_bench(CaseSet(limits=(_LIMIT,)), pack=pack, on_response=_delivered)
     found = outcome(bench, check_id)
+    assert found.startswith("failed"), found
+    assert told in found
+
+
+_LIMIT_IN_BYTES = Limit(
+    url="https://vendor.example/events", max=3, max_bytes=20_000, source=Source(decision="x")
+)
+
+
+def _pack_within(most_bytes: int) -> Callable[[list[HttpRequest]], list[HttpRequest]]:
+    """Pack up to three requests, and so many bytes, into a body that is a list."""
+
+    def pack(requests: list[HttpRequest]) -> list[HttpRequest]:
+        return bulks(
+            requests,
+            item=lambda request: request.json,
+            body=lambda items: items,
+            most=3,
+            most_bytes=most_bytes,
+        )
+
+    return pack
+
+
+@pytest.mark.parametrize("check_id", ["check/packing-bytes", "check/packing-limits"])
+def test_packing_within_bytes_passes(make_bench: MakeBench, check_id: str) -> None:
+    """A body that itself is the list may be as long, and as large, as the limit says."""
+    case_set = CaseSet(limits=(_LIMIT_IN_BYTES,))
+    assert outcome(make_bench(case_set, pack=_pack_within(20_000)), check_id).startswith("passed")
+
+
+@pytest.mark.parametrize(
+    ("most_bytes", "told"),
+    [(40_000, "expected at most 20000"), (9_000, "expected up to 20000")],
+)
+def test_packing_beyond_its_bytes_is_found(
+    make_bench: MakeBench, most_bytes: int, told: str
+) -> None:
+    """Bodies that are larger than the vendor takes, or needlessly smaller, fail the check."""
+    bench = make_bench(CaseSet(limits=(_LIMIT_IN_BYTES,)), pack=_pack_within(most_bytes))
+    found = outcome(bench, "check/packing-bytes")
     assert found.startswith("failed"), found
     assert told in found
 

@@ -21,6 +21,10 @@ SENT = {
     "url": "https://vendor.example/events",
     "json": {"id": "m-1", "user": "ada", "event": "E", "properties": {}},
 }
+FORM = {"url": "https://vendor.example/forms", "form": {"data": [{"b": 1, "a": 2}]}}
+FORM_SENT = HttpRequest(
+    url="https://vendor.example/forms", form={"data": '[{"a": 2, "b": 1}]'}, message_ids=("m-1",)
+)
 KNOWN = KnownFailure(id="topic/rule", reason="not yet", link="https://example.com/7")
 
 

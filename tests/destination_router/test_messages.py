@@ -6,7 +6,13 @@ import msgspec
 import pytest
 
 from destination_router import Alias, Group, Identify, Page, Reject, Screen, Track, parse_message
-from destination_router.messages import MESSAGE_TYPES, ContextPart, Message
+from destination_router.messages import (
+    MESSAGE_TYPES,
+    ContextPart,
+    Message,
+    revised,
+    with_mapped,
+)
 
 CALLS = [Identify, Track, Page, Screen, Group, Alias]
 
@@ -128,3 +134,43 @@ def test_a_message_belongs_to_the_order_of_each_of_its_ids(
 ) -> None:
     """A message that carries both ids comes after what either sent; one with none stands alone."""
     assert Track(message_id="m", **ids).user_keys == expected
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"type": "track", "messageId": "m", "event": "E", "properties": {"a": {"b": [1, None]}}},
+        {"type": "identify", "messageId": "m", "userId": "u", "context": {"traits": {"a": 1}}},
+        {"type": "identify", "messageId": "m", "traits": {}, "context": {"traits": {"a": 1}}},
+        {"type": "group", "messageId": "m", "groupId": "g", "traits": {"a": 1}, "context": {}},
+        {"type": "page", "messageId": "m", "name": "N", "rudderId": "r", "integrations": {}},
+    ],
+)
+def test_a_message_can_be_had_whole(sent: dict[str, Any]) -> None:
+    """What came well-formed is given back as it came, with what no call defines."""
+    assert parse_message(sent).to_dict() == sent
+
+
+def test_the_whole_message_leaves_out_what_has_no_value() -> None:
+    """The nulls that SDKs write for fields without a value are not passed on."""
+    message = parse_message({"type": "track", "messageId": "m", "userId": None, "event": "E"})
+    assert message.to_dict() == {"type": "track", "messageId": "m", "event": "E"}
+
+
+def test_the_whole_message_holds_what_was_mended() -> None:
+    """It says the same as the message's fields, also where the wire said something else."""
+    message = parse_message({"type": "Track", "messageId": 7, "userId": " u ", "timestamp": "now"})
+    assert message.to_dict() == {"type": "track", "messageId": "7", "userId": "u"}
+
+
+def test_the_whole_message_holds_what_a_connection_made_of_it() -> None:
+    """What a mapping replaced does not reach a vendor by the back door."""
+    sent = {"type": "track", "messageId": "m", "event": "E", "context": {"traits": {"ssn": "078"}}}
+    message = with_mapped(revised(parse_message(sent), event="F"), {"context.traits": {}})
+    assert message.to_dict() == {
+        "type": "track",
+        "messageId": "m",
+        "event": "F",
+        "context": {"traits": {}},
+    }
+    assert message.wire == sent

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from destination_router.javascript import json_text, number_text
 from destination_router.pipeline.connection import Connection, Decision
-from destination_router.pipeline.takers import TakesConfig
 from destination_router.plugins import load_plugin
 from destination_router.settings import SettingsError
 from heap_destination import dialects
@@ -41,10 +40,8 @@ TRACK = {
 }
 
 
-def decide(dialect: str, message: dict[str, Any], **mapping: Any) -> Decision:
-    takes = [TakesConfig(mapping=mapping)] if mapping else []
-    chosen = {"appId": "11", "dialect": dialect}
-    connection = Connection("heap", load_plugin("heap"), chosen, takes)
+def decide(dialect: str, message: dict[str, Any]) -> Decision:
+    connection = Connection("heap", load_plugin("heap"), {"appId": "11", "dialect": dialect})
     return connection.decide(json.dumps(message).encode())
 
 
@@ -173,53 +170,6 @@ def test_the_order_of_keys_is_the_systems(
 ) -> None:
     """Bodies equal those of the system to the byte, keys that are array indices first."""
     assert [json.dumps(r.json) for r in decide(dialect, message).requests] == bodies
-
-
-def test_a_mapped_identity_sends_segments_profile_first() -> None:
-    """With identity mapped, an event goes out under it, after the user's properties."""
-    message = {**TRACK, "context": {"traits": {"plan": "pro", "seats": 3}}}
-    profile, event = decide("segment", message, track={"identity": {"@path": "$.userId"}}).requests
-    assert json.dumps(profile.json) == (
-        '{"app_id": "11", "identity": "ada", '
-        '"properties": {"anonymous_id": "a-1", "plan": "pro", "seats": "3"}}'
-    )
-    assert profile.url == "https://heapanalytics.com/api/add_user_properties"
-    assert event.json["events"][0]["user_identifier"] == {"identity": "ada"}
-
-
-@pytest.mark.parametrize(
-    ("anonymous_id", "traits", "urls"),
-    [
-        (None, {}, ["integrations/track"]),
-        ("a-1", {}, ["add_user_properties", "integrations/track"]),
-        ("0", {}, ["integrations/track"]),
-        (None, {"a": {}}, ["add_user_properties", "integrations/track"]),
-    ],
-)
-def test_segments_profile_needs_an_anonymous_id_or_traits(
-    anonymous_id: str | None, traits: dict[str, Any], urls: list[str]
-) -> None:
-    """A known user's event updates the user if there is anything to write at all."""
-    message = {**TRACK, "anonymousId": anonymous_id, "context": {"traits": traits}}
-    decision = decide("segment", message, track={"identity": {"@path": "$.userId"}})
-    assert [r.url.partition("/api/")[2] for r in decision.requests] == urls
-
-
-@pytest.mark.parametrize("identity", ["0", 0, "", None])
-def test_segment_takes_nothing_and_zero_for_no_identity(identity: Any) -> None:
-    """An unusable identity falls back to the anonymous id."""
-    message = {**TRACK, "properties": {"who": identity}}
-    decision = decide("segment", message, track={"identity": {"@path": "$.properties.who"}})
-    (event,) = decision.requests[-1].json["events"]
-    assert event["user_identifier"] == {"anonymous_id": "a-1"}
-
-
-def test_segment_cloud_sends_a_mapped_user_id() -> None:
-    """user_id is one of the identifiers, once it is mapped."""
-    message = {**TRACK, "properties": {"heap": "42"}}
-    decision = decide("segment-cloud", message, track={"user_id": {"@path": "$.properties.heap"}})
-    (event,) = decision.requests[0].json["events"]
-    assert list(event["user_identifier"]) == ["identity", "anonymous_id", "user_id"]
 
 
 def test_a_setting_that_a_dialect_does_not_know_is_refused() -> None:

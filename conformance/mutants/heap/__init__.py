@@ -2,11 +2,12 @@
 
 from conformance.mutants.heap.calls import CALLS
 from conformance.mutants.heap.identity import IDENTITY
+from conformance.mutants.heap.merging import MERGING
 from conformance.mutants.heap.packing import PACKING
 from conformance.mutants.heap.properties import PROPERTIES
 from conformance.mutants.heap.requests import REQUESTS
 
-MUTANTS = (*CALLS, *REQUESTS, *IDENTITY, *PROPERTIES, *PACKING)
+MUTANTS = (*CALLS, *REQUESTS, *IDENTITY, *PROPERTIES, *PACKING, *MERGING)
 """All of them."""
 
 PLUGIN = "heap_destination.plugin"

@@ -82,6 +82,31 @@ def _key_forgotten(requests: list[HttpRequest]) -> list[HttpRequest]:
     ]
 
 
+def _alone_in_bulks(requests: list[HttpRequest]) -> list[HttpRequest]:
+    plurals = {"track": "events", "add_user_properties": "users"}
+    return [
+        msgspec.structs.replace(
+            request,
+            json={
+                "app_id": request.json["app_id"],
+                plural: [{k: v for k, v in request.json.items() if k != "app_id"}],
+            },
+            items=(request.message_ids,),
+        )
+        if _list(request) is None and (plural := plurals.get(request.url.rpartition("/")[2]))
+        else request
+        for request in requests
+    ]
+
+
+def _items_unnamed(requests: list[HttpRequest]) -> list[HttpRequest]:
+    return [msgspec.structs.replace(request, items=()) for request in requests]
+
+
+def _items_named_backwards(requests: list[HttpRequest]) -> list[HttpRequest]:
+    return [msgspec.structs.replace(request, items=request.items[::-1]) for request in requests]
+
+
 _Repack = Callable[[list[HttpRequest]], list[HttpRequest]]
 
 
@@ -140,8 +165,8 @@ PACKING = (
     _slip(
         "fold-forgets-ids",
         "of a user's updates only the last one is named",
-        "        message_ids=_ids(group),\n",
-        "",
+        "return folded(group, ",
+        "return folded(group[-1:], ",
     ),
     _slip(
         "fold-in-any-casing",
@@ -152,32 +177,25 @@ PACKING = (
     _slip(
         "fold-not-at-all",
         "a user stands in a bulk several times",
-        'folded = _fold(requests, "identity")',
-        "folded = requests",
+        '_fold(requests, "identity")',
+        "requests",
     ),
     _slip(
         "accounts-not-folded",
         "an account stands in a bulk several times",
-        'folded = _fold(requests, "account_id")',
-        "folded = requests",
+        '_fold(requests, "account_id")',
+        "requests",
     ),
-    _slip(
-        "bulk-of-one",
-        "what stands alone becomes a bulk of one",
-        "chunk[0] if len(chunk) == 1 else _bulk(chunk, body(chunk))",
-        "_bulk(chunk, body(chunk))",
-    ),
-    _slip(
+    _repack("bulk-of-one", "what stands alone becomes a bulk of one", _alone_in_bulks),
+    _repack(
         "bulk-without-items",
         "a bulk does not say which message each of its items is",
-        "        items=tuple(single.message_ids for single in singles),\n",
-        "",
+        _items_unnamed,
     ),
-    _slip(
+    _repack(
         "bulk-items-backwards",
         "a bulk names its items in another order than its body",
-        "items=tuple(single.message_ids for single in singles),",
-        "items=tuple(single.message_ids for single in singles[::-1]),",
+        _items_named_backwards,
     ),
     _slip(
         "answer-off-by-one",

@@ -52,8 +52,9 @@ async def send_apart(request: HttpRequest, send: Send) -> dict[str, Outcome]:
 def _parts(items: Sequence[Sequence[str]], outcomes: Mapping[str, Outcome]) -> list[Sequence[int]]:
     """Say which items to send again, and which of them together; each part is a smaller bulk."""
     results = [{outcomes[index].result for index in item} for item in items]
-    blamed = any(result & {"rejected", "suspect"} for result in results)
-    if len(items) < 2 or not blamed:  # noqa: PLR2004 -- one item cannot be cut
+    named = any(result & {"rejected", "suspect"} for result in results)
+    named = named or any(outcome.after for outcome in outcomes.values())
+    if len(items) < 2 or not named:  # noqa: PLR2004 -- one item cannot be cut
         return []
     if all(outcome.code in _ABOUT_THE_BODY for outcome in outcomes.values()) and all(
         result == {"rejected"} for result in results

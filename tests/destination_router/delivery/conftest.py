@@ -8,12 +8,14 @@ import httpx
 import msgspec
 import pytest
 import virtual_time
+from starlette.applications import Starlette
 
 from destination_router.delivery.dead_letters import DeadLetter
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.worker import Delivery, Worker
 from destination_router.eventlog.memory import MemoryEventLog
+from destination_router.eventlog.pairings import PairingBook
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins import load_plugin
 from heap_destination.simulator import SimulatedHeap, create_simulator
@@ -35,27 +37,36 @@ class Letters:
 class Line:
     """A worker of one connection, its vendor and what came of its messages."""
 
-    def __init__(self, log: MemoryEventLog, name: str, settings: DeliverySettings) -> None:
+    def __init__(
+        self,
+        log: MemoryEventLog,
+        name: str,
+        delivery: DeliverySettings,
+        settings: dict[str, Any],
+        app: Starlette | None = None,
+        **parts: Any,
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.name = name
         self.log = log
-        self.app = create_simulator(clock=lambda: UNIX + loop.time())
+        self.app = app or create_simulator(clock=lambda: UNIX + loop.time())
         self.heap: SimulatedHeap = self.app.state.heap
-        self.connection = Connection(name, load_plugin("heap"), {"appId": "11"})
+        self.connection = Connection(name, load_plugin("heap"), settings)
         self.letters = Letters()
         self.reported: list[Delivery] = []
         self.sender = Sender(
-            self.connection, settings, transport=httpx.ASGITransport(self.app), chance=lambda: 0.5
+            self.connection, delivery, transport=httpx.ASGITransport(self.app), chance=lambda: 0.5
         )
         self.worker = Worker(
             self.connection,
             log,
             self.sender,
             dead_letters=self.letters,
-            settings=settings,
+            settings=delivery,
             report=self.reported.extend,
             wall_clock=lambda: UNIX + loop.time(),
             chance=lambda: 0.5,
+            **parts,
         )
         self.running = asyncio.create_task(self.worker.run())
 
@@ -81,10 +92,23 @@ def in_virtual_time() -> Callable[[Callable[[], Coroutine[Any, Any, Result]]], R
 
 @pytest.fixture
 def open_line() -> Callable[..., Line]:
-    """Start a connection's worker; call it where the loop runs."""
+    """Start a connection's worker; call it where the loop runs.
 
-    def start(log: MemoryEventLog, name: str = "heap", **settings: Any) -> Line:
-        return Line(log, name, DeliverySettings(**settings))
+    `settings` are the connection's, `app` is a simulated Heap that another line has used, `parts`
+    are further parts of the worker; whatever else is given is for delivery.
+    """
+
+    def start(
+        log: MemoryEventLog,
+        name: str = "heap",
+        *,
+        settings: dict[str, Any] | None = None,
+        app: Starlette | None = None,
+        pairings: PairingBook | None = None,
+        **delivery: Any,
+    ) -> Line:
+        chosen = settings or {"appId": "11"}
+        return Line(log, name, DeliverySettings(**delivery), chosen, app, pairings=pairings)
 
     return start
 

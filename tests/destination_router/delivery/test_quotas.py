@@ -50,6 +50,15 @@ def test_what_was_never_sent_costs_nothing() -> None:
     assert quotas.reserve([Cost("app", 10)], 0.0) is None
 
 
+def test_bytes_are_those_of_the_body() -> None:
+    """A request takes the size of its JSON body from a quota in bytes, alone and in a bulk."""
+    quotas = Quotas([Quota(name="bytes", limit=100, period=60.0, unit="bytes")])
+    request = HttpRequest(url="https://vendor.example/", json={"name": "Zoë"})
+
+    assert list(quotas.costs(request)) == [Cost("bytes", len('{"name":"Zoë"}'.encode()))]
+    assert list(quotas.bulk_costs(request)) == list(quotas.costs(request))
+
+
 def test_a_refusal_reserves_nothing() -> None:
     """A request fits into all of its quotas, or takes from none."""
     quotas = Quotas([APP, USER])

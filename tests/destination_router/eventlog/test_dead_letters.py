@@ -1,6 +1,7 @@
 """Dead letters on disk: one per message and connection, found by what is known, replayed once."""
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from destination_router.eventlog.dead_letters import find_letters, replay_letters
 from destination_router.eventlog.file import connect
 from destination_router.eventlog.letters import LetterFilter, StoredLetter
+from destination_router.eventlog.retention import Retention
 from destination_router.eventlog.sqlite import SqliteEventLog
 
 LETTER = StoredLetter(
@@ -67,6 +69,23 @@ def test_a_message_that_fails_again_is_one_letter(path: Path, database: sqlite3.
     (letter,) = find_letters(database, LetterFilter(connection="heap", message_id="m1"))
     assert (letter.id, letter.code, letter.offset) == (1, "http_422", 9)
     assert (letter.attempts, letter.at, letter.replayed_at) == (3, 4000.0, None)
+
+
+def test_old_letters_are_deleted_where_the_configuration_says_so(path: Path) -> None:
+    """With `keep_dead_letters`; by default, none ever is."""
+
+    async def left(retention: Retention) -> list[str]:
+        log = SqliteEventLog(path, ["heap"], retention=retention, clock=lambda: 3500.0)
+        await log.clean()
+        log.close()
+        with contextlib.closing(connect(path)) as connection:
+            return [f"{x.connection} {x.at:.0f}" for x in find_letters(connection, LetterFilter())]
+
+    put(path, LETTER, *OTHERS)
+    everything = ["heap 1000", "mixpanel 2000", "heap 3000"]
+    assert asyncio.run(left(Retention())) == everything
+    assert asyncio.run(left(Retention(keep_dead_letters=1500.0))) == everything[1:]
+    assert asyncio.run(left(Retention(keep_dead_letters=100.0))) == []
 
 
 def test_a_message_without_an_id_is_named_after_its_place(path: Path) -> None:

@@ -309,10 +309,10 @@ def test_a_message_is_an_object(raw: bytes) -> None:
     "raw", [b"", b" ", b"{", b"{}x", b"track", b"{'type': 'track'}", b'{"type":}', b"\0", b"\xff"]
 )
 def test_what_is_not_json_is_rejected_with_the_place(raw: bytes) -> None:
-    """Line and column are told, the text around them is not."""
+    """The place is told, the text around it is not."""
     reject = rejection(raw)
     assert reject.code == "invalid_json"
-    assert " at line 1 column " in reject.detail
+    assert " at character " in reject.detail
 
 
 # -- what real senders write in the place of JSON -----------------------------------------------

@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -33,6 +34,7 @@ def test_try_prints_the_documented_shape() -> None:
     done = try_heap(TRACK)
     assert done == [
         {
+            "line": 1,
             "messageId": "m1",
             "result": "requests",
             "requests": [
@@ -93,7 +95,15 @@ def test_try_answers_every_hostile_message_without_a_traceback() -> None:
     assert len(answers) == len(HOSTILE) + 1
     assert answers[-1]["result"] == "requests"
     for answer in answers:
-        assert set(answer) == {"messageId", "result", "requests", "reject", "reason", "notes"}
+        assert set(answer) == {
+            "line",
+            "messageId",
+            "result",
+            "requests",
+            "reject",
+            "reason",
+            "notes",
+        }
         match answer["result"]:
             case "requests":
                 assert answer["requests"]
@@ -130,7 +140,8 @@ def test_exit_status(
     done = run(*arguments)
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
-    assert bool(done.stderr) == (status == 2)
+    complaints = [line for line in done.stderr.splitlines() if " would be sent in " not in line]
+    assert bool(complaints) == (status == 2)
 
 
 def test_problems_name_the_field_and_a_way_out() -> None:
@@ -166,11 +177,70 @@ def test_try_tells_a_person_what_was_changed(tmp_path: Path) -> None:
     """Plain text, with the request and every note, and no colour codes in a file."""
     path = tmp_path / "messages.jsonl"
     path.write_text(json.dumps(TRACK | {"properties": {"ok": True}}))
-    text = run("try", *HEAP, str(path)).stdout
-    assert "track m1  1 request" in text
+    done = run("try", *HEAP, str(path))
+    text = done.stdout
+    assert "line 1  track m1  1 request" in text
+    assert "1 messages: 1 would be sent in 1 requests" in done.stderr
     assert "POST https://heapanalytics.com/api/track" in text
     assert "converted properties.ok: a boolean became text" in text
     assert "\x1b" not in text
+
+
+def test_a_router_toml_needs_no_write_key_to_be_tried(tmp_path: Path) -> None:
+    """What sends nothing in reads no secret of the senders, and takes no plugin beside --config."""
+    path = tmp_path / "router.toml"
+    path.write_text(
+        '[gateway]\nwrite_keys = [{env = "NOT_SET_ANYWHERE"}]\n'
+        '[[connections]]\nname = "a"\nplugin = "heap"\nsettings = {appId = "1"}\n'
+    )
+    done = run("try", "--config", str(path), "--json", stdin=json.dumps(TRACK))
+    assert done.returncode == 0, done.stderr
+    misused = run("try", "heap", "--config", str(path), "messages.jsonl")
+    assert misused.returncode == 2
+    assert "give the file alone, without 'heap'" in misused.stderr
+
+
+def test_a_rejection_stands_on_one_line(tmp_path: Path) -> None:
+    """However long it is, so that grep finds it; its line number is the file's."""
+    path = tmp_path / "messages.jsonl"
+    path.write_text('\n\n{"type": "identify", "userId": "undefined"}\n{"type":\n')
+    placeholder, cut = run("try", *HEAP, str(path)).stdout.splitlines()
+    assert placeholder.startswith("line 3  identify ")
+    assert placeholder.endswith("alone")
+    assert cut.startswith("line 4  message ")
+    assert "at character 9" in cut
+
+
+def test_what_only_looks_like_gzip_is_told(tmp_path: Path) -> None:
+    """A plain file called .gz is wrong usage, in words."""
+    path = tmp_path / "messages.jsonl.gz"
+    path.write_text(json.dumps(TRACK))
+    done = run("try", *HEAP, str(path))
+    assert (done.returncode, "is not gzip data" in done.stderr) == (2, True)
+
+
+def test_the_version_is_printed() -> None:
+    """For bug reports."""
+    assert run("--version").stdout.split() == ["destination-router", version("heap-destination")]
+
+
+def test_a_reader_may_leave_early(tmp_path: Path) -> None:
+    """`try ... | head -1` ends quietly."""
+    path = tmp_path / "messages.jsonl"
+    path.write_text("".join(json.dumps(TRACK | {"messageId": str(n)}) + "\n" for n in range(5000)))
+    command = [sys.executable, "-m", "destination_router.surfaces.cli"]
+    with subprocess.Popen(
+        [*command, "try", *HEAP, "--json", str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=60) == 1
 
 
 def test_send_delivers_a_gzipped_file(tmp_path: Path, heap_url: str) -> None:

@@ -80,9 +80,8 @@ class Router:
         return status, time.monotonic() - begun
 
     def lines(self) -> list[Any]:
-        """What it logged."""
-        said = (self.directory / "said.log").read_text().splitlines()
-        return [json.loads(line) for line in said if line.startswith("{")]
+        """What it logged: nothing but JSON."""
+        return [json.loads(line) for line in (self.directory / "said.log").read_text().splitlines()]
 
     def end(self) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -169,6 +168,40 @@ def test_what_was_not_delivered_is_delivered_after_the_next_start(
     path.write_text(toml(heap_url))
     router.start()
     until(lambda: events(heap_url) == ["m1"])
+
+
+def test_a_kill_costs_no_place_among_the_merges_of_a_month(router: Router, heap_url: str) -> None:
+    """Stitching, killed where Heap has merged and not answered: nothing is ignored, ever."""
+    stitching = toml(heap_url).replace('region = "US"', 'anonymousEvents = "stitch"')
+    (router.directory / "router.toml").write_text(stitching)
+    merging = "/api/v1/identify"
+    fault = {"drop_connection": True, "after": True, "next": 50, "path": merging}
+    httpx.post(f"{heap_url}/_simulator/faults", json=fault)
+    identify = {"type": "identify", "userId": "ada"}
+    messages = [{**identify, "anonymousId": f"a{n}", "messageId": f"m{n}"} for n in range(12)]
+    router.start()
+    assert router.send(*messages[:5]) == 200
+
+    def asked() -> int:
+        rows = httpx.get(f"{heap_url}/_simulator/requests").json()["requests"]
+        return sum(row["path"] == merging for row in rows)
+
+    until(lambda: asked() >= 2)
+    router.end()
+    httpx.delete(f"{heap_url}/_simulator/faults")
+    router.start()
+    assert router.send(*messages[5:]) == 200
+    until(lambda: router.metrics()['router_lag_messages{connection="US"}'] == 0)
+    (ada,) = httpx.get(f"{heap_url}/_simulator/users").json()["users"]
+    assert len(ada["user_ids"]) == 10
+    assert httpx.get(f"{heap_url}/_simulator/ignored").json() == {"ignored": []}
+    letters = 'router_dead_letters{code="merged_too_often",connection="US"}'
+    assert router.metrics()[letters] == 2
+    # Heap has it, and we know: a repeat is not even sent.
+    before = asked()
+    assert router.send({**messages[0], "messageId": "again"}) == 200
+    until(lambda: router.metrics()['router_lag_messages{connection="US"}'] == 0)
+    assert asked() == before
 
 
 def test_a_dead_vendor_does_not_move_another_ones_lag(router: Router, heap_url: str) -> None:
@@ -261,6 +294,13 @@ def test_dead_letters_are_shown_without_values_and_replayed(router: Router, heap
     assert [json.loads(line)["messageId"] for line in exported.splitlines()] == ["m2"]
     assert command(directory, "dead-letters", "replay").returncode == 2
 
+    assert command(directory, "dead-letters", "delete").returncode == 2
+    of_us = ("dead-letters", "delete", "--connection", "US")
+    assert "1 would be deleted" in command(directory, *of_us, "--dry-run").stderr
+    assert "1 deleted" in command(directory, *of_us).stderr
+    left = command(directory, "dead-letters", "list", "--replayed", "--connection", "US").stdout
+    assert [line.split()[3] for line in left.splitlines()] == ["m1"]
+
 
 def test_a_connection_that_is_no_more_is_forgotten_by_hand(router: Router, heap_url: str) -> None:
     """What a removed connection has not delivered is kept until an operator gives it up."""
@@ -283,7 +323,7 @@ def test_check_tells_every_error_with_its_table_and_key(tmp_path: Path) -> None:
     """All at once: the router's tables, each connection's plugin and settings."""
     (tmp_path / "router.toml").write_text(
         '[gateway]\nlisten = "8080"\n[eventlog]\nmax_size = "10 gigs"\n'
-        '[delivery]\nwindow = 5000\nlinger = "soon"\n'
+        '[delivery]\nwindow = 50000\nlinger = "soon"\n'
         '[[connections]]\nname = "a"\nplugin = "haep"\n'
         '[[connections]]\nname = "a"\nplugin = "heap"\nsettings = {appId = "x", regoin = "EU"}\n'
     )
@@ -300,6 +340,27 @@ def test_check_tells_every_error_with_its_table_and_key(tmp_path: Path) -> None:
         "[[connections]] 'a' settings.regoin: is not known here; did you mean region?",
     ):
         assert f"router.toml: {words}" in done.stderr
+
+
+def test_a_nameless_connection_is_checked_too(tmp_path: Path) -> None:
+    """A missing name does not hide what is wrong with the settings."""
+    (tmp_path / "router.toml").write_text(
+        '[gateway]\nwrite_keys = ["key"]\n[[connections]]\nplugin = "heap"\n'
+        'settings = {appId = "x"}\n'
+    )
+    said = command(tmp_path, "check").stderr
+    assert "[[connections]] number 1 name: is required" in said
+    assert "[[connections]] number 1 settings.appId: " in said
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path, heap_url: str) -> None:
+    """The address, and why it cannot be had."""
+    (tmp_path / "router.toml").write_text(toml(heap_url))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = command(tmp_path, "run", "--listen", address)
+    assert done.returncode == 2
+    assert f"{address}: Address already in use" in done.stderr
 
 
 def test_a_gateway_needs_a_write_key(tmp_path: Path, heap_url: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -108,7 +109,8 @@ def test_a_file_that_changed_is_sent_anew(tmp_path: Path, heap_url: str, state: 
 
     status, summary = run()
     assert status == 1
-    assert summary["left"]
+    assert summary["left"] == 1
+    assert summary["answers"]["500"] > 0
     assert len(list(state.iterdir())) == 1
     httpx.delete(f"{heap_url}/_simulator/faults")
     status, summary = run()
@@ -122,6 +124,25 @@ def test_a_file_that_changed_is_sent_anew(tmp_path: Path, heap_url: str, state: 
     os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns + 1_000_000))
     status, summary = run()
     assert (status, summary["passedOver"], summary["delivered"]) == (0, 0, 5)
+
+
+def test_what_a_dead_vendor_left_is_counted(tmp_path: Path) -> None:
+    """The run says how much is left, why, and how to go on; so does its exit status."""
+    path = tmp_path / "messages.jsonl"
+    write(path, 30)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    config = tmp_path / "router.toml"
+    config.write_text(
+        '[delivery]\nmax_attempts = 2\nfirst_wait = "10ms"\nlongest_wait = "20ms"\n'
+        f'circuit_failures = 1\norigins = {{"*" = "http://127.0.0.1:{port}"}}\n'
+        '[[connections]]\nname = "heap"\nplugin = "heap"\nsettings = {appId = "11"}\n'
+    )
+    arguments = [*CLI, "send", "--config", str(config), str(path)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "30 not sent (network " in done.stderr
+    assert "The same command sends the rest." in done.stderr
 
 
 def test_standard_input_is_not_remembered(heap_url: str, state: Path) -> None:

@@ -169,6 +169,15 @@ def test_a_user_id_has_one_identity(client: Client) -> None:
     assert owners(client) == {"e": "ann"}
     assert [user["identity"] for user in client.rows("users")] == ["ann"]
     assert (client.stats()["merges"], client.stats()["merges_ignored"]) == (1, 1)
+    assert client.rows("ignored") == [
+        {
+            "app_id": "11",
+            "user_id": "7",
+            "identity": "bob",
+            "reason": "the user_id has another identity",
+            "at": "2026-09-21T14:13:20.000Z",
+        }
+    ]
 
 
 def test_an_identity_takes_10_user_ids_in_30_days(client: Client, clock: Clock) -> None:
@@ -180,6 +189,8 @@ def test_an_identity_takes_10_user_ids_in_30_days(client: Client, clock: Clock) 
     identify(client, "10", "ann")
     assert owners(client) == {"e": None}
     assert client.stats()["merges_ignored"] == 1
+    (ignored,) = client.rows("ignored")
+    assert ignored["reason"] == "the identity has 10 user_ids of this month"
     clock.now += 1
     identify(client, "10", "ann")
     assert owners(client) == {"e": "ann"}

@@ -1,0 +1,54 @@
+"""Keeps a vendor's limits on what may be tied to what: asks the book before a request goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from destination_router.delivery.item import Answer
+from destination_router.delivery.ledger import patiently
+from destination_router.eventlog.pairings import PairingBook
+from destination_router.model import HttpRequest, Outcome
+
+
+class Pairings:
+    """One connection's view of the book.
+
+    Args:
+        plugin: whose rules they are. Connections of one plugin share them: the keys say which
+            account of the vendor is meant.
+        book: where ties are kept.
+        wall_clock: Unix time in seconds.
+    """
+
+    def __init__(self, plugin: str, book: PairingBook, wall_clock: Callable[[], float]) -> None:
+        self._plugin = plugin
+        self._book = book
+        self._wall_clock = wall_clock
+
+    async def before(self, request: HttpRequest) -> Answer | None:
+        """Enter a request's ties; an answer in the vendor's place if it need not, or may not, go.
+
+        While the book cannot be written, it waits.
+        """
+        if not request.pairings:
+            return None
+        entry = await patiently(
+            lambda: self._book.enter(self._plugin, request.pairings, self._wall_clock())
+        )
+        if entry.made:
+            return _told(request, Outcome.delivered())
+        if entry.beyond is not None:
+            return _told(request, Outcome.rejected(entry.beyond.rule, entry.beyond.detail))
+        return None
+
+    async def after(self, request: HttpRequest, answer: Answer) -> None:
+        """Note that ties are made, if the vendor took the request."""
+        taken = all(outcome.result == "delivered" for outcome in answer.outcomes.values())
+        if request.pairings and taken:
+            await patiently(
+                lambda: self._book.confirm(self._plugin, request.pairings, self._wall_clock())
+            )
+
+
+def _told(request: HttpRequest, outcome: Outcome) -> Answer:
+    return Answer(outcomes=dict.fromkeys(request.message_ids, outcome), response=None)

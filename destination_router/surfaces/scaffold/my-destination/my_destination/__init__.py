@@ -1,0 +1,1 @@
+"""My Destination: a destination for destination-router."""

@@ -1,0 +1,5 @@
+from conformance import DestinationSuite
+
+
+class TestMyDestination(DestinationSuite):
+    destination = "my-destination"
