@@ -74,6 +74,22 @@ class DeliveryConfig(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = {}
 
 
+class QuarantineConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The table `[quarantine]`: when an identity is held back that too many carry.
+
+    Attributes:
+        enabled: whether any is.
+        anonymous_ids: how many different ones may carry an identity within the period.
+        period: in seconds.
+        allow: identities that any number may carry, as the messages have them.
+    """
+
+    enabled: bool = True
+    anonymous_ids: int = 50
+    period: float = 3600.0
+    allow: tuple[str, ...] = ()
+
+
 class SubscriptionConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One of several subscriptions of a connection, with its own mapping.
 
@@ -131,6 +147,7 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     gateway: GatewayConfig = GatewayConfig()
     eventlog: EventLogConfig = EventLogConfig()
     delivery: DeliveryConfig = DeliveryConfig()
+    quarantine: QuarantineConfig = QuarantineConfig()
     connections: tuple[ConnectionConfig, ...] = ()
 
 
@@ -191,6 +208,12 @@ _DELIVERY: dict[str, Json] = {
     "skip_repeats": {"type": "boolean"},
     "remembered_states": {"type": "integer", "minimum": 0},
 }
+_QUARANTINE: dict[str, Json] = {
+    "enabled": {"type": "boolean"},
+    "anonymous_ids": _COUNT,
+    "period": DURATION,
+    "allow": {"type": "array", "items": _TEXT},
+}
 
 
 def _table(properties: dict[str, Json], *required: str) -> dict[str, Json]:
@@ -228,6 +251,7 @@ _SCHEMA: dict[str, Json] = _table(
         "gateway": _table(_GATEWAY),
         "eventlog": _table(_EVENTLOG),
         "delivery": _table(_DELIVERY),
+        "quarantine": _table(_QUARANTINE),
         "privacy": {"type": "object"},
         "connections": {
             "type": "array",
@@ -308,6 +332,7 @@ def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> Router
         {
             **checked,
             "eventlog": _in_units(checked.get("eventlog", {}), _EVENTLOG),
+            "quarantine": _in_units(checked.get("quarantine", {}), _QUARANTINE),
             "delivery": {"origins": origins, "settings": delivery},
         },
         RouterConfig,

@@ -14,21 +14,19 @@ import msgspec
 
 from destination_router.model import Reject
 
+_NO_CONTEXT = msgspec.Raw(b"{}")
 
-class ContextPart(msgspec.Struct, frozen=True):
-    """What of a context is decoded at once: everything beside the traits is skipped."""
+
+class _ContextTraits(msgspec.Struct):
+    """Only the traits of a context: the decoder skips everything else."""
 
     traits: dict[str, Any] | None = None
 
 
-class _WithContext(msgspec.Struct):
-    context: dict[str, Any] = {}
-
-
-_NO_CONTEXT = ContextPart()
 _MISSING: Any = msgspec.UNSET
 _decode_wire = msgspec.json.Decoder(dict[str, Any]).decode
-_decode_context = msgspec.json.Decoder(_WithContext).decode
+_decode_context = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_context_traits = msgspec.json.Decoder(_ContextTraits).decode
 
 
 class _Message(
@@ -57,7 +55,7 @@ class _Message(
     received_at: str | None = None
     channel: str | None = None
     integrations: dict[str, Any] = {}
-    context_part: ContextPart = msgspec.field(default=_NO_CONTEXT, name="context")
+    context_json: msgspec.Raw = msgspec.field(default=_NO_CONTEXT, name="context")
 
     @cached_property
     def context(self) -> dict[str, Any]:
@@ -68,7 +66,7 @@ class _Message(
                 holds a number beyond all that a number can be.
         """
         try:
-            context = _decode_context(self.__dict__.get("_raw", b"{}")).context
+            context = _decode_context(self.context_json)
         except RecursionError:
             raise Reject("too_deep", "send less deeply nested JSON", "context") from None
         except msgspec.DecodeError:  # `normalise` has seen to everything but the numbers
@@ -77,11 +75,13 @@ class _Message(
             context = {**context, "traits": self.mapped["context.traits"]}
         return context
 
-    @property
+    @cached_property
     def context_traits(self) -> dict[str, Any]:
         """The user's traits that ride in `context.traits`; without decoding the rest of it."""
-        traits: dict[str, Any] | None = self.mapped.get("context.traits", self.context_part.traits)
-        return traits or {}
+        try:
+            return _decode_context_traits(self.context_json).traits or {}
+        except RecursionError:
+            raise Reject("too_deep", "send less deeply nested JSON", "context") from None
 
     @property
     def mapped(self) -> dict[str, Any]:
@@ -139,6 +139,24 @@ class _Message(
         """
         value = self.mapped.get(name, _MISSING)
         return self.wire.get(name, default) if value is _MISSING else value
+
+    def as_sent(self, name: str) -> Any:
+        """A field as its sender wrote it, before it was made well-formed.
+
+        An id with blanks around it, a number where text belongs, a `timestamp` that is no time:
+        for a destination that has to equal a system that passes them on. Of what a mapping gave,
+        it is the value that the mapping gave. A step that changes the field changes this too.
+
+        Args:
+            name: as it is spelt on the wire: `userId`; or a field that only a mapping gives.
+        """
+        field = _FIELD_NAMES.get(name)
+        value = self.mapped.get(name) if field is None else getattr(self, field, None)
+        mended: dict[str, tuple[Any, Any]] = self.__dict__.get("_mended", _NOTHING_MAPPED)
+        if name not in mended:
+            return value
+        before, after = mended[name]
+        return before if after == value else value
 
     def options(self, *names: str) -> dict[str, Any]:
         """What the message says to one destination: the object at `integrations.<name>`.
@@ -224,41 +242,45 @@ MESSAGE_TYPES: dict[str, type[Message]] = {
     "alias": Alias,
 }
 
+_FIELD_NAMES = {
+    field.encode_name: field.name
+    for call in MESSAGE_TYPES.values()
+    for field in msgspec.structs.fields(call)
+}
+"""The struct's name of each field, by the one on the wire."""
+
 _M = TypeVar("_M", bound=_Message)
 
 
-def with_wire(message: _M, raw: bytes) -> _M:
-    """Let a message remember the bytes that it was decoded from."""
-    message.__dict__["_raw"] = raw
+def with_wire(message: _M, raw: bytes | None, content: dict[str, Any] | None = None) -> _M:
+    """Let a message remember what it was made from: the bytes, or what they were decoded to."""
+    kept = message.__dict__
+    if content is not None:
+        kept["wire"] = content
+    else:
+        kept["_raw"] = raw
     return message
 
 
-def with_mended(message: _M, content: dict[str, Any], context_json: bytes) -> _M:
-    """Let a message whose bytes are no standard JSON remember what they stand for.
-
-    Args:
-        message: made from them.
-        content: all that they hold.
-        context_json: an object that holds its `context`, as standard JSON.
-    """
-    message.__dict__.update(wire=content, _raw=context_json)
+def with_mended(message: _M, mended: dict[str, tuple[Any, Any]]) -> _M:
+    """Let a message remember what was made of which fields: before and after, by wire name."""
+    if mended:
+        message.__dict__["_mended"] = {**message.__dict__.get("_mended", {}), **mended}
     return message
 
 
-def with_origin(copy: _M, message: _Message) -> _M:
-    """Let a copy of a message remember what the message does, a mapping included."""
-    for name in ("_raw", "wire", "_mapped"):
+def revised(message: _M, **changes: Any) -> _M:
+    """Copy a message with other values; the copy remembers the same wire form and mapping."""
+    copy = msgspec.structs.replace(message, **changes)
+    for name in ("_raw", "wire", "_mapped", "_mended", "context_traits"):
         if name in message.__dict__:
             copy.__dict__[name] = message.__dict__[name]
     return copy
 
 
-def revised(message: _M, **changes: Any) -> _M:
-    """Copy a message with other values; the copy remembers the same wire form and mapping."""
-    return with_origin(msgspec.structs.replace(message, **changes), message)
-
-
 def with_mapped(message: _M, values: dict[str, Any]) -> _M:
     """Give a fresh copy of a message what a mapping says beyond its fields."""
     message.__dict__["_mapped"] = {**message.mapped, **values}
+    if "context.traits" in values:
+        message.__dict__["context_traits"] = values["context.traits"]
     return message

@@ -92,18 +92,27 @@ class Sender:
     async def attempt(self, request: HttpRequest) -> Answer:
         """Send a request once, as soon as one of the connection's slots is free.
 
-        A vendor that does not answer, or not in time, makes a `retry` with the code `network`.
+        A vendor that does not answer, or not in time, makes a `retry` with the code `network`; a
+        request that cannot even be written is rejected as `unsendable`.
         """
         async with self._slots:
             return await self._send(request)
 
     async def _send(self, request: HttpRequest) -> Answer:
-        url = redirected(request.url, self._settings.origins)
         clock = asyncio.get_running_loop().time
         started = clock()
         try:
+            url = redirected(request.url, self._settings.origins)
             client = self._client(url)
-            answer = await client.send(render(request, client, url), auth=_basic(request))
+            prepared = render(request, client, url)
+        except (httpx.InvalidURL, ValueError, TypeError, OverflowError, RecursionError) as error:
+            code, detail = "unsendable", type(error).__name__
+            alone = len(request.message_ids) == 1
+            outcome = Outcome.rejected(code, detail) if alone else Outcome.suspect(code, detail)
+            outcomes = dict.fromkeys(request.message_ids, outcome)
+            return Answer(outcomes=outcomes, response=None, seconds=0.0)
+        try:
+            answer = await client.send(prepared, auth=_basic(request))
         except (httpx.TransportError, httpx.DecodingError) as error:
             outcome = Outcome.retry(code="network", detail=type(error).__name__)
             outcomes = dict.fromkeys(request.message_ids, outcome)

@@ -19,6 +19,7 @@ from destination_router.delivery.dead_letters import (
 from destination_router.delivery.dispatch import Dispatch
 from destination_router.delivery.ledger import Delivery, Ledger, Report, Source
 from destination_router.delivery.pairings import Pairings
+from destination_router.delivery.quarantine import Watch
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.stats import DeliveryStats
@@ -48,6 +49,7 @@ class Worker:
         sender: the connection's; the caller closes it.
         settings: how patiently, how many at once, and so on.
         pairings: where the ties are kept that the vendor limits; None: in memory.
+        quarantine: holds back identities that too many carry; None: none.
         dead_letters: keeps what can never be delivered.
         report: is told about every message when it ends, in batches.
         wall_clock: Unix time in seconds, for dead letters.
@@ -63,12 +65,14 @@ class Worker:
         dead_letters: DeadLetterSink,
         settings: DeliverySettings | None = None,
         pairings: PairingBook | None = None,
+        quarantine: Watch | None = None,
         report: Report | None = None,
         wall_clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._connection = connection
         self._log = log
+        self._quarantine = quarantine or Watch(connection.name)
         self._wall_clock = wall_clock
         self._stats = DeliveryStats()
         self._ledger = Ledger(connection.name, log, dead_letters, report or _tell_nobody)
@@ -142,6 +146,7 @@ class Worker:
 
     async def _read(self) -> None:
         after = -1
+        await self._quarantine.open()
         while True:
             while not (room := self._dispatch.room):
                 self._room.clear()
@@ -152,11 +157,15 @@ class Worker:
                 self._take_in(event)
                 if position % _DECIDED_AT_ONCE == 0:
                     await asyncio.sleep(0)
+            await self._quarantine.keep(self._wall_clock())
             self._dispatch.changed.set()
 
     def _take_in(self, event: Event) -> None:
         self._stats.received += 1
         decision = self._connection.decide(event.body)
+        if decision.result == "requests":
+            received_at = self._wall_clock() if event.received_at is None else event.received_at
+            decision = self._quarantine.judged(decision, received_at)
         match decision.result:
             case "requests":
                 self._dispatch.add(event.offset, event.body, decision)

@@ -21,10 +21,17 @@ class LogFileError(Exception):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One accepted message: its place in the log, and its wire JSON."""
+    """One accepted message: its place in the log, its wire JSON, and when it came.
+
+    Attributes:
+        offset: rising; never given twice.
+        body: one message.
+        received_at: Unix time in seconds; None where the log does not know.
+    """
 
     offset: int
     body: bytes
+    received_at: float | None = None
 
 
 class Lag(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ import msgspec
 from destination_router.config import ConnectionConfig
 from destination_router.messages import MESSAGE_TYPES, Message, revised
 from destination_router.model import Cost, HttpRequest, Json, Note, Pairing, Reject
+from destination_router.pipeline.carriage import unsendable
 from destination_router.pipeline.normalise import Normalised, decode_json, normalise
 from destination_router.pipeline.subscription import refusal
 from destination_router.pipeline.takers import Taker, TakesConfig, compile_takers, takes_of
@@ -51,6 +52,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         reason: why it was filtered.
         notes: everything that was changed or left out, in the message's order.
         user_keys: whose order it belongs to; its requests go out under the first.
+        user_id: the message's, if it has one.
         anonymous_id: the message's, if it has one.
         type: which call it was, if that could be read.
     """
@@ -62,6 +64,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     notes: tuple[Note, ...] = ()
     user_keys: tuple[str, ...] = ()
+    user_id: str | None = None
     anonymous_id: str | None = None
     type: str = ""
 
@@ -208,6 +211,7 @@ class Connection:
             requests=tuple([_signed(request, source, user_keys[0]) for request in requests]),
             notes=(*notes, *own) if own else notes,
             user_keys=user_keys,
+            user_id=source.user_id,
             anonymous_id=source.anonymous_id,
             type=_TYPE_NAMES[type(source)],
         )
@@ -232,6 +236,7 @@ def _decision(
         message_id=message.message_id,
         result=result,
         user_keys=message.user_keys,
+        user_id=message.user_id,
         anonymous_id=message.anonymous_id,
         type=message_type(message),
         **what,
@@ -355,6 +360,8 @@ def _unsendable(request: HttpRequest) -> str | None:
             msgspec.convert(msgspec.structs.asdict(request), HttpRequest)
         except msgspec.ValidationError as error:
             return f"returned a request that does not fit: {error}"
+    if problem := unsendable(request):
+        return f"returned a request that {problem}"
     try:
         _encode(request.json if request.form is None else request.form)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:

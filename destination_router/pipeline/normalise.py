@@ -20,7 +20,6 @@ import msgspec
 from destination_router.messages import (
     MESSAGE_TYPES,
     Alias,
-    ContextPart,
     Group,
     Identify,
     Message,
@@ -138,6 +137,7 @@ def _is_normal(message: Message) -> bool:
     for time in (message.timestamp, message.original_timestamp):
         if time is not None and parse_time(time) is None:
             return False
+    message.context_traits  # noqa: B018 -- raises where context or its traits are no objects
     return True
 
 
@@ -160,7 +160,8 @@ def _with_traits(message: Message, raw: bytes) -> Message:
         return message
     if _decode_presence(raw).traits is not msgspec.UNSET:
         return message
-    return msgspec.structs.replace(message, traits=message.context_traits)
+    fallen_back = msgspec.structs.replace(message, traits=message.context_traits)
+    return with_mended(fallen_back, {"traits": (None, message.context_traits)})
 
 
 # -- the slow road ------------------------------------------------------------------------------
@@ -171,26 +172,21 @@ def _mend(raw: bytes, message_id: str | None) -> Normalised:
     if not isinstance(content, dict):
         raise Reject("not_an_object", f"a message is a JSON object, not {_kind(content)}")
     kind = _message_type(content)
-    mended: dict[str, Any] = {
-        field: mend(content[name], name, notes)
-        for name, (field, mend) in {**_COMMON_FIELDS, **_FIELDS[kind]}.items()
-        if name in content
-    }
+    mended: dict[str, Any] = {}
+    changed: dict[str, tuple[Any, Any]] = {}
+    for name, (field, mend) in {**_COMMON_FIELDS, **_FIELDS[kind]}.items():
+        if name in content:
+            mended[field] = mend(content[name], name, notes)
+            if mended[field] is not content[name]:
+                changed[name] = (content[name], mended[field])
     context = _mend_context(content.get("context"), notes)
     if kind == "identify" and content.get("traits") is None:
         mended["traits"] = context.get("traits") or {}
+        changed["traits"] = (None, mended["traits"])
     mended["message_id"] = mended.get("message_id") or message_id or _id_from(raw)
-    context_json = msgspec.json.encode({"context": context})  # in which NaN is null
-    mended["context_part"] = _decode_context_part(context_json).context
-    message = MESSAGE_TYPES[kind](**mended)
-    return Normalised(with_mended(message, content, context_json), tuple(notes))
-
-
-class _WithContextPart(msgspec.Struct):
-    context: ContextPart
-
-
-_decode_context_part = msgspec.json.Decoder(_WithContextPart).decode
+    mended["context_json"] = msgspec.Raw(msgspec.json.encode(context))
+    message = with_wire(MESSAGE_TYPES[kind](**mended), None, content)
+    return Normalised(with_mended(message, changed), tuple(notes))
 
 
 def _message_type(content: dict[str, Json]) -> str:

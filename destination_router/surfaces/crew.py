@@ -8,14 +8,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from destination_router.config import DeliveryConfig
+from destination_router.config import DeliveryConfig, QuarantineConfig
 from destination_router.delivery.dead_letters import DeadLetter
+from destination_router.delivery.quarantine import Watch
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.worker import Worker
 from destination_router.eventlog.base import LogFileError, LogUnavailableError
 from destination_router.eventlog.pairings import LoggedPairings
+from destination_router.eventlog.quarantine import LoggedQuarantine
 from destination_router.eventlog.sqlite import SqliteEventLog
 from destination_router.pipeline.connection import Connection
 
@@ -40,14 +42,20 @@ class Crew:
         connections: those to deliver to.
         log: where from; its dead letters too.
         settings: how.
+        quarantine: when an identity is held back.
     """
 
     def __init__(
-        self, connections: Sequence[Connection], log: SqliteEventLog, settings: DeliverySettings
+        self,
+        connections: Sequence[Connection],
+        log: SqliteEventLog,
+        settings: DeliverySettings,
+        quarantine: QuarantineConfig,
     ) -> None:
         self._log = log
         self._letters = LoggedLetters(log)
         self._settings = settings
+        self._quarantine = quarantine
         self._workers: dict[str, Worker] = {}
         self._connections = connections
         self._over = asyncio.Event()
@@ -81,6 +89,9 @@ class Crew:
                     dead_letters=self._letters,
                     settings=self._settings,
                     pairings=LoggedPairings(self._log),
+                    quarantine=Watch(
+                        connection.name, self._quarantine, LoggedQuarantine(self._log)
+                    ),
                 )
                 self._workers[connection.name] = worker
                 try:

@@ -65,7 +65,7 @@ async def run_router(plan: Plan, started: Callable[[str], None]) -> None:
         log = held.enter_context(_open_log(plan))
         await _warn_of_strangers(plan, log)
         settings = delivery_settings(plan.config.delivery)
-        crew = Crew(plan.connections if plan.workers else (), log, settings)
+        crew = Crew(plan.connections if plan.workers else (), log, settings, plan.config.quarantine)
         operations = _operations(plan, log, crew.stats)
         working = asyncio.create_task(crew.work())
         try:

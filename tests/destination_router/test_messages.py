@@ -6,13 +6,7 @@ import msgspec
 import pytest
 
 from destination_router import Alias, Group, Identify, Page, Reject, Screen, Track, parse_message
-from destination_router.messages import (
-    MESSAGE_TYPES,
-    ContextPart,
-    Message,
-    revised,
-    with_mapped,
-)
+from destination_router.messages import MESSAGE_TYPES, Message, revised, with_mapped
 
 CALLS = [Identify, Track, Page, Screen, Group, Alias]
 
@@ -30,7 +24,7 @@ def test_names_are_camel_case_on_the_wire_and_snake_case_in_python() -> None:
     raw = (
         b'{"type":"alias","messageId":"m","userId":"u","anonymousId":"a","previousId":"p",'
         b'"timestamp":"t","originalTimestamp":"o","sentAt":"s","receivedAt":"r","channel":"web",'
-        b'"integrations":{"All":true},"context":{"traits":{"plan":"pro"}}}'
+        b'"integrations":{"All":true},"context":{"ip":"1.2.3.4"}}'
     )
     message = msgspec.json.decode(raw, type=Message)
     expected = Alias(
@@ -44,10 +38,10 @@ def test_names_are_camel_case_on_the_wire_and_snake_case_in_python() -> None:
         received_at="r",
         channel="web",
         integrations={"All": True},
-        context_part=ContextPart({"plan": "pro"}),
+        context_json=message.context_json,
     )
     assert message == expected
-    assert message.context_traits == {"plan": "pro"}
+    assert message.context == {"ip": "1.2.3.4"}
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -65,8 +59,8 @@ def test_a_message_cannot_be_changed(call: type[Any]) -> None:
         call(message_id="m").user_id = "someone else"
 
 
-def context(raw: bytes) -> Message:
-    return parse_message(b'{"type": "track", "messageId": "m", "context": ' + raw + b"}")
+def context(raw: bytes) -> Track:
+    return Track(message_id="m", context_json=msgspec.Raw(raw))
 
 
 def test_the_context_is_decoded_once() -> None:
@@ -84,18 +78,25 @@ def test_context_traits_are_an_object_at_all_events(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "code", "path"),
+    ("raw", "code"),
     [
-        (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "too_deep", ""),
-        (b'{"a": 1e999}', "invalid_json", "context"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "invalid_json", "context"),
+        (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "too_deep"),
+        (b'{"a": 1e999}', "invalid_json"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "invalid_json"),
     ],
 )
-def test_a_context_beyond_reading_is_a_rejection(raw: bytes, code: str, path: str) -> None:
-    """Depth is found at once; a number's size when a destination asks, and named by path."""
+def test_a_context_beyond_reading_is_a_rejection(raw: bytes, code: str) -> None:
+    """What only the full context holds is found when a destination asks, and named by path."""
     with pytest.raises(Reject) as caught:
         _ = context(raw).context
-    assert (caught.value.code, caught.value.path) == (code, path)
+    assert (caught.value.code, caught.value.path) == (code, "context")
+
+
+def test_traits_too_deep_are_a_rejection() -> None:
+    """Deep nesting beside or within the traits is told like any."""
+    with pytest.raises(Reject) as caught:
+        _ = context(b'{"x":' + b"[" * 10_000 + b"]" * 10_000 + b"}").context_traits
+    assert (caught.value.code, caught.value.path) == ("too_deep", "context")
 
 
 @pytest.mark.parametrize(
@@ -134,6 +135,21 @@ def test_a_message_belongs_to_the_order_of_each_of_its_ids(
 ) -> None:
     """A message that carries both ids comes after what either sent; one with none stands alone."""
     assert Track(message_id="m", **ids).user_keys == expected
+
+
+def test_a_field_can_be_read_as_it_was_sent() -> None:
+    """What had to be mended, and what had not, are both there as the sender wrote them."""
+    message = parse_message({"type": "track", "userId": 42, "anonymousId": " a ", "event": "E"})
+    assert (message.user_id, message.anonymous_id) == ("42", "a")
+    sent = [message.as_sent(name) for name in ("userId", "anonymousId", "event", "timestamp")]
+    assert sent == [42, " a ", "E", None]
+
+
+def test_what_was_sent_is_gone_once_the_field_is_changed() -> None:
+    """A step that hides an id hides it everywhere: its wire form must not shine through."""
+    message = parse_message({"type": "track", "userId": " ada "})
+    hidden = revised(message, user_id="x9")
+    assert (message.as_sent("userId"), hidden.as_sent("userId")) == (" ada ", "x9")
 
 
 @pytest.mark.parametrize(

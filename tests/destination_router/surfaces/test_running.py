@@ -204,6 +204,43 @@ def test_a_kill_costs_no_place_among_the_merges_of_a_month(router: Router, heap_
     assert asked() == before
 
 
+def test_an_identity_that_too_many_carry_is_held_back_until_it_is_released(
+    router: Router, heap_url: str
+) -> None:
+    """More than the limit is a dead letter, after a restart too; `allow` and a replay let it go."""
+    path = router.directory / "router.toml"
+    path.write_text(toml(heap_url) + "[quarantine]\nanonymous_ids = 3\n")
+    router.start()
+    shared = {"type": "track", "userId": "till-at-the-door", "event": "E"}
+    carried = [{**shared, "anonymousId": f"a{n}", "messageId": f"m{n}"} for n in range(5)]
+    assert router.send(*carried, {**TRACK, "messageId": "other"}) == 200
+    letters = 'router_dead_letters{code="quarantined_identity",connection="US"}'
+
+    def done() -> bool:
+        return router.metrics()['router_lag_messages{connection="US"}'] == 0
+
+    until(done)
+    assert sorted(events(heap_url)) == ["m0", "m1", "m2", "other"]
+    assert router.metrics()[letters] == 2
+    router.end()
+    router.start()
+    assert router.send({**shared, "messageId": "m5"}) == 200
+    until(done)
+    assert router.metrics()[letters] == 3
+    assert "till" not in json.dumps(router.lines())
+    assert "quarantined_identity" in [line["event"] for line in router.lines()]
+    listed = command(router.directory, "dead-letters", "list")
+    assert listed.stdout.count("quarantined_identity  userId: more than 3 anonymous ids") == 3
+    assert "till" not in listed.stdout
+
+    router.end()
+    path.write_text(path.read_text() + 'allow = ["till-at-the-door"]\n')
+    router.start()
+    replayed = command(router.directory, "dead-letters", "replay", "--code", "quarantined_identity")
+    assert "3 replayed" in replayed.stderr
+    until(lambda: sorted(set(events(heap_url))) == [*(f"m{n}" for n in range(6)), "other"])
+
+
 def test_a_dead_vendor_does_not_move_another_ones_lag(router: Router, heap_url: str) -> None:
     """Each connection has its own lag."""
     (router.directory / "router.toml").write_text(toml(heap_url, "US", "EU"))

@@ -1,0 +1,235 @@
+"""Holds back an identity that too many anonymous ids suddenly carry: a placeholder nobody knew of.
+
+A vendor merges all who carry the same identity, for good; a kiosk, a test account or a bug that
+writes one id for everybody looks like one person with many devices. Here is what is remembered of
+each identity, and when it is too much.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Literal, Protocol
+
+import msgspec
+
+from destination_router.config import QuarantineConfig
+from destination_router.delivery.ledger import patiently
+from destination_router.pipeline.connection import Decision, Refusal
+
+CODE = "quarantined_identity"
+
+_DIGEST_BYTES = 16
+_USER_ID = "userId"
+_LEFT_OUT = frozenset({"unsafe_identity", "dropped"})
+MOST_REMEMBERED = 100_000
+"""Identities and anonymous ids together, about 300 bytes each: those that were not seen for longest
+are forgotten first, and what floods in is seen all the time."""
+
+_log = logging.getLogger(__name__)
+
+
+class QuarantineBook(Protocol):
+    """Where it is kept which identities are held back, by their digests."""
+
+    async def held(self, connection: str) -> set[bytes]:
+        """List those that a connection holds back."""
+
+    async def hold(self, connection: str, identities: Iterable[bytes], now: float) -> None:
+        """Hold back more; kept when this returns.
+
+        Raises:
+            LogUnavailableError: nothing was kept.
+        """
+
+    async def release(self, connection: str, identities: Iterable[bytes]) -> None:
+        """Hold some back no longer.
+
+        Raises:
+            LogUnavailableError: nothing was changed.
+        """
+
+
+class _Seen:
+    """When each anonymous id was last seen with one identity."""
+
+    __slots__ = ("anonymous_ids", "last")
+
+    def __init__(self) -> None:
+        self.anonymous_ids: dict[int, float] = {}
+        self.last = float("-inf")
+
+
+class Quarantine:
+    """One connection's watch over identities.
+
+    Time is when a message was received: the sender's own time may be anything, and a backlog after
+    an outage must not look like a rush. What is remembered goes after a period without a message,
+    and by restarting; what is held back stays so until it is allowed.
+
+    Args:
+        settings: when an identity is held back.
+        held: digests of those that are already.
+        most_remembered: identities and anonymous ids together.
+    """
+
+    def __init__(
+        self,
+        settings: QuarantineConfig,
+        held: Iterable[bytes] = (),
+        most_remembered: int = MOST_REMEMBERED,
+    ) -> None:
+        self._settings = settings
+        self._most_remembered = most_remembered
+        self._allowed = {digest(identity) for identity in settings.allow}
+        self._held = set(held) - self._allowed
+        self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
+        self._remembered = 0
+        self.caught: list[bytes] = []
+        """Digests of those that are held back since this was last emptied."""
+
+    def verdict(self, decision: Decision, at: float) -> Literal["free", "caught", "held"]:
+        """Say whether a message may go out.
+
+        Args:
+            decision: what its connection makes of it. A userId that the destination left out, as a
+                note says, is nobody's identity there.
+            at: when it was received, Unix time in seconds.
+        """
+        if decision.user_id is None or _is_left_out(decision):
+            return "free"
+        identity = digest(decision.user_id)
+        if identity in self._held:
+            return "held"
+        if decision.anonymous_id is None or identity in self._allowed:
+            return "free"
+        if self._is_too_much(identity, hash(decision.anonymous_id), at):
+            self._held.add(identity)
+            self.caught.append(identity)
+            return "caught"
+        return "free"
+
+    def refusal(self) -> Refusal:
+        """Say why a message is held back, and what releases it."""
+        most, period = self._settings.anonymous_ids, self._settings.period
+        return Refusal(
+            CODE,
+            f"userId: more than {most} anonymous ids carried it within {period:g} s, and a vendor "
+            "merges all who carry one; list it with the destination's unsafe ids, or, if it is one "
+            "person's, in [quarantine] allow; then replay",
+        )
+
+    @property
+    def remembered(self) -> int:
+        """How many identities and anonymous ids are remembered, together."""
+        return self._remembered
+
+    def _is_too_much(self, identity: bytes, anonymous_id: int, at: float) -> bool:
+        self._forget(at)
+        seen = self._seen.get(identity)
+        if seen is None:
+            seen = self._seen[identity] = _Seen()
+            self._remembered += 1
+        self._seen.move_to_end(identity)
+        seen.last = max(seen.last, at)
+        ids = seen.anonymous_ids
+        if anonymous_id in ids:
+            ids[anonymous_id] = max(at, ids[anonymous_id])
+            return False
+        if len(ids) >= self._settings.anonymous_ids:
+            since = seen.last - self._settings.period
+            for old in [key for key, time in ids.items() if time <= since]:
+                del ids[old]
+                self._remembered -= 1
+        if len(ids) >= self._settings.anonymous_ids:
+            self._drop(identity)
+            return True
+        ids[anonymous_id] = at
+        self._remembered += 1
+        return False
+
+    def _forget(self, at: float) -> None:
+        """Let go of what is too old, and of what is too much."""
+        since = at - self._settings.period
+        while self._seen:
+            identity, seen = next(iter(self._seen.items()))
+            if seen.last > since and self._remembered < self._most_remembered:
+                return
+            self._drop(identity)
+
+    def _drop(self, identity: bytes) -> None:
+        self._remembered -= 1 + len(self._seen.pop(identity).anonymous_ids)
+
+
+class Watch:
+    """A connection's quarantine with the book that it is kept in.
+
+    Args:
+        connection: the connection's name.
+        settings: when an identity is held back; None: never.
+        book: where that is kept; None: nowhere.
+    """
+
+    def __init__(
+        self,
+        connection: str,
+        settings: QuarantineConfig | None = None,
+        book: QuarantineBook | None = None,
+    ) -> None:
+        self._connection = connection
+        self._settings = settings or QuarantineConfig(enabled=False)
+        self._book = book
+        self._quarantine = Quarantine(self._settings)
+
+    async def open(self) -> None:
+        """Read what is held back, and release what is allowed now."""
+        if self._book is None or not self._settings.enabled:
+            return
+        book = self._book
+        held = await patiently(lambda: book.held(self._connection))
+        self._quarantine = Quarantine(self._settings, held)
+        allowed = held & {digest(identity) for identity in self._settings.allow}
+        if allowed:
+            await patiently(lambda: book.release(self._connection, allowed))
+
+    def judged(self, decision: Decision, at: float) -> Decision:
+        """Turn what would be sent of an identity that is held back into a rejection.
+
+        Args:
+            decision: what the connection makes of a message.
+            at: when the message was received, Unix time in seconds.
+        """
+        if not self._settings.enabled:
+            return decision
+        verdict = self._quarantine.verdict(decision, at)
+        if verdict == "free":
+            return decision
+        if verdict == "caught":
+            about = {"connection": self._connection, "message_id": decision.message_id}
+            _log.warning(CODE, extra=about)
+        return msgspec.structs.replace(
+            decision, result="rejected", requests=(), reject=self._quarantine.refusal()
+        )
+
+    async def keep(self, now: float) -> None:
+        """Keep what is newly held back.
+
+        Args:
+            now: Unix time, in seconds.
+        """
+        caught, self._quarantine.caught = self._quarantine.caught, []
+        if caught and self._book is not None:
+            book = self._book
+            await patiently(lambda: book.hold(self._connection, caught, now))
+
+
+def digest(identity: str) -> bytes:
+    """Make of an identity what is remembered of it."""
+    content = identity.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
+
+
+def _is_left_out(decision: Decision) -> bool:
+    return any(note.path == _USER_ID and note.code in _LEFT_OUT for note in decision.notes)

@@ -1,0 +1,112 @@
+"""The watch over identities: too many anonymous ids in too short a time, and what it remembers."""
+
+import json
+from typing import Any
+
+import pytest
+
+from destination_router.config import QuarantineConfig
+from destination_router.delivery.quarantine import Quarantine
+from destination_router.pipeline.connection import Connection, Decision
+from destination_router.plugins import load_plugin
+
+HOUR = 3600.0
+CONNECTION = Connection("heap", load_plugin("heap"), {"appId": "11"})
+
+
+def decided(user: str, anonymous: str | None, **fields: Any) -> Decision:
+    message = {"type": "track", "event": "E", "userId": user, "anonymousId": anonymous, **fields}
+    return CONNECTION.decide(json.dumps(message).encode())
+
+
+def watch(**settings: Any) -> Quarantine:
+    return Quarantine(QuarantineConfig(**settings))
+
+
+def carried(
+    quarantine: Quarantine, user: str, count: int, at: float = 0.0, pause: float = 0.0
+) -> list[str]:
+    return [
+        quarantine.verdict(decided(user, f"anonymous-{at}-{n}"), at + n * pause)
+        for n in range(count)
+    ]
+
+
+def test_the_fifty_first_within_an_hour_is_caught_and_all_after_it() -> None:
+    """Fifty are a busy person; then the identity is held back, whatever comes with it, for good."""
+    quarantine = watch()
+    assert carried(quarantine, "ada", 51, pause=60) == ["free"] * 50 + ["caught"]
+    for decision in (decided("ada", None), decided("ada", "anonymous-0.0-1")):
+        assert quarantine.verdict(decision, 99 * HOUR) == "held"
+    assert quarantine.verdict(decided("bob", "anonymous-0.0-1"), 0) == "free"
+
+
+def test_fifty_one_in_more_than_an_hour_are_fine() -> None:
+    """What was last seen longer ago than the period does not count, whatever comes each hour."""
+    assert set(carried(watch(), "ada", 500, pause=HOUR / 50 + 1)) == {"free"}
+
+
+def test_the_same_anonymous_ids_again_are_no_more() -> None:
+    """Distinct ids count, not messages."""
+    quarantine = watch(anonymous_ids=2)
+    verdicts = [quarantine.verdict(decided("ada", f"a{n % 2}"), n) for n in range(100)]
+    assert set(verdicts) == {"free"}
+
+
+def test_a_backlog_is_no_rush() -> None:
+    """The time of receipt counts, not the time at which it is delivered."""
+    quarantine = watch(anonymous_ids=3)
+    assert set(carried(quarantine, "ada", 30, at=0, pause=HOUR)) == {"free"}
+
+
+@pytest.mark.parametrize("user", ["null", "guest", "x" * 300])
+def test_an_identity_that_the_destination_leaves_out_is_no_identity(user: str) -> None:
+    """A known placeholder goes out as anonymous already: holding it back would lose events."""
+    assert set(carried(watch(anonymous_ids=3), user, 20)) == {"free"}
+
+
+def test_what_is_allowed_is_never_held_back() -> None:
+    """Not even if it was, before it was allowed."""
+    caught = watch(anonymous_ids=3)
+    carried(caught, "ada", 4)
+    again = Quarantine(QuarantineConfig(anonymous_ids=3, allow=("ada",)), held=caught.caught)
+    assert set(carried(again, "ada", 20)) == {"free"}
+
+
+def test_what_is_held_survives_and_shows_no_identity() -> None:
+    """Digests are enough to go on from."""
+    caught = watch(anonymous_ids=3)
+    carried(caught, "ada@example.com", 4)
+    assert all(b"ada" not in digest for digest in caught.caught)
+    again = Quarantine(QuarantineConfig(), held=caught.caught)
+    assert again.verdict(decided("ada@example.com", None), 0) == "held"
+    assert "ada" not in again.refusal().detail
+
+
+def test_memory_is_bounded_and_a_flood_is_caught_all_the_same() -> None:
+    """A crowd of others is forgotten, oldest first; who is seen all the time is not."""
+    quarantine = Quarantine(QuarantineConfig(anonymous_ids=20), most_remembered=100)
+    verdicts = []
+    for n in range(21):
+        for other in range(30):
+            quarantine.verdict(decided(f"user-{n}-{other}", "a"), n)
+            assert quarantine.remembered <= 102
+        verdicts.append(quarantine.verdict(decided("shared", f"a{n}"), n))
+    assert verdicts == ["free"] * 20 + ["caught"]
+
+
+def test_memory_follows_the_traffic_of_a_period() -> None:
+    """What was not seen for a period is forgotten when anything else is."""
+    quarantine = watch()
+    for n in range(50):
+        quarantine.verdict(decided(f"user-{n}", "a"), 0)
+    quarantine.verdict(decided("late", "a"), HOUR)
+    assert quarantine.remembered == 2
+
+
+def test_ids_of_any_characters_are_judged() -> None:
+    """Half of a character in an id stops nothing."""
+    decision = CONNECTION.decide(
+        b'{"type": "track", "event": "E", "userId": "\\ud800", "anonymousId": "\\udfff"}'
+    )
+    assert watch().verdict(decision, 0) == "free"
