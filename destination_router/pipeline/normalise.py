@@ -221,9 +221,15 @@ def _mend_text(value: Json, path: str, notes: list[Note]) -> str | None:
         return None
     if isinstance(value, (bool, int, float)):
         notes.append(Note("converted", path, f"{_kind(value)} became text"))
-        whole = isinstance(value, float) and value.is_integer()
-        return json.dumps(int(value) if whole else value)
+        return number_text(value)
     raise Reject("invalid_type", f"must be text or a number, not {_kind(value)}", path)
+
+
+def number_text(value: float) -> str:
+    """Write a finite number, or a boolean, as the text that an identifier becomes."""
+    if isinstance(value, (bool, int)):
+        return json.dumps(value)
+    return json.dumps(int(value) if value.is_integer() else value)
 
 
 def _mend_loose_text(value: Json, path: str, notes: list[Note]) -> str | None:
