@@ -177,7 +177,6 @@ def _usable(value: Any, path: str, unusable: str, notes: list[Note]) -> Any:
 
 _UNUSABLE: dict[str, Callable[[Any], bool]] = {
     "zero": lambda value: value == "0",
-    "blank": lambda value: value == "",
     # As in JavaScript, where a list or an object is truthy, an empty one too.
     "falsy": lambda value: not value and not isinstance(value, (dict, list)),
 }
