@@ -46,6 +46,14 @@ EventMessage: TypeAlias = Track | Page | Screen | Group | Alias
 """What may be recorded as an event; a group and an alias only where the dialect says so."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CALLS: dict[type[Message], str] = {
+    Identify: "identify",
+    Track: "track",
+    Page: "page",
+    Screen: "screen",
+    Group: "group",
+    Alias: "alias",
+}
 _OWN_FIELDS = {
     "track": (),
     "page": ("name", "category"),
@@ -158,6 +166,8 @@ def _profile_of_event(
     if rules.event_profile == "never" or (
         found.identity is None and not rules.traits_need_identity
     ):
+        return None
+    if rules.event_profile == "traits" and not message.context_traits:
         return None
     profile = flat_user(message.context_traits, "context.traits", notes, settings)
     if found.identity is None:
@@ -310,7 +320,9 @@ def _account_membership(
 
 def _named(message: EventMessage, rules: Dialect, notes: list[Note]) -> dict[str, str]:
     """List the fields of the message itself that are sent as properties."""
-    named = {}
+    named: dict[str, str] = {}
+    if type(message) is Track and rules.event_shape.limited and not message.mapped:
+        return named  # a track has no such fields of its own
     notes.extend(
         Note("dropped", field, "this dialect does not send it")
         for field in _OWN_FIELDS[_call(message)]
@@ -454,7 +466,7 @@ _KEYS: dict[str, Callable[[EventMessage], Any]] = {
 
 
 def _call(message: Message) -> str:
-    return str(message.__struct_config__.tag)
+    return _CALLS[type(message)]
 
 
 def _partner_key(message_id: str, notes: list[Note]) -> str:
