@@ -2,8 +2,8 @@
 
 The language is Segment's (`segmentio/action-destinations`, packages/destination-subscriptions).
 Where it differs: `and` binds tighter than `or` (in Segment the last one of them stands for all of
-its level: `segment_meaning`), groups nest, and what Segment reads in silence as something else is an
-error.
+its level: `segment_meaning`), groups nest, and what Segment reads in silence as something else is
+an error.
 """
 
 from __future__ import annotations
