@@ -98,14 +98,16 @@ class _Message(
     def wire(self) -> dict[str, Any]:
         """The whole message as it came, decoded when first asked for, since hardly anyone asks.
 
-        What the connection changed is not in it: whoever sends it on wants `to_dict`. Empty for a
-        message that was made otherwise than from JSON.
+        A transformation's changes stand there, so that nobody reads around them; a mapping's do
+        not: whoever sends the message on wants `to_dict`. Empty for a message that was made
+        otherwise than from JSON.
 
         Raises:
             Reject: as `context`.
         """
+        kept = self.__dict__
         try:
-            return _decode_wire(self.__dict__.get("_raw", b"{}"))
+            return {**_decode_wire(kept.get("_raw", b"{}")), **kept.get("_rewritten", {})}
         except RecursionError:
             raise Reject("too_deep", "send less deeply nested JSON") from None
         except msgspec.DecodeError:  # `normalise` has seen to everything but the numbers
@@ -251,6 +253,8 @@ _FIELD_NAMES = {
 
 _M = TypeVar("_M", bound=_Message)
 
+_decode_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
 
 def with_wire(message: _M, raw: bytes | None, content: dict[str, Any] | None = None) -> _M:
     """Let a message remember what it was made from: the bytes, or what they were decoded to."""
@@ -260,6 +264,21 @@ def with_wire(message: _M, raw: bytes | None, content: dict[str, Any] | None = N
     else:
         kept["_raw"] = raw
     return message
+
+
+def root_names(message: _Message) -> frozenset[str]:
+    """Name the fields at a message's root as it came, without decoding them.
+
+    Raises:
+        Reject: as `wire`.
+    """
+    kept = message.__dict__
+    if "wire" in kept or "_raw" not in kept:
+        return frozenset(message.wire)
+    try:
+        return frozenset(_decode_names(kept["_raw"]))
+    except (RecursionError, msgspec.DecodeError):
+        return frozenset(message.wire)
 
 
 def with_mended(message: _M, mended: dict[str, tuple[Any, Any]]) -> _M:
@@ -272,9 +291,41 @@ def with_mended(message: _M, mended: dict[str, tuple[Any, Any]]) -> _M:
 def revised(message: _M, **changes: Any) -> _M:
     """Copy a message with other values; the copy remembers the same wire form and mapping."""
     copy = msgspec.structs.replace(message, **changes)
-    for name in ("_raw", "wire", "_mapped", "_mended", "context_traits"):
+    for name in ("_raw", "wire", "_rewritten", "_mapped", "_mended", "context_traits"):
         if name in message.__dict__:
             copy.__dict__[name] = message.__dict__[name]
+    return copy
+
+
+def rewritten(message: _M, part: str, **changes: Any) -> _M:
+    """Copy a message with another value for one part, in what it remembers of the wire too.
+
+    Args:
+        message: the message.
+        part: the part's name on the wire: `userId`, `properties`.
+        changes: the field and its value: `user_id=None`.
+    """
+    copy = revised(message, **changes)
+    ((_, value),) = changes.items()
+    kept = copy.__dict__
+    kept["_rewritten"] = {**kept.get("_rewritten", {}), part: value}
+    if part in kept.get("_mended", ()):
+        kept["_mended"] = {name: was for name, was in kept["_mended"].items() if name != part}
+    if "wire" in kept:
+        kept["wire"] = {**kept["wire"], part: value}
+    return copy
+
+
+def with_context(message: _M, context: dict[str, Any]) -> _M:
+    """Copy a message with another context, decoded: its JSON is written anew."""
+    encoded = msgspec.Raw(msgspec.json.encode(context))
+    copy = rewritten(message, "context", context_json=encoded)
+    kept = copy.__dict__
+    kept["context"] = context
+    kept["context_traits"] = context.get("traits") or {}
+    kept["_rewritten"]["context"] = context
+    if "wire" in kept:
+        kept["wire"]["context"] = context
     return copy
 
 

@@ -32,7 +32,6 @@ from destination_router.model import (
     default_outcome,
 )
 from destination_router.pipeline.connection import Connection
-from destination_router.redaction import hide
 
 ANY_ORIGIN = "*"
 """In `origins`: every origin that is not named."""
@@ -212,15 +211,7 @@ def read_answer(
         outcomes = default | {key: value for key, value in read.items() if key in default}
     else:
         outcomes = _for_each(request, response, read)
-    return {key: _shown(outcome, connection) for key, outcome in outcomes.items()}
-
-
-def _shown(outcome: Outcome, connection: Connection) -> Outcome:
-    """Hide secrets in a vendor's words, which may repeat the key that it does not know."""
-    if not connection.secrets or not outcome.detail:
-        return outcome
-    detail = hide(outcome.detail, connection.secrets)
-    return msgspec.structs.replace(outcome, detail=detail)
+    return {key: connection.told(outcome) for key, outcome in outcomes.items()}
 
 
 def _for_each(request: HttpRequest, response: HttpResponse, outcome: Outcome) -> dict[str, Outcome]:

@@ -131,12 +131,7 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def _is_normal(message: Message) -> bool:
-    for identifier in (
-        message.message_id,
-        message.user_id,
-        message.anonymous_id,
-        *_own_ids(message),
-    ):
+    for identifier in (message.message_id, message.user_id, message.anonymous_id, _own_id(message)):
         if identifier is not None and (not identifier or identifier.strip() != identifier):
             return False
     for time in (message.timestamp, message.original_timestamp):
@@ -146,14 +141,10 @@ def _is_normal(message: Message) -> bool:
     return True
 
 
-def _own_ids(message: Message) -> tuple[str | None, ...]:
-    match message:
-        case Group():
-            return (message.group_id,)
-        case Alias():
-            return (message.previous_id,)
-        case _:
-            return ()
+def _own_id(message: Message) -> str | None:
+    if isinstance(message, Group):
+        return message.group_id
+    return message.previous_id if isinstance(message, Alias) else None
 
 
 class _Presence(msgspec.Struct):
@@ -230,9 +221,15 @@ def _mend_text(value: Json, path: str, notes: list[Note]) -> str | None:
         return None
     if isinstance(value, (bool, int, float)):
         notes.append(Note("converted", path, f"{_kind(value)} became text"))
-        whole = isinstance(value, float) and value.is_integer()
-        return json.dumps(int(value) if whole else value)
+        return number_text(value)
     raise Reject("invalid_type", f"must be text or a number, not {_kind(value)}", path)
+
+
+def number_text(value: float) -> str:
+    """Write a finite number, or a boolean, as the text that an identifier becomes."""
+    if isinstance(value, (bool, int)):
+        return json.dumps(value)
+    return json.dumps(int(value) if value.is_integer() else value)
 
 
 def _mend_loose_text(value: Json, path: str, notes: list[Note]) -> str | None:
