@@ -321,7 +321,7 @@ def _account_membership(
 def _named(message: EventMessage, rules: Dialect, notes: list[Note]) -> dict[str, str]:
     """List the fields of the message itself that are sent as properties."""
     named: dict[str, str] = {}
-    if type(message) is Track and rules.event_shape.limited and not message.mapped:
+    if type(message) is Track and rules.event_shape is None and not message.mapped:
         return named  # a track has no such fields of its own
     notes.extend(
         Note("dropped", field, "this dialect does not send it")
