@@ -111,6 +111,7 @@ class Limit(_Record, frozen=True, kw_only=True):
         max: how many items.
         max_bytes: how many bytes of body; None for any number.
         source: where that is documented.
+        settings: the defaults of its file, under which it is looked at.
     """
 
     url: str
@@ -118,6 +119,7 @@ class Limit(_Record, frozen=True, kw_only=True):
     source: Source
     items: str = ""
     max_bytes: int | None = None
+    settings: dict[str, Any] = {}
 
     def listed(self, body: Any) -> list[Any] | None:
         """Find a body's list; None if it is not in the form of a bulk."""
@@ -221,7 +223,7 @@ def read_cases(contents: Mapping[str, bytes]) -> CaseSet:
         defaults = document.get("defaults", {})
         if settings is None:
             settings = defaults.get("settings")
-        limits.extend(msgspec.convert(document.get("limits", []), list[Limit]))
+        limits.extend(_limits(document.get("limits", []), defaults))
         cases.extend(_cases(name, document["cases"], defaults, problems))
     problems.extend(_repeated_ids(cases))
     if problems:
@@ -261,6 +263,11 @@ def _cases(
             continue
         settings = {**defaults.get("settings", {}), **case.get("settings", {})}
         yield msgspec.convert({**case, "source": source, "settings": settings}, Case)
+
+
+def _limits(raw: list[dict[str, Any]], defaults: dict[str, Any]) -> list[Limit]:
+    settings = defaults.get("settings", {})
+    return msgspec.convert([{**limit, "settings": settings} for limit in raw], list[Limit])
 
 
 def _repeated_ids(cases: list[Case]) -> Iterator[str]:

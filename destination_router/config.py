@@ -110,9 +110,11 @@ class SharedConfig(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         privacy: the table `[privacy]`, references unresolved: what any connection may pass on, and
             the masking keys of those that have none of their own.
+        transformations: `[[transformations]]`: what is done to every message, in order.
     """
 
     privacy: dict[str, Any] = {}
+    transformations: tuple[dict[str, Any], ...] = ()
 
 
 class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +128,7 @@ class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
         mapping: for each call, the fields that it overrides.
         subscriptions: in place of the two: several, each with its own mapping.
         client_side: `clientSide`: browsers are told to load the destination by themselves.
+        transformations: what it does to messages, in order.
         privacy: what it may pass on and under which keys it masks, references unresolved.
         shared: what holds for every connection.
     """
@@ -137,6 +140,7 @@ class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
     mapping: dict[str, dict[str, Any]] = {}
     subscriptions: tuple[SubscriptionConfig, ...] = ()
     client_side: bool = msgspec.field(default=False, name="clientSide")
+    transformations: tuple[dict[str, Any], ...] = ()
     privacy: dict[str, Any] = {}
     shared: SharedConfig = SharedConfig()
 
@@ -153,8 +157,8 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 SQLITE_URL = "sqlite:///"
 
-_LATER = frozenset({"settings", "privacy"})
-_LATER_FOR_ALL = frozenset({"privacy"})
+_LATER = frozenset({"settings", "privacy", "transformations"})
+_LATER_FOR_ALL = frozenset({"privacy", "transformations"})
 """Tables that are checked when a connection is made, each where its meaning is known."""
 
 _ORIGIN = r"^https?://[^/?#\s]+/?(?![\s\S])"
@@ -236,6 +240,7 @@ _CONNECTION: dict[str, Json] = {
     "settings": {"type": "object"},
     "clientSide": {"type": "boolean"},
     "privacy": {"type": "object"},
+    "transformations": {"type": "array", "items": {"type": "object"}},
     "subscription": _TEXT,
     "mapping": _MAPPING,
     "subscriptions": {
@@ -253,6 +258,7 @@ _SCHEMA: dict[str, Json] = _table(
         "delivery": _table(_DELIVERY),
         "quarantine": _table(_QUARANTINE),
         "privacy": {"type": "object"},
+        "transformations": {"type": "array", "items": {"type": "object"}},
         "connections": {
             "type": "array",
             "minItems": 1,

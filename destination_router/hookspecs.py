@@ -14,7 +14,7 @@ from typing import Any
 import pluggy
 
 from destination_router.deletion import UserDeletion
-from destination_router.messages import Alias, Group, Identify, Page, Screen, Track
+from destination_router.messages import Alias, Group, Identify, Message, Page, Screen, Track
 from destination_router.model import (
     Field,
     HttpRequest,
@@ -181,4 +181,30 @@ class Destination:
         It answers any origin that the destination sends to. What it serves at
         `GET /_simulator/users`, `/_simulator/events` and `/_simulator/accounts`
         (`{"users": [...]}` and so on) is what `destination-router demo` shows in the end.
+        """
+
+
+TRANSFORMATIONS = f"{PROJECT}.transformations"
+"""The name of the entry-point group of transformations in code."""
+
+
+class Transformation:
+    """The one hook of a transformation in code, which a connection names in its configuration."""
+
+    @hookspec(firstresult=True)
+    def transform_message(self, message: Message, connection: str) -> Message | None:
+        """Change a message before a connection maps it, or drop it.
+
+        Pure, synchronous and total, like every hook. It sees the message before privacy, so
+        whoever installs one trusts it with all that comes in.
+
+        Args:
+            message: not to be changed: copy it with `msgspec.structs.replace`, or make a new one.
+            connection: the connection's name.
+
+        Returns:
+            The message, the same or another; None to drop it.
+
+        Raises:
+            Reject: the message cannot be used.
         """

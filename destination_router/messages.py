@@ -98,14 +98,16 @@ class _Message(
     def wire(self) -> dict[str, Any]:
         """The whole message as it came, decoded when first asked for, since hardly anyone asks.
 
-        What the connection changed is not in it: whoever sends it on wants `to_dict`. Empty for a
-        message that was made otherwise than from JSON.
+        A transformation's changes stand there, so that nobody reads around them; a mapping's do
+        not: whoever sends the message on wants `to_dict`. Empty for a message that was made
+        otherwise than from JSON.
 
         Raises:
             Reject: as `context`.
         """
+        kept = self.__dict__
         try:
-            return _decode_wire(self.__dict__.get("_raw", b"{}"))
+            return {**_decode_wire(kept.get("_raw", b"{}")), **kept.get("_rewritten", {})}
         except RecursionError:
             raise Reject("too_deep", "send less deeply nested JSON") from None
         except msgspec.DecodeError:  # `normalise` has seen to everything but the numbers
@@ -139,6 +141,24 @@ class _Message(
         """
         value = self.mapped.get(name, _MISSING)
         return self.wire.get(name, default) if value is _MISSING else value
+
+    def as_sent(self, name: str) -> Any:
+        """A field as its sender wrote it, before it was made well-formed.
+
+        An id with blanks around it, a number where text belongs, a `timestamp` that is no time:
+        for a destination that has to equal a system that passes them on. Of what a mapping gave,
+        it is the value that the mapping gave. A step that changes the field changes this too.
+
+        Args:
+            name: as it is spelt on the wire: `userId`; or a field that only a mapping gives.
+        """
+        field = _FIELD_NAMES.get(name)
+        value = self.mapped.get(name) if field is None else getattr(self, field, None)
+        mended: dict[str, tuple[Any, Any]] = self.__dict__.get("_mended", _NOTHING_MAPPED)
+        if name not in mended:
+            return value
+        before, after = mended[name]
+        return before if after == value else value
 
     def options(self, *names: str) -> dict[str, Any]:
         """What the message says to one destination: the object at `integrations.<name>`.
@@ -224,7 +244,16 @@ MESSAGE_TYPES: dict[str, type[Message]] = {
     "alias": Alias,
 }
 
+_FIELD_NAMES = {
+    field.encode_name: field.name
+    for call in MESSAGE_TYPES.values()
+    for field in msgspec.structs.fields(call)
+}
+"""The struct's name of each field, by the one on the wire."""
+
 _M = TypeVar("_M", bound=_Message)
+
+_decode_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def with_wire(message: _M, raw: bytes | None, content: dict[str, Any] | None = None) -> _M:
@@ -237,12 +266,66 @@ def with_wire(message: _M, raw: bytes | None, content: dict[str, Any] | None = N
     return message
 
 
+def root_names(message: _Message) -> frozenset[str]:
+    """Name the fields at a message's root as it came, without decoding them.
+
+    Raises:
+        Reject: as `wire`.
+    """
+    kept = message.__dict__
+    if "wire" in kept or "_raw" not in kept:
+        return frozenset(message.wire)
+    try:
+        return frozenset(_decode_names(kept["_raw"]))
+    except (RecursionError, msgspec.DecodeError):
+        return frozenset(message.wire)
+
+
+def with_mended(message: _M, mended: dict[str, tuple[Any, Any]]) -> _M:
+    """Let a message remember what was made of which fields: before and after, by wire name."""
+    if mended:
+        message.__dict__["_mended"] = {**message.__dict__.get("_mended", {}), **mended}
+    return message
+
+
 def revised(message: _M, **changes: Any) -> _M:
     """Copy a message with other values; the copy remembers the same wire form and mapping."""
     copy = msgspec.structs.replace(message, **changes)
-    for name in ("_raw", "wire", "_mapped", "context_traits"):
+    for name in ("_raw", "wire", "_rewritten", "_mapped", "_mended", "context_traits"):
         if name in message.__dict__:
             copy.__dict__[name] = message.__dict__[name]
+    return copy
+
+
+def rewritten(message: _M, part: str, **changes: Any) -> _M:
+    """Copy a message with another value for one part, in what it remembers of the wire too.
+
+    Args:
+        message: the message.
+        part: the part's name on the wire: `userId`, `properties`.
+        changes: the field and its value: `user_id=None`.
+    """
+    copy = revised(message, **changes)
+    ((_, value),) = changes.items()
+    kept = copy.__dict__
+    kept["_rewritten"] = {**kept.get("_rewritten", {}), part: value}
+    if part in kept.get("_mended", ()):
+        kept["_mended"] = {name: was for name, was in kept["_mended"].items() if name != part}
+    if "wire" in kept:
+        kept["wire"] = {**kept["wire"], part: value}
+    return copy
+
+
+def with_context(message: _M, context: dict[str, Any]) -> _M:
+    """Copy a message with another context, decoded: its JSON is written anew."""
+    encoded = msgspec.Raw(msgspec.json.encode(context))
+    copy = rewritten(message, "context", context_json=encoded)
+    kept = copy.__dict__
+    kept["context"] = context
+    kept["context_traits"] = context.get("traits") or {}
+    kept["_rewritten"]["context"] = context
+    if "wire" in kept:
+        kept["wire"]["context"] = context
     return copy
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import msgspec
@@ -19,6 +21,7 @@ from destination_router import (
     Reject,
     Screen,
     Track,
+    format_time,
     javascript,
     utc_text,
 )
@@ -27,7 +30,10 @@ from heap_destination.dialects import Dialect
 from heap_destination.flattening import flat_event, flat_user
 from heap_destination.identity import (
     Identifiers,
+    anonymous_id,
+    as_text,
     identifiers,
+    loose,
     missing_identity,
     stitched_user_id,
     unsafe,
@@ -38,6 +44,7 @@ from heap_destination.settings import HeapSettings
 
 EventMessage: TypeAlias = Track | Page | Screen
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PAGE_FIELDS = ("name", "category")
 
 
@@ -57,13 +64,13 @@ def identify_user(message: Identify, settings: HeapSettings) -> list[HttpRequest
     if rules.user_traits == "given" and not _has_traits(message):
         raise Reject("missing_traits", "traits are required", "traits")
     notes = list(found.notes)
-    profile = flat_user(message.traits, "traits", notes, settings)
+    traits = message.traits if rules.user_traits_fallback else message.as_sent("traits") or {}
+    profile = flat_user(traits, "traits", notes, settings)
     if rules.user_traits == "some" and not profile:
         raise Reject("missing_traits", "no properties to update; send some", "traits")
-    if message.anonymous_id is not None:
-        profile = _ADD_ANONYMOUS_ID[rules.profile_anonymous_id](
-            profile, message.anonymous_id, notes
-        )
+    own_id = anonymous_id(message, rules)
+    if own_id is not None:
+        profile = _ADD_ANONYMOUS_ID[rules.profile_anonymous_id](profile, own_id, notes)
     request = endpoints.add_user_properties(
         settings, identity=found.identity, properties=profile, notes=notes, order="identify"
     )
@@ -117,9 +124,12 @@ def update_account(message: Group, settings: HeapSettings) -> list[HttpRequest]:
     ]
 
 
-def _event_name(message: EventMessage, rules: Dialect) -> str:
-    given = message.event if isinstance(message, Track) else rules.event_names[_call(message)]
-    if given and (given.strip() or not rules.event_shape.limited):
+def _event_name(message: EventMessage, rules: Dialect) -> Any:
+    given = rules.event_names[_call(message)]
+    if isinstance(message, Track):
+        given = loose(message, "event", rules)
+    blank = isinstance(given, str) and not given.strip() and rules.loose != "kept"
+    if given is not None and not (blank and (rules.event_shape.limited or given == "")):
         return given
     if rules.event_fallback is None:
         raise Reject("missing_event", "name what the user did", "event")
@@ -148,7 +158,7 @@ def _profile_of_event(
 
 
 def _event(
-    message: EventMessage, settings: HeapSettings, name: str, notes: list[Note]
+    message: EventMessage, settings: HeapSettings, name: Any, notes: list[Note]
 ) -> endpoints.Event:
     rules = settings.rules
     named = _named(message, rules, notes)
@@ -285,16 +295,24 @@ def _named(message: EventMessage, rules: Dialect, notes: list[Note]) -> dict[str
         if field not in rules.named and getattr(message, field, None)
     )
     for field in rules.named:
-        value = getattr(message, field, None)
-        if value is None:
-            # Heap's own dialect knows a track's `name` only from a mapping; Segment's any sender's.
-            limited = rules.event_shape.limited
-            value = message.mapped.get(field) if limited else message.other(field)
+        value = _named_field(message, field, rules)
+        if isinstance(value, (dict, list)):
+            raise Reject("invalid_type", "must be text, not an object or a list", field)
         if value == "0" and rules.unusable == "zero":
             notes.append(Note("dropped", field, "this dialect takes 0 for nothing"))
         elif value and isinstance(value, str):
             named[field] = value
     return named
+
+
+def _named_field(message: EventMessage, field: str, rules: Dialect) -> Any:
+    if getattr(message, field, None) is not None:
+        return loose(message, field, rules)
+    # Heap's own dialect knows a track's `name` only from a mapping; Segment's any sender's.
+    if rules.event_shape.limited:
+        return message.mapped.get(field)
+    value = message.other(field)
+    return value if isinstance(value, (dict, list)) else as_text(value)
 
 
 def _has_traits(message: Identify) -> bool:
@@ -353,20 +371,57 @@ def _time_in_utc(message: Message, fields: tuple[str, ...], notes: list[Note]) -
         written = utc_text(text)
         if written is not None:
             return written
-        notes.append(Note("invalid_timestamp", field, "it is not an ISO 8601 time"))
+        notes.append(_no_time(field))
     return None
 
 
-def _time_as_given(message: Message, fields: tuple[str, ...], _notes: list[Note]) -> str | None:
-    return next((text for field in fields if (text := _time_field(message, field))), None)
+def _time_as_javascript(message: Message, fields: tuple[str, ...], notes: list[Note]) -> str | None:
+    """Say when it happened as JavaScript's `Date` reads it: a number is milliseconds."""
+    for field in fields:
+        given = message.as_sent(field)
+        if given in (None, ""):
+            continue
+        written = utc_text(given) if isinstance(given, str) else _date_text(given)
+        if written is not None:
+            return written
+        if _time_field(message, field) is not None:  # else the router has noted it
+            notes.append(_no_time(field))
+    return None
+
+
+def _date_text(milliseconds: Any) -> str | None:
+    """Write a number as the time that is so many milliseconds after 1970; None if it is none."""
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, (int, float)):
+        return None
+    try:
+        return format_time(_EPOCH + timedelta(milliseconds=math.trunc(milliseconds)))
+    except OverflowError:
+        return None
+
+
+def _time_as_given(message: Message, fields: tuple[str, ...], notes: list[Note]) -> Any:
+    for field in fields:
+        given = message.as_sent(field)
+        if given in (None, ""):
+            continue
+        if _time_field(message, field) is None:
+            detail = "it is no time; this dialect sends it all the same"
+            notes.append(Note("invalid_timestamp", field, detail))
+        return given
+    return None
+
+
+def _no_time(field: str) -> Note:
+    return Note("invalid_timestamp", field, "it is not an ISO 8601 time")
 
 
 def _time_field(message: Message, field: str) -> str | None:
     return message.timestamp if field == "timestamp" else message.original_timestamp
 
 
-_TIMES: dict[str, Callable[[Message, tuple[str, ...], list[Note]], str | None]] = {
+_TIMES: dict[str, Callable[[Message, tuple[str, ...], list[Note]], Any]] = {
     "utc": _time_in_utc,
+    "javascript": _time_as_javascript,
     "given": _time_as_given,
 }
 

@@ -53,6 +53,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         user_identity: the same for an identify.
         unusable: what is no identity: what is `unsafe` (the firewall), `zero` (blank, `0`),
             `blank`, or `falsy` in JavaScript's sense.
+        loose: what is made of an id, or of an event's name, that is not plain text: `mended` as the
+            router promises, `text` as JavaScript writes it, blanks and all, or `kept`.
         identifiers: by which names an event of the partner API may go out.
         identifier_choice: the `first` of them that is there, or `all`.
         anonymous: whether the setting `anonymousEvents` decides on events without an identity.
@@ -63,6 +65,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         traits_need_identity: whether an event with traits and no identity is rejected.
         user_traits: whether an identify may have any traits (`any`), must have the field
             (`given`) or must have some (`some`).
+        user_traits_fallback: whether an identify without traits takes those of its context.
         profile_anonymous_id: whether the anonymousId is among an identify's properties, and where.
         event_names: what Heap calls each kind of event; the message's own name where None.
         event_fallback: the name of an event without one; rejected if None.
@@ -70,7 +73,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         constants: properties that every event carries, first.
         event_shape: of an event's properties.
         user_shape: of a user's.
-        time: `utc` (ISO 8601 in UTC with milliseconds) or `given` (as the sender wrote it).
+        time: `utc` (ISO 8601 in UTC with milliseconds), `javascript` (the same, and a number is
+            milliseconds since 1970) or `given` (as the sender wrote it).
         time_fields: where it is looked for.
         key: where the idempotency key comes from: the `message`'s id, or the property
             `idempotencyKey` (`property`).
@@ -84,6 +88,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     event_identity: tuple[str, ...]
     user_identity: tuple[str, ...]
     unusable: Literal["unsafe", "zero", "blank", "falsy"]
+    loose: Literal["mended", "text", "kept"] = "mended"
     identifiers: tuple[str, ...] = ("anonymous_id",)
     identifier_choice: Literal["first", "all"] = "first"
     anonymous: bool = False
@@ -92,6 +97,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     event_profile: Literal["traits", "traits or anonymous_id", "never"]
     traits_need_identity: bool = False
     user_traits: Literal["any", "given", "some"] = "any"
+    user_traits_fallback: bool = False
     profile_anonymous_id: Literal["first", "last", "never"]
     event_names: dict[str, str | None]
     event_fallback: str | None = None
@@ -99,7 +105,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     constants: dict[str, str] = {}
     event_shape: Shape
     user_shape: Shape
-    time: Literal["utc", "given"]
+    time: Literal["utc", "javascript", "given"]
     time_fields: tuple[str, ...] = ("timestamp",)
     key: Literal["message", "property"] = "message"
     headers: dict[str, str] = {}
@@ -112,7 +118,9 @@ _SEGMENT_SUBSCRIPTION = 'type = "track" or type = "page" or type = "screen" or t
 _SEGMENT_LIBRARY = {"segment_library": "cloud-mode-destination"}
 _DOCUMENTED = Shape(arrays="joined", scalars="heap", nulls="dropped", limited=True)
 _TEXTS = Shape(arrays="indices", scalars="text", nulls="text")
-_BRACKETS = Shape(arrays="brackets", scalars="kept", nulls="kept", empty="kept")
+_BRACKETS = Shape(
+    arrays="brackets", scalars="kept", nulls="kept", empty="kept", without=("idempotencyKey",)
+)
 
 _HEAP = Dialect(
     subscription=" or ".join(f'type = "{call}"' for call in _ALL_CALLS),
@@ -124,6 +132,7 @@ _HEAP = Dialect(
     anonymous=True,
     event_api="documented",
     event_profile="traits",
+    user_traits_fallback=True,
     profile_anonymous_id="last",
     event_names=_VIEWS,
     named=("name", "category"),
@@ -161,6 +170,7 @@ _SEGMENT = Dialect(
     event_identity=(),
     user_identity=("userId",),
     unusable="zero",
+    loose="text",
     identifiers=("identity", "anonymous_id"),
     event_api="partner",
     event_profile="traits or anonymous_id",
@@ -171,7 +181,7 @@ _SEGMENT = Dialect(
     constants=_SEGMENT_LIBRARY,
     event_shape=_TEXTS,
     user_shape=_TEXTS,
-    time="utc",
+    time="javascript",
     orders={
         "identify": ("identity", "app_id", "properties"),
         "profile": ("app_id", "identity", "properties"),
@@ -236,13 +246,15 @@ _RUDDERSTACK = Dialect(
     event_identity=_RUDDERSTACK_IDENTITY,
     user_identity=_RUDDERSTACK_IDENTITY,
     unusable="falsy",
+    loose="kept",
     event_api="documented",
     event_profile="never",
     user_traits="given",
+    user_traits_fallback=True,
     profile_anonymous_id="never",
     event_names={"track": None},
     event_shape=_BRACKETS,
-    user_shape=msgspec.structs.replace(_BRACKETS, without=("idempotencyKey",)),
+    user_shape=_BRACKETS,
     time="given",
     time_fields=("timestamp", "originalTimestamp"),
     key="property",

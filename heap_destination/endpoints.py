@@ -34,9 +34,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         session_id: Heap's own id of a session, if known.
     """
 
-    name: str
+    name: Any
     properties: dict[str, Any]
-    timestamp: str | None
+    timestamp: Any
     idempotency_key: Any
     session_id: str | None = None
 
@@ -72,7 +72,7 @@ def track(
 
 
 def partner_track(
-    settings: HeapSettings, event: Event, notes: list[Note], *, who: dict[str, str]
+    settings: HeapSettings, event: Event, notes: list[Note], *, who: dict[str, Any]
 ) -> HttpRequest:
     """Record an event under any of `identity`, `anonymous_id`, `user_id`, `email` [partner API].
 

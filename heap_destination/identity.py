@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from destination_router import Group, Identify, Message, Note, Reject
+from destination_router import Group, Identify, Message, Note, Reject, javascript
 from heap_destination.dialects import Dialect
 from heap_destination.limits import IDENTITY_CHARACTERS, USER_ID_BITS
 from heap_destination.settings import HeapSettings
@@ -34,7 +34,7 @@ class Identifiers(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         identity: a known user's: text, but in a dialect that sends what it finds.
         user_id: Heap's own id of a user, where the sender knows it: digits.
-        anonymous_id: the sender's id of someone not known yet.
+        anonymous_id: the sender's id of someone not known yet; as `identity`.
         session_id: Heap's own id of a session, where the sender knows it.
         email: the user's, in a dialect that sends it as an identifier.
         identity_danger: why the message's identity is not fit, if it has one that is not.
@@ -44,7 +44,7 @@ class Identifiers(msgspec.Struct, frozen=True, kw_only=True):
 
     identity: Any
     user_id: str | None
-    anonymous_id: str | None
+    anonymous_id: Any
     session_id: str | None = None
     email: str | None = None
     identity_danger: Note | None = None
@@ -70,9 +70,9 @@ def identifiers(message: Message, settings: HeapSettings) -> Identifiers:
     # An identify's anonymousId is a property there, and no identifier: nothing is left out.
     told = [] if isinstance(message, Identify) else notes
     return Identifiers(
-        identity=_first_usable(message, places, rules.unusable, notes),
+        identity=_first_usable(message, places, rules, notes),
         user_id=_extra(message, "user_id", rules, notes),
-        anonymous_id=_usable_text(message.anonymous_id, "anonymousId", rules.unusable, told),
+        anonymous_id=_usable(anonymous_id(message, rules), "anonymousId", rules.unusable, told),
         email=_email(message, rules, notes),
         notes=tuple(notes),
     )
@@ -111,13 +111,55 @@ def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) 
 # -- the identifiers of the other systems -------------------------------------------------------
 
 
+def anonymous_id(message: Message, rules: Dialect) -> Any:
+    """Write the anonymousId as the dialect does; None where there is none."""
+    return loose(message, "anonymousId", rules)
+
+
+def loose(message: Message, field: str, rules: Dialect) -> Any:
+    """Write a field that should be text as the dialect does: `userId`, `event`.
+
+    Args:
+        message: whose field it is.
+        field: its name on the wire; or that of a field that only a mapping gives.
+        rules: the dialect.
+    """
+    return _LOOSE[rules.loose](message, field)
+
+
+def as_text(value: Any) -> str | None:
+    """Write a scalar as Segment's framework does before an action sees it; `""` is absent."""
+    return None if value in (None, "") else javascript.text(value)
+
+
+def _mended(message: Message, field: str) -> Any:
+    attribute = _ATTRIBUTES.get(field)
+    return message.mapped.get(field) if attribute is None else getattr(message, attribute)
+
+
+_ATTRIBUTES = {
+    "userId": "user_id",
+    "anonymousId": "anonymous_id",
+    "event": "event",
+    "name": "name",
+    "category": "category",
+}
+
+_LOOSE: dict[str, Callable[[Message, str], Any]] = {
+    "mended": _mended,
+    "text": lambda message, field: as_text(message.as_sent(field)),
+    "kept": lambda message, field: message.as_sent(field),
+}
+
+
 def _first_usable(
-    message: Message, places: tuple[str, ...], unusable: str, notes: list[Note]
+    message: Message, places: tuple[str, ...], rules: Dialect, notes: list[Note]
 ) -> Any:
     if "identity" in message.mapped:
-        return _usable(message.mapped["identity"], "mapping.identity", unusable, notes)
+        given = loose(message, "identity", rules)
+        return _usable(given, "mapping.identity", rules.unusable, notes)
     for place in places:
-        value = _usable(_PLACES[place](message), place, unusable, notes)
+        value = _usable(_PLACES[place](message, rules), place, rules.unusable, notes)
         if value is not None:
             return value
     return None
@@ -131,16 +173,11 @@ def _usable(value: Any, path: str, unusable: str, notes: list[Note]) -> Any:
     return None
 
 
-def _usable_text(value: str | None, path: str, unusable: str, notes: list[Note]) -> str | None:
-    text: str | None = _usable(value, path, unusable, notes)
-    return text
-
-
 _UNUSABLE: dict[str, Callable[[Any], bool]] = {
-    "zero": lambda value: value in ("", "0", 0),
+    "zero": lambda value: value == "0",
     "blank": lambda value: value == "",
-    # An object would be truthy in JavaScript, and Heap would refuse it.
-    "falsy": lambda value: not value or isinstance(value, (dict, list)),
+    # As in JavaScript, where a list or an object is truthy, an empty one too.
+    "falsy": lambda value: not value and not isinstance(value, (dict, list)),
 }
 
 
@@ -149,13 +186,13 @@ def _traits_at_root(message: Message) -> dict[str, Any]:
     return traits if isinstance(traits, dict) else {}
 
 
-_PLACES: dict[str, Callable[[Message], Any]] = {
-    "userId": lambda message: message.user_id,
-    "traits.userId": lambda message: _traits_at_root(message).get("userId"),
-    "traits.id": lambda message: _traits_at_root(message).get("id"),
-    "context.traits.userId": lambda message: message.context_traits.get("userId"),
-    "context.traits.id": lambda message: message.context_traits.get("id"),
-    "anonymousId": lambda message: message.anonymous_id,
+_PLACES: dict[str, Callable[[Message, Dialect], Any]] = {
+    "userId": lambda message, rules: loose(message, "userId", rules),
+    "traits.userId": lambda message, _: _traits_at_root(message).get("userId"),
+    "traits.id": lambda message, _: _traits_at_root(message).get("id"),
+    "context.traits.userId": lambda message, _: message.context_traits.get("userId"),
+    "context.traits.id": lambda message, _: message.context_traits.get("id"),
+    "anonymousId": anonymous_id,
 }
 
 

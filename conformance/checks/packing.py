@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from conformance.case import Limit
@@ -78,54 +79,61 @@ def _places(requests: Sequence[HttpRequest]) -> dict[str, tuple[int, int]]:
 
 
 def _limits(bed: Bed) -> Iterator[Difference]:
-    limits = bed.bench.case_set.limits
-    connection = bed.subject.connection(bed.settings)
-    packed = [
-        request
-        for window in many(1 + max((limit.max for limit in limits), default=0))
-        for request in connection.pack(_singles(connection, window))
-    ]
-    for limit in limits:
-        largest = max((len(items) for _, items in _bulks(packed, limit)), default=0)
-        path = f"{limit.url} {limit.items}".rstrip()
-        if largest > limit.max:
-            yield Difference(path, f"{largest} items", f"at most {limit.max}")
-        elif largest < limit.max:
-            yield Difference(path, f"at most {largest} items", f"up to {limit.max}")
+    for connection, limits in _by_connection(bed):
+        packed = _packed(connection, many(1 + max(limit.max for limit in limits)))
+        for limit in limits:
+            largest = max((len(items) for _, items in _bulks(packed, limit)), default=0)
+            path = f"{limit.url} {limit.items}".rstrip()
+            if largest > limit.max:
+                yield Difference(path, f"{largest} items", f"at most {limit.max}")
+            elif largest < limit.max:
+                yield Difference(path, f"at most {largest} items", f"up to {limit.max}")
 
 
 def _bytes(bed: Bed) -> Iterator[Difference]:
-    connection = bed.subject.connection(bed.settings)
-    for limit in bed.bench.case_set.limits:
-        if limit.max_bytes is None:
-            continue
-        packed = [
-            request
-            for window in heavy(limit.max_bytes, limit.max)
-            for request in connection.pack(_singles(connection, window))
-        ]
-        found = [(body_bytes(request.json), items) for request, items in _bulks(packed, limit)]
-        largest = max((size for size, items in found if len(items) > 1), default=0)
-        one_more = max((body_bytes(item) for _, items in found for item in items), default=0)
-        path = f"{limit.url} bytes"
-        if largest > limit.max_bytes:
-            yield Difference(path, f"{largest} bytes", f"at most {limit.max_bytes}")
-        elif largest + one_more + len(",") < limit.max_bytes:
-            yield Difference(path, f"at most {largest} bytes", f"up to {limit.max_bytes}")
+    for connection, limits in _by_connection(bed):
+        for limit in limits:
+            if limit.max_bytes is not None:
+                packed = _packed(connection, heavy(limit.max_bytes, limit.max))
+                yield from _byte_breaches(packed, limit, limit.max_bytes)
+
+
+def _byte_breaches(packed: Sequence[HttpRequest], limit: Limit, most: int) -> Iterator[Difference]:
+    found = [(body_bytes(request.json), items) for request, items in _bulks(packed, limit)]
+    largest = max((size for size, items in found if len(items) > 1), default=0)
+    one_more = max((body_bytes(item) for _, items in found for item in items), default=0)
+    path = f"{limit.url} bytes"
+    if largest > most:
+        yield Difference(path, f"{largest} bytes", f"at most {most}")
+    elif largest + one_more + len(",") < most:
+        yield Difference(path, f"at most {largest} bytes", f"up to {most}")
 
 
 def _items(bed: Bed) -> Iterator[Difference]:
-    connection = bed.subject.connection(bed.settings)
-    for window in many(_FEW):
-        singles = _singles(connection, window)
-        said: dict[str, set[str]] = {}
-        for single in singles:
-            for message_id in single.message_ids:
-                said.setdefault(message_id, set()).update(map(repr, scalars(single)))
-        packed = connection.pack(singles)
-        for limit in bed.bench.case_set.limits:
-            for request, items in _bulks(packed, limit):
-                yield from _foreign(request, items, said)
+    for connection, limits in _by_connection(bed):
+        for window in many(_FEW):
+            singles = _singles(connection, window)
+            said: dict[str, set[str]] = {}
+            for single in singles:
+                for message_id in single.message_ids:
+                    said.setdefault(message_id, set()).update(map(repr, scalars(single)))
+            packed = connection.pack(singles)
+            for limit in limits:
+                for request, items in _bulks(packed, limit):
+                    yield from _foreign(request, items, said)
+
+
+def _by_connection(bed: Bed) -> Iterator[tuple[Connection, list[Limit]]]:
+    """Give the limits of each file, and a connection with its settings."""
+    limits = bed.bench.case_set.limits
+    for settings, own in groupby(limits, key=lambda limit: limit.settings):
+        yield bed.subject.connection(settings), list(own)
+
+
+def _packed(connection: Connection, windows: Iterable[list[dict[str, Any]]]) -> list[HttpRequest]:
+    return [
+        request for window in windows for request in connection.pack(_singles(connection, window))
+    ]
 
 
 def _foreign(

@@ -38,6 +38,7 @@ def many(count: int) -> Iterator[list[dict[str, Any]]]:
             {
                 **_made(bare, f"many-{kind}-{index:06}", user=f"user-{index}"),
                 "groupId": f"g-{index}",
+                "traits": {"place": f"many-{kind}-{index}"},
             }
             for index in range(count)
         ]

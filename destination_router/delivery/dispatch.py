@@ -21,7 +21,6 @@ from destination_router.delivery.states import States
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.model import HttpRequest, Outcome
 from destination_router.pipeline.connection import Connection, Decision
-from destination_router.redaction import hide
 
 _ANSWER_CHARACTERS = 2000
 _TOO_MANY_REQUESTS = 429
@@ -294,13 +293,13 @@ class Dispatch:
         left = item.left()
         own = request or (left[0][1] if left else None)
         response = answer.response
-        words = "" if response is None else hide(response.text, self._connection.secrets)
+        words = "" if response is None else self._connection.told_answer(response.text)
         code = outcome.code or outcome.result
         letter = DeadLetter(
             connection=self._connection.name,
             message_id=item.message_id,
             offset=item.offset,
-            body=item.body,
+            body=self._connection.kept(item.body),
             code=code,
             detail=outcome.detail,
             at=self._wall_clock(),

@@ -67,7 +67,7 @@ class Planner:
     def admit(self, item: Item, now: float) -> Refusal | None:
         """Set aside what a message will take at least, or say what stands in its way."""
         if item.decision is None:
-            item.decision = self._connection.decide(item.body, message_id=item.message_id)
+            item.decision = self._connection.decide(item.body)
         price = self._quotas.bulk_costs if self._packs else self._quotas.costs
         costs = [
             cost

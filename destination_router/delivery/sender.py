@@ -32,7 +32,6 @@ from destination_router.model import (
     default_outcome,
 )
 from destination_router.pipeline.connection import Connection
-from destination_router.redaction import hide
 
 ANY_ORIGIN = "*"
 """In `origins`: every origin that is not named."""
@@ -92,18 +91,27 @@ class Sender:
     async def attempt(self, request: HttpRequest) -> Answer:
         """Send a request once, as soon as one of the connection's slots is free.
 
-        A vendor that does not answer, or not in time, makes a `retry` with the code `network`.
+        A vendor that does not answer, or not in time, makes a `retry` with the code `network`; a
+        request that cannot even be written is rejected as `unsendable`.
         """
         async with self._slots:
             return await self._send(request)
 
     async def _send(self, request: HttpRequest) -> Answer:
-        url = redirected(request.url, self._settings.origins)
         clock = asyncio.get_running_loop().time
         started = clock()
         try:
+            url = redirected(request.url, self._settings.origins)
             client = self._client(url)
-            answer = await client.send(render(request, client, url), auth=_basic(request))
+            prepared = render(request, client, url)
+        except (httpx.InvalidURL, ValueError, TypeError, OverflowError, RecursionError) as error:
+            code, detail = "unsendable", type(error).__name__
+            alone = len(request.message_ids) == 1
+            outcome = Outcome.rejected(code, detail) if alone else Outcome.suspect(code, detail)
+            outcomes = dict.fromkeys(request.message_ids, outcome)
+            return Answer(outcomes=outcomes, response=None, seconds=0.0)
+        try:
+            answer = await client.send(prepared, auth=_basic(request))
         except (httpx.TransportError, httpx.DecodingError) as error:
             outcome = Outcome.retry(code="network", detail=type(error).__name__)
             outcomes = dict.fromkeys(request.message_ids, outcome)
@@ -203,15 +211,7 @@ def read_answer(
         outcomes = default | {key: value for key, value in read.items() if key in default}
     else:
         outcomes = _for_each(request, response, read)
-    return {key: _shown(outcome, connection) for key, outcome in outcomes.items()}
-
-
-def _shown(outcome: Outcome, connection: Connection) -> Outcome:
-    """Hide secrets in a vendor's words, which may repeat the key that it does not know."""
-    if not connection.secrets or not outcome.detail:
-        return outcome
-    detail = hide(outcome.detail, connection.secrets)
-    return msgspec.structs.replace(outcome, detail=detail)
+    return {key: connection.told(outcome) for key, outcome in outcomes.items()}
 
 
 def _for_each(request: HttpRequest, response: HttpResponse, outcome: Outcome) -> dict[str, Outcome]:

@@ -183,7 +183,7 @@ class Worker:
             connection=self._connection.name,
             message_id=decision.message_id,
             offset=event.offset,
-            body=event.body,
+            body=self._connection.kept(event.body),
             code=code,
             detail=detail,
             at=self._wall_clock(),

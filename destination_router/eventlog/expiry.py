@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Callable
 
 import msgspec
 
@@ -25,8 +26,14 @@ class _Id(msgspec.Struct, rename="camel"):
     message_id: str = ""
 
 
-def expire(
-    connection: sqlite3.Connection, *, name: str, progress: Progress, max_age: float, now: float
+def expire(  # noqa: PLR0913 -- each is a part, by keyword
+    connection: sqlite3.Connection,
+    *,
+    name: str,
+    progress: Progress,
+    max_age: float,
+    kept: Callable[[bytes], bytes],
+    now: float,
 ) -> list[int]:
     """Make dead letters of a connection's events that are too old; which offsets they had.
 
@@ -35,6 +42,7 @@ def expire(
         name: the connection's name.
         progress: the connection's; what is out with its worker is left to the worker.
         max_age: what came in longer ago than this, in seconds, is too old.
+        kept: what a dead letter keeps of an event.
         now: Unix time, in seconds.
     """
     rows = connection.execute(
@@ -43,7 +51,7 @@ def expire(
     old = [row for row in rows if not progress.is_done(row[0]) and not progress.is_out(row[0])]
     if not old:
         return []
-    put_letters(connection, [_letter(name, offset, body, now) for offset, body in old])
+    put_letters(connection, [_letter(name, offset, kept(body), now) for offset, body in old])
     _log.warning(
         "events_expired", extra={"connection": name, "count": len(old), "first_offset": old[0][0]}
     )

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -62,6 +62,7 @@ class SqliteEventLog:
         start: where a connection begins that the log does not know: behind what is in the log
             already (`end`), or before all that is still there (`start`).
         retention: what is deleted, and when new events are refused.
+        kept: for a connection that may not keep all of an event in a dead letter, what it keeps.
         clock: Unix time, in seconds.
 
     Raises:
@@ -69,17 +70,19 @@ class SqliteEventLog:
         LogUnavailableError: it cannot be written now.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is a setting, by keyword
         self,
         path: Path,
         connections: Iterable[str],
         *,
         start: Literal["end", "start"] = "end",
         retention: Retention | None = None,
+        kept: Mapping[str, Callable[[bytes], bytes]] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.path = path
         self._retention = retention or Retention()
+        self._kept = kept or {}
         self._clock = clock
         open_file(path)
         with damage_told(path), contextlib.ExitStack() as opened:
@@ -268,6 +271,7 @@ class SqliteEventLog:
                     name=name,
                     progress=reader.progress,
                     max_age=max_age,
+                    kept=self._kept.get(name, bytes),
                     now=self._clock(),
                 )
             )

@@ -6,24 +6,55 @@ A message that several subscriptions take is mapped once for each.
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import msgspec
 
 from destination_router.config import ConnectionConfig
 from destination_router.messages import MESSAGE_TYPES, Message, revised
-from destination_router.model import Cost, HttpRequest, Json, Note, Pairing, Reject
+from destination_router.model import Cost, HttpRequest, Json, Note, Outcome, Pairing, Reject
+from destination_router.pipeline.carriage import unsendable
+from destination_router.pipeline.decisions import (
+    Decision,
+    Refusal,
+    decided,
+    joined,
+    message_type,
+)
+from destination_router.pipeline.masking import masking_keys
 from destination_router.pipeline.normalise import Normalised, decode_json, normalise
-from destination_router.pipeline.subscription import refusal
+from destination_router.pipeline.operations import Surroundings
+from destination_router.pipeline.preparation import (
+    Preparation,
+    Ready,
+    StepTaken,
+    Treatment,
+    masked_decision,
+)
+from destination_router.pipeline.privacy_config import is_private, load_privacy
+from destination_router.pipeline.sealing import is_marked, opened, sealed
 from destination_router.pipeline.takers import Taker, TakesConfig, compile_takers, takes_of
+from destination_router.pipeline.transformations import Transformations
 from destination_router.pipeline.wire import members
 from destination_router.plugins import LoadedPlugin, PluginError
 from destination_router.redaction import hide, shown_request
 from destination_router.settings import Problem, SettingsError, load_settings, secret_values
 
-_BROWSERS = "web"
+__all__ = [
+    "Connection",
+    "Decision",
+    "Refusal",
+    "StepTaken",
+    "TreatmentError",
+    "configured",
+    "message_type",
+]
+
+_NO_TREATMENT = Treatment()
+_CODE = re.compile("[a-z][a-z0-9_]{0,39}")
 _NOTHING: dict[str, str] = {}
 _ARE_NOTES = frozenset({Note})
 _ARE_COSTS = frozenset({Cost})
@@ -32,41 +63,6 @@ _ARE_TEXTS = frozenset({str})
 _MAY_BE_TEXT = frozenset({str, type(None)})
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    """Why a message was rejected: a stable code, and a sentence without personal values."""
-
-    code: str
-    detail: str
-
-
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What a connection makes of one message.
-
-    Attributes:
-        message_id: the message's; empty where it could not even be read.
-        result: `requests`, `rejected`, or `filtered` (not for this destination, or ignored).
-        requests: what to send, in order.
-        reject: why it was rejected.
-        reason: why it was filtered.
-        notes: everything that was changed or left out, in the message's order.
-        user_keys: whose order it belongs to; its requests go out under the first.
-        user_id: the message's, if it has one.
-        anonymous_id: the message's, if it has one.
-        type: which call it was, if that could be read.
-    """
-
-    message_id: str
-    result: Literal["requests", "rejected", "filtered"]
-    requests: tuple[HttpRequest, ...] = ()
-    reject: Refusal | None = None
-    reason: str | None = None
-    notes: tuple[Note, ...] = ()
-    user_keys: tuple[str, ...] = ()
-    user_id: str | None = None
-    anonymous_id: str | None = None
-    type: str = ""
 
 
 class Connection:
@@ -78,6 +74,7 @@ class Connection:
         settings: as configured; references, defaults and validation are done here.
         takes: which messages it takes and how their fields are mapped, as configured; without
             any, what the plugin takes by default, as it maps by default.
+        treatment: what it does to messages before it maps them.
         client_side: whether browsers load the destination by themselves, and so send to it what
             happens in them: a message of the `web` channel would be there twice.
 
@@ -87,27 +84,36 @@ class Connection:
         PluginError: `configure` itself is broken.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is a table of the configuration
         self,
         name: str,
         plugin: LoadedPlugin,
         settings: Mapping[str, Json],
         takes: Sequence[TakesConfig] = (),
         *,
+        treatment: Treatment = _NO_TREATMENT,
         client_side: bool = False,
     ) -> None:
         self.name = name
+        self.treatment = treatment
         self.client_side = client_side
         self.plugin = plugin
         schema = plugin.hook.settings_schema()
         valid = load_settings(schema, settings)
         self.secrets = secret_values(schema, valid)
         self.settings = _configure(plugin, valid, self.secrets)
-        self._names = tuple(dict.fromkeys((name, *plugin.display_names)))
         self._hooks = {
             kind: _only_hook(plugin, f"on_{kind}", self.settings) for kind in MESSAGE_TYPES
         }
         self._takers = compile_takers(takes, plugin, self.settings)
+        self._preparation = Preparation(
+            plugin=plugin.name,
+            names=_names(name, plugin),
+            calls=frozenset(kind for kind, hook in self._hooks.items() if hook is not None),
+            takers=self._takers,
+            treatment=treatment,
+            client_side=client_side,
+        )
 
     def decide(self, raw: bytes, *, message_id: str | None = None) -> Decision:
         """Say what becomes of one message; never raises, whatever the message.
@@ -117,32 +123,96 @@ class Connection:
             message_id: its id in case it has none.
         """
         try:
+            takers = self._seal_of(raw)
             normalised = normalise(raw, message_id=message_id)
         except Reject as reject:
-            return Decision(
-                message_id=_readable_id(raw) or message_id or "",
-                result="rejected",
-                reject=Refusal(reject.code, reject.detail),
-            )
-        return self.decide_message(normalised)
+            return self._unreadable(raw, message_id, reject)
+        if takers is None:
+            return self.decide_message(normalised)
+        return self._mapped(self._preparation.prepare_again(normalised, takers))
 
     def decide_message(self, normalised: Normalised) -> Decision:
         """Say what becomes of a message that is well-formed already."""
-        message, notes = normalised.message, normalised.notes
-        kind = message_type(message)
-        reason = refusal(message, self._names)
-        if reason is None and self._hooks[kind] is None:
-            reason = f"{self.plugin.name} has no use for {kind} calls"
-        if reason is None and self.client_side and message.channel == _BROWSERS:
-            reason = f"clientSide: browsers send it to {self.plugin.name} themselves"
-        if reason is not None:
-            return _decision(message, "filtered", reason=reason, notes=notes)
-        takers = [t for t in self._takers if t.holds is None or t.holds(message)]
-        if not takers:
-            reason = "no subscription of the connection takes it"
-            return _decision(message, "filtered", reason=reason, notes=notes)
-        message = self._addressed(message)
-        return joined([self._taken(taker, message, notes) for taker in takers])
+        return self._mapped(self._preparation.prepare(normalised))
+
+    def _mapped(self, ready: Ready | Decision) -> Decision:
+        if isinstance(ready, Decision):
+            return ready
+        message = self._addressed(ready.message)
+        return joined(
+            [self._taken(self._takers[number], message, ready.notes) for number in ready.takers]
+        )
+
+    def steps(self, raw: bytes, *, message_id: str | None = None) -> list[StepTaken]:
+        """Show a message before and after each transformation, and after privacy; for `try`."""
+        try:
+            if self._seal_of(raw) is not None:
+                return []
+            return self._preparation.steps(normalise(raw, message_id=message_id))
+        except Reject:
+            return []
+
+    def kept(self, raw: bytes) -> bytes:
+        """Write what a dead letter may keep of a message: all of it, unless in HIPAA mode.
+
+        In HIPAA mode that is the message as masked, sealed so that it can be replayed; of one that
+        cannot be masked, because it cannot be read or its event may not pass, nothing but its
+        masked id.
+        """
+        privacy = self.treatment.privacy
+        if privacy is None:
+            return raw
+        try:
+            if self._seal_of(raw) is not None:
+                return raw
+            ready = self._preparation.prepare(normalise(raw))
+        except Reject as reject:
+            ready = self._unreadable(raw, None, reject)
+        if isinstance(ready, Decision):
+            return msgspec.json.encode({"messageId": ready.message_id})
+        return sealed(ready.message, ready.takers, self.name, privacy.keys)
+
+    def told(self, outcome: Outcome) -> Outcome:
+        """Turn an outcome into what may be kept of it: secrets are hidden, and in HIPAA mode words.
+
+        A vendor's words may repeat what it was sent, and what it knows from elsewhere.
+        """
+        if self.treatment.privacy is not None:
+            code = self._told_code(outcome.code) if outcome.code else ""
+            return msgspec.structs.replace(outcome, code=code, detail="")
+        if not self.secrets or not outcome.detail:
+            return outcome
+        return msgspec.structs.replace(outcome, detail=hide(outcome.detail, self.secrets))
+
+    def _told_code(self, code: str) -> str:
+        """A code is a label of metrics: in HIPAA mode it has to look like one."""
+        if self.treatment.privacy is None or _CODE.fullmatch(code):
+            return code
+        return "rejected"
+
+    def told_answer(self, text: str) -> str:
+        """Turn a vendor's answer into what may be kept of it; in HIPAA mode nothing."""
+        return "" if self.treatment.privacy is not None else hide(text, self.secrets)
+
+    def _seal_of(self, raw: bytes) -> tuple[int, ...] | None:
+        """Which subscriptions took a message that was sealed by us; None for any other.
+
+        Raises:
+            Reject: the seal is not ours.
+        """
+        privacy = self.treatment.privacy
+        if privacy is None or not is_marked(raw):
+            return None
+        return opened(raw, self.name, privacy.keys)
+
+    def _unreadable(self, raw: bytes, message_id: str | None, reject: Reject) -> Decision:
+        decision = Decision(
+            message_id=_readable_id(raw) or message_id or "",
+            result="rejected",
+            reject=Refusal(reject.code, reject.detail),
+        )
+        privacy = self.treatment.privacy
+        return decision if privacy is None else masked_decision(decision, privacy)
 
     def pack(self, requests: list[HttpRequest]) -> list[HttpRequest]:
         """Let the plugin turn single requests into bulk requests, if it can."""
@@ -186,7 +256,7 @@ class Connection:
         hook = self._hooks[kind]
         if hook is None:
             reason = f"{self.plugin.name} has no use for {kind} calls"
-            return _decision(source, "filtered", reason=reason, notes=notes)
+            return decided(source, "filtered", reason=reason, notes=notes)
         try:
             requests = hook(message)
         except Reject as reject:
@@ -198,7 +268,7 @@ class Connection:
             return self._rejected(source, notes, "plugin_error", f"on_{kind} {problem}")
         if not requests:
             reason = f"{self.plugin.name} makes nothing of this {kind} call"
-            return _decision(source, "filtered", reason=reason, notes=notes)
+            return decided(source, "filtered", reason=reason, notes=notes)
         own = [note for request in requests for note in request.notes]
         if self.secrets:
             own = [self._shown_note(note) for note in own]
@@ -221,30 +291,19 @@ class Connection:
         self, message: Message, notes: tuple[Note, ...], code: str, detail: str
     ) -> Decision:
         # A plugin writes the detail: it may have quoted a setting.
-        refusal = Refusal(code, hide(detail, self.secrets))
-        return _decision(message, "rejected", reject=refusal, notes=notes)
+        refusal = Refusal(self._told_code(code), hide(detail, self.secrets))
+        return decided(message, "rejected", reject=refusal, notes=notes)
 
 
-def _decision(
-    message: Message,
-    result: Literal["requests", "rejected", "filtered"],
-    **what: Any,
-) -> Decision:
-    return Decision(
-        message_id=message.message_id,
-        result=result,
-        user_keys=message.user_keys,
-        user_id=message.user_id,
-        anonymous_id=message.anonymous_id,
-        type=message_type(message),
-        **what,
-    )
+class TreatmentError(SettingsError):
+    """Transformations or privacy that cannot be used; paths begin at the connection's table."""
 
 
 def configured(config: ConnectionConfig, plugin: LoadedPlugin) -> Connection:
     """Make the connection that a configuration describes, with its plugin, which is loaded already.
 
     Raises:
+        TreatmentError: its transformations or its privacy.
         SettingsError: as `Connection`.
         PluginError: as `Connection`.
     """
@@ -253,39 +312,38 @@ def configured(config: ConnectionConfig, plugin: LoadedPlugin) -> Connection:
         plugin,
         config.settings,
         takes_of(config),
+        treatment=_treatment(config, plugin),
         client_side=config.client_side,
     )
 
 
-def joined(decisions: Sequence[Decision]) -> Decision:
-    """Make one decision of those that several subscriptions came to.
-
-    What any of them sends is sent; where none sends, a rejection comes before being ignored. A
-    rejection beside requests becomes a note.
-    """
-    first = decisions[0]
-    if len(decisions) == 1:
-        return first
-    senders = [decision for decision in decisions if decision.result == "requests"]
-    refused = [decision.reject for decision in decisions if decision.reject is not None]
-    notes = dict.fromkeys(note for decision in decisions for note in decision.notes)
-    if not senders:
-        refusals = [decision for decision in decisions if decision.reject is not None]
-        return msgspec.structs.replace((refusals or [first])[0], notes=tuple(notes))
-    lost = [Note(reject.code, "subscriptions", reject.detail) for reject in refused]
-    return msgspec.structs.replace(
-        senders[0],
-        requests=tuple(request for decision in senders for request in decision.requests),
-        notes=(*notes, *lost),
-    )
-
-
-def message_type(message: Message) -> str:
-    """Name the call that a message is: `track`."""
-    return _TYPE_NAMES[type(message)]
+def _treatment(config: ConnectionConfig, plugin: LoadedPlugin) -> Treatment:
+    problems: list[Problem] = []
+    privacy = keys = None
+    try:
+        keys = masking_keys(config)
+        privacy = load_privacy(config, plugin.name, _names(config.name, plugin))
+    except SettingsError as error:
+        problems += error.problems
+    around = Surroundings(connection=config.name, keys=keys, private=is_private(config))
+    lists = []
+    for steps, where in (
+        (config.shared.transformations, "[transformations] "),
+        (config.transformations, "transformations."),
+    ):
+        try:
+            lists.append(Transformations(steps, around, where))
+        except SettingsError as error:
+            problems += error.problems
+    if problems:
+        raise TreatmentError(list(dict.fromkeys(problems)))
+    shared, own = lists
+    return Treatment(shared=shared, own=own, privacy=privacy)
 
 
-_TYPE_NAMES = {kind: name for name, kind in MESSAGE_TYPES.items()}
+def _names(name: str, plugin: LoadedPlugin) -> tuple[str, ...]:
+    """What senders may call a connection in `integrations`, the most specific first."""
+    return tuple(dict.fromkeys((name, *plugin.display_names)))
 
 
 def _only_hook(
@@ -358,6 +416,8 @@ def _unsendable(request: HttpRequest) -> str | None:
             msgspec.convert(msgspec.structs.asdict(request), HttpRequest)
         except msgspec.ValidationError as error:
             return f"returned a request that does not fit: {error}"
+    if problem := unsendable(request):
+        return f"returned a request that {problem}"
     try:
         _encode(request.json if request.form is None else request.form)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:

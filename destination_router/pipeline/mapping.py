@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from destination_router.messages import MESSAGE_TYPES, Message, revised, with_mapped
+from destination_router.messages import MESSAGE_TYPES, Message, revised, with_mapped, with_mended
 from destination_router.model import Field, Json, Note, Reject
 from destination_router.pipeline.directives import message_compiler
 from destination_router.pipeline.normalise import MENDS, Normalised, mend_part
@@ -110,6 +110,7 @@ def _rewritten(message: Message, values: list[tuple[_Override, Any]]) -> Normali
     kind = _kind(message, values, notes)
     changes: dict[str, Any] = {}
     mapped: dict[str, Any] = {}
+    mended: dict[str, tuple[Any, Any]] = {}
     for override, found in values:
         value = None if found is UNDEFINED else found
         part, path = override.field.part, override.path
@@ -122,13 +123,16 @@ def _rewritten(message: Message, values: list[tuple[_Override, Any]]) -> Normali
         changes.update(placed)
         if placed:
             mapped[part] = value
+            mended[part] = (value, next(iter(placed.values())))
         elif part:  # such as context.traits
             mapped[part] = MENDS[override.field.type](value, path, notes)
         else:
             mend = MENDS[override.field.type]
-            mapped[override.field.name] = None if value is None else mend(value, path, notes)
+            given = None if value is None else mend(value, path, notes)
+            mapped[override.field.name] = given
+            mended[override.field.name] = (value, given)
     rewritten = with_mapped(_as(kind, message, changes, notes), mapped)
-    return Normalised(rewritten, tuple(notes))
+    return Normalised(with_mended(rewritten, mended), tuple(notes))
 
 
 def _kind(message: Message, values: list[tuple[_Override, Any]], notes: list[Note]) -> str:
@@ -155,7 +159,7 @@ def _as(kind: str, message: Message, changes: dict[str, Any], notes: list[Note])
             wire = message.wire[field.encode_name]
             values |= mend_part(kind, field.encode_name, wire, field.encode_name, notes)
     other = wanted(**{**values, **changes})
-    for name in ("_raw", "wire"):
+    for name in ("_raw", "wire", "_mended"):
         if name in message.__dict__:
             other.__dict__[name] = message.__dict__[name]
     return other

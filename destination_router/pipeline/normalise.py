@@ -17,7 +17,15 @@ from typing import Any
 
 import msgspec
 
-from destination_router.messages import MESSAGE_TYPES, Alias, Group, Identify, Message, with_wire
+from destination_router.messages import (
+    MESSAGE_TYPES,
+    Alias,
+    Group,
+    Identify,
+    Message,
+    with_mended,
+    with_wire,
+)
 from destination_router.model import Json, Note, Reject
 from destination_router.times import format_time, parse_epoch, parse_time
 
@@ -161,7 +169,8 @@ def _with_traits(message: Message, raw: bytes) -> Message:
         return message
     if _decode_presence(raw).traits is not msgspec.UNSET:
         return message
-    return msgspec.structs.replace(message, traits=message.context_traits)
+    fallen_back = msgspec.structs.replace(message, traits=message.context_traits)
+    return with_mended(fallen_back, {"traits": (None, message.context_traits)})
 
 
 # -- the slow road ------------------------------------------------------------------------------
@@ -172,17 +181,21 @@ def _mend(raw: bytes, message_id: str | None) -> Normalised:
     if not isinstance(content, dict):
         raise Reject("not_an_object", f"a message is a JSON object, not {_kind(content)}")
     kind = _message_type(content)
-    mended: dict[str, Any] = {
-        field: mend(content[name], name, notes)
-        for name, (field, mend) in {**_COMMON_FIELDS, **_FIELDS[kind]}.items()
-        if name in content
-    }
+    mended: dict[str, Any] = {}
+    changed: dict[str, tuple[Any, Any]] = {}
+    for name, (field, mend) in {**_COMMON_FIELDS, **_FIELDS[kind]}.items():
+        if name in content:
+            mended[field] = mend(content[name], name, notes)
+            if mended[field] is not content[name]:
+                changed[name] = (content[name], mended[field])
     context = _mend_context(content.get("context"), notes)
     if kind == "identify" and content.get("traits") is None:
         mended["traits"] = context.get("traits") or {}
+        changed["traits"] = (None, mended["traits"])
     mended["message_id"] = mended.get("message_id") or message_id or _id_from(raw)
     mended["context_json"] = msgspec.Raw(msgspec.json.encode(context))
-    return Normalised(with_wire(MESSAGE_TYPES[kind](**mended), None, content), tuple(notes))
+    message = with_wire(MESSAGE_TYPES[kind](**mended), None, content)
+    return Normalised(with_mended(message, changed), tuple(notes))
 
 
 def _message_type(content: dict[str, Json]) -> str:
@@ -217,9 +230,15 @@ def _mend_text(value: Json, path: str, notes: list[Note]) -> str | None:
         return None
     if isinstance(value, (bool, int, float)):
         notes.append(Note("converted", path, f"{_kind(value)} became text"))
-        whole = isinstance(value, float) and value.is_integer()
-        return json.dumps(int(value) if whole else value)
+        return number_text(value)
     raise Reject("invalid_type", f"must be text or a number, not {_kind(value)}", path)
+
+
+def number_text(value: float) -> str:
+    """Write a finite number, or a boolean, as the text that an identifier becomes."""
+    if isinstance(value, (bool, int)):
+        return json.dumps(value)
+    return json.dumps(int(value) if value.is_integer() else value)
 
 
 def _mend_loose_text(value: Json, path: str, notes: list[Note]) -> str | None:

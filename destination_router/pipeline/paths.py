@@ -1,8 +1,10 @@
 """Paths of the mapping and subscription languages, compiled to functions over typed messages.
 
-A path is `$.a.b[0].c`, its leading `$.` optional, keys in quotes or not. How it is cut and followed
-is Segment's (`segmentio/action-destinations`, packages/core/src/get.ts): a path that goes on past
-null, false, 0 or empty text gives that value; past anything else without that part, nothing.
+A message is read as its sender wrote it: a number is a number where an id should be text, so it
+does not equal that text. A path is `$.a.b[0].c`, its leading `$.` optional, keys in quotes or not.
+How it is cut and followed is Segment's (`segmentio/action-destinations`, packages/core/src/get.ts):
+a path that goes on past null, false, 0 or empty text gives that value; past anything else without
+that part, nothing.
 """
 
 from __future__ import annotations
@@ -101,6 +103,8 @@ def _root(key: str) -> Evaluate:
         value = getattr(message, attribute, UNDEFINED)
         if value is UNDEFINED:  # another call's field
             return message.wire.get(key, UNDEFINED)
+        if "_mended" in message.__dict__:
+            value = message.as_sent(key)
         # What is empty may be so because it is absent: only the wire can tell.
         return value if value or key in message.wire else UNDEFINED
 

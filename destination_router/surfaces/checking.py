@@ -18,7 +18,7 @@ from destination_router.config import (
 )
 from destination_router.delivery.sender import Sender
 from destination_router.model import Json
-from destination_router.pipeline.connection import Connection, Decision
+from destination_router.pipeline.connection import Connection, Decision, TreatmentError
 from destination_router.plugins import PluginError
 from destination_router.settings import Problem, SettingsError
 from destination_router.surfaces.choosing import connect
@@ -77,6 +77,8 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
     for index, candidate in _candidates(content):
         try:
             connections.append(connect(candidate))
+        except TreatmentError as error:
+            problems += [_placed(problem, f"connections.{index}") for problem in error.problems]
         except SettingsError as error:
             prefix = f"connections.{index}.settings"
             problems += [
@@ -86,7 +88,14 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
         except PluginError as error:
             problems.append(Problem(f"connections.{index}.plugin", str(error)))
     names = _names(content.get("connections"))
-    return Checked([told(problem, names) for problem in problems], config, connections)
+    told_once = dict.fromkeys(told(problem, names) for problem in problems)
+    return Checked(list(told_once), config, connections)
+
+
+def _placed(problem: Problem, table: str) -> Problem:
+    """Say where a problem of a connection stands; one of the router's own tables says so."""
+    of_all = problem.path.startswith("[")
+    return problem if of_all else Problem(f"{table}.{problem.path}", problem.detail)
 
 
 def told(problem: Problem, names: list[str]) -> str:

@@ -1,9 +1,9 @@
 """What a deletion leaves behind: an audit of what was asked and answered, and where it stopped.
 
 The audit (JSON, a line for each thing that happened) shall prove that somebody was deleted, and not
-be a list of those who were: it holds ids as HMAC-SHA-256 under a key in a file of its own beside it.
-Who has an id and both files can find it; once the key's file is destroyed, nobody can, and the audit
-still says when, how many and under which request ids. The state file lasts until all is done.
+be a list of those who were: it holds ids as HMAC-SHA-256 under a key in a file beside it. Who has
+an id and both files can find it. Once the key's file is destroyed, nobody can, and the audit still
+says when, how many and under which request ids. The state file lasts until all is done.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class DeletionAudit:
             return False
         if saved.of != self._of or len(saved.groups) != len(groups):
             raise UsageError(
-                f"{self._state}: a deletion of other users, or with other settings, is not finished: "
-                "give its command again, or another --audit; if it is given up, remove the file"
+                f"{self._state}: a deletion of other users, or with other settings, is not finished; "
+                "give its command again, or another --audit, or remove the file to give it up"
             )
         for group, then in zip(groups, saved.groups, strict=True):
             if then.state in ("pending", "complete"):
@@ -173,4 +173,4 @@ def _private(path: Path, mode: str) -> BinaryIO:
     def opener(name: str, flags: int) -> int:
         return os.open(name, flags, 0o600)
 
-    return open(path, mode, opener=opener)  # type: ignore[return-value]  # noqa: PTH123, SIM115 -- pathlib's takes no opener
+    return open(path, mode, opener=opener)  # type: ignore[return-value]

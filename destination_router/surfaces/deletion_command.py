@@ -131,7 +131,7 @@ def delete_user(
     raise typer.Exit(FAILED if summary.left or summary.refused else 0)
 
 
-def _delete(  # noqa: PLR0913, PLR0917 -- each was chosen above
+def _delete(
     chosen: ConnectionConfig,
     ready: Connection,
     deletion: UserDeletion,
@@ -185,12 +185,10 @@ def _asked(
     if not users and not anonymous and file is None:
         raise UsageError("say who: --user ID, --anonymous ID or --file FILE")
     lines = () if file is None else asked_by_lines(read_lines(file))
-    return chain(
-        asked_by_option("userId", users), asked_by_option("anonymousId", anonymous), lines
-    )
+    return chain(asked_by_option("userId", users), asked_by_option("anonymousId", anonymous), lines)
 
 
-def _chosen(  # noqa: PLR0913, PLR0917 -- options, as they were given
+def _chosen(
     plugin: str | None,
     config: Path | None,
     connection: str | None,

@@ -15,9 +15,9 @@ from destination_router.config import ConnectionConfig
 from destination_router.deletion import Identifier, UserDeletion
 from destination_router.model import Json, Reject
 from destination_router.pipeline.masking import MaskingKeys, masking_keys
+from destination_router.pipeline.privacy_config import is_private
 from destination_router.surfaces.reading import Line
 
-_HIPAA = "hipaa"
 _KINDS = ("userId", "anonymousId")
 
 
@@ -109,8 +109,7 @@ def delivery_keys(config: ConnectionConfig) -> MaskingKeys | None:
     Raises:
         SettingsError: one is missing.
     """
-    modes = (config.privacy.get("mode"), config.shared.privacy.get("mode"))
-    return masking_keys(config) if _HIPAA in modes else None
+    return masking_keys(config) if is_private(config) else None
 
 
 def _asked(where: str, kind: Any, value: object) -> Asked | Refused:

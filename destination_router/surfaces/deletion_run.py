@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from destination_router.deletion import Identifier, UserDeletion
+from destination_router.deletion import UserDeletion
 from destination_router.delivery.deleting import Deleting, Group, grouped
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.settings import DeliverySettings
@@ -109,9 +109,7 @@ async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
         await deleting.submit(groups)
         await deleting.wait(groups, patience)
     summary = summary_of(wanted, groups)
-    audit.note(
-        "ended", complete=summary.complete, pending=summary.pending, failed=summary.failed
-    )
+    audit.note("ended", complete=summary.complete, pending=summary.pending, failed=summary.failed)
     return summary
 
 

@@ -7,11 +7,12 @@ them, are personal data and stand there only with `--content` or in an export.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -52,23 +53,56 @@ Content = Annotated[bool, typer.Option("--content", help="With values: personal 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
-@commands.command("list")
-def list_(
+def _which(
     ids: Ids = None,
-    config: ConfigFile = ROUTER_TOML,
     connection: ByConnection = None,
     code: ByCode = None,
     since: BySince = None,
     message_id: ByMessage = None,
     limit: Limit = None,
+) -> LetterFilter:
+    return LetterFilter(
+        ids=tuple(ids or ()),
+        connection=connection,
+        code=code,
+        since=None if since is None else _moment(since),
+        message_id=message_id,
+        limit=limit,
+    )
+
+
+def _with_filter(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, in place of its first parameter, the options that say which letters.
+
+    typer reads a command's parameters from its signature, so that is what is put together.
+    """
+    options = inspect.signature(_which, eval_str=True).parameters
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+
+    def run(**given: Any) -> None:
+        with problems_told():
+            which = _which(**{name: given.pop(name) for name in options})
+        command(which, **given)
+
+    parameters = [*options.values(), *own]
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
+
+
+@commands.command("list")
+@_with_filter
+def list_(
+    which: LetterFilter,
+    config: ConfigFile = ROUTER_TOML,
     replayed: Replayed = False,
     content: Content = False,
     as_json: AsJson = False,
 ) -> None:
     """List dead letters: number, time, connection, message, code."""
-    wanted = (ids, connection, code, since, message_id, limit)
     with problems_told(), _opened(config) as database:
-        for letter in find_letters(database, _filter(*wanted, replayed=replayed)):
+        for letter in find_letters(database, _of(which, replayed=replayed)):
             if as_json:
                 _print_line(letter_json(letter, content=content))
             else:
@@ -76,20 +110,15 @@ def list_(
 
 
 @commands.command()
+@_with_filter
 def show(
-    ids: Ids = None,
+    which: LetterFilter,
     config: ConfigFile = ROUTER_TOML,
-    connection: ByConnection = None,
-    code: ByCode = None,
-    since: BySince = None,
-    message_id: ByMessage = None,
-    limit: Limit = None,
     content: Content = False,
 ) -> None:
     """Show dead letters in full: the message, the request and the answer; values with --content."""
-    wanted = (ids, connection, code, since, message_id, limit)
     with problems_told(), _opened(config) as database:
-        found = list(find_letters(database, _filter(*wanted, replayed=True)))
+        found = list(find_letters(database, _of(which, replayed=True)))
         for letter in found:
             out.print_json(msgspec.json.encode(letter_json(letter, content=content)).decode())
         if not found:
@@ -98,69 +127,54 @@ def show(
 
 
 @commands.command()
+@_with_filter
 def replay(
-    ids: Ids = None,
+    which: LetterFilter,
     config: ConfigFile = ROUTER_TOML,
-    connection: ByConnection = None,
-    code: ByCode = None,
-    since: BySince = None,
-    message_id: ByMessage = None,
-    limit: Limit = None,
     everything: Annotated[bool, typer.Option("--all", help="All that were not replayed.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which.")] = False,
 ) -> None:
     """Put dead letters back into the log, each for its own connection only."""
-    wanted = (ids, connection, code, since, message_id, limit)
     with problems_told(), _opened(config, to_write=True) as database:
-        _see_that_it_is_meant(wanted, everything=everything)
+        _see_that_it_is_meant(which, everything=everything)
         # A letter that was replayed is replayed again only if it is asked for by number.
-        letters = list(find_letters(database, _filter(*wanted, replayed=bool(ids))))
+        letters = list(find_letters(database, _of(which, replayed=bool(which.ids))))
         if not dry_run:
             replay_letters(database, letters, time.time())
         _print_done(letters, "would be replayed" if dry_run else "replayed")
 
 
 @commands.command()
+@_with_filter
 def delete(
-    ids: Ids = None,
+    which: LetterFilter,
     config: ConfigFile = ROUTER_TOML,
-    connection: ByConnection = None,
-    code: ByCode = None,
-    since: BySince = None,
-    message_id: ByMessage = None,
-    limit: Limit = None,
     replayed: Replayed = False,
     everything: Annotated[bool, typer.Option("--all", help="All that were not replayed.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which.")] = False,
 ) -> None:
     """Delete dead letters for good: their messages are nowhere else."""
-    wanted = (ids, connection, code, since, message_id, limit)
     with problems_told(), _opened(config, to_write=True) as database:
-        _see_that_it_is_meant(wanted, everything=everything)
-        letters = list(find_letters(database, _filter(*wanted, replayed=replayed or bool(ids))))
+        _see_that_it_is_meant(which, everything=everything)
+        letters = list(find_letters(database, _of(which, replayed=replayed or bool(which.ids))))
         if not dry_run:
             delete_letters(database, letters)
         _print_done(letters, "would be deleted" if dry_run else "deleted")
 
 
 @commands.command()
+@_with_filter
 def export(
-    ids: Ids = None,
+    which: LetterFilter,
     config: ConfigFile = ROUTER_TOML,
-    connection: ByConnection = None,
-    code: ByCode = None,
-    since: BySince = None,
-    message_id: ByMessage = None,
-    limit: Limit = None,
     replayed: Replayed = False,
     output: Annotated[
         Path | None, typer.Option("--output", help="A new file, in place of standard output.")
     ] = None,
 ) -> None:
     """Write the messages themselves, one JSON object a line, as `send` and `try` read them."""
-    wanted = (ids, connection, code, since, message_id, limit)
     with problems_told(), _opened(config) as database, _target(output) as target:
-        for letter in find_letters(database, _filter(*wanted, replayed=replayed)):
+        for letter in find_letters(database, _of(which, replayed=replayed)):
             target.write(letter.body.replace(b"\n", b" ") + b"\n")
 
 
@@ -200,8 +214,8 @@ def letter_json(letter: StoredLetter, *, content: bool) -> dict[str, Any]:
     }
 
 
-def _see_that_it_is_meant(wanted: Sequence[object], *, everything: bool) -> None:
-    if not everything and not any(wanted):
+def _see_that_it_is_meant(which: LetterFilter, *, everything: bool) -> None:
+    if not everything and which == LetterFilter():
         raise UsageError("say which, by number or option, or --all")
 
 
@@ -223,25 +237,9 @@ def _print_letter(letter: StoredLetter, *, content: bool) -> None:
     out.print("  ".join(map(str, words)), markup=False, highlight=False, soft_wrap=True)
 
 
-def _filter(
-    ids: Sequence[int] | None,
-    connection: str | None,
-    code: str | None,
-    since: str | None,
-    message_id: str | None,
-    limit: int | None,
-    *,
-    replayed: bool,
-) -> LetterFilter:
-    return LetterFilter(
-        ids=tuple(ids or ()),
-        connection=connection,
-        code=code,
-        since=None if since is None else _moment(since),
-        message_id=message_id,
-        replayed=None if replayed else False,
-        limit=limit,
-    )
+def _of(which: LetterFilter, *, replayed: bool) -> LetterFilter:
+    """Take those that were replayed, too, or leave them out."""
+    return msgspec.structs.replace(which, replayed=None if replayed else False)
 
 
 def _moment(text: str) -> float:

@@ -95,6 +95,7 @@ def _open_log(plan: Plan) -> Iterator[SqliteEventLog]:
         settings.path,
         [connection.name for connection in plan.connections],
         start=settings.new_connections,
+        kept={connection.name: connection.kept for connection in plan.connections},
         retention=Retention(
             keep_delivered=settings.keep_delivered,
             max_age=settings.max_age,

@@ -137,6 +137,21 @@ def test_a_message_belongs_to_the_order_of_each_of_its_ids(
     assert Track(message_id="m", **ids).user_keys == expected
 
 
+def test_a_field_can_be_read_as_it_was_sent() -> None:
+    """What had to be mended, and what had not, are both there as the sender wrote them."""
+    message = parse_message({"type": "track", "userId": 42, "anonymousId": " a ", "event": "E"})
+    assert (message.user_id, message.anonymous_id) == ("42", "a")
+    sent = [message.as_sent(name) for name in ("userId", "anonymousId", "event", "timestamp")]
+    assert sent == [42, " a ", "E", None]
+
+
+def test_what_was_sent_is_gone_once_the_field_is_changed() -> None:
+    """A step that hides an id hides it everywhere: its wire form must not shine through."""
+    message = parse_message({"type": "track", "userId": " ada "})
+    hidden = revised(message, user_id="x9")
+    assert (message.as_sent("userId"), hidden.as_sent("userId")) == (" ada ", "x9")
+
+
 @pytest.mark.parametrize(
     "sent",
     [

@@ -150,7 +150,7 @@ BODIES = [
         },
         [
             (
-                '{"identity": "ada", "properties": {"idempotencyKey": "k", "a": 1}, '
+                '{"identity": "ada", "properties": {"a": 1}, '
                 '"app_id": "11", "event": "Paid", "timestamp": "2026-11-22T10:00:00Z", '
                 '"idempotency_key": "k"}'
             )

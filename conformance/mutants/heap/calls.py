@@ -83,9 +83,10 @@ CALLS = (
     _slip(
         "page-by-its-name",
         "each page becomes an event of its own",
-        "    given = message.event if isinstance(message, Track) else ",
-        "    given = message.event if isinstance(message, Track) else "
-        'f"Viewed {message.name} page" if isinstance(message, Page) else ',
+        "    given = rules.event_names[_call(message)]\n",
+        "    given = rules.event_names[_call(message)]\n"
+        "    if isinstance(message, Page):\n"
+        '        given = f"Viewed {message.name} page"\n',
     ),
     _slip(
         "screen-as-page",
@@ -103,8 +104,8 @@ CALLS = (
     _slip(
         "blank-event-accepted",
         "blanks are an event's name",
-        "if given and (given.strip() or not rules.event_shape.limited):",
-        "if given:",
+        '    if given is not None and not (blank and (rules.event_shape.limited or given == "")):',
+        "    if given:",
     ),
     _slip(
         "profile-after-the-event",
@@ -151,7 +152,7 @@ CALLS = (
     _slip(
         "identify-without-anonymous-id",
         "an identify's anonymousId is lost",
-        "    if message.anonymous_id is not None:\n        profile = _ADD",
+        "    if own_id is not None:\n        profile = _ADD",
         "    if False:\n        profile = _ADD",
     ),
     _slip(
@@ -285,15 +286,15 @@ CALLS = (
     _slip(
         "timestamp-as-given",
         "a time is sent as the sender wrote it",
-        "            return written\n",
-        "            return text\n",
+        "        written = utc_text(text)\n",
+        "        written = text\n",
     ),
     _slip(
         "timestamp-of-the-clock",
         "where there is no time, the host's clock is read",
-        '"it is not an ISO 8601 time"))\n    return None',
-        '"it is not an ISO 8601 time"))\n'
-        "    return __import__('datetime').datetime.now().astimezone().isoformat()",
+        "            return written\n        notes.append(_no_time(field))\n    return None",
+        "            return written\n        notes.append(_no_time(field))\n"
+        "    return datetime.now(UTC).isoformat()",
     ),
     _slip(
         "partner-key-as-given",

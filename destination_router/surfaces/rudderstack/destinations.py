@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.metadata import EntryPoint
@@ -18,9 +18,10 @@ from typing import Any
 
 import msgspec
 
-from destination_router.config import ConnectionConfig
+from destination_router.config import ConnectionConfig, SharedConfig
 from destination_router.model import Json
-from destination_router.pipeline.connection import Connection
+from destination_router.pipeline.connection import Connection, TreatmentError, configured
+from destination_router.pipeline.privacy_config import is_private
 from destination_router.plugins import LoadedPlugin, PluginError, installed_plugins, load_plugin
 from destination_router.settings import SettingsError, holds_reference
 from destination_router.surfaces.rudderstack import dynamic_config
@@ -31,6 +32,8 @@ SYSTEM = "rudderstack"
 KEPT_CONNECTIONS = 256
 KEPT_DESTINATIONS = 256
 _KEPT_BYTES = 64 * 1024
+
+_PROXIED = ConnectionConfig(name="", plugin="")
 
 _log = logging.getLogger(__name__)
 
@@ -67,12 +70,20 @@ class Destinations:
     Args:
         plugin: whose; or the text of why it cannot be used.
         overlays: connections of a router.toml for this plugin: one that has the id or the name
-            of a destination gives it settings that its configuration does not have.
+            of a destination gives it settings that its configuration does not have, and what
+            they do to messages: transformations, privacy.
+        shared: what the router.toml says for all connections.
     """
 
-    def __init__(self, plugin: LoadedPlugin | str, overlays: Iterable[ConnectionConfig]) -> None:
+    def __init__(
+        self,
+        plugin: LoadedPlugin | str,
+        overlays: Iterable[ConnectionConfig],
+        shared: SharedConfig | None = None,
+    ) -> None:
         self._plugin = plugin
-        self._overlays = {overlay.name: overlay.settings for overlay in overlays}
+        self._bare = ConnectionConfig(name="", plugin="", shared=shared or SharedConfig())
+        self._overlays = {overlay.name: overlay for overlay in overlays}
         self._connections: OrderedDict[bytes, Prepared] = OrderedDict()
         self._read_kept = lru_cache(KEPT_DESTINATIONS)(self._read)
 
@@ -95,24 +106,36 @@ class Destinations:
         return self._compiled(dynamic_config.resolve(config, message), overlay)
 
     def prepare_config(self, config: bytes) -> Prepared:
-        """Make ready what has a configuration alone, as in a request to the proxy."""
-        return self.prepare(b'{"Config":' + (config or b"{}") + b"}", b"null")
+        """Make ready what has a configuration alone, as in a request to the proxy.
 
-    def _read(self, destination: bytes) -> tuple[Prepared | None, Json, Mapping[str, Json]]:
+        What comes to the proxy was transformed, and masked, before.
+        """
+        try:
+            resolved = dynamic_config.resolve(msgspec.json.decode(config or b"{}"), b"null")
+        except _UNDECODABLE:
+            return Prepared(None, "the destination cannot be read", "configuration")
+        return self._compiled(resolved, _PROXIED)
+
+    def _read(self, destination: bytes) -> tuple[Prepared | None, Json, ConnectionConfig]:
         """Read a record; of one that depends on the message there is only the configuration."""
         try:
             record = _decode_destination(destination)
             config = msgspec.json.decode(record.config)
         except _UNDECODABLE:
-            return Prepared(None, "the destination cannot be read", "configuration"), None, {}
+            problem = "the destination cannot be read"
+            return Prepared(None, problem, "configuration"), None, self._bare
         overlay = self._overlays.get(record.id) if isinstance(record.id, str) else None
         if overlay is None and isinstance(record.name, str):
             overlay = self._overlays.get(record.name)
+        overlay = overlay or self._bare
         if dynamic_config.MARK in bytes(record.config):
-            return None, config, overlay or {}
-        return self._compiled(config, overlay or {}), None, {}
+            if is_private(overlay):
+                problem = "Config: in HIPAA mode it may not take values out of messages"
+                return Prepared(None, problem, "configuration"), None, overlay
+            return None, config, overlay
+        return self._compiled(config, overlay), None, overlay
 
-    def _compiled(self, config: Json, overlay: Mapping[str, Json]) -> Prepared:
+    def _compiled(self, config: Json, overlay: ConnectionConfig) -> Prepared:
         digest = blake2b(msgspec.json.encode([config, overlay]), digest_size=16).digest()
         prepared = self._connections.get(digest)
         if prepared is None:
@@ -124,7 +147,7 @@ class Destinations:
             self._connections.move_to_end(digest)
         return prepared
 
-    def _compile(self, config: Json, overlay: Mapping[str, Json]) -> Prepared:
+    def _compile(self, config: Json, overlay: ConnectionConfig) -> Prepared:
         plugin = self._plugin
         if isinstance(plugin, str):
             return Prepared(None, plugin, "transformation")
@@ -134,13 +157,28 @@ class Destinations:
             problem = "Config: env and file references are for router.toml alone"
             return Prepared(None, problem, "configuration")
         try:
-            settings = {**overlay, **_settings(plugin, config)}
-            return Prepared(Connection(plugin.name, plugin, settings))
+            settings = {**overlay.settings, **_settings(plugin, config)}
+            return Prepared(configured(_described(overlay, plugin.name, settings), plugin))
+        except TreatmentError as error:
+            problem = "; ".join(f"router.toml: {problem}" for problem in error.problems)
+            return Prepared(None, problem, "configuration")
         except SettingsError as error:
             problem = "; ".join(f"Config.{problem}" for problem in error.problems)
             return Prepared(None, problem, "configuration")
         except PluginError as error:
             return Prepared(None, str(error), "transformation")
+
+
+def _described(overlay: ConnectionConfig, name: str, settings: dict[str, Json]) -> ConnectionConfig:
+    """Describe a destination as a connection that does to messages what its overlay says."""
+    return ConnectionConfig(
+        name=overlay.name or name,
+        plugin=name,
+        settings=settings,
+        transformations=overlay.transformations,
+        privacy=overlay.privacy,
+        shared=overlay.shared,
+    )
 
 
 def _settings(plugin: LoadedPlugin, config: dict[str, Json]) -> dict[str, Json]:
@@ -172,9 +210,12 @@ def find_destinations(
     """
     points = [plugin.entry_point for plugin in installed_plugins(found)]
     names = dict.fromkeys(point.name for point in points)
+    shared = overlays[0].shared if overlays else None
     return {
         name.casefold(): Destinations(
-            _loaded(name, points), [overlay for overlay in overlays if overlay.plugin == name]
+            _loaded(name, points),
+            [overlay for overlay in overlays if overlay.plugin == name],
+            shared,
         )
         for name in names
     }

@@ -2,13 +2,21 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from destination_router.delivery.sender import USER_AGENT, Sender, retry_wait
 from destination_router.delivery.settings import DeliverySettings
-from destination_router.model import HttpRequest, HttpResponse, Outcome, default_outcome
+from destination_router.model import (
+    BearerAuth,
+    HttpRequest,
+    HttpResponse,
+    Outcome,
+    default_outcome,
+)
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins import load_plugin
 
@@ -54,6 +62,26 @@ def test_no_answer_is_a_retry() -> None:
     again = Outcome.retry(code="network", detail="ConnectError")
 
     assert attempt(fail) == {"a": again, "b": again}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"url": "https://[vendor.example/"},
+        {"headers": {"x-name": "Ad\N{LATIN SMALL LETTER E WITH ACUTE}le"}},
+        {"auth": BearerAuth("s\N{LATIN SMALL LETTER E WITH ACUTE}cret")},
+        {"json": {1.5: object()}},
+        {"params": {"half": "\ud800"}},
+    ],
+)
+def test_what_cannot_be_written_stops_nothing(changes: dict[str, Any]) -> None:
+    """What HTTP cannot carry is taken apart, as a bulk that the vendor refused, to the bad one."""
+    bulk = msgspec.structs.replace(BULK, **changes)
+    single = msgspec.structs.replace(bulk, message_ids=("a",))
+    told = attempt(lambda _: httpx.Response(200), bulk)
+    assert {outcome.result for outcome in told.values()} == {"suspect"}
+    (outcome,) = attempt(lambda _: httpx.Response(200), single).values()
+    assert (outcome.result, outcome.code) == ("rejected", "unsendable")
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])

@@ -85,6 +85,7 @@ def test_a_message_becomes_the_plugins_requests() -> None:
             HttpRequest(url=URL, method="PUT", message_ids=("m1",), user_key="ada"),
         ),
         user_keys=("ada", "anon"),
+        user_id="ada",
         anonymous_id="anon",
         type="track",
     )

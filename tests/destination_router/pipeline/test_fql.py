@@ -27,6 +27,7 @@ def holds(text: str, **content: Any) -> bool:
         ('event = "Paid"', {"event": "Paid"}, True),
         ('event != "Paid"', {}, True),
         ('userId = "5"', {"userId": "5"}, True),
+        ('userId = "5"', {"userId": 5}, False),
         ('properties.n = "5"', {"properties": {"n": 5}}, False),
         ('properties.n != "5"', {"properties": {"n": 5}}, True),
         ("properties.n = 5", {"properties": {"n": 5.0}}, True),

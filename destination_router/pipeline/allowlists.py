@@ -1,0 +1,230 @@
+"""Allowlists: which fields of an object pass, compiled to one walk over it. Default deny.
+
+A path is `plan`, `address.city`, or `items.sku`, whichever item of a list it stands in. It lets
+pass a scalar or a list of scalars, nothing deeper; `items.*` lets pass all that is below. A URL
+passes without its query, fragment and credentials; `page.url?` lets pass the whole of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from destination_router.pipeline.normalise import number_text
+from destination_router.pipeline.paths import UNDEFINED
+
+_BELOW = ".*"
+_WHOLE_URL = "?"
+_URL_NAMES = re.compile(r"(?i)(?:url|uri|href|link|path|referr?er)$")
+_URL = re.compile(r"\s*(?:[a-z][a-z0-9+.-]*:)?/", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"^(\s*(?:[a-z][a-z0-9+.-]*:)?//)[^/]*@", re.IGNORECASE)
+_QUERY = re.compile(r"[?#][\s\S]*")
+
+Pass = Callable[[Any], Any]
+"""A value in; what of it passes out, or UNDEFINED."""
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What one list says of one path.
+
+    Attributes:
+        path: without its marks.
+        below: whether it stands for all that is below the path.
+        whole: whether a URL passes with its query.
+        masked: whether it passes masked only.
+    """
+
+    path: str
+    below: bool = False
+    whole: bool = False
+    masked: bool = False
+
+
+def parse_rule(text: str, *, masked: bool = False) -> Rule:
+    """Read a path of an allowlist.
+
+    Raises:
+        ValueError: it is none, or lets everything pass.
+    """
+    path = text.removesuffix(_WHOLE_URL)
+    whole = path != text
+    below = path.endswith(_BELOW)
+    path = path.removesuffix(_BELOW)
+    if not path or "*" in path or not all(path.split(".")):
+        raise ValueError("write a path such as plan, address.city or items.*; * alone passes all")
+    if masked and (below or whole):
+        raise ValueError("an identifier is one field: name it in full")
+    return Rule(path, below, whole, masked)
+
+
+def both(these: Iterable[Rule], those: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Keep what two lists both let pass; masked where either says so."""
+    found: dict[tuple[str, bool], Rule] = {}
+    others = list(those)
+    for rule in these:
+        for other in others:
+            met = _met(rule, other)
+            if met is None:
+                continue
+            known = found.get((met.path, met.below))
+            if known is not None:  # named as an identifier and allowed: masked counts
+                masked = known.masked or met.masked
+                met = Rule(met.path, met.below, known.whole or met.whole, masked)
+            found[met.path, met.below] = met
+    return tuple(found.values())
+
+
+def _met(one: Rule, other: Rule) -> Rule | None:
+    """What two rules both let pass: the narrower of them, if it lies within the other."""
+    masked, whole = one.masked or other.masked, one.whole and other.whole
+    for narrow, wide in ((one, other), (other, one)):
+        within = wide.below and narrow.path.startswith(f"{wide.path}.")
+        same = narrow.path == wide.path and narrow.below == wide.below
+        if within or same:
+            # What is below a path and no URL field of its own keeps what its list says.
+            return Rule(narrow.path, narrow.below, whole, masked)
+    return None
+
+
+class _Node:
+    """What may pass at one level of an object.
+
+    Attributes:
+        children: by key.
+        leaf: for a scalar that stands here.
+        rest: for all else that stands below.
+        masked: whether what stands here is an identifier.
+    """
+
+    __slots__ = ("children", "leaf", "masked", "rest")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node] = {}
+        self.leaf: Pass | None = None
+        self.rest: Pass | None = None
+        self.masked = False
+
+
+class Allowlist:
+    """Paths of one object, compiled.
+
+    Args:
+        rules: what passes.
+        mask: masks an identifier's text.
+    """
+
+    def __init__(self, rules: Sequence[Rule], mask: Callable[[str], str]) -> None:
+        self._root = _Node()
+        self.paths = frozenset(rule.path for rule in rules)
+        for rule in rules:
+            self._add(rule, rule.path.split("."), mask)
+        _spread(self._root)
+        _name_in_full(self._root)
+
+    def __bool__(self) -> bool:
+        return bool(self._root.children)
+
+    def kept(self, value: dict[str, Any]) -> tuple[dict[str, Any], int]:
+        """Copy an object with what may pass; and how many of its fields may not, at any depth."""
+        if not self._root.children:
+            return {}, len(value)
+        lost = [0]
+        return _object(value, self._root, lost), lost[0]
+
+    def _add(self, rule: Rule, keys: Sequence[str], mask: Callable[[str], str]) -> None:
+        node = self._root
+        for key in keys:
+            node = node.children.setdefault(key, _Node())
+        if rule.below:
+            node.rest = _scalar("", whole=rule.whole)
+        else:
+            node.leaf = _masked(mask) if rule.masked else _scalar(keys[-1], whole=rule.whole)
+            node.masked = rule.masked
+
+
+def _spread(node: _Node) -> None:
+    """Let what `a.*` passes pass below `a.b` too, where `a.b` is named and is no identifier."""
+    for child in node.children.values():
+        if node.rest is not None and not child.masked:
+            child.leaf = child.leaf or node.rest
+            child.rest = child.rest or node.rest
+        _spread(child)
+
+
+def _name_in_full(node: _Node) -> dict[str, _Node]:
+    """Let `a.b` written as one key, as senders do who flatten, be what `a` with `b` in it is."""
+    below: dict[str, _Node] = {}
+    for key, child in node.children.items():
+        below |= {f"{key}.{name}": inner for name, inner in _name_in_full(child).items()}
+    own = dict(node.children)
+    node.children |= {name: child for name, child in below.items() if name not in own}
+    return {**below, **own}
+
+
+def _object(value: dict[str, Any], node: _Node, lost: list[int]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    children = node.children
+    for key, item in value.items():
+        child = children.get(key)
+        if child is not None:
+            passed = _value(item, child, lost)
+        else:
+            passed = UNDEFINED if node.rest is None else _all(item, node.rest)
+        if passed is UNDEFINED:
+            lost[0] += 1
+        else:
+            kept[key] = passed
+    return kept
+
+
+def _value(value: Any, node: _Node, lost: list[int]) -> Any:
+    if isinstance(value, dict):
+        return _object(value, node, lost) if node.children or node.rest else UNDEFINED
+    if isinstance(value, list):
+        items = [_value(item, node, lost) for item in value]
+        return [item for item in items if item is not UNDEFINED]
+    return UNDEFINED if node.leaf is None else node.leaf(value)
+
+
+def _all(value: Any, passes: Pass) -> Any:
+    """Pass all of a value; a URL in it still without its query, unless that may pass too."""
+    if isinstance(value, dict):
+        return {key: _all(item, passes) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_all(item, passes) for item in value]
+    return passes(value)
+
+
+def _scalar(name: str, *, whole: bool) -> Pass:
+    if whole:
+        return _as_it_is
+    is_url = _URL_NAMES.search(name) is not None
+
+    def passes(value: Any) -> Any:
+        if isinstance(value, str) and (is_url or _URL.match(value)):
+            return bare_url(value)
+        return value
+
+    return passes
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def bare_url(text: str) -> str:
+    """Cut a URL's query, fragment and credentials off."""
+    return _CREDENTIALS.sub(r"\1", _QUERY.sub("", text))
+
+
+def _masked(mask: Callable[[str], str]) -> Pass:
+    def passes(value: Any) -> Any:
+        if value is None or isinstance(value, bool):
+            return UNDEFINED
+        text = value if isinstance(value, str) else number_text(value)
+        return mask(text) if text.strip() else UNDEFINED
+
+    return passes

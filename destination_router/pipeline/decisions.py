@@ -1,0 +1,94 @@
+"""What a connection makes of one message, as a record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from destination_router.messages import MESSAGE_TYPES, Message
+from destination_router.model import HttpRequest, Note
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a message was rejected: a stable code, and a sentence without personal values."""
+
+    code: str
+    detail: str
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What a connection makes of one message.
+
+    Attributes:
+        message_id: the message's; empty where it could not even be read.
+        result: `requests`, `rejected`, or `filtered` (not for this destination, or ignored).
+        requests: what to send, in order.
+        reject: why it was rejected.
+        reason: why it was filtered.
+        notes: everything that was changed or left out, in the message's order.
+        user_keys: whose order it belongs to; its requests go out under the first.
+        user_id: the message's, if it has one.
+        anonymous_id: the message's, if it has one.
+        type: which call it was, if that could be read.
+    """
+
+    message_id: str
+    result: Literal["requests", "rejected", "filtered"]
+    requests: tuple[HttpRequest, ...] = ()
+    reject: Refusal | None = None
+    reason: str | None = None
+    notes: tuple[Note, ...] = ()
+    user_keys: tuple[str, ...] = ()
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    type: str = ""
+
+
+def decided(
+    message: Message,
+    result: Literal["requests", "rejected", "filtered"],
+    **what: Any,
+) -> Decision:
+    """Write down what was decided of a message."""
+    return Decision(
+        message_id=message.message_id,
+        result=result,
+        user_keys=message.user_keys,
+        user_id=message.user_id,
+        anonymous_id=message.anonymous_id,
+        type=message_type(message),
+        **what,
+    )
+
+
+def joined(decisions: Sequence[Decision]) -> Decision:
+    """Make one decision of those that several subscriptions came to.
+
+    What any of them sends is sent; where none sends, a rejection comes before being ignored. A
+    rejection beside requests becomes a note.
+    """
+    first = decisions[0]
+    if len(decisions) == 1:
+        return first
+    senders = [decision for decision in decisions if decision.result == "requests"]
+    refused = [decision.reject for decision in decisions if decision.reject is not None]
+    notes = dict.fromkeys(note for decision in decisions for note in decision.notes)
+    if not senders:
+        refusals = [decision for decision in decisions if decision.reject is not None]
+        return msgspec.structs.replace((refusals or [first])[0], notes=tuple(notes))
+    lost = [Note(reject.code, "subscriptions", reject.detail) for reject in refused]
+    return msgspec.structs.replace(
+        senders[0],
+        requests=tuple(request for decision in senders for request in decision.requests),
+        notes=(*notes, *lost),
+    )
+
+
+def message_type(message: Message) -> str:
+    """Name the call that a message is: `track`."""
+    return _TYPE_NAMES[type(message)]
+
+
+_TYPE_NAMES = {kind: name for name, kind in MESSAGE_TYPES.items()}

@@ -1,0 +1,63 @@
+"""Changes to JSON values by path, on copies: what is not changed is shared with the original."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from destination_router.pipeline.paths import UNDEFINED
+
+EACH = "*"
+"""In a path: every item of a list, or every value of an object."""
+
+Change = Callable[[Any], Any]
+"""A value in; another value, the same one for no change, or UNDEFINED to leave it out."""
+
+
+def edited(value: Any, keys: Sequence[str], change: Change) -> Any:
+    """Change what stands at a path; where nothing does, give the value back itself."""
+    if not keys:
+        return change(value)
+    key, rest = keys[0], keys[1:]
+    if key == EACH:
+        return _each(value, rest, change)
+    if not isinstance(value, dict) or key not in value:
+        return value
+    changed = edited(value[key], rest, change)
+    if changed is value[key]:
+        return value
+    if changed is UNDEFINED:
+        return {name: item for name, item in value.items() if name != key}
+    return {**value, key: changed}
+
+
+def placed(value: dict[str, Any], keys: Sequence[str], item: Any) -> dict[str, Any] | None:
+    """Put an item at a path, with objects made on the way; None where something else stands."""
+    key, rest = keys[0], keys[1:]
+    if not rest:
+        return {**value, key: item}
+    within = value.get(key, {})
+    inner = placed(within, rest, item) if isinstance(within, dict) else None
+    return None if inner is None else {**value, key: inner}
+
+
+def key_renamed(value: Any, old: str, new: str) -> Any:
+    """Give one key of an object another name, in its place; what had that name before is lost."""
+    if not isinstance(value, dict) or old not in value:
+        return value
+    kept = {name: item for name, item in value.items() if name != new or name == old}
+    return {(new if name == old else name): item for name, item in kept.items()}
+
+
+def _each(value: Any, keys: Sequence[str], change: Change) -> Any:
+    if isinstance(value, list):
+        items = [edited(item, keys, change) for item in value]
+        if all(new is old for new, old in zip(items, value, strict=True)):
+            return value
+        return [item for item in items if item is not UNDEFINED]
+    if isinstance(value, dict):
+        pairs = {name: edited(item, keys, change) for name, item in value.items()}
+        if all(pairs[name] is item for name, item in value.items()):
+            return value
+        return {name: item for name, item in pairs.items() if item is not UNDEFINED}
+    return value

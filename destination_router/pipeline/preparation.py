@@ -1,0 +1,251 @@
+"""From a well-formed message to one that a connection's plugin may map.
+
+In this order:
+
+1. the router's transformations, which every connection sees the result of;
+2. `integrations` and the connection's subscriptions, which see the message unmasked, so that they
+   can ask for what shall not go out;
+3. the connection's own transformations, which may need what shall not go out either;
+4. privacy, after which nothing that it withheld exists: mapping, plugin, delivery, dead letters
+   and logs come later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
+
+from destination_router.messages import Message
+from destination_router.model import Note, Reject
+from destination_router.pipeline.decisions import Decision, Refusal, decided, message_type
+from destination_router.pipeline.normalise import Normalised
+from destination_router.pipeline.paths import everything
+from destination_router.pipeline.privacy import Privacy, Withheld
+from destination_router.pipeline.subscription import refusal
+from destination_router.pipeline.takers import Taker
+from destination_router.pipeline.transformations import Transformations, apply_step
+
+_BROWSERS = "web"
+_NO_STEPS = Transformations(())
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """A message that may be mapped.
+
+    Attributes:
+        message: as the plugin may see it.
+        notes: what was done to it so far.
+        takers: which subscriptions took it, from 0.
+    """
+
+    message: Message
+    notes: tuple[Note, ...]
+    takers: tuple[int, ...]
+
+
+class StepTaken(msgspec.Struct, frozen=True, kw_only=True):
+    """What one step did to a message, for people to look at.
+
+    Attributes:
+        step: its place in the configuration: `transformations.0.rename`; or `privacy`.
+        before: the message; None where it may not be shown.
+        after: the same; None where the step dropped it, too.
+        notes: what was done.
+        end: why the message ended here, if it did.
+    """
+
+    step: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    notes: tuple[Note, ...] = ()
+    end: str = ""
+
+
+class Treatment(msgspec.Struct, frozen=True, kw_only=True):
+    """What a connection does to messages before it maps them.
+
+    Attributes:
+        shared: the router's transformations.
+        own: the connection's.
+        privacy: what it may see; None for one that may see everything.
+    """
+
+    shared: Transformations = _NO_STEPS
+    own: Transformations = _NO_STEPS
+    privacy: Privacy | None = None
+
+
+class Preparation:
+    """What stands between a well-formed message and a connection's plugin.
+
+    Args:
+        plugin: the plugin's name.
+        names: what the connection may be called in `integrations`, the most specific first.
+        calls: those that the plugin has a hook for.
+        takers: the connection's subscriptions.
+        treatment: what it does to messages.
+        client_side: whether browsers send what happens in them by themselves.
+    """
+
+    def __init__(  # noqa: PLR0913 -- each is a part, by keyword
+        self,
+        *,
+        plugin: str,
+        names: Sequence[str],
+        calls: Collection[str],
+        takers: Sequence[Taker],
+        treatment: Treatment,
+        client_side: bool,
+    ) -> None:
+        self._plugin = plugin
+        self._names = names
+        self._calls = calls
+        self._takers = takers
+        self._shared = treatment.shared if treatment.shared.steps else None
+        self._own = treatment.own if treatment.own.steps else None
+        self._privacy = treatment.privacy
+        self._client_side = client_side
+
+    def prepare(self, normalised: Normalised) -> Ready | Decision:
+        """Make a message ready, or say how it ended."""
+        message, notes = normalised.message, normalised.notes
+        try:
+            if self._shared is not None:
+                done = self._shared.apply(message)
+                notes = (*notes, *done.notes)
+                if done.message is None:
+                    return self._ended(message, notes, done.reason)
+                message = done.message
+            reason = self._unwanted(message)
+            if reason is not None:
+                return self._ended(message, notes, reason)
+            takers = self._taking(message)
+            if not takers:
+                reason = "no subscription of the connection takes it"
+                return self._ended(message, notes, reason)
+            if self._own is not None:
+                done = self._own.apply(message)
+                notes = (*notes, *done.notes)
+                if done.message is None:
+                    return self._ended(message, notes, done.reason)
+                message = done.message
+            if self._privacy is None:
+                return Ready(message, notes, takers)
+            kept, left_out = self._privacy.apply(message)
+            return Ready(kept, (*notes, *left_out), takers)
+        except Withheld as withheld:
+            return self._ended(message, notes, f"privacy: {withheld}")
+        except Reject as reject:
+            said = Refusal(reject.code, reject.detail)
+            return self._blind(decided(message, "rejected", reject=said, notes=notes))
+
+    def prepare_again(self, normalised: Normalised, takers: Sequence[int]) -> Ready | Decision:
+        """Make a message ready that was, and was kept as a dead letter since.
+
+        It is neither transformed nor masked again, but held against the lists of today.
+        """
+        message = normalised.message
+        if self._privacy is None:
+            raise AssertionError  # only a connection in HIPAA mode seals
+        known = tuple(number for number in takers if number < len(self._takers))
+        try:
+            kept, notes = self._privacy.reapply(message)
+            if not known:
+                reason = "the subscription that took it is gone"
+                return decided(message, "filtered", reason=reason, notes=notes)
+            return Ready(kept, notes, known)
+        except Withheld as withheld:
+            return decided(message, "filtered", reason=f"privacy: {withheld}")
+        except Reject as reject:
+            said = Refusal(reject.code, reject.detail)
+            return decided(message, "rejected", reject=said)
+
+    def steps(self, normalised: Normalised) -> list[StepTaken]:
+        """Take a message through every step, and show it before and after each.
+
+        In HIPAA mode it is shown as privacy would let it pass at that point.
+        """
+        taken: list[StepTaken] = []
+        message = normalised.message
+        for steps in (self._shared, self._own):
+            for step in () if steps is None else steps.steps:
+                before = self._shown(message)
+                try:
+                    done = apply_step(step, message)
+                except Reject as reject:
+                    return [
+                        *taken,
+                        StepTaken(step=step.where, before=before, after=None, end=str(reject)),
+                    ]
+                after = None if done.message is None else self._shown(done.message)
+                taken.append(
+                    StepTaken(
+                        step=step.where,
+                        before=before,
+                        after=after,
+                        notes=done.notes,
+                        end=done.reason or "",
+                    )
+                )
+                if done.message is None:
+                    return taken
+                message = done.message
+        if self._privacy is not None:
+            taken.append(self._privacy_step(message))
+        return taken
+
+    def _privacy_step(self, message: Message) -> StepTaken:
+        assert self._privacy is not None  # noqa: S101 -- the caller asked
+        try:
+            kept, notes = self._privacy.apply(message)
+        except (Withheld, Reject) as end:
+            return StepTaken(step="privacy", before=None, after=None, end=str(end))
+        return StepTaken(step="privacy", before=None, after=everything(kept), notes=notes)
+
+    def _shown(self, message: Message) -> dict[str, Any] | None:
+        try:
+            if self._privacy is not None:
+                message, _ = self._privacy.apply(message)
+            return everything(message)
+        except (Withheld, Reject):
+            return None
+
+    def _unwanted(self, message: Message) -> str | None:
+        reason = refusal(message, self._names)
+        kind = message_type(message)
+        if reason is None and kind not in self._calls:
+            reason = f"{self._plugin} has no use for {kind} calls"
+        if reason is None and self._client_side and message.channel == _BROWSERS:
+            reason = f"clientSide: browsers send it to {self._plugin} themselves"
+        return reason
+
+    def _taking(self, message: Message) -> tuple[int, ...]:
+        return tuple(
+            [
+                number
+                for number, taker in enumerate(self._takers)
+                if taker.holds is None or taker.holds(message)
+            ]
+        )
+
+    def _ended(self, message: Message, notes: tuple[Note, ...], reason: str | None) -> Decision:
+        return self._blind(decided(message, "filtered", reason=reason, notes=notes))
+
+    def _blind(self, decision: Decision) -> Decision:
+        """Mask whose message it was: what ended before privacy is reported, too."""
+        return decision if self._privacy is None else masked_decision(decision, self._privacy)
+
+
+def masked_decision(decision: Decision, privacy: Privacy) -> Decision:
+    """Mask the ids in a decision that was made of an unmasked message."""
+    keys = privacy.keys
+    user, anonymous = decision.user_id, decision.anonymous_id
+    return msgspec.structs.replace(
+        decision,
+        message_id=keys.mask_message_id(decision.message_id) if decision.message_id else "",
+        user_keys=tuple(keys.mask(key) for key in decision.user_keys),
+        user_id=None if user is None else keys.mask(user),
+        anonymous_id=None if anonymous is None else keys.mask(anonymous),
+    )

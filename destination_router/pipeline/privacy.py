@@ -1,0 +1,295 @@
+"""HIPAA mode: what of a message a connection may see. Default deny, identifiers masked. Pure.
+
+A message is not cleaned but built anew from what both allowlists let pass, so that nothing comes
+along by being forgotten: not in `wire`, not in a context, not in a field that no call defines.
+Notes count what was left out and never name it: a field's name can be personal too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from destination_router.messages import (
+    MESSAGE_TYPES,
+    Alias,
+    Group,
+    Identify,
+    Message,
+    Page,
+    Screen,
+    Track,
+    root_names,
+)
+from destination_router.model import Note, Reject
+from destination_router.pipeline.allowlists import Allowlist, Rule
+from destination_router.pipeline.masking import MaskingKeys
+from destination_router.times import utc_text
+
+CHANNELS = frozenset({"server", "web", "mobile", "sources"})
+"""What SDKs write as a message's channel; any other text may be anything."""
+
+DEFINED = frozenset(
+    field.encode_name
+    for message_type in MESSAGE_TYPES.values()
+    for field in msgspec.structs.fields(message_type)
+) | {"type"}
+"""The fields at a message's root that some call defines: each has its own rule."""
+
+_encode = msgspec.json.Encoder().encode
+_T = TypeVar("_T")
+
+
+class Withheld(Exception):  # noqa: N818 -- no error: what the allowlists are for
+    """A message that may not pass at all; the text says why, and names nothing."""
+
+
+class Allowed(msgspec.Struct, frozen=True, kw_only=True):
+    """What both allowlists let pass.
+
+    Attributes:
+        events: names of track events.
+        pages: names of pages; the empty one is that of a page without a name.
+        screens: names of screens.
+        properties: of the three.
+        traits: of users, in `traits` and in `context.traits`.
+        group_traits: of groups.
+        context: but for the traits in it.
+        integrations: of what a message says to this connection.
+        root: fields at a message's root that no call defines.
+    """
+
+    events: frozenset[str] = frozenset()
+    pages: frozenset[str] = frozenset()
+    screens: frozenset[str] = frozenset()
+    properties: tuple[Rule, ...] = ()
+    traits: tuple[Rule, ...] = ()
+    group_traits: tuple[Rule, ...] = ()
+    context: tuple[Rule, ...] = ()
+    integrations: tuple[Rule, ...] = ()
+    root: tuple[Rule, ...] = ()
+
+
+class Privacy:
+    """What a connection in HIPAA mode may see.
+
+    Args:
+        allowed: what passes.
+        keys: what identifiers are masked with.
+        plugin: under whose name what a message says to the connection is filed.
+        names: what senders may call the connection in `integrations`.
+    """
+
+    def __init__(
+        self, allowed: Allowed, keys: MaskingKeys, plugin: str, names: Iterable[str]
+    ) -> None:
+        self.allowed = allowed
+        self.keys = keys
+        named = (plugin, tuple(names))
+        masked = tuple(
+            Note("masked", name, f"with key v{keys.versions[0]}")
+            for name in ("messageId", "userId", "anonymousId", "groupId", "previousId")
+        )
+        self._first = _Builder(allowed, keys.mask, keys.mask_message_id, masked, *named)
+        self._again = _Builder(allowed, _as_it_is, _as_it_is, (), *named)
+
+    def apply(self, message: Message) -> tuple[Message, tuple[Note, ...]]:
+        """Build what the connection may see of a message.
+
+        Raises:
+            Withheld: its event, page or screen is not on both allowlists.
+            Reject: it cannot be read to its end.
+        """
+        return self._first.build(message)
+
+    def reapply(self, message: Message) -> tuple[Message, tuple[Note, ...]]:
+        """Hold what was built before against the lists of today; its identifiers stay as they are.
+
+        Raises:
+            Withheld: as `apply`.
+            Reject: as `apply`.
+        """
+        return self._again.build(message)
+
+
+class _Builder:
+    """Builds messages; identifiers become what `mask` makes of them."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 -- each is a part of what is built
+        self,
+        allowed: Allowed,
+        mask: Callable[[str], str],
+        mask_message_id: Callable[[str], str],
+        masked: tuple[Note, ...],
+        plugin: str,
+        names: tuple[str, ...],
+    ) -> None:
+        self._allowed = allowed
+        self._mask = mask
+        self._mask_message_id = mask_message_id
+        self._masked = {note.path: note for note in masked}
+        self._plugin = plugin
+        self._names = names
+        self._properties = Allowlist(allowed.properties, mask)
+        self._traits = Allowlist(allowed.traits, mask)
+        self._group_traits = Allowlist(allowed.group_traits, mask)
+        self._context = Allowlist(allowed.context, mask)
+        self._integrations = Allowlist(allowed.integrations, mask)
+        self._root = Allowlist(allowed.root, mask)
+        self._own: dict[type, Callable[[Any, list[Note]], dict[str, Any]]] = {
+            Identify: self._identify,
+            Track: self._track,
+            Page: self._page,
+            Screen: self._screen,
+            Group: self._group,
+            Alias: self._alias,
+        }
+
+    def build(self, message: Message) -> tuple[Message, tuple[Note, ...]]:
+        notes: list[Note] = []
+        try:
+            own = self._own[type(message)](message, notes)
+            context = self._kept_context(message, notes)
+            fields = {**self._common(message, notes), **own}
+            root = self._kept_root(message, notes)
+        except RecursionError:
+            raise Reject("too_deep", "send less deeply nested JSON") from None
+        json = msgspec.Raw(_encode(context))
+        built = type(message)(**fields, context_json=json)
+        wire = {_WIRE[name]: value for name, value in fields.items() if value is not None}
+        kept = built.__dict__
+        kept["wire"] = {**root, "type": built.__struct_config__.tag, **wire, "context": context}
+        kept["context"] = context
+        kept["context_traits"] = context.get("traits") or {}
+        return built, tuple(notes)
+
+    def _common(self, message: Message, notes: list[Note]) -> dict[str, Any]:
+        if self._masked:
+            notes.append(self._masked["messageId"])
+        channel = message.channel
+        return {
+            "message_id": self._mask_message_id(message.message_id),
+            "user_id": self._id(message.user_id, "userId", notes),
+            "anonymous_id": self._id(message.anonymous_id, "anonymousId", notes),
+            "timestamp": _time(message.timestamp),
+            "original_timestamp": _time(message.original_timestamp),
+            "sent_at": _time(message.sent_at),
+            "received_at": _time(message.received_at),
+            "channel": channel if channel in CHANNELS else None,
+            "integrations": self._kept_integrations(message, notes),
+        }
+
+    def _id(self, identifier: str | None, path: str, notes: list[Note]) -> str | None:
+        if identifier is None:
+            return None
+        if self._masked:
+            notes.append(self._masked[path])
+        return self._mask(identifier) or None
+
+    # -- the six calls -------------------------------------------------------------------------
+
+    def _identify(self, message: Identify, notes: list[Note]) -> dict[str, Any]:
+        return {"traits": _kept(self._traits, message.traits, "traits", notes)}
+
+    def _track(self, message: Track, notes: list[Note]) -> dict[str, Any]:
+        if message.event is None or message.event not in self._allowed.events:
+            raise Withheld("the event is not on both allowlists")
+        properties = _kept(self._properties, message.properties, "properties", notes)
+        return {"event": message.event, "properties": properties}
+
+    def _page(self, message: Page, notes: list[Note]) -> dict[str, Any]:
+        if (message.name or "") not in self._allowed.pages:
+            raise Withheld("the page is not on both allowlists")
+        return self._seen(message, notes)
+
+    def _screen(self, message: Screen, notes: list[Note]) -> dict[str, Any]:
+        if (message.name or "") not in self._allowed.screens:
+            raise Withheld("the screen is not on both allowlists")
+        return self._seen(message, notes)
+
+    def _seen(self, message: Page | Screen, notes: list[Note]) -> dict[str, Any]:
+        category = None
+        if message.category is not None:
+            # SDKs write it twice, here and as a property: the property's rule holds for both.
+            kept = _kept(self._properties, {"category": message.category}, "category", notes)
+            category = kept.get("category")
+        properties = _kept(self._properties, message.properties, "properties", notes)
+        return {"name": message.name, "category": category, "properties": properties}
+
+    def _group(self, message: Group, notes: list[Note]) -> dict[str, Any]:
+        return {
+            "group_id": self._id(message.group_id, "groupId", notes),
+            "traits": _kept(self._group_traits, message.traits, "traits", notes),
+        }
+
+    def _alias(self, message: Alias, notes: list[Note]) -> dict[str, Any]:
+        return {"previous_id": self._id(message.previous_id, "previousId", notes)}
+
+    # -- what all calls have -------------------------------------------------------------------
+
+    def _kept_context(self, message: Message, notes: list[Note]) -> dict[str, Any]:
+        if self._context:
+            others = {key: item for key, item in message.context.items() if key != "traits"}
+            context = _kept(self._context, others, "context", notes)
+        else:  # not even decoded
+            context = {}
+            if len(bytes(message.context_json)) > len(b"{}"):
+                notes.append(_NO_CONTEXT)
+        if message.context_traits:
+            traits = _kept(self._traits, message.context_traits, "context.traits", notes)
+            if traits:
+                context["traits"] = traits
+        return context
+
+    def _kept_integrations(self, message: Message, notes: list[Note]) -> dict[str, Any]:
+        options = message.options(*self._names)
+        if not options:
+            return {}
+        kept = _kept(self._integrations, options, "integrations", notes)
+        return {self._plugin: kept} if kept else {}
+
+    def _kept_root(self, message: Message, notes: list[Note]) -> dict[str, Any]:
+        names = root_names(message) - DEFINED
+        if not names:
+            return {}
+        if self._root:
+            return _kept(self._root, {name: message.wire[name] for name in names}, "", notes)
+        notes.append(_left_out("", len(names)))
+        return {}
+
+
+_NO_CONTEXT = Note("dropped", "context", "nothing but traits of it is on both allowlists")
+_WIRE = {
+    field.name: field.encode_name
+    for message_type in MESSAGE_TYPES.values()
+    for field in msgspec.structs.fields(message_type)
+}
+
+
+def _kept(
+    allowlist: Allowlist, value: dict[str, Any], path: str, notes: list[Note]
+) -> dict[str, Any]:
+    if not value:
+        return {}
+    kept, lost = allowlist.kept(value)
+    if lost:
+        notes.append(_left_out(path, lost))
+    return kept
+
+
+@lru_cache(1024)
+def _left_out(path: str, count: int) -> Note:
+    fields = "1 field is" if count == 1 else f"{count} fields are"
+    return Note("dropped", path, f"{fields} not on both allowlists")
+
+
+def _time(text: str | None) -> str | None:
+    """Write a time in one form: a text that is a time in another may say more than the time."""
+    return None if text is None else utc_text(text)
+
+
+def _as_it_is(value: _T) -> _T:
+    return value

@@ -1,0 +1,60 @@
+"""What a dead letter of a connection in HIPAA mode keeps: the message as masked, under a seal.
+
+A letter that is replayed comes back through the pipeline. The seal, made with the masking keys,
+says that it went through transformations and masking already, so that neither happens twice; and
+nobody without the keys can write one that gets around them.
+
+The body is the message's own JSON, with two fields in front: `_masked`, the seal, and `_takers`,
+the numbers of the connection's subscriptions that took it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from destination_router.messages import Message
+from destination_router.model import Reject
+from destination_router.pipeline.masking import MaskingKeys
+
+_SEALED = re.compile(rb'\{"_masked":"(v[0-9]+_[0-9a-f]{64})",("_takers":\[([0-9,]*)\],[\s\S]*)')
+_MARK = b'{"_masked":'
+
+
+def is_marked(body: bytes) -> bool:
+    """Tell whether a message says that it is sealed."""
+    return body.startswith(_MARK)
+
+
+def sealed(message: Message, takers: Sequence[int], connection: str, keys: MaskingKeys) -> bytes:
+    """Write what a dead letter keeps.
+
+    Args:
+        message: as masked.
+        takers: which of the connection's subscriptions took it, from 0.
+        connection: the connection's name.
+        keys: the connection's.
+    """
+    numbers = ",".join(map(str, takers)).encode()
+    content = b'"_takers":[' + numbers + b"]," + msgspec.json.encode(message)[1:]
+    seal = keys.seal(_purpose(connection), content).encode()
+    return _MARK + b'"' + seal + b'",' + content
+
+
+def opened(body: bytes, connection: str, keys: MaskingKeys) -> tuple[int, ...]:
+    """Check a seal, and say which subscriptions took the message.
+
+    Raises:
+        Reject: `unknown_seal`: it is another connection's, or was made with another key.
+    """
+    found = _SEALED.fullmatch(body)
+    if found is None or not keys.is_sealed(_purpose(connection), found[2], found[1].decode()):
+        detail = "was masked for another connection, or with a key that is no longer configured"
+        raise Reject("unknown_seal", detail, "_masked")
+    return tuple(int(number) for number in found[3].split(b",") if number)
+
+
+def _purpose(connection: str) -> str:
+    return f"dead letter of {connection}"

@@ -1,0 +1,1 @@
+"""Mixpanel as a destination."""

@@ -1,0 +1,5 @@
+from conformance import DestinationSuite
+
+
+class TestMixpanel(DestinationSuite):
+    destination = "mixpanel"

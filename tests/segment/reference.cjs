@@ -1,0 +1,40 @@
+// Runs Segment's own Heap destination over messages, and tells what it would send: JSON on stdin
+// ({mappings: {action: fields}, messages: [...]}) to JSON on stdout, one answer for each message.
+// Everything is Segment's but the last step: a request is written down and not made.
+'use strict'
+
+const { Destination } = require('@segment/actions-core')
+const { parseFql, validate } = require('@segment/destination-subscriptions')
+const definition = require('@segment/action-destinations/dist/destinations/heap').default
+
+const SETTINGS = { appId: '11', region: 'US' }
+const destination = new Destination(definition)
+
+async function answer(message, mappings) {
+  const requests = []
+  const write = (url, { json }) => {
+    requests.push({ url, json })
+    return { status: 200 }
+  }
+  for (const preset of definition.presets) {
+    if (!validate(parseFql(preset.subscribe), message)) continue
+    const action = destination.actions[preset.partnerAction]
+    action.performRequest = (perform, bundle) => perform(write, bundle)
+    const mapping = { ...preset.mapping, ...mappings[preset.partnerAction] }
+    try {
+      await action.execute({ mapping, data: message, settings: SETTINGS })
+    } catch (error) {
+      return { rejected: error.message }
+    }
+  }
+  return { requests }
+}
+
+async function main() {
+  const { mappings, messages } = JSON.parse(require('fs').readFileSync(0, 'utf8'))
+  const answers = []
+  for (const message of messages) answers.push(await answer(message, mappings))
+  process.stdout.write(JSON.stringify(answers))
+}
+
+main()
