@@ -61,8 +61,8 @@ class HeapDeletion(msgspec.Struct, frozen=True):
         if key is None:
             raise Reject(
                 "missing_api_key",
-                'give it by reference, such as { env = "HEAP_API_KEY" }: in Heap under Account, '
-                "Manage, Privacy & Security",
+                "give the key of Heap's Main Production environment by reference, such as "
+                '{ env = "HEAP_API_KEY" }',
                 "deletionApiKey",
             )
         return HttpRequest(

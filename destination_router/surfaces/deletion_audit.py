@@ -35,6 +35,17 @@ class _GroupState(msgspec.Struct, frozen=True):
     request_id: str
 
 
+class _Entry(msgspec.Struct, rename="camel"):
+    """What is read of the audit."""
+
+    event: str
+    request_id: str = ""
+    ids: tuple[str, ...] = ()
+
+
+_STATES = {"submitted": "pending", "complete": "complete", "failed": "failed"}
+
+
 class _State(msgspec.Struct, frozen=True):
     of: str
     groups: list[_GroupState]
@@ -82,8 +93,8 @@ class DeletionAudit:
             return False
         if saved.of != self._of or len(saved.groups) != len(groups):
             raise UsageError(
-                f"{self._state}: a deletion of other users, or with other settings, is not finished; "
-                "give its command again, or another --audit, or remove the file to give it up"
+                f"{self._state}: a deletion of other users, or with other settings, is not "
+                "finished; give its command again, or another --audit, or remove the file"
             )
         for group, then in zip(groups, saved.groups, strict=True):
             if then.state in ("pending", "complete"):
@@ -140,24 +151,30 @@ def open_audit(path: Path) -> Iterator[DeletionAudit]:
 def found_in(path: Path, identifiers: Iterable[Identifier]) -> list[str | None]:
     """Look ids up in an audit: `complete`, `pending`, `failed`, or None for one that is not there.
 
-    An id that stands for several of the vendor's users, or was deleted more than once, is as far as
-    the last request that named it.
+    An id that several requests named is `pending` while any of them is; else as far as the last.
 
     Raises:
         OSError: the audit or its key is not there.
     """
     key = _beside(path, "key").read_bytes().strip()
+    requests: dict[str, dict[str, None]] = {}
     states: dict[str, str] = {}
-    requests: dict[str, list[str]] = {}
     for line in path.read_bytes().splitlines():
-        entry = msgspec.json.decode(line, type=dict[str, Any])
-        for digest in entry.get("ids", ()):
-            states[digest] = "pending"
-            requests.setdefault(entry["requestId"], []).append(digest)
-        if entry["event"] in ("complete", "failed"):
-            for digest in requests.get(entry.get("requestId", ""), ()):
-                states[digest] = entry["event"]
-    return [states.get(_digest(key, identifier)) for identifier in identifiers]
+        entry = msgspec.json.decode(line, type=_Entry)
+        if entry.event in _STATES:
+            states[entry.request_id] = _STATES[entry.event]
+        for digest in entry.ids:
+            requests.setdefault(digest, {})[entry.request_id] = None
+    return [
+        _last_of([states[request] for request in requests.get(_digest(key, identifier), ())])
+        for identifier in identifiers
+    ]
+
+
+def _last_of(states: Sequence[str]) -> str | None:
+    if not states:
+        return None
+    return "pending" if "pending" in states else states[-1]
 
 
 def _digest(key: bytes, identifier: Identifier) -> str:

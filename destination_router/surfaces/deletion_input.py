@@ -6,7 +6,7 @@ HIPAA mode has or had, since events under any of them may still be there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -68,10 +68,15 @@ def asked_by_lines(lines: Iterable[Line]) -> Iterator[Asked | Refused]:
         except (msgspec.MsgspecError, ValueError, RecursionError):
             yield Refused(where, "invalid_json", "write an id, or an object with userId")
             continue
-        found = [(kind, content[kind]) for kind in _KINDS if content.get(kind) is not None]
-        if not found:
-            yield Refused(where, "missing_identity", "it has neither userId nor anonymousId")
-        yield from (_asked(where, kind, value) for kind, value in found)
+        yield from asked_of(where, content)
+
+
+def asked_of(where: str, user: Mapping[str, Json]) -> Iterator[Asked | Refused]:
+    """Read the ids of one user: of an object, `userId` and `anonymousId` count."""
+    found = [(kind, user[kind]) for kind in _KINDS if user.get(kind) not in (None, "")]
+    if not found:
+        yield Refused(where, "missing_identity", "it has neither userId nor anonymousId")
+    yield from (_asked(where, kind, value) for kind, value in found)
 
 
 def wanted(
