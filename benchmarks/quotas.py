@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import httpx
 import msgspec
-import virtual_time
 
+from conformance import virtual_time
 from destination_router.delivery.dead_letters import DroppedDeadLetters
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.settings import DeliverySettings

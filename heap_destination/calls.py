@@ -42,10 +42,26 @@ from heap_destination.limits import EVENT_CHARACTERS, PARTNER_KEY_CHARACTERS, VA
 from heap_destination.properties import cut, texts
 from heap_destination.settings import HeapSettings
 
-EventMessage: TypeAlias = Track | Page | Screen
+EventMessage: TypeAlias = Track | Page | Screen | Group | Alias
+"""What may be recorded as an event; a group and an alias only where the dialect says so."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PAGE_FIELDS = ("name", "category")
+_CALLS: dict[type[Message], str] = {
+    Identify: "identify",
+    Track: "track",
+    Page: "page",
+    Screen: "screen",
+    Group: "group",
+    Alias: "alias",
+}
+_OWN_FIELDS = {
+    "track": (),
+    "page": ("name", "category"),
+    "screen": ("name", "category"),
+    "group": ("groupId", "traits"),
+    "alias": ("previousId",),
+}
+"""What only this call has, beside its properties."""
 
 
 def check_call(message: Message, settings: HeapSettings) -> None:
@@ -53,6 +69,11 @@ def check_call(message: Message, settings: HeapSettings) -> None:
     call = _call(message)
     if call not in settings.rules.calls:
         raise Reject("unsupported_type", f"message type {call} is not supported", "type")
+
+
+def is_event(message: Group | Alias, settings: HeapSettings) -> bool:
+    """Whether the dialect records such a call as an event."""
+    return _call(message) in settings.rules.event_names
 
 
 def identify_user(message: Identify, settings: HeapSettings) -> list[HttpRequest]:
@@ -125,11 +146,12 @@ def update_account(message: Group, settings: HeapSettings) -> list[HttpRequest]:
 
 
 def _event_name(message: EventMessage, rules: Dialect) -> Any:
-    given = rules.event_names[_call(message)]
     if isinstance(message, Track):
         given = loose(message, "event", rules)
+    else:
+        given = rules.event_names[_call(message)]
     blank = isinstance(given, str) and not given.strip() and rules.loose != "kept"
-    if given is not None and not (blank and (rules.event_shape.limited or given == "")):
+    if given is not None and not (blank and (rules.event_shape is None or given == "")):
         return given
     if rules.event_fallback is None:
         raise Reject("missing_event", "name what the user did", "event")
@@ -144,6 +166,8 @@ def _profile_of_event(
     if rules.event_profile == "never" or (
         found.identity is None and not rules.traits_need_identity
     ):
+        return None
+    if rules.event_profile == "traits" and not message.context_traits:
         return None
     profile = flat_user(message.context_traits, "context.traits", notes, settings)
     if found.identity is None:
@@ -162,28 +186,36 @@ def _event(
 ) -> endpoints.Event:
     rules = settings.rules
     named = _named(message, rules, notes)
+    given = _properties(message)
     for key, value in named.items():
-        if message.properties.get(key, value) != value:
+        if given.get(key, value) != value:
             notes.append(Note("dropped", f"properties.{key}", f"the call's own {key} is sent"))
-    if rules.event_shape.limited:
+    if rules.event_shape is None:
         name = cut(name, EVENT_CHARACTERS, "event", notes)
     return endpoints.Event(
         name=name,
-        properties=_event_properties(message, settings, named, notes),
+        properties=_event_properties(given, settings, named, notes),
         timestamp=_TIMES[rules.time](message, rules.time_fields, notes),
         idempotency_key=_KEYS[rules.key](message),
     )
 
 
+def _properties(message: EventMessage) -> dict[str, Any]:
+    if not isinstance(message, (Group, Alias)):
+        return message.properties
+    properties = message.other("properties")
+    return properties if isinstance(properties, dict) else {}
+
+
 def _event_properties(
-    message: EventMessage, settings: HeapSettings, named: dict[str, str], notes: list[Note]
+    given: dict[str, Any], settings: HeapSettings, named: dict[str, str], notes: list[Note]
 ) -> dict[str, Any]:
     """Flatten an event's properties, with what the dialect adds to them."""
     rules = settings.rules
-    if rules.event_shape.limited:
-        properties = {**message.properties, **named} if named else message.properties
+    if rules.event_shape is None:
+        properties = {**given, **named} if named else given
         return flat_event(properties, "properties", notes, settings)
-    flat = flat_event(message.properties, "properties", notes, settings)
+    flat = flat_event(given, "properties", notes, settings)
     return dict(javascript.in_order({**rules.constants, **flat, **named}))
 
 
@@ -288,11 +320,13 @@ def _account_membership(
 
 def _named(message: EventMessage, rules: Dialect, notes: list[Note]) -> dict[str, str]:
     """List the fields of the message itself that are sent as properties."""
-    named = {}
+    named: dict[str, str] = {}
+    if type(message) is Track and rules.event_shape is None and not message.mapped:
+        return named  # a track has no such fields of its own
     notes.extend(
         Note("dropped", field, "this dialect does not send it")
-        for field in _PAGE_FIELDS
-        if field not in rules.named and getattr(message, field, None)
+        for field in _OWN_FIELDS[_call(message)]
+        if field not in rules.named and message.as_sent(field)
     )
     for field in rules.named:
         value = _named_field(message, field, rules)
@@ -309,7 +343,7 @@ def _named_field(message: EventMessage, field: str, rules: Dialect) -> Any:
     if getattr(message, field, None) is not None:
         return loose(message, field, rules)
     # Heap's own dialect knows a track's `name` only from a mapping; Segment's any sender's.
-    if rules.event_shape.limited:
+    if rules.event_shape is None:
         return message.mapped.get(field)
     value = message.other(field)
     return value if isinstance(value, (dict, list)) else as_text(value)
@@ -427,12 +461,12 @@ _TIMES: dict[str, Callable[[Message, tuple[str, ...], list[Note]], Any]] = {
 
 _KEYS: dict[str, Callable[[EventMessage], Any]] = {
     "message": lambda message: message.message_id,
-    "property": lambda message: message.properties.get("idempotencyKey") or None,
+    "property": lambda message: _properties(message).get("idempotencyKey") or None,
 }
 
 
 def _call(message: Message) -> str:
-    return str(message.__struct_config__.tag)
+    return _CALLS[type(message)]
 
 
 def _partner_key(message_id: str, notes: list[Note]) -> str:

@@ -22,23 +22,18 @@ NESTED: tuple[Nested, ...] = ("flatten", "stringify", "drop")
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """How properties become one level.
+    """How properties become one level in a system other than Heap itself.
 
     Attributes:
-        arrays: of scalars, `joined` into one text, as Heap does; or the index becomes part of the
-            key: `indices` (`m.0`) or `brackets` (`m[0]`).
-        scalars: `heap` (numbers and text), `text` (as JavaScript writes them) or `kept`.
-        nulls: `dropped`, `text` (`"null"`) or `kept`.
+        arrays: how an index becomes part of the key: `indices` (`m.0`) or `brackets` (`m[0]`).
+        leaves: numbers, booleans and nulls: `text` (as JavaScript writes them) or `kept`.
         empty: whether an empty object or array is `dropped` or `kept`.
-        limited: kept within Heap's documented limits and away from the names it reserves.
         without: keys that are left out.
     """
 
-    arrays: Literal["joined", "indices", "brackets"]
-    scalars: Literal["heap", "text", "kept"]
-    nulls: Literal["dropped", "text", "kept"]
+    arrays: Literal["indices", "brackets"]
+    leaves: Literal["text", "kept"]
     empty: Literal["dropped", "kept"] = "dropped"
-    limited: bool = False
     without: tuple[str, ...] = ()
 
 
@@ -52,7 +47,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         event_identity: where an event's identity is looked for; the first usable value counts.
         user_identity: the same for an identify.
         unusable: what is no identity: what is `unsafe` (the firewall), `zero` (blank, `0`),
-            `blank`, or `falsy` in JavaScript's sense.
+            or `falsy` in JavaScript's sense.
         loose: what is made of an id, or of an event's name, that is not plain text: `mended` as the
             router promises, `text` as JavaScript writes it, blanks and all, or `kept`.
         identifiers: by which names an event of the partner API may go out.
@@ -67,12 +62,14 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
             (`given`) or must have some (`some`).
         user_traits_fallback: whether an identify without traits takes those of its context.
         profile_anonymous_id: whether the anonymousId is among an identify's properties, and where.
-        event_names: what Heap calls each kind of event; the message's own name where None.
+        event_names: which calls beside track are events, and what Heap calls them; None:
+            `event_fallback`.
         event_fallback: the name of an event without one; rejected if None.
         named: fields of the message that are sent as properties.
         constants: properties that every event carries, first.
-        event_shape: of an event's properties.
-        user_shape: of a user's.
+        event_shape: of an event's properties; None: as Heap documents, within its limits and away
+            from the names it reserves.
+        user_shape: of a user's; the same.
         time: `utc` (ISO 8601 in UTC with milliseconds), `javascript` (the same, and a number is
             milliseconds since 1970) or `given` (as the sender wrote it).
         time_fields: where it is looked for.
@@ -87,9 +84,9 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     settings: frozenset[str] = frozenset()
     event_identity: tuple[str, ...]
     user_identity: tuple[str, ...]
-    unusable: Literal["unsafe", "zero", "blank", "falsy"]
+    unusable: Literal["unsafe", "zero", "falsy"]
     loose: Literal["mended", "text", "kept"] = "mended"
-    identifiers: tuple[str, ...] = ("anonymous_id",)
+    identifiers: tuple[str, ...] = ()
     identifier_choice: Literal["first", "all"] = "first"
     anonymous: bool = False
     event_api: Literal["documented", "partner"]
@@ -103,8 +100,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     event_fallback: str | None = None
     named: tuple[str, ...] = ()
     constants: dict[str, str] = {}
-    event_shape: Shape
-    user_shape: Shape
+    event_shape: Shape | None
+    user_shape: Shape | None
     time: Literal["utc", "javascript", "given"]
     time_fields: tuple[str, ...] = ("timestamp",)
     key: Literal["message", "property"] = "message"
@@ -113,14 +110,11 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _ALL_CALLS = ("identify", "track", "page", "screen", "group", "alias")
-_VIEWS: dict[str, str | None] = {"track": None, "page": "Page viewed", "screen": "Screen viewed"}
+_VIEWS: dict[str, str | None] = {"page": "Page viewed", "screen": "Screen viewed"}
 _SEGMENT_SUBSCRIPTION = 'type = "track" or type = "page" or type = "screen" or type = "identify"'
 _SEGMENT_LIBRARY = {"segment_library": "cloud-mode-destination"}
-_DOCUMENTED = Shape(arrays="joined", scalars="heap", nulls="dropped", limited=True)
-_TEXTS = Shape(arrays="indices", scalars="text", nulls="text")
-_BRACKETS = Shape(
-    arrays="brackets", scalars="kept", nulls="kept", empty="kept", without=("idempotencyKey",)
-)
+_TEXTS = Shape(arrays="indices", leaves="text")
+_BRACKETS = Shape(arrays="brackets", leaves="kept", empty="kept", without=("idempotencyKey",))
 
 _HEAP = Dialect(
     subscription=" or ".join(f'type = "{call}"' for call in _ALL_CALLS),
@@ -136,8 +130,8 @@ _HEAP = Dialect(
     profile_anonymous_id="last",
     event_names=_VIEWS,
     named=("name", "category"),
-    event_shape=_DOCUMENTED,
-    user_shape=_DOCUMENTED,
+    event_shape=None,
+    user_shape=None,
     time="utc",
     time_fields=("timestamp", "originalTimestamp"),
     orders={
@@ -166,7 +160,7 @@ _HEAP = Dialect(
 
 _SEGMENT = Dialect(
     subscription=_SEGMENT_SUBSCRIPTION,
-    calls=frozenset(("identify", "track", "page", "screen")),
+    calls=frozenset(_ALL_CALLS),
     event_identity=(),
     user_identity=("userId",),
     unusable="zero",
@@ -175,7 +169,7 @@ _SEGMENT = Dialect(
     event_api="partner",
     event_profile="traits or anonymous_id",
     profile_anonymous_id="first",
-    event_names=_VIEWS,
+    event_names={**_VIEWS, "group": None, "alias": None},
     event_fallback="track",
     named=("name",),
     constants=_SEGMENT_LIBRARY,
@@ -202,7 +196,7 @@ _SEGMENT_CLOUD = Dialect(
     settings=frozenset({"nested_properties_mode"}),
     event_identity=("userId",),
     user_identity=("userId",),
-    unusable="blank",
+    unusable="falsy",
     identifiers=("identity", "anonymous_id", "user_id", "email"),
     identifier_choice="all",
     event_api="partner",
@@ -216,7 +210,7 @@ _SEGMENT_CLOUD = Dialect(
     named=("name",),
     constants=_SEGMENT_LIBRARY,
     event_shape=_TEXTS,
-    user_shape=Shape(arrays="indices", scalars="kept", nulls="kept"),
+    user_shape=Shape(arrays="indices", leaves="kept"),
     time="given",
     orders={
         "partner_users": ("app_id", "library", "users"),
@@ -252,7 +246,7 @@ _RUDDERSTACK = Dialect(
     user_traits="given",
     user_traits_fallback=True,
     profile_anonymous_id="never",
-    event_names={"track": None},
+    event_names={},
     event_shape=_BRACKETS,
     user_shape=_BRACKETS,
     time="given",

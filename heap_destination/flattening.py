@@ -23,7 +23,7 @@ def flat_event(
 ) -> dict[str, Any]:
     """Flatten the properties of an event or an account as the dialect does."""
     shape = settings.rules.event_shape
-    if shape.limited:
+    if shape is None:
         return event_properties(properties, path, notes)
     return flatten(properties, shape, settings.nested_properties_mode, path, notes)
 
@@ -33,7 +33,7 @@ def flat_user(
 ) -> dict[str, Any]:
     """Flatten a user's traits as the dialect does."""
     shape = settings.rules.user_shape
-    if shape.limited:
+    if shape is None:
         return user_properties(traits, path, notes)
     return flatten(traits, shape, settings.nested_properties_mode, path, notes)
 
@@ -49,7 +49,7 @@ def flatten(
 
     Args:
         properties: any JSON object.
-        shape: what becomes of arrays, scalars, nulls and what is empty.
+        shape: what becomes of arrays, leaves and what is empty.
         nested: whether objects and arrays are flattened at all.
         path: where the object stands in the message, for the notes.
         notes: is added to.
@@ -112,9 +112,7 @@ def _json_text(value: Any, path: str) -> str:
 
 
 def _scalar(value: Any, shape: Shape, path: str, key: str, notes: list[Note]) -> Any:
-    if shape.scalars == "kept" or isinstance(value, str):
-        return value
-    if value is None and shape.nulls == "kept":
+    if shape.leaves == "kept" or isinstance(value, str):
         return value
     what = "null" if value is None else "a boolean" if isinstance(value, bool) else "a number"
     notes.append(_note("converted", path, key, f"{what} became text"))

@@ -83,7 +83,8 @@ def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) 
     notes: list[Note] = []
     options = message.options("heap", *NAMES)
     mapped = message.mapped
-    given = _option_text(options, "identity", notes) if "option" in places else None
+    extra = {**options, **mapped} if mapped else options
+    given = _option_text(options, "identity", notes) if options and "option" in places else None
     identity, path = message.user_id, "userId"
     if "identity" in mapped:
         identity, path = mapped["identity"], "mapping.identity"
@@ -91,8 +92,9 @@ def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) 
         identity, path = given, "integrations.Heap.identity"
     danger = _danger(identity, path, settings)
     anonymous_danger = _danger(message.anonymous_id, "anonymousId", settings)
-    notes.extend(note for note in (danger, anonymous_danger) if note)
-    user_id = _heap_user_id({**options, **mapped} if mapped else options, notes)
+    if danger or anonymous_danger:
+        notes.extend(note for note in (danger, anonymous_danger) if note)
+    user_id = _heap_user_id(extra, notes) if extra else None
     if user_id is not None and (given is not None or mapped.get("identity") is not None):
         detail = f"Heap takes one identifier: {path} is sent"
         notes.append(Note("dropped", "integrations.Heap.user_id", detail))
@@ -101,7 +103,7 @@ def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) 
         identity=None if danger else identity,
         user_id=user_id,
         anonymous_id=None if anonymous_danger else message.anonymous_id,
-        session_id=_option_text({**options, **mapped} if mapped else options, "session_id", notes),
+        session_id=_option_text(extra, "session_id", notes) if extra else None,
         identity_danger=danger,
         anonymous_danger=anonymous_danger,
         notes=tuple(notes),
@@ -175,7 +177,6 @@ def _usable(value: Any, path: str, unusable: str, notes: list[Note]) -> Any:
 
 _UNUSABLE: dict[str, Callable[[Any], bool]] = {
     "zero": lambda value: value == "0",
-    "blank": lambda value: value == "",
     # As in JavaScript, where a list or an object is truthy, an empty one too.
     "falsy": lambda value: not value and not isinstance(value, (dict, list)),
 }

@@ -25,6 +25,7 @@ from destination_router import (
 from heap_destination.calls import (
     check_call,
     identify_user,
+    is_event,
     merge_users,
     record_event,
     update_account,
@@ -128,6 +129,8 @@ def on_screen(message: Screen, settings: HeapSettings) -> list[HttpRequest]:
 def on_group(message: Group, settings: HeapSettings) -> list[HttpRequest]:
     """Create or update the account, and join the user to it if the settings say how."""
     check_call(message, settings)
+    if is_event(message, settings):
+        return record_event(message, settings)
     return update_account(message, settings)
 
 
@@ -135,6 +138,8 @@ def on_group(message: Group, settings: HeapSettings) -> list[HttpRequest]:
 def on_alias(message: Alias, settings: HeapSettings) -> list[HttpRequest]:
     """Merge the previous id into the user if stitching is on; ignored otherwise."""
     check_call(message, settings)
+    if is_event(message, settings):
+        return record_event(message, settings)
     return merge_users(message, settings)
 
 

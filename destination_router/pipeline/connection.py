@@ -59,7 +59,6 @@ _NOTHING: dict[str, str] = {}
 _ARE_NOTES = frozenset({Note})
 _ARE_COSTS = frozenset({Cost})
 _ARE_PAIRINGS = frozenset({Pairing})
-_ARE_TEXTS = frozenset({str})
 _MAY_BE_TEXT = frozenset({str, type(None)})
 
 _encode = msgspec.json.Encoder().encode
@@ -102,6 +101,7 @@ class Connection:
         valid = load_settings(schema, settings)
         self.secrets = secret_values(schema, valid)
         self.settings = _configure(plugin, valid, self.secrets)
+        self._has_own_name = name.casefold() != plugin.name.casefold()
         self._hooks = {
             kind: _only_hook(plugin, f"on_{kind}", self.settings) for kind in MESSAGE_TYPES
         }
@@ -138,7 +138,7 @@ class Connection:
     def _mapped(self, ready: Ready | Decision) -> Decision:
         if isinstance(ready, Decision):
             return ready
-        message = self._addressed(ready.message)
+        message = self._addressed(ready.message) if self._has_own_name else ready.message
         return joined(
             [self._taken(self._takers[number], message, ready.notes) for number in ready.takers]
         )
@@ -231,7 +231,7 @@ class Connection:
         So a plugin finds its options without knowing what the connection is called.
         """
         options = message.options(self.name)
-        if not options or self.name.casefold() == self.plugin.name.casefold():
+        if not options:
             return message
         others = {
             name: value
@@ -427,24 +427,24 @@ def _unsendable(request: HttpRequest) -> str | None:
 
 def _is_plainly_typed(request: HttpRequest) -> bool:
     """Tell of most requests at a glance that they hold what they should."""
+    costs, bulk_costs = request.costs, request.bulk_costs
     return (
         type(request.url) is str
         and type(request.method) is str
         and request.params == _NOTHING == request.headers
         and request.form is None is request.auth
-        and _are(request.notes, _ARE_NOTES)
-        and _are(request.message_ids, _ARE_TEXTS)
+        and request.message_ids == () == request.items
         and type(request.user_key) in _MAY_BE_TEXT
         and type(request.state_key) in _MAY_BE_TEXT
-        and request.items == ()
-        and (request.costs is None or _are(request.costs, _ARE_COSTS))
-        and (request.bulk_costs is None or _are(request.bulk_costs, _ARE_COSTS))
+        and (request.notes == () or _are(request.notes, _ARE_NOTES))
+        and (costs is None or _are(costs, _ARE_COSTS))
+        and (bulk_costs is None or bulk_costs is costs or _are(bulk_costs, _ARE_COSTS))
         and (request.pairings == () or _are(request.pairings, _ARE_PAIRINGS))
     )
 
 
 def _are(values: object, kinds: frozenset[type]) -> bool:
-    return isinstance(values, tuple) and kinds.issuperset(map(type, values))
+    return type(values) is tuple and kinds.issuperset(map(type, values))
 
 
 def _whereabouts(error: Exception) -> str:

@@ -1,8 +1,9 @@
 """FQL, the language of subscriptions: `type = "track" and (event = "Paid" or traits.age > 21)`.
 
 The language is Segment's (`segmentio/action-destinations`, packages/destination-subscriptions).
-Where it differs: `and` and `or` may not be mixed without parentheses (Segment lets the last one of
-them stand for all), groups nest, and what Segment reads in silence as something else is an error.
+Where it differs: `and` binds tighter than `or` (in Segment the last one of them stands for all of
+its level: `segment_meaning`), groups nest, and what Segment reads in silence as something else is
+an error.
 """
 
 from __future__ import annotations
@@ -78,6 +79,28 @@ def parse(text: str) -> Condition:
     return _Parser(text).parse()
 
 
+def segment_meaning(text: str) -> Condition:
+    """Parse a subscription to what Segment makes of it, which may surprise whoever wrote it.
+
+    Where `and` and `or` stand beside each other without parentheses, the last of them stands for
+    all. `!= true` holds for everything but the text `true`.
+
+    Raises:
+        FqlError: as `parse`.
+    """
+    return _as_segment_compares(_Parser(text, last_counts=True).parse())
+
+
+def _as_segment_compares(condition: Condition) -> Condition:
+    match condition:
+        case Group(operator, parts):
+            return Group(operator, tuple(map(_as_segment_compares, parts)))
+        case Comparison(field, "!=", bool(value)):
+            return Comparison(field, "!=", _value_text(value))
+        case _:
+            return condition
+
+
 # -- printing -----------------------------------------------------------------------------------
 
 
@@ -133,8 +156,9 @@ class _Token(msgspec.Struct, frozen=True):
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, last_counts: bool = False) -> None:
         self._tokens = list(_tokens(text))
+        self._last_counts = last_counts
         self._next = 0
         self._depth = 0
 
@@ -146,15 +170,14 @@ class _Parser:
         return condition
 
     def _conditions(self) -> Condition:
-        parts = [self._condition()]
-        operator: Literal["and", "or"] | None = None
+        """Parse what stands between two parentheses, or outside of all."""
+        parts, words = [self._condition()], []
         while (token := self._peek()).kind == "word" and token.text in _JOINS:
-            if operator not in (None, _JOINS[token.text]):
-                raise FqlError(token.position, "and and or are mixed; put parentheses")
-            operator = _JOINS[token.text]
-            self._take()
+            words.append(_JOINS[self._take().text])
             parts.append(self._condition())
-        return parts[0] if operator is None else Group(operator, tuple(parts))
+        if self._last_counts and words:
+            return Group(words[-1], tuple(parts))
+        return _joined(parts, words)
 
     def _condition(self) -> Condition:
         token = self._take()
@@ -216,6 +239,18 @@ class _Parser:
         token = self._take()
         if token.kind != kind or token.text != text:
             raise FqlError(token.position, f"expected {wanted}")
+
+
+def _joined(parts: list[Condition], words: list[Literal["and", "or"]]) -> Condition:
+    """Join conditions by the words between them; `and` binds tighter."""
+    runs = [[parts[0]]]
+    for word, part in zip(words, parts[1:], strict=True):
+        if word == "and":
+            runs[-1].append(part)
+        else:
+            runs.append([part])
+    either = [run[0] if len(run) == 1 else Group("and", tuple(run)) for run in runs]
+    return either[0] if len(either) == 1 else Group("or", tuple(either))
 
 
 def _tokens(text: str) -> list[_Token]:

@@ -131,12 +131,7 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def _is_normal(message: Message) -> bool:
-    for identifier in (
-        message.message_id,
-        message.user_id,
-        message.anonymous_id,
-        *_own_ids(message),
-    ):
+    for identifier in (message.message_id, message.user_id, message.anonymous_id, _own_id(message)):
         if identifier is not None and (not identifier or identifier.strip() != identifier):
             return False
     for time in (message.timestamp, message.original_timestamp):
@@ -146,14 +141,10 @@ def _is_normal(message: Message) -> bool:
     return True
 
 
-def _own_ids(message: Message) -> tuple[str | None, ...]:
-    match message:
-        case Group():
-            return (message.group_id,)
-        case Alias():
-            return (message.previous_id,)
-        case _:
-            return ()
+def _own_id(message: Message) -> str | None:
+    if isinstance(message, Group):
+        return message.group_id
+    return message.previous_id if isinstance(message, Alias) else None
 
 
 class _Presence(msgspec.Struct):

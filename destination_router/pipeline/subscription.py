@@ -27,10 +27,10 @@ def compile_subscription(text: str) -> Holds:
         FqlError: with the position of what is wrong.
     """
     condition = fql.parse(text)
-    by_type = {kind: _compiled(condition, kind) for kind in MESSAGE_TYPES}
+    by_type = {kind: _compiled(condition, name) for name, kind in MESSAGE_TYPES.items()}
 
     def takes(message: Message) -> bool:
-        verdict = by_type[message.__struct_config__.tag]  # type: ignore[index]
+        verdict = by_type[type(message)]
         return verdict if isinstance(verdict, bool) else verdict(message)
 
     return takes

@@ -7,7 +7,7 @@ standard error. Every connection that is written has been compiled: it works.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -81,7 +81,8 @@ def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str
         }
         own_lost: list[str] = []
         if result.subscriptions is not None:
-            connection["subscriptions"] = _subscriptions(result.subscriptions, own_lost)
+            read = fql.segment_meaning if system == "segment" else fql.parse
+            connection["subscriptions"] = _subscriptions(result.subscriptions, read, own_lost)
         if connection.get("subscriptions") == []:
             own_lost.append("no subscription is left, so it is left out")
         else:
@@ -125,17 +126,25 @@ def _translated(
 
 
 def _subscriptions(
-    subscriptions: Sequence[dict[str, Any]], lost: list[str]
+    subscriptions: Sequence[dict[str, Any]],
+    read: Callable[[str], fql.Condition],
+    lost: list[str],
 ) -> list[dict[str, Any]]:
     kept = []
     for taken in subscriptions:
         name = str(taken.get("name") or taken["subscription"])
         text = str(taken["subscription"])
         try:
-            calls = possible_calls(text)
+            meant = str(read(text))
         except fql.FqlError as error:
             lost.append(f"subscription {name}: {error}")
             continue
+        if meant != str(fql.parse(text)):
+            lost.append(
+                f"subscription {name}: its wording; there it means {meant}, and so it does now"
+            )
+            text = meant
+        calls = possible_calls(text)
         wanted = [call for call in taken["mapping"] if call in calls]
         if calls - set(wanted):
             which = ", ".join(sorted(calls - set(wanted)))
@@ -144,21 +153,9 @@ def _subscriptions(
             text = f"({text}) and ({only})"
         if not wanted:
             continue
-        if _compares_unequal_to_a_boolean(fql.parse(text)):
-            lost.append(f"subscription {name}: Segment reads `!= true` as text; here it is true")
         mapping = {call: taken["mapping"][call] for call in wanted if taken["mapping"][call]}
         kept.append({"name": name, "subscription": text, "mapping": mapping})
     return kept
-
-
-def _compares_unequal_to_a_boolean(condition: fql.Condition) -> bool:
-    match condition:
-        case fql.Group(parts=parts):
-            return any(map(_compares_unequal_to_a_boolean, parts))
-        case fql.Comparison(operator="!=", value=bool()):
-            return True
-        case _:
-            return False
 
 
 def _make_it_work(connection: dict[str, Any], lost: list[str]) -> None:

@@ -13,15 +13,15 @@ import pytest
 
 FOLDER = Path(__file__).parent
 
-Mappings = dict[str, dict[str, Any]]
-Reference = Callable[[list[dict[str, Any]], Mappings], list[dict[str, Any]]]
+Reference = Callable[..., list[Any]]
 
 
 @pytest.fixture
 def reference(node: str) -> Reference:
-    """Ask Segment's destination what it makes of messages.
+    """Ask Segment's code what it makes of messages; what to ask is in `reference.cjs`.
 
-    Each answer is `{"requests": [{"url", "json"}, ...]}` or `{"rejected": reason}`.
+    With `mappings`, each answer is `{"requests": [{"url", "json"}]}` or `{"rejected": reason}`;
+    with `triggers`, whether each of them takes the message.
     """
     if not (FOLDER / "node_modules" / "@segment" / "action-destinations").is_dir():
         reason = "Segment's destination is not installed; run scripts/test-sdks --prepare"
@@ -29,15 +29,15 @@ def reference(node: str) -> Reference:
             pytest.fail(reason)
         pytest.skip(reason)
 
-    def ask(messages: list[dict[str, Any]], mappings: Mappings) -> list[dict[str, Any]]:
+    def ask(messages: list[dict[str, Any]], **question: Any) -> list[Any]:
         done = subprocess.run(
             [node, FOLDER / "reference.cjs"],
-            input=json.dumps({"mappings": mappings, "messages": messages}),
+            input=json.dumps({**question, "messages": messages}),
             capture_output=True,
             check=True,
             text=True,
         )
-        answers: list[dict[str, Any]] = json.loads(done.stdout)
+        answers: list[Any] = json.loads(done.stdout)
         return answers
 
     return ask

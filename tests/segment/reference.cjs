@@ -1,6 +1,7 @@
 // Runs Segment's own Heap destination over messages, and tells what it would send: JSON on stdin
 // ({mappings: {action: fields}, messages: [...]}) to JSON on stdout, one answer for each message.
-// Everything is Segment's but the last step: a request is written down and not made.
+// Everything is Segment's but the last step: a request is written down and not made. With triggers
+// ({triggers: [...], messages: [...]}) it tells which of them takes each message.
 'use strict'
 
 const { Destination } = require('@segment/actions-core')
@@ -31,8 +32,14 @@ async function answer(message, mappings) {
 }
 
 async function main() {
-  const { mappings, messages } = JSON.parse(require('fs').readFileSync(0, 'utf8'))
+  const { mappings, triggers, messages } = JSON.parse(require('fs').readFileSync(0, 'utf8'))
   const answers = []
+  if (triggers) {
+    const parsed = triggers.map((trigger) => parseFql(trigger))
+    const taken = messages.map((message) => parsed.map((trigger) => validate(trigger, message)))
+    process.stdout.write(JSON.stringify(taken))
+    return
+  }
   for (const message of messages) answers.push(await answer(message, mappings))
   process.stdout.write(JSON.stringify(answers))
 }

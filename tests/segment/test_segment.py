@@ -1,4 +1,4 @@
-"""Dialect `segment` against Segment's published destination, message by message.
+"""Dialect `segment` and FQL against Segment's published code, message by message.
 
 The package is `@segment/action-destinations`, whose Heap destination Node runs as Segment does:
 subscriptions, mappings, validation, action. Compared are the bodies' bytes, keys in their order.
@@ -15,11 +15,14 @@ from typing import Any
 import pytest
 
 from destination_router.pipeline.connection import Connection
+from destination_router.pipeline.fql import segment_meaning
+from destination_router.pipeline.normalise import parse_message
+from destination_router.pipeline.subscription import compile_subscription
 from destination_router.pipeline.takers import TakesConfig
 from destination_router.plugins import load_plugin
 
 Mappings = dict[str, dict[str, Any]]
-Reference = Callable[[list[dict[str, Any]], Mappings], list[dict[str, Any]]]
+Reference = Callable[..., list[Any]]
 
 COUNT = 6_000
 IDENTITY = {"identity": {"@path": "$.userId"}}
@@ -57,7 +60,7 @@ def test_what_segment_sends_is_what_the_dialect_sends(name: str, reference: Refe
     their_mappings, our_mapping = CONNECTIONS[name]
     connection = segment(our_mapping)
     sent = messages(COUNT)
-    answers = reference(sent, their_mappings)
+    answers = reference(sent, mappings=their_mappings)
     assert len(answers) == COUNT
     pairs = [(m, ours(m, connection), theirs(a)) for m, a in zip(sent, answers, strict=True)]
     assert [pair for pair in pairs if pair[1] != pair[2]][:3] == []
@@ -97,7 +100,7 @@ def test_what_differs_all_the_same(name: str, reference: Reference) -> None:
     """Each deviation that docs/moving.md owns up to is one, and is as it says."""
     fields, segment_makes, router_makes = DEVIATIONS[name]
     message = {**EVENT, **fields}
-    (answer,) = reference([message], {})
+    (answer,) = reference([message], mappings={})
     assert theirs(answer) == _expected(segment_makes)
     assert ours(message, segment({})) == _expected(router_makes)
 
@@ -114,6 +117,40 @@ def _expected(outcome: dict[str, Any] | str) -> str:
     }
     body = {"app_id": "11", "events": [event], "library": "server"}
     return json.dumps([["https://heapanalytics.com/api/integrations/track", body]])
+
+
+TRIGGERS = [
+    'type = "track"',
+    'type != "track" or event = "Paid"',
+    'event = "Paid" and type = "page" or userId != null',
+    'type = "track" or event = "Paid" and userId != null',
+    'type = "identify" and (userId = "ada" or userId = "42")',
+    'type = "track" and !contains(event, "a")',
+    'match(event, "Or*") or match(event, "*d")',
+    '!match(event, "Or*")',
+    "userId = null",
+    "properties.total > 0",
+    "properties.total != 1",
+    "properties.total = 0",
+    'properties.a != "v"',
+    "properties.a = true",
+    "properties.a != true",
+    "properties.b != null",
+    'contains(context.traits.name, "n")',
+    'traits.id = "12" or context.ip = "203.0.113.7"',
+]
+
+
+def test_a_trigger_takes_what_it_takes_in_segment(reference: Reference) -> None:
+    """What `import` makes of a saved trigger holds for the same messages as the trigger."""
+    sent = messages(1_000)
+    verdicts = reference(sent, triggers=TRIGGERS)
+    holds = [compile_subscription(str(segment_meaning(trigger))) for trigger in TRIGGERS]
+    parsed = [parse_message(message) for message in sent]
+    for index, trigger in enumerate(TRIGGERS):
+        theirs = [verdict[index] for verdict in verdicts]
+        assert [holds[index](message) for message in parsed] == theirs, trigger
+        assert len(set(theirs)) == 2, f"{trigger} tells nothing from anything"
 
 
 # -- traffic: messages as senders write them, plain and odd; the same ones every time ------------

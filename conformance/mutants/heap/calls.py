@@ -53,20 +53,20 @@ CALLS = (
     _slip(
         "page-properties-win",
         "a property called name takes the place of the page's own",
-        "properties = {**message.properties, **named} if named",
-        "properties = {**named, **message.properties} if named",
+        "properties = {**given, **named} if named",
+        "properties = {**named, **given} if named",
     ),
     _slip(
         "page-name-conflict-in-silence",
         "the page's own name replaces a property without a note",
-        "if message.properties.get(key, value) != value:",
+        "if given.get(key, value) != value:",
         "if False:",
     ),
     _slip(
         "page-name-always-noted",
         "a name that stands in both places is reported as a conflict",
-        "if message.properties.get(key, value) != value:",
-        "if key in message.properties:",
+        "if given.get(key, value) != value:",
+        "if key in given:",
     ),
     _slip(
         "page-category-forgotten",
@@ -83,8 +83,8 @@ CALLS = (
     _slip(
         "page-by-its-name",
         "each page becomes an event of its own",
-        "    given = rules.event_names[_call(message)]\n",
-        "    given = rules.event_names[_call(message)]\n"
+        "        given = rules.event_names[_call(message)]\n",
+        "        given = rules.event_names[_call(message)]\n"
         "    if isinstance(message, Page):\n"
         '        given = f"Viewed {message.name} page"\n',
     ),
@@ -104,7 +104,7 @@ CALLS = (
     _slip(
         "blank-event-accepted",
         "blanks are an event's name",
-        '    if given is not None and not (blank and (rules.event_shape.limited or given == "")):',
+        '    if given is not None and not (blank and (rules.event_shape is None or given == "")):',
         "    if given:",
     ),
     _slip(

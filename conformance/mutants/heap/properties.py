@@ -105,14 +105,14 @@ PROPERTIES = (
     _slip(
         "array-by-index",
         "an array of text becomes one property for each item",
-        "if any(isinstance(item, (Mapping, list, tuple)) for item in values):",
-        "if values:",
+        "        elif _holds_containers(values):\n",
+        "        elif values:\n",
     ),
     _slip(
         "array-of-objects-as-text",
         "objects in an array become the text of Python",
-        "if any(isinstance(item, (Mapping, list, tuple)) for item in values):",
-        "if False:",
+        "        elif _holds_containers(values):\n",
+        "        elif False:\n",
     ),
     _slip(
         "array-of-nulls-as-empty-text",
@@ -216,26 +216,26 @@ PROPERTIES = (
     _slip(
         "id-not-renamed",
         "a trait called id is sent, and refused",
-        "    reserved = [key for key in flat if _is_reserved(key)]\n",
-        "    reserved: list[str] = []\n",
+        "    if not reserved:\n        return flat\n    renamed",
+        "    if True:\n        return flat\n    renamed",
     ),
     _slip(
         "id-in-one-casing",
         "only id is renamed, not ID",
-        'return key in RESERVED_USER_PROPERTIES or key.casefold() == "id"',
-        "return key in RESERVED_USER_PROPERTIES",
+        'key in RESERVED_USER_PROPERTIES or key.casefold() == "id"',
+        "key in RESERVED_USER_PROPERTIES",
     ),
     _slip(
         "user-id-in-any-casing",
         "userId and USER_ID are renamed too",
-        'return key in RESERVED_USER_PROPERTIES or key.casefold() == "id"',
-        "return key.casefold() in RESERVED_USER_PROPERTIES",
+        'key in RESERVED_USER_PROPERTIES or key.casefold() == "id"',
+        "key.casefold() in RESERVED_USER_PROPERTIES",
     ),
     _slip(
         "nested-id-renamed",
         "company.id is renamed",
-        'return key in RESERVED_USER_PROPERTIES or key.casefold() == "id"',
-        'return key in RESERVED_USER_PROPERTIES or key.casefold().rpartition(".")[2] == "id"',
+        'key in RESERVED_USER_PROPERTIES or key.casefold() == "id"',
+        'key in RESERVED_USER_PROPERTIES or key.casefold().rpartition(".")[2] == "id"',
     ),
     _slip(
         "id-over-its-neighbour",
@@ -253,13 +253,16 @@ PROPERTIES = (
     _slip(
         "email-as-given",
         "Email makes a new property beside Heap's own",
-        "    if len(spellings) != 1 or spellings[0] == BUILT_IN_EMAIL:\n",
+        "    if len(spellings) != 1:\n",
         "    if True:\n",
     ),
     _slip(
         "email-over-email",
         "Email replaces an email that is there",
-        "    if len(spellings) != 1 or spellings[0] == BUILT_IN_EMAIL:\n",
+        "    if BUILT_IN_EMAIL in flat:\n        return flat\n"
+        "    spellings = [key for key in flat if key.casefold() == BUILT_IN_EMAIL]\n"
+        "    if len(spellings) != 1:\n",
+        "    spellings = [key for key in flat if key.casefold() == BUILT_IN_EMAIL]\n"
         "    if not spellings or spellings == [BUILT_IN_EMAIL]:\n",
     ),
     _slip(

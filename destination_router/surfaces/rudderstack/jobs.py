@@ -34,9 +34,12 @@ class Job(msgspec.Struct):
 class _Envelope(msgspec.Struct):
     """An object with events: `/routerTransform`'s, or the compacted form of either request."""
 
-    input: msgspec.Raw = msgspec.Raw(b"[]")
-    dest_type: str = msgspec.field(default="", name="destType")
+    input: list[Job] = []
     destinations: dict[str, msgspec.Raw] | None = None
+
+
+class _DestType(msgspec.Struct):
+    dest_type: str = msgspec.field(default="", name="destType")
 
 
 class _Addressed(msgspec.Struct):
@@ -45,6 +48,7 @@ class _Addressed(msgspec.Struct):
 
 _decode_jobs = msgspec.json.Decoder(list[Job]).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_type = msgspec.json.Decoder(_DestType).decode
 _decode_address = msgspec.json.Decoder(_Addressed).decode
 
 
@@ -62,12 +66,10 @@ def read_jobs(body: bytes) -> list[Job]:
     if body.lstrip(b" \t\n\r").startswith(b"["):
         return _listed(body)
     envelope = _opened(body)
-    jobs = _listed(bytes(envelope.input))
-    if envelope.destinations is None:
-        return jobs
-    for job in jobs:
-        job.destination = envelope.destinations.get(_address(job.metadata), _NULL)
-    return jobs
+    if envelope.destinations is not None:
+        for job in envelope.input:
+            job.destination = envelope.destinations.get(_address(job.metadata), _NULL)
+    return envelope.input
 
 
 def destination_type(body: bytes) -> str:
@@ -76,7 +78,11 @@ def destination_type(body: bytes) -> str:
     Raises:
         Reject: `invalid_json`.
     """
-    return _opened(body).dest_type
+    try:
+        return _decode_type(body).dest_type
+    except _UNDECODABLE:
+        found = decode_json(members(body).get("destType", b'""'))[0]
+    return found if isinstance(found, str) else ""
 
 
 def _listed(text: bytes) -> list[Job]:
@@ -120,16 +126,7 @@ def _opened(body: bytes) -> _Envelope:
         return _decode_envelope(body)
     except _UNDECODABLE:
         found = members(body)
-    return _Envelope(
-        input=msgspec.Raw(found.get("input", b"[]")),
-        dest_type=_text(found.get("destType", b'""')),
-        destinations=_by_id(found.get("destinations")),
-    )
-
-
-def _text(text: bytes) -> str:
-    value = decode_json(text)[0]
-    return value if isinstance(value, str) else ""
+    return _Envelope(_listed(found.get("input", b"[]")), _by_id(found.get("destinations")))
 
 
 def _by_id(text: bytes | None) -> dict[str, msgspec.Raw] | None:

@@ -87,7 +87,10 @@ def fitted(
         if found is None:
             continue
         if wanted != name:
-            _note(notes, "renamed", place, f"Mixpanel's name, or one that it allows, is {wanted}")
+            reason = (
+                "Mixpanel reserves it" if wanted.startswith("_") else "Mixpanel has a name for it"
+            )
+            _note(notes, "renamed", place, f"{reason}: sent as {wanted}")
         kept[wanted] = found
     return kept
 

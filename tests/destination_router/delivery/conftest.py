@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 import pytest
-import virtual_time
 from starlette.applications import Starlette
 
+from conformance import virtual_time
 from destination_router.delivery.dead_letters import DeadLetter
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.settings import DeliverySettings

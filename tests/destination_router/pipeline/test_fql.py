@@ -59,6 +59,10 @@ def holds(text: str, **content: Any) -> bool:
         (r"properties.unit\ price.a\-b > 1", {"properties": {"unit price": {"a-b": 2}}}, True),
         ("properties.items.0.n = 1", {"properties": {"items": [{"n": 1}]}}, True),
         ("properties.items[0].n = 1", {"properties": {"items": [{"n": 1}]}}, True),
+        ('type = "page" or type = "track" and event = "Paid"', {"event": "Paid"}, True),
+        ('type = "page" or type = "track" and event = "Paid"', {"event": "Asked"}, False),
+        ('event = "Paid" and type = "page" or type = "track"', {"event": "Asked"}, True),
+        ('type = "track" and (type = "page" or event = "Paid")', {"event": "Asked"}, False),
         ('type = "page" or (event = "Paid" and userId != null)', {"event": "Paid"}, False),
         ("event = 'it is \"quoted\"'", {"event": 'it is "quoted"'}, True),
     ],
@@ -78,7 +82,6 @@ def test_what_a_condition_means(text: str, content: dict[str, Any], expected: bo
         ('type == "track"', 7, "expected text in quotes"),
         ('type = "a" and', 15, "expected a field"),
         ('type = "a" type = "b"', 12, "expected and, or, or the end"),
-        ('type = "a" or type = "b" and event = "c"', 26, "and and or are mixed; put parentheses"),
         ('(type = "a"', 12, "expected a closing parenthesis"),
         ('typ = "a"', 1, "typ is no field"),
         ('event.x = "a"', 1, "event is no field"),
@@ -99,6 +102,24 @@ def test_an_error_has_a_position(text: str, position: int, words: str) -> None:
         fql.parse(text)
     assert refused.value.position == position
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ('type = "a" and type = "b" or event = "c"', 'type = "a" or type = "b" or event = "c"'),
+        ('type = "a" or type = "b" and event = "c"', 'type = "a" and type = "b" and event = "c"'),
+        (
+            'type = "a" and (event = "b" or event = "c")',
+            'type = "a" and (event = "b" or event = "c")',
+        ),
+        ("properties.vip != true", 'properties.vip != "true"'),
+        ("properties.vip = true", "properties.vip = true"),
+    ],
+)
+def test_what_a_subscription_means_in_segment(text: str, meaning: str) -> None:
+    """Whoever moves keeps what a saved trigger did, not what it seems to say."""
+    assert str(fql.segment_meaning(text)) == meaning
 
 
 def test_which_calls_a_subscription_can_take() -> None:

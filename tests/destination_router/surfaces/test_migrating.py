@@ -139,7 +139,14 @@ def test_a_saved_mapping_is_carried_over(tmp_path: Path) -> None:
             segment(trigger='type = "track" or type = "group"'),
             ["Heap: subscription Track Calls: group calls, which its action maps differently"],
         ),
-        (segment(trigger='type = "track" and userId != true'), ["`!= true` as text"]),
+        (
+            segment(trigger='type = "track" and userId != true'),
+            ['userId != "true", and so it does now'],
+        ),
+        (
+            segment(trigger='type = "track" and event = "a" or event = "b"'),
+            ['it means type = "track" or event = "a" or event = "b", and so'],
+        ),
         ({**segment(), "settings": {"appId": "11", "mode": 1}}, ["Heap: setting mode: unknown"]),
         (
             [segment(), {**segment(), "name": "Old", "enabled": False}],

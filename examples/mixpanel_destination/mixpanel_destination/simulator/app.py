@@ -145,13 +145,13 @@ class _Server:
     ) -> Response:
         body = await request.body()
         path = request.url.path
-        fault = self._faults.take(path)
-        answer = None if fault is not None and not fault.after else act(request, body)
+        fault = self._faults.take(path, body)
+        if fault is None or fault.after:
+            answer = act(request, body)
         if fault is not None:
-            answer = _error(fault.status, "a fault on demand")
-        told = answer or _error(500, "no answer")
-        self._requests.append({"path": path, "bytes": len(body), "status": told.status_code})
-        return told
+            answer = _faulty(fault)
+        self._requests.append({"path": path, "bytes": len(body), "status": answer.status_code})
+        return answer
 
     def _import(self, request: Request, body: bytes) -> Response:
         if not self._is_allowed(request):
@@ -216,6 +216,12 @@ class _Server:
             return False
         self._taken.append((now, size))
         return True
+
+
+def _faulty(fault: Fault) -> Response:
+    if fault.body is not None:
+        return Response(fault.body, fault.status)
+    return _error(fault.status, "a fault on demand")
 
 
 def _error(status: int, error: str) -> Response:

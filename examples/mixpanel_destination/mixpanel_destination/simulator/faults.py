@@ -12,6 +12,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Attributes:
         status: what the client is told.
+        body: with which body; None: a word about it as JSON.
+        match: only requests whose body contains this text.
         after: whether the request is acted on first, and only its answer lost.
         path: whose requests go wrong; None: all of them.
         next: how many; None: all of them.
@@ -19,6 +21,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """
 
     status: int
+    body: str | None = None
+    match: str = ""
     after: bool = False
     path: str | None = None
     next: int | None = None
@@ -36,10 +40,11 @@ class Faults:
         """Replace the rules in force."""
         self._rules = rules
 
-    def take(self, path: str) -> Fault | None:
+    def take(self, path: str, body: bytes) -> Fault | None:
         """Find the rule for a request, and use up one of its `next`."""
         for place, rule in enumerate(self._rules):
-            if rule.path in (None, path) and self._chance.random() < rule.share:
+            fits = rule.path in (None, path) and rule.match.encode() in body
+            if fits and self._chance.random() < rule.share:
                 if rule.next is not None:
                     left = [msgspec.structs.replace(rule, next=rule.next - 1)] * (rule.next > 1)
                     self._rules[place : place + 1] = left

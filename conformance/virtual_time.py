@@ -17,7 +17,7 @@ _TICK = 1e-9
 """Seconds that every turn of the loop takes: a program that is busy must not stop the clock."""
 
 
-class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _Selector(selectors.DefaultSelector):
     """Passes the time instead of waiting for it."""
 
     loop: VirtualLoop

@@ -1,0 +1,1 @@
+"""Amplitude: a destination for destination-router."""
