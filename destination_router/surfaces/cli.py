@@ -38,7 +38,7 @@ from destination_router.surfaces.choosing import (
     connect,
     read_origins,
     read_settings,
-    sample_settings,
+    sample_connection,
 )
 from destination_router.surfaces.comparing import diff
 from destination_router.surfaces.crew import delivery_settings
@@ -63,6 +63,7 @@ from destination_router.surfaces.showing import (
     print_delivery,
     print_json,
 )
+from destination_router.surfaces.simulating import simulate
 from destination_router.surfaces.telling import FAILED, out, print_line, problems_told, talk
 
 COMMANDS = "destination_router.commands"
@@ -211,10 +212,7 @@ def demo(
 ) -> None:
     """Send real SDK traffic through a router into a simulated vendor, and explain all of it."""
     with problems_told():
-        loaded = load_plugin(plugin)
-        chosen = sample_settings(loaded.hook.settings_schema())
-        chosen |= read_settings(loaded, settings, pairs or [])
-        shown = Connection(plugin, loaded, chosen)
+        shown = sample_connection(plugin, settings, pairs or [])
         with contextlib.suppress(KeyboardInterrupt):
             raise typer.Exit(asyncio.run(_demo(shown, keep=keep, as_json=as_json)))
 
@@ -265,6 +263,7 @@ app.command("import")(import_)
 app.command("delete-user")(delete_user)
 app.command("diff")(diff)
 app.command("new")(new)
+app.command("simulate")(simulate)
 app.add_typer(letter_commands, name="dead-letters")
 app.add_typer(log_commands, name="eventlog")
 
