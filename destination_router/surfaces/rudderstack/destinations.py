@@ -9,6 +9,7 @@ is answered with.
 from __future__ import annotations
 
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -61,6 +62,8 @@ class _Destination(msgspec.Struct):
 
 
 _decode_destination = msgspec.json.Decoder(_Destination).decode
+_TYPE = re.compile(r"\w+", re.ASCII)
+"""What rudder-server may call a destination."""
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -204,6 +207,9 @@ def find_destinations(
 ) -> dict[str, Destinations]:
     """Load every installed plugin, by its name in lower case; a broken one answers with why.
 
+    rudder-server calls some destinations otherwise than people do: a plugin is found by its display
+    names too, unless another plugin has that name for its own.
+
     Args:
         overlays: the connections of a router.toml, if there is one.
         found: the entry points to look at; those of the running environment if None.
@@ -211,14 +217,21 @@ def find_destinations(
     points = [plugin.entry_point for plugin in installed_plugins(found)]
     names = dict.fromkeys(point.name for point in points)
     shared = overlays[0].shared if overlays else None
-    return {
+    loaded = {name: _loaded(name, points) for name in names}
+    own = {
         name.casefold(): Destinations(
-            _loaded(name, points),
-            [overlay for overlay in overlays if overlay.plugin == name],
-            shared,
+            plugin, [overlay for overlay in overlays if overlay.plugin == name], shared
         )
-        for name in names
+        for name, plugin in loaded.items()
     }
+    also = {
+        other.casefold(): own[name.casefold()]
+        for name, plugin in loaded.items()
+        if isinstance(plugin, LoadedPlugin)
+        for other in plugin.display_names
+        if _TYPE.fullmatch(other)
+    }
+    return {**also, **own}
 
 
 def _loaded(name: str, points: Sequence[EntryPoint]) -> LoadedPlugin | str:

@@ -33,11 +33,15 @@ def surroundings(message: Message) -> dict[str, Json]:
 
 
 def campaign(message: Message) -> dict[str, str]:
-    """Read the campaign that brought the user, as `utm_*`; `name` is `utm_campaign`."""
+    """Read the campaign that brought the user, as `utm_*`; `name` is `utm_campaign`.
+
+    A number becomes text, so that a property has one type.
+    """
     given = message.context.get("campaign")
     if not isinstance(given, dict):
         return {}
-    texts = {name: _text(given, name) for name in given}
+    plain = {name: str(v) if type(v) in (int, float) else v for name, v in given.items()}
+    texts = {name: _text(plain, name) for name in plain}
     return {
         f"utm_{'campaign' if name == 'name' else name}": text
         for name, text in texts.items()

@@ -70,6 +70,8 @@ def user_properties(
         elif name == "$unset":
             changes[name] = dict.fromkeys(value, "-")
             note(notes, "converted", place, "the values are sent as -")
+        elif name == "$add":
+            changes[name] = _numbers(value, place, notes)
         else:
             changes[name] = _under(changes.get(name, {}), value, place, notes)
     return {name: change for name, change in changes.items() if change}
@@ -103,6 +105,14 @@ def _under(
         if name in plain:
             note(notes, "dropped", f"{path}.{name}", "the trait of that name is sent")
     return {**fitted(change, path, notes, depth=2), **plain}
+
+
+def _numbers(change: Mapping[str, Json], path: str, notes: list[Note]) -> dict[str, Json]:
+    """Keep what can be added."""
+    numbers = {name: value for name, value in change.items() if type(value) in (int, float)}
+    for name in change.keys() - numbers.keys():
+        note(notes, "dropped", f"{path}.{name}", "only a number can be added")
+    return fitted(numbers, path, notes, depth=2)
 
 
 def _fits(value: Json) -> bool:

@@ -123,6 +123,7 @@ write_keys = ["key"]
 url = "sqlite:///router.db"
 [delivery]
 first_wait = "10ms"
+window = 2000
 origins = {{"https://api.mixpanel.com" = "{mixpanel.url}"}}
 [[connections]]
 name = "mixpanel"

@@ -54,7 +54,8 @@ def are_user_properties(value: object, event_type: object) -> bool:
         and operations == value.keys()
         and operations <= OPERATIONS
         and all(isinstance(change, dict) for change in value.values())
-        and set(value.get("$unset", {}).values()) <= {"-"}
+        and all(value == "-" for value in value.get("$unset", {}).values())
+        and all(map(is_number, value.get("$add", {}).values()))
     )
 
 

@@ -81,7 +81,8 @@ def _change(properties: Row, changes: Row) -> None:
     for name, value in changes.get("$setOnce", {}).items():
         properties.setdefault(name, value)
     for name, value in changes.get("$add", {}).items():
-        properties[name] = properties.get(name, 0) + value
+        before = properties.get(name)
+        properties[name] = value + (before if isinstance(before, (int, float)) else 0)
     for name, value in changes.get("$append", {}).items():
         before = properties.get(name, [])
         properties[name] = [*(before if isinstance(before, list) else [before]), value]

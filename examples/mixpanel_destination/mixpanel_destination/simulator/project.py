@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from mixpanel_destination.simulator.rules import milliseconds
+
 TEXT_BYTES = 255
-SECONDS_END = 10**11
 
 _Key = tuple[str, float, str, str]
 
@@ -37,7 +38,7 @@ class Project:
             self.counts["ignored"] += 1
             return
         self._join(record["event"], properties)
-        time = properties["time"] if properties["time"] >= SECONDS_END else properties["time"] * 1e3
+        time = milliseconds(properties["time"], now)
         key = (record["event"], time, properties["distinct_id"], properties["$insert_id"])
         self.counts["duplicates"] += key in self._events
         self._events.pop(key, None)

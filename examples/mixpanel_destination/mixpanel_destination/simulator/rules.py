@@ -39,7 +39,6 @@ UUID_4 = re.compile(
 
 YEAR_1971 = 31_536_000
 HOUR = 3600
-SECONDS_END = 10**11  # seconds reach it in the year 5138, milliseconds reached it in 1973
 MOST_BYTES = 2**20  # an event, and an update of a profile
 MOST_PROPERTIES = 255  # fewer than so many
 MOST_ITEMS = 255  # fewer than so many keys of a nested object, or elements of a list
@@ -94,6 +93,11 @@ def group_problem(record: Any, group_keys: Collection[str]) -> Problem | None:
     return problem
 
 
+def milliseconds(time: float, now: float) -> float:
+    """Read a time in seconds or milliseconds: beyond the next hour it can only be the latter."""
+    return time * 1000 if time <= now + HOUR else time
+
+
 def size(value: Any) -> int:
     """Count the bytes of a JSON value, without blanks."""
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
@@ -104,7 +108,7 @@ def _required(properties: dict[str, Any], now: float) -> Problem | None:
     insert_id = properties.get("$insert_id")
     if type(time) is not int:
         return Problem("properties.time", "'properties.time' must be an integer")
-    seconds = time if time < SECONDS_END else time / 1000
+    seconds = milliseconds(time, now) / 1000
     if seconds < YEAR_1971 or seconds > now + HOUR:
         message = "'properties.time' must be since 1971 and at most 1 hour ahead"
         return Problem("properties.time", message)
