@@ -101,7 +101,7 @@ def test_an_item_that_heap_names_is_the_only_one_refused(transformer: str, heap_
 
 
 def test_what_rudder_server_hands_on_is_enough(transformer: str, heap_url: str) -> None:
-    """It keeps the request and, of a job's metadata, these fields: the blame still finds its job."""
+    """Of a job's metadata it keeps these fields: the blame still finds its job."""
     messages = events(4)
     messages[2]["timestamp"] = "2026-11-22T10:00:00.000Z"
     (batch,) = batches(transformer, messages)
