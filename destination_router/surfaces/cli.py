@@ -38,7 +38,7 @@ from destination_router.surfaces.choosing import (
     choose_from_config,
     connect,
     read_settings,
-    sample_settings,
+    sample_connection,
 )
 from destination_router.surfaces.comparing import diff
 from destination_router.surfaces.crew import delivery_settings
@@ -47,6 +47,7 @@ from destination_router.surfaces.letter_commands import commands as letter_comma
 from destination_router.surfaces.log_commands import commands as log_commands
 from destination_router.surfaces.migrating import import_
 from destination_router.surfaces.other_commands import WithOtherCommands
+from destination_router.surfaces.privacy_commands import commands as privacy_commands
 from destination_router.surfaces.reading import STANDARD_INPUT, read_lines
 from destination_router.surfaces.resuming import state_directory, state_of
 from destination_router.surfaces.rudderstack.command import transformer
@@ -62,7 +63,10 @@ from destination_router.surfaces.showing import (
     print_decision,
     print_delivery,
     print_json,
+    print_steps,
+    steps_json,
 )
+from destination_router.surfaces.simulating import simulate
 from destination_router.surfaces.telling import FAILED, out, problems_told, talk
 
 DISTRIBUTION = "heap-destination"
@@ -135,11 +139,14 @@ def try_(
         tally = Tally()
         for line in read_lines(choice.source):
             decision = choice.connection.decide(line.raw, message_id=line.message_id)
+            steps = choice.connection.steps(line.raw, message_id=line.message_id)
             tally.count(decision)
             if as_json:
-                _print_line({"line": line.number, **decision_json(decision, choice.connection)})
+                told = {"line": line.number, **decision_json(decision, choice.connection)}
+                _print_line(told | ({"steps": steps_json(steps)} if steps else {}))
             else:
                 print_decision(out, decision, choice.connection, line=line.number)
+                print_steps(out, steps)
         if not as_json:
             talk.print(str(tally), highlight=False, soft_wrap=True)
     raise typer.Exit(FAILED if tally.results["rejected"] else 0)
@@ -211,10 +218,7 @@ def demo(
 ) -> None:
     """Send real SDK traffic through a router into a simulated vendor, and explain all of it."""
     with problems_told():
-        loaded = load_plugin(plugin)
-        chosen = sample_settings(loaded.hook.settings_schema())
-        chosen |= read_settings(loaded, settings, pairs or [])
-        shown = Connection(plugin, loaded, chosen)
+        shown = sample_connection(plugin, settings, pairs or [])
         with contextlib.suppress(KeyboardInterrupt):
             raise typer.Exit(asyncio.run(_demo(shown, keep=keep, as_json=as_json)))
 
@@ -264,8 +268,10 @@ app.command("check")(check)
 app.command("import")(import_)
 app.command("diff")(diff)
 app.command("new")(new)
+app.command("simulate")(simulate)
 app.add_typer(letter_commands, name="dead-letters")
 app.add_typer(log_commands, name="eventlog")
+app.add_typer(privacy_commands, name="privacy")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it so
