@@ -20,8 +20,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from destination_router.config import ConnectionConfig, DeliveryConfig, is_origin
-from destination_router.delivery.sender import ANY_ORIGIN
+from destination_router.config import ConnectionConfig, DeliveryConfig
 from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.worker import Delivery
 from destination_router.eventlog.pairings import PairingsFile
@@ -37,11 +36,13 @@ from destination_router.surfaces.choosing import (
     UsageError,
     choose_from_config,
     connect,
+    read_origins,
     read_settings,
     sample_connection,
 )
 from destination_router.surfaces.comparing import diff
 from destination_router.surfaces.crew import delivery_settings
+from destination_router.surfaces.deletion_command import delete_user
 from destination_router.surfaces.demo import WRITE_KEY, Stage, play, stage
 from destination_router.surfaces.letter_commands import commands as letter_commands
 from destination_router.surfaces.log_commands import commands as log_commands
@@ -66,7 +67,7 @@ from destination_router.surfaces.showing import (
     steps_json,
 )
 from destination_router.surfaces.simulating import simulate
-from destination_router.surfaces.telling import FAILED, out, problems_told, talk
+from destination_router.surfaces.telling import FAILED, out, print_line, problems_told, talk
 
 COMMANDS = "destination_router.commands"
 DISTRIBUTION = "heap-destination"
@@ -142,7 +143,7 @@ def try_(
             tally.count(decision)
             if as_json:
                 told = {"line": line.number, **decision_json(decision, choice.connection)}
-                _print_line(told | ({"steps": steps_json(steps)} if steps else {}))
+                print_line(told | ({"steps": steps_json(steps)} if steps else {}))
             else:
                 print_decision(out, decision, choice.connection, line=line.number)
                 print_steps(out, steps)
@@ -194,7 +195,7 @@ def send(
             finally:
                 choice.pairings.close()
     if as_json:
-        _print_line(summary.as_json())
+        print_line(summary.as_json())
     else:
         _print_summary(summary)
     if summary.left:
@@ -227,7 +228,7 @@ def plugins(as_json: AsJson = False) -> None:
     """List the installed destinations, the broken ones too, and what each can do."""
     found = survey_plugins()
     if as_json:
-        _print_line([_plugin_json(plugin) for plugin in found])
+        print_line([_plugin_json(plugin) for plugin in found])
         return
     if not found:
         talk.print("No destination is installed. Try: pip install heap-destination")
@@ -255,7 +256,7 @@ def schema(
         if not fields:
             print_json(out, loaded.hook.settings_schema())
         elif as_json:
-            _print_line(field_tables.as_json(field_tables.fields_of(loaded)))
+            print_line(field_tables.as_json(field_tables.fields_of(loaded)))
         else:
             table = field_tables.as_markdown(field_tables.fields_of(loaded))
             out.print(table, markup=False, highlight=False, soft_wrap=True)
@@ -265,6 +266,7 @@ app.command("run")(run)
 app.command("transformer")(transformer)
 app.command("check")(check)
 app.command("import")(import_)
+app.command("delete-user")(delete_user)
 app.command("diff")(diff)
 app.command("new")(new)
 app.command("simulate")(simulate)
@@ -314,7 +316,7 @@ def _choose(
     connection: str | None,
     origins: Sequence[str] = (),
 ) -> _Choice:
-    elsewhere = dict(_origin(pair) for pair in origins)
+    elsewhere = read_origins(origins)
     if config is not None:
         if settings is not None or pairs:
             raise UsageError("settings stand in the router.toml: drop --settings and --set")
@@ -362,21 +364,7 @@ def _source(arguments: Sequence[str], position: int) -> str:
     return STANDARD_INPUT
 
 
-def _origin(pair: str) -> tuple[str, str]:
-    source, equals, target = pair.partition("=")
-    if not equals or not source or not target:
-        raise UsageError(f"--origin takes FROM=TO, not {pair!r}")
-    for origin in (source, target):
-        if origin != ANY_ORIGIN and not is_origin(origin):
-            raise UsageError(f"--origin takes http(s)://host[:port] on both sides, not {origin!r}")
-    return source, target
-
-
 # -- printing -----------------------------------------------------------------------------------
-
-
-def _print_line(value: Any) -> None:
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 
 
 def _print_summary(summary: Summary) -> None:
@@ -427,7 +415,7 @@ async def _demo(connection: Connection, *, keep: bool, as_json: bool) -> int:
         if as_json:
             deliveries.sort(key=lambda delivery: delivery.offset)
             messages = [delivery_json(delivery, connection) for delivery in deliveries]
-            _print_line({"messages": messages, "held": held})
+            print_line({"messages": messages, "held": held})
         else:
             _print_held(connection, held)
         if keep:
