@@ -18,7 +18,8 @@ import sys
 from collections.abc import Callable
 from time import perf_counter
 
-from destination_router.pipeline.connection import Connection, Decision, message_type
+from destination_router.pipeline.connection import Connection
+from destination_router.pipeline.decisions import Decision, decided
 from destination_router.pipeline.normalise import normalise
 from destination_router.pipeline.subscription import refusal
 from destination_router.pipeline.takers import TakesConfig
@@ -77,16 +78,9 @@ def before(one: Connection) -> Callable[[bytes], Decision]:
     def decide(raw: bytes) -> Decision:
         normalised = normalise(raw)
         message = normalised.message
-        decision = Decision(
-            message_id=message.message_id,
-            result="filtered",
-            notes=normalised.notes,
-            user_keys=message.user_keys,
-            type=message_type(message),
-        )
         if refusal(message, names) is not None or "on_track" not in one.plugin.capabilities:
-            return decision
-        return one._map(one._addressed(message), decision)  # noqa: SLF001 -- the step it measures
+            return decided(message, "filtered", notes=normalised.notes)
+        return one._map(message, message, normalised.notes)  # noqa: SLF001 -- the step it measures
 
     return decide
 

@@ -5,6 +5,11 @@ They are drawn from the cases, so they cannot lie; a block between two comments 
     <!-- conformance: heap track page -->
     <!-- /conformance -->
 
+Another kind of block shows how the values of a setting disagree on one object:
+
+    <!-- disagreement: heap dialect segment rudderstack -->
+    <!-- /disagreement -->
+
     python -m conformance.tables docs/conformance.md             write
     python -m conformance.tables --check docs/conformance.md     exit 1 where it is not up to date
 """
@@ -19,11 +24,17 @@ from urllib.parse import urlsplit
 
 from conformance.bench import find_cases
 from conformance.case import Case, CaseError, load_cases
+from conformance.disagreement import disagreement_table
 from destination_router.surfaces.generated_docs import write_or_check
 
 _BLOCK = re.compile(
     r"(?P<open><!-- conformance: (?P<name>\S+)(?P<topics>(?: \S+)+) -->\n)"
     r".*?(?P<close><!-- /conformance -->)",
+    re.DOTALL,
+)
+_DISAGREEMENT = re.compile(
+    r"(?P<open><!-- disagreement: (?P<name>\S+) (?P<setting>\S+)(?P<values>(?: \S+)+) -->\n)"
+    r".*?(?P<close><!-- /disagreement -->)",
     re.DOTALL,
 )
 _SHOWN = 60
@@ -34,13 +45,24 @@ def with_tables(document: str) -> str:
     """Give a document with its tables up to date.
 
     Raises:
-        CaseError: a block names a destination or a topic that has no cases.
+        CaseError: a block names a destination or a topic that has no cases, or a destination that
+            cannot be loaded.
     """
-    return _BLOCK.sub(
+    drawn = _BLOCK.sub(
         lambda block: (
             block["open"] + _tables(block["name"], block["topics"].split()) + block["close"]
         ),
         document,
+    )
+    return _DISAGREEMENT.sub(
+        lambda block: "\n".join(
+            (
+                block["open"],
+                disagreement_table(block["name"], block["setting"], block["values"].split()),
+                block["close"],
+            )
+        ),
+        drawn,
     )
 
 

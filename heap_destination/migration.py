@@ -30,7 +30,13 @@ _ACTION_FIELDS = {
     ),
     "identifyUser": ("user_id", "anonymous_id", "traits"),
 }
+_MAPPING_KEYS = ("mapping", "mappings", "settings")
+"""What a subscription's mapping is called: in presets, in old exports, in the public API."""
+
 _KEPT_BY_RUDDERSTACK = ("appId", "dataResidency")
+_WITHOUT_MEANING: tuple[Any, ...] = (None, "", [], {}, False, "disable", [{"eventName": ""}])
+"""What RudderStack's app saves for an option that is not used."""
+
 _NOTHING = {"@if": {"blank": ""}}
 """A mapping that gives nothing, ever: the field is left out."""
 
@@ -58,6 +64,8 @@ def _from_segment(config: dict[str, Any]) -> Imported:
     if given.get("region"):
         settings["region"] = str(given["region"]).upper()
     saved = config.get("subscriptions")
+    if saved is None:
+        lost.append("its subscriptions are not in the export: the default ones are used")
     subscriptions = None if saved is None else tuple(_segment_subscriptions(saved, lost))
     return Imported(settings=settings, subscriptions=subscriptions, lost=tuple(lost))
 
@@ -74,7 +82,7 @@ def _segment_subscriptions(
             lost.append(f"subscription {name}: its action {action} is not known here")
         else:
             trigger = given.get("trigger") or given.get("subscribe") or ""
-            mapping = given.get("mapping", given.get("mappings"))
+            mapping = next((given[key] for key in _MAPPING_KEYS if key in given), None)
             calls = {call: _fields(call, action, mapping, name, lost) for call in _ACTIONS[action]}
             yield {"name": name, "subscription": trigger, "mapping": calls}
 
@@ -136,7 +144,7 @@ def _from_rudderstack(config: dict[str, Any]) -> Imported:
     lost = [
         f"config {name}: unknown here"
         for name, value in given.items()
-        if name not in _KEPT_BY_RUDDERSTACK and value not in (None, "", [], {}, False)
+        if name not in _KEPT_BY_RUDDERSTACK and value not in _WITHOUT_MEANING
     ]
     settings = {"appId": _app_id(given.get("appId")), "dialect": "rudderstack"}
     if str(given.get("dataResidency", "")).casefold() == "eu":

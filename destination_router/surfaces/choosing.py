@@ -68,6 +68,18 @@ def read_settings(plugin: LoadedPlugin, path: Path | None, pairs: Sequence[str])
     return settings
 
 
+def sample_connection(name: str, path: Path | None, pairs: Sequence[str]) -> Connection:
+    """Make a connection for a demo, with sample settings for what is not given.
+
+    Raises:
+        PluginError: the plugin cannot be used.
+        UsageError, SettingsError: as `read_settings`, or the settings cannot be used.
+    """
+    plugin = load_plugin(name)
+    chosen = sample_settings(plugin.hook.settings_schema()) | read_settings(plugin, path, pairs)
+    return Connection(name, plugin, chosen)
+
+
 def sample_settings(schema: Mapping[str, Json]) -> dict[str, Json]:
     """Make settings for a demo: the schema's own `examples` for what it requires.
 

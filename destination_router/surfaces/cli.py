@@ -38,7 +38,7 @@ from destination_router.surfaces.choosing import (
     choose_from_config,
     connect,
     read_settings,
-    sample_settings,
+    sample_connection,
 )
 from destination_router.surfaces.comparing import diff
 from destination_router.surfaces.crew import delivery_settings
@@ -62,6 +62,7 @@ from destination_router.surfaces.showing import (
     print_delivery,
     print_json,
 )
+from destination_router.surfaces.simulating import simulate
 from destination_router.surfaces.telling import FAILED, out, problems_told, talk
 
 COMMANDS = "destination_router.commands"
@@ -210,10 +211,7 @@ def demo(
 ) -> None:
     """Send real SDK traffic through a router into a simulated vendor, and explain all of it."""
     with problems_told():
-        loaded = load_plugin(plugin)
-        chosen = sample_settings(loaded.hook.settings_schema())
-        chosen |= read_settings(loaded, settings, pairs or [])
-        shown = Connection(plugin, loaded, chosen)
+        shown = sample_connection(plugin, settings, pairs or [])
         with contextlib.suppress(KeyboardInterrupt):
             raise typer.Exit(asyncio.run(_demo(shown, keep=keep, as_json=as_json)))
 
@@ -263,6 +261,7 @@ app.command("check")(check)
 app.command("import")(import_)
 app.command("diff")(diff)
 app.command("new")(new)
+app.command("simulate")(simulate)
 app.add_typer(letter_commands, name="dead-letters")
 app.add_typer(log_commands, name="eventlog")
 

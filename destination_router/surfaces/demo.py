@@ -50,7 +50,7 @@ async def stage(connection: Connection, report: Report) -> AsyncIterator[Stage]:
     log = MemoryEventLog([connection.name])
     gateway = create_gateway(log, [WRITE_KEY])
     async with (
-        serving(_vendor(connection)) as vendor_url,
+        serving(vendor_of(connection)) as vendor_url,
         serving(gateway) as gateway_url,
         Sender(connection, DeliverySettings(origins={ANY_ORIGIN: vendor_url})) as sender,
     ):
@@ -80,7 +80,8 @@ async def play(running: Stage) -> dict[str, list[Any]]:
     return {kind: rows for kind, rows in told.items() if kind != "requests" or len(told) == 1}
 
 
-def _vendor(connection: Connection) -> Asgi:
+def vendor_of(connection: Connection) -> Asgi:
+    """Build the stand-in for a connection's vendor; one that takes everything if it has none."""
     if "simulator" not in connection.plugin.capabilities:
         return create_recorder()
     app: Asgi = connection.plugin.hook.simulator(settings=connection.settings)

@@ -45,7 +45,7 @@ def _segment(content: Json) -> Export:
     found = [d for d in _segment_destinations(content) if isinstance(d, dict)]
     if not found:
         raise UsageError("there is no destination here: an object with settings, or a list of them")
-    lost: list[str] = []
+    lost = ["write keys, which Segment does not export; senders need one: [gateway] write_keys"]
     return Export(list(_enabled(found, lost)), [], lost)
 
 
@@ -56,8 +56,17 @@ def _segment_destinations(content: Json) -> list[Json]:
         return []
     for key in ("data", "destinations", "destination"):
         if key in content:
-            return _segment_destinations(content[key])
+            return _with_subscriptions(_segment_destinations(content[key]), content)
     return [content] if "settings" in content else []
+
+
+def _with_subscriptions(destinations: list[Json], beside: dict[str, Any]) -> list[Json]:
+    """Give a destination the subscriptions that stand beside it: the API tells them apart."""
+    match destinations:
+        case [dict(destination)] if "subscriptions" in beside:
+            return [{"subscriptions": beside["subscriptions"], **destination}]
+        case _:
+            return destinations
 
 
 def _rudderstack(content: Json) -> Export:

@@ -38,6 +38,20 @@ def test_bars_and_long_values_fit_a_table() -> None:
     assert "(1024 characters)" in drawn
 
 
+def test_a_table_of_disagreement_is_what_the_code_does() -> None:
+    """Each value of the setting is run, for events and for traits."""
+    block = "<!-- disagreement: heap dialect {} -->\nold\n<!-- /disagreement -->\n"
+    drawn = with_tables(block.format("heap rudderstack"))
+    rows = [line for line in drawn.split("\n") if line.startswith("| ")]
+    assert rows == [
+        "| | arrays | types | null | empty |",
+        '| heap, events | `m` as "v\\|\\|c" | number or text | left out | left out |',
+        '| heap, traits | `m` as "v\\|\\|c" | number or text | left out | left out |',
+        "| rudderstack, events | `f.g[1].h`, `m[0]`, `m[1]` | kept | null | kept |",
+        "| rudderstack, traits | `f.g[1].h`, `m[0]`, `m[1]` | kept | null | kept |",
+    ]
+
+
 @pytest.mark.parametrize("topics", ["nothing", "alias nothing"])
 def test_a_topic_without_cases_is_an_error(topics: str) -> None:
     """An empty table would say that nothing is promised."""
@@ -61,7 +75,9 @@ def test_check_tells_what_is_stale(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [DOCS, ROOT / "conformance" / "cases" / "heap" / "README.md"], ids=lambda p: p.name
+    "path",
+    [DOCS, ROOT / "docs" / "moving.md", ROOT / "conformance" / "cases" / "heap" / "README.md"],
+    ids=lambda p: p.name,
 )
 def test_the_docs_are_up_to_date(path: Path) -> None:
     """Run `python -m conformance.tables` on the file that this names."""

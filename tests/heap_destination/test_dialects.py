@@ -15,6 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conformance.disagreement import becomes
+from conformance.subject import Subject
 from destination_router.javascript import json_text, number_text
 from destination_router.pipeline.connection import Connection, Decision
 from destination_router.plugins import load_plugin
@@ -22,15 +24,6 @@ from destination_router.settings import SettingsError
 from heap_destination import dialects
 from heap_destination.dialects import DIALECTS
 
-ROOT = Path(__file__).parents[2]
-DISPUTED = {
-    "a": 1,
-    "b": True,
-    "c": None,
-    "f": {"g": [1, {"h": 2}], "i": {}},
-    "j": [],
-    "m": ["v", "c"],
-}
 TRACK = {
     "type": "track",
     "messageId": "m-00000001",
@@ -47,43 +40,9 @@ def decide(dialect: str, message: dict[str, Any]) -> Decision:
 
 def properties(dialect: str, part: str) -> dict[str, Any]:
     """What becomes of the disputed object as an event's properties or a user's traits."""
-    message = {**TRACK, "properties": DISPUTED}
-    if part == "traits":
-        message = {**TRACK, "type": "identify", "traits": DISPUTED}
-    body = decide(dialect, message).requests[-1].json
-    (item,) = body.get("events") or body.get("users") or [body]
-    found = item.get("properties", item.get("custom_properties"))
+    chosen = {"appId": "11", "dialect": dialect}
+    found = becomes(Subject(load_plugin("heap")), chosen, part)
     return {key: found[key] for key in found if key not in ("segment_library", "anonymous_id")}
-
-
-def described(flat: dict[str, Any]) -> tuple[str, str, str, str]:
-    """The columns of the table in docs/moving.md, read off what came out."""
-    arrays = (
-        f"`m` as {json.dumps(flat['m'])}"
-        if "m" in flat
-        else ", ".join(f"`{key}`" for key in flat if key.startswith("m") or key.endswith("h"))
-    )
-    texts = all(isinstance(value, str) for value in flat.values() if value not in ({}, []))
-    types = "all text" if texts else "kept" if flat["b"] is True else "number or text"
-    null = json.dumps(flat["c"]) if "c" in flat else "left out"
-    empty = "kept" if "j" in flat else "left out"
-    return arrays.replace("|", r"\|"), types, null, empty
-
-
-def disagreement() -> str:
-    """The table of how the dialects disagree, made by running them."""
-    lines = ["| | arrays | types | null | empty |", "|---|---|---|---|---|"]
-    for dialect in ("heap", "segment", "segment-cloud", "rudderstack"):
-        for part in ("events", "traits"):
-            columns = " | ".join(described(properties(dialect, part)))
-            lines.append(f"| {dialect}, {part} | {columns} |")
-    return "\n".join(lines)
-
-
-def test_the_table_of_disagreements_is_what_the_code_does() -> None:
-    """The table in docs/moving.md is made by running every dialect on one object."""
-    text = (ROOT / "docs" / "moving.md").read_text(encoding="utf-8")
-    assert disagreement() in text
 
 
 SEGMENT = {

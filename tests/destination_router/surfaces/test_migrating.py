@@ -28,6 +28,7 @@ TRACK_FIELDS = {
     "name": {"@path": "$.name"},
     "traits": {"@path": "$.context.traits"},
 }
+NO_KEYS = "write keys, which Segment does not export; senders need one: [gateway] write_keys"
 TRIGGER = 'type = "track" or type = "page" or type = "screen"'
 
 
@@ -105,7 +106,7 @@ def test_a_segment_destination_with_defaults_becomes_a_bare_connection(tmp_path:
             "subscriptions": [{"name": "Track Calls", "subscription": TRIGGER}],
         }
     ]
-    assert lost == []
+    assert lost == [NO_KEYS]
     (request,) = decided(text, PAID, tmp_path).requests
     assert request.url == "https://c.eu.heap-api.com/api/integrations/track"
 
@@ -119,7 +120,7 @@ def test_a_saved_mapping_is_carried_over(tmp_path: Path) -> None:
     }
     del mapping["traits"]
     text, lost = imported("segment", segment(mapping))
-    assert lost == []
+    assert lost == [NO_KEYS]
     message = {**PAID, "context": {"traits": {"plan": "pro"}}}
     profile, event = decided(text, message, tmp_path).requests
     assert profile.json["properties"] == {"anonymous_id": "a-1"}
@@ -164,6 +165,27 @@ def test_what_cannot_be_carried_over_is_said(export: Any, sentences: list[str]) 
     assert tomllib.loads(text)["connections"]
     for sentence in sentences:
         assert any(sentence in one for one in lost), lost
+
+
+def test_the_answers_of_segments_api_can_be_laid_together(tmp_path: Path) -> None:
+    """A destination and its subscriptions are two answers; a mapping is called `settings` there."""
+    whole = segment()
+    (subscription,) = whole.pop("subscriptions")
+    settings = {**subscription.pop("mapping"), "identity": {"@path": "$.userId"}}
+    export = {"destination": whole, "subscriptions": [{**subscription, "settings": settings}]}
+    for content in (export, {"data": export}):
+        text, lost = imported("segment", content)
+        assert lost == [NO_KEYS]
+        event = decided(text, PAID, tmp_path).requests[-1].json["events"][0]
+        assert event["user_identifier"] == {"identity": "ada"}
+
+
+def test_an_export_without_subscriptions_says_so() -> None:
+    """The defaults are used, which nobody may take for what was saved."""
+    export = segment()
+    del export["subscriptions"]
+    _, lost = imported("segment", export)
+    assert "Heap: its subscriptions are not in the export: the default ones are used" in lost
 
 
 def test_two_destinations_of_one_name_get_two() -> None:
