@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from importlib.metadata import version
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,9 +11,16 @@ from typing import Any
 
 import msgspec
 
+from conformance import echo
 from conformance.case import CaseError, CaseSet, load_cases
 from conformance.subject import Subject
-from destination_router.plugins import InstalledPlugin, PluginError, installed_plugins, load_plugin
+from destination_router.plugins import (
+    InstalledPlugin,
+    PluginError,
+    check_destination,
+    installed_plugins,
+    load_plugin,
+)
 
 
 class Bench(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +59,8 @@ def open_bench(
     Raises:
         CaseError: a folder was given or found, and its files cannot be used.
     """
+    if name == echo.NAME:
+        return _router_bench(cases)
     folder = find_cases(name) if cases is None else cases
     case_set = CaseSet() if folder is None else load_cases(folder)
     offers = [plugin for plugin in installed_plugins() if plugin.name == name]
@@ -66,6 +77,16 @@ def open_bench(
             version=version,
         )
     return bench_for(subject, case_set, settings, distribution=distribution, version=version)
+
+
+def _router_bench(cases: Path | None) -> Bench:
+    """Put the router itself to the test, with a destination that shows what it does to messages."""
+    os.environ.update(echo.KEYS)
+    folder = find_cases(echo.NAME) if cases is None else cases
+    suite = version("heap-destination")
+    subject = Subject(check_destination(echo, echo.NAME, f"heap-destination {suite}"))
+    case_set = CaseSet() if folder is None else load_cases(folder)
+    return bench_for(subject, case_set, distribution="heap-destination", version=suite)
 
 
 def bench_for(

@@ -69,7 +69,14 @@ class Subject:
         Raises:
             SettingsError: the settings cannot be used, or what stands beside them.
         """
-        described = {**(beside or {}), "name": self.name, "plugin": self.name, "settings": settings}
+        own = {name: value for name, value in (beside or {}).items() if name != "router"}
+        described = {
+            **own,
+            "name": self.name,
+            "plugin": self.name,
+            "settings": settings,
+            "shared": (beside or {}).get("router", {}),
+        }
         key = msgspec.json.encode(described, order="sorted")
         if key not in self._connections:
             config = msgspec.convert(described, ConnectionConfig)

@@ -6,6 +6,12 @@ messages are what they receive, `HttpRequest` is what they return.
 
 from destination_router import javascript
 from destination_router.bulks import body_bytes, bulks, folded
+from destination_router.deletion import (
+    DeletionProgress,
+    DeletionToken,
+    Identifier,
+    UserDeletion,
+)
 from destination_router.hookspecs import Destination, hookimpl
 from destination_router.messages import Alias, Group, Identify, Message, Page, Screen, Track
 from destination_router.model import (
@@ -33,11 +39,14 @@ __all__ = [
     "BasicAuth",
     "BearerAuth",
     "Cost",
+    "DeletionProgress",
+    "DeletionToken",
     "Destination",
     "Field",
     "Group",
     "HttpRequest",
     "HttpResponse",
+    "Identifier",
     "Identify",
     "Imported",
     "Json",
@@ -50,6 +59,7 @@ __all__ = [
     "Reject",
     "Screen",
     "Track",
+    "UserDeletion",
     "body_bytes",
     "bulks",
     "default_outcome",

@@ -13,6 +13,7 @@ from typing import Any
 
 import pluggy
 
+from destination_router.deletion import UserDeletion
 from destination_router.messages import Alias, Group, Identify, Message, Page, Screen, Track
 from destination_router.model import (
     Field,
@@ -165,6 +166,13 @@ class Destination:
     @hookspec(firstresult=True)
     def quotas(self, settings: Any) -> list[Quota]:  # type: ignore[empty-body]
         """Declare the vendor's documented rate limits; the host keeps within them."""
+
+    @hookspec(firstresult=True)
+    def user_deletion(self, settings: Any) -> UserDeletion:  # type: ignore[empty-body]
+        """Give the functions with which the host deletes users at the vendor.
+
+        Pure, as hooks are: which requests, and what answers mean. `UserDeletion` says which.
+        """
 
     @hookspec(firstresult=True)
     def simulator(self, settings: Any) -> Callable[[Any, Any, Any], Awaitable[None]]:  # type: ignore[empty-body]

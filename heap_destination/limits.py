@@ -53,6 +53,12 @@ MONTH: Final = 31 * 86_400.0
 """Seconds. Heap does not say how it cuts its months: who keeps within any 31 days keeps within all
 of them."""
 
+DELETED_USERS: Final = 10_000
+"""Users in one request for deletion, at most [user-deletion]."""
+
+TOKEN_SECONDS: Final = 300.0
+"""How long a token for deletion lives [user-deletion]."""
+
 REQUESTS_PER_IDENTITY: Final = (30, 30.0)
 """Single requests per identity and app: 30 in 30 seconds [track-1]."""
 

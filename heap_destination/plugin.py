@@ -19,6 +19,7 @@ from destination_router import (
     Quota,
     Screen,
     Track,
+    UserDeletion,
     hookimpl,
 )
 from heap_destination.calls import (
@@ -29,6 +30,7 @@ from heap_destination.calls import (
     record_event,
     update_account,
 )
+from heap_destination.deletion import HeapDeletion
 from heap_destination.fields import FIELDS
 from heap_destination.identity import NAMES, RUDDERSTACK_NAME
 from heap_destination.migration import import_from
@@ -157,6 +159,12 @@ def on_response(request: HttpRequest, response: HttpResponse) -> Outcome | dict[
 def quotas() -> list[Quota]:
     """Declare the rate limits that Heap documents."""
     return list(QUOTAS)
+
+
+@hookimpl
+def user_deletion(settings: HeapSettings) -> UserDeletion:
+    """Delete users with Heap's deletion API, in all environments of the project."""
+    return HeapDeletion(settings)
 
 
 @hookimpl

@@ -45,6 +45,7 @@ class HeapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", di
         anonymous_events: what becomes of an event without a usable identity.
         nested_properties_mode: what becomes of nested properties.
         account_id_property: the user property that Heap joins accounts on, if any.
+        deletion_api_key: for the deletion of users alone.
         unsafe_identities: never sent as an identity; in lower case.
     """
 
@@ -53,6 +54,7 @@ class HeapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", di
     dialect: str = DEFAULT
     anonymous_events: Literal["partner", "stitch", "reject"] = "partner"
     account_id_property: str | None = None
+    deletion_api_key: str | None = None
     unsafe_identities: frozenset[str] = frozenset(UNSAFE_IDENTITIES)
     nested_properties_mode: Nested = msgspec.field(default="flatten", name="nested_properties_mode")
 
@@ -158,6 +160,16 @@ SETTINGS_SCHEMA: dict[str, Any] = {
             ),
             "type": "string",
             "minLength": 1,
+        },
+        "deletionApiKey": {
+            "title": "API key for deletion",
+            "description": (
+                "What users are deleted with, and nothing else: the key of Heap's Main Production "
+                "environment. Give it by reference, from the environment or a file."
+            ),
+            "type": "string",
+            "minLength": 1,
+            "writeOnly": True,
         },
         "unsafeIdentities": {
             "title": "Unsafe identities",

@@ -7,6 +7,7 @@ type; otherwise a note must stand at its path, above it or below it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -97,6 +98,9 @@ def _explained(place: str, notes: Sequence[Note]) -> bool:
 
 
 def _covers(noted: str, place: str) -> bool:
+    if ".*" in noted:  # every item of a list
+        pattern = re.escape(noted).replace(r"\.\*", r"\.[^.]+")
+        return re.match(rf"{pattern}(?![^.])", place) is not None
     if noted.endswith("…"):  # a path may be shortened where it is shown
         return place.startswith(noted[:-1])
     return noted == place or place.startswith(f"{noted}.") or noted.startswith(f"{place}.")

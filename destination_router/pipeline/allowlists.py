@@ -21,7 +21,6 @@ _WHOLE_URL = "?"
 _URL_NAMES = re.compile(r"(?i)(?:url|uri|href|link|path|referr?er)$")
 _URL = re.compile(r"\s*(?:[a-z][a-z0-9+.-]*:)?/", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"^(\s*(?:[a-z][a-z0-9+.-]*:)?//)[^/]*@", re.IGNORECASE)
-_QUERY = re.compile(r"[?#][\s\S]*")
 
 Pass = Callable[[Any], Any]
 """A value in; what of it passes out, or UNDEFINED."""
@@ -89,6 +88,21 @@ def _met(one: Rule, other: Rule) -> Rule | None:
     return None
 
 
+class Tally:
+    """What was done to the fields of an object, at any depth.
+
+    Attributes:
+        dropped: fields that may not pass.
+        cut: URLs that pass without their query.
+        masked: identifiers.
+    """
+
+    __slots__ = ("cut", "dropped", "masked")
+
+    def __init__(self) -> None:
+        self.dropped = self.cut = self.masked = 0
+
+
 class _Node:
     """What may pass at one level of an object.
 
@@ -127,12 +141,13 @@ class Allowlist:
     def __bool__(self) -> bool:
         return bool(self._root.children)
 
-    def kept(self, value: dict[str, Any]) -> tuple[dict[str, Any], int]:
-        """Copy an object with what may pass; and how many of its fields may not, at any depth."""
+    def kept(self, value: dict[str, Any]) -> tuple[dict[str, Any], Tally]:
+        """Copy an object with what may pass, and count what was done."""
+        tally = Tally()
         if not self._root.children:
-            return {}, len(value)
-        lost = [0]
-        return _object(value, self._root, lost), lost[0]
+            tally.dropped = len(value)
+            return {}, tally
+        return _object(value, self._root, tally), tally
 
     def _add(self, rule: Rule, keys: Sequence[str], mask: Callable[[str], str]) -> None:
         node = self._root
@@ -164,29 +179,41 @@ def _name_in_full(node: _Node) -> dict[str, _Node]:
     return {**below, **own}
 
 
-def _object(value: dict[str, Any], node: _Node, lost: list[int]) -> dict[str, Any]:
+def _object(value: dict[str, Any], node: _Node, tally: Tally) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     children = node.children
     for key, item in value.items():
         child = children.get(key)
-        if child is not None:
-            passed = _value(item, child, lost)
-        else:
+        if child is None:
             passed = UNDEFINED if node.rest is None else _all(item, node.rest)
+        elif type(item) is dict or type(item) is list:
+            passed = _value(item, child, tally)
+        else:
+            passed = UNDEFINED if child.leaf is None else _leaf(item, child, tally)
         if passed is UNDEFINED:
-            lost[0] += 1
+            tally.dropped += 1
         else:
             kept[key] = passed
     return kept
 
 
-def _value(value: Any, node: _Node, lost: list[int]) -> Any:
+def _value(value: Any, node: _Node, tally: Tally) -> Any:
     if isinstance(value, dict):
-        return _object(value, node, lost) if node.children or node.rest else UNDEFINED
+        return _object(value, node, tally) if node.children or node.rest else UNDEFINED
     if isinstance(value, list):
-        items = [_value(item, node, lost) for item in value]
+        items = [_value(item, node, tally) for item in value]
         return [item for item in items if item is not UNDEFINED]
-    return UNDEFINED if node.leaf is None else node.leaf(value)
+    return UNDEFINED if node.leaf is None else _leaf(value, node, tally)
+
+
+def _leaf(value: Any, node: _Node, tally: Tally) -> Any:
+    passed = node.leaf(value) if node.leaf is not None else UNDEFINED
+    if passed is not value and passed is not UNDEFINED:
+        if node.masked:
+            tally.masked += 1
+        else:
+            tally.cut += 1
+    return passed
 
 
 def _all(value: Any, passes: Pass) -> Any:
@@ -204,9 +231,9 @@ def _scalar(name: str, *, whole: bool) -> Pass:
     is_url = _URL_NAMES.search(name) is not None
 
     def passes(value: Any) -> Any:
-        if isinstance(value, str) and (is_url or _URL.match(value)):
-            return bare_url(value)
-        return value
+        if type(value) is not str or not ("?" in value or "#" in value or "@" in value):
+            return value
+        return bare_url(value) if is_url or _URL.match(value) else value
 
     return passes
 
@@ -217,7 +244,8 @@ def _as_it_is(value: Any) -> Any:
 
 def bare_url(text: str) -> str:
     """Cut a URL's query, fragment and credentials off."""
-    return _CREDENTIALS.sub(r"\1", _QUERY.sub("", text))
+    bare = text.partition("?")[0].partition("#")[0]
+    return _CREDENTIALS.sub(r"\1", bare) if "@" in bare else bare
 
 
 def _masked(mask: Callable[[str], str]) -> Pass:

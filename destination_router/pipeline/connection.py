@@ -321,8 +321,8 @@ def _treatment(config: ConnectionConfig, plugin: LoadedPlugin) -> Treatment:
     problems: list[Problem] = []
     privacy = keys = None
     try:
-        keys = masking_keys(config)
         privacy = load_privacy(config, plugin.name, _names(config.name, plugin))
+        keys = masking_keys(config)
     except SettingsError as error:
         problems += error.problems
     around = Surroundings(connection=config.name, keys=keys, private=is_private(config))

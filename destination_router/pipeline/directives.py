@@ -210,9 +210,9 @@ def _merge(compiler: Compiler, value: Json, path: str) -> Evaluate:
 
 
 def _members(value: Any) -> Iterator[tuple[str, Any]]:
-    """List what an object or list holds by key; anything else holds nothing."""
+    """List what an object or list holds by key, as JavaScript does; anything else holds nothing."""
     if isinstance(value, dict):
-        yield from value.items()
+        yield from javascript.in_order(value).items()
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield str(index), item

@@ -41,10 +41,19 @@ def placed(value: dict[str, Any], keys: Sequence[str], item: Any) -> dict[str, A
     return None if inner is None else {**value, key: inner}
 
 
-def key_renamed(value: Any, old: str, new: str) -> Any:
-    """Give one key of an object another name, in its place; what had that name before is lost."""
+def key_renamed(value: Any, old: str, new: str, lost: list[bool]) -> Any:
+    """Give one key of an object another name, in its place.
+
+    Args:
+        value: any value; what is no object with that key stays.
+        old: the key.
+        new: its new name.
+        lost: is added to where something had that name before.
+    """
     if not isinstance(value, dict) or old not in value:
         return value
+    if new in value and new != old:
+        lost.append(True)
     kept = {name: item for name, item in value.items() if name != new or name == old}
     return {(new if name == old else name): item for name, item in kept.items()}
 

@@ -15,9 +15,9 @@ have made of an identifier: what to look for where its user shall be deleted.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -49,6 +49,7 @@ PLACEHOLDERS: Final = frozenset(
 """What senders write when they know no user. Nobody's identifier, so it stays as it is: masked, it
 would look like a person, and no destination could tell any more that it must not merge them."""
 
+_BLOCK = 64
 _VERSION = re.compile("v[1-9][0-9]{0,5}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
@@ -64,7 +65,9 @@ class MaskingKeys:
         self.versions: Final = tuple(sorted(keys, reverse=True))
         """The newest first."""
         self._keys = [(f"v{version}_", keys[version]) for version in self.versions]
-        self._message_ids = _derived(self._keys[0][1], "message id")
+        self._ready = [(prefix, _Hmac(key)) for prefix, key in self._keys]
+        self._newest_prefix, self._newest = self._ready[0]
+        self._message_ids = _Hmac(_derived(self._keys[0][1], "message id"))
 
     def __repr__(self) -> str:
         return f"MaskingKeys(versions={self.versions})"
@@ -72,14 +75,16 @@ class MaskingKeys:
     def mask(self, identifier: str) -> str:
         """Mask an identifier with the newest key; a placeholder becomes its plain form."""
         plain = plain_identifier(identifier)
-        return plain if plain in PLACEHOLDERS else _masked(plain, *self._keys[0])
+        if plain in PLACEHOLDERS:
+            return plain
+        return self._newest_prefix + self._newest.hex(_bytes(plain))
 
     def mask_all_versions(self, identifier: str) -> tuple[str, ...]:
         """Mask an identifier with every key, the newest first: all that it was ever sent as."""
         plain = plain_identifier(identifier)
         if plain in PLACEHOLDERS:
             return (plain,)
-        return tuple(_masked(plain, prefix, key) for prefix, key in self._keys)
+        return tuple(prefix + hmac_.hex(_bytes(plain)) for prefix, hmac_ in self._ready)
 
     def mask_message_id(self, message_id: str) -> str:
         """Turn a message's id into a UUID that tells nothing of it: an idempotency key as before.
@@ -87,8 +92,11 @@ class MaskingKeys:
         With a key derived from the newest, so that an id made from a user's does not equal the
         user's masked one. A UUID, because that is what every vendor takes for such a key.
         """
-        digest = hmac.digest(self._message_ids, _bytes(message_id), "sha256")
-        return str(uuid.UUID(bytes=digest[:16], version=4))
+        digits = self._message_ids.hex(_bytes(message_id))
+        variant = "89ab"[int(digits[16], 16) & 3]  # RFC 9562: version 4, variant 10
+        return (
+            f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
+        )
 
     def seal(self, purpose: str, content: bytes) -> str:
         """Sign content of ours that comes back to us later, for one purpose."""
@@ -113,7 +121,9 @@ def plain_identifier(identifier: str) -> str:
     """
     trimmed = identifier.strip()
     lowered = trimmed.lower()
-    return lowered if lowered in PLACEHOLDERS or _EMAIL.fullmatch(trimmed) else trimmed
+    if lowered in PLACEHOLDERS or ("@" in trimmed and _EMAIL.fullmatch(trimmed)):
+        return lowered
+    return trimmed
 
 
 def masking_keys(config: ConnectionConfig) -> MaskingKeys | None:
@@ -183,8 +193,22 @@ def _repeated(keys: Mapping[int, bytes], path: str) -> Sequence[Problem]:
     ]
 
 
-def _masked(plain: str, prefix: str, key: bytes) -> str:
-    return prefix + hmac.digest(key, _bytes(plain), "sha256").hex()
+class _Hmac:
+    """HMAC-SHA-256 (RFC 2104) with the key's part done once: half the time of `hmac.digest`."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        block = (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def hex(self, content: bytes) -> str:
+        """Hash content, as hexadecimal digits."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(content)
+        outer.update(inner.digest())
+        return outer.hexdigest()
 
 
 def _derived(key: bytes, purpose: str) -> bytes:

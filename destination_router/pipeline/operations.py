@@ -110,10 +110,14 @@ def _rename(value: Json, _: Surroundings) -> Apply:
     def apply(message: Message, notes: list[Note]) -> Message:
         for old, parent, key, new in renamings:
             before = message
-            rename = partial(key_renamed, old=key, new=new)
+            lost: list[bool] = []
+            rename = partial(key_renamed, old=key, new=new, lost=lost)
             message = changed(message, parent, rename, notes)
             if message is not before:
                 notes.append(Note("renamed", old.text, f"it is called {new}"))
+            if lost:
+                path = f"{old.text.removesuffix(key)}{new}"
+                notes.append(Note("dropped", path, f"{key} has its name now"))
         return message
 
     return apply

@@ -25,7 +25,7 @@ from destination_router.messages import (
     root_names,
 )
 from destination_router.model import Note, Reject
-from destination_router.pipeline.allowlists import Allowlist, Rule
+from destination_router.pipeline.allowlists import Allowlist, Rule, Tally
 from destination_router.pipeline.masking import MaskingKeys
 from destination_router.times import utc_text
 
@@ -159,9 +159,11 @@ class _Builder:
             raise Reject("too_deep", "send less deeply nested JSON") from None
         json = msgspec.Raw(_encode(context))
         built = type(message)(**fields, context_json=json)
-        wire = {_WIRE[name]: value for name, value in fields.items() if value is not None}
+        wire = {_WIRE[name]: value for name, value in fields.items() if value or value == ""}
         kept = built.__dict__
-        kept["wire"] = {**root, "type": built.__struct_config__.tag, **wire, "context": context}
+        kept["wire"] = {**root, "type": built.__struct_config__.tag, **wire}
+        if context:
+            kept["wire"]["context"] = context
         kept["context"] = context
         kept["context_traits"] = context.get("traits") or {}
         return built, tuple(notes)
@@ -232,8 +234,10 @@ class _Builder:
 
     def _kept_context(self, message: Message, notes: list[Note]) -> dict[str, Any]:
         if self._context:
-            others = {key: item for key, item in message.context.items() if key != "traits"}
-            context = _kept(self._context, others, "context", notes)
+            whole = message.context
+            context, tally = self._context.kept(whole)
+            tally.dropped -= "traits" in whole  # they have a list of their own
+            _tell(tally, "context", notes)
         else:  # not even decoded
             context = {}
             if len(bytes(message.context_json)) > len(b"{}"):
@@ -274,16 +278,27 @@ def _kept(
 ) -> dict[str, Any]:
     if not value:
         return {}
-    kept, lost = allowlist.kept(value)
-    if lost:
-        notes.append(_left_out(path, lost))
+    kept, tally = allowlist.kept(value)
+    _tell(tally, path, notes)
     return kept
 
 
-@lru_cache(1024)
+def _tell(tally: Tally, path: str, notes: list[Note]) -> None:
+    if tally.dropped:
+        notes.append(_left_out(path, tally.dropped))
+    if tally.cut:
+        notes.append(_note("truncated", path, tally.cut, "passed without query or credentials"))
+    if tally.masked:
+        notes.append(_note("masked", path, tally.masked, "passed masked"))
+
+
 def _left_out(path: str, count: int) -> Note:
-    fields = "1 field is" if count == 1 else f"{count} fields are"
-    return Note("dropped", path, f"{fields} not on both allowlists")
+    return _note("dropped", path, count, "may not pass: it takes both allowlists")
+
+
+@lru_cache(1024)
+def _note(code: str, path: str, count: int, what: str) -> Note:
+    return Note(code, path, f"{count} field{'' if count == 1 else 's'} {what}")
 
 
 def _time(text: str | None) -> str | None:

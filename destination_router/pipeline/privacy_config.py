@@ -72,6 +72,21 @@ def load_privacy(config: ConnectionConfig, plugin: str, names: Iterable[str]) ->
     return Privacy(_allowed(mine, ours), keys, plugin, names)
 
 
+def load_allowed(config: ConnectionConfig) -> Allowed:
+    """Read what a connection's allowlists let pass, without its keys; an absent one is empty.
+
+    For a report, which is how a connection without lists comes by some.
+
+    Raises:
+        SettingsError: a list that is there cannot be read.
+    """
+    problems: list[Problem] = []
+    mine = _Lists({"allow": {}, **config.privacy}, "privacy.", problems)
+    ours = _Lists({"allow": {}, **config.shared.privacy}, f"{_SHARED} ", problems)
+    _refuse(problems)
+    return _allowed(mine, ours)
+
+
 class _Lists:
     """One allowlist: the names and the rules of each of its lists."""
 
@@ -142,7 +157,9 @@ def _check_table(table: Mapping[str, Json], where: str, problems: list[Problem])
             detail = f"is not known here; known: {', '.join(_KNOWN)}"
             problems.append(Problem(f"{where}{key}", detail))
     if table.get("mode", HIPAA) != HIPAA:
-        problems.append(Problem(f"{where}mode", f'must be "{HIPAA}"; without it, nothing is'))
+        problems.append(
+            Problem(f"{where}mode", f'must be "{HIPAA}"; without it, nothing is protected')
+        )
 
 
 def _keys(config: ConnectionConfig, problems: list[Problem]) -> MaskingKeys | None:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from destination_router.config import ConnectionConfig, RouterConfig, load_config
+from destination_router.config import ConnectionConfig, RouterConfig, is_origin, load_config
+from destination_router.delivery.sender import ANY_ORIGIN
 from destination_router.model import Json
 from destination_router.pipeline.connection import Connection, configured
 from destination_router.plugins import LoadedPlugin, load_plugin
@@ -88,6 +89,25 @@ def sample_settings(schema: Mapping[str, Json]) -> dict[str, Json]:
     fields = schema.get("properties", {})
     examples = {name: fields.get(name, {}).get("examples") for name in schema.get("required", [])}
     return {name: values[0] for name, values in examples.items() if values}
+
+
+def read_origins(pairs: Sequence[str]) -> dict[str, str]:
+    """Read `from=to` pairs of origins.
+
+    Raises:
+        UsageError: one is no such pair.
+    """
+    return dict(map(_origin, pairs))
+
+
+def _origin(pair: str) -> tuple[str, str]:
+    source, equals, target = pair.partition("=")
+    if not equals or not source or not target:
+        raise UsageError(f"--origin takes FROM=TO, not {pair!r}")
+    for origin in (source, target):
+        if origin != ANY_ORIGIN and not is_origin(origin):
+            raise UsageError(f"--origin takes http(s)://host[:port] on both sides, not {origin!r}")
+    return source, target
 
 
 def _read_file(path: Path) -> dict[str, Json]:

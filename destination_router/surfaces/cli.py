@@ -20,8 +20,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from destination_router.config import ConnectionConfig, DeliveryConfig, is_origin
-from destination_router.delivery.sender import ANY_ORIGIN
+from destination_router.config import ConnectionConfig, DeliveryConfig
 from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.worker import Delivery
 from destination_router.eventlog.pairings import PairingsFile
@@ -37,15 +36,18 @@ from destination_router.surfaces.choosing import (
     UsageError,
     choose_from_config,
     connect,
+    read_origins,
     read_settings,
     sample_connection,
 )
 from destination_router.surfaces.comparing import diff
 from destination_router.surfaces.crew import delivery_settings
+from destination_router.surfaces.deletion_command import delete_user
 from destination_router.surfaces.demo import WRITE_KEY, Stage, play, stage
 from destination_router.surfaces.letter_commands import commands as letter_commands
 from destination_router.surfaces.log_commands import commands as log_commands
 from destination_router.surfaces.migrating import import_
+from destination_router.surfaces.privacy_commands import commands as privacy_commands
 from destination_router.surfaces.reading import STANDARD_INPUT, read_lines
 from destination_router.surfaces.resuming import state_directory, state_of
 from destination_router.surfaces.rudderstack.command import transformer
@@ -61,9 +63,11 @@ from destination_router.surfaces.showing import (
     print_decision,
     print_delivery,
     print_json,
+    print_steps,
+    steps_json,
 )
 from destination_router.surfaces.simulating import simulate
-from destination_router.surfaces.telling import FAILED, out, problems_told, talk
+from destination_router.surfaces.telling import FAILED, out, print_line, problems_told, talk
 
 COMMANDS = "destination_router.commands"
 DISTRIBUTION = "heap-destination"
@@ -135,11 +139,14 @@ def try_(
         tally = Tally()
         for line in read_lines(choice.source):
             decision = choice.connection.decide(line.raw, message_id=line.message_id)
+            steps = choice.connection.steps(line.raw, message_id=line.message_id)
             tally.count(decision)
             if as_json:
-                _print_line({"line": line.number, **decision_json(decision, choice.connection)})
+                told = {"line": line.number, **decision_json(decision, choice.connection)}
+                print_line(told | ({"steps": steps_json(steps)} if steps else {}))
             else:
                 print_decision(out, decision, choice.connection, line=line.number)
+                print_steps(out, steps)
         if not as_json:
             talk.print(str(tally), highlight=False, soft_wrap=True)
     raise typer.Exit(FAILED if tally.results["rejected"] else 0)
@@ -188,7 +195,7 @@ def send(
             finally:
                 choice.pairings.close()
     if as_json:
-        _print_line(summary.as_json())
+        print_line(summary.as_json())
     else:
         _print_summary(summary)
     if summary.left:
@@ -221,7 +228,7 @@ def plugins(as_json: AsJson = False) -> None:
     """List the installed destinations, the broken ones too, and what each can do."""
     found = survey_plugins()
     if as_json:
-        _print_line([_plugin_json(plugin) for plugin in found])
+        print_line([_plugin_json(plugin) for plugin in found])
         return
     if not found:
         talk.print("No destination is installed. Try: pip install heap-destination")
@@ -249,7 +256,7 @@ def schema(
         if not fields:
             print_json(out, loaded.hook.settings_schema())
         elif as_json:
-            _print_line(field_tables.as_json(field_tables.fields_of(loaded)))
+            print_line(field_tables.as_json(field_tables.fields_of(loaded)))
         else:
             table = field_tables.as_markdown(field_tables.fields_of(loaded))
             out.print(table, markup=False, highlight=False, soft_wrap=True)
@@ -259,11 +266,13 @@ app.command("run")(run)
 app.command("transformer")(transformer)
 app.command("check")(check)
 app.command("import")(import_)
+app.command("delete-user")(delete_user)
 app.command("diff")(diff)
 app.command("new")(new)
 app.command("simulate")(simulate)
 app.add_typer(letter_commands, name="dead-letters")
 app.add_typer(log_commands, name="eventlog")
+app.add_typer(privacy_commands, name="privacy")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it so
@@ -307,7 +316,7 @@ def _choose(
     connection: str | None,
     origins: Sequence[str] = (),
 ) -> _Choice:
-    elsewhere = dict(_origin(pair) for pair in origins)
+    elsewhere = read_origins(origins)
     if config is not None:
         if settings is not None or pairs:
             raise UsageError("settings stand in the router.toml: drop --settings and --set")
@@ -355,21 +364,7 @@ def _source(arguments: Sequence[str], position: int) -> str:
     return STANDARD_INPUT
 
 
-def _origin(pair: str) -> tuple[str, str]:
-    source, equals, target = pair.partition("=")
-    if not equals or not source or not target:
-        raise UsageError(f"--origin takes FROM=TO, not {pair!r}")
-    for origin in (source, target):
-        if origin != ANY_ORIGIN and not is_origin(origin):
-            raise UsageError(f"--origin takes http(s)://host[:port] on both sides, not {origin!r}")
-    return source, target
-
-
 # -- printing -----------------------------------------------------------------------------------
-
-
-def _print_line(value: Any) -> None:
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 
 
 def _print_summary(summary: Summary) -> None:
@@ -420,7 +415,7 @@ async def _demo(connection: Connection, *, keep: bool, as_json: bool) -> int:
         if as_json:
             deliveries.sort(key=lambda delivery: delivery.offset)
             messages = [delivery_json(delivery, connection) for delivery in deliveries]
-            _print_line({"messages": messages, "held": held})
+            print_line({"messages": messages, "held": held})
         else:
             _print_held(connection, held)
         if keep:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from destination_router.delivery.worker import Delivery
 from destination_router.model import HttpRequest, Note
-from destination_router.pipeline.connection import Connection, Decision
+from destination_router.pipeline.connection import Connection, Decision, StepTaken
 
 _STYLES = {"requests": "green", "rejected": "red", "filtered": "yellow"}
 
@@ -90,6 +91,34 @@ def print_decision(
         console.print(
             f"  [yellow]{escape(note.code)}[/] {escape(place + note.detail)}", soft_wrap=True
         )
+
+
+def steps_json(steps: Sequence[StepTaken]) -> list[dict[str, Any]]:
+    """Turn what transformations and privacy did into the shape of `try --json`."""
+    return [
+        {
+            "step": step.step,
+            "before": step.before,
+            "after": step.after,
+            "notes": [_note_json(note) for note in step.notes],
+            "end": step.end,
+        }
+        for step in steps
+    ]
+
+
+def print_steps(console: Console, steps: Sequence[StepTaken]) -> None:
+    """Show a message before and after each step that did something to it."""
+    for step in steps:
+        end = f"  [yellow]{escape(step.end)}[/]" if step.end else ""
+        idle = "" if step.end or step.notes or step.before != step.after else "  nothing to do"
+        console.print(f"  step {escape(step.step)}{end}{idle}", highlight=False, soft_wrap=True)
+        if step.before == step.after:
+            continue
+        for sign, value in (("-", step.before), ("+", step.after)):
+            if value is not None:
+                text = msgspec.json.encode(value).decode()
+                console.print(f"    {sign} {escape(text)}", highlight=False, soft_wrap=True)
 
 
 def print_delivery(console: Console, delivery: Delivery, connection: Connection) -> None:

@@ -61,6 +61,9 @@ def source_config(write_key: bytes, destinations: Sequence[dict[str, Json]]) -> 
 
 def _described(connection: Connection) -> dict[str, Json]:
     plugin = connection.plugin
+    if connection.treatment.privacy is not None:
+        name = connection.name
+        raise PluginError(f"connection {name!r}: HIPAA mode is server-side only; drop clientSide")
     if "client_side" not in plugin.capabilities:
         raise PluginError(
             f"connection {connection.name!r}: {plugin.name} cannot be loaded by a browser; "

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import sys
 from collections.abc import Iterator
+from typing import Any
 
+import msgspec
 import typer
 from rich.console import Console
 
@@ -44,3 +47,8 @@ def refuse(text: str) -> None:
     """Say why nothing was done, and end the command."""
     talk.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(WRONG_USAGE)
+
+
+def print_line(value: Any) -> None:
+    """Write a value as one line of JSON to standard output."""
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import uvicorn
 
-from heap_destination.simulator.app import create_simulator
+from heap_destination.simulator.app import DELETION_SECONDS, create_simulator
+from heap_destination.simulator.deletions import API_KEY
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(f"Cannot listen on {options.host} port {options.port}: {error}\n")
         return 2
-    app = create_simulator(rate_limits=options.rate_limits)
+    app = create_simulator(
+        rate_limits=options.rate_limits,
+        api_key=options.api_key,
+        deletion_seconds=options.deletion_seconds,
+    )
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     with listener:
         host = f"[{options.host}]" if family == socket.AF_INET6 else options.host
@@ -44,6 +49,15 @@ def _parser() -> argparse.ArgumentParser:
         dest="rate_limits",
         action="store_false",
         help="never answer 429 for too much traffic",
+    )
+    parser.add_argument(
+        "--api-key", default=API_KEY, help="what deletes users; it is no secret here (%(default)s)"
+    )
+    parser.add_argument(
+        "--deletion-seconds",
+        type=float,
+        default=DELETION_SECONDS,
+        help="how long a deletion stays pending (%(default)s)",
     )
     return parser
 

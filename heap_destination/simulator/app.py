@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from heap_destination.simulator.deletions import API_KEY
 from heap_destination.simulator.heap import SimulatedHeap
 from heap_destination.simulator.inspection import Inspection
 from heap_destination.simulator.server import HeapServer
 
 KEEP_REQUESTS = 10_000
 KEEP_REQUEST_BYTES = 64 * 2**20
+DELETION_SECONDS = 1.0
 
 
 def create_simulator(  # noqa: PLR0913 (each is a setting, by keyword)
@@ -24,6 +26,8 @@ def create_simulator(  # noqa: PLR0913 (each is a setting, by keyword)
     chance: random.Random | None = None,
     keep_requests: int = KEEP_REQUESTS,
     keep_request_bytes: int = KEEP_REQUEST_BYTES,
+    api_key: str = API_KEY,
+    deletion_seconds: float = DELETION_SECONDS,
 ) -> Starlette:
     """Make a simulated Heap as an ASGI app; its `state.heap` is the `SimulatedHeap` behind it.
 
@@ -34,6 +38,8 @@ def create_simulator(  # noqa: PLR0913 (each is a setting, by keyword)
         chance: Where a fault's `share` is drawn from.
         keep_requests: How many of the latest requests to keep for the read side.
         keep_request_bytes: How many bytes of their bodies to keep.
+        api_key: What gets a token for the deletion of users.
+        deletion_seconds: How long a deletion stays pending.
     """
     heap = SimulatedHeap(
         rate_limits=rate_limits,
@@ -41,6 +47,8 @@ def create_simulator(  # noqa: PLR0913 (each is a setting, by keyword)
         chance=chance or random.Random(),  # noqa: S311 (faults need no cryptography)
         keep_requests=keep_requests,
         keep_request_bytes=keep_request_bytes,
+        api_key=api_key,
+        deletion_seconds=deletion_seconds,
     )
     app = Starlette(
         routes=[

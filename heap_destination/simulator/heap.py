@@ -9,6 +9,13 @@ import msgspec
 
 from heap_destination.simulator import bodies, partner
 from heap_destination.simulator.checks import BodyError
+from heap_destination.simulator.deletions import (
+    AUTH_TOKEN,
+    DELETION_STATUS,
+    USER_DELETION,
+    Deletions,
+    Told,
+)
 from heap_destination.simulator.faults import Faults
 from heap_destination.simulator.rates import RateLimits
 from heap_destination.simulator.records import Ingestion
@@ -33,6 +40,9 @@ ENDPOINTS: dict[str, Callable[[object], Ingestion]] = {
 """Each ingestion endpoint and how its body is read. All are POST."""
 
 
+_COUNTED = frozenset({*ENDPOINTS, AUTH_TOKEN, USER_DELETION, DELETION_STATUS})
+
+
 class Answer(msgspec.Struct, frozen=True):
     """What the client is told."""
 
@@ -48,7 +58,7 @@ class SimulatedHeap:
     stays. `faults` are the failures in force; `reset` leaves them be.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (each is a setting, by keyword)
         self,
         *,
         rate_limits: bool,
@@ -56,24 +66,38 @@ class SimulatedHeap:
         chance: random.Random,
         keep_requests: int,
         keep_request_bytes: int,
+        api_key: str,
+        deletion_seconds: float,
     ) -> None:
         self.rate_limits = rate_limits
         self.faults = Faults(chance)
         self._clock = clock
         self._keep = (keep_requests, keep_request_bytes)
+        self._deletion = (api_key, deletion_seconds)
         self.reset()
 
     def reset(self) -> None:
         """Forget all data, requests, counts and used-up rates."""
         self._store = Store()
+        self._deletions = Deletions(*self._deletion, self._store.delete)
         self._rates = RateLimits()
         self._log = RequestLog(*self._keep)
         self._answers: Counter[tuple[str, str]] = Counter()
         self._rate_limited = 0
         self._faults_used = 0
 
-    def answer(self, method: str, path: str, body: bytes) -> Answer:
-        """Act on one request. A 400 or a 429 changes nothing that Heap holds."""
+    def answer(self, method: str, path: str, body: bytes, authorization: str = "") -> Answer:
+        """Act on one request. A 400, a 401 or a 429 changes nothing that Heap holds."""
+        self._deletions.settle(self._clock())
+        try:
+            told = self._deletions.answer(
+                method, path, lambda: _json(body), authorization, self._clock()
+            )
+        except BodyError as error:
+            return _text(400, str(error))
+        return self._ingest(method, path, body) if told is None else _told(told)
+
+    def _ingest(self, method: str, path: str, body: bytes) -> Answer:
         read = ENDPOINTS.get(path)
         if read is None:
             return _text(404, "Not Found")
@@ -93,16 +117,19 @@ class SimulatedHeap:
     def log(self, method: str, path: str, body: bytes, status: int | None, *, fault: bool) -> None:
         """Note a request and the status its client saw; None if the connection was dropped."""
         self._log.add(method, path, body, status, fault=fault)
-        endpoint = path if path in ENDPOINTS else "other"
+        shown = DELETION_STATUS if path.startswith(f"{DELETION_STATUS}/") else path
+        endpoint = shown if shown in _COUNTED else "other"
         self._answers[endpoint, "dropped" if status is None else str(status)] += 1
         self._faults_used += fault
 
     def users(self, app_id: str | None = None, identity: str | None = None) -> Iterator[UserRow]:
         """Users with an identity, in the order they were created."""
+        self._deletions.settle(self._clock())
         return self._store.users(app_id, identity)
 
     def events(self, app_id: str | None = None, identity: str | None = None) -> Iterator[EventRow]:
         """Events in the order they arrived."""
+        self._deletions.settle(self._clock())
         return self._store.events(app_id, identity)
 
     def accounts(self, app_id: str | None = None) -> Iterator[AccountRow]:
@@ -124,6 +151,7 @@ class SimulatedHeap:
         other keys are totals: `events_stored`, `duplicates` (by idempotency key), `users` and
         `accounts` held, `merges` and `merges_ignored`, `rate_limited`, `faults`.
         """
+        self._deletions.settle(self._clock())
         requests: defaultdict[str, dict[str, int]] = defaultdict(dict)
         for (endpoint, status), count in sorted(self._answers.items()):
             requests[endpoint][status] = count
@@ -145,3 +173,10 @@ def _json(body: bytes) -> object:
 
 def _text(status: int, text: str, **headers: str) -> Answer:
     return Answer(status, text, {"content-type": "text/plain; charset=utf-8", **headers})
+
+
+def _told(told: Told) -> Answer:
+    if isinstance(told.body, str):
+        return _text(told.status, told.body)
+    body = msgspec.json.encode(told.body).decode()
+    return Answer(told.status, body, {"content-type": "application/json"})

@@ -34,6 +34,9 @@ BULK = Limit(1000, "items at most in a bulk", "bulk-track, bulk-add-user-propert
 PARTNER_KEY = Limit(8, "characters at least in an idempotency_key", "observed")
 USER_IDS_PER_IDENTITY = Limit(10, "user_ids at most per identity per month", "identify-1")
 
+DELETED_USERS = Limit(10_000, "users at most in a deletion", "user-deletion")
+TOKEN_SECONDS = Limit(300, "seconds that a token lives", "user-deletion")
+
 MONTH = 30 * 86_400.0
 """Seconds. identify-1 says "month"; any 30 days is as strict as a month that starts on the 1st."""
 

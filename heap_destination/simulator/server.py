@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 import httpx
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
@@ -35,7 +36,8 @@ class HeapServer:
             return
         method, path = scope["method"], scope["path"]
         fault = self._heap.faults.take(path, body)
-        answer = await self._answer(method, path, body, fault)
+        authorization = Headers(scope=scope).get("authorization", "")
+        answer = await self._answer(method, path, body, authorization, fault)
         status = None if answer is None else answer.status
         self._heap.log(method, path, body, status, fault=fault is not None)
         if answer is None:
@@ -45,19 +47,19 @@ class HeapServer:
             await response(scope, receive, send)
 
     async def _answer(
-        self, method: str, path: str, body: bytes, fault: Fault | None
+        self, method: str, path: str, body: bytes, authorization: str, fault: Fault | None
     ) -> Answer | None:
         """What to tell the client, None to hang up on it."""
         if fault is None:
-            return self._heap.answer(method, path, body)
-        answer = self._heap.answer(method, path, body) if fault.after else None
+            return self._heap.answer(method, path, body, authorization)
+        answer = self._heap.answer(method, path, body, authorization) if fault.after else None
         if fault.delay:
             await self._sleep(fault.delay)
         if fault.drop_connection:
             return None
         if fault.status is not None:
             return Answer(fault.status, fault.body, fault.headers)
-        return answer or self._heap.answer(method, path, body)
+        return answer or self._heap.answer(method, path, body, authorization)
 
 
 async def _read(receive: Receive) -> bytes | None:

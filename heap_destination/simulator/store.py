@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET
 
 from heap_destination.simulator import limits
+from heap_destination.simulator.deletions import Target
 from heap_destination.simulator.records import AccountUpdate, Event, Ingestion, Merge, UserUpdate
 from heap_destination.simulator.rows import AccountRow, EventRow, IgnoredRow, UserRow
 
@@ -118,6 +119,25 @@ class Store:
                     app_id=environment_id, account_id=account_id, properties=dict(properties)
                 )
 
+    def delete(self, target: Target) -> None:
+        """Delete a user and all their events, in all environments (user-deletion).
+
+        A user_id that was merged is its identity's: they are one user.
+        """
+        gone: set[tuple[str, str]] = set()
+        for app_id, environment in self._environments.items():
+            user_id = target.user_id
+            identity = target.identity or environment.owners.get(user_id or "")
+            if identity is None:
+                environment.unmerged.pop(user_id or "", None)
+                gone.add((app_id, f"user_id {user_id}"))
+                continue
+            environment.users.pop(identity, None)
+            for merged in [u for u, owner in environment.owners.items() if owner == identity]:
+                del environment.owners[merged]
+            gone.add((app_id, f"identity {identity}"))
+        self._events = [event for event in self._events if _whose(event) not in gone]
+
     def ignored(self) -> Iterator[IgnoredRow]:
         """The latest merges that were ignored in silence, oldest first."""
         return iter(tuple(self._ignored))
@@ -166,6 +186,12 @@ class Store:
             environment.users.setdefault(identity, _User())
         elif user_id is not None:
             environment.unmerged.setdefault(user_id, []).append(stored)
+
+
+def _whose(event: _StoredEvent) -> tuple[str, str]:
+    if event.identity is not None:
+        return event.app_id, f"identity {event.identity}"
+    return event.app_id, f"user_id {event.user_id}"
 
 
 def _update_user(environment: _Environment, update: UserUpdate) -> None:

@@ -27,6 +27,7 @@ CONTRACT = {
     "pack": ("requests", "settings"),
     "on_response": ("request", "response", "settings"),
     "quotas": ("settings",),
+    "user_deletion": ("settings",),
     "simulator": ("settings",),
 }
 

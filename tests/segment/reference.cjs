@@ -1,10 +1,11 @@
 // Runs Segment's own Heap destination over messages, and tells what it would send: JSON on stdin
 // ({mappings: {action: fields}, messages: [...]}) to JSON on stdout, one answer for each message.
 // Everything is Segment's but the last step: a request is written down and not made. With triggers
-// ({triggers: [...], messages: [...]}) it tells which of them takes each message.
+// ({triggers: [...], messages: [...]}) it tells which of them takes each message; with fields
+// ({fields: [...], messages: [...]}) what each of these mappings makes of it.
 'use strict'
 
-const { Destination } = require('@segment/actions-core')
+const { Destination, transform } = require('@segment/actions-core')
 const { parseFql, validate } = require('@segment/destination-subscriptions')
 const definition = require('@segment/action-destinations/dist/destinations/heap').default
 
@@ -32,12 +33,17 @@ async function answer(message, mappings) {
 }
 
 async function main() {
-  const { mappings, triggers, messages } = JSON.parse(require('fs').readFileSync(0, 'utf8'))
+  const { mappings, triggers, fields, messages } = JSON.parse(require('fs').readFileSync(0, 'utf8'))
   const answers = []
   if (triggers) {
     const parsed = triggers.map((trigger) => parseFql(trigger))
     const taken = messages.map((message) => parsed.map((trigger) => validate(trigger, message)))
     process.stdout.write(JSON.stringify(taken))
+    return
+  }
+  if (fields) {
+    const made = messages.map((message) => fields.map((field) => transform({ field }, message)))
+    process.stdout.write(JSON.stringify(made))
     return
   }
   for (const message of messages) answers.push(await answer(message, mappings))

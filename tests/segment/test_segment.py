@@ -1,4 +1,4 @@
-"""Dialect `segment` and FQL against Segment's published code, message by message.
+"""Dialect `segment`, mappings and FQL against Segment's published code, message by message.
 
 The package is `@segment/action-destinations`, whose Heap destination Node runs as Segment does:
 subscriptions, mappings, validation, action. Compared are the bodies' bytes, keys in their order.
@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
+from destination_router.javascript import json_text
 from destination_router.pipeline.connection import Connection
 from destination_router.pipeline.fql import segment_meaning
+from destination_router.pipeline.mapping import compile_mapping
 from destination_router.pipeline.normalise import parse_message
 from destination_router.pipeline.subscription import compile_subscription
 from destination_router.pipeline.takers import TakesConfig
@@ -151,6 +153,53 @@ def test_a_trigger_takes_what_it_takes_in_segment(reference: Reference) -> None:
         theirs = [verdict[index] for verdict in verdicts]
         assert [holds[index](message) for message in parsed] == theirs, trigger
         assert len(set(theirs)) == 2, f"{trigger} tells nothing from anything"
+
+
+def path(text: str) -> dict[str, Any]:
+    return {"@path": f"$.{text}"}
+
+
+VALUES = [path(p) for p in ("properties.a", "properties.total", "userId", "name", "context.traits")]
+FIELDS = [
+    *(
+        path(p)
+        for p in ("properties.a.b", "properties['a.b']", "properties.a[0].b", "traits.0.b.c")
+    ),
+    {"@template": "{{event}} of {{ properties.total }} by {{userId}}{{{context.ip}}}{{nothing}}"},
+    {"@literal": "x"},
+    {"@merge": {"objects": [path("properties"), {"a": "own"}], "direction": "right"}},
+    {"@merge": {"objects": [path("context.traits"), {"a": "own"}], "direction": "left"}},
+    {"@flatten": {"value": path("properties"), "separator": "."}},
+    {"@flatten": {"value": path("properties"), "separator": "_", "omitArrays": True}},
+    {"@arrayPath": ["$.properties.a", {"id": path("id"), "all": path("b")}]},
+    {"@arrayPath": ["$.properties.b"]},
+    {"@transform": {"apply": {"in": path("properties")}, "mapping": path("in.a")}},
+    *(
+        {directive: {**options, key: value}}
+        for value in VALUES
+        for directive, key, options in (
+            ("@if", "exists", {"then": 1, "else": 2}),
+            ("@if", "blank", {"then": 1}),
+            ("@case", "value", {"operator": "upper"}),
+            ("@replace", "value", {"pattern": "A", "replacement": "z", "ignorecase": True}),
+            ("@replace", "value", {"pattern": ".", "global": False, "pattern2": "v"}),
+            ("@json", "value", {"mode": "encode"}),
+            ("@json", "value", {"mode": "decode"}),
+        )
+    ),
+    *({"@excludeWhenNull": value} for value in VALUES),
+    {"a": [path("properties.a"), 1], "b": {"c": path("nothing"), "d": None}},
+]
+
+
+def test_a_mapping_gives_what_it_gives_in_segment(reference: Reference) -> None:
+    """Every directive comes to the same value, on messages plain and odd."""
+    sent = [m for m in messages(1_500) if isinstance(m.get("properties"), dict)]
+    compiled = [compile_mapping({"field": field}) for field in FIELDS]
+    for message, made in zip(sent, reference(sent, fields=FIELDS), strict=True):
+        parsed = parse_message(message)
+        for field, evaluate, theirs in zip(FIELDS, compiled, made, strict=True):
+            assert json_text(evaluate(parsed)) == json_text(theirs), (field, message)
 
 
 # -- traffic: messages as senders write them, plain and odd; the same ones every time ------------

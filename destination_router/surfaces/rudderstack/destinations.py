@@ -95,6 +95,37 @@ class Destinations:
         """Whether the plugin turns many requests into few."""
         return isinstance(self._plugin, LoadedPlugin) and "pack" in self._plugin.capabilities
 
+    @property
+    def deletes(self) -> bool:
+        """Whether users can be deleted at the plugin's vendor."""
+        return isinstance(self._plugin, LoadedPlugin) and "user_deletion" in (
+            self._plugin.capabilities
+        )
+
+    def prepare_deletion(self, config: dict[str, Json]) -> tuple[Prepared, ConnectionConfig]:
+        """Make ready what users are deleted with; never raises.
+
+        rudder-server says neither the id nor the name of the destination: what a router.toml adds
+        is that of the one connection whose settings do not contradict the configuration.
+
+        Args:
+            config: the destination's configuration.
+        """
+        try:
+            given = {} if isinstance(self._plugin, str) else _settings(self._plugin, config)
+        except PluginError as error:
+            return Prepared(None, str(error), "transformation"), self._bare
+        meant = [
+            overlay
+            for overlay in self._overlays.values()
+            if all(given.get(key, value) == value for key, value in overlay.settings.items())
+        ]
+        if len(meant) > 1:
+            problem = "router.toml: several connections may be meant; give each its settings whole"
+            return Prepared(None, problem, "configuration"), self._bare
+        overlay = meant[0] if meant else self._bare
+        return self._compiled(config, overlay), overlay
+
     def prepare(self, destination: bytes, message: bytes) -> Prepared:
         """Make a destination ready for a message; never raises.
 

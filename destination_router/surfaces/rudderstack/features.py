@@ -32,8 +32,17 @@ def features(base: Mapping[str, Json], destinations: Mapping[str, Destinations])
 
     Args:
         base: the upstream's, or one of those above.
-        destinations: ours. Only one that packs gains from being asked by the router.
+        destinations: ours. Only one that packs gains from being asked by the router; only one that
+            deletes users can be asked to.
     """
     theirs: Any = base.get("routerTransform")
     ours = {name.upper(): True for name, found in destinations.items() if found.packs}
-    return {**base, "routerTransform": {**(theirs if isinstance(theirs, dict) else {}), **ours}}
+    deletable: Any = base.get("regulations")
+    return {
+        **base,
+        "routerTransform": {**(theirs if isinstance(theirs, dict) else {}), **ours},
+        "regulations": [
+            *(deletable if isinstance(deletable, list) else []),
+            *(name.upper() for name, found in destinations.items() if found.deletes),
+        ],
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TypeAlias
@@ -42,6 +43,7 @@ NAMES = ("Amplitude", "AM")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _SESSIONS = 2**63
+_WHOLE = re.compile(r"-1|[0-9]{1,18}")
 _VIEWS = {Page: "Page Viewed", Screen: "Screen Viewed"}
 
 
@@ -209,9 +211,9 @@ def _session_id(message: Message, notes: list[Note]) -> int | None:
     given = message.options(*NAMES).get("session_id")
     if "session_id" in message.mapped:
         path, given = "mapping.session_id", message.mapped["session_id"]
-    text = str(given) if isinstance(given, (int, str)) else ""
-    if text.removeprefix("-").isdecimal() and text.isascii() and -1 <= int(text) < _SESSIONS:
-        return int(text)
+    start = int(given) if isinstance(given, str) and _WHOLE.fullmatch(given) else given
+    if type(start) is int and -1 <= start < _SESSIONS:
+        return start
     if given is not None:
         note(notes, "dropped", path, "not a time in milliseconds, nor -1 for none")
     return None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from amplitude_destination.limits import TEXT_CHARACTERS
 from destination_router import Json, Message
 
+_INTEGER = 2**63
 _PLATFORMS = {"ios": "iOS", "android": "Android"}
 
 
@@ -51,7 +52,9 @@ def campaign(message: Message) -> dict[str, str]:
 
 def current_group(message: Message) -> str | None:
     """Read the group in which the user is at work: SDKs remember the last group call."""
-    return _text(message.context, "groupId")
+    given = message.context.get("groupId")
+    text = str(given) if type(given) is int and abs(given) < _INTEGER else given
+    return text if isinstance(text, str) and 0 < len(text.strip()) <= TEXT_CHARACTERS else None
 
 
 def _device(context: Mapping[str, Json]) -> dict[str, str | None]:

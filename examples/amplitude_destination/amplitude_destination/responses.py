@@ -20,6 +20,7 @@ _WRONG_EVENTS = (
     "events_with_missing_fields",
     "events_with_invalid_id_lengths",
 )
+_WRONG_KEY = "Invalid API key"
 _WORDS = 500
 
 Events = Sequence[Mapping[str, Json]]
@@ -37,9 +38,10 @@ def read_response(
     verdicts = _verdicts(answer, events, settings.api.pause)
     if not verdicts and response.status == _TOO_MANY_REQUESTS:
         return Outcome.retry(settings.api.pause, code="throttled", detail=_words(answer))
-    if not verdicts:  # a wrong key: no event is at fault, so the bulk is not to be taken apart
+    if not verdicts:  # no event is at fault, so the bulk is not to be taken apart
+        code = "invalid_api_key" if answer.get("error") == _WRONG_KEY else "refused_request"
         words = _words(answer, str(answer.get("missing_field") or ""))
-        return dict.fromkeys(request.message_ids, Outcome.rejected("refused_request", words))
+        return dict.fromkeys(request.message_ids, Outcome.rejected(code, words))
     outcomes = dict.fromkeys(request.message_ids, Outcome.retry(after=0, code="neighbour_refused"))
     items = request.items or (request.message_ids,)
     # A message may be in several events: the worst counts, so rejections come last.

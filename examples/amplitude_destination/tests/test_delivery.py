@@ -116,7 +116,7 @@ def test_a_wrong_key_costs_one_request() -> None:
     done = deliver("amplitude", {"apiKey": "another"}, [track(n) for n in range(50)], vendor)
 
     assert {(letter.code, letter.detail) for letter in done.dead_letters} == {
-        ("refused_request", "Invalid API key")
+        ("invalid_api_key", "Invalid API key")
     }
     assert len(done.dead_letters) == 50
     assert vendor.app.state.answers == {"/batch 400": 1}

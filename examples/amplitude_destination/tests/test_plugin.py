@@ -129,6 +129,14 @@ def test_the_key_is_shown_nowhere() -> None:
         assert KEY not in str((shown, decision.notes, decision.reject))
 
 
+def test_a_note_is_short_whatever_the_sender_called_it() -> None:
+    """A path longer than 200 characters is shown by its beginning."""
+    for length, shown in ((189, "properties." + "k" * 189), (190, "properties." + "k" * 189 + "…")):
+        message = msgspec.json.encode(track(properties={"k" * length: None}))
+        (left,) = connect().decide(message).notes
+        assert left.path == shown
+
+
 SEGMENT = {
     "metadata": {"slug": "actions-amplitude"},
     "settings": {"apiKey": KEY, "secretKey": "s", "endpoint": "europe"},

@@ -1,6 +1,7 @@
 """The embedded log, on real files: what is accepted stays, in order, for every connection."""
 
 import asyncio
+import contextlib
 import itertools
 import os
 import sqlite3
@@ -11,6 +12,9 @@ from typing import Any
 import pytest
 
 from destination_router.eventlog.base import LogUnavailableError
+from destination_router.eventlog.dead_letters import find_letters
+from destination_router.eventlog.file import connect
+from destination_router.eventlog.letters import LetterFilter
 from destination_router.eventlog.retention import Retention
 from destination_router.eventlog.sqlite import SqliteEventLog
 
@@ -263,6 +267,22 @@ def test_an_event_that_nobody_took_in_time_becomes_a_dead_letter(path: Path) -> 
     letters, left = within(path, use, retention=retention, clock=clock)
     assert letters == {("heap", "expired"): 3}
     assert [body(0), body(4)] == left
+
+
+def test_an_expired_event_keeps_what_its_connection_may_keep(path: Path) -> None:
+    """A connection that may not keep a message does not keep it by being too slow either."""
+    clock = Clock()
+
+    async def use(log: SqliteEventLog) -> None:
+        await log.append(numbered(1))
+        clock.now += 2 * HOUR
+        await log.clean()
+
+    kept = {"heap": lambda _: b'{"messageId":"masked"}'}
+    within(path, use, retention=Retention(max_age=HOUR), clock=clock, kept=kept)
+    with contextlib.closing(connect(path)) as database:
+        (letter,) = find_letters(database, LetterFilter())
+    assert (letter.message_id, letter.body) == ("masked", b'{"messageId":"masked"}')
 
 
 def test_lag_tells_messages_and_the_age_of_the_oldest(path: Path) -> None:

@@ -1,0 +1,259 @@
+"""`delete-user`: deletes people at a vendor, resumably, with an audit of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from destination_router.config import ConnectionConfig, DeliveryConfig
+from destination_router.deletion import UserDeletion
+from destination_router.delivery.deleting import Group
+from destination_router.model import Reject
+from destination_router.pipeline.connection import Connection
+from destination_router.plugins import load_plugin
+from destination_router.surfaces.choosing import (
+    UsageError,
+    choose_from_config,
+    connect,
+    read_origins,
+    read_settings,
+)
+from destination_router.surfaces.crew import delivery_settings
+from destination_router.surfaces.deletion_audit import found_in, open_audit
+from destination_router.surfaces.deletion_input import (
+    Asked,
+    Refused,
+    Wanted,
+    asked_by_lines,
+    asked_by_option,
+    delivery_keys,
+    wanted,
+)
+from destination_router.surfaces.deletion_run import DeletionSummary, delete_users, summary_of
+from destination_router.surfaces.reading import read_lines
+from destination_router.surfaces.telling import FAILED, out, print_line, problems_told, talk
+from destination_router.units import seconds
+
+
+def delete_user(
+    plugin: Annotated[
+        str | None,
+        typer.Argument(help="The destination, unless --config names it.", show_default=False),
+    ] = None,
+    user: Annotated[
+        list[str] | None, typer.Option("--user", metavar="ID", help="A userId; may be repeated.")
+    ] = None,
+    anonymous: Annotated[
+        list[str] | None,
+        typer.Option("--anonymous", metavar="ID", help="An anonymousId; may be repeated."),
+    ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(
+            "--file",
+            help="A file, plain or .gz, or - for standard input: a userId a line, or an object "
+            "with userId, anonymousId or both.",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="A router.toml, in place of settings.")
+    ] = None,
+    connection: Annotated[
+        str | None, typer.Option("--connection", help="Which connection of the router.toml.")
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option("--settings", help="A file of settings, JSON or TOML.")
+    ] = None,
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="One setting, but no secret."),
+    ] = None,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--secret",
+            metavar="NAME=env:VARIABLE",
+            help="One secret setting, from the environment, or from a file: NAME=file:PATH.",
+        ),
+    ] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option("--origin", metavar="FROM=TO", help="Send a vendor's origin elsewhere."),
+    ] = None,
+    audit: Annotated[
+        Path, typer.Option("--audit", help="Where what happens is written, a JSON line each.")
+    ] = Path("deletions.jsonl"),
+    wait: Annotated[
+        str, typer.Option("--wait", metavar="DURATION", help="How long to wait for the vendor.")
+    ] = "1h",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say how many would be deleted.")
+    ] = False,
+    look_up: Annotated[
+        bool, typer.Option("--look-up", help="Only say what the audit knows of the ids.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON for a program to read.")
+    ] = False,
+) -> None:
+    """Delete users at the vendor, for good. The same command goes on with what is left."""
+    with problems_told():
+        asked = list(_asked(user or [], anonymous or [], file))
+        if look_up:
+            raise typer.Exit(_look_up(audit, asked, as_json=as_json))
+        chosen, delivery, ready = _chosen(
+            plugin, config, connection, settings, pairs or [], secret or []
+        )
+        elsewhere = delivery.origins | read_origins(origin or [])
+        delivery = msgspec.structs.replace(delivery, origins=elsewhere)
+        deletion = _deletion(ready)
+        patience = _duration(wait)
+        who = wanted(asked, deletion, delivery_keys(chosen))
+        for refused in who.refused:
+            words = f"{refused.where}: {refused.code}: {refused.detail}"
+            talk.print(words, markup=False, highlight=False, soft_wrap=True)
+        summary = summary_of(who)
+        if who.subjects and not dry_run:
+            _check_key(deletion)
+            summary = _delete(chosen, ready, deletion, delivery, who, audit, patience)
+    if as_json:
+        print_line(summary)
+    else:
+        _print_summary(summary, dry_run=dry_run)
+    if summary.left:
+        talk.print("Not all is done. The same command goes on with the rest.")
+    raise typer.Exit(FAILED if summary.left or summary.refused else 0)
+
+
+def _delete(
+    chosen: ConnectionConfig,
+    ready: Connection,
+    deletion: UserDeletion,
+    delivery: DeliveryConfig,
+    who: Wanted,
+    audit: Path,
+    patience: float,
+) -> DeletionSummary:
+    with open_audit(audit) as files:
+        deleting = delete_users(
+            ready,
+            deletion,
+            who,
+            audit=files,
+            # As configured: references stand for secrets, and origins are where it really goes.
+            purpose=[chosen.plugin, chosen.settings, delivery.origins],
+            settings=delivery_settings(delivery),
+            patience=patience,
+            told=_tell,
+        )
+        try:
+            return asyncio.run(deleting)
+        except KeyboardInterrupt:
+            talk.print("Interrupted. The same command goes on with the rest.")
+            raise typer.Exit(FAILED) from None
+
+
+def _tell(number: int, count: int, group: Group) -> None:
+    words = {"pending": "submitted", "complete": "deleted"}.get(group.state, group.state)
+    about = [f"group {number} of {count}: {words}", f"{len(group.subjects)} users"]
+    about += [f"request {group.request_id}"] if group.request_id else []
+    about += [group.detail] if group.detail else []
+    talk.print(", ".join(about), markup=False, highlight=False, soft_wrap=True)
+
+
+def _look_up(audit: Path, asked: Sequence[Asked | Refused], *, as_json: bool) -> int:
+    known = [one for one in asked if isinstance(one, Asked)]
+    states = found_in(audit, [one.identifier for one in known])
+    for one, state in zip(known, states, strict=True):
+        if as_json:
+            print_line({"where": one.where, "state": state})
+        else:
+            out.print(f"{one.where}: {state or 'not in the audit'}", highlight=False)
+    complete = len(known) == len(asked) and all(state == "complete" for state in states)
+    return 0 if complete else FAILED
+
+
+def _asked(
+    users: Sequence[str], anonymous: Sequence[str], file: str | None
+) -> Iterator[Asked | Refused]:
+    if not users and not anonymous and file is None:
+        raise UsageError("say who: --user ID, --anonymous ID or --file FILE")
+    lines = () if file is None else asked_by_lines(read_lines(file))
+    return chain(asked_by_option("userId", users), asked_by_option("anonymousId", anonymous), lines)
+
+
+def _chosen(
+    plugin: str | None,
+    config: Path | None,
+    connection: str | None,
+    settings: Path | None,
+    pairs: Sequence[str],
+    secrets: Sequence[str],
+) -> tuple[ConnectionConfig, DeliveryConfig, Connection]:
+    if config is not None:
+        if settings is not None or pairs or secrets:
+            raise UsageError("settings stand in the router.toml: drop --settings, --set, --secret")
+        chosen, router = choose_from_config(config, connection)
+        if plugin not in (None, chosen.plugin):
+            raise UsageError(f"the connection {chosen.name!r} is {chosen.plugin}'s, not {plugin}'s")
+        return chosen, router.delivery, connect(chosen)
+    if plugin is None:
+        raise UsageError("name a plugin, such as heap, or give --config router.toml")
+    loaded = load_plugin(plugin)
+    schema = loaded.hook.settings_schema()
+    for pair in pairs:
+        name = pair.partition("=")[0]
+        if schema["properties"].get(name, {}).get("writeOnly"):
+            detail = "others can read a command line; use --secret"
+            raise UsageError(f"--set {name}: {detail} {name}=env:VARIABLE, or {name}=file:PATH")
+    values = read_settings(loaded, settings, pairs) | dict(map(_secret, secrets))
+    chosen = ConnectionConfig(name=connection or loaded.name, plugin=loaded.name, settings=values)
+    return chosen, DeliveryConfig(), Connection(chosen.name, loaded, values)
+
+
+def _secret(pair: str) -> tuple[str, dict[str, Any]]:
+    name, _, reference = pair.partition("=")
+    kind, _, where = reference.partition(":")
+    if not name or kind not in ("env", "file") or not where:
+        raise UsageError("--secret takes NAME=env:VARIABLE or NAME=file:PATH")
+    return name, {kind: where}
+
+
+def _deletion(ready: Connection) -> UserDeletion:
+    if "user_deletion" not in ready.plugin.capabilities:
+        raise UsageError(f"{ready.plugin.name} cannot delete users: it has no user_deletion")
+    deletion: UserDeletion = ready.plugin.hook.user_deletion(settings=ready.settings)
+    return deletion
+
+
+def _check_key(deletion: UserDeletion) -> None:
+    try:
+        deletion.token_request()
+    except Reject as reject:
+        raise UsageError(str(reject)) from None
+
+
+def _duration(text: str) -> float:
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise UsageError(f"--wait: {error}") from None
+
+
+def _print_summary(summary: DeletionSummary, *, dry_run: bool) -> None:
+    if dry_run:
+        out.print(f"{summary.users} users would be deleted", highlight=False)
+    else:
+        out.print(
+            f"{summary.users} users: {summary.complete} deleted, {summary.pending} pending, "
+            f"{summary.failed} failed",
+            highlight=False,
+        )
+    for code, count in summary.refused.most_common():
+        out.print(f"  refused  {code}  {count}", highlight=False)

@@ -1,0 +1,123 @@
+"""One deletion of users from beginning to end: groups, audit, state, and what came of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from destination_router.deletion import UserDeletion
+from destination_router.delivery.deleting import Deleting, Group, grouped
+from destination_router.delivery.sender import Sender
+from destination_router.delivery.settings import DeliverySettings
+from destination_router.pipeline.connection import Connection
+from destination_router.surfaces.deletion_audit import DeletionAudit
+from destination_router.surfaces.deletion_input import Wanted
+
+
+class DeletionSummary(msgspec.Struct, rename="camel"):
+    """What became of a deletion: how many of the vendor's users are in which state.
+
+    Attributes:
+        users: whom the vendor was, or would be, asked to delete.
+        refused: ids that cannot be deleted, by code.
+        complete: users that the vendor has deleted.
+        pending: users that it has not deleted yet.
+        failed: users that it was not, or could not be, asked to delete.
+    """
+
+    users: int = 0
+    refused: Counter[str] = msgspec.field(default_factory=Counter)
+    complete: int = 0
+    pending: int = 0
+    failed: int = 0
+
+    @property
+    def left(self) -> bool:
+        """Whether the same command has something left to do."""
+        return self.pending > 0 or self.failed > 0
+
+
+def summary_of(wanted: Wanted, groups: Sequence[Group] = ()) -> DeletionSummary:
+    """Sum up; without groups nothing was asked for."""
+    counts = Counter[str]()
+    for group in groups:
+        counts["failed" if group.state == "new" else group.state] += len(group.subjects)
+    return DeletionSummary(
+        users=len(wanted.subjects),
+        refused=Counter(refused.code for refused in wanted.refused),
+        complete=counts["complete"],
+        pending=counts["pending"],
+        failed=counts["failed"],
+    )
+
+
+async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
+    connection: Connection,
+    deletion: UserDeletion,
+    wanted: Wanted,
+    *,
+    audit: DeletionAudit,
+    purpose: Sequence[Any],
+    settings: DeliverySettings,
+    patience: float,
+    told: Callable[[int, int, Group], None],
+) -> DeletionSummary:
+    """Delete users, or go on where an interrupted run was.
+
+    Args:
+        connection: at whose vendor.
+        deletion: the vendor's.
+        wanted: who.
+        audit: its files.
+        purpose: what else makes it the same deletion another time: plugin and settings.
+        settings: how patiently requests are tried.
+        patience: how long to wait for the vendor to be done, in seconds.
+        told: is told of each group that changes: its number, of how many, and itself.
+
+    Raises:
+        UsageError: another deletion is not finished.
+    """
+    groups = grouped([subject for subject, _ in wanted.subjects], deletion.group)
+    ids = _ids(wanted, audit, deletion.group)
+    subjects = [subject for subject, _ in wanted.subjects]
+    resumed = audit.resume([*purpose, subjects], groups)
+    audit.note(
+        "resumed" if resumed else "started",
+        connection=connection.name,
+        plugin=connection.plugin.name,
+        users=len(subjects),
+        groups=len(groups),
+        refused=dict(Counter(refused.code for refused in wanted.refused)),
+    )
+    numbers = {id(group): number for number, group in enumerate(groups, 1)}
+
+    def changed(group: Group) -> None:
+        number = numbers[id(group)]
+        event = "submitted" if group.state == "pending" else group.state
+        about = {"group": number, "requestId": group.request_id, "status": group.status}
+        named = {"ids": ids[number - 1]} if event == "submitted" else {"detail": group.detail}
+        audit.note(event, **about, **named)
+        audit.save(groups)
+        told(number, len(groups), group)
+
+    audit.save(groups)
+    async with Sender(connection, settings) as sender:
+        deleting = Deleting(deletion, sender, changed, settings)
+        await deleting.submit(groups)
+        await deleting.wait(groups, patience)
+    summary = summary_of(wanted, groups)
+    audit.note("ended", complete=summary.complete, pending=summary.pending, failed=summary.failed)
+    return summary
+
+
+def _ids(wanted: Wanted, audit: DeletionAudit, most: int) -> list[list[str]]:
+    """List for each group what stands in the audit for the ids of its users."""
+    chunks = [wanted.subjects[i : i + most] for i in range(0, len(wanted.subjects), most)]
+    return [_digests((i for _, ids in chunk for i in ids), audit) for chunk in chunks]
+
+
+def _digests(identifiers: Any, audit: DeletionAudit) -> list[str]:
+    return list(dict.fromkeys(audit.digest(identifier) for identifier in identifiers))

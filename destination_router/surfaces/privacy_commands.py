@@ -1,0 +1,129 @@
+"""`privacy report`: which fields there are and which pass, from a file or the live log."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+
+from destination_router.config import ConnectionConfig
+from destination_router.eventlog.file import connect, damage_told, open_file
+from destination_router.model import Reject
+from destination_router.pipeline.masking import MaskingKeys
+from destination_router.pipeline.normalise import normalise
+from destination_router.pipeline.operations import Surroundings
+from destination_router.pipeline.privacy import Allowed
+from destination_router.pipeline.privacy_config import load_allowed
+from destination_router.pipeline.transformations import Transformations
+from destination_router.surfaces.choosing import UsageError, choose_from_config
+from destination_router.surfaces.privacy_report import Report, proposal
+from destination_router.surfaces.reading import read_lines
+from destination_router.surfaces.telling import out, problems_told, talk
+
+commands = typer.Typer(no_args_is_help=True, help="What a connection may see.")
+
+_NO_KEYS = MaskingKeys({1: bytes(32)})
+"""The report shows no value, so it needs no key, and whoever runs it need not have one."""
+
+
+@commands.callback()
+def _group() -> None:
+    """What a connection may see."""
+
+
+@commands.command()
+def report(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="Messages, one JSON object a line; left out, those in the log of --config.",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="A router.toml: its log and its allowlists.")
+    ] = None,
+    connection: Annotated[
+        str | None, typer.Option("--connection", help="Which connection of the router.toml.")
+    ] = None,
+    people: Annotated[
+        int,
+        typer.Option("--people", min=1, help="Show a name only if so many people sent it."),
+    ] = 2,
+    as_toml: Annotated[
+        bool, typer.Option("--toml", help="Print allowlists to start from, as TOML.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Tell which fields were seen, which passed and which did not, and how often: no values."""
+    with problems_told():
+        if source is None and config is None:
+            raise UsageError("name a file of messages, or give --config router.toml")
+        chosen, log = None, None
+        if config is not None:
+            chosen, router = choose_from_config(config, connection)
+            log = router.eventlog.path
+        told = Report(Allowed() if chosen is None else load_allowed(chosen), people)
+        steps = _steps(chosen)
+        unread = 0
+        for raw in _bodies(source, log, chosen):
+            try:
+                message = normalise(raw).message
+                for step in steps:
+                    done = step.apply(message).message
+                    if done is None:
+                        break
+                    message = done
+                else:
+                    told.add(message)
+            except Reject:
+                unread += 1
+        _print(told, as_toml=as_toml, as_json=as_json)
+        talk.print(f"{told.messages} messages, {unread} more could not be read", highlight=False)
+
+
+def _steps(chosen: ConnectionConfig | None) -> list[Transformations]:
+    if chosen is None:
+        return []
+    around = Surroundings(connection=chosen.name, keys=_NO_KEYS, private=True)
+    return [
+        Transformations(chosen.shared.transformations, around, "[transformations] "),
+        Transformations(chosen.transformations, around),
+    ]
+
+
+def _bodies(
+    source: str | None, log: Path | None, chosen: ConnectionConfig | None
+) -> Iterator[bytes]:
+    if source is not None:
+        for line in read_lines(source):
+            yield line.raw
+        return
+    assert log is not None  # noqa: S101 -- one of the two is given
+    assert chosen is not None  # noqa: S101
+    open_file(log, create=False)
+    with damage_told(log), contextlib.closing(connect(log)) as database:
+        query = "SELECT body FROM events WHERE target IS NULL ORDER BY offset"
+        for (body,) in database.execute(query):
+            yield body
+
+
+def _print(told: Report, *, as_toml: bool, as_json: bool) -> None:
+    rows = told.rows()
+    if as_toml:
+        typer.echo(proposal(rows), nl=False)
+    elif as_json:
+        for row in rows:
+            typer.echo(msgspec.json.encode({**msgspec.structs.asdict(row), "dropped": row.dropped}))
+    else:
+        table = Table("list", "field", "seen", "passed", "dropped", box=None, pad_edge=False)
+        for row in rows:
+            counts = (str(row.seen), str(row.passed), str(row.dropped))
+            table.add_row(row.list, row.name or '""', *counts)
+        out.print(table)

@@ -1,0 +1,169 @@
+"""Which fields messages have, how often, and what allowlists make of them: never a value. Pure.
+
+A field's name can be personal itself (`{"visits": {"ada@example.com": 3}}`), and so can an event's.
+A name is shown only if several people sent it and it does not look like a value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from destination_router.messages import Group, Identify, Message, Page, Screen, Track
+from destination_router.pipeline.allowlists import Rule
+from destination_router.pipeline.privacy import DEFINED, Allowed
+from destination_router.pipeline.privacy_config import NAMES, PATHS
+
+HIDDEN_NAME = "<names that are not shown>"
+
+_LOOKS_LIKE_A_VALUE = re.compile(r"@|[0-9]{6}|://|^[0-9 .+-]+$|[\x00-\x1f]|^.{81,}$")
+_LOOKS_PERSONAL = re.compile(
+    r"(?i)name|mail|phone|mobile|fax|address|street|city|zip|postal|birth|dob|age\b|gender|\bsex\b"
+    r"|ssn|social|passport|licen[cs]e|account|iban|card|insur|patient|member|mrn|record|diagnos"
+    r"|medic|health|drug|doctor|provider|\bip\b|device|advertis|idf[av]|agent|serial|vin\b|plate"
+    r"|photo|image|voice|finger|face|\blat|\blon|lng|location|geo|url|uri|href|link|referr|path"
+    r"|search|query|title|comment|note|text|message|password|token|secret|\bid\b|_id\b|Id\b|uuid"
+)
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One field, or one event.
+
+    Attributes:
+        list: of an allowlist, where it belongs: `properties`, `events`.
+        name: its path or its name.
+        seen: in how many messages.
+        passed: in how many of them both allowlists let it pass.
+        personal: whether its name sounds personal.
+    """
+
+    list: str
+    name: str
+    seen: int
+    passed: int
+    personal: bool
+
+    @property
+    def dropped(self) -> int:
+        """In how many messages it did not pass."""
+        return self.seen - self.passed
+
+
+class _Count:
+    __slots__ = ("people", "seen")
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.people: set[int] = set()
+
+
+class Report:
+    """Counts fields.
+
+    Args:
+        allowed: what passes.
+        people: how many different people must have sent a name for it to be shown.
+    """
+
+    def __init__(self, allowed: Allowed, people: int) -> None:
+        self._allowed = allowed
+        self._people = people
+        self._counts: dict[tuple[str, str], _Count] = {}
+        self.messages = 0
+
+    def add(self, message: Message) -> None:
+        """Count a message's fields, each once."""
+        self.messages += 1
+        person = hash(message.user_keys[0])
+        for place in set(_places(message)):
+            count = self._counts.setdefault(place, _Count())
+            count.seen += 1
+            if len(count.people) < self._people:
+                count.people.add(person)
+
+    def rows(self) -> list[Row]:
+        """List what was seen, the most frequent first; of a list, all hidden names are one row."""
+        rows: list[Row] = []
+        hidden: dict[str, int] = {}
+        for (which, name), count in self._counts.items():
+            passed = count.seen if self._passes(which, name) else 0
+            # What is on a list is in the configuration already.
+            if passed or (
+                len(count.people) >= self._people and not _LOOKS_LIKE_A_VALUE.search(name)
+            ):
+                personal = which in PATHS and _LOOKS_PERSONAL.search(name) is not None
+                rows.append(Row(which, name, count.seen, passed, personal))
+            else:
+                hidden[which] = hidden.get(which, 0) + count.seen
+        rows += [Row(which, HIDDEN_NAME, seen, 0, personal=True) for which, seen in hidden.items()]
+        order = {name: index for index, name in enumerate((*NAMES, *PATHS))}
+        return sorted(rows, key=lambda row: (order[row.list], -row.seen, row.name))
+
+    def _passes(self, which: str, name: str) -> bool:
+        allowed = getattr(self._allowed, which)
+        return name in allowed if which in NAMES else _covered(name, allowed)
+
+
+def proposal(rows: Iterable[Row]) -> str:
+    """Write a TOML file of allowlists, for `allow = {file = "allow.toml"}`.
+
+    What sounds personal stands there as a comment: whoever lets it pass has to say so.
+    """
+    by_list: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.name != HIDDEN_NAME:
+            by_list.setdefault(row.list, []).append(row)
+    parts = [
+        "# What may pass, proposed from what was seen. Read every line: only you know what a field",
+        "# holds. What stands after a # sounds personal, and does not pass.",
+    ]
+    for which, its in by_list.items():
+        parts.append(f"{which} = [")
+        parts += [f"    {'# ' if row.personal else ''}{_quoted(row.name)}," for row in its]
+        parts.append("]")
+    return "\n".join(parts) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return msgspec.json.encode(text).decode()  # a basic string of TOML is one of JSON
+
+
+def _places(message: Message) -> Iterator[tuple[str, str]]:
+    match message:
+        case Track():
+            yield "events", message.event or ""
+            yield from _paths("properties", message.properties)
+        case Page() | Screen():
+            yield ("pages" if isinstance(message, Page) else "screens"), message.name or ""
+            yield from _paths("properties", message.properties)
+        case Identify():
+            yield from _paths("traits", message.traits)
+        case Group():
+            yield from _paths("group_traits", message.traits)
+        case _:
+            pass
+    for name, value in message.context.items():
+        part, inner = ("traits", value) if name == "traits" else ("context", {name: value})
+        yield from _paths(part, inner)
+    others = {name: value for name, value in message.wire.items() if name not in DEFINED}
+    yield from _paths("root", others)
+
+
+def _paths(part: str, value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _paths(part, item, f"{prefix}.{name}" if prefix else name)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _paths(part, item, prefix)
+    elif prefix:
+        yield part, prefix
+
+
+def _covered(path: str, rules: Iterable[Rule]) -> bool:
+    return any(
+        path == rule.path or (rule.below and path.startswith(f"{rule.path}.")) for rule in rules
+    )

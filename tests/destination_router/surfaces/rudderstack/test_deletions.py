@@ -1,0 +1,134 @@
+"""`/deleteUsers` over real sockets: the regulation worker, the transformer, a simulated Heap."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from destination_router.config import RouterConfig, parse_config
+from destination_router.surfaces.rudderstack.app import create_transformer
+from destination_router.surfaces.serving import Asgi
+
+Serve = Callable[[Asgi], str]
+KEY = "simulated-api-key"
+SUBMITTED = "/api/public/v0/user_deletion"
+MASKING_KEY = "k" * 32
+
+
+def config(*connections: dict[str, Any]) -> RouterConfig:
+    return parse_config(
+        {"connections": [{"plugin": "heap", **connection} for connection in connections]},
+        gateway=False,
+    )
+
+
+def with_key(**settings: Any) -> dict[str, Any]:
+    return {"name": "d1", "settings": {"deletionApiKey": KEY, **settings}}
+
+
+@pytest.fixture
+def ask(serve: Serve, heap_url: str) -> Callable[..., httpx.Response]:
+    """Ask a transformer with these connections in its router.toml to delete users."""
+
+    def post(
+        *users: dict[str, Any], overlays: RouterConfig | None = None, **job: Any
+    ) -> httpx.Response:
+        overlays = config(with_key(appId="11")) if overlays is None else overlays
+        app = create_transformer(overlays=overlays.connections, origins={"*": heap_url})
+        whole = {
+            "jobId": "1",
+            "destType": "HEAP",
+            "config": {"appId": "11"},
+            "userAttributes": list(users),
+            **job,
+        }
+        return httpx.post(f"{serve(app)}/deleteUsers", json=[whole])
+
+    return post
+
+
+def asked_of(heap_url: str) -> list[Any]:
+    rows = httpx.get(f"{heap_url}/_simulator/requests").json()["requests"]
+    return [row["body"]["users"] for row in rows if row["path"] == SUBMITTED]
+
+
+def test_users_are_asked_to_be_deleted(ask: Callable[..., httpx.Response], heap_url: str) -> None:
+    """200 when the vendor has taken all of them; the job's answer says so."""
+    answer = ask({"userId": "ada", "email": "ada@example.com"}, {"userId": 7, "phone": "1"})
+    assert (answer.status_code, answer.headers["apiversion"]) == (200, "2")
+    assert answer.json() == [{"statusCode": 200, "status": "successful"}]
+    assert asked_of(heap_url) == [[{"identity": "ada"}, {"identity": "7"}]]
+
+
+@pytest.mark.parametrize("users", [{"email": "ada@example.com"}, {"userId": "null"}])
+def test_who_cannot_be_deleted_fails_the_job_and_holds_back_nobody(
+    ask: Callable[..., httpx.Response], heap_url: str, users: dict[str, str]
+) -> None:
+    """A regulation must not look fulfilled when it is not; no id is in the answer."""
+    answer = ask({"userId": "bob"}, users)
+    assert answer.status_code == 400
+    (job,) = answer.json()
+    assert job["statusCode"] == 400
+    assert "1 cannot be deleted, such as userAttributes.1" in job["error"]
+    assert "ada" not in answer.text
+    assert asked_of(heap_url) == [[{"identity": "bob"}]]
+
+
+def test_without_a_key_nothing_is_asked(ask: Callable[..., httpx.Response], heap_url: str) -> None:
+    """The answer says which setting is missing, and where it stands."""
+    answer = ask({"userId": "ada"}, overlays=config({"name": "d1", "settings": {"appId": "11"}}))
+    assert answer.status_code == 400
+    assert "router.toml: missing_api_key: deletionApiKey" in answer.json()[0]["error"]
+    assert asked_of(heap_url) == []
+
+
+def test_a_wrong_key_is_the_vendors_status(ask: Callable[..., httpx.Response]) -> None:
+    """And no key stands in the answer."""
+    overlays = config({"name": "d1", "settings": {"appId": "11", "deletionApiKey": "wrong-one"}})
+    answer = ask({"userId": "ada"}, overlays=overlays)
+    assert answer.status_code == 401
+    assert "wrong-one" not in answer.text
+
+
+def test_the_connection_that_is_meant_is_found_by_its_settings(
+    ask: Callable[..., httpx.Response], heap_url: str
+) -> None:
+    """The worker names no destination; where two may be meant, neither is guessed."""
+    others = config(with_key(appId="12"), {**with_key(appId="11"), "name": "d2"})
+    assert ask({"userId": "ada"}, overlays=others).status_code == 200
+    open_ended = config(with_key(), {**with_key(), "name": "d2"})
+    answer = ask({"userId": "ada"}, overlays=open_ended)
+    assert answer.status_code == 400
+    assert "several connections may be meant" in answer.json()[0]["error"]
+    assert len(asked_of(heap_url)) == 1
+
+
+def test_masked_ids_are_deleted_as_they_were_delivered(
+    ask: Callable[..., httpx.Response], heap_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection that masks in delivery masks here, with every key."""
+    monkeypatch.setenv("MASKING_1", MASKING_KEY)
+    monkeypatch.setenv("MASKING_2", MASKING_KEY.upper())
+    privacy = {
+        "mode": "hipaa",
+        "keys": {"v1": {"env": "MASKING_1"}, "v2": {"env": "MASKING_2"}},
+        "allow": {"events": ["E"]},
+    }
+    overlays = parse_config(
+        {
+            "privacy": {"allow": {"events": ["E"]}},
+            "connections": [{**with_key(appId="11"), "plugin": "heap", "privacy": privacy}],
+        },
+        gateway=False,
+    )
+    assert ask({"userId": "ada"}, overlays=overlays).status_code == 200
+    (users,) = asked_of(heap_url)
+    assert [user["identity"][:3] for user in users] == ["v2_", "v1_"]
+
+
+def test_what_is_no_job_is_refused(serve: Serve) -> None:
+    """400 for what cannot be read; 404 for a destination that is nobody's, without an upstream."""
+    url = serve(create_transformer())
+    assert httpx.post(f"{url}/deleteUsers", content=b"{").status_code == 400
+    assert httpx.post(f"{url}/deleteUsers", json=[{"destType": "BRAZE"}]).status_code == 404
