@@ -326,6 +326,7 @@ def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> Router
         if _says_it_twice(connection)
     ]
     problems += _port_problems(content.get("gateway"))
+    problems += _lists_for_nobody(content)
     try:
         checked = load_settings(_SCHEMA, _without_later_tables(content))
     except SettingsError as error:
@@ -410,6 +411,20 @@ def _without_write_keys(content: Mapping[str, Json]) -> dict[str, Json]:
     if not isinstance(table, dict):
         return dict(content)
     return {**content, "gateway": {k: v for k, v in table.items() if k != "write_keys"}}
+
+
+def _lists_for_nobody(content: Mapping[str, Json]) -> list[Problem]:
+    """Tell of allowlists that no connection is held to: whoever wrote them believes otherwise."""
+    shared = content.get("privacy")
+    if not isinstance(shared, dict) or not {"allow", "identifiers"} & shared.keys():
+        return []
+    own = [c.get("privacy") for c in _listed(content.get("connections")) if isinstance(c, dict)]
+    if any("mode" in table for table in (shared, *own) if isinstance(table, dict)):
+        return []
+    detail = (
+        'is required, here or in a connection: without mode = "hipaa" the lists protect nothing'
+    )
+    return [Problem("privacy.mode", detail)]
 
 
 def _port_problems(gateway: Json) -> list[Problem]:

@@ -75,13 +75,18 @@ class _Message(
             context = {**context, "traits": self.mapped["context.traits"]}
         return context
 
-    @cached_property
+    @property
     def context_traits(self) -> dict[str, Any]:
         """The user's traits that ride in `context.traits`; without decoding the rest of it."""
-        try:
-            return _decode_context_traits(self.context_json).traits or {}
-        except RecursionError:
-            raise Reject("too_deep", "send less deeply nested JSON", "context") from None
+        # Kept by hand: every message is asked, and `cached_property` takes a lock in Python 3.11.
+        kept: dict[str, Any] | None = self.__dict__.get("context_traits")
+        if kept is None:
+            try:
+                kept = _decode_context_traits(self.context_json).traits or {}
+            except RecursionError:
+                raise Reject("too_deep", "send less deeply nested JSON", "context") from None
+            self.__dict__["context_traits"] = kept
+        return kept
 
     @property
     def mapped(self) -> dict[str, Any]:

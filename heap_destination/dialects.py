@@ -7,7 +7,8 @@ moves sees the same requests as before. Sources:
 - `heap`: https://developers.heap.io/reference, and where that is silent, docs/heap.md.
 - `segment`: `segmentio/action-destinations`, packages/destination-actions/src/destinations/heap
   (Heap Cloud (Actions)); Syft's Heap destination lists the same fields.
-- `segment-cloud`: Heap Cloud, Segment's rewrite of 2026, as its catalogue page describes it.
+- `segment-cloud`: Heap Cloud, Segment's rewrite of 2026, in the same repository; the package on npm
+  does not hold it yet, so nothing is run beside it.
 - `rudderstack`: `rudderlabs/rudder-transformer`, src/cdk/v2/destinations/heap.
 """
 

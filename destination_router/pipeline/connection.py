@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from destination_router.config import ConnectionConfig
 from destination_router.messages import MESSAGE_TYPES, Message, revised
@@ -139,9 +140,12 @@ class Connection:
         if isinstance(ready, Decision):
             return ready
         message = self._addressed(ready.message) if self._has_own_name else ready.message
-        return joined(
-            [self._taken(self._takers[number], message, ready.notes) for number in ready.takers]
-        )
+        first, *others = ready.takers
+        decision = self._taken(self._takers[first], message, ready.notes)
+        if not others:
+            return decision
+        more = [self._taken(self._takers[number], message, ready.notes) for number in others]
+        return joined([decision, *more])
 
     def steps(self, raw: bytes, *, message_id: str | None = None) -> list[StepTaken]:
         """Show a message before and after each transformation, and after privacy; for `try`."""
@@ -269,14 +273,18 @@ class Connection:
         if not requests:
             reason = f"{self.plugin.name} makes nothing of this {kind} call"
             return decided(source, "filtered", reason=reason, notes=notes)
-        own = [note for request in requests for note in request.notes]
+        user_keys = source.user_keys
+        own: list[Note] = []
+        signed: list[HttpRequest] = []
+        for request in requests:
+            own += request.notes
+            signed.append(_signed(request, source.message_id, user_keys[0]))
         if self.secrets:
             own = [self._shown_note(note) for note in own]
-        user_keys = source.user_keys
         return Decision(
             message_id=source.message_id,
             result="requests",
-            requests=tuple([_signed(request, source, user_keys[0]) for request in requests]),
+            requests=tuple(signed),
             notes=(*notes, *own) if own else notes,
             user_keys=user_keys,
             user_id=source.user_id,
@@ -386,13 +394,13 @@ def _configure(plugin: LoadedPlugin, settings: dict[str, Json], secrets: frozens
     return configured
 
 
-def _signed(request: HttpRequest, message: Message, user_key: str) -> HttpRequest:
+def _signed(request: HttpRequest, message_id: str, user_key: str) -> HttpRequest:
     """Fill in whose request it is, where the plugin left that to the host."""
     if request.message_ids and request.user_key is not None:
         return request
-    return msgspec.structs.replace(
+    return replace(
         request,
-        message_ids=request.message_ids or (message.message_id,),
+        message_ids=request.message_ids or (message_id,),
         user_key=user_key if request.user_key is None else request.user_key,
     )
 
@@ -403,14 +411,14 @@ def _answer_problem(requests: object) -> str | None:
     if not isinstance(requests, list):
         return f"returned {type(requests).__name__}; return a list of HttpRequest"
     for request in requests:
-        if not isinstance(request, HttpRequest):
-            return f"returned a list that holds {type(request).__name__}, not HttpRequest"
-        if problem := _unsendable(request):
+        if problem := _request_problem(request):
             return problem
     return None
 
 
-def _unsendable(request: HttpRequest) -> str | None:
+def _request_problem(request: object) -> str | None:
+    if not isinstance(request, HttpRequest):
+        return f"returned a list that holds {type(request).__name__}, not HttpRequest"
     if not _is_plainly_typed(request):
         try:
             msgspec.convert(msgspec.structs.asdict(request), HttpRequest)
@@ -427,7 +435,7 @@ def _unsendable(request: HttpRequest) -> str | None:
 
 def _is_plainly_typed(request: HttpRequest) -> bool:
     """Tell of most requests at a glance that they hold what they should."""
-    costs, bulk_costs = request.costs, request.bulk_costs
+    notes, costs, bulk_costs = request.notes, request.costs, request.bulk_costs
     return (
         type(request.url) is str
         and type(request.method) is str
@@ -436,15 +444,20 @@ def _is_plainly_typed(request: HttpRequest) -> bool:
         and request.message_ids == () == request.items
         and type(request.user_key) in _MAY_BE_TEXT
         and type(request.state_key) in _MAY_BE_TEXT
-        and (request.notes == () or _are(request.notes, _ARE_NOTES))
-        and (costs is None or _are(costs, _ARE_COSTS))
-        and (bulk_costs is None or bulk_costs is costs or _are(bulk_costs, _ARE_COSTS))
-        and (request.pairings == () or _are(request.pairings, _ARE_PAIRINGS))
+        and (type(notes) is tuple and _ARE_NOTES.issuperset(map(type, notes)))
+        and (costs is None or (type(costs) is tuple and _ARE_COSTS.issuperset(map(type, costs))))
+        and (
+            bulk_costs is None
+            or (type(bulk_costs) is tuple and _ARE_COSTS.issuperset(map(type, bulk_costs)))
+        )
+        and (
+            request.pairings == ()
+            or (
+                type(request.pairings) is tuple
+                and _ARE_PAIRINGS.issuperset(map(type, request.pairings))
+            )
+        )
     )
-
-
-def _are(values: object, kinds: frozenset[type]) -> bool:
-    return type(values) is tuple and kinds.issuperset(map(type, values))
 
 
 def _whereabouts(error: Exception) -> str:

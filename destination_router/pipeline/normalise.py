@@ -131,7 +131,13 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def _is_normal(message: Message) -> bool:
-    for identifier in (message.message_id, message.user_id, message.anonymous_id, _own_id(message)):
+    other = _OTHER_ID.get(type(message))
+    for identifier in (
+        message.message_id,
+        message.user_id,
+        message.anonymous_id,
+        None if other is None else getattr(message, other),
+    ):
         if identifier is not None and (not identifier or identifier.strip() != identifier):
             return False
     for time in (message.timestamp, message.original_timestamp):
@@ -141,10 +147,7 @@ def _is_normal(message: Message) -> bool:
     return True
 
 
-def _own_id(message: Message) -> str | None:
-    if isinstance(message, Group):
-        return message.group_id
-    return message.previous_id if isinstance(message, Alias) else None
+_OTHER_ID: dict[type[Message], str] = {Group: "group_id", Alias: "previous_id"}
 
 
 class _Presence(msgspec.Struct):

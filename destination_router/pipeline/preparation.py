@@ -42,7 +42,7 @@ class Ready(msgspec.Struct, frozen=True):
 
     message: Message
     notes: tuple[Note, ...]
-    takers: tuple[int, ...]
+    takers: Sequence[int]
 
 
 class StepTaken(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +103,7 @@ class Preparation:
         self._names = names
         self._calls = calls
         self._takers = takers
+        self._conditions = [(number, taker.holds) for number, taker in enumerate(takers)]
         self._shared = treatment.shared if treatment.shared.steps else None
         self._own = treatment.own if treatment.own.steps else None
         self._privacy = treatment.privacy
@@ -221,14 +222,8 @@ class Preparation:
             reason = f"clientSide: browsers send it to {self._plugin} themselves"
         return reason
 
-    def _taking(self, message: Message) -> tuple[int, ...]:
-        return tuple(
-            [
-                number
-                for number, taker in enumerate(self._takers)
-                if taker.holds is None or taker.holds(message)
-            ]
-        )
+    def _taking(self, message: Message) -> list[int]:
+        return [number for number, holds in self._conditions if holds is None or holds(message)]
 
     def _ended(self, message: Message, notes: tuple[Note, ...], reason: str | None) -> Decision:
         return self._blind(decided(message, "filtered", reason=reason, notes=notes))

@@ -13,7 +13,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import entry_points, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,6 +47,7 @@ from destination_router.surfaces.demo import WRITE_KEY, Stage, play, stage
 from destination_router.surfaces.letter_commands import commands as letter_commands
 from destination_router.surfaces.log_commands import commands as log_commands
 from destination_router.surfaces.migrating import import_
+from destination_router.surfaces.other_commands import WithOtherCommands
 from destination_router.surfaces.privacy_commands import commands as privacy_commands
 from destination_router.surfaces.reading import STANDARD_INPUT, read_lines
 from destination_router.surfaces.resuming import state_directory, state_of
@@ -69,10 +70,10 @@ from destination_router.surfaces.showing import (
 from destination_router.surfaces.simulating import simulate
 from destination_router.surfaces.telling import FAILED, out, print_line, problems_told, talk
 
-COMMANDS = "destination_router.commands"
 DISTRIBUTION = "heap-destination"
 
 app = typer.Typer(
+    cls=WithOtherCommands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -295,9 +296,7 @@ def options(
 
 
 def main() -> None:
-    """Run the command, with those that other distributions add."""
-    for command in entry_points(group=COMMANDS):
-        app.command(command.name)(command.load())
+    """Run the command."""
     try:
         app()
     except BrokenPipeError:  # whoever read the output has seen enough

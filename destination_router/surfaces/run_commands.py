@@ -13,7 +13,6 @@ from destination_router.eventlog.file import integrity_problems
 from destination_router.surfaces.checking import check_config, probe
 from destination_router.surfaces.choosing import UsageError
 from destination_router.surfaces.logs import log_as_json
-from destination_router.surfaces.running import Plan, run_router
 from destination_router.surfaces.telling import (
     FAILED,
     WRONG_USAGE,
@@ -44,6 +43,9 @@ def run(
     ] = None,
 ) -> None:
     """Take events and deliver them, until SIGTERM or Ctrl-C."""
+    # Here, for the metrics that it brings would stay in the memory of every other command.
+    from destination_router.surfaces.running import Plan, run_router  # noqa: PLC0415
+
     with problems_told():
         if gateway_only and workers_only:
             raise UsageError("--gateway-only and --workers-only leave nothing to do: drop one")

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner, Result
 
 from conformance.command import conformance
-from destination_router.surfaces.cli import COMMANDS
+from destination_router.surfaces.other_commands import COMMANDS
 
 
 def run(*arguments: str) -> Result:

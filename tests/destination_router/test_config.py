@@ -49,6 +49,20 @@ def test_a_router_without_connections_is_refused() -> None:
     assert problems({}) == ["connections: is required"]
 
 
+def test_allowlists_without_the_mode_are_refused() -> None:
+    """Who writes lists believes that they protect: without a connection held to them, none does."""
+    lists = {"allow": {"events": ["Paid"]}}
+    assert problems({"privacy": lists, "connections": [CONNECTION]}) == [
+        (
+            "privacy.mode: is required, here or in a connection: "
+            'without mode = "hipaa" the lists protect nothing'
+        )
+    ]
+    held = {**CONNECTION, "privacy": {"mode": "hipaa", **lists}}
+    assert parse_config({"privacy": lists, "connections": [held]})
+    assert parse_config({"privacy": {**lists, "mode": "hipaa"}, "connections": [CONNECTION]})
+
+
 def test_references_are_resolved_but_not_in_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection's settings follow the plugin's schema: `{env}` there waits for it."""
     monkeypatch.setenv("WRITE_KEY", "123")

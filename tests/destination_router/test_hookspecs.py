@@ -6,7 +6,12 @@ import pluggy
 import pytest
 
 from destination_router import Destination
-from destination_router.hookspecs import PROJECT, REQUIRED_HOOKS
+from destination_router.hookspecs import (
+    PROJECT,
+    REQUIRED_HOOKS,
+    TRANSFORMATIONS,
+    Transformation,
+)
 from destination_router.plugins import HOOKS, load_plugin
 
 CONTRACT = {
@@ -47,6 +52,17 @@ def test_every_hook_is_documented_and_answered_by_one_plugin(name: str) -> None:
     assert specification.opts["firstresult"] is True
     documentation = inspect.getdoc(specification.function) or ""
     assert documentation.partition("\n")[0].endswith((".", ":"))
+
+
+def test_the_hook_of_a_transformation_is_pinned() -> None:
+    """Code that transforms messages names the arguments, and its entry-point group, too."""
+    assert TRANSFORMATIONS == "destination_router.transformations"
+    (name, function), *others = inspect.getmembers(Transformation, inspect.isfunction)
+    assert not others
+    assert (name, [*inspect.signature(function).parameters][1:]) == (
+        "transform_message",
+        ["message", "connection"],
+    )
 
 
 def test_the_project_is_the_entry_point_group() -> None:

@@ -59,11 +59,13 @@ def create_transformer(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with httpx.AsyncClient(timeout=_UPSTREAM_TIMEOUT) as client:
+        async with contextlib.AsyncExitStack() as open_until_the_end:
+            open_until_the_end.push_async_callback(server.transmission.close)
             if upstream is not None:
+                client = httpx.AsyncClient(timeout=_UPSTREAM_TIMEOUT)
+                await open_until_the_end.enter_async_context(client)
                 server.upstream = Upstream(upstream, client)
             yield
-        await server.transmission.close()
 
     app = Starlette(
         lifespan=lifespan,

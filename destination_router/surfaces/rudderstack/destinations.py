@@ -229,7 +229,7 @@ def _settings(plugin: LoadedPlugin, config: dict[str, Json]) -> dict[str, Json]:
         return config
     known = {name: value for name, value in config.items() if name in schema["properties"]}
     if unknown := sorted(config.keys() - known.keys()):
-        _log.info("%s: left out of a destination's Config: %s", plugin.name, ", ".join(unknown))
+        _log.info("config_keys_left_out", extra={"plugin": plugin.name, "keys": unknown})
     return known
 
 
@@ -269,5 +269,5 @@ def _loaded(name: str, points: Sequence[EntryPoint]) -> LoadedPlugin | str:
     try:
         return load_plugin(name, points)
     except PluginError as error:
-        _log.error("%s", error)
+        _log.error("plugin_broken", extra={"plugin": name, "detail": str(error)})
         return str(error)

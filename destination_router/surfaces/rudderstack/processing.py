@@ -64,11 +64,9 @@ def process(
         if decision.result != "requests":
             answers.append(refused(name, job, verdict(decision), FEATURE))
             continue
-        user_id = decision.anonymous_id or ""
-        answers += [
-            Routed(rest_output(request, endpoint(request.url), user_id), job.metadata)
-            for request in decision.requests
-        ]
+        for request in decision.requests:
+            output = rest_output(request, endpoint(request.url), decision.anonymous_id or "")
+            answers.append(Routed(output, job.metadata))
     return msgspec.json.encode(answers)
 
 

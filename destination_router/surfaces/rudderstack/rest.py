@@ -7,6 +7,7 @@ the first body that is not empty, and neither a header nor the `userId` may be a
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from destination_router.model import BasicAuth, BearerAuth, HttpRequest, Json, R
 
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _JSON_TYPE = "application/json"
+_JSON_HEADERS = {"Content-Type": _JSON_TYPE}
 
 
 _FORMATS = {
@@ -43,8 +45,8 @@ class Rest(msgspec.Struct, rename="camel"):
     version: str = "1"
     type: str = "REST"
     method: str = "POST"
-    headers: dict[str, str] = {}
-    params: dict[str, Any] = {}
+    headers: Mapping[str, str] = {}
+    params: Mapping[str, Any] = {}
     body: Body = msgspec.field(default_factory=Body)
     files: dict[str, Any] = {}
     user_id: str = ""
@@ -62,15 +64,15 @@ def rest_output(request: HttpRequest, url: str, user_id: str = "") -> Rest:
         endpoint=url,
         method=request.method,
         headers=_headers(request),
-        params=dict(request.params),
+        params=request.params,
         body=_body(request),
         user_id=user_id,
     )
 
 
-def _headers(request: HttpRequest) -> dict[str, str]:
+def _headers(request: HttpRequest) -> Mapping[str, str]:
     if request.json is not None and not request.headers and request.auth is None:
-        return {"Content-Type": _JSON_TYPE}
+        return _JSON_HEADERS
     headers = dict(request.headers)
     if request.json is not None and not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = _JSON_TYPE

@@ -140,7 +140,7 @@ def _pack(connection: Connection, requests: list[HttpRequest]) -> list[HttpReque
         problem, packed = f"failed: {type(error).__name__}", requests
     if problem is None:
         return packed
-    _log.error("pack of %s %s; sent one by one", connection.plugin.origin, problem)
+    _log.error("pack_broken", extra={"plugin": connection.plugin.origin, "detail": problem})
     return requests
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import sys
 from functools import partial
@@ -14,6 +13,7 @@ from starlette.applications import Starlette
 
 from destination_router.config import DeliveryConfig, RouterConfig, load_config
 from destination_router.surfaces.choosing import UsageError
+from destination_router.surfaces.logs import log_as_json
 from destination_router.surfaces.rudderstack.app import create_transformer
 from destination_router.surfaces.rudderstack.workers import run_workers
 
@@ -39,8 +39,6 @@ def build_transformer(options: TransformerOptions) -> Starlette:
     Raises:
         SettingsError: the router.toml cannot be used.
     """
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     config = RouterConfig() if options.config is None else load_config(options.config)
     delivery: DeliveryConfig = config.delivery
     return create_transformer(
@@ -63,6 +61,7 @@ def serve_transformer(
         SettingsError: the router.toml cannot be used.
         OSError: the port is taken.
     """
+    log_as_json()
     app = build_transformer(options)  # here too, so that what is wrong is told at once
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -89,6 +88,7 @@ def read_address(text: str) -> tuple[str, int]:
 
 
 def _serve(options: TransformerOptions, listener: socket.socket) -> None:
+    log_as_json()
     _serve_app(build_transformer(options), listener)
 
 

@@ -67,7 +67,7 @@ class Upstream:
         try:
             answer = await self._client.send(sent, stream=True)
         except httpx.HTTPError as error:
-            _log.error("the upstream transformer does not answer: %s", type(error).__name__)
+            _log.error("upstream_unreachable", extra={"error": type(error).__name__})
             return _unavailable()
         response = StreamingResponse(
             answer.aiter_raw(), answer.status_code, background=BackgroundTask(answer.aclose)

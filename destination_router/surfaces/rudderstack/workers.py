@@ -42,7 +42,7 @@ def run_workers(serve: Serve, listener: socket.socket, count: int) -> None:
             wait([worker.sentinel for worker in workers], _RESTART_SECONDS)
             for at, worker in enumerate(workers):
                 if not stopping.is_set() and not worker.is_alive():
-                    _log.error("a worker ended with status %s; starting another", worker.exitcode)
+                    _log.error("worker_ended", extra={"status": worker.exitcode})
                     stopping.wait(_RESTART_SECONDS)
                     workers[at] = _started(serve, listener)
     finally:

@@ -84,8 +84,9 @@ class Gossip:
 
 def told(message: Message) -> list[HttpRequest]:
     words = repr((message, message.__dict__, message.context_json))
-    body = [everything(message), message.wire, message.context, message.context_traits]
-    body += [message.mapped, message.integrations, message.options("gossip"), words]
+    body = [everything(message), message.to_dict(), message.wire, message.context]
+    body += [message.context_traits, message.mapped, message.integrations]
+    body += [message.options("gossip"), words]
     notes = (Note("gossip", words, words),)
     return [HttpRequest(url="https://vendor.example", json=body, notes=notes)]
 

@@ -100,6 +100,50 @@ def test_an_item_that_heap_names_is_the_only_one_refused(transformer: str, heap_
     assert held(heap_url) == {f"E{n}" for n in range(10) if n != 4}
 
 
+def test_what_rudder_server_hands_on_is_enough(transformer: str, heap_url: str) -> None:
+    """Of a job's metadata it keeps these fields: the blame still finds its job."""
+    messages = events(4)
+    messages[2]["timestamp"] = "2026-11-22T10:00:00.000Z"
+    (batch,) = batches(transformer, messages)
+    handed_on = {
+        "type": "REST",
+        "version": "1",
+        "files": {},
+        **{
+            name: batch["batchedRequest"][name]
+            for name in ("endpoint", "method", "userId", "headers", "params", "body")
+        },
+    }
+    handed_on["body"]["JSON"]["events"][2]["timestamp"] = "never"
+    metadata = [
+        {
+            "jobId": one["jobId"],
+            "attemptNum": 1,
+            "userId": "",
+            "sourceId": "s1",
+            "destinationId": one["destinationId"],
+            "workspaceId": "ws1",
+            "secret": None,
+            "destInfo": one["destInfo"],
+            "dontBatch": False,
+        }
+        for one in reversed(batch["metadata"])
+    ]
+
+    told = deliver(transformer, handed_on, metadata)
+
+    assert {number: one["statusCode"] for number, one in told.items()} == {
+        0: 200,
+        1: 200,
+        2: 400,
+        3: 200,
+    }
+    assert {number: one["metadata"] for number, one in told.items()} == {
+        one["jobId"]: one for one in metadata
+    }
+    assert held(heap_url) == {"E0", "E1", "E3"}
+
+
 def test_an_item_that_nobody_names_is_found_by_halves(transformer: str, heap_url: str) -> None:
     """Where the refusal does not say which item it means, the bulk is cut until it stands alone."""
     fault = {"status": 400, "body": "no", "match": '"E7"'}

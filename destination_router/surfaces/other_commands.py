@@ -1,0 +1,36 @@
+"""The commands that other distributions add, each loaded when it is asked for.
+
+Loading them all at every start would cost a server the memory of what it never uses.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+COMMANDS = "destination_router.commands"
+"""The entry-point group; a name is the command's, and stands for a function that typer can read."""
+
+
+class WithOtherCommands(TyperGroup):
+    """A group of commands that knows those of the entry-point group, too."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name our own commands first."""
+        return [*super().list_commands(ctx), *sorted(_others())]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Find a command; ours come before others of the same name."""
+        own = super().get_command(ctx, cmd_name)
+        if own is not None or cmd_name not in _others():
+            return own
+        alone = typer.Typer(add_completion=False)
+        alone.command(cmd_name)(_others()[cmd_name].load())
+        return typer.main.get_command(alone)
+
+
+def _others() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=COMMANDS)}

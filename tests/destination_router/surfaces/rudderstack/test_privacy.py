@@ -1,0 +1,73 @@
+"""HIPAA mode in front of rudder-server: protected as configured, or refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from destination_router.config import ConnectionConfig, parse_config
+from destination_router.surfaces.rudderstack.destinations import Destinations, find_destinations
+
+ALLOW = {"events": ["Order Paid"], "properties": ["plan"]}
+CONNECTION = {
+    "name": "Heap production",
+    "plugin": "heap",
+    "transformations": [{"rename_event": {"Paid": "Order Paid"}}],
+    "privacy": {"mode": "hipaa", "allow": ALLOW},
+}
+SHARED = {"keys": {"v1": {"env": "MASKING_KEY_1"}}, "allow": ALLOW}
+TRACK = {
+    "type": "track",
+    "messageId": "m1",
+    "userId": "ada@example.com",
+    "event": "Paid",
+    "properties": {"plan": "gold", "name": "Ada Lovelace"},
+}
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASKING_KEY_1", "0123456789abcdef0123456789abcdef")
+
+
+def heap(**shared: Any) -> Destinations:
+    content = {"privacy": {**SHARED, **shared}, "connections": [CONNECTION]}
+    overlays: tuple[ConnectionConfig, ...] = parse_config(content).connections
+    return find_destinations(overlays)["heap"]
+
+
+def record(name: str, **config: Any) -> bytes:
+    return json.dumps({"ID": "d1", "Name": name, "Config": {"appId": "11", **config}}).encode()
+
+
+def test_a_destination_is_protected_as_the_connection_of_its_name() -> None:
+    """What the router.toml does to messages holds for them here, too."""
+    raw = json.dumps(TRACK).encode()
+    prepared = heap().prepare(record("Heap production"), raw)
+    assert prepared.connection is not None
+    decision = prepared.connection.decide(raw)
+    assert "ada" not in repr(decision).lower()
+    assert decision.requests[0].json["event"] == "Order Paid"  # type: ignore[index]
+
+
+def test_where_all_are_protected_a_stranger_is_refused() -> None:
+    """With the router's mode, a destination that no connection describes gets nothing."""
+    prepared = heap(mode="hipaa").prepare(record("Another"), b"{}")
+    assert prepared.connection is None
+    assert prepared.problem.startswith("router.toml: privacy.allow: is required")
+    assert heap().prepare(record("Another"), b"{}").connection is not None
+
+
+def test_settings_take_no_values_out_of_messages() -> None:
+    """A dynamic configuration would carry a value around the allowlists."""
+    dynamic = record("Heap production", region="{{ message.userId || US }}")
+    prepared = heap().prepare(dynamic, json.dumps(TRACK).encode())
+    assert prepared.connection is None
+    assert "HIPAA mode" in prepared.problem
+
+
+def test_the_proxy_delivers_what_was_masked_before() -> None:
+    """A request to the proxy names no connection, and holds no message to mask."""
+    assert heap(mode="hipaa").prepare_config(b'{"appId":"11"}').connection is not None
