@@ -176,7 +176,7 @@ class Destination:
 
     @hookspec(firstresult=True)
     def simulator(self, settings: Any) -> Callable[[Any, Any, Any], Awaitable[None]]:  # type: ignore[empty-body]
-        """Build a stand-in vendor, an ASGI app, for demos and tests.
+        """Build a stand-in vendor, an ASGI app, for `demo`, `check`, `simulate` and tests.
 
         It answers any origin that the destination sends to. What it serves at
         `GET /_simulator/users`, `/_simulator/events` and `/_simulator/accounts`

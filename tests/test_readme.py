@@ -45,3 +45,10 @@ def test_the_figures_about_the_suite_are_true() -> None:
     assert f"{len(load_cases(folder / 'router').cases)} cases of the router" in README
     assert f"{len(CHECKS)} checks" in README
     assert f"all {len(MUTANTS)} deliberate" in README
+
+
+def test_a_destination_of_ones_own_fits_on_one_screen() -> None:
+    """The section begins with the scaffold, and takes no scrolling."""
+    (section,) = re.findall(r"## Write your own\n(.*?)\n## ", README, re.DOTALL)
+    assert section.startswith("\n```console\n$ destination-router new my-destination")
+    assert len(section.splitlines()) <= 24

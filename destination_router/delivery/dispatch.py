@@ -149,7 +149,8 @@ class Dispatch:
         """Send one step's request, unless a tie that it makes says otherwise; learn from it."""
         if (told := await self._pairings.before(step.request)) is not None:
             self._quotas.release(step.costs)
-            self._stats.skipped += 1
+            made = all(outcome.result == "delivered" for outcome in told.outcomes.values())
+            self._stats.skipped += made
             return told
         self._stats.in_flight += 1
         try:

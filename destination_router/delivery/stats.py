@@ -37,7 +37,7 @@ class DeliveryStats(msgspec.Struct):
         filtered: messages that were not for this destination, or ignored on purpose.
         rejected: messages that became dead letters, by code.
         retried: messages that are to be sent again, each time.
-        skipped: profile updates left out because the vendor has exactly that already.
+        skipped: profile updates and ties left out because the vendor has exactly that already.
         requests: requests sent, by what came back: a status such as `200`, or `network`.
         quota_waits: how often messages of a user, or all, had to wait for a quota, by its name.
         in_flight: requests under way now.

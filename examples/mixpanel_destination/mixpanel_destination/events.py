@@ -102,8 +102,8 @@ def event(
         detail = "no usable id: Mixpanel keeps the event and leaves it out of user analysis"
         notes.append(Note("unattributed", "userId", detail))
     own = {
-        **_from_context(message, properties, settings, notes),
         **fitted(properties, EVENT, "properties", notes),
+        **_from_context(message, properties, settings, notes),
     }
     fixed: dict[str, Json] = {
         "time": _milliseconds(message, notes),

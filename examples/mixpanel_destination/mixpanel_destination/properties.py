@@ -152,7 +152,7 @@ def _name_problem(
         return "its name is empty"
     if len(name.encode()) > NAME_BYTES:
         return f"its name is longer than {NAME_BYTES} bytes"
-    if wanted != name and (wanted in properties or wanted in kept):
+    if wanted != name and (properties.get(wanted) is not None or wanted in kept):
         return f"it would be sent as {wanted}, which is there too"
     return None
 

@@ -27,28 +27,33 @@ HOOKS: dict[str, Callable[..., list[HttpRequest]]] = {
 }
 
 names = st.one_of(
-    st.sampled_from(["time", "id", "$ignore", "bucket", "email", "name", "", "x" * 300]), st.text()
+    st.sampled_from(["time", "id", "$ignore", "bucket", "email", "name", "", "x" * 300]),
+    st.text(max_size=8),
 )
 scalars = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.just("é" * 200)
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.just("é" * 200)
 )
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner) | st.dictionaries(names, inner), max_leaves=20
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=4),
+    max_leaves=8,
 )
-objects = st.dictionaries(names, values)
-ids = st.one_of(st.none(), st.text(), st.sampled_from(["ada", "null", "[]", "0", "u" * 300]))
+objects = st.dictionaries(names, values, max_size=5)
+ids = st.one_of(
+    st.none(), st.text(max_size=8), st.sampled_from(["ada", "null", "[]", "0", "u" * 300])
+)
 times = st.sampled_from([None, "2025-11-22T10:00:00Z", "1970-06-01", "yesterday", 1e12])
 messages = st.fixed_dictionaries(
     {
         "type": st.sampled_from(sorted(HOOKS)),
-        "messageId": st.one_of(st.just("m-1"), st.text()),
+        "messageId": st.one_of(st.just("m-1"), st.text(max_size=8)),
         "userId": ids,
         "anonymousId": ids,
         "previousId": ids,
         "groupId": ids,
         "timestamp": times,
-        "event": st.one_of(st.none(), st.text(), st.just("$merge")),
-        "name": st.none() | st.text(),
+        "event": st.one_of(st.none(), st.text(max_size=8), st.just("$merge")),
+        "name": st.none() | st.text(max_size=8),
         "properties": objects,
         "traits": objects,
         "context": objects,

@@ -87,6 +87,24 @@ def test_no_reserved_or_known_name_is_sent_as_it_is(name: str) -> None:
     assert [(note.code, note.path) for note in notes] == [("renamed", f"traits.{name}")]
 
 
+def test_a_name_is_not_taken_by_a_null() -> None:
+    """Where Mixpanel's own name is there without a value, the other value is sent."""
+    notes: list[Note] = []
+    assert fitted({"$email": None, "email": "x"}, USER, "traits", notes) == {"$email": "x"}
+    assert [note.code for note in notes] == ["dropped", "renamed"]
+
+
+def test_the_events_own_properties_come_before_the_context() -> None:
+    """Where there are too many, it is the context that is left out."""
+    own = {f"p{n}": n for n in range(249)}
+    context = {"os": {"name": "iOS"}}
+    message = parsed(type="track", event="E", properties=own, context=context)
+    (request,) = plugin.on_track(message, SETTINGS)
+
+    assert request.json[0]["properties"].keys() >= own.keys()
+    assert "$os" not in request.json[0]["properties"]
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**64, -(2**63) - 1, 10**400])
 def test_a_number_that_json_cannot_hold_is_left_out(value: float) -> None:
     """Wherever it stands, with a note."""

@@ -48,6 +48,7 @@ def test_no_merge_is_ignored_and_every_conflict_is_told(
             ("message-12", "merged_elsewhere"),
         ]
         assert all("ada" not in letter.detail for letter in line.letters.kept)
+        assert line.worker.stats.skipped == 1  # the last: Heap has it
         # Their profiles are there all the same.
         assert [user.identity for user in line.heap.users()] == ["ada", "bob"]
 
