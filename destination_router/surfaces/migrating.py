@@ -7,6 +7,7 @@ standard error. Every connection that is written has been compiled: it works.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,6 +88,7 @@ def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str
             own_lost.append("no subscription is left, so it is left out")
         else:
             _make_it_work(connection, own_lost)
+            _move_secrets(connection, loaded, own_lost)
             connections.append(connection)
         lost += [f"{label}: {sentence}" for sentence in own_lost]
     if not connections:
@@ -181,6 +183,17 @@ def _make_it_work(connection: dict[str, Any], lost: list[str]) -> None:
                     )
         else:
             return
+
+
+def _move_secrets(connection: dict[str, Any], plugin: LoadedPlugin, lost: list[str]) -> None:
+    """Let the environment hold what the schema calls a secret, one sentence each."""
+    fields = plugin.hook.settings_schema().get("properties", {})
+    for setting, value in connection["settings"].items():
+        if fields.get(setting, {}).get("writeOnly") and isinstance(value, str):
+            words = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+", f"{connection['name']} {setting}")
+            variable = "_".join(words).upper()
+            connection["settings"][setting] = {"env": variable}
+            lost.append(f"{setting}: a secret; set the environment variable {variable} to it")
 
 
 def _unique(name: str, taken: list[str]) -> str:
