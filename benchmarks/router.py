@@ -70,12 +70,18 @@ def simulator() -> Iterator[httpx.Client]:
 
 
 @contextlib.contextmanager
-def router(directory: Path, heap: httpx.Client) -> Iterator[httpx.Client]:
-    """A router in a process of its own, on the log in a directory; ready."""
+def router(directory: Path, heap: httpx.Client, more: str = "") -> Iterator[httpx.Client]:
+    """A router in a process of its own, on the log in a directory; ready.
+
+    Args:
+        directory: where its files are.
+        heap: what it sends to.
+        more: what else its router.toml says, of the connection first.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     url = str(heap.base_url).rstrip("/")
-    (directory / "router.toml").write_text(CONFIG.format(port=port, key=WRITE_KEY, heap=url))
+    (directory / "router.toml").write_text(CONFIG.format(port=port, key=WRITE_KEY, heap=url) + more)
     command = [sys.executable, "-c", _UNLIMITED, "run"]
     with (
         (directory / "router.log").open("a") as said,
