@@ -37,7 +37,7 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The table `[eventlog]`: where accepted events wait. Durations in seconds, sizes in bytes.
 
     Attributes:
-        url: `sqlite:///router.db` is a path relative to where the router starts,
+        url: `sqlite:///router.db` is a path that counts from the folder of the router.toml,
             `sqlite:////var/lib/router.db` an absolute one.
         keep_delivered: how long events stay that every connection has delivered.
         max_age: after how long an undelivered event becomes a dead letter; None: never.
@@ -288,19 +288,36 @@ def is_origin(text: str) -> bool:
 
 
 def read_config(path: Path) -> dict[str, Json]:
-    """Read the content of a router.toml, whatever it says.
+    """Read the content of a router.toml, whatever it says; paths in it count from its folder.
 
     Raises:
         SettingsError: the file cannot be read, or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             [Problem("", f"cannot read {path} ({type(error).__name__})")]
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError([Problem("", f"{path} is not TOML: {error}")]) from error
+    eventlog = content.setdefault("eventlog", {})
+    if isinstance(eventlog, dict):
+        url = eventlog.get("url", EventLogConfig().url)
+        if isinstance(url, str) and url.startswith(SQLITE_URL):
+            eventlog["url"] = f"{SQLITE_URL}{path.parent / url.removeprefix(SQLITE_URL)}"
+    return {key: _anchored(value, path.parent) for key, value in content.items()}
+
+
+def _anchored(value: Json, folder: Path) -> Json:
+    """Let the paths of references (`{file = PATH}`) count from a folder."""
+    if isinstance(value, list):
+        return [_anchored(item, folder) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"file"} and isinstance(value["file"], str):
+        return {"file": str(folder / value["file"])}
+    return {key: _anchored(item, folder) for key, item in value.items()}
 
 
 def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> RouterConfig:

@@ -73,6 +73,9 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
         problems += error.problems
     if gateway and config is not None and not config.gateway.write_keys:
         problems.append(Problem("gateway.write_keys", "is required: senders need a key"))
+    if config is not None and not config.eventlog.path.parent.is_dir():
+        detail = f"the folder {config.eventlog.path.parent} does not exist: make it"
+        problems.append(Problem("eventlog.url", detail))
     connections: list[Connection] = []
     for index, candidate in _candidates(content):
         try:
@@ -80,16 +83,22 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
         except TreatmentError as error:
             problems += [_placed(problem, f"connections.{index}") for problem in error.problems]
         except SettingsError as error:
-            prefix = f"connections.{index}.settings"
             problems += [
-                Problem(f"{prefix}.{p.path}" if p.path else prefix, p.detail)
-                for p in error.problems
+                _placed(_of_table(problem), f"connections.{index}") for problem in error.problems
             ]
         except PluginError as error:
             problems.append(Problem(f"connections.{index}.plugin", str(error)))
     names = _names(content.get("connections"))
     told_once = dict.fromkeys(told(problem, names) for problem in problems)
     return Checked(list(told_once), config, connections)
+
+
+def _of_table(problem: Problem) -> Problem:
+    """Say in which of a connection's tables a problem stands: in `settings`, or beside them."""
+    if problem.path.partition(".")[0] in {"subscription", "subscriptions", "mapping"}:
+        return problem
+    path = f"settings.{problem.path}" if problem.path else "settings"
+    return Problem(path, problem.detail)
 
 
 def _placed(problem: Problem, table: str) -> Problem:

@@ -179,7 +179,10 @@ def _digest(key: bytes, identifier: Identifier) -> str:
 
 def _key(path: Path) -> bytes:
     """Read the key of an audit; an empty one would make plain hashes of ids."""
-    key = _beside(path, "key").read_bytes().strip()
+    try:
+        key = _beside(path, "key").read_bytes().strip()
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no audit here, or its key is gone") from None
     if not _KEY.fullmatch(key):
         raise UsageError(
             f"{_beside(path, 'key')}: is not a key of {2 * _KEY_BYTES} hexadecimal digits; restore "

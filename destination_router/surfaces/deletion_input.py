@@ -6,6 +6,7 @@ HIPAA mode has or had, since events under any of them may still be there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -18,6 +19,9 @@ from destination_router.pipeline.masking import MaskingKeys, masking_keys
 from destination_router.pipeline.privacy_config import is_private
 from destination_router.surfaces.reading import Line
 
+_TABULAR = re.compile(
+    rb"^[^{].*[,;\t\"]|^[\",;\t]|^(?:user_?id|anonymous_?id|id|e-?mail)$", re.IGNORECASE
+)
 _KINDS = ("userId", "anonymousId")
 
 
@@ -57,9 +61,17 @@ def asked_by_option(kind: str, values: Iterable[str]) -> Iterator[Asked | Refuse
 
 
 def asked_by_lines(lines: Iterable[Line]) -> Iterator[Asked | Refused]:
-    """Read ids from a file: a userId a line, or an object with `userId`, `anonymousId` or both."""
+    """Read ids from a file: a userId a line, or an object with `userId`, `anonymousId` or both.
+
+    What looks like a table (a heading, a separator, quotes) is refused: its cells are no ids, and
+    the vendor would confirm their deletion all the same.
+    """
     for line in lines:
         where = f"line {line.number}"
+        if _TABULAR.search(line.raw):
+            detail = 'it looks like a table; write an id alone, or {"userId": "..."} for an odd one'
+            yield Refused(where, "not_an_id", detail)
+            continue
         if not line.raw.startswith(b"{"):
             yield _asked(where, "userId", line.raw.decode("utf-8", "surrogateescape"))
             continue

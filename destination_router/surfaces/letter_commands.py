@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import os
 import sqlite3
 import sys
 import time
@@ -31,7 +30,13 @@ from destination_router.eventlog.letters import LetterFilter, StoredLetter
 from destination_router.model import Json
 from destination_router.surfaces.choosing import UsageError
 from destination_router.surfaces.run_commands import ROUTER_TOML, ConfigFile
-from destination_router.surfaces.telling import FAILED, out, problems_told, talk
+from destination_router.surfaces.telling import (
+    FAILED,
+    new_private_file,
+    out,
+    problems_told,
+    talk,
+)
 from destination_router.times import format_time, parse_time
 from destination_router.units import seconds
 
@@ -272,7 +277,7 @@ def _target(path: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:  # noqa: PTH123 -- a mode at birth
+    with new_private_file(path) as target:
         yield target
 
 

@@ -23,7 +23,7 @@ from destination_router.plugins import LoadedPlugin, load_plugin, survey_plugins
 from destination_router.settings import SettingsError
 from destination_router.surfaces.choosing import UsageError, connect
 from destination_router.surfaces.exports import read_export
-from destination_router.surfaces.telling import problems_told, talk
+from destination_router.surfaces.telling import new_private_file, problems_told, talk
 from destination_router.surfaces.toml_writing import without_nulls, write_router
 
 
@@ -41,7 +41,8 @@ def import_(
         if output is None:
             typer.echo(text)
         else:
-            output.write_text(text, encoding="utf-8")
+            with new_private_file(output) as written:  # it may hold write keys
+                written.write(text.encode())
             talk.print(f"{output} is written", markup=False, highlight=False)
         for sentence in lost:
             talk.print(

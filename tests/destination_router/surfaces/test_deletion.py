@@ -147,6 +147,19 @@ def test_an_audit_without_a_true_key_is_not_written(
     assert heap.asked_to_delete() == []
 
 
+def test_a_table_is_no_list_of_ids(tmp_path: Path, heap: Heap) -> None:
+    """A vendor confirms whatever it is told to delete: what is no id is refused by its line."""
+    heap.track(identity="ada")
+    lines = ["user_id", '"ada@example.com"', "bob@example.com,Bob", "eve\tEve", "ada"]
+    (tmp_path / "users.csv").write_text("\n".join(lines))
+    arguments = ("heap", "--set", "appId=11", *SECRET, "--file", "users.csv", "--wait", "0s")
+    status, _, said = run(tmp_path, heap, *arguments)
+    assert status == 1
+    assert [said.count(f"line {number}") for number in range(1, 6)] == [1, 1, 1, 1, 0]
+    assert "not_an_id" in said
+    assert heap.asked_to_delete() == [[{"identity": "ada"}]]
+
+
 def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path: Path, heap: Heap) -> None:
     """SIGKILL between two groups: the first is not asked for again, the second is."""
     (tmp_path / "users.txt").write_text("".join(f"user-{n}\n" for n in range(10_001)))

@@ -253,6 +253,18 @@ def test_the_command_writes_a_file_and_tells_the_rest(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["import", "segment", str(source)]).exit_code == 2
 
 
+def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    """What was written into it by hand since is not lost, and nobody else reads its write keys."""
+    source, target = tmp_path / "export.json", tmp_path / "router.toml"
+    source.write_text(json.dumps(WORKSPACE))
+    arguments = ["import", "rudderstack", str(source), "--output", str(target)]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert target.stat().st_mode & 0o777 == 0o600
+    target.write_text("mine")
+    again = CliRunner().invoke(app, arguments)
+    assert (again.exit_code, target.read_text()) == (2, "mine")
+
+
 def test_toml_holds_whatever_json_does() -> None:
     """Odd keys, quotes and control characters survive the way through TOML."""
     odd = {"a b": 'say "hi"\n', "ü.x": {"\x7f": [1, 2.5, True, {}]}, "": "\\"}

@@ -390,6 +390,38 @@ def test_a_nameless_connection_is_checked_too(tmp_path: Path) -> None:
     assert "[[connections]] number 1 settings.appId: " in said
 
 
+def test_paths_count_from_the_folder_of_the_file(tmp_path: Path, heap_url: str) -> None:
+    """Wherever a command is started: the same log, the same keys."""
+    folder, elsewhere = tmp_path / "router", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (folder / "id.txt").write_text("11")
+    content = toml(heap_url).replace('"11"', '{file = "id.txt"}')
+    (folder / "router.toml").write_text(content)
+    config = ("--config", str(folder / "router.toml"))
+    assert command(elsewhere, "check", *config).returncode == 0
+    said = command(elsewhere, "dead-letters", "list", *config).stderr
+    assert f"{folder / 'router.db'}: there is no event log" in said
+
+
+def test_check_misses_the_folder_of_the_log(tmp_path: Path, heap_url: str) -> None:
+    """`run` could not make the log there, so `check` says so too."""
+    (tmp_path / "router.toml").write_text(toml(heap_url).replace("///router.db", "///no/router.db"))
+    for verb in ("check", "run"):
+        done = command(tmp_path, verb)
+        assert done.returncode == 2
+        assert "[eventlog] url: the folder" in done.stderr
+
+
+def test_a_mapping_is_found_where_the_file_has_it(tmp_path: Path, heap_url: str) -> None:
+    """Beside `settings`, and not in it."""
+    mapping = 'subscription = "type ="\n[connections.mapping.track]\nidentiy = "x"\n'
+    (tmp_path / "router.toml").write_text(toml(heap_url) + mapping)
+    said = command(tmp_path, "check").stderr
+    assert "[[connections]] 'US' subscription: " in said
+    assert "settings" not in said
+
+
 def test_a_port_that_is_taken_is_named(tmp_path: Path, heap_url: str) -> None:
     """The address, and why it cannot be had."""
     (tmp_path / "router.toml").write_text(toml(heap_url))
