@@ -50,6 +50,7 @@ __all__ = [
     "Refusal",
     "StepTaken",
     "TreatmentError",
+    "compile_treatment",
     "configured",
     "message_type",
 ]
@@ -320,12 +321,17 @@ def configured(config: ConnectionConfig, plugin: LoadedPlugin) -> Connection:
         plugin,
         config.settings,
         takes_of(config),
-        treatment=_treatment(config, plugin),
+        treatment=compile_treatment(config, plugin),
         client_side=config.client_side,
     )
 
 
-def _treatment(config: ConnectionConfig, plugin: LoadedPlugin) -> Treatment:
+def compile_treatment(config: ConnectionConfig, plugin: LoadedPlugin) -> Treatment:
+    """Make what a connection does to messages before it maps them.
+
+    Raises:
+        TreatmentError: with everything that is wrong with its transformations or its privacy.
+    """
     problems: list[Problem] = []
     privacy = keys = None
     try:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from destination_router.config import ConnectionConfig, parse_config
+from destination_router.settings import SettingsError
+from destination_router.surfaces.rudderstack.app import create_transformer
 from destination_router.surfaces.rudderstack.destinations import Destinations, find_destinations
 
 ALLOW = {"events": ["Order Paid"], "properties": ["plan"]}
-CONNECTION = {
+PRIVATE = {"mode": "hipaa", "allow": ALLOW}
+CONNECTION: dict[str, Any] = {
     "name": "Heap production",
     "plugin": "heap",
     "transformations": [{"rename_event": {"Paid": "Order Paid"}}],
-    "privacy": {"mode": "hipaa", "allow": ALLOW},
+    "privacy": PRIVATE,
 }
 SHARED = {"keys": {"v1": {"env": "MASKING_KEY_1"}}, "allow": ALLOW}
 TRACK = {
@@ -56,8 +60,45 @@ def test_where_all_are_protected_a_stranger_is_refused() -> None:
     """With the router's mode, a destination that no connection describes gets nothing."""
     prepared = heap(mode="hipaa").prepare(record("Another"), b"{}")
     assert prepared.connection is None
-    assert prepared.problem.startswith("router.toml: privacy.allow: is required")
-    assert heap().prepare(record("Another"), b"{}").connection is not None
+    assert prepared.problem.startswith("router.toml: ")
+
+
+@pytest.mark.parametrize("name", ["Another", "heap production", "HEAP PRODUCTION", ""])
+def test_where_one_is_protected_a_stranger_is_refused(name: str) -> None:
+    """A name that is misspelt in the router.toml must not mean that nothing is protected."""
+    prepared = heap().prepare(record(name), json.dumps(TRACK).encode())
+    assert (prepared.connection, prepared.fault) == (None, "configuration")
+    assert "none has this destination's id or name" in prepared.problem
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"plugin": "Heap"}, "[[connections]] 'Heap production' plugin: no plugin called 'Heap'"),
+        ({"plugin": "heep"}, "did you mean 'heap'?"),
+        ({"clientSide": True}, "[[connections]] 'Heap production' clientSide: "),
+        ({"privacy": {"mode": "hipaa", "allow": {"file": "/nowhere.toml"}}}, "privacy.allow: "),
+        ({"privacy": {**PRIVATE, "keys": {"v1": {"env": "NOT_SET"}}}}, "privacy.keys.v1: "),
+        ({"transformations": [{"renam_event": {}}]}, "transformations"),
+        ({"settings": {"deletionApiKey": {"env": "NOT_SET"}}}, "settings.deletionApiKey: "),
+    ],
+)
+def test_a_connection_that_cannot_be_used_stops_the_start(
+    change: dict[str, Any], told: str
+) -> None:
+    """Whoever wrote it relies on it; settings alone need not be whole."""
+    content = {"privacy": SHARED, "connections": [{**CONNECTION, **change}]}
+    overlays = parse_config(content).connections
+    with pytest.raises(SettingsError, match=re.escape(told)):
+        create_transformer(overlays=overlays)
+
+
+def test_where_keys_are_is_told_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that is gone after the start fails events by its path alone."""
+    destinations = heap()
+    monkeypatch.delenv("MASKING_KEY_1")
+    problem = destinations.prepare(record("Heap production"), b"{}").problem
+    assert problem == "router.toml: cannot be used: privacy.keys.v1"
 
 
 def test_settings_take_no_values_out_of_messages() -> None:
