@@ -53,6 +53,7 @@ __all__ = [
     "compile_treatment",
     "configured",
     "message_type",
+    "wordless",
 ]
 
 _NO_TREATMENT = Treatment()
@@ -183,17 +184,14 @@ class Connection:
         A vendor's words may repeat what it was sent, and what it knows from elsewhere.
         """
         if self.treatment.privacy is not None:
-            code = self._told_code(outcome.code) if outcome.code else ""
-            return msgspec.structs.replace(outcome, code=code, detail="")
+            return wordless(outcome)
         if not self.secrets or not outcome.detail:
             return outcome
         return msgspec.structs.replace(outcome, detail=hide(outcome.detail, self.secrets))
 
     def _told_code(self, code: str) -> str:
         """A code is a label of metrics: in HIPAA mode it has to look like one."""
-        if self.treatment.privacy is None or _CODE.fullmatch(code):
-            return code
-        return "rejected"
+        return code if self.treatment.privacy is None else _plain_code(code)
 
     def told_answer(self, text: str) -> str:
         """Turn a vendor's answer into what may be kept of it; in HIPAA mode nothing."""
@@ -302,6 +300,16 @@ class Connection:
         # A plugin writes the detail: it may have quoted a setting.
         refusal = Refusal(self._told_code(code), hide(detail, self.secrets))
         return decided(message, "rejected", reject=refusal, notes=notes)
+
+
+def wordless(outcome: Outcome) -> Outcome:
+    """Leave of an outcome what may be told in HIPAA mode: no words, no code that may be some."""
+    code = _plain_code(outcome.code) if outcome.code else ""
+    return replace(outcome, code=code, detail="")
+
+
+def _plain_code(code: str) -> str:
+    return code if _CODE.fullmatch(code) else "rejected"
 
 
 class TreatmentError(SettingsError):

@@ -98,6 +98,11 @@ class Destinations:
         self._read_kept = lru_cache(KEPT_DESTINATIONS)(self._read)
 
     @property
+    def some_private(self) -> bool:
+        """Whether any may be in HIPAA mode: of a request to the proxy nobody says which."""
+        return self._some_private
+
+    @property
     def packs(self) -> bool:
         """Whether the plugin turns many requests into few."""
         return isinstance(self._plugin, LoadedPlugin) and "pack" in self._plugin.capabilities

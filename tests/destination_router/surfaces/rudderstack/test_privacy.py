@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from destination_router.config import ConnectionConfig, parse_config
 from destination_router.settings import SettingsError
+from destination_router.surfaces.choosing import UsageError
 from destination_router.surfaces.rudderstack.app import create_transformer
 from destination_router.surfaces.rudderstack.destinations import Destinations, find_destinations
+from destination_router.surfaces.rudderstack.running import (
+    TransformerOptions,
+    build_transformer,
+)
+from destination_router.surfaces.serving import Asgi
 
 ALLOW = {"events": ["Order Paid"], "properties": ["plan"]}
 PRIVATE = {"mode": "hipaa", "allow": ALLOW}
@@ -112,3 +121,35 @@ def test_settings_take_no_values_out_of_messages() -> None:
 def test_the_proxy_delivers_what_was_masked_before() -> None:
     """A request to the proxy names no connection, and holds no message to mask."""
     assert heap(mode="hipaa").prepare_config(b'{"appId":"11"}').connection is not None
+
+
+@pytest.mark.parametrize("shared", [{"mode": "hipaa"}, {}])
+def test_the_proxy_repeats_no_words_of_the_vendor(
+    serve: Callable[[Asgi], str], heap_url: str, shared: dict[str, str]
+) -> None:
+    """They may tell what the vendor knows from elsewhere: a status is all that is needed."""
+    content = {"privacy": {**SHARED, **shared}, "connections": [CONNECTION]}
+    overlays = parse_config(content).connections
+    url = serve(create_transformer(overlays=overlays, origins={"*": heap_url}))
+    body = {
+        "endpoint": "https://heapanalytics.com/api/track",
+        "method": "POST",
+        "body": {"JSON": {"app_id": "11", "event": "E", "identity": "u", "properties": []}},
+        "metadata": {"jobId": 1},
+        "destinationConfig": {"appId": "11"},
+    }
+    answer = httpx.post(f"{url}/v0/destinations/heap/proxy", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["output"]["destinationResponse"] == {"response": "http_400", "status": 400}
+
+
+def test_where_all_are_protected_there_is_no_upstream(tmp_path: Path) -> None:
+    """It would get the events of other destinations as they came."""
+    config = tmp_path / "router.toml"
+    config.write_text(
+        '[privacy]\nmode = "hipaa"\nallow = {}\nkeys = {v1 = {env = "MASKING_KEY_1"}}\n'
+        '[[connections]]\nname = "d1"\nplugin = "heap"\nprivacy = {allow = {}}\n'
+    )
+    assert build_transformer(TransformerOptions(config=config))
+    with pytest.raises(UsageError, match="--upstream"):
+        build_transformer(TransformerOptions(config=config, upstream="http://127.0.0.1:9"))
