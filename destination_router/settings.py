@@ -70,6 +70,19 @@ def load_settings(schema: Mapping[str, Json], raw: Mapping[str, Json]) -> dict[s
     return settings
 
 
+def resolve_references(schema: Mapping[str, Json], raw: Mapping[str, Json]) -> dict[str, Json]:
+    """Resolve the references of settings that need not be whole; nothing else is checked.
+
+    Raises:
+        SettingsError: every variable that is not set, and every file that cannot be read.
+    """
+    problems: list[Problem] = []
+    resolved: dict[str, Json] = _resolve(schema, dict(raw), schema, "", problems)
+    if problems:
+        raise SettingsError(problems)
+    return resolved
+
+
 def check_schema(schema: Any) -> str | None:
     """Say what keeps a value from being a usable settings schema, or None."""
     if not isinstance(schema, dict):
