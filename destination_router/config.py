@@ -161,7 +161,7 @@ _LATER = frozenset({"settings", "privacy", "transformations"})
 _LATER_FOR_ALL = frozenset({"privacy", "transformations"})
 """Tables that are checked when a connection is made, each where its meaning is known."""
 
-_ORIGIN = r"^https?://[^/?#\s]+/?(?![\s\S])"
+_ORIGIN = r"^https?://[^/?#@\s]+/?(?![\s\S])"
 _ORIGIN_MEANING = "Write an origin: https://host or http://host:port."
 _LAST_PORT = 65535
 

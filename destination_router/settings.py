@@ -70,6 +70,19 @@ def load_settings(schema: Mapping[str, Json], raw: Mapping[str, Json]) -> dict[s
     return settings
 
 
+def resolve_references(schema: Mapping[str, Json], raw: Mapping[str, Json]) -> dict[str, Json]:
+    """Resolve the references of settings that need not be whole; nothing else is checked.
+
+    Raises:
+        SettingsError: every variable that is not set, and every file that cannot be read.
+    """
+    problems: list[Problem] = []
+    resolved: dict[str, Json] = _resolve(schema, dict(raw), schema, "", problems)
+    if problems:
+        raise SettingsError(problems)
+    return resolved
+
+
 def check_schema(schema: Any) -> str | None:
     """Say what keeps a value from being a usable settings schema, or None."""
     if not isinstance(schema, dict):
@@ -139,9 +152,18 @@ def _read_reference(kind: str, name: str, path: str, problems: list[Problem]) ->
         return _READERS[kind](name)
     except (KeyError, OSError, ValueError) as error:
         reason = "is not set" if kind == "env" else f"cannot be read ({type(error).__name__})"
+        if kind == "env" and not _VARIABLE.fullmatch(name):
+            detail = (
+                "env names an environment variable, such as API_KEY; what stands there, does not"
+            )
+            problems.append(Problem(path, detail))  # it may be the secret itself
+            return None
         what = "the environment variable" if kind == "env" else "the file"
         problems.append(Problem(path, f"{what} {name} {reason}"))
         return None
+
+
+_VARIABLE = re.compile("[A-Z_][A-Z0-9_]{0,63}")
 
 
 def _read_environment(name: str) -> str:
@@ -219,9 +241,12 @@ def _with_defaults(root: Mapping[str, Json], schema: Json, value: Json) -> Json:
 # -- problems, in words -------------------------------------------------------------------------
 
 
+_CREDENTIALS = re.compile("//[^/]*@")
+
+
 def _explain(error: ValidationError) -> Iterator[Problem]:
     """Turn a validation error into problems that name the field and never quote its value."""
-    path = ".".join(str(part) for part in error.absolute_path)
+    path = _CREDENTIALS.sub(f"//{HIDDEN}@", ".".join(str(part) for part in error.absolute_path))
     schema = cast("Any", error.schema)
     limit = cast("Any", error.validator_value)
     instance = cast("Any", error.instance)

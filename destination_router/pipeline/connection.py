@@ -50,8 +50,10 @@ __all__ = [
     "Refusal",
     "StepTaken",
     "TreatmentError",
+    "compile_treatment",
     "configured",
     "message_type",
+    "wordless",
 ]
 
 _NO_TREATMENT = Treatment()
@@ -182,17 +184,14 @@ class Connection:
         A vendor's words may repeat what it was sent, and what it knows from elsewhere.
         """
         if self.treatment.privacy is not None:
-            code = self._told_code(outcome.code) if outcome.code else ""
-            return msgspec.structs.replace(outcome, code=code, detail="")
+            return wordless(outcome)
         if not self.secrets or not outcome.detail:
             return outcome
         return msgspec.structs.replace(outcome, detail=hide(outcome.detail, self.secrets))
 
     def _told_code(self, code: str) -> str:
         """A code is a label of metrics: in HIPAA mode it has to look like one."""
-        if self.treatment.privacy is None or _CODE.fullmatch(code):
-            return code
-        return "rejected"
+        return code if self.treatment.privacy is None else _plain_code(code)
 
     def told_answer(self, text: str) -> str:
         """Turn a vendor's answer into what may be kept of it; in HIPAA mode nothing."""
@@ -303,6 +302,16 @@ class Connection:
         return decided(message, "rejected", reject=refusal, notes=notes)
 
 
+def wordless(outcome: Outcome) -> Outcome:
+    """Leave of an outcome what may be told in HIPAA mode: no words, no code that may be some."""
+    code = _plain_code(outcome.code) if outcome.code else ""
+    return replace(outcome, code=code, detail="")
+
+
+def _plain_code(code: str) -> str:
+    return code if _CODE.fullmatch(code) else "rejected"
+
+
 class TreatmentError(SettingsError):
     """Transformations or privacy that cannot be used; paths begin at the connection's table."""
 
@@ -320,12 +329,17 @@ def configured(config: ConnectionConfig, plugin: LoadedPlugin) -> Connection:
         plugin,
         config.settings,
         takes_of(config),
-        treatment=_treatment(config, plugin),
+        treatment=compile_treatment(config, plugin),
         client_side=config.client_side,
     )
 
 
-def _treatment(config: ConnectionConfig, plugin: LoadedPlugin) -> Treatment:
+def compile_treatment(config: ConnectionConfig, plugin: LoadedPlugin) -> Treatment:
+    """Make what a connection does to messages before it maps them.
+
+    Raises:
+        TreatmentError: with everything that is wrong with its transformations or its privacy.
+    """
     problems: list[Problem] = []
     privacy = keys = None
     try:

@@ -18,10 +18,11 @@ from destination_router.config import (
 )
 from destination_router.delivery.sender import Sender
 from destination_router.model import Json
-from destination_router.pipeline.connection import Connection, Decision, TreatmentError
+from destination_router.pipeline.connection import Connection, Decision
 from destination_router.plugins import PluginError
 from destination_router.settings import Problem, SettingsError
 from destination_router.surfaces.choosing import connect
+from destination_router.surfaces.config_problems import connection_problems, told
 from destination_router.surfaces.crew import delivery_settings
 
 _USER = "destination-router-check"
@@ -77,43 +78,11 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
     for index, candidate in _candidates(content):
         try:
             connections.append(connect(candidate))
-        except TreatmentError as error:
-            problems += [_placed(problem, f"connections.{index}") for problem in error.problems]
-        except SettingsError as error:
-            prefix = f"connections.{index}.settings"
-            problems += [
-                Problem(f"{prefix}.{p.path}" if p.path else prefix, p.detail)
-                for p in error.problems
-            ]
-        except PluginError as error:
-            problems.append(Problem(f"connections.{index}.plugin", str(error)))
+        except (SettingsError, PluginError) as error:
+            problems += connection_problems(index, error)
     names = _names(content.get("connections"))
     told_once = dict.fromkeys(told(problem, names) for problem in problems)
     return Checked(list(told_once), config, connections)
-
-
-def _placed(problem: Problem, table: str) -> Problem:
-    """Say where a problem of a connection stands; one of the router's own tables says so."""
-    of_all = problem.path.startswith("[")
-    return problem if of_all else Problem(f"{table}.{problem.path}", problem.detail)
-
-
-def told(problem: Problem, names: list[str]) -> str:
-    """Say where a problem is as the file does: `[gateway] listen: ...`.
-
-    Args:
-        problem: by its path from the file's root.
-        names: the connections', in order; empty where one has none.
-    """
-    table, _, rest = problem.path.partition(".")
-    if table == "connections" and rest:
-        number, _, key = rest.partition(".")
-        name = names[int(number)] if int(number) < len(names) else ""
-        which = repr(name) if name else f"number {int(number) + 1}"
-        return f"[[connections]] {which} {key}: {problem.detail}"
-    if table and rest:
-        return f"[{table}] {rest}: {problem.detail}"
-    return str(problem)
 
 
 async def probe(

@@ -59,6 +59,7 @@ from destination_router.surfaces.sending import MOST_ATTEMPTS, Summary, failure,
 from destination_router.surfaces.serving import told_to_stop
 from destination_router.surfaces.showing import (
     Tally,
+    counted,
     decision_json,
     delivery_json,
     print_decision,
@@ -368,7 +369,7 @@ def _source(arguments: Sequence[str], position: int) -> str:
 
 def _print_summary(summary: Summary) -> None:
     out.print(
-        f"{summary.messages} messages: {summary.delivered} delivered, "
+        f"{counted(summary.messages, 'message')}: {summary.delivered} delivered, "
         f"{summary.filtered} not for this destination, {summary.failed.total()} failed",
         highlight=False,
     )

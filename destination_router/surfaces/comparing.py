@@ -24,7 +24,7 @@ from destination_router.surfaces.choosing import (
     sample_settings,
 )
 from destination_router.surfaces.reading import read_lines
-from destination_router.surfaces.showing import decision_json
+from destination_router.surfaces.showing import counted, decision_json
 from destination_router.surfaces.telling import out, problems_told
 
 DIALECT = "dialect"
@@ -206,7 +206,7 @@ def _tell(decision: Decision, changes: list[Change]) -> None:
 
 def _summarise(counts: Counter[str], paths: Counter[str]) -> None:
     out.print(
-        f"{counts['messages']} messages: {counts['the same']} the same, "
+        f"{counted(counts['messages'], 'message')}: {counts['the same']} the same, "
         f"{counts['changed']} would change",
         highlight=False,
     )

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import hmac
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,6 +29,7 @@ from destination_router.surfaces.choosing import UsageError
 from destination_router.times import format_time
 
 _KEY_BYTES = 32
+_KEY = re.compile(b"[0-9a-f]{64}")
 
 
 class _GroupState(msgspec.Struct, frozen=True):
@@ -108,12 +110,7 @@ class DeletionAudit:
             self._state.unlink(missing_ok=True)
             return
         saved = _State(self._of, [_GroupState(group.state, group.request_id) for group in groups])
-        draft = self._state.with_name(f"{self._state.name}.{os.getpid()}")
-        with _private(draft, "wb") as file:
-            file.write(msgspec.json.encode(saved))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._state)
+        _replace(self._state, msgspec.json.encode(saved))
 
     def _purpose(self, purpose: Sequence[Json]) -> str:
         content = msgspec.json.encode(purpose, order="deterministic")
@@ -133,7 +130,7 @@ def open_audit(path: Path) -> Iterator[DeletionAudit]:
     """Open an audit, for one process at a time.
 
     Raises:
-        UsageError: another process has it.
+        UsageError: another process has it, or its key is none.
         OSError: it cannot be written.
     """
     with _private(path, "ab") as file:
@@ -141,11 +138,9 @@ def open_audit(path: Path) -> Iterator[DeletionAudit]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(f"{path}: another deletion writes to it; let it end") from None
-        key = _beside(path, "key")
-        if not key.exists():
-            with _private(key, "wb") as made:
-                made.write(secrets.token_hex(_KEY_BYTES).encode() + b"\n")
-        yield DeletionAudit(path, file, key.read_bytes().strip())
+        if not _beside(path, "key").exists():
+            _replace(_beside(path, "key"), secrets.token_hex(_KEY_BYTES).encode() + b"\n")
+        yield DeletionAudit(path, file, _key(path))
 
 
 def found_in(path: Path, identifiers: Iterable[Identifier]) -> list[str | None]:
@@ -156,7 +151,7 @@ def found_in(path: Path, identifiers: Iterable[Identifier]) -> list[str | None]:
     Raises:
         OSError: the audit or its key is not there.
     """
-    key = _beside(path, "key").read_bytes().strip()
+    key = _key(path)
     requests: dict[str, dict[str, None]] = {}
     states: dict[str, str] = {}
     for line in path.read_bytes().splitlines():
@@ -180,6 +175,27 @@ def _last_of(states: Sequence[str]) -> str | None:
 def _digest(key: bytes, identifier: Identifier) -> str:
     content = f"{identifier.kind}:{identifier.value}".encode()
     return hmac.digest(key, content, "sha256").hex()
+
+
+def _key(path: Path) -> bytes:
+    """Read the key of an audit; an empty one would make plain hashes of ids."""
+    key = _beside(path, "key").read_bytes().strip()
+    if not _KEY.fullmatch(key):
+        raise UsageError(
+            f"{_beside(path, 'key')}: is not a key of {2 * _KEY_BYTES} hexadecimal digits; restore "
+            "it, or give another --audit"
+        )
+    return key
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    with _private(draft, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
 
 
 def _beside(path: Path, ending: str) -> Path:

@@ -14,6 +14,7 @@ from destination_router.eventlog.file import open_file
 from destination_router.eventlog.sqlite import SqliteEventLog
 from destination_router.surfaces.choosing import UsageError
 from destination_router.surfaces.run_commands import ROUTER_TOML, ConfigFile
+from destination_router.surfaces.showing import counted
 from destination_router.surfaces.telling import out, problems_told, talk
 
 commands = typer.Typer(no_args_is_help=True, help="Where accepted events wait.")
@@ -27,7 +28,7 @@ def status(config: ConfigFile = ROUTER_TOML) -> None:
         configured = {connection.name for connection in router.connections}
         with _log(router) as log:
             for name, lag in sorted(asyncio.run(log.lags()).items()):
-                words = f"{name}  {lag.messages} messages  {lag.seconds:.0f} s"
+                words = f"{name}  {counted(lag.messages, 'message')}  {lag.seconds:.0f} s"
                 unknown = "" if name in configured else "  not in the configuration"
                 out.print(words + unknown, markup=False, highlight=False)
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from destination_router.config import ConnectionConfig
@@ -125,5 +126,5 @@ def _print(told: Report, *, as_toml: bool, as_json: bool) -> None:
         table = Table("list", "field", "seen", "passed", "dropped", box=None, pad_edge=False)
         for row in rows:
             counts = (str(row.seen), str(row.passed), str(row.dropped))
-            table.add_row(row.list, row.name or '""', *counts)
+            table.add_row(row.list, escape(row.name or '""'), *counts)
         out.print(table)

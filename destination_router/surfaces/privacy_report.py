@@ -14,6 +14,7 @@ import msgspec
 
 from destination_router.messages import Group, Identify, Message, Page, Screen, Track
 from destination_router.pipeline.allowlists import Rule
+from destination_router.pipeline.masking import PLACEHOLDERS, plain_identifier
 from destination_router.pipeline.privacy import DEFINED, Allowed
 from destination_router.pipeline.privacy_config import NAMES, PATHS
 
@@ -53,11 +54,20 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class _Count:
-    __slots__ = ("people", "seen")
+    __slots__ = ("seen", "users", "visitors")
 
     def __init__(self) -> None:
         self.seen = 0
-        self.people: set[int] = set()
+        self.users: set[int] = set()
+        self.visitors: set[int] = set()
+
+    @property
+    def people(self) -> int:
+        """How many people sent it at the least.
+
+        A visitor who signs in has two ids: only ids of the same kind tell people apart.
+        """
+        return min((len(ids) for ids in (self.users, self.visitors) if ids), default=0)
 
 
 class Report:
@@ -77,30 +87,41 @@ class Report:
     def add(self, message: Message) -> None:
         """Count a message's fields, each once."""
         self.messages += 1
-        person = hash(message.user_keys[0])
+        user, visitor = _person(message.user_id), _person(message.anonymous_id)
         for place in set(_places(message)):
             count = self._counts.setdefault(place, _Count())
             count.seen += 1
-            if len(count.people) < self._people:
-                count.people.add(person)
+            for person, known in ((user, count.users), (visitor, count.visitors)):
+                if person is not None and len(known) < self._people:
+                    known.add(person)
 
     def rows(self) -> list[Row]:
         """List what was seen, the most frequent first; of a list, all hidden names are one row."""
         rows: list[Row] = []
-        hidden: dict[str, int] = {}
+        hidden: dict[str, tuple[int, int]] = {}
         for (which, name), count in self._counts.items():
             passed = count.seen if self._passes(which, name) else 0
-            # What is on a list is in the configuration already.
-            if passed or (
-                len(count.people) >= self._people and not _LOOKS_LIKE_A_VALUE.search(name)
+            if self._is_written_down(which, name) or (
+                count.people >= self._people and not _LOOKS_LIKE_A_VALUE.search(name)
             ):
                 personal = which in PATHS and _LOOKS_PERSONAL.search(name) is not None
                 rows.append(Row(which, name, count.seen, passed, personal))
             else:
-                hidden[which] = hidden.get(which, 0) + count.seen
-        rows += [Row(which, HIDDEN_NAME, seen, 0, personal=True) for which, seen in hidden.items()]
+                seen_so_far, passed_so_far = hidden.get(which, (0, 0))
+                hidden[which] = (seen_so_far + count.seen, passed_so_far + passed)
+        rows += [
+            Row(which, HIDDEN_NAME, seen, passed, personal=True)
+            for which, (seen, passed) in hidden.items()
+        ]
         order = {name: index for index, name in enumerate((*NAMES, *PATHS))}
         return sorted(rows, key=lambda row: (order[row.list], -row.seen, row.name))
+
+    def _is_written_down(self, which: str, name: str) -> bool:
+        """Whether a list names it in full: then it is in the configuration already."""
+        allowed = getattr(self._allowed, which)
+        if which in NAMES:
+            return name in allowed
+        return any(rule.path == name and not rule.below for rule in allowed)
 
     def _passes(self, which: str, name: str) -> bool:
         allowed = getattr(self._allowed, which)
@@ -125,6 +146,12 @@ def proposal(rows: Iterable[Row]) -> str:
         parts += [f"    {'# ' if row.personal else ''}{_quoted(row.name)}," for row in its]
         parts.append("]")
     return "\n".join(parts) + "\n"
+
+
+def _person(identifier: str | None) -> int | None:
+    """Tell people apart without keeping their ids; nobody is nobody."""
+    plain = "" if identifier is None else plain_identifier(identifier)
+    return None if plain in PLACEHOLDERS else hash(plain)
 
 
 def _quoted(text: str) -> str:

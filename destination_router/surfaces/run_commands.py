@@ -13,6 +13,7 @@ from destination_router.eventlog.file import integrity_problems
 from destination_router.surfaces.checking import check_config, probe
 from destination_router.surfaces.choosing import UsageError
 from destination_router.surfaces.logs import log_as_json
+from destination_router.surfaces.showing import counted
 from destination_router.surfaces.telling import (
     FAILED,
     WRONG_USAGE,
@@ -94,7 +95,8 @@ def check(
             for text in integrity_problems(found.config.eventlog.path):
                 failed = True
                 talk.print(f"{found.config.eventlog.path}: {text}", style="red", markup=False)
-        talk.print(f"{config}: {len(found.connections)} connections, no errors", highlight=False)
+        told = counted(len(found.connections), "connection")
+        talk.print(f"{config}: {told}, no errors", highlight=False)
     raise typer.Exit(FAILED if failed else 0)
 
 

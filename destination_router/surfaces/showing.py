@@ -43,6 +43,11 @@ def delivery_json(delivery: Delivery, connection: Connection) -> dict[str, Any]:
     }
 
 
+def counted(number: int, noun: str) -> str:
+    """Say how many: `1 message`, `2 messages`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 class Tally:
     """Counts decisions: how many by result, how many requests."""
 
@@ -58,9 +63,10 @@ class Tally:
     def __str__(self) -> str:
         """Say it in one line."""
         told = self.results
+        requests = counted(self.requests, "request")
         return (
-            f"{told.total()} messages: {told['requests']} would be sent in {self.requests} "
-            f"requests before packing, {told['filtered']} not for this destination, "
+            f"{counted(told.total(), 'message')}: {told['requests']} would be sent in {requests} "
+            f"before packing, {told['filtered']} not for this destination, "
             f"{told['rejected']} rejected"
         )
 
@@ -150,8 +156,7 @@ def _summary(decision: Decision) -> str:
         case Decision(result="filtered", reason=reason):
             return f"not sent: {reason}"
         case _:
-            count = len(decision.requests)
-            return f"{count} request{'s' if count > 1 else ''}"
+            return counted(len(decision.requests), "request")
 
 
 def _print_request(console: Console, request: HttpRequest, connection: Connection) -> None:

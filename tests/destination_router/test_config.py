@@ -141,3 +141,11 @@ def test_a_port_that_does_not_exist_is_refused() -> None:
     """`check` knows before `run` tries to listen there."""
     content = {"gateway": {"listen": "127.0.0.1:99999"}, "connections": [CONNECTION]}
     assert problems(content) == ["gateway.listen: its port is greater than 65535"]
+
+
+def test_an_origin_with_credentials_is_refused_and_not_quoted() -> None:
+    """A password in a URL ends up in logs."""
+    for origins in ({"http://ada:secret@x": "http://y"}, {"http://ada:secret@x": "bad"}):
+        with pytest.raises(SettingsError) as caught:
+            parse_config({"connections": [CONNECTION], "delivery": {"origins": origins}})
+        assert "secret" not in str(caught.value)

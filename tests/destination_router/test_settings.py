@@ -348,3 +348,13 @@ def test_heaps_schema_is_usable() -> None:
     """The schema of this distribution passes the host's own check, and is JSON."""
     assert check_schema(SETTINGS_SCHEMA) is None
     assert json.loads(json.dumps(SETTINGS_SCHEMA)) == SETTINGS_SCHEMA
+
+
+@pytest.mark.parametrize("secret", ["0123456789abcdef0123456789abcdef", "aGVsbG8gd29ybGQ"])
+def test_a_secret_in_the_place_of_a_variable_is_not_quoted(secret: str) -> None:
+    """Whoever pastes a key where its variable's name belongs does not find it in a log."""
+    schema = {"type": "object", "properties": {"key": {"type": "string"}}}
+    with pytest.raises(SettingsError) as caught:
+        load_settings(schema, {"key": {"env": secret}})
+    assert secret not in str(caught.value)
+    assert "env names an environment variable" in str(caught.value)

@@ -53,6 +53,9 @@ def create_transformer(
         origins: which vendor's origin is sent elsewhere.
         upstream: the base URL of the transformer that answers what is not ours.
         max_body_bytes: how large a request may be, unpacked.
+
+    Raises:
+        SettingsError: an overlay cannot be used.
     """
     served = find_destinations(overlays) if destinations is None else destinations
     server = _Transformer(served, origins or {}, max_body_bytes)

@@ -86,8 +86,10 @@ async def delete_users(
         keys = delivery_keys(overlay)
         deletion: UserDeletion = connection.plugin.hook.user_deletion(settings=connection.settings)
         deletion.token_request()
-    except (Reject, SettingsError) as problem:
-        return JobDeleted(_BAD_REQUEST, error=f"router.toml: {problem}")
+    except Reject as reject:
+        return JobDeleted(_BAD_REQUEST, error=f"router.toml: {reject}")
+    except SettingsError:  # where keys are is not rudder-server's to know
+        return JobDeleted(_BAD_REQUEST, error="router.toml: cannot be used: privacy.keys")
     who = wanted(_asked(job.user_attributes), deletion, keys)
     groups = grouped([subject for subject, _ in who.subjects], deletion.group)
     settings = DeliverySettings(origins=dict(origins), longest_wait=_LONGEST_WAIT)

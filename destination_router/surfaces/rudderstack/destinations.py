@@ -26,6 +26,7 @@ from destination_router.pipeline.privacy_config import is_private
 from destination_router.plugins import LoadedPlugin, PluginError, installed_plugins, load_plugin
 from destination_router.settings import SettingsError, holds_reference
 from destination_router.surfaces.rudderstack import dynamic_config
+from destination_router.surfaces.rudderstack.overlays import ready_overlays
 
 SYSTEM = "rudderstack"
 """Whose configuration it is, to a plugin's `settings_from`."""
@@ -64,6 +65,11 @@ class _Destination(msgspec.Struct):
 _decode_destination = msgspec.json.Decoder(_Destination).decode
 _TYPE = re.compile(r"\w+", re.ASCII)
 """What rudder-server may call a destination."""
+_STRANGER = (
+    "router.toml: a connection of this plugin is in HIPAA mode, and none has this destination's id "
+    "or name: add one that has"
+)
+"""Why a destination is refused that may be the one which somebody meant to protect."""
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -72,8 +78,8 @@ class Destinations:
 
     Args:
         plugin: whose; or the text of why it cannot be used.
-        overlays: connections of a router.toml for this plugin: one that has the id or the name
-            of a destination gives it settings that its configuration does not have, and what
+        overlays: connections of a router.toml for this plugin, ready: one that has the id or the
+            name of a destination gives it settings that its configuration does not have, and what
             they do to messages: transformations, privacy.
         shared: what the router.toml says for all connections.
     """
@@ -87,8 +93,14 @@ class Destinations:
         self._plugin = plugin
         self._bare = ConnectionConfig(name="", plugin="", shared=shared or SharedConfig())
         self._overlays = {overlay.name: overlay for overlay in overlays}
+        self._some_private = any(map(is_private, (self._bare, *self._overlays.values())))
         self._connections: OrderedDict[bytes, Prepared] = OrderedDict()
         self._read_kept = lru_cache(KEPT_DESTINATIONS)(self._read)
+
+    @property
+    def some_private(self) -> bool:
+        """Whether any may be in HIPAA mode: of a request to the proxy nobody says which."""
+        return self._some_private
 
     @property
     def packs(self) -> bool:
@@ -124,6 +136,12 @@ class Destinations:
             problem = "router.toml: several connections may be meant; give each its settings whole"
             return Prepared(None, problem, "configuration"), self._bare
         overlay = meant[0] if meant else self._bare
+        if self._some_private and not is_private(overlay):
+            problem = (
+                "router.toml: a connection of this plugin is in HIPAA mode, and the one that is "
+                "meant is not: use destination-router delete-user"
+            )
+            return Prepared(None, problem, "configuration"), self._bare
         return self._compiled(config, overlay), overlay
 
     def prepare(self, destination: bytes, message: bytes) -> Prepared:
@@ -161,6 +179,8 @@ class Destinations:
         overlay = self._overlays.get(record.id) if isinstance(record.id, str) else None
         if overlay is None and isinstance(record.name, str):
             overlay = self._overlays.get(record.name)
+        if overlay is None and self._some_private:
+            return Prepared(None, _STRANGER, "configuration"), None, self._bare
         overlay = overlay or self._bare
         if dynamic_config.MARK in bytes(record.config):
             if is_private(overlay):
@@ -194,8 +214,9 @@ class Destinations:
             settings = {**overlay.settings, **_settings(plugin, config)}
             return Prepared(configured(_described(overlay, plugin.name, settings), plugin))
         except TreatmentError as error:
-            problem = "; ".join(f"router.toml: {problem}" for problem in error.problems)
-            return Prepared(None, problem, "configuration")
+            # They compiled at the start. Where keys and lists are is not rudder-server's to know.
+            paths = ", ".join(dict.fromkeys(problem.path for problem in error.problems))
+            return Prepared(None, f"router.toml: cannot be used: {paths}", "configuration")
         except SettingsError as error:
             problem = "; ".join(f"Config.{problem}" for problem in error.problems)
             return Prepared(None, problem, "configuration")
@@ -241,12 +262,16 @@ def find_destinations(
     rudder-server calls some destinations otherwise than people do: a plugin is found by its display
     names too, unless another plugin has that name for its own.
 
+    Raises:
+        SettingsError: an overlay cannot be used.
+
     Args:
         overlays: the connections of a router.toml, if there is one.
         found: the entry points to look at; those of the running environment if None.
     """
     points = [plugin.entry_point for plugin in installed_plugins(found)]
     names = dict.fromkeys(point.name for point in points)
+    overlays = ready_overlays(overlays, points)
     shared = overlays[0].shared if overlays else None
     loaded = {name: _loaded(name, points) for name in names}
     own = {

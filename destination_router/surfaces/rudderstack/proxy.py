@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from destination_router.model import HttpRequest, Outcome, Reject
-from destination_router.pipeline.connection import Connection
+from destination_router.pipeline.connection import Connection, wordless
 from destination_router.surfaces.rudderstack.bulks import bulk_list, send_apart
 from destination_router.surfaces.rudderstack.destinations import Destinations
 from destination_router.surfaces.rudderstack.job_items import item_places
@@ -89,7 +89,11 @@ async def deliver(
         return [JobStatus(_ABORTED, str(reject), raw) for raw in metadata]
 
     async def send(part: HttpRequest) -> dict[str, Outcome]:
-        return await transmit(connection, part)
+        outcomes = await transmit(connection, part)
+        if not destinations.some_private:
+            return outcomes
+        # A vendor's words may repeat what it knows from elsewhere.
+        return {key: wordless(outcome) for key, outcome in outcomes.items()}
 
     try:
         async with asyncio.timeout(patience):

@@ -11,7 +11,8 @@ import msgspec
 import uvicorn
 from starlette.applications import Starlette
 
-from destination_router.config import DeliveryConfig, RouterConfig, load_config
+from destination_router.config import ConnectionConfig, DeliveryConfig, RouterConfig, load_config
+from destination_router.pipeline.privacy_config import is_private
 from destination_router.surfaces.choosing import UsageError
 from destination_router.surfaces.logs import log_as_json
 from destination_router.surfaces.rudderstack.app import create_transformer
@@ -38,8 +39,16 @@ def build_transformer(options: TransformerOptions) -> Starlette:
 
     Raises:
         SettingsError: the router.toml cannot be used.
+        UsageError: all is in HIPAA mode, and an upstream would get events as they came.
     """
     config = RouterConfig() if options.config is None else load_config(options.config)
+    shared = [ConnectionConfig(name="", plugin="", shared=c.shared) for c in config.connections]
+    private = any(map(is_private, shared))
+    if private and options.upstream is not None:
+        raise UsageError(
+            '--upstream gets events unmasked, and [privacy] mode = "hipaa" is for all of them: '
+            "drop one, or write the mode into the connections that need it"
+        )
     delivery: DeliveryConfig = config.delivery
     return create_transformer(
         overlays=config.connections, origins=delivery.origins, upstream=options.upstream
@@ -58,7 +67,7 @@ def serve_transformer(
         workers: how many processes answer on the one port; one that dies is started again.
 
     Raises:
-        SettingsError: the router.toml cannot be used.
+        SettingsError, UsageError: as `build_transformer`.
         OSError: the port is taken.
     """
     log_as_json()

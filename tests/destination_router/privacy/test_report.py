@@ -84,6 +84,44 @@ def test_a_name_that_may_be_personal_is_not_shown() -> None:
     assert rows("events.jsonl", "--people", "1")["events", "Letter to u2"] == (1, 0, 1)
 
 
+def test_one_person_is_one_however_many_ids_they_have(folder: Path) -> None:
+    """A visitor who signs in is nobody else, and a message without an id is nobody's."""
+    named = {"type": "track", "event": "E", "properties": {"visits": {"ada_lovelace": 1}}}
+    whose: list[dict[str, Any]] = [
+        {"anonymousId": "a1"},
+        {"anonymousId": "a1", "userId": "u1"},
+        {"userId": " U1@clinic.example"},
+        {"userId": "u1@clinic.example"},
+        {"userId": "undefined"},
+        {},
+    ]
+    lines = [json.dumps({**named, **ids, "messageId": f"m{n}"}) for n, ids in enumerate(whose)]
+    for some in (lines[:2], lines[2:4], lines[4:]):
+        (folder / "one.jsonl").write_text("\n".join(some))
+        assert "ada" not in report("one.jsonl")
+    (folder / "one.jsonl").write_text("\n".join(lines[:3]))
+    assert "ada" not in report("one.jsonl")  # two users, of whom one may be the one visitor
+    (folder / "one.jsonl").write_text("\n".join(lines[1:3]).replace('"a1"', "null"))
+    assert "ada_lovelace" in report("one.jsonl")
+
+
+def test_a_name_below_a_path_that_passes_is_not_written_down_anywhere(folder: Path) -> None:
+    """`cart.*` names none of the fields below it: what one person sent there stays hidden."""
+    (folder / "one.jsonl").write_text(json.dumps(track("u1", cart={"items": {"ada": 1}})))
+    wide = CONFIG.replace('"cart.items.sku"', '"cart.*"')
+    (folder / "router.toml").write_text(wide)
+    arguments = ("one.jsonl", "--config", "router.toml")
+    assert "ada" not in report(*arguments)
+    assert rows(*arguments)["properties", "<names that are not shown>"] == (1, 1, 0)
+
+
+def test_a_name_is_no_markup(folder: Path) -> None:
+    """Whatever senders call an event."""
+    lines = [json.dumps(track(user, event="[/foo] x")) for user in ("u1", "u2")]
+    (folder / "odd.jsonl").write_text("\n".join(lines))
+    assert "[/foo] x" in report("odd.jsonl")
+
+
 @pytest.mark.usefixtures("folder")
 def test_no_value_is_shown() -> None:
     """Whatever the form of the report, it holds names and counts."""

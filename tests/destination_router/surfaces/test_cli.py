@@ -180,7 +180,7 @@ def test_try_tells_a_person_what_was_changed(tmp_path: Path) -> None:
     done = run("try", *HEAP, str(path))
     text = done.stdout
     assert "line 1  track m1  1 request" in text
-    assert "1 messages: 1 would be sent in 1 requests" in done.stderr
+    assert "1 message: 1 would be sent in 1 request before packing" in done.stderr
     assert "POST https://heapanalytics.com/api/track" in text
     assert "converted properties.ok: a boolean became text" in text
     assert "\x1b" not in text

@@ -136,6 +136,17 @@ def test_the_audit_holds_no_id_and_no_key_and_still_finds_who_was_deleted(
     assert run(tmp_path, heap, "--look-up", "--user", "bob")[:2] == (0, "--user 1: complete\n")
 
 
+@pytest.mark.parametrize("content", ["", "\n", "0123"])
+def test_an_audit_without_a_true_key_is_not_written(
+    tmp_path: Path, heap: Heap, content: str
+) -> None:
+    """Under an empty key the audit would hold plain hashes, which anybody can try ids against."""
+    (tmp_path / "deletions.jsonl.key").write_text(content)
+    status, _, said = run(tmp_path, heap, "heap", "--set", "appId=11", *SECRET, "--user", "ada")
+    assert (status, "is not a key of 64 hexadecimal digits" in said) == (2, True)
+    assert heap.asked_to_delete() == []
+
+
 def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path: Path, heap: Heap) -> None:
     """SIGKILL between two groups: the first is not asked for again, the second is."""
     (tmp_path / "users.txt").write_text("".join(f"user-{n}\n" for n in range(10_001)))

@@ -350,7 +350,7 @@ def test_a_connection_that_is_no_more_is_forgotten_by_hand(router: Router, heap_
     assert refused.returncode == 2
     path.write_text(toml(heap_url))
     status = command(router.directory, "eventlog", "status").stdout
-    assert re.search(r"^EU  1 messages  \d+ s  not in the configuration$", status, re.MULTILINE)
+    assert re.search(r"^EU  1 message  \d+ s  not in the configuration$", status, re.MULTILINE)
     done = command(router.directory, "eventlog", "forget", "EU")
     assert "1 undelivered messages given up" in done.stderr
     assert "EU" not in command(router.directory, "eventlog", "status").stdout

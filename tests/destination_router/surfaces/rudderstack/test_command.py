@@ -107,10 +107,11 @@ def test_a_configuration_adds_to_a_destination(
     assert own["statusCode"] == 400
 
 
-def test_a_configuration_that_cannot_be_used_ends_it_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["name = 5", 'name = "d1"\nplugin = "Heap"'])
+def test_a_configuration_that_cannot_be_used_ends_it_at_once(tmp_path: Path, content: str) -> None:
     """Whoever starts it is told which field is wrong, and nothing listens."""
     config = tmp_path / "router.toml"
-    config.write_text("[[connections]]\nname = 5\n")
+    config.write_text(f"[[connections]]\n{content}\n")
     command = [sys.executable, "-m", "destination_router.surfaces.cli", "transformer"]
     done = subprocess.run(
         [*command, "--config", str(config), "--workers", "2"],

@@ -5,8 +5,9 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
-from destination_router.config import RouterConfig, parse_config
+from destination_router.config import RouterConfig, SharedConfig, parse_config
 from destination_router.surfaces.rudderstack.app import create_transformer
 from destination_router.surfaces.serving import Asgi
 
@@ -21,6 +22,19 @@ def config(*connections: dict[str, Any]) -> RouterConfig:
         {"connections": [{"plugin": "heap", **connection} for connection in connections]},
         gateway=False,
     )
+
+
+def private(first: dict[str, Any], *others: dict[str, Any]) -> RouterConfig:
+    """Put the first connection in HIPAA mode."""
+    privacy = {
+        "mode": "hipaa",
+        "keys": {"v1": {"env": "MASKING_1"}, "v2": {"env": "MASKING_2"}},
+        "allow": {"events": ["E"]},
+    }
+    whole = config({**first, "privacy": privacy}, *others)
+    shared = SharedConfig(privacy={"allow": {"events": ["E"]}})
+    connections = tuple(replace(one, shared=shared) for one in whole.connections)
+    return replace(whole, connections=connections)
 
 
 def with_key(**settings: Any) -> dict[str, Any]:
@@ -110,21 +124,28 @@ def test_masked_ids_are_deleted_as_they_were_delivered(
     """The connection that masks in delivery masks here, with every key."""
     monkeypatch.setenv("MASKING_1", MASKING_KEY)
     monkeypatch.setenv("MASKING_2", MASKING_KEY.upper())
-    privacy = {
-        "mode": "hipaa",
-        "keys": {"v1": {"env": "MASKING_1"}, "v2": {"env": "MASKING_2"}},
-        "allow": {"events": ["E"]},
-    }
-    overlays = parse_config(
-        {
-            "privacy": {"allow": {"events": ["E"]}},
-            "connections": [{**with_key(appId="11"), "plugin": "heap", "privacy": privacy}],
-        },
-        gateway=False,
-    )
+    monkeypatch.setenv("APP_ID", "11")
+    overlays = private(with_key(appId={"env": "APP_ID"}))
     assert ask({"userId": "ada"}, overlays=overlays).status_code == 200
     (users,) = asked_of(heap_url)
     assert [user["identity"][:3] for user in users] == ["v2_", "v1_"]
+
+
+@pytest.mark.parametrize("app_id", ["12", "13"])
+def test_beside_a_connection_that_masks_no_plain_id_is_sent(
+    ask: Callable[..., httpx.Response],
+    heap_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    app_id: str,
+) -> None:
+    """A guess at the connection could be wrong, and the id be that of a patient."""
+    monkeypatch.setenv("MASKING_1", MASKING_KEY)
+    monkeypatch.setenv("MASKING_2", MASKING_KEY.upper())
+    overlays = private(with_key(appId="11"), {**with_key(appId="12"), "name": "d2"})
+    answer = ask({"userId": "ada"}, overlays=overlays, config={"appId": app_id})
+    assert answer.status_code == 400
+    assert "HIPAA mode" in answer.json()[0]["error"]
+    assert asked_of(heap_url) == []
 
 
 def test_what_is_no_job_is_refused(serve: Serve) -> None:

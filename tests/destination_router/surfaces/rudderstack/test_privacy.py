@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from destination_router.config import ConnectionConfig, parse_config
+from destination_router.settings import SettingsError
+from destination_router.surfaces.choosing import UsageError
+from destination_router.surfaces.rudderstack.app import create_transformer
 from destination_router.surfaces.rudderstack.destinations import Destinations, find_destinations
+from destination_router.surfaces.rudderstack.running import (
+    TransformerOptions,
+    build_transformer,
+)
+from destination_router.surfaces.serving import Asgi
 
 ALLOW = {"events": ["Order Paid"], "properties": ["plan"]}
-CONNECTION = {
+PRIVATE = {"mode": "hipaa", "allow": ALLOW}
+CONNECTION: dict[str, Any] = {
     "name": "Heap production",
     "plugin": "heap",
     "transformations": [{"rename_event": {"Paid": "Order Paid"}}],
-    "privacy": {"mode": "hipaa", "allow": ALLOW},
+    "privacy": PRIVATE,
 }
 SHARED = {"keys": {"v1": {"env": "MASKING_KEY_1"}}, "allow": ALLOW}
 TRACK = {
@@ -56,8 +69,45 @@ def test_where_all_are_protected_a_stranger_is_refused() -> None:
     """With the router's mode, a destination that no connection describes gets nothing."""
     prepared = heap(mode="hipaa").prepare(record("Another"), b"{}")
     assert prepared.connection is None
-    assert prepared.problem.startswith("router.toml: privacy.allow: is required")
-    assert heap().prepare(record("Another"), b"{}").connection is not None
+    assert prepared.problem.startswith("router.toml: ")
+
+
+@pytest.mark.parametrize("name", ["Another", "heap production", "HEAP PRODUCTION", ""])
+def test_where_one_is_protected_a_stranger_is_refused(name: str) -> None:
+    """A name that is misspelt in the router.toml must not mean that nothing is protected."""
+    prepared = heap().prepare(record(name), json.dumps(TRACK).encode())
+    assert (prepared.connection, prepared.fault) == (None, "configuration")
+    assert "none has this destination's id or name" in prepared.problem
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"plugin": "Heap"}, "[[connections]] 'Heap production' plugin: no plugin called 'Heap'"),
+        ({"plugin": "heep"}, "did you mean 'heap'?"),
+        ({"clientSide": True}, "[[connections]] 'Heap production' clientSide: "),
+        ({"privacy": {"mode": "hipaa", "allow": {"file": "/nowhere.toml"}}}, "privacy.allow: "),
+        ({"privacy": {**PRIVATE, "keys": {"v1": {"env": "NOT_SET"}}}}, "privacy.keys.v1: "),
+        ({"transformations": [{"renam_event": {}}]}, "transformations"),
+        ({"settings": {"deletionApiKey": {"env": "NOT_SET"}}}, "settings.deletionApiKey: "),
+    ],
+)
+def test_a_connection_that_cannot_be_used_stops_the_start(
+    change: dict[str, Any], told: str
+) -> None:
+    """Whoever wrote it relies on it; settings alone need not be whole."""
+    content = {"privacy": SHARED, "connections": [{**CONNECTION, **change}]}
+    overlays = parse_config(content).connections
+    with pytest.raises(SettingsError, match=re.escape(told)):
+        create_transformer(overlays=overlays)
+
+
+def test_where_keys_are_is_told_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that is gone after the start fails events by its path alone."""
+    destinations = heap()
+    monkeypatch.delenv("MASKING_KEY_1")
+    problem = destinations.prepare(record("Heap production"), b"{}").problem
+    assert problem == "router.toml: cannot be used: privacy.keys.v1"
 
 
 def test_settings_take_no_values_out_of_messages() -> None:
@@ -71,3 +121,35 @@ def test_settings_take_no_values_out_of_messages() -> None:
 def test_the_proxy_delivers_what_was_masked_before() -> None:
     """A request to the proxy names no connection, and holds no message to mask."""
     assert heap(mode="hipaa").prepare_config(b'{"appId":"11"}').connection is not None
+
+
+@pytest.mark.parametrize("shared", [{"mode": "hipaa"}, {}])
+def test_the_proxy_repeats_no_words_of_the_vendor(
+    serve: Callable[[Asgi], str], heap_url: str, shared: dict[str, str]
+) -> None:
+    """They may tell what the vendor knows from elsewhere: a status is all that is needed."""
+    content = {"privacy": {**SHARED, **shared}, "connections": [CONNECTION]}
+    overlays = parse_config(content).connections
+    url = serve(create_transformer(overlays=overlays, origins={"*": heap_url}))
+    body = {
+        "endpoint": "https://heapanalytics.com/api/track",
+        "method": "POST",
+        "body": {"JSON": {"app_id": "11", "event": "E", "identity": "u", "properties": []}},
+        "metadata": {"jobId": 1},
+        "destinationConfig": {"appId": "11"},
+    }
+    answer = httpx.post(f"{url}/v0/destinations/heap/proxy", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["output"]["destinationResponse"] == {"response": "http_400", "status": 400}
+
+
+def test_where_all_are_protected_there_is_no_upstream(tmp_path: Path) -> None:
+    """It would get the events of other destinations as they came."""
+    config = tmp_path / "router.toml"
+    config.write_text(
+        '[privacy]\nmode = "hipaa"\nallow = {}\nkeys = {v1 = {env = "MASKING_KEY_1"}}\n'
+        '[[connections]]\nname = "d1"\nplugin = "heap"\nprivacy = {allow = {}}\n'
+    )
+    assert build_transformer(TransformerOptions(config=config))
+    with pytest.raises(UsageError, match="--upstream"):
+        build_transformer(TransformerOptions(config=config, upstream="http://127.0.0.1:9"))

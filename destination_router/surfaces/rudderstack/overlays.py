@@ -1,0 +1,55 @@
+"""The connections of a router.toml that add to rudder-server's destinations: checked at the start.
+
+Whoever wrote one relies on it: an overlay that cannot be used, or that no destination could ever
+be given, must stop the start rather than leave events unprotected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib.metadata import EntryPoint
+
+import msgspec
+
+from destination_router.config import ConnectionConfig
+from destination_router.pipeline.connection import compile_treatment
+from destination_router.plugins import PluginError, load_plugin
+from destination_router.settings import Problem, SettingsError, resolve_references
+from destination_router.surfaces.config_problems import connection_problems, told
+
+
+def ready_overlays(
+    overlays: Sequence[ConnectionConfig], found: Iterable[EntryPoint] | None = None
+) -> list[ConnectionConfig]:
+    """Check connections, and resolve the references of their settings.
+
+    Settings need not be whole: a destination's own configuration goes first.
+
+    Args:
+        overlays: the connections of a router.toml.
+        found: the entry points to look at; those of the running environment if None.
+
+    Raises:
+        SettingsError: with every plugin that is not installed or broken, every treatment that does
+            not compile, and every reference that leads nowhere.
+    """
+    points = None if found is None else list(found)
+    problems: list[Problem] = []
+    ready: list[ConnectionConfig] = []
+    for number, overlay in enumerate(overlays):
+        try:
+            ready.append(_ready(overlay, points))
+        except (SettingsError, PluginError) as error:
+            problems += connection_problems(number, error)
+    if problems:
+        names = [overlay.name for overlay in overlays]
+        texts = dict.fromkeys(told(problem, names) for problem in problems)
+        raise SettingsError([Problem("", text) for text in texts])
+    return ready
+
+
+def _ready(overlay: ConnectionConfig, found: Iterable[EntryPoint] | None) -> ConnectionConfig:
+    plugin = load_plugin(overlay.plugin, found)
+    compile_treatment(overlay, plugin)
+    settings = resolve_references(plugin.hook.settings_schema(), overlay.settings)
+    return msgspec.structs.replace(overlay, settings=settings)
