@@ -51,6 +51,7 @@ would look like a person, and no destination could tell any more that it must no
 
 _BLOCK = 64
 _VERSION = re.compile("v[1-9][0-9]{0,5}")
+_MASKED = re.compile("v[0-9]+_[0-9a-f]{64}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
@@ -78,6 +79,10 @@ class MaskingKeys:
         if plain in PLACEHOLDERS:
             return plain
         return self._newest_prefix + self._newest.hex(_bytes(plain))
+
+    def mask_once(self, identifier: str) -> str:
+        """Mask an identifier, unless it is masked already, with whatever version."""
+        return identifier if _MASKED.fullmatch(identifier) else self.mask(identifier)
 
     def mask_all_versions(self, identifier: str) -> tuple[str, ...]:
         """Mask an identifier with every key, the newest first: all that it was ever sent as."""

@@ -50,8 +50,8 @@ class StepTaken(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         step: its place in the configuration: `transformations.0.rename`; or `privacy`.
-        before: the message; None where it may not be shown.
-        after: the same; None where the step dropped it, too.
+        before: the message; None in HIPAA mode, where it is not masked yet.
+        after: the same; None where the step dropped it, too. Of `privacy`, what passes.
         notes: what was done.
         end: why the message ended here, if it did.
     """
@@ -166,7 +166,8 @@ class Preparation:
     def steps(self, normalised: Normalised) -> list[StepTaken]:
         """Take a message through every step, and show it before and after each.
 
-        In HIPAA mode it is shown as privacy would let it pass at that point.
+        In HIPAA mode it is shown after privacy alone: the lists speak of what the steps make, so
+        held against them earlier it would show what a later step masks or deletes.
         """
         taken: list[StepTaken] = []
         message = normalised.message
@@ -206,12 +207,7 @@ class Preparation:
         return StepTaken(step="privacy", before=None, after=everything(kept), notes=notes)
 
     def _shown(self, message: Message) -> dict[str, Any] | None:
-        try:
-            if self._privacy is not None:
-                message, _ = self._privacy.apply(message)
-            return everything(message)
-        except (Withheld, Reject):
-            return None
+        return everything(message) if self._privacy is None else None
 
     def _unwanted(self, message: Message) -> str | None:
         reason = refusal(message, self._names)

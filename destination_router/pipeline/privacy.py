@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -93,8 +93,11 @@ class Privacy:
             Note("masked", name, f"with key v{keys.versions[0]}")
             for name in ("messageId", "userId", "anonymousId", "groupId", "previousId")
         )
-        self._first = _Builder(allowed, keys.mask, keys.mask_message_id, masked, *named)
-        self._again = _Builder(allowed, _as_it_is, _as_it_is, (), *named)
+        self._first = _Builder(
+            allowed, _Masks(keys.mask, keys.mask_message_id, keys.mask), masked, *named
+        )
+        # A field that became an identifier since is masked now.
+        self._again = _Builder(allowed, _Masks(_as_it_is, _as_it_is, keys.mask_once), (), *named)
 
     def apply(self, message: Message) -> tuple[Message, tuple[Note, ...]]:
         """Build what the connection may see of a message.
@@ -106,7 +109,7 @@ class Privacy:
         return self._first.build(message)
 
     def reapply(self, message: Message) -> tuple[Message, tuple[Note, ...]]:
-        """Hold what was built before against the lists of today; its identifiers stay as they are.
+        """Hold what was built before against the lists of today; what is masked stays as it is.
 
         Raises:
             Withheld: as `apply`.
@@ -115,30 +118,37 @@ class Privacy:
         return self._again.build(message)
 
 
-class _Builder:
-    """Builds messages; identifiers become what `mask` makes of them."""
+class _Masks(NamedTuple):
+    """What becomes of a message's own ids, of its `messageId`, and of listed identifiers."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 -- each is a part of what is built
+    own: Callable[[str], str]
+    message_id: Callable[[str], str]
+    listed: Callable[[str], str]
+
+
+class _Builder:
+    """Builds messages; identifiers become what `masks` make of them."""
+
+    def __init__(
         self,
         allowed: Allowed,
-        mask: Callable[[str], str],
-        mask_message_id: Callable[[str], str],
+        masks: _Masks,
         masked: tuple[Note, ...],
         plugin: str,
         names: tuple[str, ...],
     ) -> None:
         self._allowed = allowed
-        self._mask = mask
-        self._mask_message_id = mask_message_id
+        self._mask = masks.own
+        self._mask_message_id = masks.message_id
         self._masked = {note.path: note for note in masked}
         self._plugin = plugin
         self._names = names
-        self._properties = Allowlist(allowed.properties, mask)
-        self._traits = Allowlist(allowed.traits, mask)
-        self._group_traits = Allowlist(allowed.group_traits, mask)
-        self._context = Allowlist(allowed.context, mask)
-        self._integrations = Allowlist(allowed.integrations, mask)
-        self._root = Allowlist(allowed.root, mask)
+        self._properties = Allowlist(allowed.properties, masks.listed)
+        self._traits = Allowlist(allowed.traits, masks.listed)
+        self._group_traits = Allowlist(allowed.group_traits, masks.listed)
+        self._context = Allowlist(allowed.context, masks.listed)
+        self._integrations = Allowlist(allowed.integrations, masks.listed)
+        self._root = Allowlist(allowed.root, masks.listed)
         self._own: dict[type, Callable[[Any, list[Note]], dict[str, Any]]] = {
             Identify: self._identify,
             Track: self._track,

@@ -118,6 +118,8 @@ def print_steps(console: Console, steps: Sequence[StepTaken]) -> None:
     for step in steps:
         end = f"  [yellow]{escape(step.end)}[/]" if step.end else ""
         idle = "" if step.end or step.notes or step.before != step.after else "  nothing to do"
+        if step.notes and step.before is step.after is None:
+            idle = "  done, see the notes: the message is shown after privacy"
         console.print(f"  step {escape(step.step)}{end}{idle}", highlight=False, soft_wrap=True)
         if step.before == step.after:
             continue

@@ -30,14 +30,19 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def connection(
-    name: str = "production", keys: Any = None, allow: Any = None, **more: Any
+    name: str = "production",
+    keys: Any = None,
+    allow: Any = None,
+    identifiers: tuple[str, ...] = ("properties.email",),
+    transformations: tuple[dict[str, Any], ...] = RENAMED,
+    **more: Any,
 ) -> Connection:
-    table = {"allow": allow or ALLOW, "identifiers": ["properties.email"]}
+    table = {"allow": allow or ALLOW, "identifiers": list(identifiers)}
     config = ConnectionConfig(
         name=name,
         plugin="heap",
         settings={"appId": "11"},
-        transformations=RENAMED,
+        transformations=transformations,
         privacy={"mode": "hipaa", **table},
         shared=SharedConfig(privacy={"keys": keys or KEYS, **table}),
         **more,
@@ -68,6 +73,13 @@ def test_a_letter_is_held_against_the_lists_of_today() -> None:
     assert "plan" not in repr(narrower.decide(kept).requests)
     withheld = connection(allow={"events": ["Seen"]}).decide(kept)
     assert withheld.reason == "privacy: the event is not on both allowlists"
+
+
+def test_a_field_that_became_an_identifier_is_masked_when_replayed() -> None:
+    """What went out in clear once goes out masked from the day its field is an identifier."""
+    kept = connection(identifiers=()).kept(raw())
+    assert b"ada@example.com" in kept
+    assert connection().decide(kept).requests == connection().decide(raw()).requests
 
 
 def test_a_letter_remembers_which_subscriptions_took_it() -> None:
@@ -121,6 +133,17 @@ def test_the_vendors_words_are_not_kept() -> None:
     assert private.told(Outcome.rejected("ada@example.com", "")).code == "rejected"
     assert private.told(Outcome.delivered()) == Outcome.delivered()
     assert private.told_answer("ada@example.com exists") == ""
+
+
+def test_a_step_is_shown_only_once_the_message_is_masked() -> None:
+    """A field that is allowlisted may hold what a later step masks; it is not shown before."""
+    steps = ({"rename": {"properties.name": "email"}}, {"delete": ["properties.plan"]})
+    private = connection(identifiers=(), transformations=steps)
+    *transformed, masked = private.steps(raw(event="Order Paid"))
+    assert [(taken.before, taken.after) for taken in transformed] == [(None, None)] * 2
+    assert all(taken.notes for taken in transformed)
+    assert masked.after is not None
+    assert masked.after["properties"] == {"email": "Ada"}
 
 
 def test_without_hipaa_mode_a_letter_is_the_message() -> None:
