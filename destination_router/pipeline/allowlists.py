@@ -187,7 +187,7 @@ def _object(value: dict[str, Any], node: _Node, tally: Tally) -> dict[str, Any]:
     for key, item in value.items():
         child = children.get(key)
         if child is None:
-            passed = UNDEFINED if rest is None else _all(item, rest)
+            passed = UNDEFINED if rest is None else _all(item, rest, key)
         else:
             kind = type(item)
             if kind is dict or kind is list:
@@ -225,12 +225,17 @@ def _leaf(value: Any, node: _Node, tally: Tally) -> Any:
     return passed
 
 
-def _all(value: Any, passes: Pass) -> Any:
-    """Pass all of a value; a URL in it still without its query, unless that may pass too."""
+def _all(value: Any, passes: Pass, name: str = "") -> Any:
+    """Pass all of a value; a URL in it still without its query, unless that may pass too.
+
+    A URL is known by its form, and by the name of the field that it is in.
+    """
     if isinstance(value, dict):
-        return {key: _all(item, passes) for key, item in value.items()}
+        return {key: _all(item, passes, key) for key, item in value.items()}
     if isinstance(value, list):
-        return [_all(item, passes) for item in value]
+        return [_all(item, passes, name) for item in value]
+    if passes is not _as_it_is and type(value) is str and _URL_NAMES.search(name):
+        return bare_url(value)
     return passes(value)
 
 
