@@ -6,8 +6,6 @@ A message that several subscriptions take is mapped once for each.
 
 from __future__ import annotations
 
-import re
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -15,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from destination_router.config import ConnectionConfig
+from destination_router.faults import plain_code, whereabouts
 from destination_router.messages import MESSAGE_TYPES, Message, revised
 from destination_router.model import Cost, HttpRequest, Json, Note, Outcome, Pairing, Reject
 from destination_router.pipeline.carriage import unsendable
@@ -57,7 +56,6 @@ __all__ = [
 ]
 
 _NO_TREATMENT = Treatment()
-_CODE = re.compile("[a-z][a-z0-9_]{0,39}")
 _NOTHING: dict[str, str] = {}
 _ARE_NOTES = frozenset({Note})
 _ARE_COSTS = frozenset({Cost})
@@ -191,7 +189,7 @@ class Connection:
 
     def _told_code(self, code: str) -> str:
         """A code is a label of metrics: in HIPAA mode it has to look like one."""
-        return code if self.treatment.privacy is None else _plain_code(code)
+        return code if self.treatment.privacy is None else plain_code(code)
 
     def told_answer(self, text: str) -> str:
         """Turn a vendor's answer into what may be kept of it; in HIPAA mode nothing."""
@@ -265,7 +263,7 @@ class Connection:
         except Reject as reject:
             return self._rejected(source, notes, reject.code, reject.detail)
         except Exception as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
-            return self._rejected(source, notes, "plugin_error", _whereabouts(error))
+            return self._rejected(source, notes, "plugin_error", whereabouts(error))
         problem = _answer_problem(requests)
         if problem:
             return self._rejected(source, notes, "plugin_error", f"on_{kind} {problem}")
@@ -304,12 +302,8 @@ class Connection:
 
 def wordless(outcome: Outcome) -> Outcome:
     """Leave of an outcome what may be told in HIPAA mode: no words, no code that may be some."""
-    code = _plain_code(outcome.code) if outcome.code else ""
+    code = plain_code(outcome.code) if outcome.code else ""
     return replace(outcome, code=code, detail="")
-
-
-def _plain_code(code: str) -> str:
-    return code if _CODE.fullmatch(code) else "rejected"
 
 
 class TreatmentError(SettingsError):
@@ -402,7 +396,7 @@ def _configure(plugin: LoadedPlugin, settings: dict[str, Json], secrets: frozens
         # Not `from error`: it may quote a secret.
         raise SettingsError([Problem("", hide(str(error), secrets))]) from None
     except Exception as error:
-        raise PluginError(f"{broken} failed: {_whereabouts(error)}") from error
+        raise PluginError(f"{broken} failed: {whereabouts(error)}") from error
     if configured is None:
         raise PluginError(f"{broken} returned None; return what the other hooks shall receive")
     return configured
@@ -472,13 +466,6 @@ def _is_plainly_typed(request: HttpRequest) -> bool:
             )
         )
     )
-
-
-def _whereabouts(error: Exception) -> str:
-    """Say where a plugin failed, without its words: they may quote what is personal."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{place}"
 
 
 def _readable_id(raw: bytes) -> str:

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from destination_router.code_transformations import TransformMessage, load_transformation
+from destination_router.faults import plain_code
 from destination_router.messages import MESSAGE_TYPES, Message, Page, Screen, Track, revised
 from destination_router.model import Json, Note, Reject
 from destination_router.pipeline.conversions import CONVERSIONS
@@ -24,7 +25,6 @@ Apply: TypeAlias = Callable[[Message, list[Note]], Message]
 """A message in, another out; notes are added to. Raises `Dropped`."""
 
 _TYPES = tuple(MESSAGE_TYPES.values())
-_CODE = re.compile("[a-z][a-z0-9_]{0,39}")
 
 
 class Dropped(Exception):  # noqa: N818 -- no error: what the configuration asks for
@@ -312,8 +312,7 @@ def _code(value: Json, surroundings: Surroundings) -> Apply:
         except Reject as reject:
             if not surroundings.private:
                 raise
-            told = reject.code if _CODE.fullmatch(reject.code) else "rejected"
-            raise Reject(told, f"{value} refuses it") from None
+            raise Reject(plain_code(reject.code), f"{value} refuses it") from None
         if found is message:
             return message
         if found is None:

@@ -7,12 +7,12 @@ as it was.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from destination_router.faults import whereabouts
 from destination_router.messages import Message
 from destination_router.model import Json, Note, Reject
 from destination_router.pipeline.fql import FqlError
@@ -115,10 +115,7 @@ def apply_step(step: Step, message: Message) -> Transformed:
     except Reject:
         raise
     except Exception as error:  # noqa: BLE001 -- above all, code that is not ours
-        frames = traceback.extract_tb(error.__traceback__)
-        place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-        # Not its words: they may quote what is personal.
-        raise Reject(FAILED, f"{type(error).__name__}{place}", step.where) from None
+        raise Reject(FAILED, whereabouts(error), step.where) from None
 
 
 def _compiled(

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 import msgspec
 
+from destination_router.faults import raised_at
 from destination_router.times import format_time
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -33,16 +34,8 @@ class JsonLines(logging.Formatter):
         if record.exc_info and record.exc_info[0] is not None:
             # The type and the place, since an exception's text may quote what it failed on.
             line["error"] = record.exc_info[0].__name__
-            line["where"] = _where(record.exc_info[2])
+            line["where"] = raised_at(record.exc_info[2])
         return msgspec.json.encode(line, enc_hook=str).decode()
-
-
-def _where(traceback: Any) -> str:
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    if traceback is None:
-        return ""
-    return f"{traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}"
 
 
 def log_as_json(stream: TextIO | None = None) -> None:
