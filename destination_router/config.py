@@ -163,7 +163,7 @@ _LATER_FOR_ALL = frozenset({"privacy", "transformations"})
 
 _ORIGIN = r"^https?://[^/?#@\s]+/?(?![\s\S])"
 _ORIGIN_MEANING = "Write an origin: https://host or http://host:port."
-_LAST_PORT = 65535
+LAST_PORT = 65535
 
 _TEXT = {"type": "string", "minLength": 1}
 _MAPPING = {"type": "object", "additionalProperties": {"type": "object"}}
@@ -447,6 +447,6 @@ def _lists_for_nobody(content: Mapping[str, Json]) -> list[Problem]:
 def _port_problems(gateway: Json) -> list[Problem]:
     listen = gateway.get("listen") if isinstance(gateway, dict) else None
     port = listen.rpartition(":")[2] if isinstance(listen, str) else ""
-    if port.isdecimal() and int(port[:6]) > _LAST_PORT:
-        return [Problem("gateway.listen", f"its port is greater than {_LAST_PORT}")]
+    if port.isdecimal() and int(port[:6]) > LAST_PORT:
+        return [Problem("gateway.listen", f"its port is greater than {LAST_PORT}")]
     return []

@@ -8,7 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from destination_router.config import ConnectionConfig, RouterConfig, is_origin, load_config
+from destination_router.config import (
+    LAST_PORT,
+    ConnectionConfig,
+    RouterConfig,
+    is_origin,
+    load_config,
+)
 from destination_router.delivery.sender import ANY_ORIGIN
 from destination_router.model import Json
 from destination_router.pipeline.connection import Connection, configured
@@ -89,6 +95,18 @@ def sample_settings(schema: Mapping[str, Json]) -> dict[str, Json]:
     fields = schema.get("properties", {})
     examples = {name: fields.get(name, {}).get("examples") for name in schema.get("required", [])}
     return {name: values[0] for name, values in examples.items() if values}
+
+
+def read_address(text: str) -> tuple[str, int]:
+    """Read the `host:port` of --listen.
+
+    Raises:
+        UsageError: it is no such thing.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > LAST_PORT:
+        raise UsageError(f"--listen takes HOST:PORT, such as 127.0.0.1:9090, not {text!r}")
+    return host.strip("[]"), int(port)
 
 
 def read_origins(pairs: Sequence[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import typer
 from destination_router.config import RouterConfig
 from destination_router.eventlog.file import integrity_problems
 from destination_router.surfaces.checking import check_config, probe
-from destination_router.surfaces.choosing import UsageError
+from destination_router.surfaces.choosing import UsageError, read_address
 from destination_router.surfaces.logs import log_as_json
 from destination_router.surfaces.showing import counted
 from destination_router.surfaces.telling import (
@@ -105,10 +105,7 @@ def _address(
 ) -> tuple[str, int] | None:
     if listen is None:
         return None if workers_only else config.gateway.address
-    host, colon, port = listen.rpartition(":")
-    if not colon or not host or not port.isdecimal():
-        raise UsageError(f"--listen takes HOST:PORT, not {listen!r}")
-    return host.strip("[]"), int(port)
+    return read_address(listen)
 
 
 def _say_where(url: str) -> None:

@@ -40,7 +40,7 @@ async def serving(app: Asgi, host: str = LOOPBACK, port: int = 0) -> AsyncIterat
     Raises:
         OSError: the port is taken.
     """
-    listener = _listener(host, port)
+    listener = listen(host, port)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
     server = _Server(config)
     running = asyncio.create_task(server.serve(sockets=[listener]))
@@ -50,20 +50,37 @@ async def serving(app: Asgi, host: str = LOOPBACK, port: int = 0) -> AsyncIterat
                 running.result()
                 raise RuntimeError("the server ended before it could answer")
             await asyncio.sleep(0.005)
-        yield f"http://{host}:{listener.getsockname()[1]}"
+        yield url_of(host, listener)
     finally:
         server.should_exit = True
         await running
         listener.close()
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, backlog: int | None = None) -> socket.socket:
+    """Listen on an address, of IPv4 or IPv6.
+
+    Args:
+        host: a name or an address.
+        port: 0 takes a free one.
+        backlog: how many connections may wait to be taken; the system's own number if None.
+
+    Raises:
+        OSError: it cannot be had; names the address.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port))
+        return socket.create_server((host, port), family=family, backlog=backlog)
     except OSError as error:
         # Neither Python's error nor the system's names the address.
         reason = os.strerror(error.errno) if error.errno else "it cannot be listened on"
         raise OSError(error.errno, reason, f"{host}:{port}") from None
+
+
+def url_of(host: str, listener: socket.socket) -> str:
+    """Say at which URL a socket is reached that listens on a host."""
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{listener.getsockname()[1]}"
 
 
 def told_to_stop() -> asyncio.Event:

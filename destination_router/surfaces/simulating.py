@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from destination_router.pipeline.connection import Connection
-from destination_router.surfaces.choosing import sample_connection
+from destination_router.surfaces.choosing import read_address, sample_connection
 from destination_router.surfaces.demo import vendor_of
-from destination_router.surfaces.rudderstack.running import read_address
 from destination_router.surfaces.serving import serving, told_to_stop
 from destination_router.surfaces.telling import out, problems_told
 

@@ -7,11 +7,8 @@ from typing import Annotated
 
 import typer
 
-from destination_router.surfaces.rudderstack.running import (
-    TransformerOptions,
-    read_address,
-    serve_transformer,
-)
+from destination_router.surfaces.choosing import read_address
+from destination_router.surfaces.rudderstack.running import TransformerOptions, serve_transformer
 from destination_router.surfaces.telling import problems_told
 
 

@@ -17,6 +17,7 @@ from destination_router.surfaces.choosing import UsageError
 from destination_router.surfaces.logs import log_as_json
 from destination_router.surfaces.rudderstack.app import create_transformer
 from destination_router.surfaces.rudderstack.workers import run_workers
+from destination_router.surfaces.serving import listen, url_of
 
 _BACKLOG = 2048
 _GRACE_SECONDS = 10
@@ -72,28 +73,14 @@ def serve_transformer(
     """
     log_as_json()
     app = build_transformer(options)  # here too, so that what is wrong is told at once
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    shown = f"[{host}]" if ":" in host else host
-    address = f"http://{shown}:{listener.getsockname()[1]}"
+    listener = listen(host, port, backlog=_BACKLOG)
+    address = url_of(host, listener)
     sys.stderr.write(f"Transformer at {address}: set DEST_TRANSFORM_URL={address}\n")
     sys.stderr.flush()
     if workers == 1:
         _serve_app(app, listener)
     else:
         run_workers(partial(_serve, options), listener, workers)
-
-
-def read_address(text: str) -> tuple[str, int]:
-    """Read `host:port`.
-
-    Raises:
-        UsageError: it is no such thing.
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004 -- TCP's
-        raise UsageError(f"--listen takes HOST:PORT, such as 127.0.0.1:9090, not {text!r}")
-    return host.strip("[]"), int(port)
 
 
 def _serve(options: TransformerOptions, listener: socket.socket) -> None:
