@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -13,8 +12,7 @@ from destination_router.delivery.quotas import Costs, Quotas, Refusal
 from destination_router.delivery.states import States
 from destination_router.model import HttpRequest
 from destination_router.pipeline.connection import Connection
-
-_log = logging.getLogger(__name__)
+from destination_router.pipeline.packed import packed
 
 
 class Step(msgspec.Struct, frozen=True, eq=False):
@@ -140,7 +138,8 @@ class Planner:
 
     def _steps(self, items: Sequence[Item]) -> list[Step]:
         singles = [request for item in items for _, request in item.left()]
-        requests = self._packed(singles)
+        # A single request is packed already.
+        requests = packed(self._connection, singles) if len(singles) > 1 else singles
         by_id: dict[str, list[Item]] = defaultdict(list)
         for item in items:
             for message_id in {i for _, request in item.left() for i in request.message_ids}:
@@ -159,20 +158,6 @@ class Planner:
             steps.append(Step(request, self._quotas.costs(request), tuple(marks)))
         return steps
 
-    def _packed(self, singles: list[HttpRequest]) -> list[HttpRequest]:
-        """Pack, unless the plugin breaks the contract: then they go one by one."""
-        if not self._packs or len(singles) < 2:  # noqa: PLR2004 -- a single request is packed already
-            return singles
-        try:
-            packed = self._connection.pack(singles)
-            wrong = _lost(singles, packed)
-        except Exception as error:  # noqa: BLE001 -- a plugin's bug must not lose messages
-            wrong = f"failed: {type(error).__name__}"
-        if wrong is None:
-            return packed
-        _log.error("pack of %s %s; sent one by one", self._connection.plugin.origin, wrong)
-        return singles
-
 
 def _carried(request: HttpRequest, by_id: dict[str, list[Item]]) -> list[Item]:
     items = {item: None for message_id in request.message_ids for item in by_id[message_id]}
@@ -188,12 +173,3 @@ def _with_later_ones(held: set[Item], items: Sequence[Item]) -> dict[Item, None]
             users.update(item.keys)
             found[item] = None
     return found
-
-
-def _lost(singles: Sequence[HttpRequest], packed: object) -> str | None:
-    """Say how a packing breaks the contract, if it does."""
-    if not isinstance(packed, list) or not all(isinstance(r, HttpRequest) for r in packed):
-        return "returned something else than a list of HttpRequest"
-    given = {message_id for request in singles for message_id in request.message_ids}
-    kept = {message_id for request in packed for message_id in request.message_ids}
-    return None if given == kept else "did not keep the message ids"

@@ -7,13 +7,13 @@ has a part in both: an answer ends where no job goes on.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from destination_router.model import HttpRequest
 from destination_router.pipeline.connection import Connection
+from destination_router.pipeline.packed import packed
 from destination_router.surfaces.rudderstack.destinations import Destinations
 from destination_router.surfaces.rudderstack.job_items import with_items
 from destination_router.surfaces.rudderstack.jobs import Job
@@ -22,8 +22,6 @@ from destination_router.surfaces.rudderstack.rest import Rest, rest_output
 from destination_router.surfaces.rudderstack.verdicts import ABORTED, ROUTED, Verdict, verdict
 
 FEATURE = "router"
-
-_log = logging.getLogger(__name__)
 
 
 class Batch(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -114,7 +112,7 @@ def _refused(name: str, job: Job, told: Verdict) -> Batch:
 
 
 def _packed(group: _Group, endpoint: Endpoint) -> Iterator[Batch]:
-    for requests in _separable(_pack(group.connection, group.requests)):
+    for requests in _separable(packed(group.connection, group.requests)):
         indices = list(
             dict.fromkeys(index for request in requests for index in request.message_ids)
         )
@@ -129,27 +127,6 @@ def _packed(group: _Group, endpoint: Endpoint) -> Iterator[Batch]:
             status_code=ROUTED,
             batched_request=outputs[0] if len(outputs) == 1 else outputs,
         )
-
-
-def _pack(connection: Connection, requests: list[HttpRequest]) -> list[HttpRequest]:
-    """Let the plugin pack; what it breaks goes out as it was, one request by one."""
-    try:
-        packed = connection.pack(requests)
-        problem = _packing_problem(requests, packed)
-    except Exception as error:  # noqa: BLE001 -- a plugin's bug must not lose a job
-        problem, packed = f"failed: {type(error).__name__}", requests
-    if problem is None:
-        return packed
-    _log.error("pack_broken", extra={"plugin": connection.plugin.origin, "detail": problem})
-    return requests
-
-
-def _packing_problem(requests: Iterable[HttpRequest], packed: object) -> str | None:
-    if not isinstance(packed, list) or not all(isinstance(r, HttpRequest) for r in packed):
-        return "did not return a list of HttpRequest"
-    before = {index for request in requests for index in request.message_ids}
-    after = {index for request in packed for index in request.message_ids}
-    return None if before == after else "lost or made up a message"
 
 
 def _separable(requests: Sequence[HttpRequest]) -> Iterator[list[HttpRequest]]:
