@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from destination_router.config import ConnectionConfig
+from destination_router.config import ConnectionConfig, SharedConfig
 from destination_router.model import Json
 from destination_router.pipeline.allowlists import Rule, both, parse_rule
 from destination_router.pipeline.masking import MaskingKeys, masking_keys
@@ -36,7 +36,12 @@ _SHARED = "[privacy]"
 
 def is_private(config: ConnectionConfig) -> bool:
     """Tell whether a connection is in HIPAA mode: by itself, or because all are."""
-    return HIPAA in (config.privacy.get("mode"), config.shared.privacy.get("mode"))
+    return config.privacy.get("mode") == HIPAA or all_private(config.shared)
+
+
+def all_private(shared: SharedConfig) -> bool:
+    """Tell whether every connection of a router is in HIPAA mode."""
+    return shared.privacy.get("mode") == HIPAA
 
 
 def load_privacy(config: ConnectionConfig, plugin: str, names: Iterable[str]) -> Privacy | None:

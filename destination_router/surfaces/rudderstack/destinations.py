@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.metadata import EntryPoint
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -93,14 +93,10 @@ class Destinations:
         self._plugin = plugin
         self._bare = ConnectionConfig(name="", plugin="", shared=shared or SharedConfig())
         self._overlays = {overlay.name: overlay for overlay in overlays}
-        self._some_private = any(map(is_private, (self._bare, *self._overlays.values())))
+        self.some_private: Final = any(map(is_private, (self._bare, *self._overlays.values())))
+        """Whether any may be in HIPAA mode: of a request to the proxy nobody says which."""
         self._connections: OrderedDict[bytes, Prepared] = OrderedDict()
         self._read_kept = lru_cache(KEPT_DESTINATIONS)(self._read)
-
-    @property
-    def some_private(self) -> bool:
-        """Whether any may be in HIPAA mode: of a request to the proxy nobody says which."""
-        return self._some_private
 
     @property
     def packs(self) -> bool:
@@ -136,7 +132,7 @@ class Destinations:
             problem = "router.toml: several connections may be meant; give each its settings whole"
             return Prepared(None, problem, "configuration"), self._bare
         overlay = meant[0] if meant else self._bare
-        if self._some_private and not is_private(overlay):
+        if self.some_private and not is_private(overlay):
             problem = (
                 "router.toml: a connection of this plugin is in HIPAA mode, and the one that is "
                 "meant is not: use destination-router delete-user"
@@ -179,7 +175,7 @@ class Destinations:
         overlay = self._overlays.get(record.id) if isinstance(record.id, str) else None
         if overlay is None and isinstance(record.name, str):
             overlay = self._overlays.get(record.name)
-        if overlay is None and self._some_private:
+        if overlay is None and self.some_private:
             return Prepared(None, _STRANGER, "configuration"), None, self._bare
         overlay = overlay or self._bare
         if dynamic_config.MARK in bytes(record.config):

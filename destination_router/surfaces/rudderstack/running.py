@@ -11,8 +11,8 @@ import msgspec
 import uvicorn
 from starlette.applications import Starlette
 
-from destination_router.config import ConnectionConfig, DeliveryConfig, RouterConfig, load_config
-from destination_router.pipeline.privacy_config import is_private
+from destination_router.config import RouterConfig, load_config
+from destination_router.pipeline.privacy_config import all_private
 from destination_router.surfaces.choosing import UsageError
 from destination_router.surfaces.logs import log_as_json
 from destination_router.surfaces.rudderstack.app import create_transformer
@@ -43,16 +43,14 @@ def build_transformer(options: TransformerOptions) -> Starlette:
         UsageError: all is in HIPAA mode, and an upstream would get events as they came.
     """
     config = RouterConfig() if options.config is None else load_config(options.config)
-    shared = [ConnectionConfig(name="", plugin="", shared=c.shared) for c in config.connections]
-    private = any(map(is_private, shared))
+    private = any(all_private(connection.shared) for connection in config.connections)
     if private and options.upstream is not None:
         raise UsageError(
             '--upstream gets events unmasked, and [privacy] mode = "hipaa" is for all of them: '
             "drop one, or write the mode into the connections that need it"
         )
-    delivery: DeliveryConfig = config.delivery
     return create_transformer(
-        overlays=config.connections, origins=delivery.origins, upstream=options.upstream
+        overlays=config.connections, origins=config.delivery.origins, upstream=options.upstream
     )
 
 
