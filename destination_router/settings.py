@@ -110,6 +110,11 @@ def read_text_setting(schema: Mapping[str, Json], name: str, text: str) -> Json:
     return _from_text(schema, _property_schema(schema, name), text)
 
 
+def is_secret(schema: Mapping[str, Json], name: str) -> bool:
+    """Tell whether the schema marks a setting `writeOnly`."""
+    return _followed(schema, _property_schema(schema, name)).get("writeOnly") is True
+
+
 def secret_values(schema: Mapping[str, Json], settings: Mapping[str, Json]) -> frozenset[str]:
     """Collect the values that the schema marks `writeOnly`, as text, however deep they stand."""
     return frozenset(text for text in _secrets(schema, schema, settings) if text)

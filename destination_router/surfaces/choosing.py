@@ -58,6 +58,32 @@ def choose_from_config(path: Path, name: str | None) -> tuple[ConnectionConfig, 
     raise UsageError(f"{path} has no connection {name!r}; it has {', '.join(names)}")
 
 
+def choose_plugin(
+    name: str | None,
+    connection: str | None,
+    path: Path | None,
+    pairs: Sequence[str],
+) -> tuple[ConnectionConfig, LoadedPlugin]:
+    """Describe the connection of a command line that names a plugin and its settings.
+
+    Args:
+        name: the plugin's.
+        connection: what the connection is called; as the plugin, if None.
+        path: a file of settings.
+        pairs: of `name=value`.
+
+    Raises:
+        PluginError: the plugin cannot be used.
+        UsageError: no plugin is named, or as `read_settings`.
+        SettingsError: as `read_settings`.
+    """
+    if name is None:
+        raise UsageError("name a plugin, such as heap, or give --config router.toml")
+    plugin = load_plugin(name)
+    settings = read_settings(plugin, path, pairs)
+    return ConnectionConfig(name=connection or name, plugin=name, settings=settings), plugin
+
+
 def read_settings(plugin: LoadedPlugin, path: Path | None, pairs: Sequence[str]) -> dict[str, Json]:
     """Put settings together from a file (JSON, or TOML by its ending) and `name=value` pairs.
 

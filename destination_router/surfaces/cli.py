@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from destination_router.config import ConnectionConfig, DeliveryConfig
+from destination_router.config import DeliveryConfig
 from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.worker import Delivery
 from destination_router.eventlog.pairings import PairingsFile
@@ -35,9 +35,9 @@ from destination_router.surfaces import field_tables
 from destination_router.surfaces.choosing import (
     UsageError,
     choose_from_config,
+    choose_plugin,
     connect,
     read_origins,
-    read_settings,
     sample_connection,
 )
 from destination_router.surfaces.comparing import diff
@@ -326,27 +326,19 @@ def _choose(
             )
         chosen, router = choose_from_config(config, connection)
         source = _source(arguments, 0)
-        ready, delivery = connect(chosen), router.delivery
-        pairings = router.eventlog.path
+        delivery, pairings = router.delivery, router.eventlog.path
     else:
-        if not arguments:
-            raise UsageError("name a plugin, such as heap, or give --config router.toml")
-        loaded = load_plugin(arguments[0])
-        chosen = ConnectionConfig(
-            name=connection or loaded.name,
-            plugin=loaded.name,
-            settings=read_settings(loaded, settings, pairs),
-        )
+        plugin = arguments[0] if arguments else None
+        chosen, _ = choose_plugin(plugin, connection, settings, pairs)
         source = _source(arguments, 1)
-        ready, delivery = Connection(chosen.name, loaded, chosen.settings), DeliveryConfig()
-        pairings = state_directory() / "pairings.db"
+        delivery, pairings = DeliveryConfig(), state_directory() / "pairings.db"
     delivery = msgspec.structs.replace(
         delivery,
         origins=delivery.origins | elsewhere,
         settings={"max_attempts": MOST_ATTEMPTS, **delivery.settings},
     )
     return _Choice(
-        ready,
+        connect(chosen),
         source,
         delivery_settings(delivery),
         (chosen.plugin, chosen.settings),

@@ -8,21 +8,21 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
+from msgspec.structs import replace
 
 from destination_router.config import ConnectionConfig, DeliveryConfig
 from destination_router.deletion import UserDeletion
 from destination_router.delivery.deleting import Group
 from destination_router.model import Reject
 from destination_router.pipeline.connection import Connection
-from destination_router.plugins import load_plugin
+from destination_router.settings import is_secret
 from destination_router.surfaces.choosing import (
     UsageError,
     choose_from_config,
+    choose_plugin,
     connect,
     read_origins,
-    read_settings,
 )
 from destination_router.surfaces.crew import delivery_settings
 from destination_router.surfaces.deletion_audit import found_in, open_audit
@@ -111,7 +111,7 @@ def delete_user(
             plugin, config, connection, settings, pairs or [], secret or []
         )
         elsewhere = delivery.origins | read_origins(origin or [])
-        delivery = msgspec.structs.replace(delivery, origins=elsewhere)
+        delivery = replace(delivery, origins=elsewhere)
         deletion = _deletion(ready)
         patience = _duration(wait)
         who = wanted(asked, deletion, delivery_keys(chosen))
@@ -203,18 +203,15 @@ def _chosen(
         if plugin not in (None, chosen.plugin):
             raise UsageError(f"the connection {chosen.name!r} is {chosen.plugin}'s, not {plugin}'s")
         return chosen, router.delivery, connect(chosen)
-    if plugin is None:
-        raise UsageError("name a plugin, such as heap, or give --config router.toml")
-    loaded = load_plugin(plugin)
+    chosen, loaded = choose_plugin(plugin, connection, settings, pairs)
     schema = loaded.hook.settings_schema()
     for pair in pairs:
         name = pair.partition("=")[0]
-        if schema["properties"].get(name, {}).get("writeOnly"):
+        if is_secret(schema, name):
             detail = "others can read a command line; use --secret"
             raise UsageError(f"--set {name}: {detail} {name}=env:VARIABLE, or {name}=file:PATH")
-    values = read_settings(loaded, settings, pairs) | dict(map(_secret, secrets))
-    chosen = ConnectionConfig(name=connection or loaded.name, plugin=loaded.name, settings=values)
-    return chosen, DeliveryConfig(), Connection(chosen.name, loaded, values)
+    chosen = replace(chosen, settings=chosen.settings | dict(map(_secret, secrets)))
+    return chosen, DeliveryConfig(), connect(chosen)
 
 
 def _secret(pair: str) -> tuple[str, dict[str, Any]]:

@@ -20,7 +20,7 @@ from destination_router.model import Imported, Json
 from destination_router.pipeline import fql
 from destination_router.pipeline.subscription import possible_calls
 from destination_router.plugins import LoadedPlugin, load_plugin, survey_plugins
-from destination_router.settings import SettingsError
+from destination_router.settings import SettingsError, is_secret
 from destination_router.surfaces.choosing import UsageError, connect
 from destination_router.surfaces.exports import read_export
 from destination_router.surfaces.telling import new_private_file, problems_told, talk
@@ -188,9 +188,9 @@ def _make_it_work(connection: dict[str, Any], lost: list[str]) -> None:
 
 def _move_secrets(connection: dict[str, Any], plugin: LoadedPlugin, lost: list[str]) -> None:
     """Let the environment hold what the schema calls a secret, one sentence each."""
-    fields = plugin.hook.settings_schema().get("properties", {})
+    schema = plugin.hook.settings_schema()
     for setting, value in connection["settings"].items():
-        if fields.get(setting, {}).get("writeOnly") and isinstance(value, str):
+        if is_secret(schema, setting) and isinstance(value, str):
             words = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+", f"{connection['name']} {setting}")
             variable = "_".join(words).upper()
             connection["settings"][setting] = {"env": variable}
