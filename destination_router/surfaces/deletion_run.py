@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -80,9 +81,9 @@ async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
     Raises:
         UsageError: another deletion is not finished.
     """
-    groups = grouped([subject for subject, _ in wanted.subjects], deletion.group)
-    ids = _ids(wanted, audit, deletion.group)
     subjects = [subject for subject, _ in wanted.subjects]
+    groups = grouped(subjects, deletion.group)
+    ids = _ids(wanted, audit, groups)
     resumed = audit.resume([*purpose, subjects], groups)
     audit.note(
         "resumed" if resumed else "started",
@@ -113,11 +114,16 @@ async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
     return summary
 
 
-def _ids(wanted: Wanted, audit: DeletionAudit, most: int) -> list[list[str]]:
+def _ids(wanted: Wanted, audit: DeletionAudit, groups: Sequence[Group]) -> list[list[str]]:
     """List for each group what stands in the audit for the ids of its users."""
-    chunks = [wanted.subjects[i : i + most] for i in range(0, len(wanted.subjects), most)]
-    return [_digests((i for _, ids in chunk for i in ids), audit) for chunk in chunks]
-
-
-def _digests(identifiers: Any, audit: DeletionAudit) -> list[str]:
-    return list(dict.fromkeys(audit.digest(identifier) for identifier in identifiers))
+    users = iter(wanted.subjects)
+    return [
+        list(
+            dict.fromkeys(
+                audit.digest(identifier)
+                for _, identifiers in islice(users, len(group.subjects))
+                for identifier in identifiers
+            )
+        )
+        for group in groups
+    ]
