@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from destination_router.eventlog.base import LogFileError
+from destination_router.private_files import open_private
 
 
 @contextlib.contextmanager
@@ -22,7 +22,7 @@ def claim(path: Path) -> Iterator[None]:
     """
     lock = path.with_name(f"{path.name}.workers")
     try:
-        with open(os.open(lock, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as held:  # noqa: PTH123 -- a mode at birth
+        with open_private(lock, "ab") as held:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
     except BlockingIOError:

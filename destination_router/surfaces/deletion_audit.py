@@ -25,6 +25,7 @@ import msgspec
 from destination_router.deletion import Identifier
 from destination_router.delivery.deleting import Group
 from destination_router.model import Json
+from destination_router.private_files import open_private, replace_private
 from destination_router.surfaces.choosing import UsageError
 from destination_router.times import format_time
 
@@ -110,7 +111,7 @@ class DeletionAudit:
             self._state.unlink(missing_ok=True)
             return
         saved = _State(self._of, [_GroupState(group.state, group.request_id) for group in groups])
-        _replace(self._state, msgspec.json.encode(saved))
+        replace_private(self._state, msgspec.json.encode(saved))
 
     def _purpose(self, purpose: Sequence[Json]) -> str:
         content = msgspec.json.encode(purpose, order="deterministic")
@@ -133,13 +134,13 @@ def open_audit(path: Path) -> Iterator[DeletionAudit]:
         UsageError: another process has it, or its key is none.
         OSError: it cannot be written.
     """
-    with _private(path, "ab") as file:
+    with open_private(path, "ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(f"{path}: another deletion writes to it; let it end") from None
         if not _beside(path, "key").exists():
-            _replace(_beside(path, "key"), secrets.token_hex(_KEY_BYTES).encode() + b"\n")
+            replace_private(_beside(path, "key"), secrets.token_hex(_KEY_BYTES).encode() + b"\n")
         yield DeletionAudit(path, file, _key(path))
 
 
@@ -191,22 +192,5 @@ def _key(path: Path) -> bytes:
     return key
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    with _private(draft, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-
-
 def _beside(path: Path, ending: str) -> Path:
     return path.with_name(f"{path.name}.{ending}")
-
-
-def _private(path: Path, mode: str) -> BinaryIO:
-    def opener(name: str, flags: int) -> int:
-        return os.open(name, flags, 0o600)
-
-    return open(path, mode, opener=opener)  # type: ignore[return-value]

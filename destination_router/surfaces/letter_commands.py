@@ -28,11 +28,11 @@ from destination_router.eventlog.dead_letters import (
 from destination_router.eventlog.file import connect, damage_told, open_file
 from destination_router.eventlog.letters import LetterFilter, StoredLetter
 from destination_router.model import Json
+from destination_router.private_files import open_private
 from destination_router.surfaces.choosing import UsageError
 from destination_router.surfaces.run_commands import ROUTER_TOML, ConfigFile
 from destination_router.surfaces.telling import (
     FAILED,
-    new_private_file,
     out,
     problems_told,
     talk,
@@ -277,7 +277,7 @@ def _target(path: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    with new_private_file(path) as target:
+    with open_private(path, "xb") as target:
         yield target
 
 

@@ -20,10 +20,11 @@ from destination_router.model import Imported, Json
 from destination_router.pipeline import fql
 from destination_router.pipeline.subscription import possible_calls
 from destination_router.plugins import LoadedPlugin, load_plugin, survey_plugins
+from destination_router.private_files import open_private
 from destination_router.settings import SettingsError, is_secret
 from destination_router.surfaces.choosing import UsageError, connect
 from destination_router.surfaces.exports import read_export
-from destination_router.surfaces.telling import new_private_file, problems_told, talk
+from destination_router.surfaces.telling import problems_told, talk
 from destination_router.surfaces.toml_writing import without_nulls, write_router
 
 
@@ -41,7 +42,7 @@ def import_(
         if output is None:
             typer.echo(text)
         else:
-            with new_private_file(output) as written:  # it may hold write keys
+            with open_private(output, "xb") as written:  # it may hold write keys
                 written.write(text.encode())
             talk.print(f"{output} is written", markup=False, highlight=False)
         for sentence in lost:

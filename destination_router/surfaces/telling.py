@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 import typer
@@ -43,16 +41,6 @@ def problems_told() -> Iterator[None]:
         raise
     except OSError as error:
         refuse(f"{error.filename or 'input'}: {error.strerror or type(error).__name__}")
-
-
-def new_private_file(path: Path) -> BinaryIO:
-    """Make a file that only its owner can read.
-
-    Raises:
-        FileExistsError: something is there already; it is left alone.
-        OSError: it cannot be made.
-    """
-    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")  # noqa: PTH123 -- a mode at birth; the caller closes it
 
 
 def refuse(text: str) -> None:
