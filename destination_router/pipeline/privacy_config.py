@@ -10,7 +10,6 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -182,27 +181,27 @@ def _keys(config: ConnectionConfig, problems: list[Problem]) -> MaskingKeys | No
 def _allow_table(
     table: Mapping[str, Json], where: str, problems: list[Problem]
 ) -> Mapping[str, Json]:
-    allow = table.get("allow")
-    if isinstance(allow, dict) and set(allow) == {"file"}:
-        allow = _read(allow["file"], where, problems)
-    if isinstance(allow, dict):
-        return allow
-    if allow is None and "allow" not in table:
+    if "allow" not in table:
         detail = "is required: without it nothing passes; `privacy report` proposes one"
         problems.append(Problem(where, detail))
-    elif allow is not None or "file" not in (table["allow"] or {}):
-        problems.append(Problem(where, 'write a table of lists, or {file = "allow.toml"}'))
+        return {}
+    allow = table["allow"]
+    if isinstance(allow, dict) and set(allow) == {"file"}:
+        try:
+            allow = _read(allow["file"])
+        except (OSError, TypeError, ValueError, RecursionError) as error:
+            detail = f"{allow['file']} cannot be read ({type(error).__name__})"
+            problems.append(Problem(where, detail))
+            return {}
+    if isinstance(allow, dict):
+        return allow
+    problems.append(Problem(where, 'write a table of lists, or {file = "allow.toml"}'))
     return {}
 
 
-def _read(path: Json, where: str, problems: list[Problem]) -> Json:
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        content: Any = json.loads(text) if str(path).endswith(".json") else tomllib.loads(text)
-    except (OSError, TypeError, ValueError) as error:
-        problems.append(Problem(where, f"{path} cannot be read ({type(error).__name__})"))
-        return None
-    return content
+def _read(path: Json) -> Json:
+    text = Path(path).read_text(encoding="utf-8")
+    return json.loads(text) if str(path).endswith(".json") else tomllib.loads(text)
 
 
 def _texts(value: Json, where: str, problems: list[Problem]) -> list[str]:

@@ -74,12 +74,15 @@ def test_every_mistake_is_told_with_its_place() -> None:
     ]
 
 
-@pytest.mark.parametrize("content", [None, "events = ", '{"events": 1}', "[]"])
+AS_JSON = ['{"events": 1}', "[]", "null", '{"a":' * 100_000]
+
+
+@pytest.mark.parametrize("content", [None, "events = ", *AS_JSON])
 def test_a_list_that_cannot_be_read_stops_the_connection(
     tmp_path: Path, content: str | None
 ) -> None:
     """A list in a file of its own is read when the connection is made, or nothing starts."""
-    path = tmp_path / "allow.json" if content in ("[]", '{"events": 1}') else tmp_path / "a.toml"
+    path = tmp_path / ("allow.json" if content in AS_JSON else "a.toml")
     if content is not None:
         path.write_text(content)
     own = {"mode": "hipaa", "allow": {"file": str(path)}}
