@@ -6,13 +6,13 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
+from waiting import free_port, until
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "fan_out"
@@ -61,20 +61,6 @@ def is_busy(port: int) -> Iterator[None]:
         finally:
             server.shutdown()
             thread.join()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition; half a minute is for ever."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,13 @@
 """In HIPAA mode nothing that was not allowlisted leaves the pipeline, whatever the message."""
 
 import base64
-import importlib.util
 import json
 from collections.abc import Iterator
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import leaks
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -19,12 +18,6 @@ from destination_router.config import ConnectionConfig, SharedConfig
 from destination_router.pipeline.connection import Connection, Decision, configured
 from destination_router.pipeline.paths import everything
 from destination_router.plugins import check_destination, load_plugin
-
-_spec = importlib.util.spec_from_file_location("leaks", Path(__file__).parent / "leaks.py")
-assert _spec is not None
-assert _spec.loader is not None
-leaks = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(leaks)
 
 ALLOW = {
     "events": ["Paid"],

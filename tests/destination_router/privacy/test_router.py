@@ -1,37 +1,30 @@
 """HIPAA mode in a running router: what an operator, the vendor and the disk get to see."""
 
 import contextlib
-import importlib.util
 import json
 import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import leaks
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from typer.testing import CliRunner
+from waiting import free_port, until
 
 from destination_router.pipeline.masking import MaskingKeys
 from destination_router.surfaces.cli import app
 from destination_router.surfaces.serving import Asgi
-
-_spec = importlib.util.spec_from_file_location("leaks", Path(__file__).parent / "leaks.py")
-assert _spec is not None
-assert _spec.loader is not None
-leaks = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(leaks)
 
 CLI = [sys.executable, "-m", "destination_router.surfaces.cli"]
 KEY = "0123456789abcdef0123456789abcdef"
@@ -124,18 +117,9 @@ def command(*arguments: str) -> str:
     return done.output
 
 
-def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition; half a minute is for ever."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
-
-
 @contextlib.contextmanager
 def running(directory: Path) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     with (directory / "said.log").open("a") as said:
         process = subprocess.Popen(

@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from waiting import until
 
 from destination_router.surfaces.serving import Asgi
 from heap_destination.simulator import create_simulator
@@ -81,13 +81,6 @@ def audit(directory: Path) -> list[dict[str, Any]]:
 
 def events(directory: Path) -> list[str]:
     return [entry["event"] for entry in audit(directory)]
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
 
 
 def test_users_are_deleted_and_the_audit_says_so(tmp_path: Path, heap: Heap) -> None:

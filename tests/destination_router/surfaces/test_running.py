@@ -9,12 +9,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from waiting import free_port, until
 
 CLI = [sys.executable, "-m", "destination_router.surfaces.cli"]
 OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
@@ -23,12 +24,6 @@ TRACK = {"type": "track", "userId": "ada@example.com", "event": "E", "messageId"
 NAMELESS = {**TRACK, "messageId": "m2", "event": None, "properties": {"secret": "of ada"}}
 US, EU = "https://heapanalytics.com", "https://c.eu.heap-api.com"
 DEAD = "http://127.0.0.1:9"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def toml(heap_url: str, *regions: str, eventlog: str = "", gateway: str = "") -> str:
@@ -94,14 +89,6 @@ class Router:
         with contextlib.suppress(httpx.TransportError):
             return httpx.get(f"{self.url}/ready").status_code == 200
         return False
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition; half a minute is for ever."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
 
 
 @pytest.fixture

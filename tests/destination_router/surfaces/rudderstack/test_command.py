@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from waiting import until
 
 PATIENCE = 60
 
@@ -73,13 +73,6 @@ def start() -> Iterator[Callable[..., Transformer]]:
     for one in started:
         if one.process.poll() is None:
             one.stop()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.02)
 
 
 ANONYMOUS = {"type": "track", "anonymousId": "a-1", "event": "E"}

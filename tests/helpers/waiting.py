@@ -1,0 +1,20 @@
+"""What tests of real processes need: a port to give them, and to wait for what they do."""
+
+import socket
+import time
+from collections.abc import Callable
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition; half a minute is for ever."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.02)
