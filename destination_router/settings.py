@@ -44,6 +44,13 @@ class SettingsError(ValueError):
         self.problems = problems
 
 
+class TableError(SettingsError):
+    """What stands beside a connection's settings cannot be used: paths begin at its table.
+
+    Its subscriptions and mappings, transformations, privacy.
+    """
+
+
 def load_settings(schema: Mapping[str, Json], raw: Mapping[str, Json]) -> dict[str, Json]:
     """Make settings ready for a plugin.
 

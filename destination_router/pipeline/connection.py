@@ -41,14 +41,19 @@ from destination_router.pipeline.transformations import Transformations
 from destination_router.pipeline.wire import members
 from destination_router.plugins import LoadedPlugin, PluginError
 from destination_router.redaction import hide, shown_request
-from destination_router.settings import Problem, SettingsError, load_settings, secret_values
+from destination_router.settings import (
+    Problem,
+    SettingsError,
+    TableError,
+    load_settings,
+    secret_values,
+)
 
 __all__ = [
     "Connection",
     "Decision",
     "Refusal",
     "StepTaken",
-    "TreatmentError",
     "compile_treatment",
     "configured",
     "message_type",
@@ -79,8 +84,8 @@ class Connection:
             happens in them: a message of the `web` channel would be there twice.
 
     Raises:
-        SettingsError: settings that the plugin's schema or its `configure` refuses, or a
-            subscription or mapping that does not compile.
+        SettingsError: settings that the plugin's schema or its `configure` refuses.
+        TableError: a subscription or mapping that does not compile.
         PluginError: `configure` itself is broken.
     """
 
@@ -306,15 +311,11 @@ def wordless(outcome: Outcome) -> Outcome:
     return replace(outcome, code=code, detail="")
 
 
-class TreatmentError(SettingsError):
-    """Transformations or privacy that cannot be used; paths begin at the connection's table."""
-
-
 def configured(config: ConnectionConfig, plugin: LoadedPlugin) -> Connection:
     """Make the connection that a configuration describes, with its plugin, which is loaded already.
 
     Raises:
-        TreatmentError: its transformations or its privacy.
+        TableError: its transformations or its privacy, or as `Connection`.
         SettingsError: as `Connection`.
         PluginError: as `Connection`.
     """
@@ -332,7 +333,7 @@ def compile_treatment(config: ConnectionConfig, plugin: LoadedPlugin) -> Treatme
     """Make what a connection does to messages before it maps them.
 
     Raises:
-        TreatmentError: with everything that is wrong with its transformations or its privacy.
+        TableError: with everything that is wrong with its transformations or its privacy.
     """
     problems: list[Problem] = []
     privacy = keys = None
@@ -352,7 +353,7 @@ def compile_treatment(config: ConnectionConfig, plugin: LoadedPlugin) -> Treatme
         except SettingsError as error:
             problems += error.problems
     if problems:
-        raise TreatmentError(list(dict.fromkeys(problems)))
+        raise TableError(list(dict.fromkeys(problems)))
     shared, own = lists
     return Treatment(shared=shared, own=own, privacy=privacy)
 

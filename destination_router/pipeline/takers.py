@@ -13,7 +13,7 @@ from destination_router.pipeline.fql import FqlError
 from destination_router.pipeline.mapping import FieldMapping
 from destination_router.pipeline.subscription import Holds, compile_subscription
 from destination_router.plugins import LoadedPlugin
-from destination_router.settings import Problem, SettingsError
+from destination_router.settings import Problem, SettingsError, TableError
 
 
 class TakesConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ def compile_takers(
         settings: what the plugin's hooks receive.
 
     Raises:
-        SettingsError: with everything that does not compile.
+        TableError: with everything that does not compile.
     """
     problems: list[Problem] = []
     takers = []
@@ -73,7 +73,7 @@ def compile_takers(
         except SettingsError as error:
             problems.extend(error.problems)
     if problems:
-        raise SettingsError(problems)
+        raise TableError(problems)
     return tuple(takers)
 
 

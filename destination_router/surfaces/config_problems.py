@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from destination_router.pipeline.connection import TreatmentError
 from destination_router.plugins import PluginError
-from destination_router.settings import Problem, SettingsError
-
-_BESIDE_SETTINGS = ("subscription", "subscriptions", "mapping")
+from destination_router.settings import Problem, SettingsError, TableError
 
 
 def connection_problems(number: int, error: SettingsError | PluginError) -> list[Problem]:
@@ -19,9 +16,10 @@ def connection_problems(number: int, error: SettingsError | PluginError) -> list
     table = f"connections.{number}"
     if isinstance(error, PluginError):
         return [Problem(f"{table}.plugin", str(error))]
-    if isinstance(error, TreatmentError):
+    if isinstance(error, TableError):
         return [_placed(problem, table) for problem in error.problems]
-    return [_placed(_of_table(problem), table) for problem in error.problems]
+    prefix = f"{table}.settings"
+    return [Problem(f"{prefix}.{p.path}" if p.path else prefix, p.detail) for p in error.problems]
 
 
 def told(problem: Problem, names: list[str]) -> str:
@@ -40,14 +38,6 @@ def told(problem: Problem, names: list[str]) -> str:
     if table and rest:
         return f"[{table}] {rest}: {problem.detail}"
     return str(problem)
-
-
-def _of_table(problem: Problem) -> Problem:
-    """Say in which of a connection's tables a problem stands: in `settings`, or beside them."""
-    if problem.path.partition(".")[0] in _BESIDE_SETTINGS:
-        return problem
-    path = f"settings.{problem.path}" if problem.path else "settings"
-    return Problem(path, problem.detail)
 
 
 def _placed(problem: Problem, table: str) -> Problem:

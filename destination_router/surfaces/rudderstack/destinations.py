@@ -21,10 +21,10 @@ import msgspec
 
 from destination_router.config import ConnectionConfig, SharedConfig
 from destination_router.model import Json
-from destination_router.pipeline.connection import Connection, TreatmentError, configured
+from destination_router.pipeline.connection import Connection, configured
 from destination_router.pipeline.privacy_config import is_private
 from destination_router.plugins import LoadedPlugin, PluginError, installed_plugins, load_plugin
-from destination_router.settings import SettingsError, holds_reference
+from destination_router.settings import SettingsError, TableError, holds_reference
 from destination_router.surfaces.rudderstack import dynamic_config
 from destination_router.surfaces.rudderstack.overlays import ready_overlays
 
@@ -209,7 +209,7 @@ class Destinations:
         try:
             settings = {**overlay.settings, **_settings(plugin, config)}
             return Prepared(configured(_described(overlay, plugin.name, settings), plugin))
-        except TreatmentError as error:
+        except TableError as error:
             # They compiled at the start. Where keys and lists are is not rudder-server's to know.
             paths = ", ".join(dict.fromkeys(problem.path for problem in error.problems))
             return Prepared(None, f"router.toml: cannot be used: {paths}", "configuration")

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from destination_router.config import ConnectionConfig, SharedConfig, parse_config
-from destination_router.pipeline.connection import Connection, TreatmentError, configured
+from destination_router.pipeline.connection import Connection, configured
 from destination_router.plugins import PluginError, load_plugin
+from destination_router.settings import TableError
 from destination_router.surfaces.checking import check_config
 from destination_router.surfaces.source_config import device_destinations
 
@@ -34,7 +35,7 @@ def connection(own: dict[str, Any], shared: dict[str, Any], **more: Any) -> Conn
 
 
 def problems(own: dict[str, Any], shared: dict[str, Any], **more: Any) -> list[str]:
-    with pytest.raises(TreatmentError) as refused:
+    with pytest.raises(TableError) as refused:
         connection(own, shared, **more)
     return [str(problem) for problem in refused.value.problems]
 
