@@ -154,6 +154,8 @@ class Connection:
 
     def steps(self, raw: bytes, *, message_id: str | None = None) -> list[StepTaken]:
         """Show a message before and after each transformation, and after privacy; for `try`."""
+        if self.treatment.is_empty:
+            return []
         try:
             if self._seal_of(raw) is not None:
                 return []

@@ -76,6 +76,11 @@ class Treatment(msgspec.Struct, frozen=True, kw_only=True):
     own: Transformations = _NO_STEPS
     privacy: Privacy | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it leaves every message as it is."""
+        return not (self.shared.steps or self.own.steps) and self.privacy is None
+
 
 class Preparation:
     """What stands between a well-formed message and a connection's plugin.
