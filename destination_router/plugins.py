@@ -254,7 +254,7 @@ def _check_answers(plugin: LoadedPlugin) -> None:
         raise PluginError(
             f"plugin {plugin.name!r} of {plugin.origin} has no usable settings_schema: {problem}"
         )
-    # Text is a sequence of text too: "Heap" would be known as H, e, a and p.
+    # Text is a sequence of text too: a name would be known by each of its letters.
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         raise PluginError(
             f"plugin {plugin.name!r} of {plugin.origin}: display_names did not return a list of "

@@ -78,7 +78,7 @@ def choose_plugin(
         SettingsError: as `read_settings`.
     """
     if name is None:
-        raise UsageError("name a plugin, such as heap, or give --config router.toml")
+        raise UsageError("name a plugin (`plugins` lists them), or give --config router.toml")
     plugin = load_plugin(name)
     settings = read_settings(plugin, path, pairs)
     return ConnectionConfig(name=connection or name, plugin=name, settings=settings), plugin

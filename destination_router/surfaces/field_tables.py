@@ -5,7 +5,7 @@
 
 A block between two comments is replaced:
 
-    <!-- fields: heap -->
+    <!-- fields: my-destination -->
     <!-- /fields -->
 """
 
