@@ -129,7 +129,7 @@ def test_what_only_run_does_is_told(start: Callable[..., Transformer], tmp_path:
     config = tmp_path / "router.toml"
     config.write_text(
         '[[connections]]\nname = "d1"\nplugin = "heap"\n'
-        '[quarantine]\nanonymous_ids = 5\n[delivery]\nlinger = 1\n'
+        "[quarantine]\nanonymous_ids = 5\n[delivery]\nlinger = 1\n"
     )
     running = start("--config", str(config))
 
