@@ -77,14 +77,23 @@ def load_settings(schema: Mapping[str, Json], raw: Mapping[str, Json]) -> dict[s
     return settings
 
 
-def resolve_references(schema: Mapping[str, Json], raw: Mapping[str, Json]) -> dict[str, Json]:
-    """Resolve the references of settings that need not be whole; nothing else is checked.
+def load_some_settings(schema: Mapping[str, Json], raw: Mapping[str, Json]) -> dict[str, Json]:
+    """Make settings ready to which others will be added: `load_settings` can then check the whole.
+
+    Returns:
+        A new dict: references resolved, each setting valid by itself.
 
     Raises:
-        SettingsError: every variable that is not set, and every file that cannot be read.
+        SettingsError: every variable that is not set, every file that cannot be read, and every
+            setting that the schema does not know or whose value it refuses.
     """
     problems: list[Problem] = []
     resolved: dict[str, Json] = _resolve(schema, dict(raw), schema, "", problems)
+    unresolved = {problem.path for problem in problems}
+    for error in Draft202012Validator(schema).iter_errors(resolved):
+        # Any other error of the whole may be mended by what is added.
+        if error.path or error.validator == "additionalProperties":
+            problems.extend(p for p in _explain(error) if p.path not in unresolved)
     if problems:
         raise SettingsError(problems)
     return resolved

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -65,11 +65,33 @@ def compile_takers(
     Raises:
         TableError: with everything that does not compile.
     """
+
+    def default() -> str | None:
+        if "default_subscription" not in plugin.capabilities:
+            return None
+        text: str | None = plugin.hook.default_subscription(settings=settings)
+        return text
+
+    return _all_compiled(configs or (TakesConfig(),), plugin, default)
+
+
+def check_takes(configs: Sequence[TakesConfig], plugin: LoadedPlugin) -> None:
+    """Check subscriptions and mappings while the settings are not known yet.
+
+    Raises:
+        TableError: with everything that does not compile.
+    """
+    _all_compiled(configs, plugin, lambda: None)
+
+
+def _all_compiled(
+    configs: Sequence[TakesConfig], plugin: LoadedPlugin, default: Callable[[], str | None]
+) -> tuple[Taker, ...]:
     problems: list[Problem] = []
     takers = []
-    for config in configs or (TakesConfig(),):
+    for config in configs:
         try:
-            takers.append(_compiled(config, plugin, settings))
+            takers.append(_compiled(config, plugin, default))
         except SettingsError as error:
             problems.extend(error.problems)
     if problems:
@@ -77,12 +99,12 @@ def compile_takers(
     return tuple(takers)
 
 
-def _compiled(config: TakesConfig, plugin: LoadedPlugin, settings: Any) -> Taker:
+def _compiled(
+    config: TakesConfig, plugin: LoadedPlugin, default: Callable[[], str | None]
+) -> Taker:
     problems: list[Problem] = []
     holds = mapping = None
-    text = config.subscription
-    if text is None and "default_subscription" in plugin.capabilities:
-        text = plugin.hook.default_subscription(settings=settings)
+    text = default() if config.subscription is None else config.subscription
     try:
         holds = None if text is None else compile_subscription(text)
     except FqlError as error:

@@ -17,7 +17,7 @@ from destination_router.delivery.sender import redirected
 from destination_router.model import Reject
 from destination_router.surfaces.request_body import drain, read_body
 from destination_router.surfaces.rudderstack import proxy
-from destination_router.surfaces.rudderstack.deletions import delete_users, read_deletion_jobs
+from destination_router.surfaces.rudderstack.deletions import answer_jobs, read_request
 from destination_router.surfaces.rudderstack.destinations import Destinations, find_destinations
 from destination_router.surfaces.rudderstack.features import STAND_IN, UNKNOWN_UPSTREAM, features
 from destination_router.surfaces.rudderstack.jobs import Job, destination_type, read_jobs
@@ -136,21 +136,18 @@ class _Transformer:
         return await self._delivered(request, proxy.second_version)
 
     async def delete(self, request: Request) -> Response:
-        """Delete the users of each job; the first job's status is that of all, as upstream."""
         try:
             body = await self._read(request)
-            jobs = read_deletion_jobs(body)
+            asked = read_request(body, self._destinations)
         except Reject as reject:
             return _refused(reject)
-        found = [self._destinations.get(job.dest_type.casefold()) for job in jobs]
-        deleting = [one for one in found if one is not None and one.deletes]
-        if not jobs or len(deleting) < len(jobs):
+        if not any(asked.ours):
             return await self.elsewhere(request, body)
-        answers = [
-            await delete_users(destinations, job, self._origins)
-            for destinations, job in zip(deleting, jobs, strict=True)
-        ]
-        return _json(msgspec.json.encode(answers), answers[0].status_code)
+        status, answers = await answer_jobs(asked, self._origins, self._delete_elsewhere)
+        return _json(answers, status)
+
+    async def _delete_elsewhere(self, jobs: Sequence[msgspec.Raw]) -> list[msgspec.Raw] | None:
+        return None if self.upstream is None else await self.upstream.delete(jobs)
 
     async def elsewhere(self, request: Request, body: bytes | None = None) -> Response:
         if self.upstream is not None:

@@ -3,11 +3,14 @@
 An answer of 200 means that the vendor has taken all of them; whether it is done already, the
 worker does not ask. Of anything else the worker says that the job failed, and asks again later:
 to ask a vendor twice for the same deletion harms nobody.
+
+A job is ours if we can delete its users, or if nobody else may be told their ids. Those of others
+go upstream.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -29,7 +32,12 @@ from destination_router.surfaces.rudderstack.destinations import Destinations
 
 _OK = 200
 _BAD_REQUEST = 400
+_NOT_FOUND = 404
 _AWAY = 500
+_CANNOT_DELETE = (
+    "router.toml: a connection of this destination is in HIPAA mode, and nothing here can delete "
+    "its users; no id was passed on: delete them at the vendor, by their masked ids"
+)
 _LONGEST_WAIT = 2.0
 """Seconds; the worker itself comes back later."""
 
@@ -56,16 +64,123 @@ class JobDeleted(msgspec.Struct, rename="camel", omit_defaults=True):
     error: str = ""
 
 
-def read_deletion_jobs(body: bytes) -> list[DeletionJob]:
-    """Read the jobs of a request.
+AskOthers = Callable[[Sequence[msgspec.Raw]], Awaitable[list[msgspec.Raw] | None]]
+"""Hands jobs to whoever else there is; gives an answer for each, or None if there is none."""
+
+
+_UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_SHAPE = "{destType, config, userAttributes}"
+
+
+class _Addressed(msgspec.Struct, rename="camel"):
+    dest_type: str = ""
+
+
+class _Status(msgspec.Struct, rename="camel"):
+    status_code: int = _AWAY
+
+
+class DeletionRequest(msgspec.Struct, frozen=True):
+    """The jobs of a request, as they were written, and whose each is.
+
+    Attributes:
+        jobs: as wire JSON.
+        ours: for each the destinations it is for, if it is answered here, else None.
+    """
+
+    jobs: list[msgspec.Raw]
+    ours: list[Destinations | None]
+
+
+def read_request(body: bytes, destinations: Mapping[str, Destinations]) -> DeletionRequest:
+    """Read which jobs of a request are ours.
+
+    Args:
+        body: the request's.
+        destinations: what is served, by its name in lower case.
 
     Raises:
         Reject: `invalid_json`.
     """
     try:
-        return msgspec.json.decode(body, type=list[DeletionJob])
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise Reject("invalid_json", "write [{destType, config, userAttributes}]") from None
+        jobs = msgspec.json.decode(body, type=list[msgspec.Raw])
+    except _UNDECODABLE:
+        raise Reject("invalid_json", f"write [{_SHAPE}]") from None
+    found = [destinations.get(_destination_type(job).casefold()) for job in jobs]
+    return DeletionRequest(
+        jobs, [one if one is not None and _is_ours(one) else None for one in found]
+    )
+
+
+def _is_ours(destinations: Destinations) -> bool:
+    return destinations.deletes or destinations.some_private
+
+
+def _destination_type(job: msgspec.Raw) -> str:
+    try:
+        return msgspec.json.decode(job, type=_Addressed).dest_type
+    except _UNDECODABLE:
+        return ""
+
+
+async def answer_jobs(
+    request: DeletionRequest, origins: Mapping[str, str], ask_others: AskOthers
+) -> tuple[int, bytes]:
+    """Answer each job, in order: those that are ours here, the rest by others.
+
+    Args:
+        request: its jobs; one at least.
+        origins: which vendor's origin is sent elsewhere.
+        ask_others: who answers the rest.
+
+    Returns:
+        The HTTP status, which is the first job's as upstream, and the body.
+    """
+    pairs = list(zip(request.jobs, request.ours, strict=True))
+    others = iter(await _others_answers([job for job, one in pairs if one is None], ask_others))
+    answers = [
+        next(others) if one is None else _written(await _answer_job(one, job, origins))
+        for job, one in pairs
+    ]
+    return _status(answers[0]), msgspec.json.encode(answers)
+
+
+async def _answer_job(
+    destinations: Destinations, raw: msgspec.Raw, origins: Mapping[str, str]
+) -> JobDeleted:
+    if not destinations.deletes:
+        return JobDeleted(_BAD_REQUEST, error=_CANNOT_DELETE)
+    try:
+        job = msgspec.json.decode(raw, type=DeletionJob)
+    except _UNDECODABLE:
+        return JobDeleted(_BAD_REQUEST, error=f"write {_SHAPE}")
+    return await delete_users(destinations, job, origins)
+
+
+async def _others_answers(
+    jobs: Sequence[msgspec.Raw], ask_others: AskOthers
+) -> Sequence[msgspec.Raw]:
+    if not jobs:
+        return ()
+    answers = await ask_others(jobs)
+    if answers is None:
+        nobody = JobDeleted(_NOT_FOUND, error="no destination of this type is here")
+    elif len(answers) == len(jobs):
+        return answers
+    else:
+        nobody = JobDeleted(_AWAY, error="the upstream transformer did not answer for each job")
+    return [_written(nobody)] * len(jobs)
+
+
+def _written(answer: JobDeleted) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(answer))
+
+
+def _status(answer: msgspec.Raw) -> int:
+    try:
+        return msgspec.json.decode(answer, type=_Status).status_code
+    except _UNDECODABLE:
+        return _AWAY
 
 
 async def delete_users(

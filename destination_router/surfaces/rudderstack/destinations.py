@@ -70,6 +70,10 @@ _STRANGER = (
     "or name: add one that has"
 )
 """Why a destination is refused that may be the one which somebody meant to protect."""
+_TWOFOLD = (
+    "router.toml: one connection has this destination's id, and another one its name: rename one"
+)
+"""Why a destination is refused that two connections stand for."""
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -79,8 +83,8 @@ class Destinations:
     Args:
         plugin: whose; or the text of why it cannot be used.
         overlays: connections of a router.toml for this plugin, ready: one that has the id or the
-            name of a destination gives it settings that its configuration does not have, and what
-            they do to messages: transformations, privacy.
+            name of a destination gives it settings that its configuration does not have, and says
+            which messages it takes and what is done to them.
         shared: what the router.toml says for all connections.
     """
 
@@ -172,18 +176,26 @@ class Destinations:
         except _UNDECODABLE:
             problem = "the destination cannot be read"
             return Prepared(None, problem, "configuration"), None, self._bare
-        overlay = self._overlays.get(record.id) if isinstance(record.id, str) else None
-        if overlay is None and isinstance(record.name, str):
-            overlay = self._overlays.get(record.name)
-        if overlay is None and self.some_private:
+        meant = self._meant(record)
+        if len(meant) > 1:
+            return Prepared(None, _TWOFOLD, "configuration"), None, self._bare
+        if not meant and self.some_private:
             return Prepared(None, _STRANGER, "configuration"), None, self._bare
-        overlay = overlay or self._bare
+        overlay = meant[0] if meant else self._bare
         if dynamic_config.MARK in bytes(record.config):
             if is_private(overlay):
                 problem = "Config: in HIPAA mode it may not take values out of messages"
                 return Prepared(None, problem, "configuration"), None, overlay
             return None, config, overlay
         return self._compiled(config, overlay), None, overlay
+
+    def _meant(self, record: _Destination) -> list[ConnectionConfig]:
+        """Find the connections that stand for a destination: by its id, by its name.
+
+        Neither goes first: one of them could be without the protection that the other has.
+        """
+        names = dict.fromkeys(one for one in (record.id, record.name) if isinstance(one, str))
+        return [self._overlays[name] for name in names if name in self._overlays]
 
     def _compiled(self, config: Json, overlay: ConnectionConfig) -> Prepared:
         digest = blake2b(msgspec.json.encode([config, overlay]), digest_size=16).digest()
@@ -221,14 +233,9 @@ class Destinations:
 
 
 def _described(overlay: ConnectionConfig, name: str, settings: dict[str, Json]) -> ConnectionConfig:
-    """Describe a destination as a connection that does to messages what its overlay says."""
-    return ConnectionConfig(
-        name=overlay.name or name,
-        plugin=name,
-        settings=settings,
-        transformations=overlay.transformations,
-        privacy=overlay.privacy,
-        shared=overlay.shared,
+    """Describe a destination as the connection that its overlay is, with settings of its own."""
+    return msgspec.structs.replace(
+        overlay, name=overlay.name or name, plugin=name, settings=settings
     )
 
 

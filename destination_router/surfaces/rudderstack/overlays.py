@@ -13,8 +13,9 @@ import msgspec
 
 from destination_router.config import ConnectionConfig
 from destination_router.pipeline.connection import compile_treatment
-from destination_router.plugins import PluginError, load_plugin
-from destination_router.settings import Problem, SettingsError, resolve_references
+from destination_router.pipeline.takers import check_takes, takes_of
+from destination_router.plugins import LoadedPlugin, PluginError, load_plugin
+from destination_router.settings import Problem, SettingsError, TableError, load_some_settings
 from destination_router.surfaces.config_problems import connection_problems, told
 
 
@@ -23,15 +24,16 @@ def ready_overlays(
 ) -> list[ConnectionConfig]:
     """Check connections, and resolve the references of their settings.
 
-    Settings need not be whole: a destination's own configuration goes first.
+    Settings need not be whole: a destination's own configuration is added to them.
 
     Args:
         overlays: the connections of a router.toml.
         found: the entry points to look at; those of the running environment if None.
 
     Raises:
-        SettingsError: with every plugin that is not installed or broken, every treatment that does
-            not compile, and every reference that leads nowhere.
+        SettingsError: with every plugin that is not installed or broken, every subscription,
+            mapping and treatment that does not compile, every setting that is wrong by itself, and
+            what means nothing here.
     """
     points = None if found is None else list(found)
     problems: list[Problem] = []
@@ -50,6 +52,24 @@ def ready_overlays(
 
 def _ready(overlay: ConnectionConfig, found: Iterable[EntryPoint] | None) -> ConnectionConfig:
     plugin = load_plugin(overlay.plugin, found)
-    compile_treatment(overlay, plugin)
-    settings = resolve_references(plugin.hook.settings_schema(), overlay.settings)
+    _check_tables(overlay, plugin)
+    settings = load_some_settings(plugin.hook.settings_schema(), overlay.settings)
     return msgspec.structs.replace(overlay, settings=settings)
+
+
+def _check_tables(overlay: ConnectionConfig, plugin: LoadedPlugin) -> None:
+    problems: list[Problem] = []
+    if overlay.client_side:
+        # Half of it, leaving out what happens in browsers, would lose what no browser sends.
+        detail = "RudderStack tells browsers what to load, not the transformer: drop it"
+        problems.append(Problem("clientSide", detail))
+    try:
+        check_takes(takes_of(overlay), plugin)
+    except TableError as error:
+        problems += error.problems
+    try:
+        compile_treatment(overlay, plugin)
+    except TableError as error:
+        problems += error.problems
+    if problems:
+        raise TableError(problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import sys
 from functools import partial
@@ -11,13 +12,15 @@ import msgspec
 import uvicorn
 from starlette.applications import Starlette
 
-from destination_router.config import RouterConfig, load_config
+from destination_router.config import QuarantineConfig, RouterConfig, load_config
 from destination_router.pipeline.privacy_config import all_private
 from destination_router.surfaces.choosing import UsageError
 from destination_router.surfaces.logs import log_as_json
 from destination_router.surfaces.rudderstack.app import create_transformer
 from destination_router.surfaces.rudderstack.workers import run_workers
 from destination_router.surfaces.serving import listen, url_of
+
+_log = logging.getLogger(__name__)
 
 _BACKLOG = 2048
 _GRACE_SECONDS = 10
@@ -71,6 +74,7 @@ def serve_transformer(
     """
     log_as_json()
     app = build_transformer(options)  # here too, so that what is wrong is told at once
+    _tell_unused(options)
     listener = listen(host, port, backlog=_BACKLOG)
     address = url_of(host, listener)
     sys.stderr.write(f"Transformer at {address}: set DEST_TRANSFORM_URL={address}\n")
@@ -79,6 +83,18 @@ def serve_transformer(
         _serve_app(app, listener)
     else:
         run_workers(partial(_serve, options), listener, workers)
+
+
+def _tell_unused(options: TransformerOptions) -> None:
+    """Say what the router.toml asks for that only `run` does."""
+    if options.config is None:
+        return
+    config = load_config(options.config)
+    tables = [f"delivery.{name}" for name in config.delivery.settings]
+    if config.quarantine != QuarantineConfig():
+        tables.append("quarantine")
+    if tables:
+        _log.warning("config_not_used", extra={"keys": tables})
 
 
 def _serve(options: TransformerOptions, listener: socket.socket) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Sequence
 from typing import Any
 
 import httpx
+import msgspec
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -27,6 +28,9 @@ _OF_ONE_CONNECTION = frozenset(
     }
 )
 """Headers that a proxy never passes on (RFC 9110, 7.6.1)."""
+
+_OF_THE_BODY = frozenset({b"content-encoding", b"content-length"})
+"""Headers that do not speak of a body any more once it is unpacked."""
 
 
 class Upstream:
@@ -50,17 +54,35 @@ class Upstream:
             found = None
         return found if isinstance(found, dict) else None
 
+    async def delete(self, jobs: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
+        """Let it delete the users of some of a request's jobs.
+
+        Returns:
+            Its answer to each; none if it cannot be reached or answers with no list.
+        """
+        try:
+            answer = await self._client.post(
+                f"{self._url}/deleteUsers",
+                content=msgspec.json.encode(jobs),
+                headers={"Content-Type": "application/json; charset=utf-8"},
+            )
+            return msgspec.json.decode(answer.content, type=list[msgspec.Raw])
+        except (httpx.HTTPError, msgspec.MsgspecError, ValueError) as error:
+            _log.error("upstream_deletion_failed", extra={"error": type(error).__name__})
+            return []
+
     async def forward(self, request: Request, body: bytes | None = None) -> Response:
         """Pass a request on, and its answer back.
 
         Args:
             request: as it came.
-            body: its body, if it has been read already.
+            body: its body, if it has been read already, and unpacked.
         """
         content: bytes | AsyncIterable[bytes] = request.stream() if body is None else body
         query = f"?{request.url.query}" if request.url.query else ""
         raw_path = request.scope.get("raw_path", request.url.path.encode()).decode("ascii")
-        headers = [item for item in request.headers.raw if item[0] not in _OF_ONE_CONNECTION]
+        left_out = _OF_ONE_CONNECTION if body is None else _OF_ONE_CONNECTION | _OF_THE_BODY
+        headers = [item for item in request.headers.raw if item[0] not in left_out]
         sent = httpx.Request(
             request.method, f"{self._url}{raw_path}{query}", headers=headers, content=content
         )

@@ -27,7 +27,13 @@ class Transformer:
             [*command, "--listen", "127.0.0.1:0", *options], stderr=subprocess.PIPE, text=True
         )
         assert self.process.stderr is not None
-        self.url = self.process.stderr.readline().rstrip().rpartition("=")[2]
+        self.url = ""
+        self.before: list[dict[str, Any]] = []
+        for line in iter(self.process.stderr.readline, ""):
+            if not line.startswith("{"):
+                self.url = line.rstrip().rpartition("=")[2]
+                break
+            self.before.append(json.loads(line))
 
     def ask(self, *events: dict[str, Any], **config: Any) -> list[dict[str, Any]]:
         jobs = [
@@ -51,7 +57,7 @@ class Transformer:
         """End it as a service manager does; gives its log."""
         self.process.send_signal(signal.SIGTERM)
         _, log = self.process.communicate(timeout=PATIENCE)
-        return [json.loads(line) for line in log.splitlines()]
+        return [*self.before, *(json.loads(line) for line in log.splitlines())]
 
 
 def _command_line(pid: str) -> bytes:
@@ -116,6 +122,20 @@ def test_a_configuration_that_cannot_be_used_ends_it_at_once(tmp_path: Path, con
     assert done.returncode == 2
     assert "connections" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_only_run_does_is_told(start: Callable[..., Transformer], tmp_path: Path) -> None:
+    """A quarantine that somebody relies on does not stay away in silence."""
+    config = tmp_path / "router.toml"
+    config.write_text(
+        '[[connections]]\nname = "d1"\nplugin = "heap"\n'
+        "[quarantine]\nanonymous_ids = 5\n[delivery]\nlinger = 1\n"
+    )
+    running = start("--config", str(config))
+
+    (line,) = running.stop()
+
+    assert (line["event"], line["keys"]) == ("config_not_used", ["delivery.linger", "quarantine"])
 
 
 def test_several_processes_answer_and_one_that_dies_is_replaced(

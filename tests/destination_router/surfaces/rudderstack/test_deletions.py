@@ -6,9 +6,15 @@ from typing import Any
 import httpx
 import pytest
 from msgspec.structs import replace
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from destination_router.config import RouterConfig, SharedConfig, parse_config
+from destination_router.plugins import load_plugin
 from destination_router.surfaces.rudderstack.app import create_transformer
+from destination_router.surfaces.rudderstack.destinations import Destinations
 from destination_router.surfaces.serving import Asgi
 
 Serve = Callable[[Asgi], str]
@@ -153,3 +159,93 @@ def test_what_is_no_job_is_refused(serve: Serve) -> None:
     url = serve(create_transformer())
     assert httpx.post(f"{url}/deleteUsers", content=b"{").status_code == 400
     assert httpx.post(f"{url}/deleteUsers", json=[{"destType": "BRAZE"}]).status_code == 404
+
+
+class OtherTransformer:
+    """An upstream that takes every deletion, or answers as it is told; it remembers the jobs."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.answer: Any = None
+        self.app = Starlette(routes=[Route("/deleteUsers", self.delete, methods=["POST"])])
+
+    async def delete(self, request: Request) -> Response:
+        jobs = await request.json()
+        self.asked.append(jobs)
+        taken = [{"statusCode": 201, "status": "theirs"} for _ in jobs]
+        return JSONResponse(taken if self.answer is None else self.answer)
+
+
+def job(dest_type: str, user: str = "ada", **more: Any) -> dict[str, Any]:
+    users = [{"userId": user}]
+    return {"destType": dest_type, "config": {"appId": "11"}, "userAttributes": users, **more}
+
+
+def test_each_job_of_a_request_is_answered_by_whoever_can(serve: Serve, heap_url: str) -> None:
+    """In order; the upstream gets its own jobs alone, as they were; the first's status counts."""
+    other = OtherTransformer()
+    overlays = config(with_key(appId="11")).connections
+    app = create_transformer(overlays=overlays, origins={"*": heap_url}, upstream=serve(other.app))
+    theirs, late = job("BRAZE", "bob", new={"x": 1}), job("GA", "eve", userAttributes="odd")
+
+    answer = httpx.post(f"{serve(app)}/deleteUsers", json=[theirs, job("HEAP"), late])
+
+    assert other.asked == [[theirs, late]]
+    assert asked_of(heap_url) == [[{"identity": "ada"}]]
+    assert [one["status"] for one in answer.json()] == ["theirs", "successful", "theirs"]
+    assert answer.status_code == 201
+
+
+@pytest.mark.parametrize("answered", [[], [{"statusCode": 200}] * 2, {"statusCode": 200}])
+def test_an_upstream_that_does_not_answer_for_each_job_fails_its_own(
+    serve: Serve, heap_url: str, answered: Any
+) -> None:
+    """A regulation must not look fulfilled when nobody knows, and ours is answered all the same."""
+    other = OtherTransformer()
+    other.answer = answered
+    overlays = config(with_key(appId="11")).connections
+    app = create_transformer(overlays=overlays, origins={"*": heap_url}, upstream=serve(other.app))
+    answer = httpx.post(f"{serve(app)}/deleteUsers", json=[job("HEAP"), job("BRAZE")])
+    assert [one["statusCode"] for one in answer.json()] == [200, 500]
+
+
+def test_without_an_upstream_a_job_of_nobodys_is_not_found(serve: Serve, heap_url: str) -> None:
+    """Its neighbours are answered."""
+    overlays = config(with_key(appId="11")).connections
+    app = create_transformer(overlays=overlays, origins={"*": heap_url})
+    answer = httpx.post(f"{serve(app)}/deleteUsers", json=[job("BRAZE"), job("HEAP")])
+    assert [one["statusCode"] for one in answer.json()] == [404, 200]
+    assert answer.status_code == 404
+
+
+def test_a_job_of_ours_that_cannot_be_read_is_refused_alone(serve: Serve, heap_url: str) -> None:
+    """The answer says what to write."""
+    overlays = config(with_key(appId="11")).connections
+    app = create_transformer(overlays=overlays, origins={"*": heap_url})
+    answer = httpx.post(
+        f"{serve(app)}/deleteUsers", json=[job("HEAP", userAttributes=7), job("HEAP")]
+    )
+    assert [one["statusCode"] for one in answer.json()] == [400, 200]
+    assert "userAttributes" in answer.json()[0]["error"]
+
+
+@pytest.mark.parametrize("mode", ["own", "everyone's"])
+def test_beside_a_connection_that_masks_no_plain_id_goes_upstream(serve: Serve, mode: str) -> None:
+    """A destination that cannot delete says so, rather than let others be told who it is."""
+    other = OtherTransformer()
+    plugin = replace(load_plugin("heap"), capabilities=frozenset())
+    table = {"mode": "hipaa"}
+    (overlay,) = config({"name": "d1"}).connections
+    overlay = replace(overlay, privacy=table if mode == "own" else {})
+    shared = SharedConfig(privacy={} if mode == "own" else table)
+    served = {"heap": Destinations(plugin, [replace(overlay, shared=shared)], shared)}
+    app = create_transformer(destinations=served, upstream=serve(other.app))
+    url = serve(app)
+
+    alone = httpx.post(f"{url}/deleteUsers", json=[job("HEAP")])
+    mixed = httpx.post(f"{url}/deleteUsers", json=[job("BRAZE", "bob"), job("HEAP")])
+
+    assert alone.status_code == 400
+    assert "HIPAA mode" in alone.json()[0]["error"]
+    assert [one["statusCode"] for one in mixed.json()] == [201, 400]
+    assert other.asked == [[job("BRAZE", "bob")]]

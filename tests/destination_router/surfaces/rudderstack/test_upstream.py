@@ -105,6 +105,27 @@ def test_what_is_not_ours_passes_through_unchanged(
     assert (answer.headers["x-own"], answer.headers["apiversion"]) == ("yes", "2")
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/routerTransform", b'{"input": [], "destType":  "braze"}'),
+        ("/deleteUsers", b'[{"destType": "BRAZE"}]'),
+        ("/customTransform", b"[1,  2]"),
+    ],
+)
+def test_a_packed_request_reaches_the_upstream_readable(
+    ours: str, other: OtherTransformer, path: str, body: bytes
+) -> None:
+    """Its headers and its body belong together, also where it was unpacked to see whose it is."""
+    headers = {"Content-Encoding": "gzip"}
+    answer = httpx.post(ours + path, content=gzip.compress(body), headers=headers)
+
+    assert answer.status_code == 207
+    ((_, _, asked_body, asked_headers),) = other.asked
+    packed = asked_headers.get("content-encoding") == "gzip"
+    assert (gzip.decompress(asked_body) if packed else asked_body) == body
+
+
 def test_what_is_ours_never_reaches_the_upstream(ours: str, other: OtherTransformer) -> None:
     """Our own destinations are answered here, whatever the casing of their type."""
     answer = httpx.post(f"{ours}/v0/destinations/Heap", json=[event()])
