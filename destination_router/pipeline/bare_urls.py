@@ -80,7 +80,7 @@ def bare_url(text: str) -> str:
     read = "".join(map(_read, tokens))
     end = _QUERY.search(read)
     read = read if end is None else read[: end.start()]
-    bare = "".join("".join(tokens[start:stop]) for start, stop in _passing(read))
+    bare = "".join("".join(tokens[start:stop]) for start, stop in _passing(read, tokens))
     return text if bare == text else bare
 
 
@@ -92,8 +92,13 @@ def _read(token: str) -> str:
     return chr(code) if code < 128 else "x"  # noqa: PLR2004 -- a byte of some letter
 
 
-def _passing(read: str) -> list[tuple[int, int]]:
-    """Say which parts of a URL pass whose query is cut off already: from where to where."""
+def _passing(read: str, tokens: list[str]) -> list[tuple[int, int]]:
+    """Say which parts of a URL pass, from where to where.
+
+    Args:
+        read: the URL, decoded, without its query.
+        tokens: each of its characters as it came.
+    """
     form = _FORM.match(read)
     assert form is not None  # noqa: S101 -- it matches anything
     scheme, slashes = form["scheme"] or "", len(form["slashes"])
@@ -106,10 +111,12 @@ def _passing(read: str) -> list[tuple[int, int]]:
     assert first is not None  # noqa: S101 -- it matches anything
     if not scheme and slashes < 2:  # noqa: PLR2004 -- a path
         return [] if slashes == 0 and "@" in first[0] else [(0, _end_of_path(read, 0))]
-    host = start + first[0].rfind("@") + 1
-    if _HOST.fullmatch(read, host, first.end()) is None:
+    host, end = start + first[0].rfind("@") + 1, first.end()
+    # A backslash and an encoded slash end a host for some, and stand in credentials for others.
+    is_unclear = tokens[end : end + 1] != ["/"] and "@" in read[end:]
+    if is_unclear or _HOST.fullmatch(read, host, end) is None:
         return [(0, start)]
-    return [(0, start), (host, _end_of_path(read, first.end()))]
+    return [(0, start), (host, _end_of_path(read, end))]
 
 
 def _end_of_path(read: str, start: int) -> int:
