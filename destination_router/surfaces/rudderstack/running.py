@@ -69,8 +69,7 @@ def serve_transformer(
         workers: how many processes answer on the one port; one that dies is started again.
 
     Raises:
-        SettingsError, UsageError: as `build_transformer`.
-        OSError: the port is taken.
+        SettingsError, UsageError: as `build_transformer`; or the address cannot be had.
     """
     log_as_json()
     app = build_transformer(options)  # here too, so that what is wrong is told at once
