@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from destination_router.faults import file_problem
 from destination_router.model import Json
 from destination_router.settings import Problem, SettingsError, load_settings
 from destination_router.units import DURATION, SIZE, seconds, size_in_bytes
@@ -296,9 +297,7 @@ def read_config(path: Path) -> dict[str, Json]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            [Problem("", f"cannot read {path} ({type(error).__name__})")]
-        ) from error
+        raise SettingsError([Problem("", file_problem(path, error))]) from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError([Problem("", f"{path} is not TOML: {error}")]) from error
     eventlog = content.setdefault("eventlog", {})

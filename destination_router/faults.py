@@ -1,11 +1,13 @@
 """What may be told of a failure: its type, its place and a plain code, never its words.
 
-What an exception says may quote what it failed on, and so be personal.
+What an exception says may quote what it failed on, and so be personal. A file that cannot be used
+is told in our own words, with its name.
 """
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from types import TracebackType
 
 _CODE = re.compile("[a-z][a-z0-9_]{0,39}")
@@ -24,6 +26,33 @@ def raised_at(traceback: TracebackType | None) -> str:
     while traceback.tb_next is not None:
         traceback = traceback.tb_next
     return f"{traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}"
+
+
+def file_problem(path: str | Path, error: OSError | ValueError) -> str:
+    """Say why a file cannot be read or written: `there is no file router.toml`.
+
+    Args:
+        path: its name, as it was given.
+        error: what opening, reading or writing it raised.
+    """
+    match error:
+        case FileNotFoundError():
+            folder = Path(path).parent
+            return f"there is no file {path}" if folder.is_dir() else f"there is no folder {folder}"
+        case IsADirectoryError():
+            return f"{path} is a folder: name a file"
+        case NotADirectoryError():
+            return f"{path}: what should be a folder on the way there is a file"
+        case FileExistsError():
+            return f"{path} is there already, and nothing is overwritten: name another file"
+        case PermissionError():
+            return f"{path} may not be used by this user: look at its permissions"
+        case UnicodeDecodeError():
+            return f"{path} is not text in UTF-8, from byte {error.start + 1} on"
+        case OSError(strerror=str(reason)):
+            return f"{path}: {reason[:1].lower()}{reason[1:]}"
+        case _:
+            return f"{str(path)!r} cannot be the name of a file"
 
 
 def plain_code(code: object, instead: str = "rejected") -> str:

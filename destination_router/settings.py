@@ -20,6 +20,7 @@ import msgspec
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 
+from destination_router.faults import file_problem
 from destination_router.model import Json
 
 HIDDEN = "***"
@@ -171,17 +172,16 @@ def _reference(value: dict[str, Json]) -> tuple[str, str] | None:
 def _read_reference(kind: str, name: str, path: str, problems: list[Problem]) -> str | None:
     try:
         return _READERS[kind](name)
-    except (KeyError, OSError, ValueError) as error:
-        reason = "is not set" if kind == "env" else f"cannot be read ({type(error).__name__})"
-        if kind == "env" and not _VARIABLE.fullmatch(name):
+    except KeyError:
+        detail = f"the environment variable {name} is not set"
+        if not _VARIABLE.fullmatch(name):  # it may be the secret itself
             detail = (
                 "env names an environment variable, such as API_KEY; what stands there, does not"
             )
-            problems.append(Problem(path, detail))  # it may be the secret itself
-            return None
-        what = "the environment variable" if kind == "env" else "the file"
-        problems.append(Problem(path, f"{what} {name} {reason}"))
-        return None
+        problems.append(Problem(path, detail))
+    except (OSError, ValueError) as error:
+        problems.append(Problem(path, file_problem(name, error)))
+    return None
 
 
 _VARIABLE = re.compile("[A-Z_][A-Z0-9_]{0,63}")

@@ -37,8 +37,8 @@ class Delivery(msgspec.Struct, frozen=True):
     offset: int = -1
 
     @property
-    def failed(self) -> bool:
-        """Whether the message was rejected, by us or by the vendor, or could not be sent."""
+    def rejected(self) -> bool:
+        """Whether the message was refused, by the destination or by the vendor, or given up."""
         if self.outcome is not None:
             return self.outcome.result != "delivered"
         return self.decision.result == "rejected"

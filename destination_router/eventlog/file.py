@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from destination_router.eventlog.base import LogFileError
+from destination_router.faults import file_problem
 
 APPLICATION_ID = 0x44524C47
 """`DRLG`, in SQLite's header: tells our files from anybody else's."""
@@ -102,7 +103,7 @@ def open_file(path: Path, *, create: bool = True) -> None:
     except sqlite3.Error as error:
         raise _unusable(path, error) from error
     except OSError as error:
-        raise LogFileError(f"{path}: {error.strerror or type(error).__name__}") from error
+        raise LogFileError(file_problem(path, error)) from error
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from destination_router.config import ConnectionConfig, SharedConfig
+from destination_router.faults import file_problem
 from destination_router.model import Json
 from destination_router.pipeline.allowlists import Rule, both, parse_rule
 from destination_router.pipeline.masking import MaskingKeys, masking_keys
@@ -189,9 +190,14 @@ def _allow_table(
     if isinstance(allow, dict) and set(allow) == {"file"}:
         try:
             allow = _read(allow["file"])
-        except (OSError, TypeError, ValueError, RecursionError) as error:
-            detail = f"{allow['file']} cannot be read ({type(error).__name__})"
-            problems.append(Problem(where, detail))
+        except (TypeError, RecursionError):
+            problems.append(Problem(where, f"{allow['file']} cannot be the file of an allowlist"))
+            return {}
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(Problem(where, file_problem(allow["file"], error)))
+            return {}
+        except ValueError as error:  # of either format; the text quotes no values
+            problems.append(Problem(where, f"{allow['file']}: {error}"))
             return {}
     if isinstance(allow, dict):
         return allow

@@ -16,6 +16,7 @@ from destination_router.config import (
     load_config,
 )
 from destination_router.delivery.sender import ANY_ORIGIN
+from destination_router.faults import file_problem
 from destination_router.model import Json
 from destination_router.pipeline.connection import Connection, configured
 from destination_router.plugins import LoadedPlugin, load_plugin
@@ -159,9 +160,7 @@ def _read_file(path: Path) -> dict[str, Json]:
         text = path.read_text(encoding="utf-8")
         content: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            [Problem("", f"cannot read {path} ({type(error).__name__})")]
-        ) from error
+        raise SettingsError([Problem("", file_problem(path, error))]) from error
     except ValueError as error:  # of either format; the text quotes no values
         raise SettingsError([Problem("", f"{path}: {error}")]) from error
     if not isinstance(content, dict):

@@ -55,7 +55,7 @@ from destination_router.surfaces.rudderstack.command import transformer
 from destination_router.surfaces.run_commands import check, run
 from destination_router.surfaces.scaffolding import new
 from destination_router.surfaces.send_progress import SendProgress, answers_told
-from destination_router.surfaces.sending import MOST_ATTEMPTS, Summary, failure, send_lines
+from destination_router.surfaces.sending import MOST_ATTEMPTS, Summary, complaint, send_lines
 from destination_router.surfaces.serving import told_to_stop
 from destination_router.surfaces.showing import (
     Tally,
@@ -69,7 +69,15 @@ from destination_router.surfaces.showing import (
     steps_json,
 )
 from destination_router.surfaces.simulating import simulate
-from destination_router.surfaces.telling import FAILED, out, print_line, problems_told, talk
+from destination_router.surfaces.telling import (
+    FAILED,
+    complain,
+    out,
+    print_line,
+    problems_told,
+    summed_up,
+    talk,
+)
 
 DISTRIBUTION = "heap-destination"
 
@@ -85,7 +93,7 @@ Arguments = Annotated[
     typer.Argument(
         metavar="[PLUGIN] [FILE]",
         help="The plugin, unless --config names it; and a file of messages, one JSON object a "
-        "line, plain or .gz, or - for standard input.",
+        "line, plain or gzipped, or - for standard input.",
         show_default=False,
     ),
 ]
@@ -139,18 +147,17 @@ def try_(
     with problems_told():
         choice = _choose(arguments or [], settings, pairs or [], config, connection)
         tally = Tally()
-        for line in read_lines(choice.source):
-            decision = choice.connection.decide(line.raw, message_id=line.message_id)
-            steps = choice.connection.steps(line.raw, message_id=line.message_id)
-            tally.count(decision)
-            if as_json:
-                told = {"line": line.number, **decision_json(decision, choice.connection)}
-                print_line(told | ({"steps": steps_json(steps)} if steps else {}))
-            else:
-                print_decision(out, decision, choice.connection, line=line.number)
-                print_steps(out, steps)
-        if not as_json:
-            talk.print(str(tally), highlight=False, soft_wrap=True)
+        with summed_up(lambda: None if as_json else talk.print(str(tally))):
+            for line in read_lines(choice.source):
+                decision = choice.connection.decide(line.raw, message_id=line.message_id)
+                steps = choice.connection.steps(line.raw, message_id=line.message_id)
+                tally.count(decision)
+                if as_json:
+                    told = {"line": line.number, **decision_json(decision, choice.connection)}
+                    print_line(told | ({"steps": steps_json(steps)} if steps else {}))
+                else:
+                    print_decision(out, decision, choice.connection, line=line.number)
+                    print_steps(out, steps)
     raise typer.Exit(FAILED if tally.results["rejected"] else 0)
 
 
@@ -175,10 +182,8 @@ def send(
         with SendProgress(talk, choice.connection.name, choice.source) as progress:
 
             def report(number: int, delivery: Delivery) -> None:
-                if delivery.failed:
-                    code, detail = failure(delivery)
-                    name = f"line {number} ({delivery.decision.message_id})"
-                    talk.print(f"{name}: {code}: {detail}", markup=False, soft_wrap=True)
+                if (told := complaint(number, delivery)) is not None:
+                    talk.print(told, markup=False)
 
             sending = send_lines(
                 choice.connection,
@@ -191,21 +196,20 @@ def send(
             )
             try:
                 summary = asyncio.run(sending)
-            except KeyboardInterrupt:
-                talk.print("Interrupted. The same command sends the rest.")
-                raise typer.Exit(FAILED) from None
             finally:
                 choice.pairings.close()
-    if as_json:
-        print_line(summary.as_json())
-    else:
-        _print_summary(summary)
-    if summary.left:
-        told = answers_told(summary.answers)
-        cause = f" ({told})" if told else ""
-        rest = "The same command sends the rest." if state.kept else "A stream is not remembered."
-        talk.print(f"{summary.left} not sent{cause}. {rest}", highlight=False)
-    raise typer.Exit(FAILED if summary.failed or summary.left else 0)
+        if as_json:
+            print_line(summary.as_json())
+        else:
+            _print_summary(summary)
+        if summary.left:
+            told = "interrupted" if summary.interrupted else answers_told(summary.answers)
+            cause = f" ({told})" if told else ""
+            rest = "The same command sends the rest." if state.kept else "Streams are not resumed."
+            talk.print(f"{counted(summary.left, 'message')} left{cause}. {rest}")
+        if summary.broken is not None:
+            complain(summary.broken)
+    raise typer.Exit(0 if summary.all_well else FAILED)
 
 
 @app.command()
@@ -237,11 +241,11 @@ def plugins(as_json: AsJson = False) -> None:
     for plugin in found:
         match plugin:
             case LoadedPlugin():
-                out.print(f"[bold]{plugin.name}[/]  {plugin.origin}", highlight=False)
-                out.print(f"  {', '.join(plugin.capabilities)}", highlight=False, soft_wrap=True)
+                out.print(f"[bold]{plugin.name}[/]  {plugin.origin}")
+                out.print(f"  {', '.join(plugin.capabilities)}")
             case Broken():
-                out.print(f"[bold]{plugin.name}[/]  [red]broken[/]", highlight=False)
-                out.print(f"  {plugin.error}", markup=False, highlight=False, soft_wrap=True)
+                out.print(f"[bold]{plugin.name}[/]  [red]broken[/]")
+                out.print(f"  {plugin.error}", markup=False)
 
 
 @app.command()
@@ -261,7 +265,7 @@ def schema(
             print_line(field_tables.as_json(field_tables.fields_of(loaded)))
         else:
             table = field_tables.as_markdown(field_tables.fields_of(loaded))
-            out.print(table, markup=False, highlight=False, soft_wrap=True)
+            out.print(table, markup=False)
 
 
 app.command("run")(run)
@@ -279,7 +283,7 @@ app.add_typer(privacy_commands, name="privacy")
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it so
     if wanted:
-        out.print(f"destination-router {version(DISTRIBUTION)}", highlight=False)
+        out.print(f"destination-router {version(DISTRIBUTION)}")
         raise typer.Exit
 
 
@@ -299,7 +303,10 @@ def options(
 def main() -> None:
     """Run the command."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(FAILED) from None
@@ -362,12 +369,11 @@ def _source(arguments: Sequence[str], position: int) -> str:
 def _print_summary(summary: Summary) -> None:
     out.print(
         f"{counted(summary.messages, 'message')}: {summary.delivered} delivered, "
-        f"{summary.filtered} not for this destination, {summary.failed.total()} failed",
-        highlight=False,
+        f"{summary.filtered} filtered, {summary.rejected.total()} rejected"
     )
-    for title, counts in (("failed", summary.failed), ("notes", summary.notes)):
+    for title, counts in (("rejected", summary.rejected), ("notes", summary.notes)):
         for code, count in counts.most_common():
-            out.print(f"  {title}  {code}  {count}", highlight=False)
+            out.print(f"  {title}  {code}  {count}", markup=False)
 
 
 def _plugin_json(plugin: LoadedPlugin | Broken) -> dict[str, Any]:
@@ -424,15 +430,13 @@ def _introduce(connection: Connection, running: Stage) -> None:
     out.print(
         f"[bold]rudder-sdk-python[/] → gateway {running.gateway_url} → "
         f"[bold]{connection.plugin.name}[/] → simulated vendor {running.vendor_url}\n",
-        highlight=False,
-        soft_wrap=True,
     )
 
 
 def _print_held(connection: Connection, held: dict[str, list[Any]]) -> None:
     out.rule(f"What the simulated {connection.plugin.name} now holds")
     for kind, rows in held.items():
-        out.print(f"[bold]{kind}[/]: {len(rows)}", highlight=False)
+        out.print(f"[bold]{kind}[/]: {len(rows)}")
         for row in rows:
             print_json(out, _without_nulls(row))
 

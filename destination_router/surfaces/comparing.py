@@ -25,7 +25,7 @@ from destination_router.surfaces.choosing import (
 )
 from destination_router.surfaces.reading import read_lines
 from destination_router.surfaces.showing import counted, decision_json
-from destination_router.surfaces.telling import out, problems_told
+from destination_router.surfaces.telling import out, print_line, problems_told, summed_up
 
 DIALECT = "dialect"
 """The setting that says whose mapping a destination uses, where it knows several."""
@@ -73,23 +73,23 @@ def diff(  # noqa: PLR0913, PLR0917 -- one option each
             today, tomorrow = _dialects(before, after, plugin, settings, pairs or [])
         counts: Counter[str] = Counter()
         paths: Counter[str] = Counter()
-        for line in read_lines(file):
-            decisions = [c.decide(line.raw, message_id=line.message_id) for c in (today, tomorrow)]
-            shown = [
-                decision_json(decision, own)
-                for decision, own in zip(decisions, (today, tomorrow), strict=True)
-            ]
-            changes = list(compare(*shown))
-            counts.update(["messages", "changed" if changes else "the same"])
-            paths.update({_general(change.path) for change in changes})
-            if as_json:
-                _print({"messageId": decisions[0].message_id, "changes": changes})
-            elif changes:
-                _tell(decisions[0], changes)
-        if as_json:
-            _print({"summary": {**counts, "paths": dict(paths.most_common())}})
-        else:
-            _summarise(counts, paths)
+        with summed_up(lambda: _summarise(counts, paths, as_json=as_json)):
+            for line in read_lines(file):
+                decisions = [
+                    own.decide(line.raw, message_id=line.message_id) for own in (today, tomorrow)
+                ]
+                shown = [
+                    decision_json(decision, own)
+                    for decision, own in zip(decisions, (today, tomorrow), strict=True)
+                ]
+                changes = list(compare(*shown))
+                counts.update(["messages", "changed" if changes else "the same"])
+                paths.update({_general(change.path) for change in changes})
+                if as_json:
+                    name = decisions[0].message_id
+                    print_line({"line": line.number, "messageId": name, "changes": changes})
+                elif changes:
+                    _tell(line.number, decisions[0], changes)
 
 
 def compare(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
@@ -190,12 +190,8 @@ def _speaking(
 # -- telling ------------------------------------------------------------------------------------
 
 
-def _print(value: Any) -> None:
-    typer.echo(msgspec.json.encode(value).decode())
-
-
-def _tell(decision: Decision, changes: list[Change]) -> None:
-    typer.echo(f"{decision.type or 'message'} {decision.message_id}".strip())
+def _tell(number: int, decision: Decision, changes: list[Change]) -> None:
+    typer.echo(f"line {number}  {decision.type or 'message'} {decision.message_id}".strip())
     for change in changes:
         typer.echo(f"  {change.path}")
         if change.before is not None:
@@ -204,11 +200,13 @@ def _tell(decision: Decision, changes: list[Change]) -> None:
             typer.echo(f"    + {change.after}")
 
 
-def _summarise(counts: Counter[str], paths: Counter[str]) -> None:
+def _summarise(counts: Counter[str], paths: Counter[str], *, as_json: bool) -> None:
+    if as_json:
+        print_line({"summary": {**counts, "paths": dict(paths.most_common())}})
+        return
     out.print(
         f"{counted(counts['messages'], 'message')}: {counts['the same']} the same, "
         f"{counts['changed']} would change",
-        highlight=False,
     )
     for path, count in paths.most_common():
-        out.print(f"  {count}  {path}", highlight=False, markup=False, soft_wrap=True)
+        out.print(f"  {count}  {path}", markup=False)

@@ -117,7 +117,7 @@ def delete_user(
         who = wanted(asked, deletion, delivery_keys(chosen))
         for refused in who.refused:
             words = f"{refused.where}: {refused.code}: {refused.detail}"
-            talk.print(words, markup=False, highlight=False, soft_wrap=True)
+            talk.print(words, markup=False)
         summary = summary_of(who)
         if who.subjects and not dry_run:
             _check_key(deletion)
@@ -164,7 +164,7 @@ def _tell(number: int, count: int, group: Group) -> None:
     about = [f"group {number} of {count}: {words}", f"{len(group.subjects)} users"]
     about += [f"request {group.request_id}"] if group.request_id else []
     about += [group.detail] if group.detail else []
-    talk.print(", ".join(about), markup=False, highlight=False, soft_wrap=True)
+    talk.print(", ".join(about), markup=False)
 
 
 def _look_up(audit: Path, asked: Sequence[Asked | Refused], *, as_json: bool) -> int:
@@ -174,7 +174,7 @@ def _look_up(audit: Path, asked: Sequence[Asked | Refused], *, as_json: bool) ->
         if as_json:
             print_line({"where": one.where, "state": state})
         else:
-            out.print(f"{one.where}: {state or 'not in the audit'}", highlight=False)
+            out.print(f"{one.where}: {state or 'not in the audit'}")
     complete = len(known) == len(asked) and all(state == "complete" for state in states)
     return 0 if complete else FAILED
 
@@ -245,12 +245,11 @@ def _duration(text: str) -> float:
 
 def _print_summary(summary: DeletionSummary, *, dry_run: bool) -> None:
     if dry_run:
-        out.print(f"{summary.users} users would be deleted", highlight=False)
+        out.print(f"{summary.users} users would be deleted")
     else:
         out.print(
             f"{summary.users} users: {summary.complete} deleted, {summary.pending} pending, "
             f"{summary.failed} failed",
-            highlight=False,
         )
     for code, count in summary.refused.most_common():
-        out.print(f"  refused  {code}  {count}", highlight=False)
+        out.print(f"  refused  {code}  {count}")

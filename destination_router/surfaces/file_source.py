@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -12,12 +11,14 @@ import msgspec
 from destination_router.eventlog.base import Event
 from destination_router.model import Reject
 from destination_router.pipeline.wire import members
-from destination_router.surfaces.reading import Line
+from destination_router.surfaces.reading import BrokenOffError, Line
 from destination_router.surfaces.resuming import SendState
 
 
 class FileSource:
     """Hands out a file's lines once; `finished` is set when all of them are committed.
+
+    `broken` says where the file cannot be read further, if so: what came before is handed out.
 
     Args:
         lines: the file's, in order.
@@ -31,14 +32,14 @@ class FileSource:
         self._kept: set[int] = set()
         self._exhausted = False
         self.finished = asyncio.Event()
+        self.broken: str | None = None
         self.passed_over = 0
         self.bytes_done = 0
 
     async def read(self, connection: str, after: int, limit: int) -> list[Event]:  # noqa: ARG002 -- a file has one reader
         """Read on; at the end, wait for ever."""
         while not self._exhausted:
-            lines = list(islice(self._lines, limit))
-            self._exhausted = len(lines) < limit
+            lines = self._take(limit)
             left = [line for line in lines if not self._state.is_done(line.number)]
             self.passed_over += len(lines) - len(left)
             self.bytes_done += sum(len(line.raw) + 1 for line in lines)
@@ -51,6 +52,20 @@ class FileSource:
         self._see_whether_finished()
         never: asyncio.Future[list[Event]] = asyncio.get_running_loop().create_future()
         return await never
+
+    def _take(self, limit: int) -> list[Line]:
+        lines: list[Line] = []
+        while len(lines) < limit and (line := self._next()) is not None:
+            lines.append(line)
+        self._exhausted = len(lines) < limit
+        return lines
+
+    def _next(self) -> Line | None:
+        try:
+            return next(self._lines, None)
+        except BrokenOffError as error:
+            self.broken = str(error)
+            return None
 
     def keep(self, lines: Collection[int]) -> None:
         """Leave lines for the next run, even if they are committed now."""
@@ -67,7 +82,9 @@ class FileSource:
         if not self._exhausted:
             unread = 1
             if to_the_end:
-                unread = sum(not self._state.is_done(line.number) for line in self._lines)
+                unread = sum(
+                    not self._state.is_done(line.number) for line in iter(self._next, None)
+                )
         return len(self._kept.union(self._out)) + unread
 
     async def commit(self, connection: str, offsets: Collection[int]) -> None:  # noqa: ARG002

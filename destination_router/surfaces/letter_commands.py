@@ -34,6 +34,7 @@ from destination_router.surfaces.run_commands import ROUTER_TOML, ConfigFile
 from destination_router.surfaces.telling import (
     FAILED,
     out,
+    print_line,
     problems_told,
     talk,
 )
@@ -107,11 +108,14 @@ def list_(
 ) -> None:
     """List dead letters: number, time, connection, message, code."""
     with problems_told(), _opened(config) as database:
+        letter = None
         for letter in find_letters(database, _of(which, replayed=replayed)):
             if as_json:
-                _print_line(letter_json(letter, content=content))
+                print_line(letter_json(letter, content=content))
             else:
                 _print_letter(letter, content=content)
+        if letter is None:
+            talk.print(_none_found(which))
 
 
 @commands.command()
@@ -127,7 +131,7 @@ def show(
         for letter in found:
             out.print_json(msgspec.json.encode(letter_json(letter, content=content)).decode())
         if not found:
-            talk.print("There is no such dead letter.")
+            talk.print(_none_found(which))
             raise typer.Exit(FAILED)
 
 
@@ -179,8 +183,11 @@ def export(
 ) -> None:
     """Write the messages themselves, one JSON object a line, as `send` and `try` read them."""
     with problems_told(), _opened(config) as database, _target(output) as target:
+        letter = None
         for letter in find_letters(database, _of(which, replayed=replayed)):
             target.write(letter.body.replace(b"\n", b" ") + b"\n")
+        if letter is None:
+            talk.print(_none_found(which))
 
 
 def letter_json(letter: StoredLetter, *, content: bool) -> dict[str, Any]:
@@ -224,10 +231,14 @@ def _see_that_it_is_meant(which: LetterFilter, *, everything: bool) -> None:
         raise UsageError("say which, by number or option, or --all")
 
 
+def _none_found(which: LetterFilter) -> str:
+    return "No dead letters." if which == LetterFilter() else "No dead letter is like that."
+
+
 def _print_done(letters: Sequence[StoredLetter], verb: str) -> None:
     for letter in letters:
         _print_letter(letter, content=False)
-    talk.print(f"{len(letters)} {verb}", highlight=False)
+    talk.print(f"{len(letters)} {verb}")
 
 
 def _print_letter(letter: StoredLetter, *, content: bool) -> None:
@@ -239,7 +250,7 @@ def _print_letter(letter: StoredLetter, *, content: bool) -> None:
         words.append(told["detail"])
     if content:
         words.append(letter.body.decode("utf-8", "replace"))
-    out.print("  ".join(map(str, words)), markup=False, highlight=False, soft_wrap=True)
+    out.print("  ".join(map(str, words)), markup=False)
 
 
 def _of(which: LetterFilter, *, replayed: bool) -> LetterFilter:
@@ -300,7 +311,3 @@ def _paths(value: Json, prefix: str = "") -> set[str]:
 
 def _time(moment: float) -> str:
     return format_time(datetime.fromtimestamp(moment, UTC))
-
-
-def _print_line(value: Json) -> None:
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")

@@ -27,10 +27,13 @@ def status(config: ConfigFile = ROUTER_TOML) -> None:
         router = load_config(config)
         configured = {connection.name for connection in router.connections}
         with _log(router) as log:
-            for name, lag in sorted(asyncio.run(log.lags()).items()):
+            lags = asyncio.run(log.lags())
+            for name, lag in sorted(lags.items()):
                 words = f"{name}  {counted(lag.messages, 'message')}  {lag.seconds:.0f} s"
                 unknown = "" if name in configured else "  not in the configuration"
-                out.print(words + unknown, markup=False, highlight=False)
+                out.print(words + unknown, markup=False)
+            if not lags:
+                talk.print("No connection has begun to read the log: start the router once.")
 
 
 @commands.command()

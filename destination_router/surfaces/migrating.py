@@ -44,11 +44,9 @@ def import_(
         else:
             with open_private(output, "xb") as written:  # it may hold write keys
                 written.write(text.encode())
-            talk.print(f"{output} is written", markup=False, highlight=False)
+            talk.print(f"{output} is written", markup=False)
         for sentence in lost:
-            talk.print(
-                f"not carried over: {sentence}", markup=False, highlight=False, soft_wrap=True
-            )
+            talk.print(f"not carried over: {sentence}", markup=False)
 
 
 def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str, list[str]]:

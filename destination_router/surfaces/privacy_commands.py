@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,8 @@ from destination_router.pipeline.transformations import Transformations
 from destination_router.surfaces.choosing import UsageError, choose_from_config
 from destination_router.surfaces.privacy_report import Report, proposal
 from destination_router.surfaces.reading import read_lines
-from destination_router.surfaces.telling import out, problems_told, talk
+from destination_router.surfaces.showing import counted
+from destination_router.surfaces.telling import out, problems_told, summed_up, talk
 
 commands = typer.Typer(no_args_is_help=True, help="What a connection may see.")
 
@@ -72,21 +74,30 @@ def report(
             log = router.eventlog.path
         told = Report(Allowed() if chosen is None else load_allowed(chosen), people)
         steps = _steps(chosen)
-        unread = 0
-        for raw in _bodies(source, log, chosen):
-            try:
-                message = normalise(raw).message
-                for step in steps:
-                    done = step.apply(message).message
-                    if done is None:
-                        break
-                    message = done
-                else:
-                    told.add(message)
-            except Reject:
-                unread += 1
-        _print(told, as_toml=as_toml, as_json=as_json)
-        talk.print(f"{told.messages} messages, {unread} more could not be read", highlight=False)
+        unread = Counter[str]()
+
+        def sum_up() -> None:
+            _print(told, as_toml=as_toml, as_json=as_json)
+            more = unread.total()
+            talk.print(f"{counted(told.messages, 'message')}, {more} more could not be read")
+
+        with summed_up(sum_up):
+            for raw in _bodies(source, log, chosen):
+                try:
+                    _add(raw, steps, told)
+                except Reject as reject:
+                    unread[reject.code] += 1
+
+
+def _add(raw: bytes, steps: Sequence[Transformations], told: Report) -> None:
+    """Report a message as privacy would see it: after the transformations, if it passes them."""
+    message = normalise(raw).message
+    for step in steps:
+        done = step.apply(message).message
+        if done is None:
+            return
+        message = done
+    told.add(message)
 
 
 def _steps(chosen: ConnectionConfig | None) -> list[Transformations]:

@@ -82,7 +82,7 @@ def check(
     with problems_told():
         found = check_config(config)
         for problem in found.problems:
-            talk.print(f"{config}: {problem}", style="red", markup=False, soft_wrap=True)
+            talk.print(f"{config}: {problem}", style="red", markup=False)
         if found.problems or found.config is None:
             raise typer.Exit(WRONG_USAGE)
         failed = False
@@ -90,13 +90,13 @@ def check(
             for result in asyncio.run(probe(connection, found.config.delivery, live=live)):
                 failed |= result.result not in {"delivered", "filtered", "not asked"}
                 words = (result.connection, result.call, result.result, result.detail)
-                out.print("  ".join(word for word in words if word), markup=False, soft_wrap=True)
+                out.print("  ".join(word for word in words if word), markup=False)
         if log:
             for text in integrity_problems(found.config.eventlog.path):
                 failed = True
                 talk.print(f"{found.config.eventlog.path}: {text}", style="red", markup=False)
         told = counted(len(found.connections), "connection")
-        talk.print(f"{config}: {told}, no errors", highlight=False)
+        talk.print(f"{config}: {told}, no errors")
     raise typer.Exit(FAILED if failed else 0)
 
 
@@ -111,4 +111,4 @@ def _address(
 def _say_where(url: str) -> None:
     if not talk.is_terminal:
         return  # what reads the logs reads one JSON object a line
-    talk.print(f"Router on {url}" if url else "Delivering", highlight=False)
+    talk.print(f"Router on {url}" if url else "Delivering")

@@ -56,7 +56,7 @@ async def run_router(plan: Plan, started: Callable[[str], None]) -> None:
 
     Raises:
         LogFileError: the log cannot be used, or another process delivers from it.
-        OSError: the address is taken.
+        UsageError: the address cannot be had.
     """
     told = told_to_stop()
     with contextlib.ExitStack() as held:

@@ -49,8 +49,6 @@ def new(
         f"  destination-router demo {name}\n\n"
         f"Its hooks are in {package_of(name)}/plugin.py.",
         markup=False,
-        highlight=False,
-        soft_wrap=True,
     )
 
 

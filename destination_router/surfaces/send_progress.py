@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from destination_router.surfaces.reading import STANDARD_INPUT
+from destination_router.surfaces.reading import plain_size
 from destination_router.surfaces.sending import PATIENCE, View
 
 
@@ -35,7 +34,7 @@ class SendProgress:
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task(name, total=_size(source), words="")
+        self._task = self._bar.add_task(name, total=plain_size(source), words="")
         self._console = console
         self._begun = time.monotonic()
         self._dead = False
@@ -70,7 +69,7 @@ class SendProgress:
         self._dead = dead
 
     def _tell(self, text: str) -> None:
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(text)
 
 
 def words(view: View, seconds: float) -> str:
@@ -79,7 +78,7 @@ def words(view: View, seconds: float) -> str:
     told = [
         f"{summary.messages / seconds if seconds else 0:.0f}/s",
         f"{summary.delivered} delivered",
-        f"{summary.failed.total()} rejected",
+        f"{summary.rejected.total()} rejected",
         f"{stats.parked} retrying",
     ]
     if stats.circuit != "closed":
@@ -91,9 +90,3 @@ def answers_told(answers: Mapping[str, int]) -> str:
     """Say what came back that was no success, the most frequent first: `network 5, 503 2`."""
     failures = Counter({name: n for name, n in answers.items() if not name.startswith("2")})
     return ", ".join(f"{name} {count}" for name, count in failures.most_common())
-
-
-def _size(source: str) -> float | None:
-    if source == STANDARD_INPUT or source.endswith(".gz"):
-        return None
-    return Path(source).stat().st_size

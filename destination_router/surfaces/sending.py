@@ -34,32 +34,43 @@ class Summary(msgspec.Struct):
     """What became of a file.
 
     Attributes:
-        messages: how many were sent or refused in this run.
-        delivered: how many the vendor took.
-        filtered: how many were not for this destination.
-        failed: how many were rejected or could not be sent, by code.
+        messages: how many this run is done with: delivered, filtered or rejected.
+        delivered: how many the vendor has.
+        filtered: how many were not for this connection.
+        rejected: how many the destination or the vendor refused, by code.
         notes: how often each code was noted.
         passed_over: how many were done with in a former run.
         left: how many the next run of the same command has left to send; of a stream that was
             not read to its end, at least.
         answers: requests sent, by what came back: a status such as `200`, or `network`.
+        interrupted: whether Ctrl-C ended it.
+        broken: where the file cannot be read further; None if it was read to its end.
     """
 
     messages: int = 0
     delivered: int = 0
     filtered: int = 0
-    failed: Counter[str] = msgspec.field(default_factory=Counter)
+    rejected: Counter[str] = msgspec.field(default_factory=Counter)
     notes: Counter[str] = msgspec.field(default_factory=Counter)
     passed_over: int = 0
     left: int = 0
     answers: Counter[str] = msgspec.field(default_factory=Counter)
+    interrupted: bool = False
+    broken: str | None = None
+
+    @property
+    def all_well(self) -> bool:
+        """Whether everything in the file is delivered, or was not for this connection."""
+        return not (self.rejected or self.left or self.broken)
 
     def count(self, delivery: Delivery) -> None:
-        """Add one message."""
+        """Add one message; one that is left for the next run is none of this one's."""
+        if _is_left(delivery):
+            return
         self.messages += 1
         self.notes.update(note.code for note in delivery.decision.notes)
-        if delivery.failed:
-            self.failed[failure(delivery)[0]] += 1
+        if delivery.rejected:
+            self.rejected[_why(delivery)[0]] += 1
         elif delivery.outcome is None:
             self.filtered += 1
         else:
@@ -71,16 +82,40 @@ class Summary(msgspec.Struct):
             "messages": self.messages,
             "delivered": self.delivered,
             "filtered": self.filtered,
-            "failed": dict(self.failed),
+            "rejected": dict(self.rejected),
             "notes": dict(self.notes),
             "passedOver": self.passed_over,
             "left": self.left,
             "answers": dict(self.answers),
+            "interrupted": self.interrupted,
+            "broken": self.broken,
         }
 
 
-def failure(delivery: Delivery) -> tuple[str, str]:
-    """Say why a message failed: a code, and a sentence."""
+def complaint(number: int, delivery: Delivery) -> str | None:
+    """Say what kept a message from being delivered: `line 3 (m3): missing_event: ...`.
+
+    Args:
+        number: of its line.
+        delivery: what became of it.
+
+    Returns:
+        One line; None if nothing did.
+    """
+    if not delivery.rejected:
+        return None
+    message_id = delivery.decision.message_id
+    place = f"line {number} ({message_id})" if message_id else f"line {number}"
+    told = (place, "left" if _is_left(delivery) else "", *_why(delivery))
+    return ": ".join(part for part in told if part)
+
+
+def _is_left(delivery: Delivery) -> bool:
+    """Whether a message is for the next run: the vendor could not take it, but may yet."""
+    return delivery.outcome is not None and delivery.outcome.result == "retry"
+
+
+def _why(delivery: Delivery) -> tuple[str, str]:
     if delivery.outcome is not None:
         code = delivery.outcome.code or delivery.outcome.result
         return code, delivery.outcome.detail
@@ -115,6 +150,9 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
 ) -> Summary:
     """Send messages in order of their users; each is reported when it is done.
 
+    Ctrl-C, which cancels it, ends it as a vendor does that stays dead: what is under way lands, and
+    the rest is left to the next run. So does a file that breaks off, after what came before.
+
     Args:
         connection: where to.
         lines: the messages, read as they are needed.
@@ -132,7 +170,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
         for delivery in deliveries:
             summary.count(delivery)
             report(delivery.offset, delivery)
-        source.keep([d.offset for d in deliveries if d.outcome and d.outcome.result == "retry"])
+        source.keep([delivery.offset for delivery in deliveries if _is_left(delivery)])
 
     async with Sender(connection, settings) as sender:
         worker = Worker(
@@ -151,6 +189,8 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
         finishing = asyncio.create_task(source.finished.wait())
         try:
             await asyncio.wait({working, watching, finishing}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            summary.interrupted = True
         finally:
             if not working.done():
                 await worker.stop(_GRACE)
@@ -161,7 +201,8 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
     summary.passed_over = source.passed_over
     summary.left = source.left(to_the_end=state.kept)
     summary.answers = worker.stats.requests
-    if not summary.left:
+    summary.broken = source.broken
+    if not (summary.left or summary.broken):
         state.finish()
     return summary
 

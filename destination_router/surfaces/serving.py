@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -12,9 +13,17 @@ from typing import Any
 
 import uvicorn
 
+from destination_router.surfaces.choosing import UsageError
+
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 LOOPBACK = "127.0.0.1"
+
+_NO_LISTENING = {
+    errno.EADDRINUSE: "another program does; end it, or choose another port",
+    errno.EADDRNOTAVAIL: "it is no address of this machine",
+    errno.EACCES: "this user may not; choose a port from 1024 on",
+}
 
 
 class _Server(uvicorn.Server):
@@ -38,7 +47,7 @@ async def serving(app: Asgi, host: str = LOOPBACK, port: int = 0) -> AsyncIterat
         The app's base URL.
 
     Raises:
-        OSError: the port is taken.
+        UsageError: the address cannot be had.
     """
     listener = listen(host, port)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
@@ -66,15 +75,17 @@ def listen(host: str, port: int, *, backlog: int | None = None) -> socket.socket
         backlog: how many connections may wait to be taken; the system's own number if None.
 
     Raises:
-        OSError: it cannot be had; names the address.
+        UsageError: it cannot be had; names the address, which neither Python nor the system does.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=backlog)
+    except socket.gaierror:
+        reason = f"no address of this machine is called {host!r}"
     except OSError as error:
-        # Neither Python's error nor the system's names the address.
-        reason = os.strerror(error.errno) if error.errno else "it cannot be listened on"
-        raise OSError(error.errno, reason, f"{host}:{port}") from None
+        known = _NO_LISTENING.get(error.errno or 0)
+        reason = known or os.strerror(error.errno or 0)
+    raise UsageError(f"cannot listen on {host}:{port}: {reason}")
 
 
 def url_of(host: str, listener: socket.socket) -> str:

@@ -66,8 +66,7 @@ class Tally:
         requests = counted(self.requests, "request")
         return (
             f"{counted(told.total(), 'message')}: {told['requests']} would be sent in {requests} "
-            f"before packing, {told['filtered']} not for this destination, "
-            f"{told['rejected']} rejected"
+            f"before packing, {told['filtered']} filtered, {told['rejected']} rejected"
         )
 
 
@@ -87,16 +86,12 @@ def print_decision(
     place = "" if line is None else f"line {line}  "
     console.print(
         f"{place}[bold]{escape(title)}[/]  [{style}]{escape(_summary(decision))}[/]",
-        soft_wrap=True,
-        highlight=False,
     )
     for request in decision.requests:
         _print_request(console, request, connection)
     for note in decision.notes:
         place = f"{note.path}: " if note.path else ""
-        console.print(
-            f"  [yellow]{escape(note.code)}[/] {escape(place + note.detail)}", soft_wrap=True
-        )
+        console.print(f"  [yellow]{escape(note.code)}[/] {escape(place + note.detail)}")
 
 
 def steps_json(steps: Sequence[StepTaken]) -> list[dict[str, Any]]:
@@ -120,13 +115,13 @@ def print_steps(console: Console, steps: Sequence[StepTaken]) -> None:
         idle = "" if step.end or step.notes or step.before != step.after else "  nothing to do"
         if step.notes and step.before is step.after is None:
             idle = "  done, see the notes: the message is shown after privacy"
-        console.print(f"  step {escape(step.step)}{end}{idle}", highlight=False, soft_wrap=True)
+        console.print(f"  step {escape(step.step)}{end}{idle}")
         if step.before == step.after:
             continue
         for sign, value in (("-", step.before), ("+", step.after)):
             if value is not None:
                 text = msgspec.json.encode(value).decode()
-                console.print(f"    {sign} {escape(text)}", highlight=False, soft_wrap=True)
+                console.print(f"    {sign} {escape(text)}")
 
 
 def print_delivery(console: Console, delivery: Delivery, connection: Connection) -> None:
@@ -136,7 +131,7 @@ def print_delivery(console: Console, delivery: Delivery, connection: Connection)
     if outcome is not None:
         style = "green" if outcome.result == "delivered" else "red"
         words = " ".join(part for part in (outcome.result, outcome.code, outcome.detail) if part)
-        console.print(f"  [{style}]→ {escape(words)}[/]", soft_wrap=True)
+        console.print(f"  [{style}]→ {escape(words)}[/]")
     console.print()
 
 
@@ -146,7 +141,7 @@ def print_json(console: Console, value: Any) -> None:
     if console.is_terminal:
         console.print(Syntax(text, "json", background_color="default", word_wrap=True))
     else:
-        console.print(Text(text), soft_wrap=True)
+        console.print(Text(text))
 
 
 def _summary(decision: Decision) -> str:
@@ -154,19 +149,17 @@ def _summary(decision: Decision) -> str:
         case Decision(reject=reject) if reject is not None:
             return f"rejected, {reject.code}: {reject.detail}"
         case Decision(result="filtered", reason=reason):
-            return f"not sent: {reason}"
+            return f"filtered: {reason}"
         case _:
             return counted(len(decision.requests), "request")
 
 
 def _print_request(console: Console, request: HttpRequest, connection: Connection) -> None:
     shown = connection.shown(request)
-    console.print(f"  [cyan]{escape(shown['method'])} {escape(shown['url'])}[/]", soft_wrap=True)
+    console.print(f"  [cyan]{escape(shown['method'])} {escape(shown['url'])}[/]")
     for part in ("params", "headers"):
         if shown[part]:
-            console.print(
-                f"  {part} {escape(msgspec.json.encode(shown[part]).decode())}", soft_wrap=True
-            )
+            console.print(f"  {part} {escape(msgspec.json.encode(shown[part]).decode())}")
     for part in ("json", "form"):
         if part in shown:
             print_json(console, shown[part])

@@ -40,6 +40,6 @@ def simulate(
 async def _serve(connection: Connection, host: str, port: int) -> None:
     told = told_to_stop()
     async with serving(vendor_of(connection), host, port) as url:
-        out.print(f"Simulated {connection.plugin.name} on {url}", highlight=False, soft_wrap=True)
+        out.print(f"Simulated {connection.plugin.name} on {url}")
         out.file.flush()  # whoever started it waits for the line
         await told.wait()

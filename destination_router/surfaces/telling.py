@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -13,40 +12,65 @@ import typer
 from rich.console import Console
 
 from destination_router.eventlog.base import LogFileError, LogUnavailableError
+from destination_router.faults import file_problem
 from destination_router.plugins import PluginError
 from destination_router.settings import SettingsError
 from destination_router.surfaces.choosing import UsageError
+from destination_router.surfaces.reading import BrokenOffError
 
 FAILED = 1
 WRONG_USAGE = 2
 
-out = Console()
-talk = Console(stderr=True)
+# Lines are as long as they are: nobody can search or parse what was broken at the 80th column.
+out = Console(soft_wrap=True, highlight=False)
+talk = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 @contextlib.contextmanager
 def problems_told() -> Iterator[None]:
-    """Tell what is wrong with the usage or the configuration, without a traceback."""
+    """Tell what is wrong without a traceback, and end the command.
+
+    With status 2 for the usage and the configuration; with 1 for what breaks off in its midst: a
+    file that cannot be read further, and Ctrl-C.
+    """
     try:
         yield
     except (UsageError, PluginError, LogFileError, LogUnavailableError) as error:
         refuse(str(error))
     except SettingsError as error:
         refuse("\n".join(f"settings: {problem}" for problem in error.problems))
-    except EOFError:
-        refuse("the file ends in the middle of its gzip data")
-    except gzip.BadGzipFile:
-        refuse("the file is not gzip data, though its name ends in .gz")
+    except BrokenOffError as error:
+        complain(str(error))
+        raise typer.Exit(FAILED) from None
+    except KeyboardInterrupt:
+        talk.print("Interrupted.")
+        raise typer.Exit(FAILED) from None
     except BrokenPipeError:
         raise
     except OSError as error:
-        refuse(f"{error.filename or 'input'}: {error.strerror or type(error).__name__}")
+        refuse(file_problem(str(error.filename or "a file"), error))
+
+
+@contextlib.contextmanager
+def summed_up(tell: Callable[[], None]) -> Iterator[None]:
+    """Sum up what was done, however it ends: also where a file breaks off, and after Ctrl-C."""
+    try:
+        yield
+    except (BrokenOffError, KeyboardInterrupt):
+        tell()
+        raise
+    tell()
 
 
 def refuse(text: str) -> None:
     """Say why nothing was done, and end the command."""
-    talk.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+    complain(text)
     raise typer.Exit(WRONG_USAGE)
+
+
+def complain(text: str) -> None:
+    """Say what is wrong, on standard error."""
+    talk.print(text, style="red", markup=False)
 
 
 def print_line(value: Any) -> None:

@@ -376,7 +376,7 @@ def test_what_the_pipeline_rejects_is_a_dead_letter(
         assert line.letters.kept[0].body == bodies[0]
         assert line.letters.kept[0].request is None
         assert line.worker.stats.filtered == 1
-        assert [delivery.failed for delivery in line.reported].count(True) == 2
+        assert [delivery.rejected for delivery in line.reported].count(True) == 2
 
     in_virtual_time(main)
 

@@ -211,12 +211,88 @@ def test_a_rejection_stands_on_one_line(tmp_path: Path) -> None:
     assert "at character 9" in cut
 
 
-def test_what_only_looks_like_gzip_is_told(tmp_path: Path) -> None:
-    """A plain file called .gz is wrong usage, in words."""
-    path = tmp_path / "messages.jsonl.gz"
-    path.write_text(json.dumps(TRACK))
+@pytest.mark.parametrize("name", ["messages.jsonl.gz", "messages.jsonl", "-"])
+@pytest.mark.parametrize("packed", [True, False])
+def test_gzip_is_known_by_how_it_begins(tmp_path: Path, name: str, *, packed: bool) -> None:
+    """What a file is called says nothing, and standard input may be packed, too."""
+    content = json.dumps(TRACK).encode()
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if packed else content)
+    command = [sys.executable, "-m", "destination_router.surfaces.cli", "try", *HEAP]
+    with path.open("rb") as stdin:
+        source = "-" if name == "-" else str(path)
+        done = subprocess.run([*command, source], stdin=stdin, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"line 1  track m1  1 request")
+
+
+def test_the_first_bytes_of_a_stream_may_come_alone(tmp_path: Path) -> None:
+    """A pipe that hands out one byte at a time is read like any other."""
+    command = [sys.executable, "-m", "destination_router.surfaces.cli", "try", *HEAP, "-"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path, bufsize=0
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for byte in gzip.compress(json.dumps(TRACK).encode()):
+            process.stdin.write(bytes([byte]))
+        process.stdin.close()
+        assert process.stdout.read().startswith(b"line 1  track m1  1 request")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\x28\xb5\x2f\xfd rest", "packed by zstd: unpack it first"),
+        (b"PK\x03\x04 rest", "a zip archive"),
+        (json.dumps(TRACK).encode("utf-16"), "text in UTF-16: write it in UTF-8"),
+    ],
+)
+def test_what_is_packed_otherwise_is_told_once(tmp_path: Path, content: bytes, words: str) -> None:
+    """And not line by line, as so many messages that are none."""
+    path = tmp_path / "messages"
+    path.write_bytes(content)
     done = run("try", *HEAP, str(path))
-    assert (done.returncode, "is not gzip data" in done.stderr) == (2, True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+
+
+def test_a_file_that_breaks_off_is_looked_at_as_far_as_it_goes(tmp_path: Path) -> None:
+    """The lines before the break are shown and summed up; the file and the line are named."""
+    path = tmp_path / "messages.jsonl.gz"
+    lines = b"".join(json.dumps(TRACK | {"n": n}).encode() + b"\n" for n in range(1000))
+    path.write_bytes(gzip.compress(lines)[:-200])
+    done = run("try", *HEAP, str(path))
+    shown = len(done.stdout.split("\nline "))
+    tally, complaint = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert tally.startswith(f"{shown} messages: {shown} would be sent ")
+    broken = f"{path}, line {shown + 1}: it ends here, in the midst of its gzip data"
+    assert complaint == broken
+
+
+def test_what_keeps_a_file_from_being_used_is_said_in_words(tmp_path: Path) -> None:
+    """Whatever it is for: what is wrong with it, and no name of a Python exception."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "latin.toml").write_bytes("# \xe4".encode("latin-1"))
+    for name, words in (
+        ("missing", f"there is no file {tmp_path}/missing"),
+        ("nowhere/missing", f"there is no folder {tmp_path}/nowhere"),
+        ("folder", f"{tmp_path}/folder is a folder"),
+        ("latin.toml", f"{tmp_path}/latin.toml is not text in UTF-8, from byte 3 on"),
+        ("latin.toml/x", f"{tmp_path}/latin.toml/x: what should be a folder"),
+    ):
+        path = str(tmp_path / name)
+        commands = [
+            ["try", "--config", path, "-"],
+            ["check", "--config", path],
+            ["try", "heap", "--settings", path, "-"],
+        ]
+        if name != "latin.toml":
+            commands.append(["send", *HEAP, path])
+        for command in commands:
+            done = run(*command)
+            assert (done.returncode, words in done.stderr) == (2, True), (command, done.stderr)
 
 
 def test_the_version_is_printed() -> None:
@@ -259,7 +335,7 @@ def test_send_delivers_a_gzipped_file(tmp_path: Path, heap_url: str) -> None:
     assert "line 3 (m3): missing_event: event: name what the user did" in done.stderr
     summary = json.loads(done.stdout)
     assert (summary["messages"], summary["delivered"], summary["filtered"]) == (4, 2, 1)
-    assert summary["failed"] == {"missing_event": 1}
+    assert summary["rejected"] == {"missing_event": 1}
     (user,) = httpx.get(f"{heap_url}/_simulator/users").json()["users"]
     assert user["properties"] == {"role": "author"}
 

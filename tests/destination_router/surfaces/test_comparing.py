@@ -40,7 +40,7 @@ def test_two_dialects_are_compared_message_by_message(messages: str) -> None:
     """Each message that would change is shown with what changes; the rest is only counted."""
     done = run("--from", "segment", "--to", "heap", messages)
     assert done.exit_code == 0, done.output
-    assert "track m-00000001" in done.output
+    assert "line 1  track m-00000001" in done.output
     assert "identify m-00000002" not in done.output
     assert '    - "filtered"\n    + "requests"' in done.output
     assert "3 messages: 1 the same, 2 would change" in done.output
@@ -68,6 +68,7 @@ def test_two_configurations_are_compared(messages: str, tmp_path: Path) -> None:
     done = run(*paths, "--json", messages)
     first = json.loads(done.output.splitlines()[0])
     assert first == {
+        "line": 1,
         "messageId": "m-00000001",
         "changes": [{"path": "requests.0.json.events.0.event", "before": '"Paid"', "after": '"1"'}],
     }

@@ -292,6 +292,10 @@ def test_dead_letters_are_shown_without_values_and_replayed(router: Router, heap
     (directory / "router.toml").write_text(toml(heap_url, "US", "EU"))
     httpx.post(f"{heap_url}/_simulator/faults", json={"status": 400, "match": "E", "body": "ada!"})
     router.start()
+    for options, words in (((), "No dead letters.\n"), (("--code", "x"), "No dead letter is like")):
+        empty = command(directory, "dead-letters", "list", *options, "--json")
+        assert (empty.returncode, empty.stdout) == (0, "")
+        assert empty.stderr.startswith(words)
     assert router.send(TRACK, NAMELESS) == 200
     until(lambda: router.metrics().get('router_dead_letters{code="http_400",connection="US"}'))
     until(lambda: router.metrics()['router_lag_messages{connection="US"}'] == 0)
@@ -416,7 +420,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path, heap_url: str) -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = command(tmp_path, "run", "--listen", address)
     assert done.returncode == 2
-    assert f"{address}: Address already in use" in done.stderr
+    assert f"cannot listen on {address}: another program does" in done.stderr
 
 
 def test_a_gateway_needs_a_write_key(tmp_path: Path, heap_url: str) -> None:

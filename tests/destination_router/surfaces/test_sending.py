@@ -1,7 +1,9 @@
 """`send`: packed, in order, and resumed where a run was interrupted."""
 
+import gzip
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from waiting import until
 
 CLI = [sys.executable, "-m", "destination_router.surfaces.cli"]
 
@@ -141,8 +144,71 @@ def test_what_a_dead_vendor_left_is_counted(tmp_path: Path) -> None:
     arguments = [*CLI, "send", "--config", str(config), str(path)]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "30 not sent (network " in done.stderr
+    assert "30 messages left (network " in done.stderr
     assert "The same command sends the rest." in done.stderr
+
+
+def test_ctrl_c_lets_what_is_under_way_end_and_sums_up(tmp_path: Path, heap_url: str) -> None:
+    """An interrupted run says what it did and what is left, and the next one sends the rest."""
+    path = tmp_path / "messages.jsonl"
+    write(path, 12_000)
+    httpx.post(f"{heap_url}/_simulator/faults", json={"delay": 0.5})
+    with subprocess.Popen(
+        command(path, heap_url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        until(lambda: bool(events(heap_url)))
+        process.send_signal(signal.SIGINT)
+        said, talked = process.communicate(timeout=60)
+    assert process.returncode == 1
+    delivered = int(re.fullmatch(r"(\d+) messages: \1 delivered, 0 .*, 0 rejected\n", said)[1])  # type: ignore[index]
+    assert talked == (
+        f"{12_000 - delivered} messages left (interrupted). The same command sends the rest.\n"
+    )
+    httpx.delete(f"{heap_url}/_simulator/faults")
+    _, summary, _ = send(path, heap_url)
+    assert (summary["passedOver"], summary["delivered"]) == (delivered, 12_000 - delivered)
+
+
+@pytest.mark.parametrize("harm", ["cut", "damaged"])
+def test_a_file_that_breaks_off_is_sent_as_far_as_it_goes(
+    tmp_path: Path, heap_url: str, state: Path, harm: str
+) -> None:
+    """Every line before the break is delivered and counted; the file and the line are named."""
+    path = tmp_path / "messages.jsonl"
+    write(path, 3000)
+    packed = gzip.compress(path.read_bytes())
+    half = gzip.compress(b"".join(path.read_bytes().splitlines(keepends=True)[:1500]))
+    broken = {"cut": packed[: len(packed) // 2], "damaged": half + b"no gzip"}
+    path.write_bytes(broken[harm])
+    status, summary, talk = send(path, heap_url)
+    sent = summary["delivered"]
+    assert status == 1
+    assert 0 < sent < 3000
+    assert sorted(events(heap_url)) == sorted(f"m{n}" for n in range(sent))
+    assert summary["broken"].startswith(f"{path}, line {sent + 1}: ")
+    assert summary["broken"] in talk
+    assert list(state.iterdir()), "what was sent is remembered"
+
+
+def test_what_is_left_of_a_broken_file_is_counted_to_the_break(tmp_path: Path) -> None:
+    """A dead vendor and a broken file are both told."""
+    path = tmp_path / "messages.jsonl"
+    write(path, 3000)
+    path.write_bytes(gzip.compress(path.read_bytes())[:5000])
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    config = tmp_path / "router.toml"
+    config.write_text(
+        '[delivery]\nmax_attempts = 1\nfirst_wait = "1ms"\nlongest_wait = "1ms"\nwindow = 100\n'
+        f'origins = {{"*" = "http://127.0.0.1:{port}"}}\n'
+        '[[connections]]\nname = "heap"\nplugin = "heap"\nsettings = {appId = "11"}\n'
+    )
+    arguments = [*CLI, "send", "--config", str(config), "--json", str(path)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    summary = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert summary["messages"] == 0
+    assert f"line {summary['left'] + 1}: it ends here" in summary["broken"]
 
 
 def test_standard_input_is_not_remembered(heap_url: str, state: Path) -> None:

@@ -41,4 +41,5 @@ def test_a_port_that_is_taken_is_told() -> None:
         done = subprocess.run([*SIMULATE, "heap", "--listen", address],
                               capture_output=True, text=True, check=False)  # fmt: skip
     assert done.returncode == 2
-    assert done.stderr == f"{address}: Address already in use\n"
+    told = f"cannot listen on {address}: another program does; end it, or choose another port\n"
+    assert done.stderr == told
