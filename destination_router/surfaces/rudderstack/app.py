@@ -68,6 +68,7 @@ def create_transformer(
                 client = httpx.AsyncClient(timeout=_UPSTREAM_TIMEOUT)
                 await open_until_the_end.enter_async_context(client)
                 server.upstream = Upstream(upstream, client)
+                await server.learn_features()  # else workers would remember different ones
             yield
 
     app = Starlette(
@@ -107,11 +108,14 @@ class _Transformer:
         return _json(b'{"status":"UP"}')
 
     async def features(self, _: Request) -> Response:
-        base = STAND_IN
-        if self.upstream is not None:
-            # What it said last holds while it does not answer.
-            base = self._features = await self.upstream.features() or self._features
+        await self.learn_features()
+        base = STAND_IN if self.upstream is None else self._features
         return _json(msgspec.json.encode(features(base, self._destinations)))
+
+    async def learn_features(self) -> None:
+        """Ask the upstream for its features; what it said last holds while it does not answer."""
+        if self.upstream is not None:
+            self._features = await self.upstream.features() or self._features
 
     async def process(self, request: Request) -> Response:
         name = _type(request)

@@ -98,11 +98,19 @@ def _tell_unused(options: TransformerOptions) -> None:
 
 def _serve(options: TransformerOptions, listener: socket.socket) -> None:
     log_as_json()
-    _serve_app(build_transformer(options), listener)
+    # A connection that stayed open would stay with one worker, however busy: of a few that are
+    # kept alive, one worker may hold most. With a new one each request goes to who is idle.
+    _serve_app(build_transformer(options), listener, headers=[("Connection", "close")])
 
 
-def _serve_app(app: Starlette, listener: socket.socket) -> None:
+def _serve_app(
+    app: Starlette, listener: socket.socket, headers: list[tuple[str, str]] | None = None
+) -> None:
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        headers=headers,
     )
     uvicorn.Server(config).run(sockets=[listener])

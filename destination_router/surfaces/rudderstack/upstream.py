@@ -14,6 +14,9 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 _log = logging.getLogger(__name__)
 
+_SOON = 5.0
+"""Seconds for features: rudder-server does not start without, and asks again."""
+
 _OF_ONE_CONNECTION = frozenset(
     {
         b"connection",
@@ -48,7 +51,7 @@ class Upstream:
     async def features(self) -> dict[str, Any] | None:
         """Ask for its features; None if it does not answer with an object."""
         try:
-            answer = await self._client.get(f"{self._url}/features")
+            answer = await self._client.get(f"{self._url}/features", timeout=_SOON)
             found = answer.json() if answer.status_code == httpx.codes.OK else None
         except (httpx.HTTPError, ValueError):
             found = None

@@ -1,9 +1,13 @@
-"""Several processes that answer on one socket; one that dies is started again."""
+"""Several processes that answer on one socket; one that dies is started again.
+
+None outlives the process that started it, however that one ends: it would keep the port.
+"""
 
 from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import signal
 import socket
 import threading
@@ -11,6 +15,7 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
+from typing import Any
 
 _RESTART_SECONDS = 1.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -25,7 +30,7 @@ def run_workers(serve: Serve, listener: socket.socket, count: int) -> None:
 
     Args:
         serve: what each of them does until SIGTERM; can be pickled.
-        listener: what they all accept connections from.
+        listener: what they all accept connections from; closed when this ends.
         count: how many.
     """
     stopping = threading.Event()
@@ -46,17 +51,57 @@ def run_workers(serve: Serve, listener: socket.socket, count: int) -> None:
                     stopping.wait(_RESTART_SECONDS)
                     workers[at] = _started(serve, listener)
     finally:
+        listener.close()  # else who connects now would wait for an answer that nobody gives
         for worker in workers:
             _terminate(worker)
+        for worker in workers:
             worker.join()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def _started(serve: Serve, listener: socket.socket) -> SpawnProcess:
-    worker = multiprocessing.get_context("spawn").Process(target=serve, args=(listener,))
+    worker = multiprocessing.get_context("spawn").Process(target=_work, args=(serve, listener))
     worker.start()
     return worker
+
+
+def _work(serve: Serve, listener: socket.socket) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    serve(SharedListener(fileno=listener.detach()))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101 -- a worker has been started by one
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class SharedListener(socket.socket):
+    """A listening socket that several processes accept from, one connection at a time.
+
+    An event loop that is told of a connection accepts all that wait. The first to look would have
+    them all, and its neighbours nothing to do; so it is told that no more wait, and looks again
+    after it has seen to the first.
+    """
+
+    _has_given = False
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection, every other time.
+
+        Raises:
+            BlockingIOError: none waits, or one was accepted just now.
+        """
+        self._has_given = not self._has_given
+        if not self._has_given:
+            raise BlockingIOError
+        try:
+            return super().accept()
+        except OSError:
+            self._has_given = False
+            raise
 
 
 def _terminate(worker: SpawnProcess) -> None:
