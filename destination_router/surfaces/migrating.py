@@ -46,8 +46,9 @@ def import_(
             with open_private(output, "xb") as written:  # it may hold write keys
                 written.write(text.encode())
             talk.print(f"{output} is written", markup=False)
+        talk.print("Not carried over as it was:" if lost else "Everything is carried over.")
         for sentence in lost:
-            talk.print(f"not carried over: {sentence}", markup=False)
+            talk.print(f"  {sentence}", markup=False)
 
 
 def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str, list[str]]:
@@ -72,7 +73,7 @@ def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str
         label = str(destination.get("name") or f"destination {len(connections) + 1}")
         translated = _translated(plugins, system, destination)
         if translated is None:
-            lost.append(f"{label}: no installed destination knows its settings")
+            lost.append(f"{label}: left out: no installed destination knows its settings")
             continue
         loaded, result = translated
         lost += [f"{label}: {sentence}" for sentence in result.lost]
@@ -86,7 +87,7 @@ def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str
             read = fql.segment_meaning if system == "segment" else fql.parse
             connection["subscriptions"] = _subscriptions(result.subscriptions, read, own_lost)
         if connection.get("subscriptions") == []:
-            own_lost.append("no subscription is left, so it is left out")
+            own_lost.append("left out: it has no subscription that could be carried over")
         else:
             _make_it_work(connection, own_lost)
             _move_secrets(connection, loaded, own_lost)
@@ -135,28 +136,29 @@ def _subscriptions(
 ) -> list[dict[str, Any]]:
     kept = []
     for taken in subscriptions:
-        name = str(taken.get("name") or taken["subscription"])
+        about = f"subscription {taken.get('name') or taken['subscription']}"
         text = str(taken["subscription"])
         try:
             meant = str(read(text))
         except fql.FqlError as error:
-            lost.append(f"subscription {name}: {error}")
+            lost.append(f"{about}: left out: its trigger cannot be read: {error}")
             continue
         if meant != str(fql.parse(text)):
-            lost.append(
-                f"subscription {name}: its wording; there it means {meant}, and so it does now"
-            )
+            lost.append(f"{about}: its trigger is written as it is meant there: {meant}")
             text = meant
         calls = possible_calls(text)
         wanted = [call for call in taken["mapping"] if call in calls]
-        if calls - set(wanted):
-            which = ", ".join(sorted(calls - set(wanted)))
-            lost.append(f"subscription {name}: {which} calls, which its action maps differently")
+        others = ", ".join(sorted(calls - set(wanted)))
+        if not wanted:
+            only = f"only {others} calls" if others else "no call that there is"
+            lost.append(f"{about}: left out: it takes {only}, and its action maps others")
+            continue
+        if others:
+            lost.append(f"{about}: without its {others} calls, which its action does not map")
             only = " or ".join(f'type = "{call}"' for call in wanted)
             text = f"({text}) and ({only})"
-        if not wanted:
-            continue
         mapping = {call: taken["mapping"][call] for call in wanted if taken["mapping"][call]}
+        name = str(taken.get("name") or taken["subscription"])
         kept.append({"name": name, "subscription": text, "mapping": mapping})
     return kept
 
@@ -180,7 +182,7 @@ def _make_it_work(connection: dict[str, Any], lost: list[str]) -> None:
                 fields = connection["subscriptions"][int(index)]["mapping"][call]
                 if fields.pop(field, None) is not None:
                     lost.append(
-                        f"{call} {field}: its mapping ({fault.detail}); the default is used"
+                        f"{call} {field}: the default in place of its mapping ({fault.detail})"
                     )
         else:
             return
