@@ -30,14 +30,26 @@ from destination_router.surfaces.toml_writing import without_nulls, write_router
 
 
 def import_(
-    system: Annotated[str, typer.Argument(help="Who exported it: segment or rudderstack.")],
-    file: Annotated[Path, typer.Argument(help="What it exported, as JSON.")],
+    system: Annotated[
+        str, typer.Argument(metavar="SYSTEM", help="Who exported it: segment or rudderstack.")
+    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What it exported, as JSON.")],
     plugin: Annotated[
-        str | None, typer.Option(help="Whose destination it is; all installed ones are asked.")
+        str | None,
+        typer.Option(
+            "--plugin",
+            metavar="NAME",
+            help="Whose destination it is; all installed ones are asked.",
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it here.")] = None,
 ) -> None:
-    """Write a router.toml from what another system exported, and say what it lacks."""
+    """Write a router.toml from another system's export.
+
+    Whatever could not be carried over as it was is listed, on standard error.
+
+    Example: destination-router import segment settings.json -o router.toml
+    """
     with problems_told():
         text, lost = imported(system, _read(file), plugin)
         if output is None:
