@@ -55,6 +55,11 @@ def file_problem(path: str | Path, error: OSError | ValueError) -> str:
             return f"{str(path)!r} cannot be the name of a file"
 
 
-def plain_code(code: str) -> str:
-    """Take a code that looks like one; any other text might say more than a label may."""
-    return code if _CODE.fullmatch(code) else "rejected"
+def plain_code(code: object, instead: str = "rejected") -> str:
+    """Take a code that looks like one; any other text might say more than a label may.
+
+    Args:
+        code: what a destination wrote.
+        instead: what to say in its place.
+    """
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else instead

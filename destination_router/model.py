@@ -38,7 +38,8 @@ class Reject(Exception):  # noqa: N818 -- the contract's word: a destination rej
     """Raised to refuse a message; the host files it with its code and tells who sent it.
 
     Args:
-        code: a stable name for the reason, in snake_case: `missing_identity`.
+        code: a stable name for the reason, in snake_case: `missing_identity`. It is a label of
+            metrics: one that is no plain word, because a value stands in it, becomes `rejected`.
         detail: a sentence that names the field and says what to do, without personal values.
         path: the field at fault, from the message's root; empty where no field is.
     """

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from collections.abc import Collection
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from html.entities import html5
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, unquote
 
 from destination_router.model import BasicAuth, BearerAuth, HttpRequest, Json
 from destination_router.settings import HIDDEN
@@ -18,10 +20,21 @@ _CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie
 _SEARCHED_BYTES = 4
 """A shorter secret is not looked for inside Base64: its few characters stand there by chance."""
 
+_MOST_LAYERS = 8
+
+_JSON_ESCAPES = re.compile(r"(?:\\+u[0-9a-fA-F]{4})+|\\+([\s\S])")
+_UNITS = re.compile("u([0-9a-fA-F]{4})")
+_ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}
+_ESCAPED = {written: meant for meant, written in _ESCAPES.items()}
+_ENTITIES: dict[str, list[str]] = {}
+for _name, _meant in html5.items():
+    if len(_meant) == 1 and _name.endswith(";"):
+        _ENTITIES.setdefault(_meant, []).append(_name[:-1])
+
 
 def hide(value: Json, secrets: Collection[str]) -> Json:
     """Copy a JSON value with every occurrence of a secret replaced, in keys too."""
-    return _hide(value, _pattern(frozenset(secrets))) if secrets else value
+    return _hide(value, _known(frozenset(secrets))) if secrets else value
 
 
 def shown_request(request: HttpRequest, secrets: Collection[str] = ()) -> dict[str, Any]:
@@ -61,25 +74,112 @@ def _shown_headers(request: HttpRequest) -> dict[str, str]:
     return headers
 
 
+class _Secrets:
+    """Secrets, and how to find them in a text."""
+
+    def __init__(self, secrets: frozenset[str]) -> None:
+        # The longest first, or a secret that begins another would leave its end to be read.
+        self._secrets = sorted(secrets, key=len, reverse=True)
+        self._encodings = [text for secret in self._secrets for text in _encodings(secret)]
+        self._texts = [*self._secrets, *self._encodings]
+        # A form writes a blank as a plus: where there are blanks, the two are taken for one.
+        self._blank = [secret.replace("+", " ") for secret in secrets if " " in secret]
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        spelt = ["".join(map(_spelt, secret)) for secret in self._secrets]
+        spelt += ["".join(map(_spelt_in_base64, text)) for text in self._encodings]
+        return re.compile("|".join(spelt))
+
+    def hidden_in(self, text: str) -> str:
+        """Replace every secret in a text; all of the text where one is in it but not where."""
+        if not self.are_in(text):
+            return text
+        found = self._pattern.sub(HIDDEN, text)
+        return HIDDEN if self.are_in(found.replace(HIDDEN, "\0")) else found
+
+    def are_in(self, text: str) -> bool:
+        """Tell whether any secret stands in a text, or in what is encoded there."""
+        for _ in range(_MOST_LAYERS):
+            if any(map(text.__contains__, self._texts)):
+                return True
+            if self._blank and any(map(text.replace("+", " ").__contains__, self._blank)):
+                return True
+            decoded = _decoded(text)
+            if decoded == text:
+                return False
+            text = decoded
+        return True  # nobody encodes so often; who does shall not be read
+
+
 @lru_cache
-def _pattern(secrets: frozenset[str]) -> re.Pattern[str]:
-    # The longest first, or a secret that begins another would leave its end to be read.
-    spellings = sorted(_spellings(secrets), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, spellings)))
+def _known(secrets: frozenset[str]) -> _Secrets:
+    return _Secrets(secrets)
 
 
-def _spellings(secrets: Collection[str]) -> set[str]:
-    """List the forms in which a secret may stand in a request."""
-    spellings: set[str] = set()
-    for secret in secrets:
-        content = secret.encode("utf-8", "surrogatepass")  # an environment may hold any bytes
-        spellings |= {secret, quote(content), quote(content, safe=""), quote_plus(content)}
-        spellings |= {json.dumps(secret, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False)}
-        for credentials in (content, content + b":", b":" + content):
-            spellings.add(base64.b64encode(credentials).decode())
-        if len(content) >= _SEARCHED_BYTES:
-            spellings |= _base64_cores(content)
-    return spellings
+def _decoded(text: str) -> str:
+    """Undo one layer of what URLs, JSON and HTML write for a character."""
+    if "&" in text:
+        text = html.unescape(text)
+    if "\\" in text:
+        text = _JSON_ESCAPES.sub(_unescaped, text)
+    if "%" in text:
+        try:
+            text = unquote(text, errors="surrogatepass")
+        except UnicodeDecodeError:
+            text = unquote(text)
+    return text
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    units = _UNITS.findall(found[0])
+    if units:
+        octets = bytes.fromhex("".join(units))
+        return octets.decode("utf-16-be", "surrogatepass")
+    return _ESCAPED.get(found[1], found[1])
+
+
+def _encodings(secret: str) -> list[str]:
+    """List what a secret becomes as a whole: in Base64, once or twice, and in hexadecimal."""
+    content = secret.encode("utf-8", "surrogatepass")  # an environment may hold any bytes
+    texts = set()
+    for credentials in (content, content + b":", b":" + content):
+        texts.add(base64.b64encode(credentials).decode())
+    if len(content) >= _SEARCHED_BYTES:
+        written = {content, quote(content, safe="").encode(), json.dumps(secret)[1:-1].encode()}
+        cores = set[str]().union(*map(_base64_cores, written))
+        long = (core.encode() for core in cores if len(core) >= 2 * _SEARCHED_BYTES)
+        texts |= cores.union(*map(_base64_cores, long))
+        texts |= {content.hex(), content.hex().upper()}
+    return sorted(texts, key=len, reverse=True)
+
+
+def _spelt(character: str) -> str:
+    r"""Write a pattern for a character as URLs, JSON and HTML spell it, one within another too.
+
+    `%2f` and `%252F`; `\/`, `\u002f` and that escaped again; `&amp;`, `&#x27;`, `&amp;#39;`.
+    """
+    code = ord(character)
+    octets = character.encode("utf-8", "surrogatepass")
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    spelt = [
+        re.escape(character),
+        "".join(f"%(?:25)*(?i:{octet:02x})" for octet in octets),
+        "".join(rf"\\+u(?i:{units[at : at + 4]})" for at in range(0, len(units), 4)),
+    ]
+    if character in _ESCAPES:
+        spelt.append(rf"\\+{_ESCAPES[character]}")
+    elif not character.isalnum():  # `\n` is no n
+        spelt.append(rf"\\+{re.escape(character)}")
+    names = "".join(f"|{name}" for name in _ENTITIES.get(character, ()))
+    spelt.append(rf"&(?:amp;)*(?:#0*{code}(?![0-9])|#(?i:x0*{code:x})(?![0-9a-fA-F]){names});?")
+    if character == " ":
+        spelt.append(r"\+")
+    return f"(?:{'|'.join(spelt)})"
+
+
+def _spelt_in_base64(character: str) -> str:
+    return character if character.isalnum() else _spelt(character)
 
 
 def _base64_cores(content: bytes) -> set[str]:
@@ -96,15 +196,15 @@ def _base64_cores(content: bytes) -> set[str]:
     return cores
 
 
-def _hide(value: Json, spellings: re.Pattern[str]) -> Json:
+def _hide(value: Json, secrets: _Secrets) -> Json:
     if isinstance(value, str):
-        return spellings.sub(HIDDEN, value)
+        return secrets.hidden_in(value)
     if isinstance(value, dict):
-        return {_hide(key, spellings): _hide(item, spellings) for key, item in value.items()}
+        return {_hide(key, secrets): _hide(item, secrets) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_hide(item, spellings) for item in value]
+        return [_hide(item, secrets) for item in value]
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return HIDDEN if any(map(spellings.search, _number_texts(value))) else value
+        return HIDDEN if any(map(secrets.are_in, _number_texts(value))) else value
     return value
 
 

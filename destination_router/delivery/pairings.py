@@ -7,6 +7,7 @@ from collections.abc import Callable
 from destination_router.delivery.item import Answer
 from destination_router.delivery.ledger import patiently
 from destination_router.eventlog.pairings import PairingBook
+from destination_router.faults import plain_code
 from destination_router.model import HttpRequest, Outcome
 
 
@@ -38,7 +39,8 @@ class Pairings:
         if entry.made:
             return _told(request, Outcome.delivered())
         if entry.beyond is not None:
-            return _told(request, Outcome.rejected(entry.beyond.rule, entry.beyond.detail))
+            rule, detail = plain_code(entry.beyond.rule), entry.beyond.detail
+            return _told(request, Outcome.rejected(rule, detail))
         return None
 
     async def after(self, request: HttpRequest, answer: Answer) -> None:

@@ -1,26 +1,23 @@
 """Allowlists: which fields of an object pass, compiled to one walk over it. Default deny.
 
 A path is `plan`, `address.city`, or `items.sku`, whichever item of a list it stands in. It lets
-pass a scalar or a list of scalars, nothing deeper; `items.*` lets pass all that is below. A URL
-passes without its query, fragment and credentials; `page.url?` lets pass the whole of it.
+pass a scalar or a list of scalars, nothing deeper; `items.*` lets pass all that is below. Of a URL
+passes where it leads (`bare_urls`); `page.url?` lets pass the whole of it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
+from destination_router.pipeline.bare_urls import bare_url, is_suspect, is_url, is_url_name
 from destination_router.pipeline.normalise import number_text
 from destination_router.pipeline.paths import UNDEFINED
 
 _BELOW = ".*"
 _WHOLE_URL = "?"
-_URL_NAMES = re.compile(r"(?i)(?:url|uri|href|link|path|referr?er)$")
-_URL = re.compile(r"\s*(?:[a-z][a-z0-9+.-]*:)?/", re.IGNORECASE)
-_CREDENTIALS = re.compile(r"^(\s*(?:[a-z][a-z0-9+.-]*:)?//)[^/]*@", re.IGNORECASE)
 
 Pass = Callable[[Any], Any]
 """A value in; what of it passes out, or UNDEFINED."""
@@ -234,7 +231,7 @@ def _all(value: Any, passes: Pass, name: str = "") -> Any:
         return {key: _all(item, passes, key) for key, item in value.items()}
     if isinstance(value, list):
         return [_all(item, passes, name) for item in value]
-    if passes is not _as_it_is and type(value) is str and _URL_NAMES.search(name):
+    if passes is not _as_it_is and type(value) is str and is_url_name(name):
         return bare_url(value)
     return passes(value)
 
@@ -242,24 +239,23 @@ def _all(value: Any, passes: Pass, name: str = "") -> Any:
 def _scalar(name: str, *, whole: bool) -> Pass:
     if whole:
         return _as_it_is
-    is_url = _URL_NAMES.search(name) is not None
+    if is_url_name(name):
+        return _bare
 
     def passes(value: Any) -> Any:
-        if type(value) is not str or not ("?" in value or "#" in value or "@" in value):
-            return value
-        return bare_url(value) if is_url or _URL.match(value) else value
+        if type(value) is str and is_suspect(value) and is_url(value):
+            return bare_url(value)
+        return value
 
     return passes
 
 
+def _bare(value: Any) -> Any:
+    return bare_url(value) if type(value) is str else value
+
+
 def _as_it_is(value: Any) -> Any:
     return value
-
-
-def bare_url(text: str) -> str:
-    """Cut a URL's query, fragment and credentials off."""
-    bare = text.partition("?")[0].partition("#")[0]
-    return _CREDENTIALS.sub(r"\1", bare) if "@" in bare else bare
 
 
 def _masked(mask: Callable[[str], str]) -> Pass:

@@ -184,19 +184,17 @@ class Connection:
         return sealed(ready.message, ready.takers, self.name, privacy.keys)
 
     def told(self, outcome: Outcome) -> Outcome:
-        """Turn an outcome into what may be kept of it: secrets are hidden, and in HIPAA mode words.
+        """Turn an outcome into what may be kept of it: a plain code, words without secrets.
 
-        A vendor's words may repeat what it was sent, and what it knows from elsewhere.
+        In HIPAA mode no words: a vendor's may repeat what it was sent, and what it knows from
+        elsewhere. A code is a label of metrics and a word in logs: it has to look like one.
         """
+        if not outcome.code and not outcome.detail:
+            return outcome
         if self.treatment.privacy is not None:
             return wordless(outcome)
-        if not self.secrets or not outcome.detail:
-            return outcome
-        return msgspec.structs.replace(outcome, detail=hide(outcome.detail, self.secrets))
-
-    def _told_code(self, code: str) -> str:
-        """A code is a label of metrics: in HIPAA mode it has to look like one."""
-        return code if self.treatment.privacy is None else plain_code(code)
+        code = plain_code(outcome.code) if outcome.code else ""
+        return replace(outcome, code=code, detail=hide(outcome.detail, self.secrets))
 
     def told_answer(self, text: str) -> str:
         """Turn a vendor's answer into what may be kept of it; in HIPAA mode nothing."""
@@ -283,7 +281,7 @@ class Connection:
         for request in requests:
             own += request.notes
             signed.append(_signed(request, source.message_id, user_keys[0]))
-        if self.secrets:
+        if own:
             own = [self._shown_note(note) for note in own]
         return Decision(
             message_id=source.message_id,
@@ -297,13 +295,16 @@ class Connection:
         )
 
     def _shown_note(self, note: Note) -> Note:
-        return Note(note.code, hide(note.path, self.secrets), hide(note.detail, self.secrets))
+        code = plain_code(note.code, "noted")
+        if not self.secrets:
+            return note if code == note.code else Note(code, note.path, note.detail)
+        return Note(code, hide(note.path, self.secrets), hide(note.detail, self.secrets))
 
     def _rejected(
         self, message: Message, notes: tuple[Note, ...], code: str, detail: str
     ) -> Decision:
-        # A plugin writes the detail: it may have quoted a setting.
-        refusal = Refusal(self._told_code(code), hide(detail, self.secrets))
+        # A plugin writes both: the code may hold a user's value, the detail a setting's.
+        refusal = Refusal(plain_code(code), hide(detail, self.secrets))
         return decided(message, "rejected", reject=refusal, notes=notes)
 
 

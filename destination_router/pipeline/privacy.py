@@ -26,7 +26,7 @@ from destination_router.messages import (
 )
 from destination_router.model import Note, Reject
 from destination_router.pipeline.allowlists import Allowlist, Rule, Tally
-from destination_router.pipeline.masking import MaskingKeys
+from destination_router.pipeline.masking import PLACEHOLDERS, MaskingKeys
 from destination_router.times import utc_text
 
 CHANNELS = frozenset({"server", "web", "mobile", "sources"})
@@ -197,9 +197,10 @@ class _Builder:
     def _id(self, identifier: str | None, path: str, notes: list[Note]) -> str | None:
         if identifier is None:
             return None
-        if self._masked:
+        masked = self._mask(identifier)
+        if self._masked and masked not in PLACEHOLDERS:
             notes.append(self._masked[path])
-        return self._mask(identifier) or None
+        return masked or None
 
     # -- the six calls -------------------------------------------------------------------------
 

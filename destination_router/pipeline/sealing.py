@@ -15,9 +15,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from destination_router.messages import Message
+from destination_router.messages import Message, root_names
 from destination_router.model import Reject
 from destination_router.pipeline.masking import MaskingKeys
+from destination_router.pipeline.privacy import DEFINED
 
 _SEALED = re.compile(rb'\{"_masked":"(v[0-9]+_[0-9a-f]{64})",("_takers":\[([0-9,]*)\],[\s\S]*)')
 _MARK = b'{"_masked":'
@@ -38,7 +39,11 @@ def sealed(message: Message, takers: Sequence[int], connection: str, keys: Maski
         keys: the connection's.
     """
     numbers = ",".join(map(str, takers)).encode()
-    content = b'"_takers":[' + numbers + b"]," + msgspec.json.encode(message)[1:]
+    own = msgspec.json.encode(message)[1:]
+    others = {name: message.wire[name] for name in sorted(root_names(message) - DEFINED)}
+    if others:  # what passed of the fields that no call defines stands in the wire alone
+        own = msgspec.json.encode(others)[1:-1] + b"," + own
+    content = b'"_takers":[' + numbers + b"]," + own
     seal = keys.seal(_purpose(connection), content).encode()
     return _MARK + b'"' + seal + b'",' + content
 

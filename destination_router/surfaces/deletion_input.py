@@ -14,6 +14,7 @@ import msgspec
 
 from destination_router.config import ConnectionConfig
 from destination_router.deletion import Identifier, UserDeletion
+from destination_router.faults import plain_code
 from destination_router.model import Json, Reject
 from destination_router.pipeline.masking import MaskingKeys, masking_keys
 from destination_router.pipeline.privacy_config import is_private
@@ -112,7 +113,8 @@ def wanted(
         try:
             found = [deletion.subject(Identifier(identifier.kind, value)) for value in values]
         except Reject as reject:
-            refused.append(Refused(one.where, reject.code, reject.detail, identifier))
+            code = plain_code(reject.code)
+            refused.append(Refused(one.where, code, reject.detail, identifier))
             continue
         for subject in found:
             key = msgspec.json.encode(subject, order="deterministic")

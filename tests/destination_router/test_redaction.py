@@ -1,6 +1,7 @@
 """Redaction: no secret is to be read wherever a request is shown."""
 
 import base64
+import html
 import json
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from destination_router import BasicAuth, BearerAuth, HttpRequest
 from destination_router.redaction import hide, shown_request
+from destination_router.settings import HIDDEN
 
 SECRET = "s3cr/t+k y"
 URL = "https://api.example.com/v1"
@@ -131,6 +133,70 @@ def test_of_two_secrets_the_longer_is_hidden_whole() -> None:
 def test_a_secret_that_is_not_unicode_is_hidden() -> None:
     """The environment may hold bytes that are no text; they do not get in the way."""
     assert hide("key \udcffabc!", {"\udcffabc"}) == "key ***!"
+
+
+WORDS = "k3y/with&'some\"<marks>"
+
+
+def decimal(text: str) -> str:
+    return "".join(f"&#{ord(character)};" for character in text)
+
+
+def escaped(text: str) -> str:
+    return "".join(f"\\u{ord(character):04X}" for character in text)
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        quote(WORDS, safe="").lower(),
+        quote(quote(WORDS, safe=""), safe=""),
+        quote_plus(json.dumps(WORDS)),
+        json.dumps(WORDS)[1:-1].replace("/", "\\/"),
+        json.dumps(json.dumps(WORDS)),
+        WORDS.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003E"),
+        escaped(WORDS),
+        html.escape(WORDS),
+        html.escape(html.escape(WORDS)),
+        html.escape(WORDS).replace("&#x27;", "&apos;").replace("/", "&sol;"),
+        html.escape(json.dumps(WORDS)),
+        decimal(WORDS),
+        encoded(encoded(WORDS)),
+        encoded(f"x{encoded(f'user:{WORDS}')}"),
+        quote(encoded(WORDS), safe=""),
+        encoded(WORDS).replace("+", "-").replace("/", "_").rstrip("="),
+        WORDS.encode().hex(),
+        WORDS.encode().hex().upper(),
+        encoded(f"key={quote(WORDS, safe='')}"),
+        encoded(json.dumps({"key": WORDS})),
+        decimal(quote(WORDS, safe="")),
+        quote(decimal(WORDS)),
+    ],
+)
+def test_a_vendor_may_spell_a_secret_as_it_likes(spelt: str) -> None:
+    """Its words come as JSON or HTML, with our URL in them, escaped as often as they please."""
+    told = hide(f"no such key: {spelt}.", {WORDS})
+    assert HIDDEN in told
+    assert spelt[4:-4] not in told
+    assert told.startswith("no such key: ") or told == HIDDEN
+
+
+def test_what_is_encoded_beyond_all_use_is_hidden_whole() -> None:
+    """Where a secret is found and not where it stands, nothing of the text is told."""
+    mixed = quote(html.escape(escaped(WORDS)), safe="")
+    assert hide(f"no: {mixed}", {WORDS}) in (HIDDEN, f"no: {HIDDEN}")
+    layers = WORDS
+    for _ in range(20):
+        layers = quote(f"%{layers}", safe="")
+    assert WORDS not in hide(layers, {WORDS})
+
+
+@pytest.mark.parametrize(
+    "text", ["100%", "a&b", "C:\\new", "a+b", "&#65", "%%%41", "\\u12", "&amp"]
+)
+def test_what_holds_no_secret_is_told_as_it_is(text: str) -> None:
+    """Marks of an encoding alone give nothing away."""
+    assert hide(text, {WORDS, "se cr"}) == text
 
 
 # Of the marker itself, `****`, nothing could be told.

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from destination_router import HttpRequest, Note, Reject, hookimpl
-from destination_router.pipeline.connection import Connection, Decision
+from destination_router import HttpRequest, Note, Outcome, Reject, hookimpl
+from destination_router.pipeline.connection import Connection, Decision, Refusal
 from destination_router.pipeline.normalise import normalise
 from destination_router.plugins import LoadedPlugin, PluginError, check_destination
 from destination_router.settings import SettingsError
@@ -157,6 +157,17 @@ def test_a_plugins_rejection_is_the_messages() -> None:
     assert decision.reject is not None
     assert decision.reject.code == "missing_event"
     assert decision.reject.detail == "event: name what the user did"
+
+
+@pytest.mark.parametrize("code", ["no ada@example.com", "Ada", "x" * 41, "", None, ["ada"]])
+def test_a_code_that_is_no_plain_word_is_not_told(code: Any) -> None:
+    """A code becomes a label of metrics and a word in logs: no value of a user's shall be one."""
+    refused = decide(raising(Reject(code, "send another")))
+    assert refused.reject == Refusal("rejected", "send another")
+    noted = decide(lambda *_: [HttpRequest(url="https://x.example", notes=(Note(code, "a", "b"),))])
+    assert noted.notes == (Note("noted", "a", "b"),)
+    told = connection(one).told(Outcome("rejected", code=code, detail="no"))
+    assert told == Outcome.rejected("rejected" if code else "", "no")
 
 
 def test_notes_are_collected_in_order() -> None:

@@ -66,6 +66,27 @@ def test_a_letter_is_kept_masked_and_replayed_as_it_was() -> None:
     assert private.kept(kept) == kept
 
 
+def test_a_field_at_the_root_is_kept_and_replayed() -> None:
+    """What no call defines passes in the message's wire form alone, and passes again."""
+    whole = {"track": {"properties": {"n": {"@path": "$.note"}, "d": {"@path": "$.deep.a"}}}}
+    allow = {**ALLOW, "root": ["note", "deep.a"]}
+    private = connection(allow=allow, mapping=whole)
+    body = raw(note="fine", deep={"a": 1, "b": "ada"}, other="ada")
+    first = private.decide(body)
+    assert first.requests[0].json["properties"] == {"n": "fine", "d": 1}  # type: ignore[index, call-overload]
+    kept = private.kept(body)
+    assert b"ada" not in kept
+    assert private.decide(kept).requests == first.requests
+    assert connection(mapping=whole).decide(kept).requests[0].json["properties"] == {}  # type: ignore[index, call-overload]
+
+
+def test_what_stands_for_nobody_is_not_said_to_be_masked() -> None:
+    """A placeholder stays as it is, so no note says anything else."""
+    decision = connection().decide(raw(userId=" Guest ", anonymousId="phone"))
+    masked = {note.path for note in decision.notes if note.code == "masked"}
+    assert masked == {"messageId", "anonymousId", "properties"}
+
+
 def test_a_letter_is_held_against_the_lists_of_today() -> None:
     """What may no longer pass does not pass because it once did."""
     kept = connection().kept(raw())
