@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from destination_router.config_problems import ConfigError, config_error, connection_names
 from destination_router.faults import file_problem
 from destination_router.model import Json
 from destination_router.settings import Problem, SettingsError, load_settings
@@ -278,9 +279,13 @@ def load_config(path: Path) -> RouterConfig:
     So a command that only looks into the log wants no secret in its environment.
 
     Raises:
-        SettingsError: the file cannot be read, is not TOML, or holds what it should not.
+        ConfigError: the file cannot be read, is not TOML, or holds what it should not.
     """
-    return parse_config(read_config(path), gateway=False)
+    content = read_config(path)
+    try:
+        return parse_config(content, gateway=False)
+    except SettingsError as error:
+        raise config_error(error.problems, connection_names(content), path) from None
 
 
 def is_origin(text: str) -> bool:
@@ -292,14 +297,14 @@ def read_config(path: Path) -> dict[str, Json]:
     """Read the content of a router.toml, whatever it says; paths in it count from its folder.
 
     Raises:
-        SettingsError: the file cannot be read, or is not TOML.
+        ConfigError: the file cannot be read, or is not TOML.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([Problem("", file_problem(path, error))]) from error
+        raise ConfigError([Problem("", file_problem(path, error))]) from error
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError([Problem("", f"{path} is not TOML: {error}")]) from error
+        raise ConfigError([Problem("", f"{path} is not TOML: {error}")]) from error
     eventlog = content.setdefault("eventlog", {})
     if isinstance(eventlog, dict):
         url = eventlog.get("url", EventLogConfig().url)

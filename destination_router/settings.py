@@ -294,10 +294,35 @@ def _explain(error: ValidationError) -> Iterator[Problem]:
         case "const":
             yield Problem(path, f"must be {json.dumps(limit)}")
         case _:
-            rule = f"does not satisfy {error.validator} {json.dumps(limit)}"
-            meaning = schema.get("description") if isinstance(schema, dict) else None
-            yield Problem(path, f"{rule}. {meaning}" if meaning else rule)
+            yield Problem(path, _rule(str(error.validator), limit, schema))
 
+
+def _rule(validator: str, limit: Any, schema: Any) -> str:
+    """Say what a value must be: in the schema's own words, where it has some beside the rule."""
+    meaning = schema.get("description") if isinstance(schema, dict) else None
+    if validator in _RULES:
+        rule = f"must {_RULES[validator].format(limit)}"
+    elif meaning:
+        rule = "is not of the form that it needs"
+    else:
+        rule = f"does not satisfy {validator} {json.dumps(limit)}"
+    return f"{rule}. {meaning}" if meaning else rule
+
+
+_RULES = {
+    "minimum": "be at least {}",
+    "maximum": "be at most {}",
+    "exclusiveMinimum": "be more than {}",
+    "exclusiveMaximum": "be less than {}",
+    "minLength": "have at least {} characters",
+    "maxLength": "have at most {} characters",
+    "minItems": "have at least {} items",
+    "maxItems": "have at most {} items",
+    "minProperties": "have at least {} entries",
+    "maxProperties": "have at most {} entries",
+    "multipleOf": "be a multiple of {}",
+}
+"""Limits that say enough by themselves."""
 
 _TYPE_NAMES = {
     "string": "text",

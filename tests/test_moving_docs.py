@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from destination_router.config import parse_config
-from destination_router.surfaces.choosing import connect
+from destination_router.surfaces.connecting import connect
 
 TEXT = (Path(__file__).parent.parent / "docs" / "moving.md").read_text(encoding="utf-8")
 CONFIGURATIONS = [

@@ -7,6 +7,7 @@ as it was.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -124,17 +125,27 @@ def _compiled(
     if not isinstance(config, Mapping):
         problems.append(Problem(where, "must be a table"))
         return
-    names = [name for name in config if name != "when"]
-    if len(names) != 1 or names[0] not in OPERATIONS:
-        known = ", ".join(OPERATIONS)
-        problems.append(Problem(where, f"name one operation, and perhaps when; known: {known}"))
+    name, *others = [name for name in config if name != "when"] or [""]
+    if others or name not in OPERATIONS:
+        problems.append(Problem(where, _misnamed(name, *others)))
         return
-    name = names[0]
     found = len(problems)
     holds = _condition(config, where, problems)
     apply = _operation(name, config[name], f"{where}.{name}", surroundings, problems)
     if apply is not None and len(problems) == found:
         yield Step(f"{where}.{name}", name, holds, apply)
+
+
+def _misnamed(*names: str) -> str:
+    known = f"known: {', '.join(OPERATIONS)}"
+    match names:
+        case ("",):
+            return f"names no operation; {known}"
+        case (name,):
+            close = difflib.get_close_matches(name, OPERATIONS, n=1)
+            return f"{name} is no operation; {f'did you mean {close[0]}?' if close else known}"
+        case _:
+            return f"names {' and '.join(names)}: write one operation a step, and perhaps when"
 
 
 def _condition(config: Mapping[str, Json], where: str, problems: list[Problem]) -> Holds | None:

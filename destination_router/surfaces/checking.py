@@ -11,18 +11,19 @@ import msgspec
 from destination_router.config import (
     ConnectionConfig,
     DeliveryConfig,
+    EventLogConfig,
     RouterConfig,
     connection_config,
     parse_config,
     read_config,
 )
+from destination_router.config_problems import ConfigError, config_error, connection_names
 from destination_router.delivery.sender import Sender
-from destination_router.model import Json
-from destination_router.pipeline.connection import Connection, Decision
+from destination_router.model import Json, Outcome
+from destination_router.pipeline.connection import Connection, Decision, Refusal
 from destination_router.plugins import PluginError
 from destination_router.settings import Problem, SettingsError
-from destination_router.surfaces.choosing import connect
-from destination_router.surfaces.config_problems import connection_problems, told
+from destination_router.surfaces.connecting import connect, every_problem
 from destination_router.surfaces.crew import delivery_settings
 
 _USER = "destination-router-check"
@@ -36,7 +37,7 @@ class Checked(msgspec.Struct, frozen=True):
     """What was found.
 
     Attributes:
-        problems: each with its table and key; empty if all is well.
+        problems: each with its file, table and key; empty if all is well.
         config: the router.toml; None if it is not well.
         connections: its connections, ready; those that are well.
     """
@@ -47,7 +48,7 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 class ProbeResult(msgspec.Struct, frozen=True):
-    """What became of one test message: `delivered`, or a code and the vendor's words."""
+    """What became of one test message, and why: a result such as `delivered`, or `not asked`."""
 
     connection: str
     call: str
@@ -64,7 +65,7 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
     """
     try:
         content = read_config(path)
-    except SettingsError as error:
+    except ConfigError as error:
         return Checked([str(problem) for problem in error.problems], None, [])
     config: RouterConfig | None = None
     problems: list[Problem] = []
@@ -72,20 +73,20 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
         config = parse_config(content, gateway=gateway)
     except SettingsError as error:
         problems += error.problems
-    if gateway and config is not None and not config.gateway.write_keys:
+    if gateway and not _in_table(content, "gateway", "write_keys"):
         problems.append(Problem("gateway.write_keys", "is required: senders need a key"))
-    if config is not None and not config.eventlog.path.parent.is_dir():
-        detail = f"the folder {config.eventlog.path.parent} does not exist: make it"
-        problems.append(Problem("eventlog.url", detail))
+    url = _in_table(content, "eventlog", "url")
+    folder = EventLogConfig(url=url).path.parent if isinstance(url, str) else Path()
+    if not folder.is_dir():
+        problems.append(Problem("eventlog.url", f"there is no folder {folder}: make it"))
     connections: list[Connection] = []
     for index, candidate in _candidates(content):
         try:
             connections.append(connect(candidate))
         except (SettingsError, PluginError) as error:
-            problems += connection_problems(index, error)
-    names = _names(content.get("connections"))
-    told_once = dict.fromkeys(told(problem, names) for problem in problems)
-    return Checked(list(told_once), config, connections)
+            problems += every_problem(index, candidate, error)
+    told = config_error(problems, connection_names(content), path).problems
+    return Checked([str(problem) for problem in told], config, connections)
 
 
 async def probe(
@@ -116,15 +117,24 @@ async def _probe(
     decision: Decision, call: str, connection: Connection, sender: Sender
 ) -> ProbeResult:
     if decision.reject is not None:
-        return ProbeResult(connection.name, call, decision.reject.code, decision.reject.detail)
+        return ProbeResult(connection.name, call, "rejected", _why(decision.reject))
     if decision.reason is not None:
         return ProbeResult(connection.name, call, "filtered", decision.reason)
     for request in decision.requests:
         for outcome in (await sender.attempt(request)).outcomes.values():
             if outcome.result != "delivered":
-                code = outcome.code or outcome.result
-                return ProbeResult(connection.name, call, code, outcome.detail)
+                result = "left" if outcome.result == "retry" else outcome.result
+                return ProbeResult(connection.name, call, result, _why(outcome))
     return ProbeResult(connection.name, call, "delivered")
+
+
+def _why(told: Refusal | Outcome) -> str:
+    return ": ".join(part for part in (told.code, told.detail) if part)
+
+
+def _in_table(content: dict[str, Json], table: str, key: str) -> Json:
+    found = content.get(table)
+    return found.get(key) if isinstance(found, dict) else None
 
 
 def _candidates(content: dict[str, Json]) -> Iterator[tuple[int, ConnectionConfig]]:
@@ -136,9 +146,3 @@ def _candidates(content: dict[str, Json]) -> Iterator[tuple[int, ConnectionConfi
             yield index, connection_config(content, named)
         except msgspec.ValidationError:
             continue
-
-
-def _names(connections: Json) -> list[str]:
-    listed = connections if isinstance(connections, list) else []
-    names = [raw.get("name") if isinstance(raw, dict) else "" for raw in listed]
-    return [name if isinstance(name, str) else "" for name in names]

@@ -18,26 +18,13 @@ from destination_router.config import (
 from destination_router.delivery.sender import ANY_ORIGIN
 from destination_router.faults import file_problem
 from destination_router.model import Json
-from destination_router.pipeline.connection import Connection, configured
+from destination_router.pipeline.connection import Connection
 from destination_router.plugins import LoadedPlugin, load_plugin
 from destination_router.settings import Problem, SettingsError, read_text_setting
-from destination_router.surfaces.source_config import device_destinations
 
 
 class UsageError(Exception):
     """What was typed does not say what to do; the text says what to type."""
-
-
-def connect(config: ConnectionConfig) -> Connection:
-    """Load a connection's plugin and give it its settings.
-
-    Raises:
-        PluginError: the plugin cannot be used, or not in the way that is asked for.
-        SettingsError: its settings cannot.
-    """
-    connection = configured(config, load_plugin(config.plugin))
-    device_destinations([connection])  # what browsers could not load is told now
-    return connection
 
 
 def choose_from_config(path: Path, name: str | None) -> tuple[ConnectionConfig, RouterConfig]:
@@ -45,7 +32,7 @@ def choose_from_config(path: Path, name: str | None) -> tuple[ConnectionConfig, 
 
     Raises:
         UsageError: it has several and none was named, or none of that name.
-        SettingsError: the file cannot be used.
+        ConfigError: the file cannot be used.
     """
     config = load_config(path)
     names = [connection.name for connection in config.connections]

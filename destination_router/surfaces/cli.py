@@ -36,11 +36,11 @@ from destination_router.surfaces.choosing import (
     UsageError,
     choose_from_config,
     choose_plugin,
-    connect,
     read_origins,
     sample_connection,
 )
 from destination_router.surfaces.comparing import diff
+from destination_router.surfaces.connecting import connect, connect_of_file
 from destination_router.surfaces.crew import delivery_settings
 from destination_router.surfaces.deletion_command import delete_user
 from destination_router.surfaces.demo import WRITE_KEY, Stage, play, stage
@@ -332,11 +332,13 @@ def _choose(
                 f"the router.toml names the plugin: give the file alone, without {arguments[0]!r}"
             )
         chosen, router = choose_from_config(config, connection)
+        ready = connect_of_file(config, router, chosen)
         source = _source(arguments, 0)
         delivery, pairings = router.delivery, router.eventlog.path
     else:
         plugin = arguments[0] if arguments else None
         chosen, _ = choose_plugin(plugin, connection, settings, pairs)
+        ready = connect(chosen)
         source = _source(arguments, 1)
         delivery, pairings = DeliveryConfig(), state_directory() / "pairings.db"
     delivery = msgspec.structs.replace(
@@ -345,7 +347,7 @@ def _choose(
         settings={"max_attempts": MOST_ATTEMPTS, **delivery.settings},
     )
     return _Choice(
-        connect(chosen),
+        ready,
         source,
         delivery_settings(delivery),
         (chosen.plugin, chosen.settings),

@@ -19,10 +19,10 @@ from destination_router.plugins import LoadedPlugin, load_plugin, survey_plugins
 from destination_router.surfaces.choosing import (
     UsageError,
     choose_from_config,
-    connect,
     read_settings,
     sample_settings,
 )
+from destination_router.surfaces.connecting import connect_of_file
 from destination_router.surfaces.reading import read_lines
 from destination_router.surfaces.showing import counted, decision_json
 from destination_router.surfaces.telling import out, print_line, problems_told, summed_up
@@ -147,8 +147,13 @@ def _general(path: str) -> str:
 def _configured(paths: list[Path], name: str | None) -> tuple[Connection, Connection]:
     if len(paths) != 2:  # noqa: PLR2004 -- today's and tomorrow's
         raise UsageError("give --config twice: today's router.toml, then tomorrow's")
-    today, tomorrow = (connect(choose_from_config(path, name)[0]) for path in paths)
+    today, tomorrow = (_of_file(path, name) for path in paths)
     return today, tomorrow
+
+
+def _of_file(path: Path, name: str | None) -> Connection:
+    chosen, router = choose_from_config(path, name)
+    return connect_of_file(path, router, chosen)
 
 
 def _dialects(

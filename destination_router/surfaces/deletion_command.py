@@ -21,9 +21,9 @@ from destination_router.surfaces.choosing import (
     UsageError,
     choose_from_config,
     choose_plugin,
-    connect,
     read_origins,
 )
+from destination_router.surfaces.connecting import connect, connect_of_file
 from destination_router.surfaces.crew import delivery_settings
 from destination_router.surfaces.deletion_audit import found_in, open_audit
 from destination_router.surfaces.deletion_input import (
@@ -202,7 +202,7 @@ def _chosen(
         chosen, router = choose_from_config(config, connection)
         if plugin not in (None, chosen.plugin):
             raise UsageError(f"the connection {chosen.name!r} is {chosen.plugin}'s, not {plugin}'s")
-        return chosen, router.delivery, connect(chosen)
+        return chosen, router.delivery, connect_of_file(config, router, chosen)
     chosen, loaded = choose_plugin(plugin, connection, settings, pairs)
     schema = loaded.hook.settings_schema()
     for pair in pairs:

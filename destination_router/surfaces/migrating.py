@@ -22,7 +22,8 @@ from destination_router.pipeline.subscription import possible_calls
 from destination_router.plugins import LoadedPlugin, load_plugin, survey_plugins
 from destination_router.private_files import open_private
 from destination_router.settings import SettingsError, is_secret
-from destination_router.surfaces.choosing import UsageError, connect
+from destination_router.surfaces.choosing import UsageError
+from destination_router.surfaces.connecting import connect
 from destination_router.surfaces.exports import read_export
 from destination_router.surfaces.telling import problems_told, talk
 from destination_router.surfaces.toml_writing import without_nulls, write_router

@@ -17,6 +17,7 @@ from destination_router.surfaces.showing import counted
 from destination_router.surfaces.telling import (
     FAILED,
     WRONG_USAGE,
+    complain,
     out,
     problems_told,
     refuse,
@@ -52,7 +53,7 @@ def run(
             raise UsageError("--gateway-only and --workers-only leave nothing to do: drop one")
         found = check_config(config, gateway=not workers_only)
         if found.problems or found.config is None:
-            refuse("\n".join(f"{config}: {problem}" for problem in found.problems))
+            refuse("\n".join(found.problems))
             return
         address = _address(found.config, listen, workers_only=workers_only)
         plan = Plan(
@@ -78,11 +79,11 @@ def check(
         bool, typer.Option("--log", help="Read the whole event log too, for damage.")
     ] = False,
 ) -> None:
-    """Tell every error of a router.toml, and what each vendor's simulator says to a test."""
+    """Tell every error of a router.toml, and what each simulated vendor says to a test."""
     with problems_told():
         found = check_config(config)
         for problem in found.problems:
-            talk.print(f"{config}: {problem}", style="red", markup=False)
+            complain(problem)
         if found.problems or found.config is None:
             raise typer.Exit(WRONG_USAGE)
         failed = False
@@ -94,7 +95,7 @@ def check(
         if log:
             for text in integrity_problems(found.config.eventlog.path):
                 failed = True
-                talk.print(f"{found.config.eventlog.path}: {text}", style="red", markup=False)
+                complain(f"{found.config.eventlog.path}: {text}")
         told = counted(len(found.connections), "connection")
         talk.print(f"{config}: {told}, no errors")
     raise typer.Exit(FAILED if failed else 0)

@@ -11,6 +11,7 @@ import msgspec
 import typer
 from rich.console import Console
 
+from destination_router.config_problems import ConfigError
 from destination_router.eventlog.base import LogFileError, LogUnavailableError
 from destination_router.faults import file_problem
 from destination_router.plugins import PluginError
@@ -36,6 +37,8 @@ def problems_told() -> Iterator[None]:
     try:
         yield
     except (UsageError, PluginError, LogFileError, LogUnavailableError) as error:
+        refuse(str(error))
+    except ConfigError as error:
         refuse(str(error))
     except SettingsError as error:
         refuse("\n".join(f"settings: {problem}" for problem in error.problems))

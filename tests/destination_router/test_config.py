@@ -30,7 +30,7 @@ def test_every_problem_is_told_at_once_with_its_key() -> None:
         "connections.0.plugin: is required",
         "connections.1.setings: is not known here; did you mean settings?",
         (
-            'gateway.listen: does not satisfy pattern "^.+:[0-9]+$". '
+            "gateway.listen: is not of the form that it needs. "
             "Write host:port, such as 127.0.0.1:8080."
         ),
         "gateway.write_keys.0: must be text, not a number; put it in quotes",
@@ -113,7 +113,7 @@ def test_mistakes_of_every_table_are_told_together() -> None:
     """A name that is given twice does not hide what else is wrong."""
     content = {"eventlog": {"max_size": "big"}, "connections": [CONNECTION, CONNECTION]}
     told = problems(content)
-    assert told[0].startswith("eventlog.max_size: does not satisfy pattern")
+    assert told[0].startswith("eventlog.max_size: is not of the form that it needs. Write a number")
     assert told[1:] == ["connections: the name 'heap-production' is given twice"]
 
 

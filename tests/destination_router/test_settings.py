@@ -83,9 +83,9 @@ def test_all_problems_are_told_at_once_with_their_paths() -> None:
     }
     assert problems(raw) == {
         "apiKey": "is required",
-        "project": 'does not satisfy pattern "^[a-z]+$". Lower case only.',
+        "project": "is not of the form that it needs. Lower case only.",
         "region": 'must be one of "US", "EU"',
-        "batchSize": "does not satisfy maximum 1000",
+        "batchSize": "must be at most 1000",
         "proxy.url": "must be text, not a number; put it in quotes",
         "headers.1.name": "is required",
         "regoin": "is not known here; did you mean region?",

@@ -12,11 +12,11 @@ from importlib.metadata import EntryPoint
 import msgspec
 
 from destination_router.config import ConnectionConfig
+from destination_router.config_problems import config_error, connection_problems
 from destination_router.pipeline.connection import compile_treatment
 from destination_router.pipeline.takers import check_takes, takes_of
 from destination_router.plugins import LoadedPlugin, PluginError, load_plugin
 from destination_router.settings import Problem, SettingsError, TableError, load_some_settings
-from destination_router.surfaces.config_problems import connection_problems, told
 
 
 def ready_overlays(
@@ -31,7 +31,7 @@ def ready_overlays(
         found: the entry points to look at; those of the running environment if None.
 
     Raises:
-        SettingsError: with every plugin that is not installed or broken, every subscription,
+        ConfigError: with every plugin that is not installed or broken, every subscription,
             mapping and treatment that does not compile, every setting that is wrong by itself, and
             what means nothing here.
     """
@@ -44,9 +44,7 @@ def ready_overlays(
         except (SettingsError, PluginError) as error:
             problems += connection_problems(number, error)
     if problems:
-        names = [overlay.name for overlay in overlays]
-        texts = dict.fromkeys(told(problem, names) for problem in problems)
-        raise SettingsError([Problem("", text) for text in texts])
+        raise config_error(problems, [overlay.name for overlay in overlays])
     return ready
 
 

@@ -341,8 +341,11 @@ def test_every_mistake_is_told_with_its_place() -> None:
         {"code": "x"},
         {"copy": {"properties.*.a": "properties.b"}},
         1,
+        {"renam": {"properties.a": "b"}},
+        {"zzz": 1},
+        {"when": 'type = "track"'},
     ) == [
-        f"transformations.0: name one operation, and perhaps when; known: {known}",
+        "transformations.0: names rename and delete: write one operation a step, and perhaps when",
         (
             "transformations.1.delete: write a path: properties.<name>, traits.<name>, "
             "context.<name>, or one of event, name, category, userId, anonymousId, groupId, "
@@ -361,4 +364,7 @@ def test_every_mistake_is_told_with_its_place() -> None:
         "transformations.6.code: no transformation called 'x' is installed; installed: none",
         "transformations.7.copy: properties.*.a: name one place, without *",
         "transformations.8: must be a table",
+        "transformations.9: renam is no operation; did you mean rename?",
+        f"transformations.10: zzz is no operation; known: {known}",
+        f"transformations.11: names no operation; known: {known}",
     ]

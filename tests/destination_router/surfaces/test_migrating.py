@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from destination_router.config import load_config
 from destination_router.messages import MESSAGE_TYPES
 from destination_router.pipeline.connection import Decision
-from destination_router.surfaces.choosing import UsageError, connect
+from destination_router.surfaces.choosing import UsageError
 from destination_router.surfaces.cli import app
+from destination_router.surfaces.connecting import connect
 from destination_router.surfaces.migrating import imported
 from destination_router.surfaces.toml_writing import write_router
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,10 @@ def command(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str
     )
     assert "Traceback" not in done.stderr, done.stderr
     return done
+
+
+def starts(beginning: str) -> Callable[[str], bool]:
+    return lambda text: text.startswith(beginning)
 
 
 def events(heap_url: str) -> list[str]:
@@ -350,7 +354,7 @@ def test_a_connection_that_is_no_more_is_forgotten_by_hand(router: Router, heap_
 def test_check_tells_every_error_with_its_table_and_key(tmp_path: Path) -> None:
     """All at once: the router's tables, each connection's plugin and settings."""
     (tmp_path / "router.toml").write_text(
-        '[gateway]\nlisten = "8080"\n[eventlog]\nmax_size = "10 gigs"\n'
+        '[gateway]\nlisten = "8080"\n[eventlog]\nmax_size = "10 gigs"\nurl = "sqlite:///no/r.db"\n'
         '[delivery]\nwindow = 50000\nlinger = "soon"\n'
         '[[connections]]\nname = "a"\nplugin = "haep"\n'
         '[[connections]]\nname = "a"\nplugin = "heap"\nsettings = {appId = "x", regoin = "EU"}\n'
@@ -359,6 +363,8 @@ def test_check_tells_every_error_with_its_table_and_key(tmp_path: Path) -> None:
     assert done.returncode == 2
     for words in (
         "[gateway] listen: ",
+        "[gateway] write_keys: is required",
+        "[eventlog] url: there is no folder no",
         "[eventlog] max_size: ",
         "[delivery] window: ",
         "[delivery] linger: ",
@@ -368,6 +374,38 @@ def test_check_tells_every_error_with_its_table_and_key(tmp_path: Path) -> None:
         "[[connections]] 'a' settings.regoin: is not known here; did you mean region?",
     ):
         assert f"router.toml: {words}" in done.stderr
+
+
+def test_check_tells_all_problems_of_all_connections_at_once(tmp_path: Path) -> None:
+    """Settings, subscriptions, mappings, transformations, privacy; `try` tells them as `check`."""
+    connection = (
+        '[[connections]]\nname = "{0}"\nplugin = "heap"\nsettings = {{ regoin = "EU" }}\n'
+        'subscription = "type ="\nmapping.track.identiy = "x"\n'
+        'transformations = [{{ rename = {{ "properties.a" = "b" }} }}, {{ renam = {{}} }}]\n'
+        'privacy = {{ mode = "hippa" }}\n'
+    )
+    (tmp_path / "router.toml").write_text(
+        '[gateway]\nwrite_keys = ["key"]\n' + connection.format("one") + connection.format("two")
+    )
+    checked = command(tmp_path, "check")
+    expected = [
+        f"router.toml: [[connections]] {name!r} {problem}"
+        for name in ("one", "two")
+        for problem in (
+            "privacy.mode: ",
+            "transformations.1: renam is no operation; did you mean rename?",
+            "settings.appId: is required",
+            "settings.regoin: is not known here; did you mean region?",
+            "subscription: at character 7: ",
+            "mapping.track.identiy: ",
+        )
+    ]
+    told = checked.stderr.splitlines()
+    assert checked.returncode == 2
+    assert len(told) == len(expected)
+    assert [problem for problem in expected if not any(map(starts(problem), told))] == []
+    tried = command(tmp_path, "try", "--config", "router.toml", "--connection", "two", "-")
+    assert sorted(tried.stderr.splitlines()) == sorted(line for line in told if "'two'" in line)
 
 
 def test_a_nameless_connection_is_checked_too(tmp_path: Path) -> None:
@@ -401,7 +439,7 @@ def test_check_misses_the_folder_of_the_log(tmp_path: Path, heap_url: str) -> No
     for verb in ("check", "run"):
         done = command(tmp_path, verb)
         assert done.returncode == 2
-        assert "[eventlog] url: the folder" in done.stderr
+        assert "[eventlog] url: there is no folder" in done.stderr
 
 
 def test_a_mapping_is_found_where_the_file_has_it(tmp_path: Path, heap_url: str) -> None:

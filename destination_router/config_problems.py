@@ -2,8 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from destination_router.model import Json
 from destination_router.plugins import PluginError
 from destination_router.settings import Problem, SettingsError, TableError
+
+
+class ConfigError(SettingsError):
+    """A router.toml that cannot be used: each problem names the file, the table and the key."""
+
+
+def config_error(
+    problems: Sequence[Problem], names: Sequence[str], path: Path | None = None
+) -> ConfigError:
+    """Say each problem once, with its table as the file has it: `[gateway] listen: ...`.
+
+    Args:
+        problems: by their paths from the file's root.
+        names: the connections', in order; empty where one has none.
+        path: the file, where it is to be named.
+    """
+    told = dict.fromkeys(_told(problem, names) for problem in problems)
+    file = "" if path is None else f"{path}: "
+    return ConfigError([Problem("", f"{file}{text}") for text in told])
+
+
+def connection_names(content: Mapping[str, Json]) -> list[str]:
+    """List the names of connections, in order; empty where one has none."""
+    listed = content.get("connections")
+    raws = listed if isinstance(listed, list) else []
+    names = [raw.get("name") if isinstance(raw, dict) else "" for raw in raws]
+    return [name if isinstance(name, str) else "" for name in names]
 
 
 def connection_problems(number: int, error: SettingsError | PluginError) -> list[Problem]:
@@ -22,13 +53,7 @@ def connection_problems(number: int, error: SettingsError | PluginError) -> list
     return [Problem(f"{prefix}.{p.path}" if p.path else prefix, p.detail) for p in error.problems]
 
 
-def told(problem: Problem, names: list[str]) -> str:
-    """Say where a problem is as the file does: `[gateway] listen: ...`.
-
-    Args:
-        problem: by its path from the file's root.
-        names: the connections', in order; empty where one has none.
-    """
+def _told(problem: Problem, names: Sequence[str]) -> str:
     table, _, rest = problem.path.partition(".")
     if table == "connections" and rest:
         number, _, key = rest.partition(".")
