@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import sys
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import uvicorn
@@ -57,10 +59,29 @@ def build_transformer(options: TransformerOptions) -> Starlette:
     )
 
 
+class Service(msgspec.Struct, frozen=True):
+    """What a serving process is told by the one that read the command line.
+
+    Attributes:
+        options: what to serve.
+        socket: the file descriptor of the socket to serve it on, which listens.
+        address: how others reach it.
+        workers: how many processes answer.
+    """
+
+    options: TransformerOptions
+    socket: int
+    address: str
+    workers: int
+
+
 def serve_transformer(
     options: TransformerOptions, host: str, port: int, *, workers: int = 1
-) -> None:
-    """Serve until a signal says to stop; says on standard error where, once it can be reached.
+) -> NoReturn:
+    """Become a process that serves until a signal says to stop; `serve_until_stopped` goes on.
+
+    What reads command lines and tells of problems has done its part then, and would be a quarter
+    of the memory that the server holds for good. So a process that never loads it takes its place.
 
     Args:
         options: what to serve.
@@ -71,17 +92,28 @@ def serve_transformer(
     Raises:
         SettingsError, UsageError: as `build_transformer`; or the address cannot be had.
     """
-    log_as_json()
-    app = build_transformer(options)  # here too, so that what is wrong is told at once
-    _tell_unused(options)
+    build_transformer(options)  # so that what is wrong is told here
     listener = listen(host, port, backlog=_BACKLOG)
-    address = url_of(host, listener)
+    listener.set_inheritable(True)
+    service = Service(options, listener.fileno(), url_of(host, listener), workers)
+    told = msgspec.json.encode(service, enc_hook=str).decode()
+    # -P: as for a command, what lies in the working directory is no module.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", __package__, told])  # noqa: S606
+
+
+def serve_until_stopped(service: Service) -> None:
+    """Serve until a signal says to stop; says on standard error where, once it can be reached."""
+    log_as_json()
+    options, address = service.options, service.address
+    listener = socket.socket(fileno=service.socket)
+    listener.set_inheritable(False)
+    _tell_unused(options)
     sys.stderr.write(f"Transformer at {address}: set DEST_TRANSFORM_URL={address}\n")
     sys.stderr.flush()
-    if workers == 1:
-        _serve_app(app, listener)
+    if service.workers == 1:
+        _serve_app(build_transformer(options), listener)
     else:
-        run_workers(partial(_serve, options), listener, workers)
+        run_workers(partial(_serve, options), listener, service.workers)
 
 
 def _tell_unused(options: TransformerOptions) -> None:
