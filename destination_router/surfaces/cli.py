@@ -20,10 +20,13 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from destination_router.config import DeliveryConfig
+from destination_router.config import DeliveryConfig, QuarantineConfig
+from destination_router.delivery.quarantine import Watch
 from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.worker import Delivery
+from destination_router.eventlog.on_demand import LogOnDemand
 from destination_router.eventlog.pairings import PairingsFile
+from destination_router.eventlog.quarantine import QuarantineFile
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins import (
     Broken,
@@ -124,14 +127,16 @@ class _Choice(msgspec.Struct):
     """What a command line chose: a connection, a file and how requests go.
 
     `identity` is what makes it the same choice another time: the plugin and its settings.
-    `pairings` is the event log of a router.toml, or a file of the user's own.
+    `kept` is the event log of a router.toml, or a file of the user's own; `quarantine` is held in
+    the former, and without one in memory.
     """
 
     connection: Connection
     source: str
     delivery: DeliverySettings
     identity: tuple[str, dict[str, Any]]
-    pairings: PairingsFile
+    kept: LogOnDemand
+    quarantine: Watch
 
 
 @app.command("try")
@@ -190,14 +195,15 @@ def send(
                 read_lines(choice.source),
                 settings=choice.delivery,
                 state=state,
-                pairings=choice.pairings,
+                pairings=PairingsFile(choice.kept),
+                quarantine=choice.quarantine,
                 report=report,
                 watch=progress.show,
             )
             try:
                 summary = asyncio.run(sending)
             finally:
-                choice.pairings.close()
+                choice.kept.close()
         if as_json:
             print_line(summary.as_json())
         else:
@@ -334,13 +340,15 @@ def _choose(
         chosen, router = choose_from_config(config, connection)
         ready = connect_of_file(config, router, chosen)
         source = _source(arguments, 0)
-        delivery, pairings = router.delivery, router.eventlog.path
+        delivery, kept = router.delivery, LogOnDemand(router.eventlog.path)
+        quarantine = Watch(chosen.name, router.quarantine, QuarantineFile(kept))
     else:
         plugin = arguments[0] if arguments else None
         chosen, _ = choose_plugin(plugin, connection, settings, pairs)
         ready = connect(chosen)
         source = _source(arguments, 1)
-        delivery, pairings = DeliveryConfig(), state_directory() / "pairings.db"
+        delivery, kept = DeliveryConfig(), LogOnDemand(state_directory() / "pairings.db")
+        quarantine = Watch(chosen.name, QuarantineConfig())
     delivery = msgspec.structs.replace(
         delivery,
         origins=delivery.origins | elsewhere,
@@ -351,7 +359,8 @@ def _choose(
         source,
         delivery_settings(delivery),
         (chosen.plugin, chosen.settings),
-        PairingsFile(pairings),
+        kept,
+        quarantine,
     )
 
 
