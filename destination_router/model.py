@@ -136,6 +136,9 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             if those are None too, the events and bytes.
         pairings: the ties that it makes and the vendor limits. `pack` leaves such a request as
             it is.
+        identity: whom it names, at a vendor that merges all who carry the same: the host holds
+            back one that too many anonymous ids carry. Empty: nobody. Left None, the host takes
+            the message's userId, unless a note says that it was left out.
 
     Raises:
         ValueError: both `json` and `form` are given.
@@ -156,6 +159,7 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     costs: tuple[Cost, ...] | None = None
     bulk_costs: tuple[Cost, ...] | None = None
     pairings: tuple[Pairing, ...] = ()
+    identity: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a request with two bodies: one of them would be lost."""

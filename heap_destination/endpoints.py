@@ -68,6 +68,7 @@ def track(
         notes,
         costs=single_request(key),
         bulk_costs=event_in_bulk(key),
+        identity="" if identity is None else str(identity),
     )
 
 
@@ -90,7 +91,8 @@ def partner_track(
         "library": "server",
         "events": [_ordered(settings, "partner_event", item)],
     }
-    return _post(settings, PARTNER_TRACK, _ordered(settings, "partner_track", body), notes)
+    ordered = _ordered(settings, "partner_track", body)
+    return _post(settings, PARTNER_TRACK, ordered, notes, identity=str(who.get("identity", "")))
 
 
 def add_user_properties(
@@ -118,7 +120,8 @@ def add_user_properties(
         }
         body: dict[str, Any] = {"app_id": settings.app_id, "library": "server", "users": [user]}
         ordered = _ordered(settings, "partner_users", body)
-        return _post(settings, PARTNER_USERS, ordered, notes, state_key=state_key)
+        named = str(identity)
+        return _post(settings, PARTNER_USERS, ordered, notes, state_key=state_key, identity=named)
     body = {"app_id": settings.app_id, "identity": identity, "properties": properties}
     return _post(
         settings,
@@ -128,6 +131,7 @@ def add_user_properties(
         state_key=state_key,
         costs=single_request(identity_key(str(identity))),
         bulk_costs=(),
+        identity=str(identity),
     )
 
 
@@ -155,9 +159,8 @@ def identify(
     body = {"app_id": settings.app_id, "user_id": user_id, "identity": identity}
     if timestamp is not None:
         body["timestamp"] = timestamp
-    return _post(
-        settings, IDENTIFY, body, notes, pairings=_merge_limits(settings, user_id, identity)
-    )
+    limits = _merge_limits(settings, user_id, identity)
+    return _post(settings, IDENTIFY, body, notes, pairings=limits, identity=identity)
 
 
 def _merge_limits(settings: HeapSettings, user_id: str, identity: str) -> tuple[Pairing, ...]:
@@ -193,6 +196,7 @@ def _post(  # noqa: PLR0913 -- what differs between endpoints, by keyword
     costs: tuple[Cost, ...] = (),
     bulk_costs: tuple[Cost, ...] | None = None,
     pairings: tuple[Pairing, ...] = (),
+    identity: str = "",
 ) -> HttpRequest:
     return HttpRequest(
         url=settings.base_url + path,
@@ -203,6 +207,7 @@ def _post(  # noqa: PLR0913 -- what differs between endpoints, by keyword
         costs=costs,
         bulk_costs=bulk_costs,
         pairings=pairings,
+        identity=identity,
     )
 
 

@@ -22,8 +22,6 @@ from destination_router.pipeline.connection import Decision, Refusal
 CODE = "quarantined_identity"
 
 _DIGEST_BYTES = 16
-_USER_ID = "userId"
-_LEFT_OUT = frozenset({"unsafe_identity", "dropped"})
 MOST_REMEMBERED = 100_000
 """Identities and anonymous ids together, about 300 bytes each: those that were not seen for longest
 are forgotten first, and what floods in is seen all the time."""
@@ -93,32 +91,33 @@ class Quarantine:
     def verdict(self, decision: Decision, at: float) -> Literal["free", "caught", "held"]:
         """Say whether a message may go out.
 
+        Where several subscriptions send it under several identities, each is watched, and the
+        message goes out under all of them or none.
+
         Args:
-            decision: what its connection makes of it. A userId that the destination left out, as a
-                note says, is nobody's identity there.
+            decision: what its connection makes of it.
             at: when it was received, Unix time in seconds.
         """
-        if decision.user_id is None or _is_left_out(decision):
-            return "free"
-        identity = digest(decision.user_id)
-        if identity in self._held:
+        identities = {digest(identity) for identity in decision.identities}
+        if not self._held.isdisjoint(identities):
             return "held"
-        if decision.anonymous_id is None or identity in self._allowed:
+        if decision.anonymous_id is None:
             return "free"
-        if self._is_too_much(identity, hash(decision.anonymous_id), at):
-            self._held.add(identity)
-            self.caught.append(identity)
-            return "caught"
-        return "free"
+        anonymous = hash(decision.anonymous_id)
+        watched = identities - self._allowed
+        caught = [each for each in watched if self._is_too_much(each, anonymous, at)]
+        self._held.update(caught)
+        self.caught += caught
+        return "caught" if caught else "free"
 
     def refusal(self) -> Refusal:
         """Say why a message is held back, and what releases it."""
         most, period = self._settings.anonymous_ids, self._settings.period
         return Refusal(
             CODE,
-            f"userId: more than {most} anonymous ids carried it within {period:g} s, and a vendor "
-            "merges all who carry one; list it with the destination's unsafe ids, or, if it is one "
-            "person's, in [quarantine] allow; then replay",
+            f"identity: more than {most} anonymous ids carried it within {period:g} s, and a "
+            "vendor merges all who carry one; list it with the destination's unsafe ids, or, if it "
+            "is one person's, in [quarantine] allow; then replay or send it again",
         )
 
     @property
@@ -229,7 +228,3 @@ def digest(identity: str) -> bytes:
     """Make of an identity what is remembered of it."""
     content = identity.encode("utf-8", "surrogatepass")
     return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
-
-
-def _is_left_out(decision: Decision) -> bool:
-    return any(note.path == _USER_ID and note.code in _LEFT_OUT for note in decision.notes)

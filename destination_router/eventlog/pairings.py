@@ -13,11 +13,11 @@ import sqlite3
 import weakref
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from destination_router.eventlog.on_demand import LogOnDemand
 from destination_router.eventlog.sqlite import SqliteEventLog
 from destination_router.model import Pairing
 
@@ -82,30 +82,18 @@ class LoggedPairings:
 
 
 class PairingsFile:
-    """Keeps ties in a file of its own (or a log's), which is made when it is first needed."""
+    """Keeps ties in a file that is made when the first is to be kept."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._log: SqliteEventLog | None = None
+    def __init__(self, file: LogOnDemand) -> None:
+        self._file = file
 
     async def enter(self, scope: str, pairings: Sequence[Pairing], now: float) -> Entry:
         """Enter a request's ties, all or none."""
-        return await LoggedPairings(self._opened()).enter(scope, pairings, now)
+        return await LoggedPairings(self._file.opened()).enter(scope, pairings, now)
 
     async def confirm(self, scope: str, pairings: Sequence[Pairing], now: float) -> None:
         """Note that the vendor has made ties."""
-        await LoggedPairings(self._opened()).confirm(scope, pairings, now)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._log is not None:
-            self._log.close()
-
-    def _opened(self) -> SqliteEventLog:
-        if self._log is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._log = SqliteEventLog(self._path, ())
-        return self._log
+        await LoggedPairings(self._file.opened()).confirm(scope, pairings, now)
 
 
 class MemoryPairings:

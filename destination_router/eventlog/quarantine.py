@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from functools import partial
 
+from destination_router.eventlog.on_demand import LogOnDemand
 from destination_router.eventlog.sqlite import SqliteEventLog
 
 
@@ -28,6 +29,27 @@ class LoggedQuarantine:
         """Hold some back no longer."""
         rows = [(connection, identity) for identity in identities]
         await self._log.transact(partial(_release, rows=rows))
+
+
+class QuarantineFile:
+    """Keeps what is held back in a file that is made when the first is to be kept."""
+
+    def __init__(self, file: LogOnDemand) -> None:
+        self._file = file
+
+    async def held(self, connection: str) -> set[bytes]:
+        """List what a connection holds back; nothing where there is no file yet."""
+        if not self._file.is_there:
+            return set()
+        return await LoggedQuarantine(self._file.opened()).held(connection)
+
+    async def hold(self, connection: str, identities: Iterable[bytes], now: float) -> None:
+        """Hold back more; kept when this returns."""
+        await LoggedQuarantine(self._file.opened()).hold(connection, identities, now)
+
+    async def release(self, connection: str, identities: Iterable[bytes]) -> None:
+        """Hold some back no longer."""
+        await LoggedQuarantine(self._file.opened()).release(connection, identities)
 
 
 def _held(database: sqlite3.Connection, *, connection: str) -> set[bytes]:

@@ -456,6 +456,7 @@ def _is_plainly_typed(request: HttpRequest) -> bool:
         and request.message_ids == () == request.items
         and type(request.user_key) in _MAY_BE_TEXT
         and type(request.state_key) in _MAY_BE_TEXT
+        and type(request.identity) in _MAY_BE_TEXT
         and (type(notes) is tuple and _ARE_NOTES.issuperset(map(type, notes)))
         and (costs is None or (type(costs) is tuple and _ARE_COSTS.issuperset(map(type, costs))))
         and (

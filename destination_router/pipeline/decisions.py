@@ -10,6 +10,9 @@ import msgspec
 from destination_router.messages import MESSAGE_TYPES, Message
 from destination_router.model import HttpRequest, Note
 
+_USER_ID = "userId"
+_LEFT_OUT = frozenset({"unsafe_identity", "dropped"})
+
 
 class Refusal(msgspec.Struct, frozen=True):
     """Why a message was rejected: a stable code, and a sentence without personal values."""
@@ -44,6 +47,17 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str | None = None
     anonymous_id: str | None = None
     type: str = ""
+
+    @property
+    def identities(self) -> frozenset[str]:
+        """Whom its requests name at the vendor, which merges all who carry the same."""
+        named = {request.identity for request in self.requests}
+        if None in named and self.user_id is not None and not self._leaves_user_id_out():
+            named.add(self.user_id)
+        return frozenset(identity for identity in named if identity)
+
+    def _leaves_user_id_out(self) -> bool:
+        return any(note.path == _USER_ID and note.code in _LEFT_OUT for note in self.notes)
 
 
 def decided(

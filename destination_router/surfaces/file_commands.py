@@ -10,10 +10,13 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from destination_router.config import DeliveryConfig
+from destination_router.config import DeliveryConfig, QuarantineConfig
+from destination_router.delivery.quarantine import Watch
 from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.worker import Delivery
+from destination_router.eventlog.on_demand import LogOnDemand
 from destination_router.eventlog.pairings import PairingsFile
+from destination_router.eventlog.quarantine import QuarantineFile
 from destination_router.pipeline.connection import Connection
 from destination_router.surfaces.choosing import (
     UsageError,
@@ -74,14 +77,16 @@ class _Choice(msgspec.Struct):
     """What a command line chose: a connection, a file and how requests go.
 
     `identity` is what makes it the same choice another time: the plugin and its settings.
-    `pairings` is the event log of a router.toml, or a file of the user's own.
+    `kept` is the event log of a router.toml, or a file of the user's own; `quarantine` is held in
+    the former, and without one in memory.
     """
 
     connection: Connection
     source: str
     delivery: DeliverySettings
     identity: tuple[str, dict[str, Any]]
-    pairings: PairingsFile
+    kept: LogOnDemand
+    quarantine: Watch
 
 
 def try_(
@@ -167,14 +172,15 @@ def _send(choice: _Choice, state: SendState) -> Summary:
             read_lines(choice.source),
             settings=choice.delivery,
             state=state,
-            pairings=choice.pairings,
+            pairings=PairingsFile(choice.kept),
+            quarantine=choice.quarantine,
             report=report,
             watch=progress.show,
         )
         try:
             return asyncio.run(sending)
         finally:
-            choice.pairings.close()
+            choice.kept.close()
 
 
 def _choose(
@@ -197,12 +203,14 @@ def _choose(
         chosen, router = choose_from_config(config, connection)
         ready = connect_of_file(config, router, chosen)
         source = _source(plugin)  # the one argument that is left
-        delivery, pairings = router.delivery, router.eventlog.path
+        delivery, kept = router.delivery, LogOnDemand(router.eventlog.path)
+        quarantine = Watch(chosen.name, router.quarantine, QuarantineFile(kept))
     else:
         chosen, _ = choose_plugin(plugin, connection, settings, pairs)
         ready = connect(chosen)
         source = _source(file)
-        delivery, pairings = DeliveryConfig(), state_directory() / "pairings.db"
+        delivery, kept = DeliveryConfig(), LogOnDemand(state_directory() / "pairings.db")
+        quarantine = Watch(chosen.name, QuarantineConfig())
     delivery = msgspec.structs.replace(
         delivery,
         origins=delivery.origins | elsewhere,
@@ -213,7 +221,8 @@ def _choose(
         source,
         delivery_settings(delivery),
         (chosen.plugin, chosen.settings),
-        PairingsFile(pairings),
+        kept,
+        quarantine,
     )
 
 

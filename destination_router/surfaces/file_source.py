@@ -13,6 +13,7 @@ from destination_router.model import Reject
 from destination_router.pipeline.wire import members
 from destination_router.surfaces.reading import BrokenOffError, Line
 from destination_router.surfaces.resuming import SendState
+from destination_router.times import parse_time
 
 
 class FileSource:
@@ -48,7 +49,7 @@ class FileSource:
             self._out.update((line.number, len(line.raw) + 1) for line in left)
             self.bytes_done -= sum(self._out[line.number] for line in left)
             if left:
-                return [Event(line.number, with_id(line)) for line in left]
+                return [event_of(line) for line in left]
         self._see_whether_finished()
         never: asyncio.Future[list[Event]] = asyncio.get_running_loop().create_future()
         return await never
@@ -98,19 +99,34 @@ class FileSource:
             self.finished.set()
 
 
-class _Id(msgspec.Struct, rename="camel"):
+class _Head(msgspec.Struct, rename="camel"):
     message_id: Any = None
+    received_at: Any = None
+    timestamp: Any = None
+    original_timestamp: Any = None
+    sent_at: Any = None
 
 
-_decode_id = msgspec.json.Decoder(_Id).decode
+_decode_head = msgspec.json.Decoder(_Head).decode
 
 
-def with_id(line: Line) -> bytes:
-    """Name a message that has no id after its line: the same in every run over the file."""
+def event_of(line: Line) -> Event:
+    """Make an event of a line: with an id, and with the time at which it was received.
+
+    A message that has no id is named after its line: the same in every run over the file. Of its
+    times the first that is there counts for that of receipt: a file of months is read in seconds.
+    """
     try:
-        given = _decode_id(line.raw).message_id
+        head = _decode_head(line.raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return line.raw  # whether it is a message is for the pipeline to say
+        return Event(line.number, line.raw)  # whether it is a message is for the pipeline to say
+    times = (head.received_at, head.timestamp, head.original_timestamp, head.sent_at)
+    moments = (parse_time(time) for time in times if isinstance(time, str))
+    moment = next((each.timestamp() for each in moments if each is not None), None)
+    return Event(line.number, _with_id(line, head.message_id), moment)
+
+
+def _with_id(line: Line, given: Any) -> bytes:
     if given is not None and given != "" and not (isinstance(given, str) and given.isspace()):
         return line.raw
     try:

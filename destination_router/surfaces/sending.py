@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from destination_router.delivery.dead_letters import DroppedDeadLetters
+from destination_router.delivery.quarantine import Watch
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.stats import DeliveryStats
@@ -144,6 +145,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
     settings: DeliverySettings,
     state: SendState,
     pairings: PairingBook,
+    quarantine: Watch,
     report: Callable[[int, Delivery], None],
     watch: Callable[[View], None],
     patience: float = PATIENCE,
@@ -159,6 +161,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
         settings: how patiently, how many at once, and so on.
         state: which lines are done with; brought up to date and, at the end, forgotten.
         pairings: where the ties are kept that the vendor limits.
+        quarantine: holds back identities that too many carry.
         report: is told the line number and the fate of every message, as they end.
         watch: is told several times a second how it stands.
         patience: for how long the vendor may be dead, in seconds.
@@ -180,6 +183,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
             dead_letters=DroppedDeadLetters(),
             settings=settings,
             pairings=pairings,
+            quarantine=quarantine,
             report=count,
         )
         working = asyncio.create_task(worker.run())

@@ -24,7 +24,7 @@ RECORDS = {
     "Field": "name type description required? default? part?",
     "Group": f"{MESSAGE} group_id? traits?",
     "HttpRequest": "url method? params? headers? json? form? auth? message_ids? user_key? notes? "
-    "state_key? items? costs? bulk_costs? pairings?",
+    "state_key? items? costs? bulk_costs? pairings? identity?",
     "HttpResponse": "status headers? body?",
     "Identifier": "kind value",
     "Identify": f"{MESSAGE} traits?",

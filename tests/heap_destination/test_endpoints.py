@@ -124,6 +124,7 @@ def test_each_endpoint_gets_its_documented_body(
         json=body,
         notes=tuple(NOTES),
         state_key=state_key,
+        identity=body.get("identity", ""),
     )
     plain = msgspec.structs.replace(request_, costs=None, bulk_costs=None, pairings=())
     assert plain == expected

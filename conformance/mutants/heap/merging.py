@@ -11,8 +11,8 @@ MERGING = (
     _slip(
         "merge-limits-forgotten",
         "a merge ties without a word: what Heap drops is lost in silence",
-        "pairings=_merge_limits(settings, user_id, identity)",
-        "pairings=()",
+        "limits = _merge_limits(settings, user_id, identity)",
+        "limits = ()",
         "endpoints",
     ),
     _slip(

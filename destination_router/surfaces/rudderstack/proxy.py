@@ -28,10 +28,12 @@ Transmit = Callable[[Connection, HttpRequest], Awaitable[dict[str, Outcome]]]
 
 DELIVERED = 200
 _ABORTED = 400
+_NO_PROXY = 404
 _TO_BE_RETRIED = 500
 _TIMED_OUT = 504
 _HTTP_CODE = re.compile("http_([345][0-9]{2})")
-_ASKS_FOR_RETRY = frozenset({408, 429})
+_THROTTLED = 429
+_ASKS_FOR_RETRY = frozenset({408, _THROTTLED})
 
 
 class JobStatus(msgspec.Struct, rename="camel"):
@@ -107,13 +109,15 @@ async def deliver(
 def first_version(name: str, statuses: Sequence[JobStatus]) -> tuple[int, bytes]:
     """Answer with one job's status: the HTTP status and the body."""
     job = statuses[0]
+    # A 404 means to rudder-server that there is no proxy: it would send the job again for ever.
+    status = _ABORTED if job.status_code == _NO_PROXY else job.status_code
     report = _Report(
-        status=job.status_code,
+        status=status,
         message=_summary(statuses),
         destination_response={"response": job.error, "status": job.status_code},
         stat_tags=_tags(name, statuses),
     )
-    return job.status_code, msgspec.json.encode(_Answer(report))
+    return status, msgspec.json.encode(_Answer(report))
 
 
 def second_version(name: str, statuses: Sequence[JobStatus]) -> tuple[int, bytes]:
@@ -175,8 +179,14 @@ def _tags(name: str, statuses: Sequence[JobStatus]) -> dict[str, str] | None:
     if failed is None:
         return None
     tags = Verdict(failed.status_code, failed.error, "network").tags(FEATURE, name, failed.metadata)
-    kind = "retryable" if _is_retried(failed.status_code) else "aborted"
-    return {**(tags or {}), "errorType": kind}
+    return {**(tags or {}), "errorType": _error_type(failed.status_code)}
+
+
+def _error_type(status: int) -> str:
+    """Name a failure as RudderStack's own destinations do (`@rudderstack/integrations-lib`)."""
+    if status == _THROTTLED:
+        return "throttled"
+    return "retryable" if _is_retried(status) else "aborted"
 
 
 def _is_retried(status: int) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
+import os
+import signal
 import socket
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import msgspec
 import uvicorn
@@ -59,10 +61,29 @@ def build_transformer(options: TransformerOptions) -> Starlette:
     )
 
 
+class Service(msgspec.Struct, frozen=True):
+    """What a serving process is told by the one that read the command line.
+
+    Attributes:
+        options: what to serve.
+        socket: the file descriptor of the socket to serve it on, which listens.
+        address: how others reach it.
+        workers: how many processes answer.
+    """
+
+    options: TransformerOptions
+    socket: int
+    address: str
+    workers: int
+
+
 def serve_transformer(
     options: TransformerOptions, host: str, port: int, *, workers: int = 1
-) -> None:
-    """Serve until a signal says to stop; says on standard error where, once it can be reached.
+) -> NoReturn:
+    """Become a process that serves until a signal says to stop; `serve_until_stopped` goes on.
+
+    What reads command lines and tells of problems has done its part then, and would be a quarter
+    of the memory that the server holds for good. So a process that never loads it takes its place.
 
     Args:
         options: what to serve.
@@ -73,17 +94,29 @@ def serve_transformer(
     Raises:
         SettingsError, UsageError: as `build_transformer`; or the address cannot be had.
     """
-    log_as_json()
-    app = build_transformer(options)  # here too, so that what is wrong is told at once
-    _tell_unused(options)
+    build_transformer(options)  # so that what is wrong is told here
     listener = listen(host, port, backlog=_BACKLOG)
-    address = url_of(host, listener)
+    listener.set_inheritable(True)
+    service = Service(options, listener.fileno(), url_of(host, listener), workers)
+    told = msgspec.json.encode(service, enc_hook=str).decode()
+    # -P: as for a command, what lies in the working directory is no module.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", __package__, told])  # noqa: S606
+
+
+def serve_until_stopped(service: Service) -> None:
+    """Serve until a signal says to stop; says on standard error where, once it can be reached."""
+    _stop_without_failure()
+    log_as_json()
+    options, address = service.options, service.address
+    listener = socket.socket(fileno=service.socket)
+    listener.set_inheritable(False)
+    _tell_unused(options)
     sys.stderr.write(f"Transformer at {address}: set DEST_TRANSFORM_URL={address}\n")
     sys.stderr.flush()
-    if workers == 1:
-        _serve_app(app, listener)
+    if service.workers == 1:
+        _serve_app(build_transformer(options), listener)
     else:
-        run_workers(partial(_serve, options), listener, workers)
+        run_workers(partial(_serve, options), listener, service.workers)
 
 
 def _tell_unused(options: TransformerOptions) -> None:
@@ -99,6 +132,7 @@ def _tell_unused(options: TransformerOptions) -> None:
 
 
 def _serve(options: TransformerOptions, listener: socket.socket) -> None:
+    _stop_without_failure()
     log_as_json()
     # A connection that stayed open would stay with one worker, however busy: of a few that are
     # kept alive, one worker may hold most. With a new one each request goes to who is idle.
@@ -115,14 +149,17 @@ def _serve_app(
         timeout_graceful_shutdown=_GRACE_SECONDS,
         headers=headers,
     )
-    _Server(config).run(sockets=[listener])
+    uvicorn.Server(config).run(sockets=[listener])
 
 
-class _Server(uvicorn.Server):
-    """Ends well when a signal tells it to, and not of the signal itself."""
+def _stop_without_failure() -> None:
+    """Let a signal end the process with status 0, before it serves and after.
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        with super().capture_signals():
-            yield
-            self._captured_signals.clear()  # else they are raised once more
+    A server stops gracefully when it gets one, and then raises it anew.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+
+
+def _leave(_: int, __: FrameType | None) -> NoReturn:
+    os._exit(0)  # nothing is under way; an exception would be taken for a plugin's that loads

@@ -8,6 +8,7 @@ import pytest
 from destination_router.config import QuarantineConfig
 from destination_router.delivery.quarantine import Quarantine
 from destination_router.pipeline.connection import Connection, Decision
+from destination_router.pipeline.takers import TakesConfig
 from destination_router.plugins import load_plugin
 
 HOUR = 3600.0
@@ -63,6 +64,45 @@ def test_a_backlog_is_no_rush() -> None:
 def test_an_identity_that_the_destination_leaves_out_is_no_identity(user: str) -> None:
     """A known placeholder goes out as anonymous already: holding it back would lose events."""
     assert set(carried(watch(anonymous_ids=3), user, 20)) == {"free"}
+
+
+def connection(*takes: TakesConfig, **settings: Any) -> Connection:
+    return Connection("heap", load_plugin("heap"), {"appId": "11", **settings}, takes)
+
+
+def mapped(path: str, subscription: str = 'type = "track"') -> TakesConfig:
+    return TakesConfig(subscription=subscription, mapping={"track": {"identity": {"@path": path}}})
+
+
+KIOSK: dict[str, Any] = {
+    "mapping": (connection(mapped("$.properties.email")), {"properties": {"email": "kiosk"}}),
+    "options": (CONNECTION, {"integrations": {"Heap": {"identity": "kiosk"}}}),
+    "traits": (connection(dialect="rudderstack"), {"userId": "", "traits": {"id": "kiosk"}}),
+    "two": (connection(mapped("$.userId"), mapped("$.event")), {"event": "kiosk"}),
+}
+
+
+@pytest.mark.parametrize("way", KIOSK)
+def test_an_identity_is_watched_wherever_it_comes_from(way: str) -> None:
+    """What counts is whom the requests name, be it by a mapping, an option or a dialect."""
+    sender, fields = KIOSK[way]
+    quarantine = watch(anonymous_ids=3)
+    verdicts = []
+    for n in range(5):
+        message = {"type": "track", "event": "E", "userId": f"u{n}", "anonymousId": f"a{n}"}
+        decision = sender.decide(json.dumps({**message, **fields}).encode())
+        assert "kiosk" in decision.identities
+        verdicts.append(quarantine.verdict(decision, n))
+    assert verdicts == ["free"] * 3 + ["caught", "held"]
+
+
+def test_a_user_id_that_is_not_sent_is_not_watched() -> None:
+    """Where a mapping gives another identity, any number may carry the same userId."""
+    sender, quarantine = connection(mapped("$.properties.email")), watch(anonymous_ids=3)
+    for n in range(9):
+        message = {"type": "track", "event": "E", "userId": "shared", "anonymousId": f"a{n}"}
+        raw = json.dumps({**message, "properties": {"email": f"u{n}@example.com"}}).encode()
+        assert quarantine.verdict(sender.decide(raw), n) == "free"
 
 
 def test_what_is_allowed_is_never_held_back() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from destination_router import Pairing
 from destination_router.eventlog.file import connect, open_file
+from destination_router.eventlog.on_demand import LogOnDemand
 from destination_router.eventlog.pairings import (
     Entry,
     LoggedPairings,
@@ -42,8 +43,8 @@ def book(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PairingBook
             with contextlib.closing(SqliteEventLog(tmp_path / "log.db", ["heap"])) as log:
                 yield LoggedPairings(log)
         case "file":
-            with contextlib.closing(PairingsFile(tmp_path / "new" / "pairings.db")) as file:
-                yield file
+            with contextlib.closing(LogOnDemand(tmp_path / "new" / "pairings.db")) as file:
+                yield PairingsFile(file)
 
 
 def enter(book: PairingBook, *pairings: Pairing, now: float = 0.0, scope: str = "p") -> Entry:

@@ -221,7 +221,7 @@ def test_an_identity_that_too_many_carry_is_held_back_until_it_is_released(
     assert "till" not in json.dumps(router.lines())
     assert "quarantined_identity" in [line["event"] for line in router.lines()]
     listed = command(router.directory, "dead-letters", "list")
-    assert listed.stdout.count("quarantined_identity  userId: more than 3 anonymous ids") == 3
+    assert listed.stdout.count("quarantined_identity  identity: more than 3 anonymous ids") == 3
     assert "till" not in listed.stdout
 
     router.end()

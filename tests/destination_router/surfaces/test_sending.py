@@ -67,6 +67,53 @@ def test_a_thousand_messages_take_four_requests_at_the_most(tmp_path: Path, heap
     assert sum(sum(by.values()) for by in stats(heap_url)["requests"].values()) <= 4
 
 
+def kiosk(path: Path, times: str, count: int = 60) -> None:
+    path.write_text(
+        "".join(
+            json.dumps(
+                {
+                    "type": "track",
+                    "event": "E",
+                    "messageId": f"m{n}",
+                    "userId": "kiosk",
+                    "anonymousId": f"a{n}",
+                    "timestamp": times.format(n),
+                }
+            )
+            + "\n"
+            for n in range(count)
+        )
+    )
+
+
+def test_an_identity_that_too_many_carry_is_held_back(tmp_path: Path, heap_url: str) -> None:
+    """A file is watched as a router's traffic is, by the times that stand in it."""
+    path = tmp_path / "messages.jsonl"
+    kiosk(path, "2026-11-22T10:00:{:02}Z")
+    status, summary, told = send(path, heap_url)
+    assert (status, summary["delivered"]) == (1, 50)
+    assert summary["rejected"] == {"quarantined_identity": 10}
+    assert "[quarantine] allow" in told
+    spread = tmp_path / "spread.jsonl"
+    kiosk(spread, "2026-11-22T{:02}:00:00Z", 24)
+    config = tmp_path / "router.toml"
+    config.write_text(
+        '[[connections]]\nname = "heap"\nplugin = "heap"\nsettings = {appId = "11"}\n'
+        "[quarantine]\nanonymous_ids = 3\n"
+        f'[delivery.origins]\n"https://heapanalytics.com" = "{heap_url}"\n'
+    )
+    for file, held in ((spread, 0), (path, 57), (spread, 24)):  # kept, once it is held back
+        done = subprocess.run(
+            [*CLI, "send", "--json", "--config", str(config), str(file)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert json.loads(done.stdout)["rejected"].get("quarantined_identity", 0) == held, (
+            done.stderr
+        )
+
+
 def test_an_interrupted_file_is_resumed(tmp_path: Path, heap_url: str, state: Path) -> None:
     """A second run sends only what the first one, killed in its midst, had not delivered."""
     path = tmp_path / "messages.jsonl"

@@ -53,6 +53,16 @@ def test_a_configuration_that_cannot_be_used_ends_it_at_once(tmp_path: Path, con
     assert "Traceback" not in done.stderr
 
 
+def test_what_serves_never_loads_what_reads_command_lines() -> None:
+    """It would be a quarter of the memory that a server holds for good."""
+    loaded = "import sys, destination_router.surfaces.rudderstack.__main__; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", loaded], capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
+    assert "uvicorn" in done.stdout.split()
+    assert not {"typer", "pydantic", "destination_router.surfaces.cli"} & set(done.stdout.split())
+
+
 def test_what_only_run_does_is_told(start: Callable[..., Transformer], tmp_path: Path) -> None:
     """A quarantine that somebody relies on does not stay away in silence."""
     config = tmp_path / "router.toml"

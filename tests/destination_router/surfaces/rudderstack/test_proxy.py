@@ -90,6 +90,22 @@ def test_the_first_version_says_what_the_vendor_said(transformer: str) -> None:
     }
 
 
+def test_in_the_first_version_a_vendors_404_is_no_missing_route(
+    transformer: str, heap_url: str
+) -> None:
+    """rudder-server takes an HTTP 404 for a transformer without a proxy, and retries for ever."""
+    fail(heap_url, status=404, next=2)
+    first = parameters(TRACK) | {"metadata": job(1)}
+    answer = httpx.post(f"{transformer}/v0/destinations/heap/proxy", json=first)
+    assert (answer.status_code, answer.json()["output"]["status"]) == (400, 400)
+    assert answer.json()["output"]["destinationResponse"]["status"] == 404
+
+    second = parameters(TRACK) | {"metadata": [job(1)]}
+    answer = httpx.post(f"{transformer}/v1/destinations/heap/proxy", json=second)
+    assert answer.status_code == 200
+    assert [item["statusCode"] for item in answer.json()["output"]["response"]] == [404]
+
+
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
 def test_what_may_succeed_later_keeps_its_status(
     transformer: str, heap_url: str, status: int
@@ -102,7 +118,7 @@ def test_what_may_succeed_later_keeps_its_status(
     assert answer.status_code == 200
     output = answer.json()["output"]
     assert [item["statusCode"] for item in output["response"]] == [status]
-    assert output["statTags"]["errorType"] == "retryable"
+    assert output["statTags"]["errorType"] == ("throttled" if status == 429 else "retryable")
     assert held(heap_url) == []
 
 
