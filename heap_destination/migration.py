@@ -34,7 +34,7 @@ _MAPPING_KEYS = ("mapping", "mappings", "settings")
 """What a subscription's mapping is called: in presets, in old exports, in the public API."""
 
 _KEPT_BY_RUDDERSTACK = ("appId", "dataResidency")
-_WITHOUT_MEANING: tuple[Any, ...] = (None, "", [], {}, False, "disable", [{"eventName": ""}])
+_WITHOUT_MEANING: tuple[Any, ...] = (None, "", [], {}, False)
 """What RudderStack's app saves for an option that is not used."""
 
 _NOTHING = {"@if": {"blank": ""}}

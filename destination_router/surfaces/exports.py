@@ -14,6 +14,7 @@ import msgspec
 
 from destination_router.model import Json
 from destination_router.surfaces.choosing import UsageError
+from destination_router.surfaces.rudderstack_options import read_options
 
 
 class Export(msgspec.Struct, frozen=True):
@@ -23,11 +24,13 @@ class Export(msgspec.Struct, frozen=True):
         destinations: as they stand there, each once; those that are switched off are left out.
         write_keys: what senders authenticate with.
         lost: what cannot be carried over, a sentence each.
+        client_side: which destinations browsers load by themselves, from 0.
     """
 
     destinations: list[dict[str, Any]]
     write_keys: list[str]
     lost: list[str]
+    client_side: frozenset[int] = frozenset()
 
 
 def read_export(system: str, content: Json) -> Export:
@@ -92,8 +95,21 @@ def _rudderstack(content: Json) -> Export:
         for destination in destinations
         if destination.get("transformations")
     )
+    options = [read_options(_config(destination)) for destination in destinations]
+    for destination, read in zip(destinations, options, strict=True):
+        lost.extend(f"{_name(destination)}: {sentence}" for sentence in read.lost)
     keys = [str(s["writeKey"]) for s in live if s.get("writeKey")]
-    return Export(destinations, list(dict.fromkeys(keys)), lost)
+    return Export(
+        [{**d, "config": read.config} for d, read in zip(destinations, options, strict=True)],
+        list(dict.fromkeys(keys)),
+        lost,
+        frozenset(number for number, read in enumerate(options) if read.client_side),
+    )
+
+
+def _config(destination: dict[str, Any]) -> dict[str, Any]:
+    config = destination.get("config")
+    return config if isinstance(config, dict) else {}
 
 
 SYSTEMS: dict[str, Callable[[Json], Export]] = {"segment": _segment, "rudderstack": _rudderstack}

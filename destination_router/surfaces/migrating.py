@@ -68,7 +68,7 @@ def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str
     plugins = _importers(plugin)
     lost = list(export.lost)
     connections: list[dict[str, Any]] = []
-    for destination in export.destinations:
+    for number, destination in enumerate(export.destinations):
         label = str(destination.get("name") or f"destination {len(connections) + 1}")
         translated = _translated(plugins, system, destination)
         if translated is None:
@@ -82,6 +82,11 @@ def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str
             "settings": result.settings,
         }
         own_lost: list[str] = []
+        if number in export.client_side:
+            if "client_side" in loaded.capabilities:
+                connection["clientSide"] = True
+            else:
+                own_lost.append(f"device mode: no browser can load {loaded.name} by itself")
         if result.subscriptions is not None:
             read = fql.segment_meaning if system == "segment" else fql.parse
             connection["subscriptions"] = _subscriptions(result.subscriptions, read, own_lost)

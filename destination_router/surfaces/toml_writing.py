@@ -12,7 +12,7 @@ from typing import Any
 
 from destination_router.model import Json
 
-_HEAD = ("name", "plugin", "subscription")
+_HEAD = ("name", "plugin", "subscription", "clientSide")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -21,8 +21,8 @@ def write_router(gateway: Mapping[str, Json], connections: list[dict[str, Any]])
 
     Args:
         gateway: its table; left out if empty.
-        connections: each `{"name", "plugin", "settings"}` and, if it has any, `"subscription"` or
-            `"subscriptions"` with `{"name", "subscription", "mapping"}`.
+        connections: each `{"name", "plugin", "settings"}` and, if it has any, `"subscription"`,
+            `"clientSide"`, or `"subscriptions"` with `{"name", "subscription", "mapping"}`.
     """
     lines: list[str] = []
     if gateway:

@@ -32,7 +32,8 @@ _NO_PROXY = 404
 _TO_BE_RETRIED = 500
 _TIMED_OUT = 504
 _HTTP_CODE = re.compile("http_([345][0-9]{2})")
-_ASKS_FOR_RETRY = frozenset({408, 429})
+_THROTTLED = 429
+_ASKS_FOR_RETRY = frozenset({408, _THROTTLED})
 
 
 class JobStatus(msgspec.Struct, rename="camel"):
@@ -178,8 +179,14 @@ def _tags(name: str, statuses: Sequence[JobStatus]) -> dict[str, str] | None:
     if failed is None:
         return None
     tags = Verdict(failed.status_code, failed.error, "network").tags(FEATURE, name, failed.metadata)
-    kind = "retryable" if _is_retried(failed.status_code) else "aborted"
-    return {**(tags or {}), "errorType": kind}
+    return {**(tags or {}), "errorType": _error_type(failed.status_code)}
+
+
+def _error_type(status: int) -> str:
+    """Name a failure as RudderStack's own destinations do (`@rudderstack/integrations-lib`)."""
+    if status == _THROTTLED:
+        return "throttled"
+    return "retryable" if _is_retried(status) else "aborted"
 
 
 def _is_retried(status: int) -> bool:

@@ -216,6 +216,78 @@ def test_a_workspace_configuration_becomes_a_router(tmp_path: Path) -> None:
     assert page.result == "filtered"  # rudder-server filters by a list of types
 
 
+def workspace(**config: Any) -> Any:
+    """A workspace with one Heap destination that has these options."""
+    whole = json.loads(json.dumps(WORKSPACE))
+    heap = whole["sources"][0]["destinations"][0]
+    whole["sources"][0]["destinations"] = [heap]
+    heap |= {"transformations": [], "config": {"appId": "11", **config}}
+    return whole
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"connectionMode": "device"},
+        {"connectionMode": {"web": "device", "ios": "cloud"}},
+        {"useNativeSDK": True},
+        {"useNativeSDK": {"web": True}},
+    ],
+)
+def test_what_browsers_load_by_themselves_they_go_on_loading(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """RudderStack's device mode is `clientSide`: what happens in browsers is not sent twice."""
+    text, lost = imported("rudderstack", workspace(**options))
+    assert (tomllib.loads(text)["connections"][0]["clientSide"], lost) == (True, [])
+    assert decided(text, {**PAID, "channel": "web"}, tmp_path).result == "filtered"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"connectionMode": {"web": "cloud"}, "useNativeSDK": {"web": False}},
+        {
+            "eventFilteringOption": "disable",
+            "whitelistedEvents": [{"eventName": "Paid"}],
+            "blacklistedEvents": [{"eventName": ""}],
+        },
+        {"oneTrustCookieCategories": {"web": [{"oneTrustCookieCategory": ""}]}},
+        {"consentManagement": {"web": []}},
+    ],
+)
+def test_an_option_that_is_not_used_is_not_told(options: dict[str, Any]) -> None:
+    """RudderStack's app saves the empty form of each."""
+    text, lost = imported("rudderstack", workspace(**options))
+    assert (tomllib.loads(text)["connections"][0].get("clientSide"), lost) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            {
+                "eventFilteringOption": "blacklistedEvents",
+                "blacklistedEvents": [{"eventName": "Seen"}],
+            },
+            "heap: its blacklistedEvents: RudderStack's SDKs filter by them in device mode alone",
+        ),
+        (
+            {"connectionMode": {"android": "device", "ios": "device"}},
+            "heap: device mode of android, ios: only browsers load",
+        ),
+        (
+            {"oneTrustCookieCategories": {"web": [{"oneTrustCookieCategory": "C0002"}]}},
+            "heap: oneTrustCookieCategories: rudder-server holds back by consent, nothing here",
+        ),
+    ],
+)
+def test_an_option_that_does_not_hold_here_is_told(options: dict[str, Any], told: str) -> None:
+    """What went out to nobody there must not go out here in silence."""
+    _, (sentence,) = imported("rudderstack", workspace(**options))
+    assert sentence.startswith(told)
+
+
 def test_without_a_list_of_types_nothing_is_filtered(tmp_path: Path) -> None:
     """A page then reaches the mapping, which refuses it."""
     workspace = json.loads(json.dumps(WORKSPACE))
