@@ -40,6 +40,15 @@ def test_every_command_of_its_page_works(folder: Path) -> None:
         assert not any(value in (done.stdout + done.stderr).lower() for value in VALUES), command
 
 
+def test_the_check_tries_an_event_that_may_go_out(folder: Path) -> None:
+    """One that the allowlists withhold would say nothing of the connection."""
+    done = run(folder, ["check"])
+    assert "heap  track  delivered  as the event Appointment Booked" in done.stdout
+    (folder / "allow.toml").write_text("")
+    done = run(folder, ["check"])
+    assert "heap  track  filtered  privacy: the event is not on both allowlists" in done.stdout
+
+
 def test_what_goes_out_is_what_the_lists_say(folder: Path) -> None:
     """The same person has one masked identity, whatever the casing; what is not listed stays."""
     done = run(folder, ["try", "--config", "router.toml", "--json", "events.jsonl"])

@@ -46,6 +46,22 @@ class Group(msgspec.Struct):
     detail: str = ""
 
 
+class Hindrance(msgspec.Struct, frozen=True):
+    """An attempt that failed, and will be made again.
+
+    Attributes:
+        code: why: `network`, `http_503`.
+        attempt: the how many-eth it was, from 1.
+        most: how many are made.
+        wait: when the next is made, in seconds.
+    """
+
+    code: str
+    attempt: int
+    most: int
+    wait: float
+
+
 class _FailedError(Exception):
     """A request that the vendor refuses or, `transient`, does not answer for too long."""
 
@@ -64,21 +80,25 @@ class Deleting:
         sender: the connection's.
         told: is told of each group whose state has changed, before anything else is done.
         settings: how patiently a request is tried.
+        hindered: is told of each attempt that failed and is made again.
         chance: from 0 to 1, evenly; spreads retries that would happen at once.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is a part, by keyword
         self,
         deletion: UserDeletion,
         sender: Sender,
         told: Callable[[Group], None],
         settings: DeliverySettings | None = None,
+        *,
+        hindered: Callable[[Hindrance], None] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._deletion = deletion
         self._sender = sender
         self._told = told
         self._settings = settings or DeliverySettings()
+        self._hindered = hindered
         self._chance = chance
         self._clock = asyncio.get_running_loop().time
         self._token = ""
@@ -186,7 +206,11 @@ class Deleting:
                 code = "network" if outcome is None else outcome.code
                 raise _FailedError(code, status, transient=True)
             after = None if outcome is None else outcome.after
-            await asyncio.sleep(retry_wait(self._settings, attempt, after, self._chance()))
+            wait = retry_wait(self._settings, attempt, after, self._chance())
+            if self._hindered is not None:
+                code = "network" if outcome is None else outcome.code
+                self._hindered(Hindrance(code, attempt, _MOST_ATTEMPTS, wait))
+            await asyncio.sleep(wait)
 
 
 def grouped(subjects: Sequence[Json], most: int) -> list[Group]:

@@ -11,6 +11,10 @@ from destination_router.eventlog.base import LogFileError
 from destination_router.private_files import open_private
 
 
+class LogInUseError(LogFileError):
+    """Another process delivers from the log."""
+
+
 @contextlib.contextmanager
 def claim(path: Path) -> Iterator[None]:
     """Be the one that delivers from the log at a path, for as long as the block lasts.
@@ -18,7 +22,8 @@ def claim(path: Path) -> Iterator[None]:
     The claim is a lock on the file `<log>.workers`; it ends with the process, however that ends.
 
     Raises:
-        LogFileError: another process has it, or the file cannot be made.
+        LogInUseError: another process has it.
+        OSError: the file cannot be made.
     """
     lock = path.with_name(f"{path.name}.workers")
     try:
@@ -26,7 +31,7 @@ def claim(path: Path) -> Iterator[None]:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
     except BlockingIOError:
-        raise LogFileError(
+        raise LogInUseError(
             f"{path}: another process delivers from this log already; end it first, or start this "
             "one with --gateway-only"
         ) from None

@@ -30,10 +30,11 @@ def partition_key(body: bytes) -> str:
         ids = _decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return ""
-    return _text(ids.user_id) or _text(ids.anonymous_id)
+    return id_text(ids.user_id) or id_text(ids.anonymous_id)
 
 
-def _text(value: object) -> str:
+def id_text(value: object) -> str:
+    """Write an id as text; empty where it is none."""
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, (int, float)) and not isinstance(value, bool):

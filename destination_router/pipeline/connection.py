@@ -121,6 +121,14 @@ class Connection:
             client_side=client_side,
         )
 
+    @property
+    def gives_other_ids(self) -> bool:
+        """Whether messages may go out under other ids than they came with, masked ones aside."""
+        treatment = self.treatment
+        return bool(treatment.shared.steps or treatment.own.steps) or any(
+            taker.mapping is not None for taker in self._takers
+        )
+
     def decide(self, raw: bytes, *, message_id: str | None = None) -> Decision:
         """Say what becomes of one message; never raises, whatever the message.
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Coroutine, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from msgspec.structs import replace
 
-from destination_router.config import ConnectionConfig, DeliveryConfig
+from destination_router.config import ConnectionConfig, DeliveryConfig, EventLogConfig
 from destination_router.deletion import UserDeletion
-from destination_router.delivery.deleting import Group
 from destination_router.model import Reject
 from destination_router.pipeline.connection import Connection
 from destination_router.settings import is_secret
@@ -35,7 +36,10 @@ from destination_router.surfaces.deletion_input import (
     delivery_keys,
     wanted,
 )
+from destination_router.surfaces.deletion_leftovers import LeftoversOf
+from destination_router.surfaces.deletion_matching import Theirs
 from destination_router.surfaces.deletion_run import DeletionSummary, delete_users, summary_of
+from destination_router.surfaces.deletion_telling import Talk, print_summary, tell_what_is_left
 from destination_router.surfaces.options import (
     CONNECTION_PANEL,
     AsJson,
@@ -111,64 +115,80 @@ def delete_user(
         asked = list(_asked(user or [], anonymous or [], file))
         if look_up:
             raise typer.Exit(_look_up(audit, asked, as_json=as_json))
-        chosen, delivery, ready = _chosen(
-            plugin, config, connection, settings, pairs or [], secret or []
-        )
-        elsewhere = delivery.origins | read_origins(origin or [])
-        delivery = replace(delivery, origins=elsewhere)
-        deletion = _deletion(ready)
+        chosen = _chosen(plugin, config, connection, settings, pairs or [], secret or [])
+        elsewhere = chosen.delivery.origins | read_origins(origin or [])
+        chosen.delivery = replace(chosen.delivery, origins=elsewhere)
+        deletion = _deletion(chosen.connection)
         patience = _duration(wait)
-        who = wanted(asked, deletion, delivery_keys(chosen))
+        who = wanted(asked, deletion, delivery_keys(chosen.config))
         for refused in who.refused:
             words = f"{refused.where}: {refused.code}: {refused.detail}"
             talk.print(words, markup=False)
-        summary = summary_of(who)
-        if who.subjects and not dry_run:
+        leftovers = _leftovers(chosen, who)
+        if dry_run or not who.subjects:
+            summary = summary_of(who, log=None if leftovers is None else leftovers.count())
+        else:
             _check_key(deletion)
-            summary = _delete(chosen, ready, deletion, delivery, who, audit, patience)
+            summary = _delete(chosen, deletion, who, leftovers, audit, patience)
     if as_json:
         print_line(summary)
     else:
-        _print_summary(summary, dry_run=dry_run)
-    if summary.left:
-        talk.print("Not all is done. The same command goes on with the rest.")
-    raise typer.Exit(FAILED if summary.left or summary.refused else 0)
+        print_summary(summary, dry_run=dry_run)
+    if not dry_run:
+        tell_what_is_left(summary)
+    unfinished = not dry_run and (summary.left or summary.waiting or summary.interrupted)
+    raise typer.Exit(FAILED if unfinished or summary.refused else 0)
+
+
+class _Chosen(msgspec.Struct):
+    """What a command line chose: a connection, how requests go, and a router.toml's log, if any."""
+
+    config: ConnectionConfig
+    delivery: DeliveryConfig
+    connection: Connection
+    eventlog: EventLogConfig | None = None
+
+
+def _leftovers(chosen: _Chosen, who: Wanted) -> LeftoversOf | None:
+    """Say where the log may hold what is theirs; None where no log is known, or none is there."""
+    if chosen.eventlog is None or not chosen.eventlog.path.exists() or not who.subjects:
+        return None
+    identifiers = [identifier for _, given in who.subjects for identifier in given]
+    theirs = Theirs(chosen.connection, identifiers, delivery_keys(chosen.config))
+    log = chosen.eventlog
+    return LeftoversOf(log.path, chosen.config.name, theirs, log.new_connections)
 
 
 def _delete(
-    chosen: ConnectionConfig,
-    ready: Connection,
+    chosen: _Chosen,
     deletion: UserDeletion,
-    delivery: DeliveryConfig,
     who: Wanted,
+    leftovers: LeftoversOf | None,
     audit: Path,
     patience: float,
 ) -> DeletionSummary:
     with open_audit(audit) as files:
         deleting = delete_users(
-            ready,
+            chosen.connection,
             deletion,
             who,
             audit=files,
             # As configured: references stand for secrets, and origins are where it really goes.
-            purpose=[chosen.plugin, chosen.settings, delivery.origins],
-            settings=delivery_settings(delivery),
+            purpose=[chosen.config.plugin, chosen.config.settings, chosen.delivery.origins],
+            settings=delivery_settings(chosen.delivery),
             patience=patience,
-            told=_tell,
+            leftovers=leftovers,
+            teller=Talk(),
         )
-        try:
-            return asyncio.run(deleting)
-        except KeyboardInterrupt:
-            talk.print("Interrupted. The same command goes on with the rest.")
-            raise typer.Exit(FAILED) from None
+        return asyncio.run(_until_stopped(deleting))
 
 
-def _tell(number: int, count: int, group: Group) -> None:
-    words = {"pending": "submitted", "complete": "deleted"}.get(group.state, group.state)
-    about = [f"group {number} of {count}: {words}", f"{len(group.subjects)} users"]
-    about += [f"request {group.request_id}"] if group.request_id else []
-    about += [group.detail] if group.detail else []
-    talk.print(", ".join(about), markup=False)
+async def _until_stopped(deleting: Coroutine[Any, Any, DeletionSummary]) -> DeletionSummary:
+    """Let SIGTERM end it as Ctrl-C does: with a word of how far it is."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 -- this is one
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await deleting
 
 
 def _look_up(audit: Path, asked: Sequence[Asked | Refused], *, as_json: bool) -> int:
@@ -199,14 +219,15 @@ def _chosen(
     settings: Path | None,
     pairs: Sequence[str],
     secrets: Sequence[str],
-) -> tuple[ConnectionConfig, DeliveryConfig, Connection]:
+) -> _Chosen:
     if config is not None:
         if settings is not None or pairs or secrets:
             raise UsageError("settings stand in the router.toml: drop --settings, --set, --secret")
         chosen, router = choose_from_config(config, connection)
         if plugin not in (None, chosen.plugin):
             raise UsageError(f"the connection {chosen.name!r} is {chosen.plugin}'s, not {plugin}'s")
-        return chosen, router.delivery, connect_of_file(config, router, chosen)
+        ready = connect_of_file(config, router, chosen)
+        return _Chosen(chosen, router.delivery, ready, router.eventlog)
     chosen, loaded = choose_plugin(plugin, connection, settings, pairs)
     schema = loaded.hook.settings_schema()
     for pair in pairs:
@@ -215,7 +236,7 @@ def _chosen(
             detail = "others can read a command line; use --secret"
             raise UsageError(f"--set {name}: {detail} {name}=env:VARIABLE, or {name}=file:PATH")
     chosen = replace(chosen, settings=chosen.settings | dict(map(_secret, secrets)))
-    return chosen, DeliveryConfig(), connect(chosen)
+    return _Chosen(chosen, DeliveryConfig(), connect(chosen))
 
 
 def _secret(pair: str) -> tuple[str, dict[str, Any]]:
@@ -245,15 +266,3 @@ def _duration(text: str) -> float:
         return seconds(text)
     except ValueError as error:
         raise UsageError(f"--wait: {error}") from None
-
-
-def _print_summary(summary: DeletionSummary, *, dry_run: bool) -> None:
-    if dry_run:
-        out.print(f"{summary.users} users would be deleted")
-    else:
-        out.print(
-            f"{summary.users} users: {summary.complete} deleted, {summary.pending} pending, "
-            f"{summary.failed} failed",
-        )
-    for code, count in summary.refused.most_common():
-        out.print(f"  refused  {code}  {count}")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from destination_router.deletion import UserDeletion
-from destination_router.delivery.deleting import Deleting, Group, grouped
+from destination_router.delivery.deleting import Deleting, Group, Hindrance, grouped
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.settings import DeliverySettings
 from destination_router.pipeline.connection import Connection
 from destination_router.surfaces.deletion_audit import DeletionAudit
 from destination_router.surfaces.deletion_input import Wanted
+from destination_router.surfaces.deletion_leftovers import Leftovers, LeftoversOf
 
 
 class DeletionSummary(msgspec.Struct, rename="camel"):
@@ -27,6 +29,8 @@ class DeletionSummary(msgspec.Struct, rename="camel"):
         complete: users that the vendor has deleted.
         pending: users that it has not deleted yet.
         failed: users that it was not, or could not be, asked to delete.
+        interrupted: whether it was told to stop.
+        log: what a router's log still held of them; None where no log is known.
     """
 
     users: int = 0
@@ -34,6 +38,13 @@ class DeletionSummary(msgspec.Struct, rename="camel"):
     complete: int = 0
     pending: int = 0
     failed: int = 0
+    interrupted: bool = False
+    log: Leftovers | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many of their events may go out after all."""
+        return 0 if self.log is None else self.log.waiting
 
     @property
     def left(self) -> bool:
@@ -41,7 +52,25 @@ class DeletionSummary(msgspec.Struct, rename="camel"):
         return self.pending > 0 or self.failed > 0
 
 
-def summary_of(wanted: Wanted, groups: Sequence[Group] = ()) -> DeletionSummary:
+class Teller(Protocol):
+    """Is told how a deletion goes, as it goes."""
+
+    def changed(self, number: int, count: int, group: Group) -> None:
+        """The state of a group has changed: its number, and of how many."""
+
+    def hindered(self, hindrance: Hindrance) -> None:
+        """An attempt failed, and is made again."""
+
+    def asking(self, users: int, patience: float) -> None:
+        """The vendor has taken all, and is asked whether so many users are deleted."""
+
+    def waiting(self, events: int) -> None:
+        """A running router has events of theirs in hand."""
+
+
+def summary_of(
+    wanted: Wanted, groups: Sequence[Group] = (), log: Leftovers | None = None
+) -> DeletionSummary:
     """Sum up; without groups nothing was asked for."""
     counts = Counter[str]()
     for group in groups:
@@ -52,6 +81,7 @@ def summary_of(wanted: Wanted, groups: Sequence[Group] = ()) -> DeletionSummary:
         complete=counts["complete"],
         pending=counts["pending"],
         failed=counts["failed"],
+        log=log,
     )
 
 
@@ -64,9 +94,13 @@ async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
     purpose: Sequence[Any],
     settings: DeliverySettings,
     patience: float,
-    told: Callable[[int, int, Group], None],
+    leftovers: LeftoversOf | None,
+    teller: Teller,
 ) -> DeletionSummary:
     """Delete users, or go on where an interrupted run was.
+
+    First of all what a router's log holds of them is dropped, lest it bring them back. One that is
+    cancelled says how far it came; the audit and the state know it already.
 
     Args:
         connection: at whose vendor.
@@ -76,10 +110,12 @@ async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
         purpose: what else makes it the same deletion another time: plugin and settings.
         settings: how patiently requests are tried.
         patience: how long to wait for the vendor to be done, in seconds.
-        told: is told of each group that changes: its number, of how many, and itself.
+        leftovers: what a router's log holds of them; None where no log is known.
+        teller: is told how it goes.
 
     Raises:
         UsageError: another deletion is not finished.
+        LogFileError: the log cannot be used; the vendor was asked nothing.
     """
     subjects = [subject for subject, _ in wanted.subjects]
     groups = grouped(subjects, deletion.group)
@@ -102,15 +138,26 @@ async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
         named = {"ids": ids[number - 1]} if event == "submitted" else {"detail": group.detail}
         audit.note(event, **about, **named)
         audit.save(groups)
-        told(number, len(groups), group)
+        teller.changed(number, len(groups), group)
 
     audit.save(groups)
-    async with Sender(connection, settings) as sender:
-        deleting = Deleting(deletion, sender, changed, settings)
-        await deleting.submit(groups)
-        await deleting.wait(groups, patience)
-    summary = summary_of(wanted, groups)
-    audit.note("ended", complete=summary.complete, pending=summary.pending, failed=summary.failed)
+    log: Leftovers | None = None
+    interrupted = False
+    try:
+        if leftovers is not None:
+            log = await leftovers.clear(patience, teller.waiting)
+            audit.note("dropped", **msgspec.to_builtins(log))
+        async with Sender(connection, settings) as sender:
+            deleting = Deleting(deletion, sender, changed, settings, hindered=teller.hindered)
+            await deleting.submit(groups)
+            if pending := summary_of(wanted, groups).pending:
+                teller.asking(pending, patience)
+            await deleting.wait(groups, patience)
+    except asyncio.CancelledError:
+        interrupted = True
+    summary = msgspec.structs.replace(summary_of(wanted, groups, log), interrupted=interrupted)
+    event = "interrupted" if interrupted else "ended"
+    audit.note(event, complete=summary.complete, pending=summary.pending, failed=summary.failed)
     return summary
 
 

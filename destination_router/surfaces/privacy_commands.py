@@ -74,11 +74,15 @@ def report(
         if config is not None:
             chosen, router = choose_from_config(config, connection)
             log = router.eventlog.path
-        told = Report(Allowed() if chosen is None else load_allowed(chosen), people)
+        allowed = Allowed() if chosen is None else load_allowed(chosen)
+        told = Report(allowed, people, () if chosen is None else (chosen.name, chosen.plugin))
         steps = _steps(chosen)
         unread = Counter[str]()
 
         def sum_up() -> None:
+            if not told.messages and not unread:
+                talk.print(_nothing_seen(source, log), markup=False)
+                return
             _print(told, as_toml=as_toml, as_json=as_json)
             more = unread.total()
             talk.print(f"{counted(told.messages, 'message')}, {more} more could not be read")
@@ -89,6 +93,15 @@ def report(
                     _add(raw, steps, told)
                 except Reject as reject:
                     unread[reject.code] += 1
+
+
+def _nothing_seen(source: str | None, log: Path | None) -> str:
+    if source is not None:
+        return f"Nothing was seen: no message of {source} gets as far as privacy."
+    return (
+        f"Nothing was seen: {log} holds no message now that gets as far as privacy. Delivered ones "
+        "are deleted, unless [eventlog] keep_delivered keeps them: set it, or name a file"
+    )
 
 
 def _add(raw: bytes, steps: Sequence[Transformations], told: Report) -> None:

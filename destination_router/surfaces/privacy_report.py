@@ -7,7 +7,7 @@ A name is shown only if several people sent it and it does not look like a value
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -76,10 +76,12 @@ class Report:
     Args:
         allowed: what passes.
         people: how many different people must have sent a name for it to be shown.
+        names: what messages may call the connection in `integrations`.
     """
 
-    def __init__(self, allowed: Allowed, people: int) -> None:
+    def __init__(self, allowed: Allowed, people: int, names: Sequence[str] = ()) -> None:
         self._allowed = allowed
+        self._names = names
         self._people = people
         self._counts: dict[tuple[str, str], _Count] = {}
         self.messages = 0
@@ -88,7 +90,8 @@ class Report:
         """Count a message's fields, each once."""
         self.messages += 1
         user, visitor = _person(message.user_id), _person(message.anonymous_id)
-        for place in set(_places(message)):
+        options = _paths("integrations", message.options(*self._names))
+        for place in {*_places(message), *options}:
             count = self._counts.setdefault(place, _Count())
             count.seen += 1
             for person, known in ((user, count.users), (visitor, count.visitors)):
@@ -165,6 +168,8 @@ def _places(message: Message) -> Iterator[tuple[str, str]]:
             yield from _paths("properties", message.properties)
         case Page() | Screen():
             yield ("pages" if isinstance(message, Page) else "screens"), message.name or ""
+            if message.category is not None:
+                yield "properties", "category"  # whose rule is the property's
             yield from _paths("properties", message.properties)
         case Identify():
             yield from _paths("traits", message.traits)

@@ -66,10 +66,15 @@ _decode_destination = msgspec.json.Decoder(_Destination).decode
 _TYPE = re.compile(r"\w+", re.ASCII)
 """What rudder-server may call a destination."""
 _STRANGER = (
-    "router.toml: a connection of this plugin is in HIPAA mode, and none has this destination's id "
-    "or name: add one that has"
+    "router.toml: in HIPAA mode a destination goes out through a connection of its own, and none "
+    "has this one's id or name: add a connection that has, with its allowlists"
 )
 """Why a destination is refused that may be the one which somebody meant to protect."""
+_NOBODYS = (
+    "router.toml: in HIPAA mode a destination goes out through a connection of its own, and none "
+    "has settings that fit this configuration: add one, or use destination-router delete-user"
+)
+"""The same of users to be deleted, where rudder-server says neither id nor name."""
 _TWOFOLD = (
     "router.toml: one connection has this destination's id, and another one its name: rename one"
 )
@@ -135,6 +140,8 @@ class Destinations:
         if len(meant) > 1:
             problem = "router.toml: several connections may be meant; give each its settings whole"
             return Prepared(None, problem, "configuration"), self._bare
+        if not meant and self.some_private:
+            return Prepared(None, _NOBODYS, "configuration"), self._bare
         overlay = meant[0] if meant else self._bare
         if self.some_private and not is_private(overlay):
             problem = (

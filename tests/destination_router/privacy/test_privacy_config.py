@@ -127,7 +127,9 @@ def test_check_tells_where_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyP
         )
     )
     missing = "the environment variable MASKING_KEY_1 is not set"
-    assert check_config(path).problems == [
+    problems = check_config(path).problems
+    assert {problem.partition(": ")[0] for problem in problems} == {str(path)}
+    assert [problem.partition(": ")[2] for problem in problems] == [
         f"[[connections]] 'a' privacy.keys.v1: {missing}",
         '[privacy] allow: write a table of lists, or {file = "allow.toml"}',
         "[[connections]] 'a' transformations.0.upper: write a list of text",

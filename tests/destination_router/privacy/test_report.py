@@ -159,6 +159,28 @@ def test_the_live_log_is_read_where_it_is() -> None:
     assert rows("--config", "router.toml") == rows("events.jsonl", "--config", "router.toml")
 
 
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("how", [[], ["--toml"], ["--json"]])
+def test_a_log_without_events_is_told(how: list[str]) -> None:
+    """Where everything is delivered there is nothing to see, and a table of nothing says less."""
+    SqliteEventLog(Path("router.db"), ["heap"]).close()
+    done = CliRunner().invoke(app, ["privacy", "report", "--config", "router.toml", *how])
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "Nothing was seen: router.db holds no message now" in done.stderr
+    assert "keep_delivered" in done.stderr
+
+
+def test_what_is_said_to_the_connection_and_a_category_are_seen(folder: Path) -> None:
+    """Both have a list that lets them pass, so both are reported."""
+    options = {"All": True, "heap": {"session_id": "s"}, "other": {"secret": 1}}
+    page = {"type": "page", "category": "c", "integrations": options}
+    messages = [{**page, "userId": f"u{n}"} for n in range(2)]
+    (folder / "events.jsonl").write_text("\n".join(map(json.dumps, messages)))
+    seen = rows("events.jsonl", "--config", "router.toml")
+    assert seen["integrations", "session_id"] == seen["properties", "category"] == (2, 0, 2)
+    assert ("integrations", "secret") not in seen
+
+
 def test_something_has_to_be_named() -> None:
     """A report about nothing is wrong usage."""
     assert CliRunner().invoke(app, ["privacy", "report"]).exit_code == 2

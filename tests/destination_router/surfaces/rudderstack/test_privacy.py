@@ -69,7 +69,17 @@ def test_where_all_are_protected_a_stranger_is_refused() -> None:
     """With the router's mode, a destination that no connection describes gets nothing."""
     prepared = heap(mode="hipaa").prepare(record("Another"), b"{}")
     assert prepared.connection is None
-    assert prepared.problem.startswith("router.toml: ")
+    assert "none has this one's id or name: add a connection" in prepared.problem
+
+
+def test_where_all_are_protected_a_strangers_users_are_not_deleted() -> None:
+    """What is missing is its connection: to ask for allowlists would send people astray."""
+    settings = {"settings": {"appId": "11"}}
+    content = {"privacy": {**SHARED, "mode": "hipaa"}, "connections": [{**CONNECTION, **settings}]}
+    destinations = find_destinations(parse_config(content).connections)["heap"]
+    prepared, _ = destinations.prepare_deletion({"appId": "12"})
+    assert "none has settings that fit this configuration: add one" in prepared.problem
+    assert "allow" not in prepared.problem
 
 
 @pytest.mark.parametrize("name", ["Another", "heap production", "HEAP PRODUCTION", ""])
@@ -77,7 +87,7 @@ def test_where_one_is_protected_a_stranger_is_refused(name: str) -> None:
     """A name that is misspelt in the router.toml must not mean that nothing is protected."""
     prepared = heap().prepare(record(name), json.dumps(TRACK).encode())
     assert (prepared.connection, prepared.fault) == (None, "configuration")
-    assert "none has this destination's id or name" in prepared.problem
+    assert "none has this one's id or name" in prepared.problem
 
 
 @pytest.mark.parametrize(
