@@ -164,7 +164,7 @@ def replay(
         letters = list(find_letters(database, _of(which, replayed=bool(which.ids))))
         if not dry_run:
             replay_letters(database, letters, time.time())
-        _print_done(letters, "would be replayed" if dry_run else "replayed")
+    _print_done(which, letters, "would be replayed" if dry_run else "replayed")
 
 
 @commands.command()
@@ -185,7 +185,7 @@ def delete(
         letters = list(find_letters(database, _of(which, replayed=replayed or bool(which.ids))))
         if not dry_run:
             delete_letters(database, letters)
-        _print_done(letters, "would be deleted" if dry_run else "deleted")
+    _print_done(which, letters, "would be deleted" if dry_run else "deleted")
 
 
 @commands.command()
@@ -255,10 +255,14 @@ def _none_found(which: LetterFilter) -> str:
     return "No dead letters." if which == LetterFilter() else "No dead letter is like that."
 
 
-def _print_done(letters: Sequence[StoredLetter], verb: str) -> None:
+def _print_done(which: LetterFilter, letters: Sequence[StoredLetter], verb: str) -> None:
     for letter in letters:
         _print_letter(letter, content=False)
     talk.print(f"{len(letters)} {verb}")
+    missing = sorted(set(which.ids).difference(letter.id for letter in letters))
+    if missing and which.limit is None:
+        talk.print(f"There is none with the number {', '.join(map(str, missing))}.")
+        raise typer.Exit(FAILED)
 
 
 def _print_letter(letter: StoredLetter, *, content: bool) -> None:
