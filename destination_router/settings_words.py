@@ -51,12 +51,15 @@ def explain(error: ValidationError) -> Iterator[tuple[str, str]]:
 
 
 def _rule(validator: str, limit: Any, schema: Any) -> str:
-    """Say what a value must be: in the schema's own words, where it has some beside the rule."""
-    meaning = schema.get("description") if isinstance(schema, dict) else None
+    """Say what a value must be: in the schema's own words and examples, where it has some."""
+    said = schema if isinstance(schema, dict) else {}
+    meaning, examples = said.get("description"), said.get("examples")
     if validator in _AMOUNTS and limit == 1:
         rule = "must not be empty"
     elif validator in _RULES:
         rule = f"must {_RULES[validator].format(limit)}"
+    elif examples:
+        rule = f"is not of the form that it needs, such as {json.dumps(examples[0])}"
     elif meaning:
         rule = "is not of the form that it needs"
     else:
