@@ -10,8 +10,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from destination_router.config import ConnectionConfig
 from destination_router.eventlog.file import connect, damage_told, open_file
@@ -149,8 +147,11 @@ def _print(told: Report, *, as_toml: bool, as_json: bool) -> None:
         for row in rows:
             typer.echo(msgspec.json.encode({**msgspec.structs.asdict(row), "dropped": row.dropped}))
     else:
-        table = Table("list", "field", "seen", "passed", "dropped", box=None, pad_edge=False)
+        lines = [("list", "field", "seen", "passed", "dropped")]
         for row in rows:
             counts = (str(row.seen), str(row.passed), str(row.dropped))
-            table.add_row(row.list, escape(row.name or '""'), *counts)
-        out.print(table)
+            lines.append((row.list, row.name or '""', *counts))
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for line in lines:
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            out.print("  ".join(cells).rstrip(), markup=False)

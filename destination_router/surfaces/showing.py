@@ -139,9 +139,11 @@ def print_json(console: Console, value: Any) -> None:
     """Print a JSON value over several lines, in colour on a terminal."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
     if console.is_terminal:
-        console.print(Syntax(text, "json", background_color="default", word_wrap=True))
+        shown = Syntax("", "json", background_color="default").highlight(text)
+        shown.rstrip()
     else:
-        console.print(Text(text))
+        shown = Text(text)
+    console.print(shown)
 
 
 def _summary(decision: Decision) -> str:

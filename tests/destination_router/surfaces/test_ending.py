@@ -157,16 +157,33 @@ def test_the_documented_exit_statuses_are_true(
 @pytest.mark.parametrize(("name", "colours"), [("NO_COLOR", False), ("ANYTHING", True)])
 def test_a_terminal_gets_colours_unless_it_wants_none(name: str, *, colours: bool) -> None:
     """NO_COLOR=1 is honoured."""
+    status, said = _on_a_terminal("nameless.jsonl", {name: "1"})
+    assert status == 1
+    assert bool(re.search(rb"\x1b\[[0-9;]*3[0-9]", said)) == colours, said
+
+
+def test_a_terminal_shows_what_is_long_whole(folder: Path) -> None:
+    """A value that is wider than the terminal is neither cut nor broken by us."""
+    long = "x" * 300
+    path = folder / "long.jsonl"
+    path.write_text(json.dumps(TRACK | {"properties": {"text": long}}))
+    status, said = _on_a_terminal("long.jsonl", {"COLUMNS": "80"})
+    assert status == 0
+    assert f'"{long}"'.encode() in said
+
+
+def _on_a_terminal(file: str, more: dict[str, str]) -> tuple[int, bytes]:
+    """Run `try` on a file in a terminal; gives its status and all that it shows."""
     ours, theirs = pty.openpty()
-    environment = {"TERM": "xterm-256color", name: "1"}
-    environment |= {key: value for key, value in os.environ.items() if key not in {"TERM", name}}
-    command = [*CLI, "try", "heap", "--set", "appId=11", "nameless.jsonl"]
+    chosen = {"TERM": "xterm-256color", **more}
+    environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"} | chosen
+    command = [*CLI, "try", "heap", "--set", "appId=11", file]
     with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as process:
         os.close(theirs)
         said = b"".join(iter(lambda: _read(ours), b""))
-        assert process.wait(timeout=60) == 1
+        status = process.wait(timeout=60)
     os.close(ours)
-    assert bool(re.search(rb"\x1b\[[0-9;]*3[0-9]", said)) == colours, said
+    return status, said
 
 
 def _read(terminal: int) -> bytes:
@@ -177,8 +194,8 @@ def _read(terminal: int) -> bytes:
 
 
 def test_what_is_long_stays_on_one_line() -> None:
-    """On 80 columns, or into a file: nothing that a program or `grep` looks for is broken up."""
-    environment = {**os.environ, "COLUMNS": "80"}
+    """On few columns, or into a file: nothing that a program or `grep` looks for is broken up."""
+    environment = {**os.environ, "COLUMNS": "30"}
     for arguments in (
         ["try", "heap", "--set", "appId=11", "--json", "messages.jsonl"],
         ["diff", "--from", "segment", "--to", "heap", "--json", "messages.jsonl"],
@@ -188,6 +205,9 @@ def test_what_is_long_stays_on_one_line() -> None:
         command = [*CLI, *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         assert all(json.loads(line) for line in done.stdout.splitlines())
+    command = [*CLI, "privacy", "report", "messages.jsonl"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert re.search(r"^events +<names that are not shown> +1 +0 +1$", done.stdout, re.MULTILINE)
     long = ["try", "heap", "--set", "appId=11", "--settings", f"{'x' * 200}.json", "-"]
     done = subprocess.run(
         [*CLI, *long], env=environment, capture_output=True, text=True, check=False
