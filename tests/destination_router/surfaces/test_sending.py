@@ -138,6 +138,18 @@ def test_an_interrupted_file_is_resumed(tmp_path: Path, heap_url: str, state: Pa
     assert list(state.iterdir()) == []
 
 
+def test_a_complaint_has_no_empty_parts(tmp_path: Path, heap_url: str) -> None:
+    """A message without an id is told by its line alone, a refusal without words by its code."""
+    path = tmp_path / "messages.jsonl"
+    write(path, 1)
+    path.write_text(path.read_text() + "{\n")
+    httpx.post(f"{heap_url}/_simulator/faults", json={"status": 400, "match": "m0", "body": ""})
+    status, summary, talk = send(path, heap_url)
+    assert (status, summary["rejected"]) == (1, {"http_400": 1, "invalid_json": 1})
+    assert re.search(r"^line 1 \(m0\): http_400$", talk, re.MULTILINE), talk
+    assert re.search(r"^line 2: invalid_json: .+$", talk, re.MULTILINE), talk
+
+
 def test_a_file_that_changed_is_sent_anew(tmp_path: Path, heap_url: str, state: Path) -> None:
     """What was remembered of another content does not count."""
     path = tmp_path / "messages.jsonl"
