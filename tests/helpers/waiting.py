@@ -1,8 +1,19 @@
 """What tests of real processes need: a port to give them, and to wait for what they do."""
 
 import socket
+import sys
 import time
 from collections.abc import Callable
+
+
+INTERRUPTIBLE = [
+    sys.executable,
+    "-c",
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "os.execv(sys.argv[1], sys.argv[1:])",
+]
+"""What to put before a command that shall heed Ctrl-C also where the tests run in the background:
+shells start that with SIGINT ignored."""
 
 
 def free_port() -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from waiting import free_port, until
+from waiting import INTERRUPTIBLE, free_port, until
 
 from destination_router.eventlog.file import open_file
 
@@ -48,7 +48,10 @@ def test_ctrl_c_sums_up_what_was_looked_at(arguments: list[str], words: str, fol
     with (
         (folder / "said").open("wb") as said,
         subprocess.Popen(
-            [*CLI, *arguments], stdin=subprocess.PIPE, stdout=said, stderr=subprocess.STDOUT
+            [*INTERRUPTIBLE, *CLI, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=said,
+            stderr=subprocess.STDOUT,
         ) as process,
     ):
         assert process.stdin is not None

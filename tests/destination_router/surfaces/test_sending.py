@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from waiting import until
+from waiting import INTERRUPTIBLE, until
 
 CLI = [sys.executable, "-m", "destination_router.surfaces.cli"]
 
@@ -213,7 +213,10 @@ def test_ctrl_c_lets_what_is_under_way_end_and_sums_up(tmp_path: Path, heap_url:
     write(path, 12_000)
     httpx.post(f"{heap_url}/_simulator/faults", json={"delay": 0.5})
     with subprocess.Popen(
-        command(path, heap_url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*INTERRUPTIBLE, *command(path, heap_url)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         until(lambda: bool(events(heap_url)))
         process.send_signal(signal.SIGINT)
