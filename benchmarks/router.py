@@ -55,8 +55,8 @@ def simulator() -> Iterator[httpx.Client]:
         sys.executable,
         "-m",
         "heap_destination.simulator",
-        "--port",
-        "0",
+        "--listen",
+        "127.0.0.1:0",
         "--no-rate-limits",
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603

@@ -24,7 +24,9 @@ from conformance.runner import FAILING, Verdict, failure_text, rules, run_all
 FAILED = 1
 WRONG_USAGE = 2
 
-Name = Annotated[str, typer.Argument(help="The destination: what a configuration calls it.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The destination: what a configuration calls it.")
+]
 Cases = Annotated[
     Path | None,
     typer.Option(
@@ -48,9 +50,11 @@ def conformance(  # noqa: PLR0913, PLR0917 -- one option each
     badge_file: BadgeFile = None,
     as_markdown: AsMarkdown = False,  # noqa: FBT002 -- typer reads the signature
 ) -> None:
-    """Show which documented cases a destination passes. Sends nothing.
+    """Show which documented cases a destination passes.
 
-    Known failures are read from the pyproject.toml of the working directory.
+    Sends nothing. Known failures are read from the pyproject.toml of the working directory.
+
+    Example: destination-router conformance heap
     """
     bench, known = _opened(name, cases, case)
     verdicts = list(run_all(bench, known, case))

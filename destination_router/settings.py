@@ -300,7 +300,9 @@ def _explain(error: ValidationError) -> Iterator[Problem]:
 def _rule(validator: str, limit: Any, schema: Any) -> str:
     """Say what a value must be: in the schema's own words, where it has some beside the rule."""
     meaning = schema.get("description") if isinstance(schema, dict) else None
-    if validator in _RULES:
+    if validator in _AMOUNTS and limit == 1:
+        rule = "must not be empty"
+    elif validator in _RULES:
         rule = f"must {_RULES[validator].format(limit)}"
     elif meaning:
         rule = "is not of the form that it needs"
@@ -323,6 +325,8 @@ _RULES = {
     "multipleOf": "be a multiple of {}",
 }
 """Limits that say enough by themselves."""
+
+_AMOUNTS = frozenset({"minLength", "minItems", "minProperties"})
 
 _TYPE_NAMES = {
     "string": "text",

@@ -65,7 +65,7 @@ def _from_segment(config: dict[str, Any]) -> Imported:
         settings["region"] = str(given["region"]).upper()
     saved = config.get("subscriptions")
     if saved is None:
-        lost.append("its subscriptions are not in the export: the default ones are used")
+        lost.append("the default subscriptions: its own are not in the export")
     subscriptions = None if saved is None else tuple(_segment_subscriptions(saved, lost))
     return Imported(settings=settings, subscriptions=subscriptions, lost=tuple(lost))
 
@@ -77,9 +77,9 @@ def _segment_subscriptions(
         name = str(given.get("name") or given.get("trigger") or "a nameless one")
         action = given.get("actionSlug") or given.get("partnerAction")
         if given.get("enabled", True) is False:
-            lost.append(f"subscription {name}: it is switched off, so it is left out")
+            lost.append(f"subscription {name}: left out: it is switched off")
         elif action not in _ACTIONS:
-            lost.append(f"subscription {name}: its action {action} is not known here")
+            lost.append(f"subscription {name}: left out: its action {action} is not known here")
         else:
             trigger = given.get("trigger") or given.get("subscribe") or ""
             mapping = next((given[key] for key in _MAPPING_KEYS if key in given), None)
@@ -117,7 +117,7 @@ def _fields(
 def _unmapped(field: Field, call: str, name: str, lost: list[str]) -> dict[str, Any]:
     if field.required or field.name == "type":
         lost.append(
-            f"subscription {name}: that {call} leaves out {field.name}; the default is sent"
+            f"subscription {name}: {call} {field.name}: the default, where it maps nothing to it"
         )
         return {}
     return {field.name: _NOTHING}

@@ -74,9 +74,11 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
     if gateway and not _in_table(content, "gateway", "write_keys"):
         problems.append(Problem("gateway.write_keys", "is required: senders need a key"))
     url = _in_table(content, "eventlog", "url")
-    folder = EventLogConfig(url=url).path.parent if isinstance(url, str) else Path()
-    if not folder.is_dir():
-        problems.append(Problem("eventlog.url", f"there is no folder {folder}: make it"))
+    log = EventLogConfig(url=url).path if isinstance(url, str) else Path("router.db")
+    if log.is_dir():
+        problems.append(Problem("eventlog.url", f"{log} is a folder: name a file in it"))
+    elif not log.parent.is_dir():
+        problems.append(Problem("eventlog.url", f"there is no folder {log.parent}: make it"))
     connections: list[Connection] = []
     for index, candidate in _candidates(content):
         try:
@@ -153,10 +155,12 @@ def _in_table(content: dict[str, Json], table: str, key: str) -> Json:
 
 
 def _candidates(content: dict[str, Json]) -> Iterator[tuple[int, ConnectionConfig]]:
-    """List the connections that are well-formed enough to be tried, a missing name or not."""
+    """List the connections that are well-formed enough to be tried, whatever their name is."""
     connections = content.get("connections")
     for index, raw in enumerate(connections if isinstance(connections, list) else []):
-        named = {"name": f"number {index + 1}", **raw} if isinstance(raw, dict) else raw
+        named = raw
+        if isinstance(raw, dict) and not isinstance(raw.get("name"), str):
+            named = {**raw, "name": f"number {index + 1}"}
         try:
             yield index, connection_config(content, named)
         except msgspec.ValidationError:

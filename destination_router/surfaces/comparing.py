@@ -23,6 +23,7 @@ from destination_router.surfaces.choosing import (
     sample_settings,
 )
 from destination_router.surfaces.connecting import connect_of_file
+from destination_router.surfaces.options import ConnectionName, JsonLines, Pairs, SettingsFile
 from destination_router.surfaces.reading import read_lines
 from destination_router.surfaces.showing import counted, decision_json
 from destination_router.surfaces.telling import out, print_line, problems_told, summed_up
@@ -42,30 +43,42 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def diff(  # noqa: PLR0913, PLR0917 -- one option each
-    file: Annotated[str, typer.Argument(help="A file of messages, or - for standard input.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="Messages, one JSON object a line, plain or gzipped; - is standard input.",
+        ),
+    ],
     before: Annotated[
-        str | None, typer.Option("--from", help="The dialect that is used today.")
+        str | None,
+        typer.Option("--from", metavar="DIALECT", help="The dialect that is used today."),
     ] = None,
     after: Annotated[
-        str | None, typer.Option("--to", help="The dialect that would be used.")
+        str | None,
+        typer.Option("--to", metavar="DIALECT", help="The dialect that would be used."),
     ] = None,
     config: Annotated[
         list[Path] | None,
-        typer.Option(help="In place of two dialects: two router.toml, first today's."),
+        typer.Option("--config", help="In place of two dialects, twice: today's and tomorrow's."),
     ] = None,
-    connection: Annotated[
-        str | None, typer.Option(help="Which connection of the router.toml.")
-    ] = None,
+    connection: ConnectionName = None,
     plugin: Annotated[
-        str | None, typer.Option(help="Whose dialects; needed where several know any.")
+        str | None,
+        typer.Option(
+            "--plugin", metavar="NAME", help="Whose dialects; needed where several know any."
+        ),
     ] = None,
-    settings: Annotated[Path | None, typer.Option(help="Settings for both.")] = None,
-    pairs: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One for both.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,  # noqa: FBT002
+    settings: SettingsFile = None,
+    pairs: Pairs = None,
+    as_json: JsonLines = False,  # noqa: FBT002
 ) -> None:
-    """Show what would change between two dialects, or two configurations. Sends nothing."""
+    """Show what another dialect or configuration would change.
+
+    Message by message; sends nothing. Settings hold for both dialects.
+
+    Example: destination-router diff --from rudderstack --to heap messages.jsonl
+    """
     with problems_told():
         if config:
             today, tomorrow = _configured(config, connection)

@@ -40,6 +40,15 @@ from destination_router.surfaces.deletion_leftovers import LeftoversOf
 from destination_router.surfaces.deletion_matching import Theirs
 from destination_router.surfaces.deletion_run import DeletionSummary, delete_users, summary_of
 from destination_router.surfaces.deletion_telling import Talk, print_summary, tell_what_is_left
+from destination_router.surfaces.options import (
+    CONNECTION_PANEL,
+    AsJson,
+    ConfigFile,
+    ConnectionName,
+    Origins,
+    Pairs,
+    SettingsFile,
+)
 from destination_router.surfaces.reading import read_lines
 from destination_router.surfaces.telling import FAILED, out, print_line, problems_told, talk
 from destination_router.units import seconds
@@ -48,7 +57,9 @@ from destination_router.units import seconds
 def delete_user(
     plugin: Annotated[
         str | None,
-        typer.Argument(help="The destination, unless --config names it.", show_default=False),
+        typer.Argument(
+            metavar="PLUGIN", help="The destination, unless --config names it.", show_default=False
+        ),
     ] = None,
     user: Annotated[
         list[str] | None, typer.Option("--user", metavar="ID", help="A userId; may be repeated.")
@@ -61,35 +72,25 @@ def delete_user(
         str | None,
         typer.Option(
             "--file",
-            help="A file, plain or .gz, or - for standard input: a userId a line, or an object "
-            "with userId, anonymousId or both.",
+            help="A userId a line, or an object with userId, anonymousId or both; plain or "
+            "gzipped; - is standard input.",
         ),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="A router.toml, in place of settings.")
-    ] = None,
-    connection: Annotated[
-        str | None, typer.Option("--connection", help="Which connection of the router.toml.")
-    ] = None,
-    settings: Annotated[
-        Path | None, typer.Option("--settings", help="A file of settings, JSON or TOML.")
-    ] = None,
-    pairs: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="One setting, but no secret."),
-    ] = None,
+    config: ConfigFile = None,
+    connection: ConnectionName = None,
+    settings: SettingsFile = None,
+    pairs: Pairs = None,
     secret: Annotated[
         list[str] | None,
         typer.Option(
             "--secret",
             metavar="NAME=env:VARIABLE",
-            help="One secret setting, from the environment, or from a file: NAME=file:PATH.",
+            help="One secret setting, from the environment, or from a file: NAME=file:PATH. --set "
+            "takes none.",
+            rich_help_panel=CONNECTION_PANEL,
         ),
     ] = None,
-    origin: Annotated[
-        list[str] | None,
-        typer.Option("--origin", metavar="FROM=TO", help="Send a vendor's origin elsewhere."),
-    ] = None,
+    origin: Origins = None,
     audit: Annotated[
         Path, typer.Option("--audit", help="Where what happens is written, a JSON line each.")
     ] = Path("deletions.jsonl"),
@@ -102,11 +103,14 @@ def delete_user(
     look_up: Annotated[
         bool, typer.Option("--look-up", help="Only say what the audit knows of the ids.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON for a program to read.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Delete users at the vendor, for good. The same command goes on with what is left."""
+    """Delete people at the vendor, for good.
+
+    With an audit that names nobody; the same command goes on with what is left.
+
+    Example: destination-router delete-user heap --user ada --dry-run
+    """
     with problems_told():
         asked = list(_asked(user or [], anonymous or [], file))
         if look_up:

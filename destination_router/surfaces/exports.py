@@ -16,6 +16,13 @@ from destination_router.model import Json
 from destination_router.surfaces.choosing import UsageError
 from destination_router.surfaces.rudderstack_options import read_options
 
+_SEGMENT_KEYS = frozenset(
+    {"id", "name", "enabled", "metadata", "settings", "subscriptions", "sourceId", "sourceIds"}
+)
+"""What a destination of Segment's public API has that is read, or only says what it is."""
+
+_WITHOUT_MEANING: tuple[Json, ...] = (None, "", [], {}, False)
+
 
 class Export(msgspec.Struct, frozen=True):
     """What one export holds.
@@ -45,10 +52,16 @@ def read_export(system: str, content: Json) -> Export:
 
 
 def _segment(content: Json) -> Export:
-    found = [d for d in _segment_destinations(content) if isinstance(d, dict)]
+    lost = ["write keys, which Segment does not export; senders need one: [gateway] write_keys"]
+    found = _objects(_segment_destinations(content), "destination", lost)
     if not found:
         raise UsageError("there is no destination here: an object with settings, or a list of them")
-    lost = ["write keys, which Segment does not export; senders need one: [gateway] write_keys"]
+    lost.extend(
+        f"{_name(destination)}: its {key}, which means nothing here"
+        for destination in found
+        for key, value in destination.items()
+        if key not in _SEGMENT_KEYS and value not in _WITHOUT_MEANING
+    )
     return Export(list(_enabled(found, lost)), [], lost)
 
 
@@ -77,11 +90,11 @@ def _rudderstack(content: Json) -> Export:
     if not isinstance(sources, list):
         raise UsageError("this is no workspace configuration: it has no list of sources")
     lost: list[str] = []
-    live = list(_enabled([s for s in sources if isinstance(s, dict)], lost, "source"))
+    live = list(_enabled(_objects(sources, "source", lost), lost, "source"))
     by_id: dict[str, dict[str, Any]] = {}
     sets = []
     for source in live:
-        own = [d for d in source.get("destinations") or [] if isinstance(d, dict)]
+        own = _objects(source.get("destinations") or [], "destination", lost)
         sets.append({str(d.get("id", d.get("name"))) for d in own})
         by_id.update({str(d.get("id", d.get("name"))): d for d in own})
     if any(one != sets[0] for one in sets):
@@ -115,12 +128,22 @@ def _config(destination: dict[str, Any]) -> dict[str, Any]:
 SYSTEMS: dict[str, Callable[[Json], Export]] = {"segment": _segment, "rudderstack": _rudderstack}
 
 
+def _objects(found: list[Json], what: str, lost: list[str]) -> list[dict[str, Any]]:
+    """Take the objects of a list; anything else in it is none of what it should hold."""
+    objects = [one for one in found if isinstance(one, dict)]
+    if len(objects) < len(found):
+        lost.append(
+            f"{len(found) - len(objects)} of the list: left out: not the object of a {what}"
+        )
+    return objects
+
+
 def _enabled(
     found: list[dict[str, Any]], lost: list[str], what: str = "destination"
 ) -> Iterator[dict[str, Any]]:
     for one in found:
         if one.get("enabled", True) is False:
-            lost.append(f"{_name(one)}: the {what} is switched off, so it is left out")
+            lost.append(f"{_name(one)}: left out: the {what} is switched off")
         else:
             yield one
 

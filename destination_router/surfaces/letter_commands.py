@@ -30,7 +30,7 @@ from destination_router.eventlog.letters import LetterFilter, StoredLetter
 from destination_router.model import Json
 from destination_router.private_files import open_private
 from destination_router.surfaces.choosing import UsageError
-from destination_router.surfaces.run_commands import ROUTER_TOML, ConfigFile
+from destination_router.surfaces.options import ROUTER_TOML, JsonLines, RouterToml
 from destination_router.surfaces.telling import (
     FAILED,
     out,
@@ -41,7 +41,9 @@ from destination_router.surfaces.telling import (
 from destination_router.times import format_time, parse_time
 from destination_router.units import seconds
 
-commands = typer.Typer(no_args_is_help=True, help="What could not be delivered.")
+commands = typer.Typer(
+    no_args_is_help=True, help="See what could not be delivered, and deliver it after all."
+)
 
 Ids = Annotated[
     list[int] | None,
@@ -56,7 +58,6 @@ ByMessage = Annotated[str | None, typer.Option("--message-id", help="Of one mess
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="No more than so many.")]
 Replayed = Annotated[bool, typer.Option("--replayed", help="Those that were replayed, too.")]
 Content = Annotated[bool, typer.Option("--content", help="With values: personal data.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
 def _which(
@@ -101,12 +102,15 @@ def _with_filter(command: Callable[..., None]) -> Callable[..., None]:
 @_with_filter
 def list_(
     which: LetterFilter,
-    config: ConfigFile = ROUTER_TOML,
+    config: RouterToml = ROUTER_TOML,
     replayed: Replayed = False,
     content: Content = False,
-    as_json: AsJson = False,
+    as_json: JsonLines = False,
 ) -> None:
-    """List dead letters: number, time, connection, message, code."""
+    """List dead letters: number, time, connection, message, code.
+
+    Example: destination-router dead-letters list --since 12h
+    """
     with problems_told(), _opened(config) as database:
         letter = None
         for letter in find_letters(database, _of(which, replayed=replayed)):
@@ -122,10 +126,15 @@ def list_(
 @_with_filter
 def show(
     which: LetterFilter,
-    config: ConfigFile = ROUTER_TOML,
+    config: RouterToml = ROUTER_TOML,
     content: Content = False,
 ) -> None:
-    """Show dead letters in full: the message, the request and the answer; values with --content."""
+    """Show dead letters in full: message, request and answer.
+
+    Values stand there only with --content: they are personal data.
+
+    Example: destination-router dead-letters show 17
+    """
     with problems_told(), _opened(config) as database:
         found = list(find_letters(database, _of(which, replayed=True)))
         for letter in found:
@@ -139,49 +148,60 @@ def show(
 @_with_filter
 def replay(
     which: LetterFilter,
-    config: ConfigFile = ROUTER_TOML,
+    config: RouterToml = ROUTER_TOML,
     everything: Annotated[bool, typer.Option("--all", help="All that were not replayed.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which.")] = False,
 ) -> None:
-    """Put dead letters back into the log, each for its own connection only."""
+    """Put dead letters back into the log, to be delivered.
+
+    Each for its own connection only, under the same messageId.
+
+    Example: destination-router dead-letters replay --code http_400 --dry-run
+    """
     with problems_told(), _opened(config, to_write=True) as database:
         _see_that_it_is_meant(which, everything=everything)
         # A letter that was replayed is replayed again only if it is asked for by number.
         letters = list(find_letters(database, _of(which, replayed=bool(which.ids))))
         if not dry_run:
             replay_letters(database, letters, time.time())
-        _print_done(letters, "would be replayed" if dry_run else "replayed")
+    _print_done(which, letters, "would be replayed" if dry_run else "replayed")
 
 
 @commands.command()
 @_with_filter
 def delete(
     which: LetterFilter,
-    config: ConfigFile = ROUTER_TOML,
+    config: RouterToml = ROUTER_TOML,
     replayed: Replayed = False,
     everything: Annotated[bool, typer.Option("--all", help="All that were not replayed.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which.")] = False,
 ) -> None:
-    """Delete dead letters for good: their messages are nowhere else."""
+    """Delete dead letters for good: they are nowhere else.
+
+    Example: destination-router dead-letters delete --since 30d --dry-run
+    """
     with problems_told(), _opened(config, to_write=True) as database:
         _see_that_it_is_meant(which, everything=everything)
         letters = list(find_letters(database, _of(which, replayed=replayed or bool(which.ids))))
         if not dry_run:
             delete_letters(database, letters)
-        _print_done(letters, "would be deleted" if dry_run else "deleted")
+    _print_done(which, letters, "would be deleted" if dry_run else "deleted")
 
 
 @commands.command()
 @_with_filter
 def export(
     which: LetterFilter,
-    config: ConfigFile = ROUTER_TOML,
+    config: RouterToml = ROUTER_TOML,
     replayed: Replayed = False,
     output: Annotated[
         Path | None, typer.Option("--output", help="A new file, in place of standard output.")
     ] = None,
 ) -> None:
-    """Write the messages themselves, one JSON object a line, as `send` and `try` read them."""
+    """Write their messages as `send` and `try` read them.
+
+    Example: destination-router dead-letters export --output messages.jsonl
+    """
     with problems_told(), _opened(config) as database, _target(output) as target:
         letter = None
         for letter in find_letters(database, _of(which, replayed=replayed)):
@@ -235,10 +255,14 @@ def _none_found(which: LetterFilter) -> str:
     return "No dead letters." if which == LetterFilter() else "No dead letter is like that."
 
 
-def _print_done(letters: Sequence[StoredLetter], verb: str) -> None:
+def _print_done(which: LetterFilter, letters: Sequence[StoredLetter], verb: str) -> None:
     for letter in letters:
         _print_letter(letter, content=False)
     talk.print(f"{len(letters)} {verb}")
+    missing = sorted(set(which.ids).difference(letter.id for letter in letters))
+    if missing and which.limit is None:
+        talk.print(f"There is none with the number {', '.join(map(str, missing))}.")
+        raise typer.Exit(FAILED)
 
 
 def _print_letter(letter: StoredLetter, *, content: bool) -> None:

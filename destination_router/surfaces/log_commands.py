@@ -13,16 +13,21 @@ from destination_router.config import RouterConfig, load_config
 from destination_router.eventlog.file import open_file
 from destination_router.eventlog.sqlite import SqliteEventLog
 from destination_router.surfaces.choosing import UsageError
-from destination_router.surfaces.run_commands import ROUTER_TOML, ConfigFile
+from destination_router.surfaces.options import ROUTER_TOML, RouterToml
 from destination_router.surfaces.showing import counted
 from destination_router.surfaces.telling import out, problems_told, talk
 
-commands = typer.Typer(no_args_is_help=True, help="Where accepted events wait.")
+commands = typer.Typer(
+    no_args_is_help=True, help="See how far each connection is, and give up a former one."
+)
 
 
 @commands.command()
-def status(config: ConfigFile = ROUTER_TOML) -> None:
-    """Tell how far each connection is behind."""
+def status(config: RouterToml = ROUTER_TOML) -> None:
+    """Tell how far each connection is behind.
+
+    Example: destination-router eventlog status
+    """
     with problems_told():
         router = load_config(config)
         configured = {connection.name for connection in router.connections}
@@ -38,10 +43,17 @@ def status(config: ConfigFile = ROUTER_TOML) -> None:
 
 @commands.command()
 def forget(
-    connection: Annotated[str, typer.Argument(help="A connection that is no more.")],
-    config: ConfigFile = ROUTER_TOML,
+    connection: Annotated[
+        str, typer.Argument(metavar="NAME", help="A connection that is no more.")
+    ],
+    config: RouterToml = ROUTER_TOML,
 ) -> None:
-    """Give up what a connection has not delivered, so that the log no longer keeps it."""
+    """Give up what a former connection has not delivered.
+
+    The log keeps it for the day that the connection comes back, until this says that it will not.
+
+    Example: destination-router eventlog forget heap-staging
+    """
     with problems_told():
         router = load_config(config)
         if connection in {configured.name for configured in router.connections}:

@@ -30,14 +30,26 @@ from destination_router.surfaces.toml_writing import without_nulls, write_router
 
 
 def import_(
-    system: Annotated[str, typer.Argument(help="Who exported it: segment or rudderstack.")],
-    file: Annotated[Path, typer.Argument(help="What it exported, as JSON.")],
+    system: Annotated[
+        str, typer.Argument(metavar="SYSTEM", help="Who exported it: segment or rudderstack.")
+    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What it exported, as JSON.")],
     plugin: Annotated[
-        str | None, typer.Option(help="Whose destination it is; all installed ones are asked.")
+        str | None,
+        typer.Option(
+            "--plugin",
+            metavar="NAME",
+            help="Whose destination it is; all installed ones are asked.",
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it here.")] = None,
 ) -> None:
-    """Write a router.toml from what another system exported, and say what it lacks."""
+    """Write a router.toml from another system's export.
+
+    Whatever could not be carried over as it was is listed, on standard error.
+
+    Example: destination-router import segment settings.json -o router.toml
+    """
     with problems_told():
         text, lost = imported(system, _read(file), plugin)
         if output is None:
@@ -46,8 +58,9 @@ def import_(
             with open_private(output, "xb") as written:  # it may hold write keys
                 written.write(text.encode())
             talk.print(f"{output} is written", markup=False)
+        talk.print("Not carried over as it was:" if lost else "Everything is carried over.")
         for sentence in lost:
-            talk.print(f"not carried over: {sentence}", markup=False)
+            talk.print(f"  {sentence}", markup=False)
 
 
 def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str, list[str]]:
@@ -72,7 +85,7 @@ def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str
         label = str(destination.get("name") or f"destination {len(connections) + 1}")
         translated = _translated(plugins, system, destination)
         if translated is None:
-            lost.append(f"{label}: no installed destination knows its settings")
+            lost.append(f"{label}: left out: no installed destination knows its settings")
             continue
         loaded, result = translated
         lost += [f"{label}: {sentence}" for sentence in result.lost]
@@ -91,7 +104,7 @@ def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str
             read = fql.segment_meaning if system == "segment" else fql.parse
             connection["subscriptions"] = _subscriptions(result.subscriptions, read, own_lost)
         if connection.get("subscriptions") == []:
-            own_lost.append("no subscription is left, so it is left out")
+            own_lost.append("left out: it has no subscription that could be carried over")
         else:
             _make_it_work(connection, own_lost)
             _move_secrets(connection, loaded, own_lost)
@@ -140,28 +153,29 @@ def _subscriptions(
 ) -> list[dict[str, Any]]:
     kept = []
     for taken in subscriptions:
-        name = str(taken.get("name") or taken["subscription"])
+        about = f"subscription {taken.get('name') or taken['subscription']}"
         text = str(taken["subscription"])
         try:
             meant = str(read(text))
         except fql.FqlError as error:
-            lost.append(f"subscription {name}: {error}")
+            lost.append(f"{about}: left out: its trigger cannot be read: {error}")
             continue
         if meant != str(fql.parse(text)):
-            lost.append(
-                f"subscription {name}: its wording; there it means {meant}, and so it does now"
-            )
+            lost.append(f"{about}: its trigger is written as it is meant there: {meant}")
             text = meant
         calls = possible_calls(text)
         wanted = [call for call in taken["mapping"] if call in calls]
-        if calls - set(wanted):
-            which = ", ".join(sorted(calls - set(wanted)))
-            lost.append(f"subscription {name}: {which} calls, which its action maps differently")
+        others = ", ".join(sorted(calls - set(wanted)))
+        if not wanted:
+            only = f"only {others} calls" if others else "no call that there is"
+            lost.append(f"{about}: left out: it takes {only}, and its action maps others")
+            continue
+        if others:
+            lost.append(f"{about}: without its {others} calls, which its action does not map")
             only = " or ".join(f'type = "{call}"' for call in wanted)
             text = f"({text}) and ({only})"
-        if not wanted:
-            continue
         mapping = {call: taken["mapping"][call] for call in wanted if taken["mapping"][call]}
+        name = str(taken.get("name") or taken["subscription"])
         kept.append({"name": name, "subscription": text, "mapping": mapping})
     return kept
 
@@ -185,7 +199,7 @@ def _make_it_work(connection: dict[str, Any], lost: list[str]) -> None:
                 fields = connection["subscriptions"][int(index)]["mapping"][call]
                 if fields.pop(field, None) is not None:
                     lost.append(
-                        f"{call} {field}: its mapping ({fault.detail}); the default is used"
+                        f"{call} {field}: the default in place of its mapping ({fault.detail})"
                     )
         else:
             return

@@ -14,6 +14,8 @@ from typer.core import TyperGroup
 COMMANDS = "destination_router.commands"
 """The entry-point group; a name is the command's, and stands for a function that typer can read."""
 
+_HEADING = "From what is installed beside it"
+
 
 class WithOtherCommands(TyperGroup):
     """A group of commands that knows those of the entry-point group, too."""
@@ -28,7 +30,7 @@ class WithOtherCommands(TyperGroup):
         if own is not None or cmd_name not in _others():
             return own
         alone = typer.Typer(add_completion=False)
-        alone.command(cmd_name)(_others()[cmd_name].load())
+        alone.command(cmd_name, rich_help_panel=_HEADING)(_others()[cmd_name].load())
         return typer.main.get_command(alone)
 
 

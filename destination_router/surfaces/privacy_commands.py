@@ -23,12 +23,13 @@ from destination_router.pipeline.privacy import Allowed
 from destination_router.pipeline.privacy_config import load_allowed
 from destination_router.pipeline.transformations import Transformations
 from destination_router.surfaces.choosing import UsageError, choose_from_config
+from destination_router.surfaces.options import ConnectionName, JsonLines
 from destination_router.surfaces.privacy_report import Report, proposal
 from destination_router.surfaces.reading import read_lines
 from destination_router.surfaces.showing import counted
 from destination_router.surfaces.telling import out, problems_told, summed_up, talk
 
-commands = typer.Typer(no_args_is_help=True, help="What a connection may see.")
+commands = typer.Typer(no_args_is_help=True, help="See which fields there are, and which pass.")
 
 _NO_KEYS = MaskingKeys({1: bytes(32)})
 """The report shows no value, so it needs no key, and whoever runs it need not have one."""
@@ -36,7 +37,7 @@ _NO_KEYS = MaskingKeys({1: bytes(32)})
 
 @commands.callback()
 def _group() -> None:
-    """What a connection may see."""
+    """See which fields there are, and which pass."""
 
 
 @commands.command()
@@ -44,7 +45,7 @@ def report(
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="[FILE]",
+            metavar="FILE",
             help="Messages, one JSON object a line; left out, those in the log of --config.",
             show_default=False,
         ),
@@ -52,9 +53,7 @@ def report(
     config: Annotated[
         Path | None, typer.Option("--config", help="A router.toml: its log and its allowlists.")
     ] = None,
-    connection: Annotated[
-        str | None, typer.Option("--connection", help="Which connection of the router.toml.")
-    ] = None,
+    connection: ConnectionName = None,
     people: Annotated[
         int,
         typer.Option("--people", min=1, help="Show a name only if so many people sent it."),
@@ -62,9 +61,12 @@ def report(
     as_toml: Annotated[
         bool, typer.Option("--toml", help="Print allowlists to start from, as TOML.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: JsonLines = False,
 ) -> None:
-    """Tell which fields were seen, which passed and which did not, and how often: no values."""
+    """Tell which fields were seen, and which passed: no values.
+
+    Example: destination-router privacy report messages.jsonl --config router.toml
+    """
     with problems_told():
         if source is None and config is None:
             raise UsageError("name a file of messages, or give --config router.toml")

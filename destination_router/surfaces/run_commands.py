@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from destination_router.eventlog.file import integrity_problems
 from destination_router.surfaces.checking import check_config, probe
 from destination_router.surfaces.choosing import UsageError, read_address
 from destination_router.surfaces.logs import log_as_json
+from destination_router.surfaces.options import ROUTER_TOML, RouterToml
 from destination_router.surfaces.showing import counted
 from destination_router.surfaces.telling import (
     FAILED,
@@ -24,12 +24,9 @@ from destination_router.surfaces.telling import (
     talk,
 )
 
-ConfigFile = Annotated[Path, typer.Option("--config", help="The router.toml.")]
-ROUTER_TOML = Path("router.toml")
-
 
 def run(
-    config: ConfigFile = ROUTER_TOML,
+    config: RouterToml = ROUTER_TOML,
     gateway_only: Annotated[
         bool, typer.Option("--gateway-only", help="Take events, deliver none.")
     ] = False,
@@ -39,12 +36,19 @@ def run(
     listen: Annotated[
         str | None,
         typer.Option(
+            "--listen",
             metavar="HOST:PORT",
             help=r"In place of \[gateway] listen. With --workers-only: where /metrics answers.",
         ),
     ] = None,
 ) -> None:
-    """Take events and deliver them, until SIGTERM or Ctrl-C."""
+    """Take events and deliver them, until SIGTERM or Ctrl-C.
+
+    A gateway for RudderStack's SDKs, an event log on disk, and workers that deliver to every
+    connection of the router.toml. It logs one JSON object a line, on standard error.
+
+    Example: destination-router run --config router.toml
+    """
     # Here, for the metrics that it brings would stay in the memory of every other command.
     from destination_router.surfaces.running import Plan, run_router  # noqa: PLC0415
 
@@ -68,7 +72,7 @@ def run(
 
 
 def check(
-    config: ConfigFile = ROUTER_TOML,
+    config: RouterToml = ROUTER_TOML,
     live: Annotated[
         bool,
         typer.Option(
@@ -79,7 +83,13 @@ def check(
         bool, typer.Option("--log", help="Read the whole event log too, for damage.")
     ] = False,
 ) -> None:
-    """Tell every error of a router.toml, and what each simulated vendor says to a test."""
+    """Tell every error of a router.toml, and test its connections.
+
+    Where there is none, a test user and a test event go to each destination's simulator, within
+    this process.
+
+    Example: destination-router check --config router.toml
+    """
     with problems_told():
         found = check_config(config)
         for problem in found.problems:

@@ -30,13 +30,21 @@ _LEFT_BEHIND = re.compile(r"__pycache__|\..*_cache|.*\.egg-info|\.venv")
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="What a configuration will call it: my-destination.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="What a configuration will call it: my-destination."),
+    ],
     directory: Annotated[
         Path | None,
         typer.Option(help="The folder to write, new or empty; ./NAME if left out."),
     ] = None,
 ) -> None:
-    """Write a new destination: a distribution with a plugin, a case, a simulator and tests."""
+    """Write a new destination that works, to make your own of.
+
+    A distribution of its own: a plugin, its settings, a case, a simulator, tests and CI.
+
+    Example: destination-router new my-destination
+    """
     with problems_told():
         folder = Path(name) if directory is None else directory
         check_name(name)

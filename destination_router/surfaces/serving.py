@@ -80,11 +80,11 @@ def listen(host: str, port: int, *, backlog: int | None = None) -> socket.socket
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=backlog)
-    except socket.gaierror:
-        reason = f"no address of this machine is called {host!r}"
     except OSError as error:
-        known = _NO_LISTENING.get(error.errno or 0)
-        reason = known or os.strerror(error.errno or 0)
+        number = error.errno or 0
+        reason = _NO_LISTENING.get(number) or os.strerror(number)
+        if number < 0:  # as for a name that nobody knows; none of the system's numbers
+            reason = "it is no address, and no host is called so"
     raise UsageError(f"cannot listen on {host}:{port}: {reason}")
 
 

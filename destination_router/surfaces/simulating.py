@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,25 +10,25 @@ import typer
 from destination_router.pipeline.connection import Connection
 from destination_router.surfaces.choosing import read_address, sample_connection
 from destination_router.surfaces.demo import vendor_of
+from destination_router.surfaces.options import Listen, Pairs, SettingsFile
 from destination_router.surfaces.serving import serving, told_to_stop
 from destination_router.surfaces.telling import out, problems_told
 
 
 def simulate(
-    plugin: Annotated[str, typer.Argument(help="The destination whose vendor it stands in for.")],
-    listen: Annotated[
-        str, typer.Option("--listen", metavar="HOST:PORT", help="Port 0 takes any free one.")
-    ] = "127.0.0.1:9100",
-    settings: Annotated[
-        Path | None, typer.Option("--settings", help="A file of settings, JSON or TOML.")
-    ] = None,
-    pairs: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One setting.")
-    ] = None,
+    plugin: Annotated[
+        str, typer.Argument(metavar="PLUGIN", help="The destination whose vendor is simulated.")
+    ],
+    listen: Listen = "127.0.0.1:9100",
+    settings: SettingsFile = None,
+    pairs: Pairs = None,
 ) -> None:
-    """Serve a simulated vendor until Ctrl-C; send to it by `origins` or --origin.
+    """Serve a simulated vendor, until Ctrl-C.
 
-    What it holds stands under /_simulator. Settings that are left out are the schema's examples.
+    Send to it by --origin, or by origins in a router.toml; what it holds stands under /_simulator.
+    Settings that are left out are the schema's examples.
+
+    Example: destination-router simulate heap
     """
     with problems_told():
         host, port = read_address(listen)

@@ -10,6 +10,8 @@ import uvicorn
 from heap_destination.simulator.app import DELETION_SECONDS, create_simulator
 from heap_destination.simulator.deletions import API_KEY
 
+_LAST_PORT = 65535
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve, and print the address on standard output once connections are accepted.
@@ -17,11 +19,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Port 0 takes any free port. The exit status is 2 if the address cannot be had.
     """
     options = _parser().parse_args(arguments)
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    host, port = options.listen
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((options.host, options.port), family=family)
+        listener = socket.create_server((host, port), family=family)
     except OSError as error:
-        sys.stderr.write(f"Cannot listen on {options.host} port {options.port}: {error}\n")
+        sys.stderr.write(f"Cannot listen on {host} port {port}: {error}\n")
         return 2
     app = create_simulator(
         rate_limits=options.rate_limits,
@@ -30,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     with listener:
-        host = f"[{options.host}]" if family == socket.AF_INET6 else options.host
+        host = f"[{host}]" if family == socket.AF_INET6 else host
         # Flushed, because a program that starts this one waits for the line.
         print(f"Simulated Heap on http://{host}:{listener.getsockname()[1]}", flush=True)  # noqa: T201
         server.run(sockets=[listener])
@@ -42,8 +45,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m heap_destination.simulator",
         description="A stand-in for Heap's server-side API that enforces its documented rules.",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to serve on (%(default)s)")
-    parser.add_argument("--port", type=int, default=9100, help="port, 0 for any (%(default)s)")
+    parser.add_argument(
+        "--listen",
+        type=_address,
+        default="127.0.0.1:9100",
+        metavar="HOST:PORT",
+        help="where it answers; port 0 takes any free one (%(default)s)",
+    )
     parser.add_argument(
         "--no-rate-limits",
         dest="rate_limits",
@@ -60,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
         help="how long a deletion stays pending (%(default)s)",
     )
     return parser
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"write HOST:PORT, such as 127.0.0.1:9100, not {text!r}")
+    return host.strip("[]"), int(port)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ def free_port() -> int:
 @contextlib.contextmanager
 def simulator() -> Iterator[str]:
     """A simulated Heap in a process of its own; its base URL."""
-    command = [PYTHON, "-m", "heap_destination.simulator", "--port", "0", "--no-rate-limits"]
+    command = [PYTHON, "-m", "heap_destination.simulator"]
+    command += ["--listen", "127.0.0.1:0", "--no-rate-limits"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

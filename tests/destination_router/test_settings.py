@@ -92,6 +92,13 @@ def test_all_problems_are_told_at_once_with_their_paths() -> None:
     }
 
 
+def test_what_is_empty_is_told_so() -> None:
+    """And not by how many characters it should have at least."""
+    schema = {"type": "object", "properties": {"key": {"type": "string", "minLength": 1}}}
+    with pytest.raises(SettingsError, match=r"^key: must not be empty$"):
+        load_settings(schema, {"key": ""})
+
+
 def test_the_error_reads_as_one_line_for_each_problem() -> None:
     """What a person sees is `path: what to do`, a line each."""
     with pytest.raises(SettingsError) as caught:

@@ -8,14 +8,13 @@ from typing import Annotated
 import typer
 
 from destination_router.surfaces.choosing import read_address
+from destination_router.surfaces.options import Listen
 from destination_router.surfaces.rudderstack.running import TransformerOptions, serve_transformer
 from destination_router.surfaces.telling import problems_told
 
 
 def transformer(
-    listen: Annotated[
-        str, typer.Option("--listen", metavar="HOST:PORT", help="Where rudder-server calls.")
-    ] = "127.0.0.1:9090",
+    listen: Listen = "127.0.0.1:9090",
     config: Annotated[
         Path | None,
         typer.Option("--config", help="A router.toml: origins, and settings for destinations."),
@@ -28,7 +27,12 @@ def transformer(
         int, typer.Option("--workers", min=1, help="How many processes answer.")
     ] = 1,
 ) -> None:
-    """Serve RudderStack's destination-transformer protocol to a rudder-server."""
+    """Serve RudderStack's transformer protocol to a rudder-server.
+
+    Set its DEST_TRANSFORM_URL to the address that this prints.
+
+    Example: destination-router transformer --config router.toml
+    """
     with problems_told():
         host, port = read_address(listen)
         options = TransformerOptions(config=config, upstream=upstream)

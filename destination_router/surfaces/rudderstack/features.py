@@ -37,12 +37,11 @@ def features(base: Mapping[str, Json], destinations: Mapping[str, Destinations])
     """
     theirs: Any = base.get("routerTransform")
     ours = {name.upper(): True for name, found in destinations.items() if found.packs}
-    deletable: Any = base.get("regulations")
+    regulations: Any = base.get("regulations")
+    deletable = regulations if isinstance(regulations, list) else []
+    deleting = [name.upper() for name, found in destinations.items() if found.deletes]
     return {
         **base,
         "routerTransform": {**(theirs if isinstance(theirs, dict) else {}), **ours},
-        "regulations": [
-            *(deletable if isinstance(deletable, list) else []),
-            *(name.upper() for name, found in destinations.items() if found.deletes),
-        ],
+        "regulations": [*deletable, *(name for name in deleting if name not in deletable)],
     }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 import msgspec
@@ -103,6 +105,7 @@ def serve_transformer(
 
 def serve_until_stopped(service: Service) -> None:
     """Serve until a signal says to stop; says on standard error where, once it can be reached."""
+    _stop_without_failure()
     log_as_json()
     options, address = service.options, service.address
     listener = socket.socket(fileno=service.socket)
@@ -129,6 +132,7 @@ def _tell_unused(options: TransformerOptions) -> None:
 
 
 def _serve(options: TransformerOptions, listener: socket.socket) -> None:
+    _stop_without_failure()
     log_as_json()
     # A connection that stayed open would stay with one worker, however busy: of a few that are
     # kept alive, one worker may hold most. With a new one each request goes to who is idle.
@@ -146,3 +150,16 @@ def _serve_app(
         headers=headers,
     )
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _stop_without_failure() -> None:
+    """Let a signal end the process with status 0, before it serves and after.
+
+    A server stops gracefully when it gets one, and then raises it anew.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+
+
+def _leave(_: int, __: FrameType | None) -> NoReturn:
+    os._exit(0)  # nothing is under way; an exception would be taken for a plugin's that loads

@@ -53,7 +53,8 @@ class Upstream:
         try:
             answer = await self._client.get(f"{self._url}/features", timeout=_SOON)
             found = answer.json() if answer.status_code == httpx.codes.OK else None
-        except (httpx.HTTPError, ValueError):
+        except (httpx.HTTPError, ValueError) as error:
+            _log.error("upstream_unreachable", extra={"error": type(error).__name__})
             found = None
         return found if isinstance(found, dict) else None
 

@@ -34,15 +34,16 @@ def run_workers(serve: Serve, listener: socket.socket, count: int) -> None:
         count: how many.
     """
     stopping = threading.Event()
+    workers: list[SpawnProcess] = []
 
     def stop(_: int, __: FrameType | None) -> None:
         stopping.set()
         for worker in workers:
             _terminate(worker)
 
-    workers = [_started(serve, listener) for _ in range(count)]
     before = {number: signal.signal(number, stop) for number in _SIGNALS}
     try:
+        workers.extend(_started(serve, listener) for _ in range(count))
         while not stopping.is_set():
             wait([worker.sentinel for worker in workers], _RESTART_SECONDS)
             for at, worker in enumerate(workers):
@@ -62,7 +63,13 @@ def run_workers(serve: Serve, listener: socket.socket, count: int) -> None:
 
 def _started(serve: Serve, listener: socket.socket) -> SpawnProcess:
     worker = multiprocessing.get_context("spawn").Process(target=_work, args=(serve, listener))
-    worker.start()
+    # Ctrl-C goes to all of them. One that is only starting leaves it to this one to stop it; the
+    # moment that this one is deaf is short.
+    ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        worker.start()
+    finally:
+        signal.signal(signal.SIGINT, ours)
     return worker
 
 

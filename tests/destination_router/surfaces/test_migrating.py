@@ -134,30 +134,58 @@ def test_a_saved_mapping_is_carried_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("export", "sentences"),
     [
-        (segment({**TRACK_FIELDS, "event": {"@cohort": 1}}), ["Heap: track event: its mapping"]),
+        (
+            segment({**TRACK_FIELDS, "event": {"@cohort": 1}}),
+            ["Heap: track event: the default in place of its mapping ("],
+        ),
         (segment({**TRACK_FIELDS, "x": 1}), ["Heap: subscription Track Calls: field x"]),
-        (segment({**TRACK_FIELDS, "message_id": None}), ["leaves out message_id"]),
+        (
+            segment({**TRACK_FIELDS, "message_id": None}),
+            ["message_id: the default, where it maps nothing to it"],
+        ),
         (
             segment(trigger='type = "track" or type = "group"'),
-            ["Heap: subscription Track Calls: group calls, which its action maps differently"],
+            ["Heap: subscription Track Calls: without its group calls, which its action does not"],
+        ),
+        (
+            [segment(), segment(trigger='type = "group"')],
+            [
+                "subscription Track Calls: left out: it takes only group calls, and its action",
+                "Heap: left out: it has no subscription that could be carried over",
+            ],
+        ),
+        (
+            [segment(), segment(trigger='type = "import"')],
+            ["subscription Track Calls: left out: it takes no call that there is, and its action"],
         ),
         (
             segment(trigger='type = "track" and userId != true'),
-            ['userId != "true", and so it does now'],
+            ['its trigger is written as it is meant there: type = "track" and userId != "true"'],
         ),
         (
             segment(trigger='type = "track" and event = "a" or event = "b"'),
-            ['it means type = "track" or event = "a" or event = "b", and so'],
+            ['as it is meant there: type = "track" or event = "a" or event = "b"'],
         ),
         ({**segment(), "settings": {"appId": "11", "mode": 1}}, ["Heap: setting mode: unknown"]),
         (
             [segment(), {**segment(), "name": "Old", "enabled": False}],
-            ["Old: the destination is switched off"],
+            ["Old: left out: the destination is switched off"],
         ),
-        ([segment(), {"name": "Mail", "settings": {}}], ["Mail: no installed destination knows"]),
-        ([segment(), segment(enabled=False)], ["it is switched off", "no subscription is left"]),
-        ([segment(), segment(trigger='type = "')], ["at character 8", "no subscription is left"]),
-        ([segment(), segment(partnerAction="other")], ["its action other is not known"]),
+        (
+            [segment(), {"name": "Mail", "settings": {}}],
+            ["Mail: left out: no installed destination knows"],
+        ),
+        (
+            [segment(), segment(enabled=False)],
+            ["left out: it is switched off", "it has no subscription"],
+        ),
+        (
+            [segment(), segment(trigger='type = "')],
+            ["its trigger cannot be read: at character 8", "it has no subscription"],
+        ),
+        ([segment(), segment(partnerAction="other")], ["left out: its action other is not known"]),
+        ({**segment(), "filters": [{"if": "x"}]}, ["Heap: its filters, which means nothing here"]),
+        ([segment(), 5], ["1 of the list: left out: not the object of a destination"]),
     ],
 )
 def test_what_cannot_be_carried_over_is_said(export: Any, sentences: list[str]) -> None:
@@ -186,7 +214,7 @@ def test_an_export_without_subscriptions_says_so() -> None:
     export = segment()
     del export["subscriptions"]
     _, lost = imported("segment", export)
-    assert "Heap: its subscriptions are not in the export: the default ones are used" in lost
+    assert "Heap: the default subscriptions: its own are not in the export" in lost
 
 
 def test_two_destinations_of_one_name_get_two() -> None:
@@ -206,10 +234,10 @@ def test_a_workspace_configuration_becomes_a_router(tmp_path: Path) -> None:
         "region": "EU",
     }
     assert lost == [
-        "old: the destination is switched off, so it is left out",
+        "old: left out: the destination is switched off",
         "heap: its transformations; write them anew",
         "heap: config eventDelivery: unknown here",
-        "mail: no installed destination knows its settings",
+        "mail: left out: no installed destination knows its settings",
     ]
     assert decided(text, PAID, tmp_path).requests[0].json["identity"] == "ada"
     page = decided(text, {"type": "page", "userId": "ada"}, tmp_path)

@@ -325,6 +325,8 @@ def test_dead_letters_are_shown_without_values_and_replayed(router: Router, heap
     exported = command(directory, "dead-letters", "export", "--connection", "US").stdout
     assert [json.loads(line)["messageId"] for line in exported.splitlines()] == ["m2"]
     assert command(directory, "dead-letters", "replay").returncode == 2
+    nobodys = command(directory, "dead-letters", "replay", "4711")
+    assert (nobodys.returncode, "none with the number 4711" in nobodys.stderr) == (1, True)
 
     assert command(directory, "dead-letters", "delete").returncode == 2
     of_us = ("dead-letters", "delete", "--connection", "US")
@@ -440,6 +442,10 @@ def test_check_misses_the_folder_of_the_log(tmp_path: Path, heap_url: str) -> No
         done = command(tmp_path, verb)
         assert done.returncode == 2
         assert "[eventlog] url: there is no folder" in done.stderr
+    content = toml(heap_url).replace("router.db", "folder")
+    (tmp_path / "router.toml").write_text(content)
+    (tmp_path / "folder").mkdir()
+    assert "[eventlog] url: folder is a folder: name a file" in command(tmp_path, "check").stderr
 
 
 def test_a_mapping_is_found_where_the_file_has_it(tmp_path: Path, heap_url: str) -> None:

@@ -43,3 +43,11 @@ def test_a_port_that_is_taken_is_told() -> None:
     assert done.returncode == 2
     told = f"cannot listen on {address}: another program does; end it, or choose another port\n"
     assert done.stderr == told
+
+
+def test_a_host_that_nobody_knows_is_told() -> None:
+    """A number that is too large is no address, and a name may be misspelt."""
+    done = subprocess.run([*SIMULATE, "heap", "--listen", "300.1.1.1:0"],
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 2
+    assert "300.1.1.1:0: it is no address, and no host is called so" in done.stderr

@@ -19,6 +19,8 @@ from heap_destination.simulator.server import HeapServer
 
 EVENT = {"app_id": "11", "event": "e", "identity": "ann", "idempotency_key": "k"}
 
+MODULE = [sys.executable, "-m", "heap_destination.simulator"]
+
 
 class Served:
     """A simulator on a loopback port; a fault's delay lasts until `wake` is set."""
@@ -81,7 +83,7 @@ def test_a_delayed_answer_makes_an_impatient_client_give_up(served: Served) -> N
 )
 def test_the_module_serves_from_the_command_line(options: list[str], last: int) -> None:
     """It prints its address once it accepts connections, and enforces rate limits unless told."""
-    command = [sys.executable, "-m", "heap_destination.simulator", "--port", "0", *options]
+    command = [*MODULE, "--listen", "127.0.0.1:0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -100,11 +102,19 @@ def test_an_address_in_use_is_said_so() -> None:
     """In one line, with exit status 2."""
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = str(taken.getsockname()[1])
-        command = [sys.executable, "-m", "heap_destination.simulator", "--port", port]
+        command = [*MODULE, "--listen", f"127.0.0.1:{port}"]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert result.stderr.startswith(f"Cannot listen on 127.0.0.1 port {port}: ")
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ["9100", ":9100", "localhost:", "localhost:70000"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    """With how to write one, as every command does."""
+    command = [*MODULE, "--listen", text]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, "write HOST:PORT" in result.stderr) == (2, True)
 
 
 def serve(scope: dict[str, str], *received: dict[str, object]) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from transformer_process import PATIENCE, Transformer
+from waiting import free_port
 
 ANONYMOUS = {"type": "track", "anonymousId": "a-1", "event": "E"}
 
@@ -61,6 +62,18 @@ def test_what_serves_never_loads_what_reads_command_lines() -> None:
     )
     assert "uvicorn" in done.stdout.split()
     assert not {"typer", "pydantic", "destination_router.surfaces.cli"} & set(done.stdout.split())
+
+
+def test_an_upstream_that_is_not_there_is_told_at_the_start(
+    start: Callable[..., Transformer],
+) -> None:
+    """Whoever mistypes its URL need not wait for an event to learn of it."""
+    running = start("--upstream", f"http://127.0.0.1:{free_port()}")
+    running.ask(ANONYMOUS)
+
+    (line,) = running.stop()
+
+    assert (line["event"], line["error"]) == ("upstream_unreachable", "ConnectError")
 
 
 def test_what_only_run_does_is_told(start: Callable[..., Transformer], tmp_path: Path) -> None:

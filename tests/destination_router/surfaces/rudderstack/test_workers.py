@@ -136,6 +136,20 @@ PROXIED = {
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_to_be_stopped_is_no_failure(start: Start, workers: str, number: int) -> None:
+    """By Ctrl-C, which every process gets, or by a service manager: it says nothing, status 0."""
+    running = start("--workers", workers)
+    running.ask(ANONYMOUS)
+    for worker in {running.process.pid, *running.workers()}:
+        os.kill(worker, number)
+
+    _, log = running.process.communicate(timeout=PATIENCE)
+
+    assert (running.process.returncode, log) == (0, "")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_request_under_way_is_answered_before_the_end(
     start: Start, tmp_path: Path, workers: str
 ) -> None:

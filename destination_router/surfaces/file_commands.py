@@ -1,0 +1,244 @@
+"""`try` and `send`: a file of messages, shown as it would be sent, and sent."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from destination_router.config import DeliveryConfig, QuarantineConfig
+from destination_router.delivery.quarantine import Watch
+from destination_router.delivery.settings import DeliverySettings
+from destination_router.delivery.worker import Delivery
+from destination_router.eventlog.on_demand import LogOnDemand
+from destination_router.eventlog.pairings import PairingsFile
+from destination_router.eventlog.quarantine import QuarantineFile
+from destination_router.pipeline.connection import Connection
+from destination_router.surfaces.choosing import (
+    UsageError,
+    choose_from_config,
+    choose_plugin,
+    read_origins,
+)
+from destination_router.surfaces.connecting import connect, connect_of_file
+from destination_router.surfaces.crew import delivery_settings
+from destination_router.surfaces.options import (
+    AsJson,
+    ConfigFile,
+    ConnectionName,
+    JsonLines,
+    Origins,
+    Pairs,
+    SettingsFile,
+)
+from destination_router.surfaces.reading import STANDARD_INPUT, read_lines
+from destination_router.surfaces.resuming import SendState, state_directory, state_of
+from destination_router.surfaces.send_progress import SendProgress, answers_told
+from destination_router.surfaces.sending import MOST_ATTEMPTS, Summary, complaint, send_lines
+from destination_router.surfaces.showing import (
+    Tally,
+    counted,
+    decision_json,
+    print_decision,
+    print_steps,
+    steps_json,
+)
+from destination_router.surfaces.telling import (
+    FAILED,
+    complain,
+    out,
+    print_line,
+    problems_told,
+    summed_up,
+    talk,
+)
+
+Plugin = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="PLUGIN", help="The destination, unless --config names it.", show_default=False
+    ),
+]
+File = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="FILE",
+        help="Messages, one JSON object a line, plain or gzipped; - is standard input.",
+        show_default=False,
+    ),
+]
+
+
+class _Choice(msgspec.Struct):
+    """What a command line chose: a connection, a file and how requests go.
+
+    `identity` is what makes it the same choice another time: the plugin and its settings.
+    `kept` is the event log of a router.toml, or a file of the user's own; `quarantine` is held in
+    the former, and without one in memory.
+    """
+
+    connection: Connection
+    source: str
+    delivery: DeliverySettings
+    identity: tuple[str, dict[str, Any]]
+    kept: LogOnDemand
+    quarantine: Watch
+
+
+def try_(
+    plugin: Plugin = None,
+    file: File = None,
+    settings: SettingsFile = None,
+    pairs: Pairs = None,
+    config: ConfigFile = None,
+    connection: ConnectionName = None,
+    as_json: JsonLines = False,
+) -> None:
+    """Show what would be sent for each message; sends nothing.
+
+    Every request, every note of what was changed or left out, and why a message is filtered or
+    rejected.
+
+    Example: destination-router try heap --set appId=1234567890 messages.jsonl
+    """
+    with problems_told():
+        choice = _choose(plugin, file, settings, pairs or [], config, connection)
+        tally = Tally()
+        with summed_up(lambda: None if as_json else talk.print(str(tally))):
+            for line in read_lines(choice.source):
+                decision = choice.connection.decide(line.raw, message_id=line.message_id)
+                steps = choice.connection.steps(line.raw, message_id=line.message_id)
+                tally.count(decision)
+                if as_json:
+                    told = {"line": line.number, **decision_json(decision, choice.connection)}
+                    print_line(told | ({"steps": steps_json(steps)} if steps else {}))
+                else:
+                    print_decision(out, decision, choice.connection, line=line.number)
+                    print_steps(out, steps)
+    raise typer.Exit(FAILED if tally.results["rejected"] else 0)
+
+
+def send(
+    plugin: Plugin = None,
+    file: File = None,
+    settings: SettingsFile = None,
+    pairs: Pairs = None,
+    config: ConfigFile = None,
+    connection: ConnectionName = None,
+    origin: Origins = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a file of messages to the vendor.
+
+    What was not sent is told by its line. After an interruption the same command sends the rest.
+
+    Example: destination-router send --config router.toml messages.jsonl.gz
+    """
+    with problems_told():
+        choice = _choose(plugin, file, settings, pairs or [], config, connection, origin or [])
+        state = state_of(
+            choice.source, choice.connection.name, choice.identity, choice.delivery.origins
+        )
+        if state.resumed:
+            talk.print("Going on where the last run ended.")
+        summary = _send(choice, state)
+        if as_json:
+            print_line(summary.as_json())
+        else:
+            _print_summary(summary)
+        if summary.left:
+            told = "interrupted" if summary.interrupted else answers_told(summary.answers)
+            cause = f" ({told})" if told else ""
+            rest = "The same command sends the rest." if state.kept else "Streams are not resumed."
+            talk.print(f"{counted(summary.left, 'message')} left{cause}. {rest}")
+        if summary.broken is not None:
+            complain(summary.broken)
+    raise typer.Exit(0 if summary.all_well else FAILED)
+
+
+def _send(choice: _Choice, state: SendState) -> Summary:
+    with SendProgress(talk, choice.connection.name, choice.source) as progress:
+
+        def report(number: int, delivery: Delivery) -> None:
+            if (told := complaint(number, delivery)) is not None:
+                talk.print(told, markup=False)
+
+        sending = send_lines(
+            choice.connection,
+            read_lines(choice.source),
+            settings=choice.delivery,
+            state=state,
+            pairings=PairingsFile(choice.kept),
+            quarantine=choice.quarantine,
+            report=report,
+            watch=progress.show,
+        )
+        try:
+            return asyncio.run(sending)
+        finally:
+            choice.kept.close()
+
+
+def _choose(
+    plugin: str | None,
+    file: str | None,
+    settings: Path | None,
+    pairs: list[str],
+    config: Path | None,
+    connection: str | None,
+    origins: list[str] | None = None,
+) -> _Choice:
+    elsewhere = read_origins(origins or ())
+    if config is not None:
+        if settings is not None or pairs:
+            raise UsageError("settings stand in the router.toml: drop --settings and --set")
+        if file is not None:
+            raise UsageError(
+                f"the router.toml names the plugin: give the file alone, without {plugin!r}"
+            )
+        chosen, router = choose_from_config(config, connection)
+        ready = connect_of_file(config, router, chosen)
+        source = _source(plugin)  # the one argument that is left
+        delivery, kept = router.delivery, LogOnDemand(router.eventlog.path)
+        quarantine = Watch(chosen.name, router.quarantine, QuarantineFile(kept))
+    else:
+        chosen, _ = choose_plugin(plugin, connection, settings, pairs)
+        ready = connect(chosen)
+        source = _source(file)
+        delivery, kept = DeliveryConfig(), LogOnDemand(state_directory() / "pairings.db")
+        quarantine = Watch(chosen.name, QuarantineConfig())
+    delivery = msgspec.structs.replace(
+        delivery,
+        origins=delivery.origins | elsewhere,
+        settings={"max_attempts": MOST_ATTEMPTS, **delivery.settings},
+    )
+    return _Choice(
+        ready,
+        source,
+        delivery_settings(delivery),
+        (chosen.plugin, chosen.settings),
+        kept,
+        quarantine,
+    )
+
+
+def _source(file: str | None) -> str:
+    if file is not None:
+        return file
+    if sys.stdin.isatty():
+        raise UsageError("name a file of messages, or - for standard input")
+    return STANDARD_INPUT
+
+
+def _print_summary(summary: Summary) -> None:
+    out.print(
+        f"{counted(summary.messages, 'message')}: {summary.delivered} delivered, "
+        f"{summary.filtered} filtered, {summary.rejected.total()} rejected"
+    )
+    for title, counts in (("rejected", summary.rejected), ("notes", summary.notes)):
+        for code, count in counts.most_common():
+            out.print(f"  {title}  {code}  {count}", markup=False)
