@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -11,6 +10,14 @@ from typing import Any, Literal
 import msgspec
 
 from destination_router.config_problems import ConfigError, config_error, connection_names
+from destination_router.config_schema import (
+    DELIVERY,
+    EVENTLOG,
+    LAST_PORT,
+    QUARANTINE,
+    SCHEMA,
+    SQLITE_URL,
+)
 from destination_router.faults import file_problem
 from destination_router.model import Json
 from destination_router.settings import Problem, SettingsError, load_settings
@@ -157,118 +164,9 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     connections: tuple[ConnectionConfig, ...] = ()
 
 
-SQLITE_URL = "sqlite:///"
-
 _LATER = frozenset({"settings", "privacy", "transformations"})
 _LATER_FOR_ALL = frozenset({"privacy", "transformations"})
 """Tables that are checked when a connection is made, each where its meaning is known."""
-
-_ORIGIN = r"^https?://[^/?#@\s]+/?(?![\s\S])"
-_ORIGIN_MEANING = "Write an origin: https://host or http://host:port."
-LAST_PORT = 65535
-
-_TEXT = {"type": "string", "minLength": 1}
-_MAPPING = {"type": "object", "additionalProperties": {"type": "object"}}
-_COUNT = {"type": "integer", "minimum": 1}
-_GATEWAY: dict[str, Json] = {
-    "listen": {
-        "type": "string",
-        "pattern": "^.+:[0-9]+$",
-        "description": "Write host:port, such as 127.0.0.1:8080.",
-    },
-    "write_keys": {"type": "array", "items": _TEXT},
-}
-_EVENTLOG: dict[str, Json] = {
-    "url": {
-        "type": "string",
-        "pattern": f"^{SQLITE_URL}.+",
-        "description": "Write sqlite:///router.db, or sqlite:////var/lib/router.db.",
-    },
-    "keep_delivered": DURATION,
-    "max_age": DURATION,
-    "max_size": SIZE,
-    "min_free": SIZE,
-    "new_connections": {"enum": ["end", "start"]},
-    "keep_dead_letters": DURATION,
-}
-_DELIVERY: dict[str, Json] = {
-    "origins": {
-        "type": "object",
-        "propertyNames": {"pattern": f"^[*]$|{_ORIGIN}", "description": _ORIGIN_MEANING},
-        "additionalProperties": {
-            "type": "string",
-            "pattern": _ORIGIN,
-            "description": _ORIGIN_MEANING,
-        },
-    },
-    "window": {"type": "integer", "minimum": 1, "maximum": 10_000},
-    "linger": DURATION,
-    "concurrency": _COUNT,
-    "timeout": DURATION,
-    "first_wait": DURATION,
-    "longest_wait": DURATION,
-    "max_attempts": _COUNT,
-    "max_age": DURATION,
-    "circuit_failures": _COUNT,
-    "parked_messages": _COUNT,
-    "skip_repeats": {"type": "boolean"},
-    "remembered_states": {"type": "integer", "minimum": 0},
-}
-_QUARANTINE: dict[str, Json] = {
-    "enabled": {"type": "boolean"},
-    "anonymous_ids": _COUNT,
-    "period": DURATION,
-    "allow": {"type": "array", "items": _TEXT},
-}
-
-
-def _table(properties: dict[str, Json], *required: str) -> dict[str, Json]:
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "required": list(required),
-        "properties": properties,
-    }
-
-
-_SUBSCRIPTION: dict[str, Json] = {
-    "name": {"type": "string"},
-    "subscription": _TEXT,
-    "mapping": _MAPPING,
-}
-_CONNECTION: dict[str, Json] = {
-    "name": _TEXT,
-    "plugin": _TEXT,
-    "settings": {"type": "object"},
-    "clientSide": {"type": "boolean"},
-    "privacy": {"type": "object"},
-    "transformations": {"type": "array", "items": {"type": "object"}},
-    "subscription": _TEXT,
-    "mapping": _MAPPING,
-    "subscriptions": {
-        "type": "array",
-        "minItems": 1,
-        "items": _table(_SUBSCRIPTION, "subscription"),
-    },
-}
-
-
-_SCHEMA: dict[str, Json] = _table(
-    {
-        "gateway": _table(_GATEWAY),
-        "eventlog": _table(_EVENTLOG),
-        "delivery": _table(_DELIVERY),
-        "quarantine": _table(_QUARANTINE),
-        "privacy": {"type": "object"},
-        "transformations": {"type": "array", "items": {"type": "object"}},
-        "connections": {
-            "type": "array",
-            "minItems": 1,
-            "items": _table(_CONNECTION, "name", "plugin"),
-        },
-    },
-    "connections",
-)
 
 
 def load_config(path: Path) -> RouterConfig:
@@ -286,11 +184,6 @@ def load_config(path: Path) -> RouterConfig:
         return parse_config(content, gateway=False)
     except SettingsError as error:
         raise config_error(error.problems, connection_names(content), path) from None
-
-
-def is_origin(text: str) -> bool:
-    """Whether a text is an origin: `https://vendor.example`, `http://127.0.0.1:9100`."""
-    return re.match(_ORIGIN, text) is not None
 
 
 def read_config(path: Path) -> dict[str, Json]:
@@ -349,18 +242,18 @@ def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> Router
     problems += _port_problems(content.get("gateway"))
     problems += _lists_for_nobody(content)
     try:
-        checked = load_settings(_SCHEMA, _without_later_tables(content))
+        checked = load_settings(SCHEMA, _without_later_tables(content))
     except SettingsError as error:
         raise SettingsError([*error.problems, *problems]) from None
     if problems:
         raise SettingsError(problems)
-    delivery = _in_units(checked.get("delivery", {}), _DELIVERY)
+    delivery = _in_units(checked.get("delivery", {}), DELIVERY)
     origins = delivery.pop("origins", {})
     config = msgspec.convert(
         {
             **checked,
-            "eventlog": _in_units(checked.get("eventlog", {}), _EVENTLOG),
-            "quarantine": _in_units(checked.get("quarantine", {}), _QUARANTINE),
+            "eventlog": _in_units(checked.get("eventlog", {}), EVENTLOG),
+            "quarantine": _in_units(checked.get("quarantine", {}), QUARANTINE),
             "delivery": {"origins": origins, "settings": delivery},
         },
         RouterConfig,

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from destination_router.model import BasicAuth, BearerAuth, HttpRequest, Json
-from destination_router.settings import HIDDEN
+from destination_router.settings_words import HIDDEN
 
 _CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
 

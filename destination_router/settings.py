@@ -7,14 +7,12 @@ be a secret.
 from __future__ import annotations
 
 import copy
-import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from itertools import zip_longest
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from jsonschema import Draft202012Validator
@@ -22,9 +20,15 @@ from jsonschema.exceptions import SchemaError, ValidationError
 
 from destination_router.faults import file_problem
 from destination_router.model import Json
-
-HIDDEN = "***"
-"""What stands in the place of a secret."""
+from destination_router.settings_schema import (
+    COMBINATIONS,
+    followed,
+    local,
+    property_schema,
+    references,
+    secret_texts,
+)
+from destination_router.settings_words import article, explain, join_path
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -71,7 +75,7 @@ def load_settings(schema: Mapping[str, Json], raw: Mapping[str, Json]) -> dict[s
     unresolved = {problem.path for problem in problems}
     validator = Draft202012Validator(schema)
     for error in sorted(validator.iter_errors(settings), key=lambda e: [str(p) for p in e.path]):
-        problems.extend(p for p in _explain(error) if p.path not in unresolved)
+        problems.extend(_problems_of(error, unresolved))
     if problems:
         # Each missing field is an error of its own in jsonschema, and names all of them.
         raise SettingsError(list(dict.fromkeys(problems)))
@@ -94,24 +98,31 @@ def load_some_settings(schema: Mapping[str, Json], raw: Mapping[str, Json]) -> d
     for error in Draft202012Validator(schema).iter_errors(resolved):
         # Any other error of the whole may be mended by what is added.
         if error.path or error.validator == "additionalProperties":
-            problems.extend(p for p in _explain(error) if p.path not in unresolved)
+            problems.extend(_problems_of(error, unresolved))
     if problems:
         raise SettingsError(problems)
     return resolved
 
 
+def _problems_of(error: ValidationError, unresolved: Collection[str]) -> Iterator[Problem]:
+    """Tell an error, unless it is about a reference that could not be resolved, which is told."""
+    for path, detail in explain(error):
+        if path not in unresolved:
+            yield Problem(path, detail)
+
+
 def check_schema(schema: Any) -> str | None:
     """Say what keeps a value from being a usable settings schema, or None."""
     if not isinstance(schema, dict):
-        return f"it is {_article(schema)}, not a JSON Schema object"
+        return f"it is {article(schema)}, not a JSON Schema object"
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         return f"it is not valid JSON Schema 2020-12 at /{'/'.join(map(str, error.absolute_path))}"
     if schema.get("type") != "object":
         return 'its "type" is not "object"'
-    for reference in _references(schema):
-        if _local(schema, reference) is None:
+    for reference in references(schema):
+        if local(schema, reference) is None:
             return f'it has nothing at "$ref": {json.dumps(reference)}; point into #/$defs'
     return None
 
@@ -124,17 +135,17 @@ def read_text_setting(schema: Mapping[str, Json], name: str, text: str) -> Json:
         name: the setting.
         text: its value; JSON where the schema wants anything but text.
     """
-    return _from_text(schema, _property_schema(schema, name), text)
+    return _from_text(schema, property_schema(schema, name), text)
 
 
 def is_secret(schema: Mapping[str, Json], name: str) -> bool:
     """Tell whether the schema marks a setting `writeOnly`."""
-    return _followed(schema, _property_schema(schema, name)).get("writeOnly") is True
+    return followed(schema, property_schema(schema, name)).get("writeOnly") is True
 
 
 def secret_values(schema: Mapping[str, Json], settings: Mapping[str, Json]) -> frozenset[str]:
     """Collect the values that the schema marks `writeOnly`, as text, however deep they stand."""
-    return frozenset(text for text in _secrets(schema, schema, settings) if text)
+    return frozenset(text for text in secret_texts(schema, schema, settings) if text)
 
 
 # -- references ---------------------------------------------------------------------------------
@@ -143,20 +154,20 @@ def secret_values(schema: Mapping[str, Json], settings: Mapping[str, Json]) -> f
 def _resolve(
     root: Mapping[str, Json], value: Json, schema: Json, path: str, problems: list[Problem]
 ) -> Json:
-    schema = _followed(root, schema)
+    schema = followed(root, schema)
     if isinstance(value, dict):
         reference = _reference(value)
         if reference is not None:
             text = _read_reference(*reference, path, problems)
             return None if text is None else _from_text(root, schema, text)
         return {
-            key: _resolve(root, item, _property_schema(schema, key), _join(path, key), problems)
+            key: _resolve(root, item, property_schema(schema, key), join_path(path, key), problems)
             for key, item in value.items()
         }
     if isinstance(value, list):
         items = schema.get("items", {})
         return [
-            _resolve(root, item, items, _join(path, index), problems)
+            _resolve(root, item, items, join_path(path, index), problems)
             for index, item in enumerate(value)
         ]
     return value
@@ -231,11 +242,11 @@ def _from_text(root: Mapping[str, Json], schema: Json, text: str) -> Json:
 
 
 def _takes_text(root: Mapping[str, Json], schema: Json) -> bool:
-    schema = _followed(root, schema)
+    schema = followed(root, schema)
     kind = schema.get("type")
     if "string" in (kind if isinstance(kind, list) else [kind]):
         return True
-    parts = [part for keyword in _COMBINATIONS for part in schema.get(keyword, ())]
+    parts = [part for keyword in COMBINATIONS for part in schema.get(keyword, ())]
     return any(_takes_text(root, part) for part in parts)
 
 
@@ -243,7 +254,7 @@ def _takes_text(root: Mapping[str, Json], schema: Json) -> bool:
 
 
 def _with_defaults(root: Mapping[str, Json], schema: Json, value: Json) -> Json:
-    schema = _followed(root, schema)
+    schema = followed(root, schema)
     if isinstance(value, list):
         return [_with_defaults(root, schema.get("items"), item) for item in value]
     if not isinstance(value, dict):
@@ -251,205 +262,9 @@ def _with_defaults(root: Mapping[str, Json], schema: Json, value: Json) -> Json:
     filled = dict(value)
     for name, field in schema.get("properties", {}).items():
         if name not in filled:
-            followed = _followed(root, field)
-            if "default" not in followed:
+            whole = followed(root, field)
+            if "default" not in whole:
                 continue
-            filled[name] = copy.deepcopy(followed["default"])
+            filled[name] = copy.deepcopy(whole["default"])
         filled[name] = _with_defaults(root, field, filled[name])
     return filled
-
-
-# -- problems, in words -------------------------------------------------------------------------
-
-
-_CREDENTIALS = re.compile("//[^/]*@")
-
-
-def _explain(error: ValidationError) -> Iterator[Problem]:
-    """Turn a validation error into problems that name the field and never quote its value."""
-    path = _CREDENTIALS.sub(f"//{HIDDEN}@", ".".join(str(part) for part in error.absolute_path))
-    schema = cast("Any", error.schema)
-    limit = cast("Any", error.validator_value)
-    instance = cast("Any", error.instance)
-    match error.validator:
-        case "required":
-            for name in limit:
-                if name not in instance:
-                    yield Problem(_join(path, name), "is required")
-        case "additionalProperties":
-            known = list(schema.get("properties", {}))
-            patterns = schema.get("patternProperties", {})
-            for name in instance:
-                if name not in known and not any(re.search(p, name) for p in patterns):
-                    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-                    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
-                    yield Problem(_join(path, name), f"is not known here; {hint}")
-        case "type":
-            names = limit if isinstance(limit, list) else [limit]
-            wanted = " or ".join(_TYPE_NAMES.get(str(name), str(name)) for name in names)
-            hint = "; put it in quotes" if "string" in names and _is_number(instance) else ""
-            yield Problem(path, f"must be {wanted}, not {_article(instance)}{hint}")
-        case "enum":
-            yield Problem(path, f"must be one of {', '.join(map(json.dumps, limit))}")
-        case "const":
-            yield Problem(path, f"must be {json.dumps(limit)}")
-        case _:
-            yield Problem(path, _rule(str(error.validator), limit, schema))
-
-
-def _rule(validator: str, limit: Any, schema: Any) -> str:
-    """Say what a value must be: in the schema's own words, where it has some beside the rule."""
-    meaning = schema.get("description") if isinstance(schema, dict) else None
-    if validator in _AMOUNTS and limit == 1:
-        rule = "must not be empty"
-    elif validator in _RULES:
-        rule = f"must {_RULES[validator].format(limit)}"
-    elif meaning:
-        rule = "is not of the form that it needs"
-    else:
-        rule = f"does not satisfy {validator} {json.dumps(limit)}"
-    return f"{rule}. {meaning}" if meaning else rule
-
-
-_RULES = {
-    "minimum": "be at least {}",
-    "maximum": "be at most {}",
-    "exclusiveMinimum": "be more than {}",
-    "exclusiveMaximum": "be less than {}",
-    "minLength": "have at least {} characters",
-    "maxLength": "have at most {} characters",
-    "minItems": "have at least {} items",
-    "maxItems": "have at most {} items",
-    "minProperties": "have at least {} entries",
-    "maxProperties": "have at most {} entries",
-    "multipleOf": "be a multiple of {}",
-}
-"""Limits that say enough by themselves."""
-
-_AMOUNTS = frozenset({"minLength", "minItems", "minProperties"})
-
-_TYPE_NAMES = {
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "object": "a table",
-    "array": "a list",
-    "null": "null",
-}
-
-
-def _is_number(value: Json) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _article(value: Json) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "text"
-        case list():
-            return "a list"
-        case dict():
-            return "a table"
-        case _:
-            return f"a {type(value).__name__}"
-
-
-# -- secrets ------------------------------------------------------------------------------------
-
-_COMBINATIONS = ("allOf", "anyOf", "oneOf")
-_CONDITIONS = ("if", "then", "else")
-
-
-def _secrets(root: Mapping[str, Json], schema: Json, value: Json) -> Iterator[str]:
-    """Collect what any part of a schema that speaks of a value calls a secret."""
-    if not isinstance(schema, dict):
-        return
-    if schema.get("writeOnly") is True:
-        yield from _texts(value)
-        return
-    for part in _parts(root, schema):
-        yield from _secrets(root, part, value)
-    if isinstance(value, dict):
-        for key, item in value.items():
-            for part in _property_schemas(schema, key):
-                yield from _secrets(root, part, item)
-    elif isinstance(value, list):
-        first = schema.get("prefixItems", [])
-        for part, item in zip_longest(first[: len(value)], value, fillvalue=schema.get("items")):
-            yield from _secrets(root, part, item)
-
-
-def _parts(root: Mapping[str, Json], schema: dict[str, Json]) -> list[Json]:
-    """List the schemas within a schema that speak of the same value."""
-    return [
-        *([_local(root, schema["$ref"])] if "$ref" in schema else []),
-        *(part for keyword in _COMBINATIONS for part in schema.get(keyword, ())),
-        *(schema.get(keyword) for keyword in _CONDITIONS),
-        *schema.get("dependentSchemas", {}).values(),
-    ]
-
-
-def _property_schemas(schema: dict[str, Json], key: str) -> list[Json]:
-    patterns = schema.get("patternProperties", {})
-    matching = [part for pattern, part in patterns.items() if re.search(pattern, key)]
-    return [_property_schema(schema, key), *matching]
-
-
-def _texts(value: Json) -> Iterator[str]:
-    if isinstance(value, dict):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
-    elif value is not None and not isinstance(value, bool):
-        yield str(value)
-
-
-def _local(root: Mapping[str, Json], reference: str) -> Json:
-    """Follow `#/$defs/name`; a reference to elsewhere is nothing that a settings schema needs."""
-    start, *parts = reference.split("/")
-    node: Json = root if start == "#" else None
-    for part in parts:
-        name = part.replace("~1", "/").replace("~0", "~")
-        node = node.get(name) if isinstance(node, dict) else None
-    return node
-
-
-def _followed(root: Mapping[str, Json], schema: Json) -> dict[str, Json]:
-    """Lay a schema over what its `$ref` points at; a schema that says nothing is empty."""
-    if not isinstance(schema, dict):
-        return {}
-    reference = schema.get("$ref")
-    return schema if reference is None else {**_followed(root, _local(root, reference)), **schema}
-
-
-def _references(node: Json) -> Iterator[str]:
-    """List every `$ref` of a schema, but not those in what it gives as an example of a value."""
-    if isinstance(node, list):
-        for item in node:
-            yield from _references(item)
-    elif isinstance(node, dict):
-        if isinstance(reference := node.get("$ref"), str):
-            yield reference
-        for keyword, item in node.items():
-            if keyword not in {"default", "const", "enum", "examples"}:
-                yield from _references(item)
-
-
-def _property_schema(schema: Json, key: str) -> Json:
-    if not isinstance(schema, dict):
-        return {}
-    field = schema.get("properties", {}).get(key)
-    return schema.get("additionalProperties", {}) if field is None else field
-
-
-def _join(path: str, part: object) -> str:
-    return f"{path}.{part}" if path else str(part)

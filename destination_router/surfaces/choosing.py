@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from destination_router.config import (
-    LAST_PORT,
     ConnectionConfig,
     RouterConfig,
-    is_origin,
     load_config,
 )
+from destination_router.config_schema import LAST_PORT, is_origin
 from destination_router.delivery.sender import ANY_ORIGIN
 from destination_router.faults import file_problem
 from destination_router.model import Json

@@ -12,7 +12,6 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -27,9 +26,9 @@ from destination_router.eventlog.dead_letters import (
 )
 from destination_router.eventlog.file import connect, damage_told, open_file
 from destination_router.eventlog.letters import LetterFilter, StoredLetter
-from destination_router.model import Json
 from destination_router.private_files import open_private
 from destination_router.surfaces.choosing import UsageError
+from destination_router.surfaces.letter_showing import letter_json, print_letter
 from destination_router.surfaces.options import ROUTER_TOML, JsonLines, RouterToml
 from destination_router.surfaces.telling import (
     FAILED,
@@ -38,7 +37,7 @@ from destination_router.surfaces.telling import (
     problems_told,
     talk,
 )
-from destination_router.times import format_time, parse_time
+from destination_router.times import parse_time
 from destination_router.units import seconds
 
 commands = typer.Typer(
@@ -117,7 +116,7 @@ def list_(
             if as_json:
                 print_line(letter_json(letter, content=content))
             else:
-                _print_letter(letter, content=content)
+                print_letter(letter, content=content)
         if letter is None:
             talk.print(_none_found(which))
 
@@ -210,42 +209,6 @@ def export(
             talk.print(_none_found(which))
 
 
-def letter_json(letter: StoredLetter, *, content: bool) -> dict[str, Any]:
-    """Turn a dead letter into what is printed.
-
-    Args:
-        letter: the letter.
-        content: with values; otherwise the message and the request by the paths of their fields,
-            and the detail only where it is in our own words.
-    """
-    told: dict[str, Any] = {
-        "id": letter.id,
-        "at": _time(letter.at),
-        "connection": letter.connection,
-        "messageId": letter.message_id,
-        "code": letter.code,
-        "attempts": letter.attempts,
-        "status": letter.status,
-        "replayedAt": None if letter.replayed_at is None else _time(letter.replayed_at),
-    }
-    message = _decoded(letter.body)
-    if content:
-        return {
-            **told,
-            "detail": letter.detail,
-            "message": letter.body.decode("utf-8", "replace") if message is None else message,
-            "request": letter.request,
-            "answer": letter.answer,
-        }
-    request = letter.request or {}
-    return {
-        **told,
-        "detail": letter.detail if letter.status is None else "",
-        "fields": sorted(_paths(message)),
-        "request": {key: request[key] for key in ("method", "url") if key in request} or None,
-    }
-
-
 def _see_that_it_is_meant(which: LetterFilter, *, everything: bool) -> None:
     if not everything and which == LetterFilter():
         raise UsageError("say which, by number or option, or --all")
@@ -257,24 +220,12 @@ def _none_found(which: LetterFilter) -> str:
 
 def _print_done(which: LetterFilter, letters: Sequence[StoredLetter], verb: str) -> None:
     for letter in letters:
-        _print_letter(letter, content=False)
+        print_letter(letter, content=False)
     talk.print(f"{len(letters)} {verb}")
     missing = sorted(set(which.ids).difference(letter.id for letter in letters))
     if missing and which.limit is None:
         talk.print(f"There is none with the number {', '.join(map(str, missing))}.")
         raise typer.Exit(FAILED)
-
-
-def _print_letter(letter: StoredLetter, *, content: bool) -> None:
-    told = letter_json(letter, content=content)
-    words = [told["id"], told["at"], told["connection"], told["messageId"], told["code"]]
-    if told["replayedAt"]:
-        words.append(f"replayed {told['replayedAt']}")
-    if told["detail"]:
-        words.append(told["detail"])
-    if content:
-        words.append(letter.body.decode("utf-8", "replace"))
-    out.print("  ".join(map(str, words)), markup=False)
 
 
 def _of(which: LetterFilter, *, replayed: bool) -> LetterFilter:
@@ -314,24 +265,3 @@ def _target(path: Path | None) -> Iterator[BinaryIO]:
         return
     with open_private(path, "xb") as target:
         yield target
-
-
-def _decoded(body: bytes) -> Json:
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
-
-
-def _paths(value: Json, prefix: str = "") -> set[str]:
-    if isinstance(value, dict) and value:
-        return {
-            path
-            for key, item in value.items()
-            for path in _paths(item, f"{prefix}.{key}" if prefix else key)
-        }
-    return {prefix} if prefix else set()
-
-
-def _time(moment: float) -> str:
-    return format_time(datetime.fromtimestamp(moment, UTC))

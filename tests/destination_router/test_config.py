@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from destination_router.config import _DELIVERY, load_config, parse_config
+from destination_router.config import load_config, parse_config
+from destination_router.config_schema import DELIVERY
 from destination_router.delivery.settings import DeliverySettings
 from destination_router.settings import SettingsError
 from destination_router.surfaces.crew import delivery_settings
@@ -103,7 +104,7 @@ def test_durations_and_sizes_are_read_in_the_units_that_people_write() -> None:
 
 def test_the_table_delivery_is_what_a_worker_goes_by() -> None:
     """Every setting of a worker can be written, with the worker's own default if it is not."""
-    assert set(_DELIVERY) == set(DeliverySettings.__struct_fields__)
+    assert set(DELIVERY) == set(DeliverySettings.__struct_fields__)
     assert delivery_settings(parse_config({"connections": [CONNECTION]}).delivery) == (
         DeliverySettings()
     )

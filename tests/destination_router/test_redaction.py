@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from destination_router import BasicAuth, BearerAuth, HttpRequest
 from destination_router.redaction import hide, shown_request
-from destination_router.settings import HIDDEN
+from destination_router.settings_words import HIDDEN
 
 SECRET = "s3cr/t+k y"
 URL = "https://api.example.com/v1"

@@ -17,7 +17,7 @@ def transformer(
     listen: Listen = "127.0.0.1:9090",
     config: Annotated[
         Path | None,
-        typer.Option("--config", help="A router.toml: origins, and settings for destinations."),
+        typer.Option("--config", help="A router.toml: origins, and what its connections say."),
     ] = None,
     upstream: Annotated[
         str | None,

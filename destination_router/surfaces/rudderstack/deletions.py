@@ -30,6 +30,8 @@ from destination_router.surfaces.deletion_input import (
 )
 from destination_router.surfaces.rudderstack.destinations import Destinations
 
+_UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_SHAPE = "{destType, config, userAttributes}"
 _OK = 200
 _BAD_REQUEST = 400
 _NOT_FOUND = 404
@@ -66,10 +68,6 @@ class JobDeleted(msgspec.Struct, rename="camel", omit_defaults=True):
 
 AskOthers = Callable[[Sequence[msgspec.Raw]], Awaitable[list[msgspec.Raw] | None]]
 """Hands jobs to whoever else there is; gives an answer for each, or None if there is none."""
-
-
-_UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-_SHAPE = "{destType, config, userAttributes}"
 
 
 class _Addressed(msgspec.Struct, rename="camel"):

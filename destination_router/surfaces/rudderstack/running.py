@@ -66,13 +66,13 @@ class Service(msgspec.Struct, frozen=True):
 
     Attributes:
         options: what to serve.
-        socket: the file descriptor of the socket to serve it on, which listens.
+        descriptor: the file descriptor of the socket to serve it on, which listens.
         address: how others reach it.
         workers: how many processes answer.
     """
 
     options: TransformerOptions
-    socket: int
+    descriptor: int
     address: str
     workers: int
 
@@ -108,7 +108,7 @@ def serve_until_stopped(service: Service) -> None:
     _stop_without_failure()
     log_as_json()
     options, address = service.options, service.address
-    listener = socket.socket(fileno=service.socket)
+    listener = socket.socket(fileno=service.descriptor)
     listener.set_inheritable(False)
     _tell_unused(options)
     sys.stderr.write(f"Transformer at {address}: set DEST_TRANSFORM_URL={address}\n")
