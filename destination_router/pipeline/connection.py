@@ -431,7 +431,7 @@ def _signed(request: HttpRequest, message_id: str, user_key: str) -> HttpRequest
 def _named(
     requests: list[HttpRequest], notes: Sequence[Note], user_id: str | None
 ) -> list[HttpRequest]:
-    """Fill in the userId that a mapping gave, where the plugin does not say whom a request names."""
+    """Fill in the userId that a mapping gave, where a plugin does not say whom a request names."""
     identity = "" if user_id is None or leaves_user_id_out(notes) else user_id
     return [
         request if request.identity is not None else replace(request, identity=identity)
