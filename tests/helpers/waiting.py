@@ -5,15 +5,12 @@ import sys
 import time
 from collections.abc import Callable
 
-
-INTERRUPTIBLE = [
-    sys.executable,
-    "-c",
-    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
-    "os.execv(sys.argv[1], sys.argv[1:])",
-]
-"""What to put before a command that shall heed Ctrl-C also where the tests run in the background:
-shells start that with SIGINT ignored."""
+_HEED = (
+    "import os, signal, sys; signal.signal(2, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+)
+INTERRUPTIBLE = [sys.executable, "-c", _HEED]
+"""What stands before a command that shall heed Ctrl-C, which shells let nothing in their background
+do, nor tests that run there."""
 
 
 def free_port() -> int:
