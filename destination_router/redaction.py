@@ -21,8 +21,12 @@ _SEARCHED_BYTES = 4
 """A shorter secret is not looked for inside Base64: its few characters stand there by chance."""
 
 _MOST_LAYERS = 8
+_MARKS = frozenset("%\\&")
+"""Without one of these nothing is encoded but in Base64 or as hexadecimal."""
 
-_JSON_ESCAPES = re.compile(r"(?:\\+u[0-9a-fA-F]{4})+|\\+([\s\S])")
+_JSON_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\([\s\S])")
+_BACKSLASHES = r"\\{1,16}"
+"""A bound, or a long row of them would be gone through from each of its places."""
 _UNITS = re.compile("u([0-9a-fA-F]{4})")
 _ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}
 _ESCAPED = {written: meant for meant, written in _ESCAPES.items()}
@@ -82,6 +86,7 @@ class _Secrets:
         self._secrets = sorted(secrets, key=len, reverse=True)
         self._encodings = [text for secret in self._secrets for text in _encodings(secret)]
         self._texts = [*self._secrets, *self._encodings]
+        self._shortest = min(map(len, self._texts))
         # A form writes a blank as a plus: where there are blanks, the two are taken for one.
         self._blank = [secret.replace("+", " ") for secret in secrets if " " in secret]
 
@@ -100,16 +105,28 @@ class _Secrets:
 
     def are_in(self, text: str) -> bool:
         """Tell whether any secret stands in a text, or in what is encoded there."""
+        if len(text) < self._shortest:
+            return False
+        if self._stand_in(text):
+            return True
+        if _MARKS.isdisjoint(text):
+            return False
+        # Character by character first: what stands around a secret need not be encoded as it is.
+        if self._pattern.search(text) is not None:
+            return True
         for _ in range(_MOST_LAYERS):
-            if any(map(text.__contains__, self._texts)):
-                return True
-            if self._blank and any(map(text.replace("+", " ").__contains__, self._blank)):
-                return True
             decoded = _decoded(text)
             if decoded == text:
                 return False
             text = decoded
+            if self._stand_in(text):
+                return True
         return True  # nobody encodes so often; who does shall not be read
+
+    def _stand_in(self, text: str) -> bool:
+        return any(map(text.__contains__, self._texts)) or (
+            bool(self._blank) and any(map(text.replace("+", " ").__contains__, self._blank))
+        )
 
 
 @lru_cache
@@ -165,12 +182,12 @@ def _spelt(character: str) -> str:
     spelt = [
         re.escape(character),
         "".join(f"%(?:25)*(?i:{octet:02x})" for octet in octets),
-        "".join(rf"\\+u(?i:{units[at : at + 4]})" for at in range(0, len(units), 4)),
+        "".join(rf"{_BACKSLASHES}u(?i:{units[at : at + 4]})" for at in range(0, len(units), 4)),
     ]
     if character in _ESCAPES:
-        spelt.append(rf"\\+{_ESCAPES[character]}")
+        spelt.append(rf"{_BACKSLASHES}{_ESCAPES[character]}")
     elif not character.isalnum():  # `\n` is no n
-        spelt.append(rf"\\+{re.escape(character)}")
+        spelt.append(rf"{_BACKSLASHES}{re.escape(character)}")
     names = "".join(f"|{name}" for name in _ENTITIES.get(character, ()))
     spelt.append(rf"&(?:amp;)*(?:#0*{code}(?![0-9])|#(?i:x0*{code:x})(?![0-9a-fA-F]){names});?")
     if character == " ":

@@ -12,7 +12,13 @@ from typing import Any
 
 import msgspec
 
-from destination_router.pipeline.bare_urls import bare_url, is_suspect, is_url, is_url_name
+from destination_router.pipeline.bare_urls import (
+    bare_url,
+    is_suspect,
+    is_url,
+    is_url_name,
+    with_bare_urls,
+)
 from destination_router.pipeline.normalise import number_text
 from destination_router.pipeline.paths import UNDEFINED
 
@@ -243,9 +249,9 @@ def _scalar(name: str, *, whole: bool) -> Pass:
         return _bare
 
     def passes(value: Any) -> Any:
-        if type(value) is str and is_suspect(value) and is_url(value):
-            return bare_url(value)
-        return value
+        if type(value) is not str or not is_suspect(value):
+            return value
+        return bare_url(value) if is_url(value) else with_bare_urls(value)
 
     return passes
 

@@ -40,6 +40,7 @@ _NO_PATH = re.compile(r"[;&%\\]|//[^/]*@|(?<=/)[^/:]*:[^/]*@")
 
 _SUSPECT = re.compile(r"[?#@;&%\\\uff1f\uff03\uff20\uff1b\uff06\uff05]")
 _LEADS = re.compile(r"\W*(?:[a-zA-Z][a-zA-Z0-9+.-]*:)*[/\\]")
+_BLANKS = re.compile(r"(\s+)")
 _ENCODED_COLON = re.compile("%(?:25)*3[aA]")
 
 
@@ -64,6 +65,13 @@ def is_url(text: str) -> bool:
         or -1 < query < first.rfind("=")
         or _ENCODED_COLON.search(first) is not None
     )
+
+
+def with_bare_urls(text: str) -> str:
+    """Cut off what URLs carry that stand within a text, each a word of it."""
+    words = _BLANKS.split(text)
+    bare = "".join(bare_url(word) if "://" in word else word for word in words)
+    return text if bare == text else bare
 
 
 def bare_url(text: str) -> str:

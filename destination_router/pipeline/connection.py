@@ -22,6 +22,7 @@ from destination_router.pipeline.decisions import (
     Refusal,
     decided,
     joined,
+    leaves_user_id_out,
     message_type,
 )
 from destination_router.pipeline.masking import masking_keys
@@ -299,6 +300,8 @@ class Connection:
         for request in requests:
             own += request.notes
             signed.append(_signed(request, source.message_id, user_keys[0]))
+        if message is not source and message.user_id != source.user_id:
+            signed = _named(signed, own, message.user_id)
         if self.secrets or not all(map(_has_known_code, own)):
             own = [self._shown_note(note) for note in own]
         return Decision(
@@ -437,6 +440,17 @@ def _signed(request: HttpRequest, message_id: str, user_key: str) -> HttpRequest
         message_ids=request.message_ids or (message_id,),
         user_key=user_key if request.user_key is None else request.user_key,
     )
+
+
+def _named(
+    requests: list[HttpRequest], notes: Sequence[Note], user_id: str | None
+) -> list[HttpRequest]:
+    """Fill in the userId that a mapping gave, where a plugin does not say whom a request names."""
+    identity = "" if user_id is None or leaves_user_id_out(notes) else user_id
+    return [
+        request if request.identity is not None else replace(request, identity=identity)
+        for request in requests
+    ]
 
 
 def _answer_problem(requests: object) -> str | None:

@@ -52,12 +52,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     def identities(self) -> frozenset[str]:
         """Whom its requests name at the vendor, which merges all who carry the same."""
         named = {request.identity for request in self.requests}
-        if None in named and self.user_id is not None and not self._leaves_user_id_out():
+        if None in named and self.user_id is not None and not leaves_user_id_out(self.notes):
             named.add(self.user_id)
         return frozenset(identity for identity in named if identity)
-
-    def _leaves_user_id_out(self) -> bool:
-        return any(note.path == _USER_ID and note.code in _LEFT_OUT for note in self.notes)
 
 
 def decided(
@@ -98,6 +95,11 @@ def joined(decisions: Sequence[Decision]) -> Decision:
         requests=tuple(request for decision in senders for request in decision.requests),
         notes=(*notes, *lost),
     )
+
+
+def leaves_user_id_out(notes: Sequence[Note]) -> bool:
+    """Tell whether a destination says that it did not take a message's userId for one."""
+    return any(note.path == _USER_ID and note.code in _LEFT_OUT for note in notes)
 
 
 def message_type(message: Message) -> str:

@@ -39,6 +39,9 @@ DEFINED = frozenset(
 ) | {"type"}
 """The fields at a message's root that some call defines: each has its own rule."""
 
+SEAL = frozenset({"_masked", "_takers"})
+"""The fields at the root of a message that was masked before, which are ours."""
+
 _encode = msgspec.json.Encoder().encode
 _T = TypeVar("_T")
 
@@ -141,6 +144,7 @@ class _Builder:
         self._mask = masks.own
         self._mask_message_id = masks.message_id
         self._masked = {note.path: note for note in masked}
+        self._seal = frozenset[str]() if masked else SEAL
         self._plugin = plugin
         self._names = names
         self._properties = Allowlist(allowed.properties, masks.listed)
@@ -267,7 +271,7 @@ class _Builder:
         return {self._plugin: kept} if kept else {}
 
     def _kept_root(self, message: Message, notes: list[Note]) -> dict[str, Any]:
-        names = root_names(message) - DEFINED
+        names = root_names(message) - DEFINED - self._seal
         if not names:
             return {}
         if self._root:

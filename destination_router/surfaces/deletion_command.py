@@ -140,6 +140,10 @@ def delete_user(
     raise typer.Exit(FAILED if unfinished or summary.refused else 0)
 
 
+NOT_DELETABLE = "not_deletable"
+"""The code of an id that is somebody's, and that the vendor cannot delete by."""
+
+
 class _Chosen(msgspec.Struct):
     """What a command line chose: a connection, how requests go, and a router.toml's log, if any."""
 
@@ -154,6 +158,12 @@ def _leftovers(chosen: _Chosen, who: Wanted) -> LeftoversOf | None:
     if chosen.eventlog is None or not chosen.eventlog.path.exists() or not who.subjects:
         return None
     identifiers = [identifier for _, given in who.subjects for identifier in given]
+    # Whom the vendor knows by none of these may still have something here.
+    identifiers += [
+        refused.identifier
+        for refused in who.refused
+        if refused.identifier is not None and refused.code == NOT_DELETABLE
+    ]
     theirs = Theirs(chosen.connection, identifiers, delivery_keys(chosen.config))
     log = chosen.eventlog
     return LeftoversOf(log.path, chosen.config.name, theirs, log.new_connections)

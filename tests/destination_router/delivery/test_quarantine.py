@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from destination_router import Field, HttpRequest, Note, Track, hookimpl
 from destination_router.config import QuarantineConfig
 from destination_router.delivery.quarantine import Quarantine
 from destination_router.pipeline.connection import Connection, Decision
 from destination_router.pipeline.takers import TakesConfig
-from destination_router.plugins import load_plugin
+from destination_router.plugins import check_destination, load_plugin
 
 HOUR = 3600.0
 CONNECTION = Connection("heap", load_plugin("heap"), {"appId": "11"})
@@ -94,6 +95,44 @@ def test_an_identity_is_watched_wherever_it_comes_from(way: str) -> None:
         assert "kiosk" in decision.identities
         verdicts.append(quarantine.verdict(decision, n))
     assert verdicts == ["free"] * 3 + ["caught", "held"]
+
+
+class Small:
+    """A destination that says nothing of whom its requests name."""
+
+    @hookimpl
+    def settings_schema(self) -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": False, "properties": {}}
+
+    @hookimpl
+    def fields(self) -> dict[str, list[Field]]:
+        return {"track": [Field(name="user", type="string", description="who", part="userId")]}
+
+    @hookimpl
+    def on_identify(self) -> list[HttpRequest]:
+        return []
+
+    @hookimpl
+    def on_track(self, message: Track) -> list[HttpRequest]:
+        left_out = Note("unsafe_identity", "userId", "a placeholder")
+        notes = (left_out,) if message.user_id == "guest" else ()
+        return [HttpRequest(url="https://x.example", notes=notes)]
+
+
+@pytest.mark.parametrize(("email", "identities"), [("kiosk", {"kiosk"}), ("guest", set())])
+def test_of_a_destination_that_does_not_say_it_is_the_user_id_as_mapped(
+    email: str, identities: set[str]
+) -> None:
+    """What a mapping puts in the place of userId goes out in its place."""
+    takes = TakesConfig(
+        subscription='type = "track"',
+        mapping={"track": {"user": {"@path": "$.properties.email"}}},
+    )
+    sender = Connection("small", check_destination(Small(), "small", "small 1"), {}, [takes])
+    message = {"type": "track", "userId": "u", "anonymousId": "a", "properties": {"email": email}}
+    assert sender.decide(json.dumps(message).encode()).identities == identities
+    plain = Connection("small", check_destination(Small(), "small", "small 1"), {})
+    assert plain.decide(json.dumps(message).encode()).identities == {"u"}
 
 
 def test_a_user_id_that_is_not_sent_is_not_watched() -> None:

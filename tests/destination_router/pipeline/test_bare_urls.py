@@ -97,6 +97,13 @@ def test_a_text_that_is_no_url_passes_whole(text: str) -> None:
     assert passed("note", text) == text
 
 
+def test_a_url_within_a_text_is_cut_alone() -> None:
+    """What people paste into a text carries as much as what stands there alone."""
+    text = "Seen? at  https://ada:pw@clinic.example/book?mrn=1 and\n(//x) at 1=1, (http://x/?a)"
+    expected = "Seen? at  https://clinic.example/book and\n(//x) at 1=1, (http://x/"
+    assert passed("note", text) == expected
+
+
 SECRET = "Zqada"
 MARKS = st.text("?#;&@:/\\%.=25340fF \t\n\x00\ufeff\u200bhtps", max_size=6)
 

@@ -176,6 +176,20 @@ def test_a_message_is_theirs_by_any_id_that_it_goes_out_under(
     ), said
 
 
+def test_what_the_vendor_cannot_delete_by_is_looked_for_all_the_same(
+    tmp_path: Path, vendor: str
+) -> None:
+    """Anonymous events that still wait need not go out; what everybody carries is let alone."""
+    router = Router(tmp_path, vendor)
+    router.fill([track("", anonymousId="phone"), track("guest"), track("bob")])
+    status, told, _ = router.delete("--user", "ada", "--user", "guest", "--anonymous", "phone")
+    assert (status, "1 waiting event dropped" in told) == (1, True)
+    assert [line.split() for line in told.splitlines() if "refused" in line] == [
+        ["refused", "unsafe_identity", "1"],
+        ["refused", "not_deletable", "1"],
+    ]
+
+
 def test_masked_letters_go_under_every_key(tmp_path: Path, vendor: str) -> None:
     """A letter that was masked with an old key is theirs too; an e-mail is so in any casing."""
     router = Router(tmp_path, vendor, PRIVATE)
