@@ -52,9 +52,13 @@ def message(number: int) -> dict[str, Any]:
             "page": {
                 "path": "/products/analytical-engine",
                 "referrer": "https://search.example/?q=engine",
+                "referring_domain": "search.example",
+                "initial_referrer": "$direct",
+                "search": "?utm_source=newsletter&utm_medium=email",
                 "title": "Analytical Engine",
                 "url": "https://shop.example/products/analytical-engine",
             },
+            "sessionId": 1795341600000,
             "campaign": {"source": "newsletter", "medium": "email", "name": "autumn"},
         },
         "integrations": {"All": True},

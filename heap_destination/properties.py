@@ -96,40 +96,41 @@ class _Flattening:
         for name, item in value.items():
             key = prefix + name if prefix else name
             kind = type(item)
+            if kind is list and item and _TEXTS.issuperset(map(type, item)):
+                item = self._joined(item, len(item), key)  # noqa: PLW2901 -- from here on a text
+                kind = str
             if (
-                0 < len(key) <= KEY_CHARACTERS
-                and key not in flat
-                and (
+                (
                     (kind is str and len(item) <= VALUE_CHARACTERS)
                     or (kind is int and -_PLAIN_INTEGER < item < _PLAIN_INTEGER)
                     or (kind is float and isfinite(item))
                 )
+                and key not in flat
+                and 0 < len(key) <= KEY_CHARACTERS
             ):
                 flat[key] = item
-                if depth > 1:
+                if prefix:
                     self.depths[key] = depth
+            elif kind is dict:
+                self._container(item, key, depth)
             else:
                 self._value(item, key, depth)
 
     def _value(self, value: Any, key: str, depth: int) -> None:
         kind = type(value)
-        if kind is str:
+        if value is None:
+            self._note("dropped", key, "null")
+        elif kind is str:
             self._keep(key, self._text(key, value), depth)
         elif kind is int or kind is float:
             if (problem := _number_problem(value)) is None:
                 self._keep(key, value, depth)
             else:
                 self._note("dropped", key, problem)
-        elif value is None:
-            self._note("dropped", key, "null")
-        elif kind is bool:
-            self._scalar(value, key, depth)
-        elif kind is dict:
-            self._container(value, key, depth)
-        elif kind is list or isinstance(value, (list, tuple)):
-            self._array(value, key, depth)
         elif isinstance(value, Mapping):
             self._container(value, key, depth)
+        elif isinstance(value, (list, tuple)):
+            self._array(value, key, depth)
         else:
             self._scalar(value, key, depth)
 
@@ -146,14 +147,12 @@ class _Flattening:
             self._note("dropped", key, "an empty list")
         elif _holds_containers(values):
             self._container({str(at): item for at, item in enumerate(values)}, key, depth)
-        else:
-            self._joined(values, key, depth)
+        elif items := self._items(values, key):
+            self._keep(key, self._text(key, self._joined(items, len(values), key)), depth)
 
-    def _joined(self, values: list[Any] | tuple[Any, ...], key: str, depth: int) -> None:
-        items = values if _TEXTS.issuperset(map(type, values)) else self._items(values, key)
-        if items:
-            self._note("joined", key, f"a list of {len(values)} became one text")
-            self._keep(key, self._text(key, ARRAY_SEPARATOR.join(items)), depth)
+    def _joined(self, items: list[str], given: int, key: str) -> str:
+        self._note("joined", key, f"a list of {given} became one text")
+        return ARRAY_SEPARATOR.join(items)
 
     def _items(self, values: list[Any] | tuple[Any, ...], key: str) -> list[str]:
         items: list[str] = []
@@ -175,6 +174,8 @@ class _Flattening:
             self._object(value, f"{key}.", depth + 1)
 
     def _text(self, key: str, text: str) -> str:
+        if len(text) <= VALUE_CHARACTERS:
+            return text
         return cut(text, VALUE_CHARACTERS, f"{self.path}.{key}", self.notes)
 
     def _keep(self, key: str, value: str | float, depth: int) -> None:
@@ -191,7 +192,7 @@ class _Flattening:
             self.depths[key] = depth
 
     def _note(self, code: str, key: str, detail: str) -> None:
-        self.notes.append(_note(code, f"{self.path}.{key}", detail))
+        self.notes.append(Note(code, _shown(f"{self.path}.{key}"), detail))
 
 
 def _holds_containers(values: list[Any] | tuple[Any, ...]) -> bool:
@@ -255,5 +256,8 @@ def _with_built_in_email(flat: Properties, path: str, notes: list[Note]) -> Prop
 
 
 def _note(code: str, path: str, detail: str) -> Note:
-    shown = path if len(path) <= _SHOWN_PATH else f"{path[:_SHOWN_PATH]}…"
-    return Note(code, shown, detail)
+    return Note(code, _shown(path), detail)
+
+
+def _shown(path: str) -> str:
+    return path if len(path) <= _SHOWN_PATH else f"{path[:_SHOWN_PATH]}…"

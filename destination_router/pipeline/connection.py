@@ -66,6 +66,18 @@ _NOTHING: dict[str, str] = {}
 _ARE_NOTES = frozenset({Note})
 _ARE_COSTS = frozenset({Cost})
 _ARE_PAIRINGS = frozenset({Pairing})
+_KNOWN_CODES = frozenset(
+    (
+        "truncated",
+        "renamed",
+        "joined",
+        "converted",
+        "dropped",
+        "unsafe_identity",
+        "invalid_timestamp",
+    )
+)
+"""Those of notes that every destination may use: there is no need to look at them closely."""
 _MAY_BE_TEXT = frozenset({str, type(None)})
 
 _encode = msgspec.json.Encoder().encode
@@ -110,13 +122,14 @@ class Connection:
         self.settings = _configure(plugin, valid, self.secrets)
         self._has_own_name = name.casefold() != plugin.name.casefold()
         self._hooks = {
-            kind: _only_hook(plugin, f"on_{kind}", self.settings) for kind in MESSAGE_TYPES
+            call: _only_hook(plugin, f"on_{name}", self.settings)
+            for name, call in MESSAGE_TYPES.items()
         }
         self._takers = compile_takers(takes, plugin, self.settings)
         self._preparation = Preparation(
             plugin=plugin.name,
             names=_names(name, plugin),
-            calls=frozenset(kind for kind, hook in self._hooks.items() if hook is not None),
+            calls=frozenset(call for call, hook in self._hooks.items() if hook is not None),
             takers=self._takers,
             treatment=treatment,
             client_side=client_side,
@@ -154,12 +167,10 @@ class Connection:
         if isinstance(ready, Decision):
             return ready
         message = self._addressed(ready.message) if self._has_own_name else ready.message
-        first, *others = ready.takers
-        decision = self._taken(self._takers[first], message, ready.notes)
-        if not others:
-            return decision
-        more = [self._taken(self._takers[number], message, ready.notes) for number in others]
-        return joined([decision, *more])
+        takers = [self._takers[number] for number in ready.takers]
+        if len(takers) == 1:
+            return self._taken(takers[0], message, ready.notes)
+        return joined([self._taken(taker, message, ready.notes) for taker in takers])
 
     def steps(self, raw: bytes, *, message_id: str | None = None) -> list[StepTaken]:
         """Show a message before and after each transformation, and after privacy; for `try`."""
@@ -267,10 +278,9 @@ class Connection:
 
     def _map(self, message: Message, source: Message, notes: tuple[Note, ...]) -> Decision:
         """Ask the plugin; `source` is the message before any mapping, whose order and id count."""
-        kind = message_type(message)
-        hook = self._hooks[kind]
+        hook = self._hooks[type(message)]
         if hook is None:
-            reason = f"{self.plugin.name} has no use for {kind} calls"
+            reason = f"{self.plugin.name} has no use for {message_type(message)} calls"
             return decided(source, "filtered", reason=reason, notes=notes)
         try:
             requests = hook(message)
@@ -278,11 +288,11 @@ class Connection:
             return self._rejected(source, notes, reject.code, reject.detail)
         except Exception as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
             return self._rejected(source, notes, "plugin_error", whereabouts(error))
-        problem = _answer_problem(requests)
-        if problem:
-            return self._rejected(source, notes, "plugin_error", f"on_{kind} {problem}")
+        if problem := _answer_problem(requests):
+            detail = f"on_{message_type(message)} {problem}"
+            return self._rejected(source, notes, "plugin_error", detail)
         if not requests:
-            reason = f"{self.plugin.name} makes nothing of this {kind} call"
+            reason = f"{self.plugin.name} makes nothing of this {message_type(message)} call"
             return decided(source, "filtered", reason=reason, notes=notes)
         user_keys = source.user_keys
         own: list[Note] = []
@@ -292,7 +302,7 @@ class Connection:
             signed.append(_signed(request, source.message_id, user_keys[0]))
         if message is not source and message.user_id != source.user_id:
             signed = _named(signed, own, message.user_id)
-        if own:
+        if self.secrets or not all(map(_has_known_code, own)):
             own = [self._shown_note(note) for note in own]
         return Decision(
             message_id=source.message_id,
@@ -317,6 +327,10 @@ class Connection:
         # A plugin writes both: the code may hold a user's value, the detail a setting's.
         refusal = Refusal(plain_code(code), hide(detail, self.secrets))
         return decided(message, "rejected", reject=refusal, notes=notes)
+
+
+def _has_known_code(note: Note) -> bool:
+    return type(note.code) is str and note.code in _KNOWN_CODES
 
 
 def wordless(outcome: Outcome) -> Outcome:

@@ -131,13 +131,12 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def _is_normal(message: Message) -> bool:
-    other = _OTHER_ID.get(type(message))
-    for identifier in (
-        message.message_id,
-        message.user_id,
-        message.anonymous_id,
-        None if other is None else getattr(message, other),
-    ):
+    ids: tuple[str | None, ...] = (message.message_id, message.user_id, message.anonymous_id)
+    if type(message) is Group:
+        ids = (*ids, message.group_id)
+    elif type(message) is Alias:
+        ids = (*ids, message.previous_id)
+    for identifier in ids:
         if identifier is not None and (not identifier or identifier.strip() != identifier):
             return False
     for time in (message.timestamp, message.original_timestamp):
@@ -145,9 +144,6 @@ def _is_normal(message: Message) -> bool:
             return False
     message.context_traits  # noqa: B018 -- raises where context or its traits are no objects
     return True
-
-
-_OTHER_ID: dict[type[Message], str] = {Group: "group_id", Alias: "previous_id"}
 
 
 class _Presence(msgspec.Struct):

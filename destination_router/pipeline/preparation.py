@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from destination_router.messages import Message
+from destination_router.messages import MESSAGE_TYPES, Message
 from destination_router.model import Note, Reject
 from destination_router.pipeline.decisions import Decision, Refusal, decided, message_type
 from destination_router.pipeline.normalise import Normalised
@@ -99,7 +99,7 @@ class Preparation:
         *,
         plugin: str,
         names: Sequence[str],
-        calls: Collection[str],
+        calls: Collection[type[Message]],
         takers: Sequence[Taker],
         treatment: Treatment,
         client_side: bool,
@@ -109,6 +109,7 @@ class Preparation:
         self._calls = calls
         self._takers = takers
         self._conditions = [(number, taker.holds) for number, taker in enumerate(takers)]
+        self._certain = {kind: _certain(takers, kind) for kind in MESSAGE_TYPES.values()}
         self._shared = treatment.shared if treatment.shared.steps else None
         self._own = treatment.own if treatment.own.steps else None
         self._privacy = treatment.privacy
@@ -215,15 +216,18 @@ class Preparation:
         return everything(message) if self._privacy is None else None
 
     def _unwanted(self, message: Message) -> str | None:
-        reason = refusal(message, self._names)
-        kind = message_type(message)
-        if reason is None and kind not in self._calls:
-            reason = f"{self._plugin} has no use for {kind} calls"
-        if reason is None and self._client_side and message.channel == _BROWSERS:
-            reason = f"clientSide: browsers send it to {self._plugin} themselves"
-        return reason
+        if reason := refusal(message, self._names):
+            return reason
+        if type(message) not in self._calls:
+            return f"{self._plugin} has no use for {message_type(message)} calls"
+        if self._client_side and message.channel == _BROWSERS:
+            return f"clientSide: browsers send it to {self._plugin} themselves"
+        return None
 
-    def _taking(self, message: Message) -> list[int]:
+    def _taking(self, message: Message) -> Sequence[int]:
+        certain = self._certain[type(message)]
+        if certain is not None:
+            return certain
         return [number for number, holds in self._conditions if holds is None or holds(message)]
 
     def _ended(self, message: Message, notes: tuple[Note, ...], reason: str | None) -> Decision:
@@ -232,6 +236,14 @@ class Preparation:
     def _blind(self, decision: Decision) -> Decision:
         """Mask whose message it was: what ended before privacy is reported, too."""
         return decision if self._privacy is None else masked_decision(decision, self._privacy)
+
+
+def _certain(takers: Sequence[Taker], kind: type[Message]) -> Sequence[int] | None:
+    """Say which subscriptions take every message of a call; None where it depends on more."""
+    verdicts = [True if taker.holds is None else taker.holds.verdict(kind) for taker in takers]
+    if None in verdicts:
+        return None
+    return tuple(number for number, taken in enumerate(verdicts) if taken)
 
 
 def masked_decision(decision: Decision, privacy: Privacy) -> Decision:

@@ -9,7 +9,7 @@ the type costs one look-up.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from destination_router.messages import MESSAGE_TYPES, Message
@@ -20,20 +20,35 @@ from destination_router.pipeline.paths import UNDEFINED, reader
 Holds: TypeAlias = Callable[[Message], bool]
 
 
-def compile_subscription(text: str) -> Holds:
-    """Compile FQL to a function that says whether a connection takes a message; it never raises.
+class Subscription:
+    """A condition on messages, compiled; to ask it never raises.
+
+    Args:
+        by_type: for each of the six calls what holds of a message, or of all of them.
+    """
+
+    def __init__(self, by_type: Mapping[type[Message], bool | Holds]) -> None:
+        self._by_type = by_type
+
+    def __call__(self, message: Message) -> bool:
+        """Say whether it holds of a message."""
+        verdict = self._by_type[type(message)]
+        return verdict if isinstance(verdict, bool) else verdict(message)
+
+    def verdict(self, kind: type[Message]) -> bool | None:
+        """Say what holds of every message of a call; None where that depends on the message."""
+        verdict = self._by_type[kind]
+        return verdict if isinstance(verdict, bool) else None
+
+
+def compile_subscription(text: str) -> Subscription:
+    """Compile FQL.
 
     Raises:
         FqlError: with the position of what is wrong.
     """
     condition = fql.parse(text)
-    by_type = {kind: _compiled(condition, name) for name, kind in MESSAGE_TYPES.items()}
-
-    def takes(message: Message) -> bool:
-        verdict = by_type[type(message)]
-        return verdict if isinstance(verdict, bool) else verdict(message)
-
-    return takes
+    return Subscription({kind: _compiled(condition, name) for name, kind in MESSAGE_TYPES.items()})
 
 
 def possible_calls(text: str) -> frozenset[str]:

@@ -11,7 +11,7 @@ from destination_router.config import ConnectionConfig
 from destination_router.model import Json
 from destination_router.pipeline.fql import FqlError
 from destination_router.pipeline.mapping import FieldMapping
-from destination_router.pipeline.subscription import Holds, compile_subscription
+from destination_router.pipeline.subscription import Subscription, compile_subscription
 from destination_router.plugins import LoadedPlugin
 from destination_router.settings import Problem, SettingsError, TableError
 
@@ -48,7 +48,7 @@ class Taker(msgspec.Struct, frozen=True):
     Without a condition it takes every message.
     """
 
-    holds: Holds | None
+    holds: Subscription | None
     mapping: FieldMapping | None
 
 

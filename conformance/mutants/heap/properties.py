@@ -93,14 +93,14 @@ PROPERTIES = (
     _slip(
         "array-in-silence",
         "an array is joined without a note",
-        '            self._note("joined", key, f"a list of {len(values)} became one text")\n',
+        '        self._note("joined", key, f"a list of {given} became one text")\n',
         "",
     ),
     _slip(
         "array-not-cut",
         "a joined array is sent whole, however long",
-        "self._keep(key, self._text(key, ARRAY_SEPARATOR.join(items)), depth)",
-        "self._keep(key, ARRAY_SEPARATOR.join(items), depth)",
+        "                kind = str\n",
+        "                flat[key] = item\n                continue\n",
     ),
     _slip(
         "array-by-index",
@@ -117,8 +117,8 @@ PROPERTIES = (
     _slip(
         "array-of-nulls-as-empty-text",
         "an array of nulls becomes empty text",
-        "        if items:\n",
-        "        if True:\n",
+        "        elif items := self._items(values, key):\n",
+        "        elif (items := self._items(values, key)) is not None:\n",
     ),
     _slip(
         "empty-array-in-silence",

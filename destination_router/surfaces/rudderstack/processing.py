@@ -17,6 +17,8 @@ from destination_router.surfaces.rudderstack.verdicts import ABORTED, ROUTED, Ve
 
 FEATURE = "processor"
 
+_encode_into = msgspec.json.Encoder().encode_into
+
 Endpoint = Callable[[str], str]
 """Says where a URL is sent: elsewhere, if the configuration says so."""
 
@@ -52,22 +54,32 @@ def process(
     Returns:
         The answer's body: a JSON array, in the order of the jobs.
     """
-    answers: list[Routed | Refused] = []
+    answer = bytearray(b"[")
     for job in jobs:
-        message = bytes(job.message)
-        prepared = destinations.prepare(bytes(job.destination), message)
-        if prepared.connection is None:
-            told = Verdict(ABORTED, prepared.problem, prepared.fault)
-            answers.append(refused(name, job, told, FEATURE))
-            continue
-        decision = prepared.connection.decide(message)
-        if decision.result != "requests":
-            answers.append(refused(name, job, verdict(decision), FEATURE))
-            continue
-        for request in decision.requests:
-            output = rest_output(request, endpoint(request.url), decision.anonymous_id or "")
-            answers.append(Routed(output, job.metadata))
-    return msgspec.json.encode(answers)
+        # Written at once, so that what is alive is one event's and not a whole request's.
+        for output in _outputs(name, destinations, job, endpoint):
+            _encode_into(output, answer, -1)
+            answer += b","
+    answer[max(1, len(answer) - 1) :] = b"]"  # in the place of the last comma
+    return bytes(answer)
+
+
+def _outputs(
+    name: str, destinations: Destinations, job: Job, endpoint: Endpoint
+) -> list[Routed] | list[Refused]:
+    message = bytes(job.message)
+    prepared = destinations.prepare(bytes(job.destination), message)
+    if prepared.connection is None:
+        told = Verdict(ABORTED, prepared.problem, prepared.fault)
+        return [refused(name, job, told, FEATURE)]
+    decision = prepared.connection.decide(message)
+    if decision.result != "requests":
+        return [refused(name, job, verdict(decision), FEATURE)]
+    whose = decision.anonymous_id or ""
+    return [
+        Routed(rest_output(request, endpoint(request.url), whose), job.metadata)
+        for request in decision.requests
+    ]
 
 
 def refused(name: str, job: Job, told: Verdict, feature: str) -> Refused:
