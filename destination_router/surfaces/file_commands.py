@@ -26,6 +26,7 @@ from destination_router.surfaces.choosing import (
 )
 from destination_router.surfaces.connecting import connect, connect_of_file
 from destination_router.surfaces.crew import delivery_settings
+from destination_router.surfaces.line_sources import line_source
 from destination_router.surfaces.options import (
     AsJson,
     ConfigFile,
@@ -169,7 +170,7 @@ def _send(choice: _Choice, state: SendState) -> Summary:
 
         sending = send_lines(
             choice.connection,
-            read_lines(choice.source),
+            line_source(choice.source),
             settings=choice.delivery,
             state=state,
             pairings=PairingsFile(choice.kept),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -11,7 +11,8 @@ import msgspec
 from destination_router.eventlog.base import Event
 from destination_router.model import Reject
 from destination_router.pipeline.wire import members
-from destination_router.surfaces.reading import BrokenOffError, Line
+from destination_router.surfaces.line_sources import LineSource
+from destination_router.surfaces.reading import Line
 from destination_router.surfaces.resuming import SendState
 from destination_router.times import parse_time
 
@@ -19,28 +20,26 @@ from destination_router.times import parse_time
 class FileSource:
     """Hands out a file's lines once; `finished` is set when all of them are committed.
 
-    `broken` says where the file cannot be read further, if so: what came before is handed out.
+    What comes before the place where a file cannot be read further is handed out too.
 
     Args:
-        lines: the file's, in order.
+        lines: the file's.
         state: which of them are done with.
     """
 
-    def __init__(self, lines: Iterable[Line], state: SendState) -> None:
-        self._lines = iter(lines)
+    def __init__(self, lines: LineSource, state: SendState) -> None:
+        self._lines = lines
         self._state = state
         self._out: dict[int, int] = {}
         self._kept: set[int] = set()
-        self._exhausted = False
         self.finished = asyncio.Event()
-        self.broken: str | None = None
         self.passed_over = 0
         self.bytes_done = 0
 
     async def read(self, connection: str, after: int, limit: int) -> list[Event]:  # noqa: ARG002 -- a file has one reader
         """Read on; at the end, wait for ever."""
-        while not self._exhausted:
-            lines = self._take(limit)
+        while not self._lines.ended:
+            lines = await self._lines.take(limit)
             left = [line for line in lines if not self._state.is_done(line.number)]
             self.passed_over += len(lines) - len(left)
             self.bytes_done += sum(len(line.raw) + 1 for line in lines)
@@ -54,20 +53,6 @@ class FileSource:
         never: asyncio.Future[list[Event]] = asyncio.get_running_loop().create_future()
         return await never
 
-    def _take(self, limit: int) -> list[Line]:
-        lines: list[Line] = []
-        while len(lines) < limit and (line := self._next()) is not None:
-            lines.append(line)
-        self._exhausted = len(lines) < limit
-        return lines
-
-    def _next(self) -> Line | None:
-        try:
-            return next(self._lines, None)
-        except BrokenOffError as error:
-            self.broken = str(error)
-            return None
-
     def keep(self, lines: Collection[int]) -> None:
         """Leave lines for the next run, even if they are committed now."""
         self._kept.update(lines)
@@ -80,12 +65,10 @@ class FileSource:
                 count as one.
         """
         unread = 0
-        if not self._exhausted:
+        if not self._lines.ended:
             unread = 1
             if to_the_end:
-                unread = sum(
-                    not self._state.is_done(line.number) for line in iter(self._next, None)
-                )
+                unread = sum(not self._state.is_done(line.number) for line in self._lines.rest())
         return len(self._kept.union(self._out)) + unread
 
     async def commit(self, connection: str, offsets: Collection[int]) -> None:  # noqa: ARG002
@@ -95,7 +78,7 @@ class FileSource:
         self._see_whether_finished()
 
     def _see_whether_finished(self) -> None:
-        if self._exhausted and not self._out:
+        if self._lines.ended and not self._out:
             self.finished.set()
 
 

@@ -11,7 +11,7 @@ import uuid
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -90,9 +90,9 @@ def plain_size(source: str) -> int | None:
 @contextlib.contextmanager
 def _opened(source: str) -> Iterator[Iterable[bytes]]:
     with contextlib.ExitStack() as held:
-        stream = cast("io.BufferedReader", sys.stdin.buffer)
-        if source != STANDARD_INPUT:
-            stream = held.enter_context(Path(source).open("rb"))
+        # Not `sys.stdin`: Python cannot end while a thread waits in it for what may never come.
+        where = sys.stdin.fileno() if source == STANDARD_INPUT else source
+        stream = held.enter_context(open(where, "rb", closefd=source != STANDARD_INPUT))
         head = stream.read(_HEAD_BYTES)
         for beginning, problem in _UNREADABLE.items():
             if head.startswith(beginning):

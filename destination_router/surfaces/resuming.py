@@ -98,12 +98,12 @@ def state_of(source: str, *purpose: Any) -> SendState:
     """Find what is remembered of a file.
 
     Args:
-        source: as given to `send`; standard input is not remembered.
+        source: as given to `send`; a stream is not remembered.
         purpose: what else makes it the same run: connection, settings, origins.
     """
-    if source == STANDARD_INPUT:
-        return SendState(None, None)
     path = Path(source).resolve()
+    if source == STANDARD_INPUT or path.is_fifo():
+        return SendState(None, None)
     about = path.stat()
     name = hashlib.sha256(msgspec.json.encode([str(path), purpose], order="deterministic"))
     state = state_directory() / "send" / f"{name.hexdigest()[:32]}.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from destination_router.delivery.worker import Delivery, Worker
 from destination_router.eventlog.pairings import PairingBook
 from destination_router.pipeline.connection import Connection
 from destination_router.surfaces.file_source import FileSource
-from destination_router.surfaces.reading import Line
+from destination_router.surfaces.line_sources import LineSource
 from destination_router.surfaces.resuming import SendState
 
 PATIENCE = 300.0
@@ -140,7 +140,7 @@ class View(msgspec.Struct, frozen=True):
 
 async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
     connection: Connection,
-    lines: Iterable[Line],
+    lines: LineSource,
     *,
     settings: DeliverySettings,
     state: SendState,
@@ -157,7 +157,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
 
     Args:
         connection: where to.
-        lines: the messages, read as they are needed.
+        lines: the messages.
         settings: how patiently, how many at once, and so on.
         state: which lines are done with; brought up to date and, at the end, forgotten.
         pairings: where the ties are kept that the vendor limits.
@@ -205,7 +205,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
     summary.passed_over = source.passed_over
     summary.left = source.left(to_the_end=state.kept)
     summary.answers = worker.stats.requests
-    summary.broken = source.broken
+    summary.broken = lines.broken
     if not (summary.left or summary.broken):
         state.finish()
     return summary
