@@ -31,6 +31,7 @@ from destination_router.times import format_time, parse_epoch, parse_time
 
 _decode_message: Callable[[bytes], Message] = msgspec.json.Decoder(Message).decode
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_UNFIT = (*_UNDECODABLE, Reject)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -59,7 +60,7 @@ def normalise(raw: bytes, *, message_id: str | None = None) -> Normalised:
         message = _decode_message(raw)
         if _is_utf8(raw) and _is_normal(message):
             return Normalised(with_wire(_with_traits(message, raw), raw))
-    except (*_UNDECODABLE, Reject):
+    except _UNFIT:
         pass
     return _mend(raw, message_id)
 

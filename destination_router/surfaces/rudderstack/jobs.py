@@ -15,6 +15,7 @@ from destination_router.pipeline.wire import members, split_list
 _NULL = msgspec.Raw(b"null")
 _NO_METADATA = msgspec.Raw(b"{}")
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_UNFIT = (Reject, *_UNDECODABLE)
 
 
 class Job(msgspec.Struct):
@@ -117,7 +118,7 @@ def _standard(text: bytes) -> msgspec.Raw | None:
         pass
     try:
         return msgspec.Raw(msgspec.json.encode(decode_json(text)[0]))
-    except (Reject, *_UNDECODABLE):
+    except _UNFIT:
         return None
 
 
