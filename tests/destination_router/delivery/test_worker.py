@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from destination_router import Track
 from destination_router.eventlog.base import LogUnavailableError
 from destination_router.eventlog.memory import MemoryEventLog
 from heap_destination.simulator import Fault
@@ -158,7 +159,7 @@ def test_a_poisoned_message_stands_alone_in_the_dead_letters(
 def _send_too_much_for(line: Any) -> None:
     """Make a mapping that is at fault: Heap refuses what it makes of a poisoned message."""
     hooks = line.connection._hooks
-    real = hooks["track"]
+    real = hooks[Track]
 
     def spoil(message: Any) -> Any:
         requests = real(message)
@@ -166,7 +167,7 @@ def _send_too_much_for(line: Any) -> None:
             requests[0].json["properties"]["poison"] = "x" * 2000
         return requests
 
-    hooks["track"] = spoil
+    hooks[Track] = spoil
 
 
 def test_an_update_folded_with_a_poisoned_one_is_delivered(
