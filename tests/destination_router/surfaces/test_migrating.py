@@ -196,6 +196,12 @@ def test_what_cannot_be_carried_over_is_said(export: Any, sentences: list[str]) 
         assert any(sentence in one for one in lost), lost
 
 
+def test_what_holds_for_several_calls_is_said_once() -> None:
+    """A field that stands at its default in a track, a page and a screen is one sentence."""
+    _, lost = imported("segment", segment({**TRACK_FIELDS, "message_id": None}))
+    assert len([sentence for sentence in lost if "message_id" in sentence]) == 1
+
+
 def test_the_answers_of_segments_api_can_be_laid_together(tmp_path: Path) -> None:
     """A destination and its subscriptions are two answers; a mapping is called `settings` there."""
     whole = segment()
