@@ -66,7 +66,9 @@ def conformance(  # noqa: PLR0913, PLR0917 -- one option each
     ):
         if path is not None:
             _write(path, text)
-    typer.echo(markdown(report) if as_markdown else _text(bench, report, verdicts), nl=False)
+    alone = case is not None
+    told = markdown(report) if as_markdown else _text(bench, report, verdicts, whole=alone)
+    typer.echo(told, nl=False)
     raise typer.Exit(FAILED if report.result == "failure" else 0)
 
 
@@ -88,10 +90,10 @@ def _opened(
     return bench, known
 
 
-def _text(bench: Bench, report: Report, verdicts: list[Verdict]) -> str:
+def _text(bench: Bench, report: Report, verdicts: list[Verdict], *, whole: bool) -> str:
     by_id = {rule.id: rule for rule in rules(bench)}
     failures = [
-        failure_text(verdict, by_id[verdict.id], bench.name)
+        failure_text(verdict, by_id[verdict.id], bench.name, whole=whole)
         for verdict in verdicts
         if verdict.result in FAILING
     ]

@@ -38,14 +38,14 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         id: the case's or check's.
         result: how it ended.
         difference: the first place that differs, for a failure.
-        more: how many other places differ.
+        others: the other places that differ.
         reason: why it was skipped, or why its failure is known.
     """
 
     id: str
     result: Result
     difference: Difference | None = None
-    more: int = 0
+    others: tuple[Difference, ...] = ()
     reason: str = ""
 
 
@@ -100,10 +100,18 @@ def run_check(bench: Bench, subject: Subject, check: Check) -> Verdict:
     return _verdict(check.id, _check_differences(check, Bed(bench=bench, subject=subject)))
 
 
-def failure_text(verdict: Verdict, rule: Check | Case, destination: str) -> str:
-    """Write a failure: rule, source, difference, and the command that runs it again."""
+def failure_text(
+    verdict: Verdict, rule: Check | Case, destination: str, *, whole: bool = False
+) -> str:
+    """Write a failure: rule, source, difference, and the command that runs it again.
+
+    Where more than one place differs, `whole` names each of them.
+    """
     documented = rule.source if isinstance(rule, Case) else f"documented: {rule.documented}"
-    more = f" (and {verdict.more} more)" if verdict.more else ""
+    if whole:
+        more = "".join(f"\n  {other}" for other in verdict.others)
+    else:
+        more = f" (and {len(verdict.others)} more)" if verdict.others else ""
     reason = "" if verdict.difference else verdict.reason
     return (
         f"{verdict.id}: {rule.title}\n"
@@ -136,7 +144,7 @@ def _verdict(rule_id: str, found: Iterator[Difference], failure: Result = "faile
     places = list(islice(found, _COUNTED))
     if not places:
         return Verdict(id=rule_id, result="passed")
-    return Verdict(id=rule_id, result=failure, difference=places[0], more=len(places) - 1)
+    return Verdict(id=rule_id, result=failure, difference=places[0], others=tuple(places[1:]))
 
 
 def _check_differences(check: Check, bed: Bed) -> Iterator[Difference]:

@@ -83,7 +83,9 @@ def _segment_subscriptions(
         else:
             trigger = given.get("trigger") or given.get("subscribe") or ""
             mapping = next((given[key] for key in _MAPPING_KEYS if key in given), None)
-            calls = {call: _fields(call, action, mapping, name, lost) for call in _ACTIONS[action]}
+            told: list[str] = []
+            calls = {call: _fields(call, action, mapping, name, told) for call in _ACTIONS[action]}
+            lost += dict.fromkeys(told)  # what holds for several calls is said once
             yield {"name": name, "subscription": trigger, "mapping": calls}
 
 
@@ -104,7 +106,7 @@ def _fields(
             if saved != field.default:
                 overrides[field_name] = saved
         elif field.default is not None:
-            overrides.update(_unmapped(field, call, name, lost))
+            overrides.update(_unmapped(field, name, lost))
     first = call == _ACTIONS[action][0]
     for other in mapping if first else ():
         if other == _ROOT_DIRECTIVE:
@@ -114,11 +116,9 @@ def _fields(
     return overrides
 
 
-def _unmapped(field: Field, call: str, name: str, lost: list[str]) -> dict[str, Any]:
+def _unmapped(field: Field, name: str, lost: list[str]) -> dict[str, Any]:
     if field.required or field.name == "type":
-        lost.append(
-            f"subscription {name}: {call} {field.name}: the default, where it maps nothing to it"
-        )
+        lost.append(f"subscription {name}: {field.name}: the default, where it maps nothing to it")
         return {}
     return {field.name: _NOTHING}
 

@@ -132,7 +132,7 @@ def _result(rule: Check | Case, verdict: Verdict) -> RuleResult:
             path=difference.path,
             got=difference.got,
             expected=difference.expected,
-            more=verdict.more,
+            more=len(verdict.others),
         ),
     )
 

@@ -89,7 +89,10 @@ def joined(decisions: Sequence[Decision]) -> Decision:
     if not senders:
         refusals = [decision for decision in decisions if decision.reject is not None]
         return msgspec.structs.replace((refusals or [first])[0], notes=tuple(notes))
-    lost = [Note(reject.code, "subscriptions", reject.detail) for reject in refused]
+    lost = [
+        Note(reject.code, "subscriptions", f"not sent for one of them: {reject.detail}")
+        for reject in refused
+    ]
     return msgspec.structs.replace(
         senders[0],
         requests=tuple(request for decision in senders for request in decision.requests),

@@ -53,8 +53,8 @@ def normalise(raw: bytes, *, message_id: str | None = None) -> Normalised:
             so that the same bytes always get the same id.
 
     Raises:
-        Reject: `invalid_json`, `too_deep`, `not_an_object`, `missing_type`, `unsupported_type`,
-            or `invalid_type` with the path of the field.
+        Reject: `invalid_json`, `too_deep`, `too_many_digits`, `not_an_object`, `missing_type`,
+            `unsupported_type`, or `invalid_type` with the path of the field.
     """
     try:
         message = _decode_message(raw)
@@ -85,7 +85,7 @@ def decode_json(raw: bytes) -> tuple[Json, list[Note]]:
         The value, and a note for whatever had to be replaced.
 
     Raises:
-        Reject: `invalid_json` or `too_deep`.
+        Reject: `invalid_json`, `too_deep`, or `too_many_digits`, which is JSON all the same.
     """
     notes: list[Note] = []
     try:
@@ -105,7 +105,7 @@ def decode_json(raw: bytes) -> tuple[Json, list[Note]]:
     except json.JSONDecodeError as error:
         raise Reject("invalid_json", f"{error.msg} at character {error.pos + 1}") from None
     except ValueError:
-        raise Reject("invalid_json", "a number has too many digits") from None
+        raise Reject("too_many_digits", "send numbers of at most 4300 digits") from None
     if mended is not value:
         notes.append(Note("converted", "", "halves of a character were replaced"))
     return mended, notes

@@ -32,6 +32,9 @@ _decode_members: Callable[[bytes], dict[str, msgspec.Raw]] = msgspec.json.Decode
 _check_standard = msgspec.json.Decoder(msgspec.Raw).decode
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
+_UNTOLD = frozenset({"too_deep", "too_many_digits"})
+"""What one event alone is rejected for: a body of which it is a part may still be JSON."""
+
 _BLANKS = b" \t\n\r"
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _MARK = re.compile(rb'(?:[^"\[\]{},]++|' + _STRING + rb')*+([\[\]{},"])', re.DOTALL)
@@ -126,14 +129,14 @@ def _member(item: bytes) -> tuple[str, bytes]:
 
 
 def _check(value: bytes) -> None:
-    """Refuse what is not JSON; what is too deep to tell, the pipeline refuses by itself."""
+    """Refuse what is not JSON; what is too deep or long to tell, the pipeline refuses by itself."""
     try:
         _check_standard(value)
     except _UNDECODABLE:
         try:
             decode_json(value)
         except Reject as reject:
-            if reject.code != "too_deep":
+            if reject.code not in _UNTOLD:
                 raise
 
 

@@ -139,15 +139,31 @@ def open_audit(path: Path) -> Iterator[DeletionAudit]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(f"{path}: another deletion writes to it; let it end") from None
+        _end_line(path, file)
         if not _beside(path, "key").exists():
             replace_private(_beside(path, "key"), secrets.token_hex(_KEY_BYTES).encode() + b"\n")
         yield DeletionAudit(path, file, _key(path))
 
 
-def found_in(path: Path, identifiers: Iterable[Identifier]) -> list[str | None]:
+def _end_line(path: Path, file: BinaryIO) -> None:
+    """Keep a line that a crash or a full disk cut off from spoiling the one that comes next."""
+    if file.tell():
+        with path.open("rb") as written:
+            written.seek(-1, os.SEEK_END)
+            if written.read() != b"\n":
+                file.write(b"\n")
+
+
+def found_in(
+    path: Path, identifiers: Iterable[Identifier]
+) -> tuple[list[str | None], Sequence[int]]:
     """Look ids up in an audit: `complete`, `pending`, `failed`, or None for one that is not there.
 
     An id that several requests named is `pending` while any of them is; else as far as the last.
+
+    Returns:
+        The state of each id, and the numbers of lines that cannot be read, which a crash or a full
+        disk may leave behind.
 
     Raises:
         OSError: the audit or its key is not there.
@@ -155,16 +171,23 @@ def found_in(path: Path, identifiers: Iterable[Identifier]) -> list[str | None]:
     key = _key(path)
     requests: dict[str, dict[str, None]] = {}
     states: dict[str, str] = {}
-    for line in path.read_bytes().splitlines():
-        entry = msgspec.json.decode(line, type=_Entry)
-        if entry.event in _STATES:
-            states[entry.request_id] = _STATES[entry.event]
+    unreadable: list[int] = []
+    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+        try:
+            entry = msgspec.json.decode(line or b'{"event":""}', type=_Entry)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            unreadable.append(number)
+            continue
+        if entry.event not in _STATES:
+            continue
+        states[entry.request_id] = _STATES[entry.event]
         for digest in entry.ids:
             requests.setdefault(digest, {})[entry.request_id] = None
-    return [
+    found = [
         _last_of([states[request] for request in requests.get(_digest(key, identifier), ())])
         for identifier in identifiers
     ]
+    return found, unreadable
 
 
 def _last_of(states: Sequence[str]) -> str | None:

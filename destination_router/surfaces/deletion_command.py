@@ -50,7 +50,14 @@ from destination_router.surfaces.options import (
     SettingsFile,
 )
 from destination_router.surfaces.reading import read_lines
-from destination_router.surfaces.telling import FAILED, out, print_line, problems_told, talk
+from destination_router.surfaces.telling import (
+    FAILED,
+    complain,
+    out,
+    print_line,
+    problems_told,
+    talk,
+)
 from destination_router.units import seconds
 
 
@@ -203,7 +210,9 @@ async def _until_stopped(deleting: Coroutine[Any, Any, DeletionSummary]) -> Dele
 
 def _look_up(audit: Path, asked: Sequence[Asked | Refused], *, as_json: bool) -> int:
     known = [one for one in asked if isinstance(one, Asked)]
-    states = found_in(audit, [one.identifier for one in known])
+    states, unreadable = found_in(audit, [one.identifier for one in known])
+    for number in unreadable:
+        complain(f"{audit}: line {number} cannot be read: whomever it names is not found by it")
     for one, state in zip(known, states, strict=True):
         if as_json:
             print_line({"where": one.where, "state": state})

@@ -12,6 +12,7 @@ from destination_router.delivery.worker import Delivery
 from destination_router.pipeline.connection import Connection
 from destination_router.surfaces.choosing import sample_connection
 from destination_router.surfaces.demo import WRITE_KEY, Stage, play, stage
+from destination_router.surfaces.demo_traffic import require_sdk
 from destination_router.surfaces.options import AsJson, Pairs, SettingsFile
 from destination_router.surfaces.serving import told_to_stop
 from destination_router.surfaces.showing import delivery_json, print_delivery, print_json
@@ -35,6 +36,7 @@ def demo(
     Example: destination-router demo heap
     """
     with problems_told():
+        require_sdk()
         shown = sample_connection(plugin, settings, pairs or [])
         raise typer.Exit(asyncio.run(_demo(shown, keep=keep, as_json=as_json)))
 

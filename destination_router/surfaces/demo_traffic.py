@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from destination_router.surfaces.choosing import UsageError
+
+
+def require_sdk() -> None:
+    """Make sure of the SDK before anything starts.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        import_module("rudderstack.analytics.client")
+    except ImportError:
+        text = "the demo sends with the real SDK: pip install 'heap-destination[demo]'"
+        raise UsageError(text) from None
 
 
 def send_traffic(data_plane_url: str, write_key: str) -> None:
@@ -13,14 +28,10 @@ def send_traffic(data_plane_url: str, write_key: str) -> None:
         write_key: one that it accepts.
 
     Raises:
-        UsageError: the SDK is not installed.
         RuntimeError: the gateway did not take the events.
     """
-    try:
-        from rudderstack.analytics.client import Client  # noqa: PLC0415 -- the demo extra
-    except ImportError:
-        text = "the demo sends with the real SDK: pip install 'heap-destination[demo]'"
-        raise UsageError(text) from None
+    from rudderstack.analytics.client import Client  # noqa: PLC0415 -- the demo extra
+
     failures: list[Exception] = []
     client = Client(
         write_key,

@@ -47,7 +47,7 @@ def cases(count: int) -> CaseSet:
 def verdict(case: Case, result: Result) -> Verdict:
     if result in ("failed", "known_failure", "provisional_failure"):
         difference = Difference("requests.0.json.a", '"`<a>`"', "1")
-        return Verdict(id=case.id, result=result, difference=difference, more=2, reason="")
+        return Verdict(id=case.id, result=result, difference=difference, others=(difference,) * 2)
     reason = {"skipped": "small has no pack hook", "unexpected_pass": "it passes"}.get(result, "")
     return Verdict(id=case.id, result=result, reason=reason)
 

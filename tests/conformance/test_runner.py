@@ -60,6 +60,19 @@ def test_a_failure_reads_in_three_lines_and_a_command(make_bench: MakeBench) -> 
     ]
 
 
+def test_a_failure_alone_names_every_place(make_bench: MakeBench) -> None:
+    """Among others it names one place and counts the rest; run again by itself, it names all."""
+    wrong = {**SENT, "method": "PUT", "json": {**SENT["json"], "event": 1}}  # type: ignore[dict-item]
+    bench = make_bench(one_case(expect={"requests": [wrong]}))
+    case = bench.case_set.cases[0]
+    verdict = run(bench, case)
+    assert "(and 1 more)" in failure_text(verdict, case, "small")
+    assert failure_text(verdict, case, "small", whole=True).split("\n")[2:4] == [
+        '  requests.0.method: got "POST", expected "PUT"',
+        '  requests.0.json.event: got "E", expected 1',
+    ]
+
+
 def test_a_failed_check_reads_the_same(make_bench: MakeBench) -> None:
     """A check says where it is explained, and runs again by its id."""
     bench = make_bench(settings_schema=lambda: {"type": "object", "properties": {"a": {}}})

@@ -50,12 +50,13 @@ def test_a_batch_is_cut_into_its_events_and_the_rest_is_discarded(
         b'{"\\ud83d":1}',
         b'{"a":"\\"],[{ \\\\","b":NaN}',
         b'{"a":' + DEEP + b"}",
+        b'{"a":NaN,"b":' + b"9" * 5000 + b"}",
     ],
 )
 def test_an_event_that_is_not_standard_json_leaves_its_neighbours_as_they_were_written(
     odd: bytes,
 ) -> None:
-    """`NaN`, half a character, broken UTF-8 and depth cost the events beside them nothing."""
+    """`NaN`, half a character, broken UTF-8, depth and digits cost the events beside nothing."""
     first, last = b'{"n": 1.10, "big":123456789012345678901.5}', b'{"t":"a,]}\\"b"}'
 
     body = b'{"sentAt":"x", "batch" : [' + first + b" ,\n" + odd + b"," + last + b" ] }"

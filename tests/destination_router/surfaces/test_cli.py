@@ -375,6 +375,17 @@ def test_demo_shows_what_heap_then_holds() -> None:
     assert results == [*[("requests", None)] * 5, ("rejected", "unsafe_identity")]
 
 
+def test_demo_without_the_sdk_says_what_to_install() -> None:
+    """Nothing is started or printed before the extra that is missing is named."""
+    # The name alone proves nothing: an SDK that was uninstalled may leave its folder.
+    hidden = "import sys; sys.modules['rudderstack.analytics'] = None"
+    program = f"{hidden}; from destination_router.surfaces.cli import main; main()"
+    command = [sys.executable, "-c", program, "demo", "heap"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "pip install 'heap-destination[demo]'" in done.stderr
+
+
 # As a shell starts what runs in the background.
 _INTERRUPTS_IGNORED = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"]
 

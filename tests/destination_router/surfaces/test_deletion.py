@@ -129,6 +129,21 @@ def test_the_audit_holds_no_id_and_no_key_and_still_finds_who_was_deleted(
     assert run(tmp_path, heap, "--look-up", "--user", "bob")[:2] == (0, "--user 1: complete\n")
 
 
+def test_a_line_that_was_cut_off_costs_the_audit_nothing_else(tmp_path: Path, heap: Heap) -> None:
+    """After a crash or a full disk within a line, the rest is found, and told apart from it."""
+    command = ("heap", "--set", "appId=11", *SECRET, "--wait", "0s")
+    assert run(tmp_path, heap, *command, "--user", "ada")[0] == 1
+    heap.now += 60
+    assert run(tmp_path, heap, *command, "--user", "ada")[0] == 0
+    lines = (tmp_path / "deletions.jsonl").read_bytes().splitlines()
+    with (tmp_path / "deletions.jsonl").open("ab") as file:
+        file.write(lines[1][:40])
+    run(tmp_path, heap, *command, "--user", "bob")
+    status, told, said = run(tmp_path, heap, "--look-up", "--user", "ada", "--user", "bob")
+    assert (status, told) == (1, "--user 1: complete\n--user 2: pending\n")
+    assert said.count("cannot be read") == said.count(f"line {len(lines) + 1} ") == 1
+
+
 @pytest.mark.parametrize("content", ["", "\n", "0123"])
 def test_an_audit_without_a_true_key_is_not_written(
     tmp_path: Path, heap: Heap, content: str

@@ -29,7 +29,10 @@ TRACK_FIELDS = {
     "name": {"@path": "$.name"},
     "traits": {"@path": "$.context.traits"},
 }
-NO_KEYS = "write keys, which Segment does not export; senders need one: [gateway] write_keys"
+NO_KEYS = (
+    "write keys, which are not in the export; set the environment variable WRITE_KEY to one that "
+    "senders use"
+)
 TRIGGER = 'type = "track" or type = "page" or type = "screen"'
 
 
@@ -108,6 +111,7 @@ def test_a_segment_destination_with_defaults_becomes_a_bare_connection(tmp_path:
         }
     ]
     assert lost == [NO_KEYS]
+    assert content["gateway"] == {"write_keys": [{"env": "WRITE_KEY"}]}
     (request,) = decided(text, PAID, tmp_path).requests
     assert request.url == "https://c.eu.heap-api.com/api/integrations/track"
 
@@ -194,6 +198,12 @@ def test_what_cannot_be_carried_over_is_said(export: Any, sentences: list[str]) 
     assert tomllib.loads(text)["connections"]
     for sentence in sentences:
         assert any(sentence in one for one in lost), lost
+
+
+def test_what_holds_for_several_calls_is_said_once() -> None:
+    """A field that stands at its default in a track, a page and a screen is one sentence."""
+    _, lost = imported("segment", segment({**TRACK_FIELDS, "message_id": None}))
+    assert len([sentence for sentence in lost if "message_id" in sentence]) == 1
 
 
 def test_the_answers_of_segments_api_can_be_laid_together(tmp_path: Path) -> None:
