@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from importlib import import_module
 
 from destination_router.surfaces.choosing import UsageError
 
@@ -13,9 +13,11 @@ def require_sdk() -> None:
     Raises:
         UsageError: it is not installed.
     """
-    if find_spec("rudderstack") is None:
+    try:
+        import_module("rudderstack.analytics.client")
+    except ImportError:
         text = "the demo sends with the real SDK: pip install 'heap-destination[demo]'"
-        raise UsageError(text)
+        raise UsageError(text) from None
 
 
 def send_traffic(data_plane_url: str, write_key: str) -> None:

@@ -52,7 +52,7 @@ def read_export(system: str, content: Json) -> Export:
 
 
 def _segment(content: Json) -> Export:
-    lost = ["write keys, which Segment does not export; senders need one: [gateway] write_keys"]
+    lost: list[str] = []
     found = _objects(_segment_destinations(content), "destination", lost)
     if not found:
         raise UsageError("there is no destination here: an object with settings, or a list of them")

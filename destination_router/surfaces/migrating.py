@@ -28,6 +28,11 @@ from destination_router.surfaces.exports import read_export
 from destination_router.surfaces.telling import problems_told, talk
 from destination_router.surfaces.toml_writing import without_nulls, write_router
 
+_NO_WRITE_KEYS = (
+    "write keys, which are not in the export; set the environment variable WRITE_KEY to one that "
+    "senders use"
+)
+
 
 def import_(
     system: Annotated[
@@ -79,7 +84,8 @@ def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str
     """
     export = read_export(system, content)
     plugins = _importers(plugin)
-    lost = list(export.lost)
+    lost = [] if export.write_keys else [_NO_WRITE_KEYS]
+    lost += export.lost
     connections: list[dict[str, Any]] = []
     for number, destination in enumerate(export.destinations):
         label = str(destination.get("name") or f"destination {len(connections) + 1}")
@@ -112,8 +118,8 @@ def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str
         lost += [f"{label}: {sentence}" for sentence in own_lost]
     if not connections:
         raise UsageError("\n".join(["nothing in it can be used here:", *lost]))
-    gateway = {"write_keys": export.write_keys} if export.write_keys else {}
-    return write_router(gateway, connections), lost
+    keys: list[Json] = [*export.write_keys] or [{"env": "WRITE_KEY"}]
+    return write_router({"write_keys": keys}, connections), lost
 
 
 def _read(file: Path) -> Json:

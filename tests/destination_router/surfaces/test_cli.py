@@ -377,7 +377,8 @@ def test_demo_shows_what_heap_then_holds() -> None:
 
 def test_demo_without_the_sdk_says_what_to_install() -> None:
     """Nothing is started or printed before the extra that is missing is named."""
-    hidden = "import sys; sys.modules['rudderstack'] = None"
+    # The name alone proves nothing: an SDK that was uninstalled may leave its folder.
+    hidden = "import sys; sys.modules['rudderstack.analytics'] = None"
     program = f"{hidden}; from destination_router.surfaces.cli import main; main()"
     command = [sys.executable, "-c", program, "demo", "heap"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

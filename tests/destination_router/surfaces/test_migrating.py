@@ -29,7 +29,10 @@ TRACK_FIELDS = {
     "name": {"@path": "$.name"},
     "traits": {"@path": "$.context.traits"},
 }
-NO_KEYS = "write keys, which Segment does not export; senders need one: [gateway] write_keys"
+NO_KEYS = (
+    "write keys, which are not in the export; set the environment variable WRITE_KEY to one that "
+    "senders use"
+)
 TRIGGER = 'type = "track" or type = "page" or type = "screen"'
 
 
@@ -108,6 +111,7 @@ def test_a_segment_destination_with_defaults_becomes_a_bare_connection(tmp_path:
         }
     ]
     assert lost == [NO_KEYS]
+    assert content["gateway"] == {"write_keys": [{"env": "WRITE_KEY"}]}
     (request,) = decided(text, PAID, tmp_path).requests
     assert request.url == "https://c.eu.heap-api.com/api/integrations/track"
 
