@@ -43,7 +43,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 LEAST_FREE = 16 * 2**20
-"""SQLite's journal holds 4 MB and what is appended at once; then the file itself grows by as much."""
+"""SQLite's journal holds 4 MB and what is appended at once; then the file grows by as much."""
 
 
 class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
