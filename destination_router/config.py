@@ -42,6 +42,10 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
         return host.strip("[]"), int(port)
 
 
+LEAST_FREE = 16 * 2**20
+"""SQLite's journal holds 4 MB and what is appended at once; then the file grows by as much."""
+
+
 class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The table `[eventlog]`: where accepted events wait. Durations in seconds, sizes in bytes.
 
@@ -240,6 +244,7 @@ def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> Router
         if _says_it_twice(connection)
     ]
     problems += _port_problems(content.get("gateway"))
+    problems += _room_problems(content.get("eventlog"))
     problems += _lists_for_nobody(content)
     try:
         checked = load_settings(SCHEMA, _without_later_tables(content))
@@ -347,3 +352,18 @@ def _port_problems(gateway: Json) -> list[Problem]:
     if port.isdecimal() and int(port[:6]) > LAST_PORT:
         return [Problem("gateway.listen", f"its port is greater than {LAST_PORT}")]
     return []
+
+
+def _room_problems(eventlog: Json) -> list[Problem]:
+    """Tell of too little room: a log that filled its disk could not even note what is delivered."""
+    value = eventlog.get("min_free") if isinstance(eventlog, dict) else None
+    if type(value) not in (str, int):  # else the schema tells
+        return []
+    try:
+        too_little = size_in_bytes(value) < LEAST_FREE
+    except ValueError:
+        return []
+    if not too_little:
+        return []
+    detail = "is less than 16MB, which the log's own journal may need to note what was delivered"
+    return [Problem("eventlog.min_free", detail)]

@@ -150,3 +150,22 @@ def test_an_origin_with_credentials_is_refused_and_not_quoted() -> None:
         with pytest.raises(SettingsError) as caught:
             parse_config({"connections": [CONNECTION], "delivery": {"origins": origins}})
         assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [0, 2**20, "1MB", "15.9MB"])
+def test_a_log_may_not_leave_its_disk_without_room_for_its_journal(size: int | str) -> None:
+    """A log that fills its disk to the end cannot note what is delivered, so it never gets room."""
+    content = {"eventlog": {"min_free": size}, "connections": [CONNECTION]}
+    assert problems(content) == [
+        (
+            "eventlog.min_free: is less than 16MB, which the log's own journal may need to note "
+            "what was delivered"
+        ),
+    ]
+
+
+@pytest.mark.parametrize("size", [16 * 2**20, "16MB"])
+def test_a_log_may_leave_little_room(size: int | str) -> None:
+    """What the journal needs is enough."""
+    config = parse_config({"eventlog": {"min_free": size}, "connections": [CONNECTION]})
+    assert config.eventlog.min_free == 16 * 2**20
