@@ -213,7 +213,11 @@ def _value(value: Any, node: _Node, tally: Tally) -> Any:
     if isinstance(value, dict):
         return _object(value, node, tally) if node.children or node.rest else UNDEFINED
     if isinstance(value, list):
-        items = [_value(item, node, tally) for item in value]
+        # A list in a list is deeper than a path reaches that does not stand for all below it.
+        reached = value
+        if node.rest is None:
+            reached = [item for item in value if not isinstance(item, list)]
+        items = [_value(item, node, tally) for item in reached]
         return [item for item in items if item is not UNDEFINED]
     return UNDEFINED if node.leaf is None else _leaf(value, node, tally)
 

@@ -26,3 +26,13 @@ def test_a_url_below_a_path_passes_without_its_query() -> None:
 def test_the_whole_of_it_passes_where_the_list_says_so() -> None:
     """With a question mark behind the path."""
     assert kept("page.*?") == PAGE
+
+
+def test_a_list_in_a_list_is_deeper_than_a_path_reaches() -> None:
+    """A path lets pass a scalar or a list of scalars, in whichever item of a list it stands."""
+    rules = [parse_rule("plan"), parse_rule("items.sku")]
+    value = {"plan": ["pro", ["Ada"], [["Ada"]]], "items": [{"sku": "a"}, [{"sku": "Ada"}]]}
+    passed, _ = Allowlist(rules, str).kept(value)
+    assert passed == {"plan": ["pro"], "items": [{"sku": "a"}]}
+    passed, _ = Allowlist([parse_rule("items.*")], str).kept(value)
+    assert passed == {"items": [{"sku": "a"}, [{"sku": "Ada"}]]}
