@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 _AS_FORMATTED = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
 )
+_from_iso = datetime.fromisoformat
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Seconds reach it in the year 5138, milliseconds reached it in 1973: below it, it is seconds.
 _FIRST_MILLISECONDS = 1e11
@@ -23,7 +24,7 @@ def parse_time(text: str) -> datetime | None:
         The time in UTC, or None if the text is not a time.
     """
     try:
-        moment = datetime.fromisoformat(text.strip())
+        moment = _from_iso(text.strip())
         if moment.tzinfo is UTC:
             return moment
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

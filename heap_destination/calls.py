@@ -39,7 +39,7 @@ from heap_destination.identity import (
     unsafe,
 )
 from heap_destination.limits import EVENT_CHARACTERS, PARTNER_KEY_CHARACTERS, VALUE_CHARACTERS
-from heap_destination.properties import cut, texts
+from heap_destination.properties import cut, event_properties, texts
 from heap_destination.settings import HeapSettings
 
 EventMessage: TypeAlias = Track | Page | Screen | Group | Alias
@@ -66,8 +66,7 @@ _OWN_FIELDS = {
 
 def check_call(message: Message, settings: HeapSettings) -> None:
     """Refuse a call that the dialect's system refuses."""
-    call = _call(message)
-    if call not in settings.rules.calls:
+    if (call := _CALLS[type(message)]) not in settings.rules.calls:
         raise Reject("unsupported_type", f"message type {call} is not supported", "type")
 
 
@@ -146,10 +145,12 @@ def update_account(message: Group, settings: HeapSettings) -> list[HttpRequest]:
 
 
 def _event_name(message: EventMessage, rules: Dialect) -> Any:
-    if isinstance(message, Track):
+    if type(message) is Track:
         given = loose(message, "event", rules)
     else:
         given = rules.event_names[_call(message)]
+    if type(given) is str and given and not given.isspace():
+        return given
     blank = isinstance(given, str) and not given.strip() and rules.loose != "kept"
     if given is not None and not (blank and (rules.event_shape is None or given == "")):
         return given
@@ -201,7 +202,7 @@ def _event(
 
 
 def _properties(message: EventMessage) -> dict[str, Any]:
-    if not isinstance(message, (Group, Alias)):
+    if isinstance(message, (Track, Page, Screen)):
         return message.properties
     properties = message.other("properties")
     return properties if isinstance(properties, dict) else {}
@@ -213,8 +214,7 @@ def _event_properties(
     """Flatten an event's properties, with what the dialect adds to them."""
     rules = settings.rules
     if rules.event_shape is None:
-        properties = {**given, **named} if named else given
-        return flat_event(properties, "properties", notes, settings)
+        return event_properties({**given, **named} if named else given, "properties", notes)
     flat = flat_event(given, "properties", notes, settings)
     return dict(javascript.in_order({**rules.constants, **flat, **named}))
 

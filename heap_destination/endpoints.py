@@ -60,15 +60,16 @@ def track(
         "timestamp": event.timestamp,
         "idempotency_key": event.idempotency_key,
     }
-    key = user_id_key(user_id or "") if identity is None else identity_key(str(identity))
-    return _post(
-        settings,
-        TRACK,
-        _ordered(settings, "track", body),
-        notes,
+    named = "" if identity is None else str(identity)
+    key = user_id_key(user_id or "") if identity is None else identity_key(named)
+    return HttpRequest(
+        url=settings.base_url + TRACK,
+        headers=settings.rules.headers,
+        json=_ordered(settings, "track", body),
+        notes=tuple(notes),
         costs=single_request(key),
         bulk_costs=event_in_bulk(key),
-        identity="" if identity is None else str(identity),
+        identity=named,
     )
 
 
@@ -214,4 +215,4 @@ def _post(  # noqa: PLR0913 -- what differs between endpoints, by keyword
 def _ordered(settings: HeapSettings, name: str, body: dict[str, Any]) -> dict[str, Any]:
     """Put a body's keys in the dialect's order; what is None is left out."""
     keys = settings.rules.orders[name]
-    return {key: body[key] for key in keys if body[key] is not None}
+    return {key: value for key in keys if (value := body[key]) is not None}

@@ -24,6 +24,7 @@ RUDDERSTACK_NAME = "Heap.io"
 NAMES = ("Heap", RUDDERSTACK_NAME)
 """What senders call Heap in `integrations`."""
 
+_OPTION_NAMES = ("heap", *NAMES)
 
 _USER_ID = re.compile("[0-9]{1,16}")
 
@@ -60,7 +61,7 @@ def identifiers(message: Message, settings: HeapSettings) -> Identifiers:
     Heap's own `user_id` and `session_id`.
     """
     rules = settings.rules
-    places = rules.user_identity if isinstance(message, Identify) else rules.event_identity
+    places = rules.user_identity if type(message) is Identify else rules.event_identity
     if rules.unusable == "unsafe":
         return _guarded(message, settings, places)
     notes: list[Note] = []
@@ -80,9 +81,13 @@ def identifiers(message: Message, settings: HeapSettings) -> Identifiers:
 
 def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) -> Identifiers:
     """Keep every identity out that would merge what does not belong together."""
-    notes: list[Note] = []
-    options = message.options("heap", *NAMES)
+    options = message.options(*_OPTION_NAMES)
     mapped = message.mapped
+    if not options and not mapped:  # as in nearly all
+        ids = message.user_id, message.anonymous_id
+        if all(one is None or unsafe(one, settings) is None for one in ids):
+            return Identifiers(identity=ids[0], user_id=None, anonymous_id=ids[1])
+    notes: list[Note] = []
     extra = {**options, **mapped} if mapped else options
     given = _option_text(options, "identity", notes) if options and "option" in places else None
     identity, path = message.user_id, "userId"

@@ -6,7 +6,7 @@ Whatever is changed or left out leaves a note with its path.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from math import isfinite
 from typing import Any, TypeAlias
@@ -38,7 +38,9 @@ def event_properties(properties: Mapping[str, Any], path: str, notes: list[Note]
         path: where it stands in the message, for the notes.
         notes: is added to.
     """
-    return _Flattening(path, notes).run(properties)
+    flattening = _Flattening(path, notes)
+    flattening.add(properties, "", 1)
+    return flattening.flat
 
 
 def user_properties(traits: Mapping[str, Any], path: str, notes: list[Note]) -> Properties:
@@ -86,39 +88,41 @@ class _Flattening:
         self.flat: Properties = {}
         self.depths: dict[str, int] = {}  # 1 for a key that is not in it
 
-    def run(self, properties: Mapping[str, Any]) -> Properties:
-        self._object(properties, "", 1)
-        return self.flat
+    def add(self, value: Mapping[str, Any], prefix: str, depth: int) -> None:
+        """Flatten an object; what needs nothing done to it, which is most, is kept here.
 
-    def _object(self, value: Mapping[str, Any], prefix: str, depth: int) -> None:
-        """Flatten an object; what needs nothing done to it, which is most, is kept here."""
+        Args:
+            value: the object.
+            prefix: of its keys: empty, or with a dot at its end.
+            depth: how deep it lies, from 1.
+        """
         flat = self.flat
         for name, item in value.items():
             key = prefix + name if prefix else name
             kind = type(item)
-            if kind is list and item and _TEXTS.issuperset(map(type, item)):
-                item = self._joined(item, len(item), key)  # noqa: PLW2901 -- from here on a text
-                kind = str
-            if (
-                (
-                    (kind is str and len(item) <= VALUE_CHARACTERS)
-                    or (kind is int and -_PLAIN_INTEGER < item < _PLAIN_INTEGER)
-                    or (kind is float and isfinite(item))
-                )
-                and key not in flat
-                and 0 < len(key) <= KEY_CHARACTERS
-            ):
+            if kind is str:
+                fits = len(item) <= VALUE_CHARACTERS
+            elif kind is int:
+                fits = -_PLAIN_INTEGER < item < _PLAIN_INTEGER
+            elif kind is float:
+                fits = isfinite(item)
+            elif kind is dict:
+                self._container(item, key, depth)
+                continue
+            else:
+                fits = False
+            if fits and key not in flat and 0 < len(key) <= KEY_CHARACTERS:
                 flat[key] = item
                 if prefix:
                     self.depths[key] = depth
-            elif kind is dict:
-                self._container(item, key, depth)
             else:
                 self._value(item, key, depth)
 
     def _value(self, value: Any, key: str, depth: int) -> None:
         kind = type(value)
-        if value is None:
+        if kind is list:
+            self._array(value, key, depth)
+        elif value is None:
             self._note("dropped", key, "null")
         elif kind is str:
             self._keep(key, self._text(key, value), depth)
@@ -145,12 +149,14 @@ class _Flattening:
     def _array(self, values: list[Any] | tuple[Any, ...], key: str, depth: int) -> None:
         if not values:
             self._note("dropped", key, "an empty list")
+        elif _TEXTS.issuperset(map(type, values)):
+            self._keep(key, self._text(key, self._joined(values, len(values), key)), depth)
         elif _holds_containers(values):
             self._container({str(at): item for at, item in enumerate(values)}, key, depth)
         elif items := self._items(values, key):
             self._keep(key, self._text(key, self._joined(items, len(values), key)), depth)
 
-    def _joined(self, items: list[str], given: int, key: str) -> str:
+    def _joined(self, items: Sequence[str], given: int, key: str) -> str:
         self._note("joined", key, f"a list of {given} became one text")
         return ARRAY_SEPARATOR.join(items)
 
@@ -171,7 +177,7 @@ class _Flattening:
         elif depth >= DEPTH:
             self._note("dropped", key, f"it is nested deeper than {DEPTH} levels")
         else:
-            self._object(value, f"{key}.", depth + 1)
+            self.add(value, f"{key}.", depth + 1)
 
     def _text(self, key: str, text: str) -> str:
         if len(text) <= VALUE_CHARACTERS:

@@ -43,9 +43,9 @@ def user_id_key(user_id: str) -> str:
 
 def single_request(key: str) -> tuple[Cost, ...]:
     """Say what a single `track` or `add_user_properties` takes."""
-    return (Cost("requests_per_identity", key=key),)
+    return (Cost("requests_per_identity", 1, key),)
 
 
 def event_in_bulk(key: str) -> tuple[Cost, ...]:
     """Say what an event adds to a bulk."""
-    return (_APP, Cost("events_per_identity", key=key))
+    return (_APP, Cost("events_per_identity", 1, key))

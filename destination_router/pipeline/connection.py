@@ -7,7 +7,7 @@ A message that several subscriptions take is mapped once for each.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, cast, final
 
 import msgspec
 from msgspec.structs import replace
@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from destination_router.config import ConnectionConfig
 from destination_router.faults import plain_code, whereabouts
 from destination_router.messages import MESSAGE_TYPES, Message, revised
-from destination_router.model import Cost, HttpRequest, Json, Note, Outcome, Pairing, Reject
-from destination_router.pipeline.carriage import unsendable
+from destination_router.model import HttpRequest, Json, Note, Outcome, Reject
+from destination_router.pipeline.answers import UnfitAnswer, contents
 from destination_router.pipeline.decisions import (
     Decision,
     Refusal,
@@ -53,6 +53,7 @@ from destination_router.settings import (
 __all__ = [
     "Connection",
     "Decision",
+    "Mapped",
     "Refusal",
     "StepTaken",
     "compile_treatment",
@@ -62,10 +63,6 @@ __all__ = [
 ]
 
 _NO_TREATMENT = Treatment()
-_NOTHING: dict[str, str] = {}
-_ARE_NOTES = frozenset({Note})
-_ARE_COSTS = frozenset({Cost})
-_ARE_PAIRINGS = frozenset({Pairing})
 _KNOWN_CODES = frozenset(
     (
         "truncated",
@@ -78,9 +75,30 @@ _KNOWN_CODES = frozenset(
     )
 )
 """Those of notes that every destination may use: there is no need to look at them closely."""
-_MAY_BE_TEXT = frozenset({str, type(None)})
 
-_encode = msgspec.json.Encoder().encode
+
+@final
+class Mapped(msgspec.Struct, frozen=True):
+    """A message that the plugin made requests of: what a `Decision` to send is written from.
+
+    Attributes:
+        source: the message before any mapping, whose order and ids count.
+        message: as the plugin saw it.
+        requests: as the plugin wrote them; at least one.
+        contents: the `content` of each.
+        notes: what was done to the message before.
+    """
+
+    source: Message
+    message: Message
+    requests: list[HttpRequest]
+    contents: list[bytes]
+    notes: tuple[Note, ...]
+
+    @property
+    def anonymous_id(self) -> str | None:
+        """The message's, if it has one."""
+        return self.source.anonymous_id
 
 
 class Connection:
@@ -150,27 +168,34 @@ class Connection:
             raw: the message as wire JSON.
             message_id: its id in case it has none.
         """
+        return self._decision(self.map(raw, message_id=message_id))
+
+    def decide_message(self, normalised: Normalised) -> Decision:
+        """Say what becomes of a message that is well-formed already."""
+        return self._decision(self._mapped(self._preparation.prepare(normalised)))
+
+    def map(self, raw: bytes, *, message_id: str | None = None) -> Mapped | Decision:
+        """As `decide`, for who needs no more than the requests, where there are any."""
         try:
             takers = self._seal_of(raw)
             normalised = normalise(raw, message_id=message_id)
         except Reject as reject:
             return self._unreadable(raw, message_id, reject)
         if takers is None:
-            return self.decide_message(normalised)
+            return self._mapped(self._preparation.prepare(normalised))
         return self._mapped(self._preparation.prepare_again(normalised, takers))
 
-    def decide_message(self, normalised: Normalised) -> Decision:
-        """Say what becomes of a message that is well-formed already."""
-        return self._mapped(self._preparation.prepare(normalised))
-
-    def _mapped(self, ready: Ready | Decision) -> Decision:
-        if isinstance(ready, Decision):
+    def _mapped(self, ready: Ready | Decision) -> Mapped | Decision:
+        if type(ready) is not Ready:
             return ready
         message = self._addressed(ready.message) if self._has_own_name else ready.message
-        takers = [self._takers[number] for number in ready.takers]
+        takers = ready.takers
         if len(takers) == 1:
-            return self._taken(takers[0], message, ready.notes)
-        return joined([self._taken(taker, message, ready.notes) for taker in takers])
+            return self._taken(self._takers[takers[0]], message, ready.notes)
+        all_takers = [self._takers[number] for number in takers]
+        return joined(
+            [self._decision(self._taken(taker, message, ready.notes)) for taker in all_takers]
+        )
 
     def steps(self, raw: bytes, *, message_id: str | None = None) -> list[StepTaken]:
         """Show a message before and after each transformation, and after privacy; for `try`."""
@@ -266,7 +291,7 @@ class Connection:
         }
         return revised(message, integrations={**others, self.plugin.name: options})
 
-    def _taken(self, taker: Taker, message: Message, notes: tuple[Note, ...]) -> Decision:
+    def _taken(self, taker: Taker, message: Message, notes: tuple[Note, ...]) -> Mapped | Decision:
         """Map a message as one subscription wants it."""
         if taker.mapping is None:
             return self._map(message, message, notes)
@@ -276,7 +301,7 @@ class Connection:
             return self._rejected(message, notes, reject.code, reject.detail)
         return self._map(mapped.message, message, (*notes, *mapped.notes))
 
-    def _map(self, message: Message, source: Message, notes: tuple[Note, ...]) -> Decision:
+    def _map(self, message: Message, source: Message, notes: tuple[Note, ...]) -> Mapped | Decision:
         """Ask the plugin; `source` is the message before any mapping, whose order and id count."""
         hook = self._hooks[type(message)]
         if hook is None:
@@ -288,16 +313,25 @@ class Connection:
             return self._rejected(source, notes, reject.code, reject.detail)
         except Exception as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
             return self._rejected(source, notes, "plugin_error", whereabouts(error))
-        if problem := _answer_problem(requests):
-            detail = f"on_{message_type(message)} {problem}"
+        try:
+            written = contents(requests)
+        except UnfitAnswer as unfit:
+            detail = f"on_{message_type(message)} {unfit}"
             return self._rejected(source, notes, "plugin_error", detail)
         if not requests:
             reason = f"{self.plugin.name} makes nothing of this {message_type(message)} call"
             return decided(source, "filtered", reason=reason, notes=notes)
+        return Mapped(source, message, requests, written, notes)
+
+    def _decision(self, mapped: Mapped | Decision) -> Decision:
+        """Write down what was made of a message, with its requests signed."""
+        if type(mapped) is not Mapped:
+            return mapped
+        source, message, notes = mapped.source, mapped.message, mapped.notes
         user_keys = source.user_keys
         own: list[Note] = []
         signed: list[HttpRequest] = []
-        for request in requests:
+        for request in mapped.requests:
             own += request.notes
             signed.append(_signed(request, source.message_id, user_keys[0]))
         if message is not source and message.user_id != source.user_id:
@@ -451,62 +485,6 @@ def _named(
         request if request.identity is not None else replace(request, identity=identity)
         for request in requests
     ]
-
-
-def _answer_problem(requests: object) -> str | None:
-    if requests is None:
-        return "returned None; return [] to ignore a message, or raise Reject"
-    if not isinstance(requests, list):
-        return f"returned {type(requests).__name__}; return a list of HttpRequest"
-    for request in requests:
-        if problem := _request_problem(request):
-            return problem
-    return None
-
-
-def _request_problem(request: object) -> str | None:
-    if not isinstance(request, HttpRequest):
-        return f"returned a list that holds {type(request).__name__}, not HttpRequest"
-    if not _is_plainly_typed(request):
-        try:
-            msgspec.convert(msgspec.structs.asdict(request), HttpRequest)
-        except msgspec.ValidationError as error:
-            return f"returned a request that does not fit: {error}"
-    if problem := unsendable(request):
-        return f"returned a request that {problem}"
-    try:
-        _encode(request.json if request.form is None else request.form)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        return f"returned a body that is not JSON ({type(error).__name__})"
-    return None
-
-
-def _is_plainly_typed(request: HttpRequest) -> bool:
-    """Tell of most requests at a glance that they hold what they should."""
-    notes, costs, bulk_costs = request.notes, request.costs, request.bulk_costs
-    return (
-        type(request.url) is str
-        and type(request.method) is str
-        and request.params == _NOTHING == request.headers
-        and request.form is None is request.auth
-        and request.message_ids == () == request.items
-        and type(request.user_key) in _MAY_BE_TEXT
-        and type(request.state_key) in _MAY_BE_TEXT
-        and type(request.identity) in _MAY_BE_TEXT
-        and (type(notes) is tuple and _ARE_NOTES.issuperset(map(type, notes)))
-        and (costs is None or (type(costs) is tuple and _ARE_COSTS.issuperset(map(type, costs))))
-        and (
-            bulk_costs is None
-            or (type(bulk_costs) is tuple and _ARE_COSTS.issuperset(map(type, bulk_costs)))
-        )
-        and (
-            request.pairings == ()
-            or (
-                type(request.pairings) is tuple
-                and _ARE_PAIRINGS.issuperset(map(type, request.pairings))
-            )
-        )
-    )
 
 
 def _readable_id(raw: bytes) -> str:

@@ -132,19 +132,28 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def _is_normal(message: Message) -> bool:
-    ids: tuple[str | None, ...] = (message.message_id, message.user_id, message.anonymous_id)
+    other = None
     if type(message) is Group:
-        ids = (*ids, message.group_id)
+        other = message.group_id
     elif type(message) is Alias:
-        ids = (*ids, message.previous_id)
-    for identifier in ids:
-        if identifier is not None and (not identifier or identifier.strip() != identifier):
-            return False
-    for time in (message.timestamp, message.original_timestamp):
-        if time is not None and parse_time(time) is None:
-            return False
+        other = message.previous_id
     message.context_traits  # noqa: B018 -- raises where context or its traits are no objects
-    return True
+    return (
+        _is_id(message.message_id)
+        and _is_id(message.user_id)
+        and _is_id(message.anonymous_id)
+        and _is_id(other)
+        and _is_time(message.timestamp)
+        and _is_time(message.original_timestamp)
+    )
+
+
+def _is_id(text: str | None) -> bool:
+    return text is None or (text != "" and text.strip() == text)
+
+
+def _is_time(text: str | None) -> bool:
+    return text is None or parse_time(text) is not None
 
 
 class _Presence(msgspec.Struct):

@@ -13,7 +13,7 @@ In this order:
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, final
 
 import msgspec
 
@@ -31,6 +31,7 @@ _BROWSERS = "web"
 _NO_STEPS = Transformations(())
 
 
+@final
 class Ready(msgspec.Struct, frozen=True):
     """A message that may be mapped.
 

@@ -105,6 +105,8 @@ class Destinations:
         self.some_private: Final = any(map(is_private, (self._bare, *self._overlays.values())))
         """Whether any may be in HIPAA mode: of a request to the proxy nobody says which."""
         self._connections: OrderedDict[bytes, Prepared] = OrderedDict()
+        self._last = msgspec.Raw(b"")
+        self._last_prepared = Prepared(None)
         self._read_kept = lru_cache(KEPT_DESTINATIONS)(self._read)
 
     @property
@@ -151,18 +153,28 @@ class Destinations:
             return Prepared(None, problem, "configuration"), self._bare
         return self._compiled(config, overlay), overlay
 
-    def prepare(self, destination: bytes, message: bytes) -> Prepared:
+    def prepare(self, destination: msgspec.Raw, message: bytes) -> Prepared:
         """Make a destination ready for a message; never raises.
 
         Args:
             destination: rudder-server's record of it as JSON.
             message: the event, which a dynamic configuration may depend on.
         """
+        if destination == self._last:  # in most requests every event has the same
+            return self._last_prepared
+        prepared, is_constant = self._prepared(bytes(destination), message)
+        if is_constant:
+            # A copy, since what is read of a request holds on to all of it.
+            self._last, self._last_prepared = destination.copy(), prepared
+        return prepared
+
+    def _prepared(self, destination: bytes, message: bytes) -> tuple[Prepared, bool]:
+        """Look a destination up; what depends on no message may be kept."""
         read = self._read_kept if len(destination) <= _KEPT_BYTES else self._read
         prepared, config, overlay = read(destination)
         if prepared is not None:
-            return prepared
-        return self._compiled(dynamic_config.resolve(config, message), overlay)
+            return prepared, len(destination) <= _KEPT_BYTES
+        return self._compiled(dynamic_config.resolve(config, message), overlay), False
 
     def prepare_config(self, config: bytes) -> Prepared:
         """Make ready what has a configuration alone, as in a request to the proxy.

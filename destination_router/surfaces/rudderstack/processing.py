@@ -7,30 +7,26 @@ that were left out would be lost without a trace.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import final
 
 import msgspec
 
+from destination_router.pipeline.answers import content
+from destination_router.pipeline.connection import Decision, Mapped
 from destination_router.surfaces.rudderstack.destinations import Destinations
 from destination_router.surfaces.rudderstack.jobs import Job
-from destination_router.surfaces.rudderstack.rest import Rest, rest_output
-from destination_router.surfaces.rudderstack.verdicts import ABORTED, ROUTED, Verdict, verdict
+from destination_router.surfaces.rudderstack.rest import write_output
+from destination_router.surfaces.rudderstack.verdicts import ABORTED, Verdict, verdict
 
 FEATURE = "processor"
 
-_encode_into = msgspec.json.Encoder().encode_into
+_encode = msgspec.json.Encoder().encode
 
 Endpoint = Callable[[str], str]
 """Says where a URL is sent: elsewhere, if the configuration says so."""
 
 
-class Routed(msgspec.Struct, rename="camel"):
-    """One request to send."""
-
-    output: Rest
-    metadata: msgspec.Raw
-    status_code: int = ROUTED
-
-
+@final
 class Refused(msgspec.Struct, rename="camel", omit_defaults=True):
     """An event without a request: filtered, or aborted."""
 
@@ -57,29 +53,40 @@ def process(
     answer = bytearray(b"[")
     for job in jobs:
         # Written at once, so that what is alive is one event's and not a whole request's.
-        for output in _outputs(name, destinations, job, endpoint):
-            _encode_into(output, answer, -1)
+        made = _made(name, destinations, job)
+        if type(made) is Refused:
+            answer += _encode(made)
             answer += b","
+        else:
+            _write(made, job.metadata, endpoint, answer)
     answer[max(1, len(answer) - 1) :] = b"]"  # in the place of the last comma
     return bytes(answer)
 
 
-def _outputs(
-    name: str, destinations: Destinations, job: Job, endpoint: Endpoint
-) -> list[Routed] | list[Refused]:
+def _made(name: str, destinations: Destinations, job: Job) -> Mapped | Decision | Refused:
     message = bytes(job.message)
-    prepared = destinations.prepare(bytes(job.destination), message)
+    prepared = destinations.prepare(job.destination, message)
     if prepared.connection is None:
         told = Verdict(ABORTED, prepared.problem, prepared.fault)
-        return [refused(name, job, told, FEATURE)]
-    decision = prepared.connection.decide(message)
-    if decision.result != "requests":
-        return [refused(name, job, verdict(decision), FEATURE)]
-    whose = decision.anonymous_id or ""
-    return [
-        Routed(rest_output(request, endpoint(request.url), whose), job.metadata)
-        for request in decision.requests
-    ]
+        return refused(name, job, told, FEATURE)
+    made = prepared.connection.map(message)
+    if type(made) is Mapped or made.result == "requests":
+        return made
+    return refused(name, job, verdict(made), FEATURE)
+
+
+def _write(
+    made: Mapped | Decision, metadata: msgspec.Raw, endpoint: Endpoint, answer: bytearray
+) -> None:
+    """Add an output for each request, with a comma after it."""
+    user_id = made.anonymous_id or ""
+    contents = made.contents if type(made) is Mapped else map(content, made.requests)
+    for request, body in zip(made.requests, contents, strict=True):
+        answer += b'{"output":'
+        write_output(request, body, endpoint(request.url), user_id, answer)
+        answer += b',"metadata":'
+        answer += metadata
+        answer += b',"statusCode":200},'
 
 
 def refused(name: str, job: Job, told: Verdict, feature: str) -> Refused:

@@ -7,14 +7,16 @@ the first body that is not empty, and neither a header nor the `userId` may be a
 from __future__ import annotations
 
 import base64
+import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from destination_router.model import BasicAuth, BearerAuth, HttpRequest, Json, Reject
 
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_encode = msgspec.json.Encoder().encode
 _JSON_TYPE = "application/json"
 _JSON_HEADERS = {"Content-Type": _JSON_TYPE}
 
@@ -68,6 +70,43 @@ def rest_output(request: HttpRequest, url: str, user_id: str = "") -> Rest:
         body=_body(request),
         user_id=user_id,
     )
+
+
+def write_output(
+    request: HttpRequest, content: bytes, url: str, user_id: str, into: bytearray
+) -> None:
+    """Add `rest_output` as JSON.
+
+    Args:
+        request: what to send.
+        content: its body as JSON.
+        url: as in `rest_output`.
+        user_id: the same.
+        into: what to add it to.
+    """
+    if _is_plain(request):
+        head, tail = _frame(url, request.method)
+        into += head
+        into += content
+        into += tail
+        into += _encode(user_id)
+        into += b"}"
+    else:
+        into += _encode(rest_output(request, url, user_id))
+
+
+def _is_plain(request: HttpRequest) -> bool:
+    """Whether nothing but the body differs from one such request to the next."""
+    return type(request.json) is dict and not (request.headers or request.params or request.auth)
+
+
+@functools.lru_cache(maxsize=256)
+def _frame(url: str, method: str) -> tuple[bytes, bytes]:
+    """Write the output of a plain request up to its body, and from there up to its `userId`."""
+    body = Body(json=cast("Any", msgspec.Raw(b"\0")))  # which JSON never holds
+    output = Rest(endpoint=url, method=method, headers=_JSON_HEADERS, body=body)
+    head, _, tail = msgspec.json.encode(output).partition(b"\0")
+    return head, tail.removesuffix(b'""}')
 
 
 def _headers(request: HttpRequest) -> Mapping[str, str]:

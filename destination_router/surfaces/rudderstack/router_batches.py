@@ -82,7 +82,7 @@ def _join(
 ) -> Verdict | None:
     """Put a job with its destination's others, or say why it is not sent."""
     message, destination = bytes(job.message), bytes(job.destination)
-    prepared = destinations.prepare(destination, message)
+    prepared = destinations.prepare(job.destination, message)
     connection = prepared.connection
     if connection is None:
         return Verdict(ABORTED, prepared.problem, prepared.fault)
