@@ -146,7 +146,7 @@ def update_account(message: Group, settings: HeapSettings) -> list[HttpRequest]:
 
 def _event_name(message: EventMessage, rules: Dialect) -> Any:
     if type(message) is Track:
-        given = loose(message, "event", rules)
+        given = message.event if rules.loose == "mended" else loose(message, "event", rules)
     else:
         given = rules.event_names[_call(message)]
     if type(given) is str and given and not given.isspace():
@@ -192,12 +192,17 @@ def _event(
         if given.get(key, value) != value:
             notes.append(Note("dropped", f"properties.{key}", f"the call's own {key} is sent"))
     if rules.event_shape is None:
-        name = cut(name, EVENT_CHARACTERS, "event", notes)
+        if len(name) > EVENT_CHARACTERS:
+            name = cut(name, EVENT_CHARACTERS, "event", notes)
+        properties = event_properties({**given, **named} if named else given, "properties", notes)
+    else:
+        flat = flat_event(given, "properties", notes, settings)
+        properties = dict(javascript.in_order({**rules.constants, **flat, **named}))
     return endpoints.Event(
         name=name,
-        properties=_event_properties(given, settings, named, notes),
+        properties=properties,
         timestamp=_TIMES[rules.time](message, rules.time_fields, notes),
-        idempotency_key=_KEYS[rules.key](message),
+        idempotency_key=message.message_id if rules.key == "message" else _own_key(message),
     )
 
 
@@ -206,17 +211,6 @@ def _properties(message: EventMessage) -> dict[str, Any]:
         return message.properties
     properties = message.other("properties")
     return properties if isinstance(properties, dict) else {}
-
-
-def _event_properties(
-    given: dict[str, Any], settings: HeapSettings, named: dict[str, str], notes: list[Note]
-) -> dict[str, Any]:
-    """Flatten an event's properties, with what the dialect adds to them."""
-    rules = settings.rules
-    if rules.event_shape is None:
-        return event_properties({**given, **named} if named else given, "properties", notes)
-    flat = flat_event(given, "properties", notes, settings)
-    return dict(javascript.in_order({**rules.constants, **flat, **named}))
 
 
 def _event_request(
@@ -459,10 +453,9 @@ _TIMES: dict[str, Callable[[Message, tuple[str, ...], list[Note]], Any]] = {
     "given": _time_as_given,
 }
 
-_KEYS: dict[str, Callable[[EventMessage], Any]] = {
-    "message": lambda message: message.message_id,
-    "property": lambda message: _properties(message).get("idempotencyKey") or None,
-}
+
+def _own_key(message: EventMessage) -> Any:
+    return _properties(message).get("idempotencyKey") or None
 
 
 def _call(message: Message) -> str:

@@ -62,10 +62,11 @@ def track(
     }
     named = "" if identity is None else str(identity)
     key = user_id_key(user_id or "") if identity is None else identity_key(named)
+    rules = settings.rules
     return HttpRequest(
         url=settings.base_url + TRACK,
-        headers=settings.rules.headers,
-        json=_ordered(settings, "track", body),
+        headers=rules.headers,
+        json=_ordered(rules.orders["track"], body),
         notes=tuple(notes),
         costs=single_request(key),
         bulk_costs=event_in_bulk(key),
@@ -80,6 +81,7 @@ def partner_track(
 
     Its properties must be text; it carries no session.
     """
+    orders = settings.rules.orders
     item = {
         "event": event.name,
         "user_identifier": who,
@@ -90,9 +92,9 @@ def partner_track(
     body = {
         "app_id": settings.app_id,
         "library": "server",
-        "events": [_ordered(settings, "partner_event", item)],
+        "events": [_ordered(orders["partner_event"], item)],
     }
-    ordered = _ordered(settings, "partner_track", body)
+    ordered = _ordered(orders["partner_track"], body)
     return _post(settings, PARTNER_TRACK, ordered, notes, identity=str(who.get("identity", "")))
 
 
@@ -114,20 +116,21 @@ def add_user_properties(
         order: which of the dialect's orders of keys the body has.
     """
     state_key = f"user:{identity}"
+    orders = settings.rules.orders
     if settings.rules.user_api == "partner":
         user: dict[str, Any] = {
             "user_identifier": {"identity": identity},
             "custom_properties": properties,
         }
         body: dict[str, Any] = {"app_id": settings.app_id, "library": "server", "users": [user]}
-        ordered = _ordered(settings, "partner_users", body)
+        ordered = _ordered(orders["partner_users"], body)
         named = str(identity)
         return _post(settings, PARTNER_USERS, ordered, notes, state_key=state_key, identity=named)
     body = {"app_id": settings.app_id, "identity": identity, "properties": properties}
     return _post(
         settings,
         ADD_USER_PROPERTIES,
-        _ordered(settings, order, body),
+        _ordered(orders[order], body),
         notes,
         state_key=state_key,
         costs=single_request(identity_key(str(identity))),
@@ -212,7 +215,6 @@ def _post(  # noqa: PLR0913 -- what differs between endpoints, by keyword
     )
 
 
-def _ordered(settings: HeapSettings, name: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Put a body's keys in the dialect's order; what is None is left out."""
-    keys = settings.rules.orders[name]
+def _ordered(keys: tuple[str, ...], body: dict[str, Any]) -> dict[str, Any]:
+    """Put a body's keys in a dialect's order; what is None is left out."""
     return {key: value for key in keys if (value := body[key]) is not None}

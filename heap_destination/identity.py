@@ -84,9 +84,11 @@ def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) 
     options = message.options(*_OPTION_NAMES)
     mapped = message.mapped
     if not options and not mapped:  # as in nearly all
-        ids = message.user_id, message.anonymous_id
-        if all(one is None or unsafe(one, settings) is None for one in ids):
-            return Identifiers(identity=ids[0], user_id=None, anonymous_id=ids[1])
+        known, anonymous = message.user_id, message.anonymous_id
+        if (known is None or unsafe(known, settings) is None) and (
+            anonymous is None or unsafe(anonymous, settings) is None
+        ):
+            return Identifiers(identity=known, user_id=None, anonymous_id=anonymous)
     notes: list[Note] = []
     extra = {**options, **mapped} if mapped else options
     given = _option_text(options, "identity", notes) if options and "option" in places else None

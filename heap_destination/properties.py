@@ -6,7 +6,7 @@ Whatever is changed or left out leaves a note with its path.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from math import isfinite
 from typing import Any, TypeAlias
@@ -106,6 +106,9 @@ class _Flattening:
                 fits = -_PLAIN_INTEGER < item < _PLAIN_INTEGER
             elif kind is float:
                 fits = isfinite(item)
+            elif kind is list and item and _TEXTS.issuperset(map(type, item)):
+                item = self._joined(item, len(item), key)  # noqa: PLW2901 -- from here on a text
+                fits = len(item) <= VALUE_CHARACTERS
             elif kind is dict:
                 self._container(item, key, depth)
                 continue
@@ -120,9 +123,7 @@ class _Flattening:
 
     def _value(self, value: Any, key: str, depth: int) -> None:
         kind = type(value)
-        if kind is list:
-            self._array(value, key, depth)
-        elif value is None:
+        if value is None:
             self._note("dropped", key, "null")
         elif kind is str:
             self._keep(key, self._text(key, value), depth)
@@ -149,14 +150,12 @@ class _Flattening:
     def _array(self, values: list[Any] | tuple[Any, ...], key: str, depth: int) -> None:
         if not values:
             self._note("dropped", key, "an empty list")
-        elif _TEXTS.issuperset(map(type, values)):
-            self._keep(key, self._text(key, self._joined(values, len(values), key)), depth)
         elif _holds_containers(values):
             self._container({str(at): item for at, item in enumerate(values)}, key, depth)
         elif items := self._items(values, key):
             self._keep(key, self._text(key, self._joined(items, len(values), key)), depth)
 
-    def _joined(self, items: Sequence[str], given: int, key: str) -> str:
+    def _joined(self, items: list[str], given: int, key: str) -> str:
         self._note("joined", key, f"a list of {given} became one text")
         return ARRAY_SEPARATOR.join(items)
 

@@ -63,7 +63,7 @@ class HeapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", di
         """The dialect's options."""
         return DIALECTS[self.dialect]
 
-    @property
+    @cached_property
     def base_url(self) -> str:
         """The origin that requests go to."""
         return BASE_URLS[self.region]

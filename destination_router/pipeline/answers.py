@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 from msgspec.structs import asdict
 
 from destination_router.model import Cost, HttpRequest, Note, Pairing
 from destination_router.pipeline.carriage import unsendable
+
+_NOTHING: dict[str, str] = {}
+_ARE_NOTES = frozenset({Note})
+_ARE_COSTS = frozenset({Cost})
+_ARE_PAIRINGS = frozenset({Pairing})
+_MAY_BE_TEXT = frozenset({str, type(None)})
 
 _encode = msgspec.json.Encoder().encode
 
@@ -16,20 +24,19 @@ class UnfitAnswer(Exception):  # noqa: N818 -- it is the answer that errs
 
 
 def contents(requests: object) -> list[bytes]:
-    """Look a hook's answer through.
+    """Look through what HTTP would carry of a hook's answer.
 
     Returns:
-        The `content` of each.
+        The `content` of each request.
 
     Raises:
         UnfitAnswer: it is no list of requests, or one of them cannot be sent.
     """
-    if type(requests) is not list:
-        if requests is None:
-            raise UnfitAnswer("returned None; return [] to ignore a message, or raise Reject")
-        if not isinstance(requests, list):
-            kind = type(requests).__name__
-            raise UnfitAnswer(f"returned {kind}; return a list of HttpRequest")
+    if requests is None:
+        raise UnfitAnswer("returned None; return [] to ignore a message, or raise Reject")
+    if not isinstance(requests, list):
+        kind = type(requests).__name__
+        raise UnfitAnswer(f"returned {kind}; return a list of HttpRequest")
     return [_checked(request) for request in requests]
 
 
@@ -38,15 +45,23 @@ def content(request: HttpRequest) -> bytes:
     return _encode(request.json if request.form is None else request.form)
 
 
+def check_records(requests: Iterable[HttpRequest]) -> None:
+    """Look through what the host keeps books of: notes, costs, pairings and whose they are.
+
+    Raises:
+        UnfitAnswer: it is of another type than it should be.
+    """
+    for request in requests:
+        if not _has_plain_records(request):
+            _check_types(request)
+
+
 def _checked(request: object) -> bytes:
     if not isinstance(request, HttpRequest):
         kind = type(request).__name__
         raise UnfitAnswer(f"returned a list that holds {kind}, not HttpRequest")
-    if not _is_plainly_typed(request):
-        try:
-            msgspec.convert(asdict(request), HttpRequest)
-        except msgspec.ValidationError as error:
-            raise UnfitAnswer(f"returned a request that does not fit: {error}") from None
+    if not _is_plain(request):
+        _check_types(request)
     if problem := unsendable(request):
         raise UnfitAnswer(f"returned a request that {problem}")
     try:
@@ -56,34 +71,45 @@ def _checked(request: object) -> bytes:
         raise UnfitAnswer(f"returned a body that is not JSON ({kind})") from None
 
 
-def _is_plainly_typed(request: HttpRequest) -> bool:
-    """Tell of most requests at a glance that they hold what they should."""
+def _check_types(request: HttpRequest) -> None:
+    try:
+        msgspec.convert(asdict(request), HttpRequest)
+    except msgspec.ValidationError as error:
+        raise UnfitAnswer(f"returned a request that does not fit: {error}") from None
+
+
+# What follows tells at a glance that most requests hold what they should.
+
+
+def _is_plain(request: HttpRequest) -> bool:
     return (
         type(request.url) is str
         and type(request.method) is str
-        and type(request.params) is dict
-        and type(request.headers) is dict
-        and not request.params
-        and not request.headers
+        and request.params == _NOTHING
+        and request.headers == _NOTHING
         and request.form is None
         and request.auth is None
-        and request.message_ids == ()
-        and request.items == ()
-        and _is_text_or_none(request.user_key)
-        and _is_text_or_none(request.state_key)
-        and _is_text_or_none(request.identity)
-        and _are_all(Note, request.notes)
-        and (request.costs is None or _are_all(Cost, request.costs))
-        and (request.bulk_costs is None or _are_all(Cost, request.bulk_costs))
-        and _are_all(Pairing, request.pairings)
     )
 
 
-def _is_text_or_none(value: object) -> bool:
-    return value is None or type(value) is str
-
-
-def _are_all(kind: type, records: object) -> bool:
-    if records == ():
-        return True
-    return type(records) is tuple and all(type(record) is kind for record in records)
+def _has_plain_records(request: HttpRequest) -> bool:
+    notes, costs, bulk_costs = request.notes, request.costs, request.bulk_costs
+    return (
+        request.message_ids == () == request.items
+        and type(request.user_key) in _MAY_BE_TEXT
+        and type(request.state_key) in _MAY_BE_TEXT
+        and type(request.identity) in _MAY_BE_TEXT
+        and (type(notes) is tuple and _ARE_NOTES.issuperset(map(type, notes)))
+        and (costs is None or (type(costs) is tuple and _ARE_COSTS.issuperset(map(type, costs))))
+        and (
+            bulk_costs is None
+            or (type(bulk_costs) is tuple and _ARE_COSTS.issuperset(map(type, bulk_costs)))
+        )
+        and (
+            request.pairings == ()
+            or (
+                type(request.pairings) is tuple
+                and _ARE_PAIRINGS.issuperset(map(type, request.pairings))
+            )
+        )
+    )

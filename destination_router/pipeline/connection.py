@@ -16,7 +16,7 @@ from destination_router.config import ConnectionConfig
 from destination_router.faults import plain_code, whereabouts
 from destination_router.messages import MESSAGE_TYPES, Message, revised
 from destination_router.model import HttpRequest, Json, Note, Outcome, Reject
-from destination_router.pipeline.answers import UnfitAnswer, contents
+from destination_router.pipeline.answers import UnfitAnswer, check_records, contents
 from destination_router.pipeline.decisions import (
     Decision,
     Refusal,
@@ -132,6 +132,7 @@ class Connection:
     ) -> None:
         self.name = name
         self.treatment = treatment
+        self._privacy = treatment.privacy
         self.client_side = client_side
         self.plugin = plugin
         schema = plugin.hook.settings_schema()
@@ -177,7 +178,7 @@ class Connection:
     def map(self, raw: bytes, *, message_id: str | None = None) -> Mapped | Decision:
         """As `decide`, for who needs no more than the requests, where there are any."""
         try:
-            takers = self._seal_of(raw)
+            takers = None if self._privacy is None else self._seal_of(raw)
             normalised = normalise(raw, message_id=message_id)
         except Reject as reject:
             return self._unreadable(raw, message_id, reject)
@@ -191,7 +192,10 @@ class Connection:
         message = self._addressed(ready.message) if self._has_own_name else ready.message
         takers = ready.takers
         if len(takers) == 1:
-            return self._taken(self._takers[takers[0]], message, ready.notes)
+            taker = self._takers[takers[0]]
+            if taker.mapping is None:
+                return self._map(message, message, ready.notes)
+            return self._taken(taker, message, ready.notes)
         all_takers = [self._takers[number] for number in takers]
         return joined(
             [self._decision(self._taken(taker, message, ready.notes)) for taker in all_takers]
@@ -316,18 +320,27 @@ class Connection:
         try:
             written = contents(requests)
         except UnfitAnswer as unfit:
-            detail = f"on_{message_type(message)} {unfit}"
-            return self._rejected(source, notes, "plugin_error", detail)
+            return self._unfit(message, source, notes, unfit)
         if not requests:
             reason = f"{self.plugin.name} makes nothing of this {message_type(message)} call"
             return decided(source, "filtered", reason=reason, notes=notes)
         return Mapped(source, message, requests, written, notes)
+
+    def _unfit(
+        self, message: Message, source: Message, notes: tuple[Note, ...], unfit: UnfitAnswer
+    ) -> Decision:
+        detail = f"on_{message_type(message)} {unfit}"
+        return self._rejected(source, notes, "plugin_error", detail)
 
     def _decision(self, mapped: Mapped | Decision) -> Decision:
         """Write down what was made of a message, with its requests signed."""
         if type(mapped) is not Mapped:
             return mapped
         source, message, notes = mapped.source, mapped.message, mapped.notes
+        try:
+            check_records(mapped.requests)
+        except UnfitAnswer as unfit:
+            return self._unfit(message, source, notes, unfit)
         user_keys = source.user_keys
         own: list[Note] = []
         signed: list[HttpRequest] = []

@@ -58,8 +58,10 @@ def normalise(raw: bytes, *, message_id: str | None = None) -> Normalised:
     """
     try:
         message = _decode_message(raw)
-        if _is_utf8(raw) and _is_normal(message):
-            return Normalised(with_wire(_with_traits(message, raw), raw))
+        if (raw.isascii() or _is_utf8(raw)) and _is_normal(message):
+            if type(message) is Identify:
+                message = _with_traits(message, raw)
+            return Normalised(with_wire(message, raw))
     except _UNFIT:
         pass
     return _mend(raw, message_id)
@@ -128,32 +130,23 @@ def _encoded(content: Mapping[str, Json]) -> bytes:
 
 def _is_utf8(raw: bytes) -> bool:
     """Whether what the decoder skips is text too: a context is decoded later, or never."""
-    return raw.isascii() or bool(raw.decode("utf-8"))
+    return bool(raw.decode("utf-8"))
 
 
 def _is_normal(message: Message) -> bool:
-    other = None
+    ids: tuple[str | None, ...] = (message.message_id, message.user_id, message.anonymous_id)
     if type(message) is Group:
-        other = message.group_id
+        ids = (*ids, message.group_id)
     elif type(message) is Alias:
-        other = message.previous_id
+        ids = (*ids, message.previous_id)
+    for identifier in ids:
+        if identifier is not None and (not identifier or identifier.strip() != identifier):
+            return False
+    for time in (message.timestamp, message.original_timestamp):
+        if time is not None and parse_time(time) is None:
+            return False
     message.context_traits  # noqa: B018 -- raises where context or its traits are no objects
-    return (
-        _is_id(message.message_id)
-        and _is_id(message.user_id)
-        and _is_id(message.anonymous_id)
-        and _is_id(other)
-        and _is_time(message.timestamp)
-        and _is_time(message.original_timestamp)
-    )
-
-
-def _is_id(text: str | None) -> bool:
-    return text is None or (text != "" and text.strip() == text)
-
-
-def _is_time(text: str | None) -> bool:
-    return text is None or parse_time(text) is not None
+    return True
 
 
 class _Presence(msgspec.Struct):
@@ -163,9 +156,9 @@ class _Presence(msgspec.Struct):
 _decode_presence = msgspec.json.Decoder(_Presence).decode
 
 
-def _with_traits(message: Message, raw: bytes) -> Message:
+def _with_traits(message: Identify, raw: bytes) -> Identify:
     """Let an identify that has no `traits` fall back to `context.traits`."""
-    if type(message) is not Identify or message.traits or not message.context_traits:
+    if message.traits or not message.context_traits:
         return message
     if _decode_presence(raw).traits is not msgspec.UNSET:
         return message

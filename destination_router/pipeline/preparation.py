@@ -43,7 +43,7 @@ class Ready(msgspec.Struct, frozen=True):
 
     message: Message
     notes: tuple[Note, ...]
-    takers: Sequence[int]
+    takers: tuple[int, ...]
 
 
 class StepTaken(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,13 +126,9 @@ class Preparation:
                 if done.message is None:
                     return self._ended(message, notes, done.reason)
                 message = done.message
-            reason = self._unwanted(message)
-            if reason is not None:
-                return self._ended(message, notes, reason)
             takers = self._taking(message)
-            if not takers:
-                reason = "no subscription of the connection takes it"
-                return self._ended(message, notes, reason)
+            if isinstance(takers, str):
+                return self._ended(message, notes, takers)
             if self._own is not None:
                 done = self._own.apply(message)
                 notes = (*notes, *done.notes)
@@ -216,20 +212,20 @@ class Preparation:
     def _shown(self, message: Message) -> dict[str, Any] | None:
         return everything(message) if self._privacy is None else None
 
-    def _unwanted(self, message: Message) -> str | None:
+    def _taking(self, message: Message) -> tuple[int, ...] | str:
+        """Say which subscriptions take a message, or why none does."""
         if reason := refusal(message, self._names):
             return reason
-        if type(message) not in self._calls:
+        kind = type(message)
+        if kind not in self._calls:
             return f"{self._plugin} has no use for {message_type(message)} calls"
         if self._client_side and message.channel == _BROWSERS:
             return f"clientSide: browsers send it to {self._plugin} themselves"
-        return None
-
-    def _taking(self, message: Message) -> Sequence[int]:
-        certain = self._certain[type(message)]
-        if certain is not None:
-            return certain
-        return [number for number, holds in self._conditions if holds is None or holds(message)]
+        takers = self._certain[kind]
+        if takers is None:
+            conditions = self._conditions
+            takers = tuple(at for at, holds in conditions if holds is None or holds(message))
+        return takers or "no subscription of the connection takes it"
 
     def _ended(self, message: Message, notes: tuple[Note, ...], reason: str | None) -> Decision:
         return self._blind(decided(message, "filtered", reason=reason, notes=notes))
@@ -239,7 +235,7 @@ class Preparation:
         return decision if self._privacy is None else masked_decision(decision, self._privacy)
 
 
-def _certain(takers: Sequence[Taker], kind: type[Message]) -> Sequence[int] | None:
+def _certain(takers: Sequence[Taker], kind: type[Message]) -> tuple[int, ...] | None:
     """Say which subscriptions take every message of a call; None where it depends on more."""
     verdicts = [True if taker.holds is None else taker.holds.verdict(kind) for taker in takers]
     if None in verdicts:

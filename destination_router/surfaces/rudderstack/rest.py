@@ -84,7 +84,8 @@ def write_output(
         user_id: the same.
         into: what to add it to.
     """
-    if _is_plain(request):
+    if type(request.json) is dict and not (request.headers or request.params or request.auth):
+        # From one such request to the next nothing but the body differs.
         head, tail = _frame(url, request.method)
         into += head
         into += content
@@ -93,11 +94,6 @@ def write_output(
         into += b"}"
     else:
         into += _encode(rest_output(request, url, user_id))
-
-
-def _is_plain(request: HttpRequest) -> bool:
-    """Whether nothing but the body differs from one such request to the next."""
-    return type(request.json) is dict and not (request.headers or request.params or request.auth)
 
 
 @functools.lru_cache(maxsize=256)
