@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 
-_AS_FORMATTED = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
-)
 _from_iso = datetime.fromisoformat
+_LENGTH = len("2026-11-22T10:00:00.000Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Seconds reach it in the year 5138, milliseconds reached it in 1973: below it, it is seconds.
 _FIRST_MILLISECONDS = 1e11
@@ -53,7 +50,23 @@ def utc_text(text: str) -> str | None:
     moment = parse_time(text)
     if moment is None:
         return None
-    return text if _AS_FORMATTED.fullmatch(text) else format_time(moment)
+    return text if _is_as_formatted(text) else format_time(moment)
+
+
+def _is_as_formatted(text: str) -> bool:
+    """Tell whether a text that is a time is written as `format_time` writes it.
+
+    With these marks at these places in 24 characters there is one way left to write the rest, but
+    for weeks (`2026-W47-7T…`) and for the hour 24, which some versions of Python read.
+    """
+    return (
+        len(text) == _LENGTH
+        and text[10] == "T"
+        and text[19] == "."
+        and text[23] == "Z"
+        and text[5] != "W"
+        and text[11:13] != "24"
+    )
 
 
 def format_time(moment: datetime) -> str:

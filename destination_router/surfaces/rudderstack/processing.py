@@ -15,7 +15,7 @@ from destination_router.pipeline.answers import content
 from destination_router.pipeline.connection import Decision, Mapped
 from destination_router.surfaces.rudderstack.destinations import Destinations
 from destination_router.surfaces.rudderstack.jobs import Job
-from destination_router.surfaces.rudderstack.rest import write_output
+from destination_router.surfaces.rudderstack.rest import written_output
 from destination_router.surfaces.rudderstack.verdicts import ABORTED, Verdict, verdict
 
 FEATURE = "processor"
@@ -50,17 +50,18 @@ def process(
     Returns:
         The answer's body: a JSON array, in the order of the jobs.
     """
-    answer = bytearray(b"[")
+    answer: list[bytes | msgspec.Raw] = [b"["]
     for job in jobs:
         # Written at once, so that what is alive is one event's and not a whole request's.
         made = _made(name, destinations, job)
         if type(made) is Refused:
-            answer += _encode(made)
-            answer += b","
+            answer += _encode(made), b","
         else:
             _write(made, job.metadata, endpoint, answer)
-    answer[max(1, len(answer) - 1) :] = b"]"  # in the place of the last comma
-    return bytes(answer)
+    if len(answer) > 1:
+        answer.pop()  # the last comma
+    answer.append(b"]")
+    return b"".join(answer)
 
 
 def _made(name: str, destinations: Destinations, job: Job) -> Mapped | Decision | Refused:
@@ -76,17 +77,18 @@ def _made(name: str, destinations: Destinations, job: Job) -> Mapped | Decision 
 
 
 def _write(
-    made: Mapped | Decision, metadata: msgspec.Raw, endpoint: Endpoint, answer: bytearray
+    made: Mapped | Decision,
+    metadata: msgspec.Raw,
+    endpoint: Endpoint,
+    answer: list[bytes | msgspec.Raw],
 ) -> None:
     """Add an output for each request, with a comma after it."""
     user_id = made.anonymous_id or ""
     contents = made.contents if type(made) is Mapped else map(content, made.requests)
     for request, body in zip(made.requests, contents):  # noqa: B905 -- as many, and it costs
-        answer += b'{"output":'
-        write_output(request, body, endpoint(request.url), user_id, answer)
-        answer += b',"metadata":'
-        answer += metadata
-        answer += b',"statusCode":200},'
+        answer.append(b'{"output":')
+        answer += written_output(request, body, endpoint(request.url), user_id)
+        answer += b',"metadata":', metadata, b',"statusCode":200}', b","
 
 
 def refused(name: str, job: Job, told: Verdict, feature: str) -> Refused:

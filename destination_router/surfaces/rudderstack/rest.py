@@ -72,28 +72,22 @@ def rest_output(request: HttpRequest, url: str, user_id: str = "") -> Rest:
     )
 
 
-def write_output(
-    request: HttpRequest, content: bytes, url: str, user_id: str, into: bytearray
-) -> None:
-    """Add `rest_output` as JSON.
+def written_output(
+    request: HttpRequest, content: bytes, url: str, user_id: str
+) -> tuple[bytes, ...]:
+    """Write `rest_output` as JSON, in pieces to be joined.
 
     Args:
         request: what to send.
         content: its body as JSON.
         url: as in `rest_output`.
         user_id: the same.
-        into: what to add it to.
     """
     if type(request.json) is dict and not (request.headers or request.params or request.auth):
         # From one such request to the next nothing but the body differs.
         head, tail = _frame(url, request.method)
-        into += head
-        into += content
-        into += tail
-        into += _encode(user_id)
-        into += b"}"
-    else:
-        into += _encode(rest_output(request, url, user_id))
+        return head, content, tail, _encode(user_id), b"}"
+    return (_encode(rest_output(request, url, user_id)),)
 
 
 @functools.lru_cache(maxsize=256)
