@@ -14,19 +14,30 @@ import msgspec
 
 from destination_router.model import Reject
 
-_NO_CONTEXT = msgspec.Raw(b"{}")
 
+class ContextPart(msgspec.Struct, frozen=True):
+    """What of a context is decoded with its message: the decoder skips everything else.
 
-class _ContextTraits(msgspec.Struct):
-    """Only the traits of a context: the decoder skips everything else."""
+    Attributes:
+        traits: the user's that ride in `context.traits`.
+    """
 
     traits: dict[str, Any] | None = None
 
 
+class _WithContext(msgspec.Struct):
+    context: dict[str, Any] = {}
+
+
+class _WithContextJson(msgspec.Struct):
+    context: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_NO_CONTEXT = ContextPart()
 _MISSING: Any = msgspec.UNSET
 _decode_wire = msgspec.json.Decoder(dict[str, Any]).decode
-_decode_context = msgspec.json.Decoder(dict[str, Any]).decode
-_decode_context_traits = msgspec.json.Decoder(_ContextTraits).decode
+_decode_context = msgspec.json.Decoder(_WithContext).decode
+_decode_context_json = msgspec.json.Decoder(_WithContextJson).decode
 
 
 class _Message(
@@ -44,6 +55,7 @@ class _Message(
         received_at: when the gateway took it, as given.
         channel: `server`, `web`, `mobile` or what the sender wrote.
         integrations: which destinations it is for, and what it says to each (`options`).
+        context_part: what of the context is decoded at once; see `context`.
     """
 
     message_id: str
@@ -55,7 +67,7 @@ class _Message(
     received_at: str | None = None
     channel: str | None = None
     integrations: dict[str, Any] = {}
-    context_json: msgspec.Raw = msgspec.field(default=_NO_CONTEXT, name="context")
+    context_part: ContextPart = msgspec.field(default=_NO_CONTEXT, name="context")
 
     @cached_property
     def context(self) -> dict[str, Any]:
@@ -65,28 +77,40 @@ class _Message(
             Reject: `too_deep` or `invalid_json`, where it is nested beyond what can be decoded or
                 holds a number beyond all that a number can be.
         """
-        try:
-            context = _decode_context(self.context_json)
-        except RecursionError:
-            raise Reject("too_deep", "send less deeply nested JSON", "context") from None
-        except msgspec.DecodeError:  # `normalise` has seen to everything but the numbers
-            raise Reject("invalid_json", "a number is too large", "context") from None
+        context = self._own_context()
         if "context.traits" in self.mapped:
             context = {**context, "traits": self.mapped["context.traits"]}
         return context
 
+    def _own_context(self) -> dict[str, Any]:
+        """The context, whatever the connection's mapping says."""
+        kept = self.__dict__
+        given: dict[str, Any] | None = kept.get("_context")
+        if given is not None:
+            return given
+        if "_raw" not in kept:
+            traits = self.context_part.traits
+            return {} if traits is None else {"traits": traits}
+        try:
+            return _decode_context(kept["_raw"]).context
+        except RecursionError:
+            raise Reject("too_deep", "send less deeply nested JSON", "context") from None
+        except msgspec.DecodeError:  # `normalise` has seen to everything but the numbers
+            raise Reject("invalid_json", "a number is too large", "context") from None
+
+    @property
+    def context_json(self) -> msgspec.Raw:
+        """The context as JSON, whatever the connection's mapping says; as it came, if it can be."""
+        kept = self.__dict__
+        if "_context" in kept or "_raw" not in kept:
+            return msgspec.Raw(msgspec.json.encode(self._own_context()))
+        return _decode_context_json(kept["_raw"]).context
+
     @property
     def context_traits(self) -> dict[str, Any]:
         """The user's traits that ride in `context.traits`; without decoding the rest of it."""
-        # Kept by hand: every message is asked, and `cached_property` takes a lock in Python 3.11.
         kept: dict[str, Any] | None = self.__dict__.get("context_traits")
-        if kept is None:
-            try:
-                kept = _decode_context_traits(self.context_json).traits or {}
-            except RecursionError:
-                raise Reject("too_deep", "send less deeply nested JSON", "context") from None
-            self.__dict__["context_traits"] = kept
-        return kept
+        return self.context_part.traits or {} if kept is None else kept
 
     @property
     def mapped(self) -> dict[str, Any]:
@@ -271,6 +295,12 @@ def with_wire(message: _M, raw: bytes | None, content: dict[str, Any] | None = N
     return message
 
 
+def with_own_context(message: _M, context: dict[str, Any]) -> _M:
+    """Give a fresh message its whole context, decoded; its `context_part` holds that one's."""
+    message.__dict__["_context"] = context
+    return message
+
+
 def root_names(message: _Message) -> frozenset[str]:
     """Name the fields at a message's root as it came, without decoding them.
 
@@ -296,7 +326,7 @@ def with_mended(message: _M, mended: dict[str, tuple[Any, Any]]) -> _M:
 def revised(message: _M, **changes: Any) -> _M:
     """Copy a message with other values; the copy remembers the same wire form and mapping."""
     copy = msgspec.structs.replace(message, **changes)
-    for name in ("_raw", "wire", "_rewritten", "_mapped", "_mended", "context_traits"):
+    for name in ("_raw", "wire", "_context", "_rewritten", "_mapped", "_mended", "context_traits"):
         if name in message.__dict__:
             copy.__dict__[name] = message.__dict__[name]
     return copy
@@ -322,9 +352,9 @@ def rewritten(message: _M, part: str, **changes: Any) -> _M:
 
 
 def with_context(message: _M, context: dict[str, Any]) -> _M:
-    """Copy a message with another context, decoded: its JSON is written anew."""
-    encoded = msgspec.Raw(msgspec.json.encode(context))
-    copy = rewritten(message, "context", context_json=encoded)
+    """Copy a message with another context, decoded."""
+    part = ContextPart(context.get("traits") or None)
+    copy = with_own_context(rewritten(message, "context", context_part=part), context)
     kept = copy.__dict__
     kept["context"] = context
     kept["context_traits"] = context.get("traits") or {}

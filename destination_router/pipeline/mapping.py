@@ -159,7 +159,7 @@ def _as(kind: str, message: Message, changes: dict[str, Any], notes: list[Note])
             wire = message.wire[field.encode_name]
             values |= mend_part(kind, field.encode_name, wire, field.encode_name, notes)
     other = wanted(**{**values, **changes})
-    for name in ("_raw", "wire", "_mended"):
+    for name in ("_raw", "wire", "_context", "_mended"):
         if name in message.__dict__:
             other.__dict__[name] = message.__dict__[name]
     return other

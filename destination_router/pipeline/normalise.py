@@ -20,10 +20,12 @@ import msgspec
 from destination_router.messages import (
     MESSAGE_TYPES,
     Alias,
+    ContextPart,
     Group,
     Identify,
     Message,
     with_mended,
+    with_own_context,
     with_wire,
 )
 from destination_router.model import Json, Note, Reject
@@ -145,7 +147,6 @@ def _is_normal(message: Message) -> bool:
     for time in (message.timestamp, message.original_timestamp):
         if time is not None and parse_time(time) is None:
             return False
-    message.context_traits  # noqa: B018 -- raises where context or its traits are no objects
     return True
 
 
@@ -186,8 +187,9 @@ def _mend(raw: bytes, message_id: str | None) -> Normalised:
         mended["traits"] = context.get("traits") or {}
         changed["traits"] = (None, mended["traits"])
     mended["message_id"] = mended.get("message_id") or message_id or _id_from(raw)
-    mended["context_json"] = msgspec.Raw(msgspec.json.encode(context))
+    mended["context_part"] = ContextPart(context.get("traits"))
     message = with_wire(MESSAGE_TYPES[kind](**mended), None, content)
+    message = with_own_context(message, context)
     return Normalised(with_mended(message, changed), tuple(notes))
 
 

@@ -16,6 +16,7 @@ import msgspec
 from destination_router.messages import (
     MESSAGE_TYPES,
     Alias,
+    ContextPart,
     Group,
     Identify,
     Message,
@@ -23,6 +24,7 @@ from destination_router.messages import (
     Screen,
     Track,
     root_names,
+    with_own_context,
 )
 from destination_router.model import Note, Reject
 from destination_router.pipeline.allowlists import Allowlist, Rule, Tally
@@ -42,7 +44,6 @@ DEFINED = frozenset(
 SEAL = frozenset({"_masked", "_takers"})
 """The fields at the root of a message that was masked before, which are ours."""
 
-_encode = msgspec.json.Encoder().encode
 _T = TypeVar("_T")
 
 
@@ -171,15 +172,13 @@ class _Builder:
             root = self._kept_root(message, notes)
         except RecursionError:
             raise Reject("too_deep", "send less deeply nested JSON") from None
-        json = msgspec.Raw(_encode(context))
-        built = type(message)(**fields, context_json=json)
+        part = ContextPart(context.get("traits"))
+        built = with_own_context(type(message)(**fields, context_part=part), context)
         wire = {_WIRE[name]: value for name, value in fields.items() if value or value == ""}
         kept = built.__dict__
         kept["wire"] = {**root, "type": built.__struct_config__.tag, **wire}
         if context:
             kept["wire"]["context"] = context
-        kept["context"] = context
-        kept["context_traits"] = context.get("traits") or {}
         return built, tuple(notes)
 
     def _common(self, message: Message, notes: list[Note]) -> dict[str, Any]:

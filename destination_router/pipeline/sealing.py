@@ -39,7 +39,8 @@ def sealed(message: Message, takers: Sequence[int], connection: str, keys: Maski
         keys: the connection's.
     """
     numbers = ",".join(map(str, takers)).encode()
-    own = msgspec.json.encode(message)[1:]
+    fields = {**msgspec.to_builtins(message), "context": message.context}
+    own = msgspec.json.encode(fields)[1:]
     others = {name: message.wire[name] for name in sorted(root_names(message) - DEFINED)}
     if others:  # what passed of the fields that no call defines stands in the wire alone
         own = msgspec.json.encode(others)[1:-1] + b"," + own

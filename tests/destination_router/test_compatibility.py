@@ -12,7 +12,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "compatibility.md").read_text(encod
 
 MESSAGE = (
     "message_id user_id? anonymous_id? timestamp? original_timestamp? sent_at? received_at? "
-    "channel? integrations? context_json?"
+    "channel? integrations? context_part?"
 )
 RECORDS = {
     "Alias": f"{MESSAGE} previous_id?",
@@ -43,8 +43,8 @@ BEYOND_FIELDS = {
     "HttpResponse": {"text", "json"},
     "Outcome": {"delivered", "retry", "rejected", "suspect"},
     "Reject": {"code", "detail", "path"},
-    "Track": {"context", "context_traits", "mapped", "wire", "to_dict", "other", "options",
-              "user_keys"},
+    "Track": {"context", "context_json", "context_traits", "mapped", "wire", "to_dict", "other",
+              "options", "user_keys"},
 }  # fmt: skip
 
 

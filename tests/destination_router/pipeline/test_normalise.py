@@ -451,7 +451,7 @@ def comparable(normalised: Normalised) -> Any:
     """A message by its fields, the context by what it holds."""
     message = normalised.message
     fields = {name: getattr(message, name) for name in message.__struct_fields__}
-    return type(message), {**fields, "context_json": message.context}, normalised.notes
+    return type(message), {**fields, "context": message.context}, normalised.notes
 
 
 @given(proper_messages, st.booleans())

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -30,9 +31,9 @@ def heap(*tables: dict[str, Any], **shared: Any) -> Destinations:
     return find_destinations(connections(*tables, **shared))["heap"]
 
 
-def record(identity: str = "d1", name: str = "shop", **config: Any) -> bytes:
+def record(identity: str = "d1", name: str = "shop", **config: Any) -> msgspec.Raw:
     whole = {"ID": identity, "Name": name, "Config": {"appId": "11", **config}}
-    return json.dumps(whole).encode()
+    return msgspec.Raw(json.dumps(whole).encode())
 
 
 def transformed(destinations: Destinations, event: dict[str, Any]) -> Decision:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from destination_router.config import ConnectionConfig, parse_config
@@ -51,8 +52,10 @@ def heap(**shared: Any) -> Destinations:
     return find_destinations(overlays)["heap"]
 
 
-def record(name: str, **config: Any) -> bytes:
-    return json.dumps({"ID": "d1", "Name": name, "Config": {"appId": "11", **config}}).encode()
+def record(name: str, **config: Any) -> msgspec.Raw:
+    return msgspec.Raw(
+        json.dumps({"ID": "d1", "Name": name, "Config": {"appId": "11", **config}}).encode()
+    )
 
 
 def test_a_destination_is_protected_as_the_connection_of_its_name() -> None:
