@@ -7,13 +7,12 @@ them, are personal data and stand there only with `--content` or in an export.
 from __future__ import annotations
 
 import contextlib
-import inspect
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, BinaryIO
 
 import msgspec
 import typer
@@ -29,7 +28,7 @@ from destination_router.eventlog.letters import LetterFilter, StoredLetter
 from destination_router.private_files import open_private
 from destination_router.surfaces.choosing import UsageError
 from destination_router.surfaces.letter_showing import letter_json, print_letter
-from destination_router.surfaces.options import ROUTER_TOML, JsonLines, RouterToml
+from destination_router.surfaces.options import ROUTER_TOML, JsonLines, RouterToml, taking
 from destination_router.surfaces.seals import Seals
 from destination_router.surfaces.telling import (
     FAILED,
@@ -79,28 +78,8 @@ def _which(
     )
 
 
-def _with_filter(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command, in place of its first parameter, the options that say which letters.
-
-    typer reads a command's parameters from its signature, so that is what is put together.
-    """
-    options = inspect.signature(_which, eval_str=True).parameters
-    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
-
-    def run(**given: Any) -> None:
-        with problems_told():
-            which = _which(**{name: given.pop(name) for name in options})
-        command(which, **given)
-
-    parameters = [*options.values(), *own]
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {each.name: each.annotation for each in parameters}
-    return run
-
-
 @commands.command("list")
-@_with_filter
+@taking(_which)
 def list_(
     which: LetterFilter,
     config: RouterToml = ROUTER_TOML,
@@ -124,7 +103,7 @@ def list_(
 
 
 @commands.command()
-@_with_filter
+@taking(_which)
 def show(
     which: LetterFilter,
     config: RouterToml = ROUTER_TOML,
@@ -146,7 +125,7 @@ def show(
 
 
 @commands.command()
-@_with_filter
+@taking(_which)
 def replay(
     which: LetterFilter,
     config: RouterToml = ROUTER_TOML,
@@ -177,7 +156,7 @@ def replay(
 
 
 @commands.command()
-@_with_filter
+@taking(_which)
 def delete(
     which: LetterFilter,
     config: RouterToml = ROUTER_TOML,
@@ -199,7 +178,7 @@ def delete(
 
 
 @commands.command()
-@_with_filter
+@taking(_which)
 def export(
     which: LetterFilter,
     config: RouterToml = ROUTER_TOML,
