@@ -11,6 +11,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from destination_router.surfaces.telling import interrupted
+
 COMMANDS = "destination_router.commands"
 """The entry-point group; a name is the command's, and stands for a function that typer can read."""
 
@@ -32,6 +34,13 @@ class WithOtherCommands(TyperGroup):
         alone = typer.Typer(add_completion=False)
         alone.command(cmd_name, rich_help_panel=_HEADING)(_others()[cmd_name].load())
         return typer.main.get_command(alone)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; one that says nothing of Ctrl-C itself ends as all others do."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            interrupted()
 
 
 def _others() -> dict[str, EntryPoint]:
