@@ -132,7 +132,8 @@ def delete_user(
             talk.print(words, markup=False)
         leftovers = _leftovers(chosen, who)
         if dry_run or not who.subjects:
-            summary = summary_of(who, log=None if leftovers is None else leftovers.count())
+            found = None if leftovers is None else asyncio.run(leftovers.count())
+            summary = summary_of(who, log=found)
         else:
             _check_key(deletion)
             summary = _delete(chosen, deletion, who, leftovers, audit, patience)
