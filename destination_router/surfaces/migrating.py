@@ -202,10 +202,11 @@ def _make_it_work(connection: dict[str, Any], lost: list[str]) -> None:
                 raise
             for fault in faults:
                 _, index, _, call, field, *_ = fault.path.split(".")
-                fields = connection["subscriptions"][int(index)]["mapping"][call]
-                if fields.pop(field, None) is not None:
+                taken = connection["subscriptions"][int(index)]
+                if taken["mapping"][call].pop(field, None) is not None:
                     lost.append(
-                        f"{call} {field}: the default in place of its mapping ({fault.detail})"
+                        f"subscription {taken['name']}: {call} {field}: the default in place of "
+                        f"its mapping ({fault.detail})"
                     )
         else:
             return

@@ -140,7 +140,7 @@ def test_a_saved_mapping_is_carried_over(tmp_path: Path) -> None:
     [
         (
             segment({**TRACK_FIELDS, "event": {"@cohort": 1}}),
-            ["Heap: track event: the default in place of its mapping ("],
+            ["Heap: subscription Track Calls: track event: the default in place of its mapping ("],
         ),
         (segment({**TRACK_FIELDS, "x": 1}), ["Heap: subscription Track Calls: field x"]),
         (
