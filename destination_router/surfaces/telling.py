@@ -46,7 +46,7 @@ def problems_told() -> Iterator[None]:
         complain(str(error))
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
-        interrupted()
+        _interrupted()
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -64,8 +64,16 @@ def summed_up(tell: Callable[[], None]) -> Iterator[None]:
     tell()
 
 
-def interrupted() -> NoReturn:
+@contextlib.contextmanager
+def interruption_told() -> Iterator[None]:
     """Say that Ctrl-C ended the command, and end it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _interrupted()
+
+
+def _interrupted() -> NoReturn:
     talk.print("Interrupted.")
     raise typer.Exit(FAILED) from None
 

@@ -92,6 +92,35 @@ def test_ctrl_c_is_heeded_while_the_command_loads(imported: str) -> None:
     assert "Traceback" not in talk
 
 
+READING_OPTIONS = """
+import os, signal, typer
+from destination_router.surfaces.other_commands import WithOtherCommands
+
+app = typer.Typer(cls=WithOtherCommands)
+interrupt = lambda given: os.kill(os.getpid(), signal.SIGINT) if given else None
+
+@app.callback()
+def options(now: bool = typer.Option(False, "--now", callback=interrupt)): ...
+
+@app.command()
+def command(now: bool = typer.Option(False, "--now", callback=interrupt)): ...
+
+app()
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--now", "command"], ["command", "--now"]])
+def test_ctrl_c_is_heeded_while_options_are_read(arguments: list[str]) -> None:
+    """Before the command itself has a say, it is the same line and the same status."""
+    done = subprocess.run(
+        [*INTERRUPTIBLE, sys.executable, "-c", READING_OPTIONS, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "Interrupted.\n")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     "arguments",
