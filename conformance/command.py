@@ -57,7 +57,7 @@ def conformance(  # noqa: PLR0913, PLR0917 -- one option each
     Example: destination-router conformance heap
     """
     bench, known = _opened(name, cases, case)
-    verdicts = list(run_all(bench, known, case))
+    verdicts = _verdicts(bench, known, case)
     report = build_report(bench, verdicts)
     for path, text in (
         (json, report_json(report)),
@@ -88,6 +88,20 @@ def _opened(
         hint = f"; did you mean {close[0]}?" if close else ""
         _misused(f"there is no case or check {case}{hint}")
     return bench, known
+
+
+def _verdicts(bench: Bench, known: dict[str, KnownFailure], case: str | None) -> list[Verdict]:
+    """Run them; Ctrl-C ends it with a word of how far it came."""
+    verdicts: list[Verdict] = []
+    try:
+        for verdict in run_all(bench, known, case):
+            verdicts.append(verdict)  # noqa: PERF402 -- what there is at Ctrl-C is told
+    except KeyboardInterrupt:
+        failed = sum(verdict.result in FAILING for verdict in verdicts)
+        of = f"{len(verdicts)} of {len(rules(bench))} cases and checks"
+        typer.echo(f"Interrupted after {of}, of which {failed} failed; no report.", err=True)
+        raise typer.Exit(FAILED) from None
+    return verdicts
 
 
 def _text(bench: Bench, report: Report, verdicts: list[Verdict], *, whole: bool) -> str:

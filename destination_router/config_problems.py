@@ -19,6 +19,9 @@ def config_error(
 ) -> ConfigError:
     """Say each problem once, with its table as the file has it: `[gateway] listen: ...`.
 
+    A connection without a name is told by its place in the list, which counts from 0 as in every
+    path: `connections.0.settings.appId`.
+
     Args:
         problems: by their paths from the file's root.
         names: the connections', in order; empty where one has none.
@@ -58,8 +61,9 @@ def _told(problem: Problem, names: Sequence[str]) -> str:
     if table == "connections" and rest:
         number, _, key = rest.partition(".")
         name = names[int(number)] if int(number) < len(names) else ""
-        which = repr(name) if name else f"number {int(number) + 1}"
-        return f"[[connections]] {which} {key}: {problem.detail}"
+        if not name:
+            return str(problem)
+        return f"[[connections]] {name!r} {key}: {problem.detail}"
     if table and rest:
         return f"[{table}] {rest}: {problem.detail}"
     return str(problem)

@@ -47,7 +47,7 @@ def import_from(system: str, config: dict[str, Any]) -> Imported:
     """Translate what a system exported.
 
     Raises:
-        ValueError: it is not Heap's, or has no App ID.
+        ValueError: it is not Heap's, has no App ID, or cannot be read.
     """
     if system not in _SYSTEMS:
         raise ValueError(f"{system} is not known here")
@@ -66,14 +66,17 @@ def _from_segment(config: dict[str, Any]) -> Imported:
     saved = config.get("subscriptions")
     if saved is None:
         lost.append("the default subscriptions: its own are not in the export")
+    if saved is not None and not isinstance(saved, list):
+        raise ValueError("its subscriptions are no list")
     subscriptions = None if saved is None else tuple(_segment_subscriptions(saved, lost))
     return Imported(settings=settings, subscriptions=subscriptions, lost=tuple(lost))
 
 
-def _segment_subscriptions(
-    subscriptions: list[dict[str, Any]], lost: list[str]
-) -> Iterator[dict[str, Any]]:
-    for given in subscriptions:
+def _segment_subscriptions(subscriptions: list[Any], lost: list[str]) -> Iterator[dict[str, Any]]:
+    for number, given in enumerate(subscriptions):
+        if not isinstance(given, dict):
+            lost.append(f"subscriptions.{number}: left out: not the object of a subscription")
+            continue
         name = str(given.get("name") or given.get("trigger") or "a nameless one")
         action = given.get("actionSlug") or given.get("partnerAction")
         if given.get("enabled", True) is False:

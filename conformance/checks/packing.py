@@ -79,6 +79,7 @@ def _places(requests: Sequence[HttpRequest]) -> dict[str, tuple[int, int]]:
 
 
 def _limits(bed: Bed) -> Iterator[Difference]:
+    yield from _unlimited(bed)
     for connection, limits in _by_connection(bed):
         packed = _packed(connection, many(1 + max(limit.max for limit in limits)))
         for limit in limits:
@@ -88,6 +89,20 @@ def _limits(bed: Bed) -> Iterator[Difference]:
                 yield Difference(path, f"{largest} items", f"at most {limit.max}")
             elif largest < limit.max:
                 yield Difference(path, f"at most {largest} items", f"up to {limit.max}")
+
+
+def _unlimited(bed: Bed) -> Iterator[Difference]:
+    """Find bulks that no case file states a limit of: nothing would hold them to a size."""
+    limits = bed.bench.case_set.limits
+    told: set[str] = set()
+    for settings in (bed.settings, *(limit.settings for limit in limits)):
+        for request in _packed(bed.subject.connection(settings), many(_FEW)):
+            if len(request.message_ids) == 1 or request.url in told:
+                continue
+            told.add(request.url)
+            if not any(list(_bulks([request], limit)) for limit in limits):
+                expected = "what the vendor takes at once, with its source, in a case file: limits"
+                yield Difference(request.url, "bulks of any size", expected)
 
 
 def _bytes(bed: Bed) -> Iterator[Difference]:

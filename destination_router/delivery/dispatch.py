@@ -153,6 +153,8 @@ class Dispatch:
             self._stats.skipped += made
             return told
         self._stats.in_flight += 1
+        if self._stats.unanswered_since is None:
+            self._stats.unanswered_since = self._clock()
         try:
             answer = await self._sender.attempt(step.request)
         finally:
@@ -269,6 +271,7 @@ class Dispatch:
         else:
             self._circuit.succeed()
             self._last_success = now
+            self._stats.unanswered_since = now if self._stats.in_flight else None
 
     def _is_given_up(self, item: Item, now: float) -> bool:
         most, age = self._settings.max_attempts, self._settings.max_age

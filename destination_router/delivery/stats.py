@@ -45,6 +45,8 @@ class DeliveryStats(msgspec.Struct):
         parked: of these, messages that wait for a time: their own retry or a quota.
         circuit: `closed` (all well), `open` (the vendor is taken for dead, nothing is sent) or
             `half_open` (one request asks whether it is back).
+        unanswered_since: when the first request went out since the vendor last took or refused one,
+            on the event loop's clock; None while it owes no answer.
         latency: of requests, from the first byte sent to the answer read.
     """
 
@@ -60,4 +62,5 @@ class DeliveryStats(msgspec.Struct):
     waiting: int = 0
     parked: int = 0
     circuit: Literal["closed", "open", "half_open"] = "closed"
+    unanswered_since: float | None = None
     latency: Latency = msgspec.field(default_factory=Latency)

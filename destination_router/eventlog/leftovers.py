@@ -1,4 +1,4 @@
-"""What a log still holds for one connection, looked through for whatever shall not go out.
+"""What a log still holds for one connection, to be looked through for whatever shall not go out.
 
 Reading takes no lock, so that senders need not wait while much is looked through.
 """
@@ -6,13 +6,10 @@ Reading takes no lock, so that senders need not wait while much is looked throug
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Iterator
 
 from destination_router.eventlog.dead_letters import delete_letters, find_letters
 from destination_router.eventlog.letters import LetterFilter, StoredLetter
-
-IsMeant = Callable[[bytes], bool]
-"""Tells of a message, as wire JSON, whether it is one of those that are looked for."""
 
 _WAITING = """
 SELECT offset, body FROM events
@@ -22,10 +19,9 @@ WHERE offset > (SELECT low FROM connections WHERE name = :name)
 """
 
 
-def find_waiting(database: sqlite3.Connection, name: str, is_meant: IsMeant) -> list[int]:
-    """List the offsets of messages that a connection has not delivered; those that are meant."""
-    rows = database.execute(_WAITING, {"name": name})
-    return [offset for offset, body in rows if is_meant(body)]
+def waiting_events(database: sqlite3.Connection, name: str) -> Iterator[tuple[int, bytes]]:
+    """Read what a connection has not delivered: offsets and bodies."""
+    return database.execute(_WAITING, {"name": name})
 
 
 def drop_waiting(database: sqlite3.Connection, name: str, offsets: Collection[int]) -> None:
@@ -40,12 +36,10 @@ def drop_waiting(database: sqlite3.Connection, name: str, offsets: Collection[in
     database.execute("COMMIT")
 
 
-def find_meant_letters(
-    database: sqlite3.Connection, name: str, is_meant: IsMeant
-) -> list[StoredLetter]:
-    """List a connection's dead letters, replayed or not; those that are meant."""
-    letters = find_letters(database, LetterFilter(connection=name))
-    return [letter for letter in letters if is_meant(letter.body)]
+def all_letters(database: sqlite3.Connection, name: str) -> Iterator[tuple[StoredLetter, bytes]]:
+    """Read a connection's dead letters, replayed or not, and their bodies."""
+    for letter in find_letters(database, LetterFilter(connection=name)):
+        yield letter, letter.body
 
 
 def drop_letters(database: sqlite3.Connection, letters: Collection[StoredLetter]) -> None:

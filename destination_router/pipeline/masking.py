@@ -139,10 +139,20 @@ def masking_keys(config: ConnectionConfig) -> MaskingKeys | None:
     Raises:
         SettingsError: one is missing or too short, by its path: `privacy.keys.v1`.
     """
-    for privacy in (config.privacy, config.shared.privacy):
-        if "keys" in privacy:
-            return load_masking_keys(privacy["keys"], "privacy.keys")
-    return None
+    raw, _ = keys_table(config)
+    return None if raw is None else load_masking_keys(raw, "privacy.keys")
+
+
+def keys_table(config: ConnectionConfig) -> tuple[Json, str]:
+    """Find the keys that a connection masks identifiers with.
+
+    Returns:
+        As configured, references unresolved, None where it has none; and the table's name.
+    """
+    own, shared = config.privacy, config.shared.privacy
+    if "keys" in own:
+        return own["keys"], "[connections.privacy.keys]"
+    return shared.get("keys"), "[privacy.keys]"
 
 
 def load_masking_keys(raw: Json, path: str) -> MaskingKeys:

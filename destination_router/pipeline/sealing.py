@@ -29,6 +29,12 @@ def is_marked(body: bytes) -> bool:
     return body.startswith(_MARK)
 
 
+def seal_version(body: bytes) -> int | None:
+    """Tell which version of its keys a message was sealed with; None for one without a seal."""
+    found = _SEALED.fullmatch(body)
+    return None if found is None else int(found[1][1:].partition(b"_")[0])
+
+
 def sealed(message: Message, takers: Sequence[int], connection: str, keys: MaskingKeys) -> bytes:
     """Write what a dead letter keeps.
 
@@ -57,7 +63,9 @@ def opened(body: bytes, connection: str, keys: MaskingKeys) -> tuple[int, ...]:
     """
     found = _SEALED.fullmatch(body)
     if found is None or not keys.is_sealed(_purpose(connection), found[2], found[1].decode()):
-        detail = "was masked for another connection, or with a key that is no longer configured"
+        version = seal_version(body)
+        key = "a key" if version is None else f"a key v{version}"
+        detail = f"was masked for another connection, or with {key} that is not configured here"
         raise Reject("unknown_seal", detail, "_masked")
     return tuple(int(number) for number in found[3].split(b",") if number)
 

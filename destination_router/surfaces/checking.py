@@ -160,7 +160,7 @@ def _candidates(content: dict[str, Json]) -> Iterator[tuple[int, ConnectionConfi
     for index, raw in enumerate(connections if isinstance(connections, list) else []):
         named = raw
         if isinstance(raw, dict) and not isinstance(raw.get("name"), str):
-            named = {**raw, "name": f"number {index + 1}"}
+            named = {**raw, "name": f"connections.{index}"}
         try:
             yield index, connection_config(content, named)
         except msgspec.ValidationError:

@@ -20,6 +20,7 @@ from destination_router.model import Json
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins import LoadedPlugin, load_plugin
 from destination_router.settings import Problem, SettingsError, read_text_setting
+from destination_router.units import seconds
 
 
 class UsageError(Exception):
@@ -120,6 +121,18 @@ def read_address(text: str) -> tuple[str, int]:
     if not colon or not host or not port.isdecimal() or int(port) > LAST_PORT:
         raise UsageError(f"--listen takes HOST:PORT, such as 127.0.0.1:9090, not {text!r}")
     return host.strip("[]"), int(port)
+
+
+def read_wait(text: str) -> float:
+    """Read the duration of --wait, in seconds.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise UsageError(f"--wait: {error}") from None
 
 
 def read_origins(pairs: Sequence[str]) -> dict[str, str]:

@@ -23,6 +23,7 @@ from destination_router.surfaces.choosing import (
     choose_from_config,
     choose_plugin,
     read_origins,
+    read_wait,
 )
 from destination_router.surfaces.connecting import connect, connect_of_file
 from destination_router.surfaces.crew import delivery_settings
@@ -48,6 +49,7 @@ from destination_router.surfaces.options import (
     Origins,
     Pairs,
     SettingsFile,
+    Wait,
 )
 from destination_router.surfaces.reading import read_lines
 from destination_router.surfaces.telling import (
@@ -58,7 +60,6 @@ from destination_router.surfaces.telling import (
     problems_told,
     talk,
 )
-from destination_router.units import seconds
 
 
 def delete_user(
@@ -101,9 +102,7 @@ def delete_user(
     audit: Annotated[
         Path, typer.Option("--audit", help="Where what happens is written, a JSON line each.")
     ] = Path("deletions.jsonl"),
-    wait: Annotated[
-        str, typer.Option("--wait", metavar="DURATION", help="How long to wait for the vendor.")
-    ] = "1h",
+    wait: Wait = "1h",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say how many would be deleted.")
     ] = False,
@@ -126,14 +125,15 @@ def delete_user(
         elsewhere = chosen.delivery.origins | read_origins(origin or [])
         chosen.delivery = replace(chosen.delivery, origins=elsewhere)
         deletion = _deletion(chosen.connection)
-        patience = _duration(wait)
+        patience = read_wait(wait)
         who = wanted(asked, deletion, delivery_keys(chosen.config))
         for refused in who.refused:
             words = f"{refused.where}: {refused.code}: {refused.detail}"
             talk.print(words, markup=False)
         leftovers = _leftovers(chosen, who)
         if dry_run or not who.subjects:
-            summary = summary_of(who, log=None if leftovers is None else leftovers.count())
+            found = None if leftovers is None else asyncio.run(leftovers.count())
+            summary = summary_of(who, log=found)
         else:
             _check_key(deletion)
             summary = _delete(chosen, deletion, who, leftovers, audit, patience)
@@ -278,10 +278,3 @@ def _check_key(deletion: UserDeletion) -> None:
         deletion.token_request()
     except Reject as reject:
         raise UsageError(str(reject)) from None
-
-
-def _duration(text: str) -> float:
-    try:
-        return seconds(text)
-    except ValueError as error:
-        raise UsageError(f"--wait: {error}") from None

@@ -13,6 +13,13 @@ from destination_router.pipeline.connection import Connection
 from destination_router.pipeline.masking import MaskingKeys, plain_identifier
 
 
+class _Context(msgspec.Struct, frozen=True):
+    traits: Any = None
+
+
+_NO_CONTEXT = _Context()
+
+
 class _Head(msgspec.Struct, rename="camel"):
     """What is read of a message; the decoder skips everything else."""
 
@@ -20,6 +27,8 @@ class _Head(msgspec.Struct, rename="camel"):
     anonymous_id: Any = None
     previous_id: Any = None
     integrations: Any = None
+    traits: Any = None
+    context: _Context = _NO_CONTEXT
 
 
 _decode = msgspec.json.Decoder(_Head).decode
@@ -66,7 +75,8 @@ class Theirs:
         may_differ = (
             self._connection.gives_other_ids
             or (isinstance(options, dict) and dict in map(type, options.values()))
-            or (not user and b"traits" in raw)  # where some dialects look for an identity
+            # Where some dialects look for an identity; SDKs send it empty for who is unknown.
+            or (not user and bool(head.traits or head.context.traits))
         )
         return may_differ and self._is_made_theirs(raw)
 

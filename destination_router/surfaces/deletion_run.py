@@ -141,12 +141,10 @@ async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
         teller.changed(number, len(groups), group)
 
     audit.save(groups)
-    log: Leftovers | None = None
     interrupted = False
     try:
         if leftovers is not None:
-            log = await leftovers.clear(patience, teller.waiting)
-            audit.note("dropped", **msgspec.to_builtins(log))
+            await _clear(leftovers, patience, teller, audit)
         async with Sender(connection, settings) as sender:
             deleting = Deleting(deletion, sender, changed, settings, hindered=teller.hindered)
             await deleting.submit(groups)
@@ -155,10 +153,21 @@ async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
             await deleting.wait(groups, patience)
     except asyncio.CancelledError:
         interrupted = True
+    log = None if leftovers is None else leftovers.found
     summary = msgspec.structs.replace(summary_of(wanted, groups, log), interrupted=interrupted)
     event = "interrupted" if interrupted else "ended"
     audit.note(event, complete=summary.complete, pending=summary.pending, failed=summary.failed)
     return summary
+
+
+async def _clear(
+    leftovers: LeftoversOf, patience: float, teller: Teller, audit: DeletionAudit
+) -> None:
+    try:
+        await leftovers.clear(patience, teller.waiting)
+    finally:
+        if leftovers.found is not None:
+            audit.note("dropped", **msgspec.to_builtins(leftovers.found))
 
 
 def _ids(wanted: Wanted, audit: DeletionAudit, groups: Sequence[Group]) -> list[list[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -23,6 +22,7 @@ from destination_router.surfaces.choosing import (
     choose_from_config,
     choose_plugin,
     read_origins,
+    read_wait,
 )
 from destination_router.surfaces.connecting import connect, connect_of_file
 from destination_router.surfaces.crew import delivery_settings
@@ -35,6 +35,8 @@ from destination_router.surfaces.options import (
     Origins,
     Pairs,
     SettingsFile,
+    Wait,
+    taking,
 )
 from destination_router.surfaces.reading import STANDARD_INPUT, read_lines
 from destination_router.surfaces.resuming import SendState, state_directory, state_of
@@ -90,110 +92,14 @@ class _Choice(msgspec.Struct):
     quarantine: Watch
 
 
-def try_(
-    plugin: Plugin = None,
-    file: File = None,
-    settings: SettingsFile = None,
-    pairs: Pairs = None,
-    config: ConfigFile = None,
-    connection: ConnectionName = None,
-    as_json: JsonLines = False,
-) -> None:
-    """Show what would be sent for each message; sends nothing.
-
-    Every request, every note of what was changed or left out, and why a message is filtered or
-    rejected.
-
-    Example: destination-router try heap --set appId=1234567890 messages.jsonl
-    """
-    with problems_told():
-        choice = _choose(plugin, file, settings, pairs or [], config, connection)
-        tally = Tally()
-        with summed_up(lambda: None if as_json else talk.print(str(tally))):
-            for line in read_lines(choice.source):
-                decision = choice.connection.decide(line.raw, message_id=line.message_id)
-                steps = choice.connection.steps(line.raw, message_id=line.message_id)
-                tally.count(decision)
-                if as_json:
-                    told = {"line": line.number, **decision_json(decision, choice.connection)}
-                    print_line(told | ({"steps": steps_json(steps)} if steps else {}))
-                else:
-                    print_decision(out, decision, choice.connection, line=line.number)
-                    print_steps(out, steps)
-    raise typer.Exit(FAILED if tally.results["rejected"] else 0)
-
-
-def send(
-    plugin: Plugin = None,
-    file: File = None,
-    settings: SettingsFile = None,
-    pairs: Pairs = None,
-    config: ConfigFile = None,
-    connection: ConnectionName = None,
-    origin: Origins = None,
-    as_json: AsJson = False,
-) -> None:
-    """Send a file of messages to the vendor.
-
-    What was not sent is told by its line. After an interruption the same command sends the rest.
-
-    Example: destination-router send --config router.toml messages.jsonl.gz
-    """
-    with problems_told():
-        choice = _choose(plugin, file, settings, pairs or [], config, connection, origin or [])
-        state = state_of(
-            choice.source, choice.connection.name, choice.identity, choice.delivery.origins
-        )
-        if state.resumed:
-            talk.print("Going on where the last run ended.")
-        summary = _send(choice, state)
-        if as_json:
-            print_line(summary.as_json())
-        else:
-            _print_summary(summary)
-        if summary.left:
-            told = "interrupted" if summary.interrupted else answers_told(summary.answers)
-            cause = f" ({told})" if told else ""
-            rest = "The same command sends the rest." if state.kept else "Streams are not resumed."
-            talk.print(f"{counted(summary.left, 'message')} left{cause}. {rest}")
-        if summary.broken is not None:
-            complain(summary.broken)
-    raise typer.Exit(0 if summary.all_well else FAILED)
-
-
-def _send(choice: _Choice, state: SendState) -> Summary:
-    with SendProgress(talk, choice.connection.name, choice.source) as progress:
-
-        def report(number: int, delivery: Delivery) -> None:
-            if (told := complaint(number, delivery)) is not None:
-                talk.print(told, markup=False)
-
-        sending = send_lines(
-            choice.connection,
-            line_source(choice.source),
-            settings=choice.delivery,
-            state=state,
-            pairings=PairingsFile(choice.kept),
-            quarantine=choice.quarantine,
-            report=report,
-            watch=progress.show,
-        )
-        try:
-            return asyncio.run(sending)
-        finally:
-            choice.kept.close()
-
-
 def _choose(
-    plugin: str | None,
-    file: str | None,
-    settings: Path | None,
-    pairs: list[str],
-    config: Path | None,
-    connection: str | None,
-    origins: list[str] | None = None,
+    plugin: Plugin = None,
+    file: File = None,
+    settings: SettingsFile = None,
+    pairs: Pairs = None,
+    config: ConfigFile = None,
+    connection: ConnectionName = None,
 ) -> _Choice:
-    elsewhere = read_origins(origins or ())
     if config is not None:
         if settings is not None or pairs:
             raise UsageError("settings stand in the router.toml: drop --settings and --set")
@@ -207,15 +113,13 @@ def _choose(
         delivery, kept = router.delivery, LogOnDemand(router.eventlog.path)
         quarantine = Watch(chosen.name, router.quarantine, QuarantineFile(kept))
     else:
-        chosen, _ = choose_plugin(plugin, connection, settings, pairs)
+        chosen, _ = choose_plugin(plugin, connection, settings, pairs or [])
         ready = connect(chosen)
         source = _source(file)
         delivery, kept = DeliveryConfig(), LogOnDemand(state_directory() / "pairings.db")
         quarantine = Watch(chosen.name, QuarantineConfig())
     delivery = msgspec.structs.replace(
-        delivery,
-        origins=delivery.origins | elsewhere,
-        settings={"max_attempts": MOST_ATTEMPTS, **delivery.settings},
+        delivery, settings={"max_attempts": MOST_ATTEMPTS, **delivery.settings}
     )
     return _Choice(
         ready,
@@ -233,6 +137,98 @@ def _source(file: str | None) -> str:
     if sys.stdin.isatty():
         raise UsageError("name a file of messages, or - for standard input")
     return STANDARD_INPUT
+
+
+@taking(_choose)
+def try_(choice: _Choice, as_json: JsonLines = False) -> None:
+    """Show what would be sent for each message; sends nothing.
+
+    Every request, every note of what was changed or left out, and why a message is filtered or
+    rejected.
+
+    Example: destination-router try heap --set appId=1234567890 messages.jsonl
+    """
+    with problems_told():
+        tally = Tally()
+        with summed_up(lambda: None if as_json else talk.print(str(tally))):
+            for line in read_lines(choice.source):
+                decision = choice.connection.decide(line.raw, message_id=line.message_id)
+                steps = choice.connection.steps(line.raw, message_id=line.message_id)
+                tally.count(decision)
+                if as_json:
+                    told = {"line": line.number, **decision_json(decision, choice.connection)}
+                    print_line(told | ({"steps": steps_json(steps)} if steps else {}))
+                else:
+                    print_decision(out, decision, choice.connection, line=line.number)
+                    print_steps(out, steps)
+    raise typer.Exit(FAILED if tally.results["rejected"] else 0)
+
+
+@taking(_choose)
+def send(
+    choice: _Choice, origin: Origins = None, wait: Wait = "5m", as_json: AsJson = False
+) -> None:
+    """Send a file of messages to the vendor.
+
+    What was not sent is told by its line. A vendor that takes nothing for as long as --wait ends
+    the run. After that, or an interruption, the same command sends the rest.
+
+    Example: destination-router send --config router.toml messages.jsonl.gz
+    """
+    with problems_told():
+        patience = read_wait(wait)
+        origins = choice.delivery.origins | read_origins(origin or [])
+        choice.delivery = msgspec.structs.replace(choice.delivery, origins=origins)
+        state = state_of(
+            choice.source, choice.connection.name, choice.identity, choice.delivery.origins
+        )
+        if state.resumed:
+            talk.print("Going on where the last run ended.")
+        progress = SendProgress(talk, choice.connection.name, choice.source, wait)
+        summary = _send(choice, state, progress, patience)
+        if as_json:
+            print_line(summary.as_json())
+        else:
+            _print_summary(summary)
+        if summary.left:
+            told = _why_left(summary, wait)
+            cause = f" ({told})" if told else ""
+            rest = "The same command sends the rest." if state.kept else "Streams are not resumed."
+            talk.print(f"{counted(summary.left, 'message')} left{cause}. {rest}")
+        if summary.broken is not None:
+            complain(summary.broken)
+    raise typer.Exit(0 if summary.all_well else FAILED)
+
+
+def _send(choice: _Choice, state: SendState, progress: SendProgress, patience: float) -> Summary:
+    with progress:
+
+        def report(number: int, delivery: Delivery) -> None:
+            if (told := complaint(number, delivery)) is not None:
+                talk.print(told, markup=False)
+
+        sending = send_lines(
+            choice.connection,
+            line_source(choice.source),
+            settings=choice.delivery,
+            state=state,
+            pairings=PairingsFile(choice.kept),
+            quarantine=choice.quarantine,
+            report=report,
+            watch=progress.show,
+            patience=patience,
+        )
+        try:
+            return asyncio.run(sending)
+        finally:
+            choice.kept.close()
+
+
+def _why_left(summary: Summary, wait: str) -> str:
+    if summary.interrupted:
+        return "interrupted"
+    silence = f"the vendor took nothing for {wait}" if summary.timed_out else ""
+    return ": ".join(filter(None, (silence, answers_told(summary.answers))))
 
 
 def _print_summary(summary: Summary) -> None:

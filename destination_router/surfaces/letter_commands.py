@@ -7,18 +7,17 @@ them, are personal data and stand there only with `--content` or in an export.
 from __future__ import annotations
 
 import contextlib
-import inspect
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, BinaryIO
 
 import msgspec
 import typer
 
-from destination_router.config import load_config
+from destination_router.config import RouterConfig, load_config
 from destination_router.eventlog.dead_letters import (
     delete_letters,
     find_letters,
@@ -29,9 +28,11 @@ from destination_router.eventlog.letters import LetterFilter, StoredLetter
 from destination_router.private_files import open_private
 from destination_router.surfaces.choosing import UsageError
 from destination_router.surfaces.letter_showing import letter_json, print_letter
-from destination_router.surfaces.options import ROUTER_TOML, JsonLines, RouterToml
+from destination_router.surfaces.options import ROUTER_TOML, JsonLines, RouterToml, taking
+from destination_router.surfaces.seals import Seals
 from destination_router.surfaces.telling import (
     FAILED,
+    complain,
     out,
     print_line,
     problems_told,
@@ -77,28 +78,8 @@ def _which(
     )
 
 
-def _with_filter(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command, in place of its first parameter, the options that say which letters.
-
-    typer reads a command's parameters from its signature, so that is what is put together.
-    """
-    options = inspect.signature(_which, eval_str=True).parameters
-    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
-
-    def run(**given: Any) -> None:
-        with problems_told():
-            which = _which(**{name: given.pop(name) for name in options})
-        command(which, **given)
-
-    parameters = [*options.values(), *own]
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {each.name: each.annotation for each in parameters}
-    return run
-
-
 @commands.command("list")
-@_with_filter
+@taking(_which)
 def list_(
     which: LetterFilter,
     config: RouterToml = ROUTER_TOML,
@@ -110,7 +91,7 @@ def list_(
 
     Example: destination-router dead-letters list --since 12h
     """
-    with problems_told(), _opened(config) as database:
+    with problems_told(), _opened(load_config(config)) as database:
         letter = None
         for letter in find_letters(database, _of(which, replayed=replayed)):
             if as_json:
@@ -122,7 +103,7 @@ def list_(
 
 
 @commands.command()
-@_with_filter
+@taking(_which)
 def show(
     which: LetterFilter,
     config: RouterToml = ROUTER_TOML,
@@ -134,7 +115,7 @@ def show(
 
     Example: destination-router dead-letters show 17
     """
-    with problems_told(), _opened(config) as database:
+    with problems_told(), _opened(load_config(config)) as database:
         found = list(find_letters(database, _of(which, replayed=True)))
         for letter in found:
             out.print_json(msgspec.json.encode(letter_json(letter, content=content)).decode())
@@ -144,7 +125,7 @@ def show(
 
 
 @commands.command()
-@_with_filter
+@taking(_which)
 def replay(
     which: LetterFilter,
     config: RouterToml = ROUTER_TOML,
@@ -153,21 +134,29 @@ def replay(
 ) -> None:
     """Put dead letters back into the log, to be delivered.
 
-    Each for its own connection only, under the same messageId.
+    Each for its own connection only, under the same messageId. A masked one needs the key that it
+    was masked with; without it, it is left as it is.
 
     Example: destination-router dead-letters replay --code http_400 --dry-run
     """
-    with problems_told(), _opened(config, to_write=True) as database:
-        _see_that_it_is_meant(which, everything=everything)
-        # A letter that was replayed is replayed again only if it is asked for by number.
-        letters = list(find_letters(database, _of(which, replayed=bool(which.ids))))
-        if not dry_run:
-            replay_letters(database, letters, time.time())
-    _print_done(which, letters, "would be replayed" if dry_run else "replayed")
+    with problems_told():
+        router = load_config(config)
+        with _opened(router, to_write=True) as database:
+            _see_that_it_is_meant(which, everything=everything)
+            # A letter that was replayed is replayed again only if it is asked for by number.
+            found = list(find_letters(database, _of(which, replayed=bool(which.ids))))
+            letters, refused = Seals(router.connections).sort_out(found)
+            if not dry_run:
+                replay_letters(database, letters, time.time())
+    _print_done(letters, "would be replayed" if dry_run else "replayed")
+    for reason, left in refused.items():
+        numbers = ", ".join(str(letter.id) for letter in left)
+        complain(f"{len(left)} not replayed, but kept: {numbers}. {reason}")
+    _end(which, found, failed=bool(refused))
 
 
 @commands.command()
-@_with_filter
+@taking(_which)
 def delete(
     which: LetterFilter,
     config: RouterToml = ROUTER_TOML,
@@ -179,16 +168,17 @@ def delete(
 
     Example: destination-router dead-letters delete --since 30d --dry-run
     """
-    with problems_told(), _opened(config, to_write=True) as database:
+    with problems_told(), _opened(load_config(config), to_write=True) as database:
         _see_that_it_is_meant(which, everything=everything)
         letters = list(find_letters(database, _of(which, replayed=replayed or bool(which.ids))))
         if not dry_run:
             delete_letters(database, letters)
-    _print_done(which, letters, "would be deleted" if dry_run else "deleted")
+    _print_done(letters, "would be deleted" if dry_run else "deleted")
+    _end(which, letters)
 
 
 @commands.command()
-@_with_filter
+@taking(_which)
 def export(
     which: LetterFilter,
     config: RouterToml = ROUTER_TOML,
@@ -201,7 +191,7 @@ def export(
 
     Example: destination-router dead-letters export --output messages.jsonl
     """
-    with problems_told(), _opened(config) as database, _target(output) as target:
+    with problems_told(), _opened(load_config(config)) as database, _target(output) as target:
         letter = None
         for letter in find_letters(database, _of(which, replayed=replayed)):
             target.write(letter.body.replace(b"\n", b" ") + b"\n")
@@ -218,13 +208,19 @@ def _none_found(which: LetterFilter) -> str:
     return "No dead letters." if which == LetterFilter() else "No dead letter is like that."
 
 
-def _print_done(which: LetterFilter, letters: Sequence[StoredLetter], verb: str) -> None:
+def _print_done(letters: Sequence[StoredLetter], verb: str) -> None:
     for letter in letters:
         print_letter(letter, content=False)
     talk.print(f"{len(letters)} {verb}")
-    missing = sorted(set(which.ids).difference(letter.id for letter in letters))
+
+
+def _end(which: LetterFilter, found: Sequence[StoredLetter], *, failed: bool = False) -> None:
+    """End with the status that tells whether all that was asked for was there, and was done."""
+    missing = sorted(set(which.ids).difference(letter.id for letter in found))
     if missing and which.limit is None:
         talk.print(f"There is none with the number {', '.join(map(str, missing))}.")
+        failed = True
+    if failed:
         raise typer.Exit(FAILED)
 
 
@@ -244,12 +240,12 @@ def _moment(text: str) -> float:
 
 
 @contextlib.contextmanager
-def _opened(config: Path, *, to_write: bool = False) -> Iterator[sqlite3.Connection]:
+def _opened(router: RouterConfig, *, to_write: bool = False) -> Iterator[sqlite3.Connection]:
     """Open the log of a router.toml within a transaction, so that what is read belongs together.
 
     One that is to write has the log to itself: two people who replay at once do not replay twice.
     """
-    path = load_config(config).eventlog.path
+    path = router.eventlog.path
     open_file(path, create=False)
     with damage_told(path), contextlib.closing(connect(path)) as database:
         database.execute("BEGIN IMMEDIATE" if to_write else "BEGIN")

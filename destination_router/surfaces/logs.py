@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -18,6 +19,8 @@ from destination_router.times import format_time
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _NOISY = ("httpx", "httpcore", "uvicorn", "asyncio")
+
+_log = logging.getLogger(__name__)
 
 
 class JsonLines(logging.Formatter):
@@ -39,7 +42,7 @@ class JsonLines(logging.Formatter):
 
 
 def log_as_json(stream: TextIO | None = None) -> None:
-    """Send all logs of this process to a stream, standard error by default."""
+    """Send all logs and warnings of this process to a stream, standard error by default."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
@@ -47,3 +50,17 @@ def log_as_json(stream: TextIO | None = None) -> None:
     root.setLevel(logging.INFO)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.showwarning = _log_warning
+
+
+def _log_warning(  # noqa: PLR0913, PLR0917 -- as `warnings.showwarning` is called
+    message: Warning | str,  # noqa: ARG001 -- may quote what it is about
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    """Tell a warning of Python's by its type and place, as exceptions are told."""
+    about = {"category": category.__name__, "where": f"{filename}:{lineno}"}
+    _log.warning("python_warning", extra=about)

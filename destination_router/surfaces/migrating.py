@@ -16,10 +16,11 @@ import msgspec
 import typer
 
 from destination_router.config import ConnectionConfig
+from destination_router.faults import whereabouts
 from destination_router.model import Imported, Json
 from destination_router.pipeline import fql
 from destination_router.pipeline.subscription import possible_calls
-from destination_router.plugins import LoadedPlugin, load_plugin, survey_plugins
+from destination_router.plugins import LoadedPlugin, PluginError, load_plugin, survey_plugins
 from destination_router.private_files import open_private
 from destination_router.settings import SettingsError, is_secret
 from destination_router.surfaces.choosing import UsageError
@@ -81,6 +82,7 @@ def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str
 
     Raises:
         UsageError: there is nothing in it that an installed plugin can use.
+        PluginError: a plugin's `import_settings` fails.
     """
     export = read_export(system, content)
     plugins = _importers(plugin)
@@ -148,6 +150,9 @@ def _translated(
             )
         except ValueError:
             continue
+        except Exception as error:
+            broken = f"plugin {plugin.name!r} of {plugin.origin}: import_settings failed"
+            raise PluginError(f"{broken}: {whereabouts(error)}") from error
         return plugin, result
     return None
 
@@ -202,10 +207,11 @@ def _make_it_work(connection: dict[str, Any], lost: list[str]) -> None:
                 raise
             for fault in faults:
                 _, index, _, call, field, *_ = fault.path.split(".")
-                fields = connection["subscriptions"][int(index)]["mapping"][call]
-                if fields.pop(field, None) is not None:
+                taken = connection["subscriptions"][int(index)]
+                if taken["mapping"][call].pop(field, None) is not None:
                     lost.append(
-                        f"{call} {field}: the default in place of its mapping ({fault.detail})"
+                        f"subscription {taken['name']}: {call} {field}: the default in place of "
+                        f"its mapping ({fault.detail})"
                     )
         else:
             return

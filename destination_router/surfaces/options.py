@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from destination_router.surfaces.telling import problems_told
 
 CONNECTION_PANEL = "Which connection"
 ROUTER_TOML = Path("router.toml")
@@ -54,6 +58,9 @@ Origins = Annotated[
     ),
 ]
 RouterToml = Annotated[Path, typer.Option("--config", help="The router.toml.")]
+Wait = Annotated[
+    str, typer.Option("--wait", metavar="DURATION", help="How long to wait for the vendor.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 Listen = Annotated[
@@ -62,3 +69,31 @@ Listen = Annotated[
         "--listen", metavar="HOST:PORT", help="Where it answers; port 0 takes any free one."
     ),
 ]
+
+
+def taking(choose: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Let a command take, as its first parameter, what `choose` makes of options of its own.
+
+    So options that belong together are declared once, however many commands have them. typer reads
+    a command's parameters from its signature, so that is what is put together.
+
+    Args:
+        choose: its parameters are options; what is wrong with them is told as any problem is.
+    """
+    options = inspect.signature(choose, eval_str=True).parameters
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+
+        def run(**given: Any) -> None:
+            with problems_told():
+                chosen = choose(**{name: given.pop(name) for name in options})
+            command(chosen, **given)
+
+        parameters = [*options.values(), *own]
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        return run
+
+    return decorate

@@ -11,6 +11,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from destination_router.surfaces.telling import interruption_told
+
 COMMANDS = "destination_router.commands"
 """The entry-point group; a name is the command's, and stands for a function that typer can read."""
 
@@ -32,6 +34,16 @@ class WithOtherCommands(TyperGroup):
         alone = typer.Typer(add_completion=False)
         alone.command(cmd_name, rich_help_panel=_HEADING)(_others()[cmd_name].load())
         return typer.main.get_command(alone)
+
+    def make_context(self, *arguments: Any, **more: Any) -> Any:
+        """Read the command line; Ctrl-C ends it as it ends every command."""
+        with interruption_told():
+            return super().make_context(*arguments, **more)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; one that says nothing of Ctrl-C itself ends as all others do."""
+        with interruption_told():
+            return super().invoke(ctx)
 
 
 def _others() -> dict[str, EntryPoint]:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from destination_router.surfaces.reading import plain_size
-from destination_router.surfaces.sending import PATIENCE, View
+from destination_router.surfaces.sending import View
 
 
 class SendProgress:
@@ -22,9 +22,10 @@ class SendProgress:
         console: where.
         name: the connection's.
         source: the file. How far a packed one or standard input is, is not known beforehand.
+        wait: for how long a vendor may take nothing: `5m`.
     """
 
-    def __init__(self, console: Console, name: str, source: str) -> None:
+    def __init__(self, console: Console, name: str, source: str, wait: str) -> None:
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -36,6 +37,7 @@ class SendProgress:
         )
         self._task = self._bar.add_task(name, total=plain_size(source), words="")
         self._console = console
+        self._wait = wait
         self._begun = time.monotonic()
         self._dead = False
 
@@ -62,7 +64,7 @@ class SendProgress:
         if dead and not self._dead:
             self._tell(
                 f"The vendor does not take anything ({answers_told(view.stats.requests)}). Trying "
-                f"for {PATIENCE / 60:.0f} minutes."
+                f"for {self._wait}."
             )
         elif self._dead and not dead:
             self._tell("The vendor is back.")

@@ -21,9 +21,6 @@ from destination_router.surfaces.file_source import FileSource
 from destination_router.surfaces.line_sources import LineSource
 from destination_router.surfaces.resuming import SendState
 
-PATIENCE = 300.0
-"""For how long a vendor may be dead before `send` leaves the rest to the next run, in seconds."""
-
 MOST_ATTEMPTS = 20
 """How often a message is tried; what is given up then is left to the next run."""
 
@@ -45,6 +42,7 @@ class Summary(msgspec.Struct):
             not read to its end, at least.
         answers: requests sent, by what came back: a status such as `200`, or `network`.
         interrupted: whether Ctrl-C ended it.
+        timed_out: whether it ended because the vendor took nothing for as long as it was to wait.
         broken: where the file cannot be read further; None if it was read to its end.
     """
 
@@ -57,6 +55,7 @@ class Summary(msgspec.Struct):
     left: int = 0
     answers: Counter[str] = msgspec.field(default_factory=Counter)
     interrupted: bool = False
+    timed_out: bool = False
     broken: str | None = None
 
     @property
@@ -89,6 +88,7 @@ class Summary(msgspec.Struct):
             "left": self.left,
             "answers": dict(self.answers),
             "interrupted": self.interrupted,
+            "timedOut": self.timed_out,
             "broken": self.broken,
         }
 
@@ -148,12 +148,13 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
     quarantine: Watch,
     report: Callable[[int, Delivery], None],
     watch: Callable[[View], None],
-    patience: float = PATIENCE,
+    patience: float,
 ) -> Summary:
     """Send messages in order of their users; each is reported when it is done.
 
-    Ctrl-C, which cancels it, ends it as a vendor does that stays dead: what is under way lands, and
-    the rest is left to the next run. So does a file that breaks off, after what came before.
+    Ctrl-C, which cancels it, ends it as a vendor does that takes nothing for too long: what is
+    under way may land, and the rest is left to the next run. So does a file that breaks off, after
+    what came before.
 
     Args:
         connection: where to.
@@ -164,7 +165,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
         quarantine: holds back identities that too many carry.
         report: is told the line number and the fate of every message, as they end.
         watch: is told several times a second how it stands.
-        patience: for how long the vendor may be dead, in seconds.
+        patience: for how long the vendor may take nothing, in seconds.
     """
     summary = Summary()
     source = FileSource(lines, state)
@@ -197,7 +198,8 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
             summary.interrupted = True
         finally:
             if not working.done():
-                await worker.stop(_GRACE)
+                summary.timed_out = _has_returned(watching) and not summary.interrupted
+                await worker.stop(min(_GRACE, patience) if summary.timed_out else _GRACE)
             watching.cancel()
             finishing.cancel()
             await working
@@ -211,12 +213,13 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
     return summary
 
 
+def _has_returned(task: asyncio.Task[None]) -> bool:
+    return task.done() and task.exception() is None
+
+
 async def _watch(show: Callable[[], None], worker: Worker, patience: float) -> None:
-    """Show how it stands, until the vendor has been dead for too long."""
+    """Show how it stands, until the vendor has taken nothing for too long."""
     clock = asyncio.get_running_loop().time
-    alive = clock()
-    while clock() - alive < patience:
+    while (since := worker.stats.unanswered_since) is None or clock() - since < patience:
         show()
-        if worker.stats.circuit == "closed":
-            alive = clock()
         await asyncio.sleep(_LOOK_PAUSE)

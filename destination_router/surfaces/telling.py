@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import typer
@@ -46,8 +46,7 @@ def problems_told() -> Iterator[None]:
         complain(str(error))
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
-        talk.print("Interrupted.")
-        raise typer.Exit(FAILED) from None
+        _interrupted()
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -63,6 +62,20 @@ def summed_up(tell: Callable[[], None]) -> Iterator[None]:
         tell()
         raise
     tell()
+
+
+@contextlib.contextmanager
+def interruption_told() -> Iterator[None]:
+    """Say that Ctrl-C ended the command, and end it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _interrupted()
+
+
+def _interrupted() -> NoReturn:
+    talk.print("Interrupted.")
+    raise typer.Exit(FAILED) from None
 
 
 def refuse(text: str) -> None:

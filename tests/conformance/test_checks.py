@@ -292,6 +292,10 @@ def _in_bulks(requests: list[HttpRequest]) -> list[HttpRequest]:
     return _bulks(requests)
 
 
+def _as_they_are(requests: list[HttpRequest]) -> list[HttpRequest]:
+    return list(requests)
+
+
 def _larger(requests: list[HttpRequest]) -> list[HttpRequest]:
     return _bulks(requests, 4)
 
@@ -334,6 +338,32 @@ def _changed(requests: list[HttpRequest]) -> list[HttpRequest]:
     for each in requests:
         each.json["packed"] = True
     return _bulks(requests)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        (),
+        (msgspec.structs.replace(_LIMIT, url="https://vendor.example/users"),),
+        (msgspec.structs.replace(_LIMIT, items="users"),),
+    ],
+)
+def test_bulks_that_nothing_holds_to_a_size_are_found(
+    make_bench: MakeBench, limits: tuple[Limit, ...]
+) -> None:
+    """Whoever packs says what the vendor takes, of each kind of bulk, or nobody has looked."""
+    bench = make_bench(CaseSet(limits=limits), pack=_in_bulks)
+    found = outcome(bench, "check/packing-limits")
+    assert found.startswith(
+        "failed: https://vendor.example/events: got bulks of any size, expected"
+    )
+    assert "limits" in found
+
+
+def test_a_pack_that_makes_no_bulks_needs_no_limits(make_bench: MakeBench) -> None:
+    """It may but fold or sort: every request still carries one message."""
+    bench = make_bench(pack=_as_they_are)
+    assert outcome(bench, "check/packing-limits").startswith("passed")
 
 
 @pytest.mark.parametrize("check_id", _PACKING)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +15,7 @@ import pytest
 import typer
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner, Result
+from waiting import INTERRUPTIBLE
 
 from conformance.command import conformance
 from destination_router.surfaces.other_commands import COMMANDS
@@ -81,3 +86,43 @@ def test_wrong_usage(arguments: tuple[str, ...], told: str) -> None:
     assert ran.exit_code == 2
     assert told in ran.stderr
     assert ran.stdout == ""
+
+
+INTERRUPTED_BY_ITS_OWN_DESTINATION = """
+import os, signal
+from destination_router import HttpRequest, hookimpl
+
+@hookimpl
+def settings_schema():
+    return {"title": "T", "description": "D", "type": "object", "additionalProperties": False}
+
+@hookimpl
+def on_identify(message):
+    return [HttpRequest(url="https://vendor.example/", json={"id": message.message_id})]
+
+@hookimpl
+def on_track(message):
+    os.kill(os.getpid(), signal.SIGINT)
+    return []
+"""
+
+
+def test_ctrl_c_says_how_far_it_came(tmp_path: Path) -> None:
+    """One plain line, status 1, and no report that looks like a whole one."""
+    (tmp_path / "long.py").write_text(INTERRUPTED_BY_ITS_OWN_DESTINATION)
+    metadata = tmp_path / "long-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: long\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[destination_router]\nlong = long\n")
+    done = subprocess.run(
+        [*INTERRUPTIBLE, sys.executable, "-m", "destination_router_start", "conformance", "long"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    told = r"Interrupted after \d+ of \d+ cases and checks, of which \d+ failed; no report\.\n"
+    assert re.fullmatch(told, done.stderr), done.stderr

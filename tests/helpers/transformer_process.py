@@ -45,9 +45,13 @@ class Transformer:
         return answers
 
     def workers(self) -> set[int]:
+        return self.children(b"spawn_main")
+
+    def children(self, part: bytes) -> set[int]:
+        """Find the processes that it started with this in their command line."""
         own = self.process.pid
         children = Path(f"/proc/{own}/task/{own}/children").read_text(encoding="ascii").split()
-        return {int(pid) for pid in children if b"spawn_main" in _command_line(pid)}
+        return {int(pid) for pid in children if part in _command_line(pid)}
 
     def stop(self) -> list[dict[str, Any]]:
         """End it as a service manager does; gives its log."""

@@ -145,7 +145,7 @@ class _Transformer:
             asked = read_request(body, self._destinations)
         except Reject as reject:
             return _refused(reject)
-        if not any(asked.ours):
+        if all(one is None for one in asked.ours):
             return await self.elsewhere(request, body)
         status, answers = await answer_jobs(asked, self._origins, self._delete_elsewhere)
         return _json(answers, status)

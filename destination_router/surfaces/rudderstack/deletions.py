@@ -40,6 +40,10 @@ _CANNOT_DELETE = (
     "router.toml: a connection of this destination is in HIPAA mode, and nothing here can delete "
     "its users; no id was passed on: delete them at the vendor, by their masked ids"
 )
+_NOBODYS = (
+    "destType: it cannot be read, and a connection of router.toml is in HIPAA mode; no id was "
+    f"passed on: write {_SHAPE}"
+)
 _LONGEST_WAIT = 2.0
 """Seconds; the worker itself comes back later."""
 
@@ -83,11 +87,12 @@ class DeletionRequest(msgspec.Struct, frozen=True):
 
     Attributes:
         jobs: as wire JSON.
-        ours: for each the destinations it is for, if it is answered here, else None.
+        ours: for each the destinations that it is for, or its refusal where others must not be
+            told of it; None if it is theirs.
     """
 
     jobs: list[msgspec.Raw]
-    ours: list[Destinations | None]
+    ours: list[Destinations | JobDeleted | None]
 
 
 def read_request(body: bytes, destinations: Mapping[str, Destinations]) -> DeletionRequest:
@@ -104,19 +109,24 @@ def read_request(body: bytes, destinations: Mapping[str, Destinations]) -> Delet
         jobs = msgspec.json.decode(body, type=list[msgspec.Raw])
     except _UNDECODABLE:
         raise Reject("invalid_json", f"write [{_SHAPE}]") from None
-    found = [destinations.get(_destination_type(job).casefold()) for job in jobs]
-    return DeletionRequest(
-        jobs, [one if one is not None and _is_ours(one) else None for one in found]
-    )
+    return DeletionRequest(jobs, [_whose(job, destinations) for job in jobs])
 
 
-def _is_ours(destinations: Destinations) -> bool:
-    return destinations.deletes or destinations.some_private
+def _whose(
+    job: msgspec.Raw, destinations: Mapping[str, Destinations]
+) -> Destinations | JobDeleted | None:
+    name = _destination_type(job)
+    if not name:
+        # Whose users they are nobody knows, and they may be those of a connection that masks.
+        private = any(one.some_private for one in destinations.values())
+        return JobDeleted(_BAD_REQUEST, error=_NOBODYS) if private else None
+    found = destinations.get(name.casefold())
+    return found if found is not None and (found.deletes or found.some_private) else None
 
 
 def _destination_type(job: msgspec.Raw) -> str:
     try:
-        return msgspec.json.decode(job, type=_Addressed).dest_type
+        return msgspec.json.decode(job, type=_Addressed).dest_type.strip()
     except _UNDECODABLE:
         return ""
 
@@ -144,8 +154,10 @@ async def answer_jobs(
 
 
 async def _answer_job(
-    destinations: Destinations, raw: msgspec.Raw, origins: Mapping[str, str]
+    destinations: Destinations | JobDeleted, raw: msgspec.Raw, origins: Mapping[str, str]
 ) -> JobDeleted:
+    if isinstance(destinations, JobDeleted):
+        return destinations
     if not destinations.deletes:
         return JobDeleted(_BAD_REQUEST, error=_CANNOT_DELETE)
     try:

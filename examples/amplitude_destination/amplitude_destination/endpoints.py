@@ -28,6 +28,7 @@ def event(
         json=events_body(settings, [fields]),
         notes=tuple(notes),
         costs=_event_costs(fields),
+        identity=fields.get("user_id", ""),  # a device's id is no identity: it joins one
     )
 
 
@@ -46,6 +47,7 @@ def group_identify(
         notes=tuple(notes),
         state_key=f"group:{group_id}",
         costs=(),
+        identity="",
     )
 
 
@@ -60,6 +62,7 @@ def user_map(
         notes=tuple(notes),
         state_key=f"mapping:{user_id}",
         costs=(Cost("mappings_per_project"),),
+        identity=global_user_id,
     )
 
 

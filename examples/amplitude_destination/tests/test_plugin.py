@@ -94,6 +94,30 @@ def track(**fields: Any) -> dict[str, Any]:
     return {"type": "track", "messageId": "m-1", "userId": "user-1", "event": "E", **fields}
 
 
+BOTH = {"userId": "user-1", "anonymousId": "device-1"}
+
+
+@pytest.mark.parametrize(
+    ("message", "identities"),
+    [
+        (track(**BOTH), ["user-1"]),
+        (track(**BOTH, context={"campaign": {"source": "ad"}}), ["user-1", "user-1"]),
+        (track(userId=None, anonymousId="device-1"), [""]),
+        (track(userId="null", anonymousId="device-1"), [""]),
+        ({"type": "identify", "messageId": "m-1", "traits": {"a": 1}, **BOTH}, ["user-1"]),
+        ({**group(1), **BOTH}, ["", "user-1"]),
+        (group(1), [""]),
+        ({"type": "alias", "messageId": "m-1", "previousId": "user-0", **BOTH}, ["user-1"]),
+    ],
+)
+def test_a_request_says_whom_amplitude_joins_by_it(
+    message: dict[str, Any], identities: list[str]
+) -> None:
+    """Devices are joined to the user that an event or a mapping names; a group is nobody."""
+    made = requests(connect(mapUsers=True), message)
+    assert [request.identity for request in made] == identities
+
+
 @pytest.mark.parametrize("api", ["batch", "httpapi"])
 def test_costs_name_the_user_and_the_device(api: Any) -> None:
     """Every cost is a declared quota's; an event takes from its user's and its device's."""

@@ -26,7 +26,7 @@ def identify_user(message: Identify, settings: MixpanelSettings) -> list[HttpReq
     ids = ids_of(message, settings, notes)
     if ids.user is None and (message.user_id is not None or ids.profile is None):
         checked_id(message.user_id, "userId", "an id that is this user's alone")
-    requests = user_traits(message, settings, ids.profile or "", notes)
+    requests = user_traits(message, settings, ids, notes)
     requests += _join(message, settings, ids, notes)
     return _explained(requests, notes)
 
@@ -42,10 +42,10 @@ def describe_group(message: Group, settings: MixpanelSettings) -> list[HttpReque
     key = settings.group_key
     group = checked_id(message.group_id, "groupId", "the group's own id")
     notes: list[Note] = []
-    profile = ids_of(message, settings, notes).profile
+    ids = ids_of(message, settings, notes)
     requests = []
-    if profile is not None:
-        requests.append(user_update(message, settings, profile, {key: [group]}))
+    if ids.profile is not None:
+        requests.append(user_update(message, settings, ids, {key: [group]}))
     else:
         notes.append(Note("dropped", "userId", "no usable one: no user is put into the group"))
     requests += group_traits(message, settings, key, group, notes)
@@ -64,11 +64,10 @@ def alias_user(message: Alias, settings: MixpanelSettings) -> list[HttpRequest]:
     previous, path = message.previous_id, "previousId"
     if previous is None and message.anonymous_id is not None:
         previous, path = message.anonymous_id, "anonymousId"
-    ids = {
-        "distinct_id": checked_id(previous, path, "the id that the user had"),
-        "alias": checked_id(message.user_id, "userId", "the id that the user has from now on"),
-    }
-    return [merging_event(message, settings, "$create_alias", ids)]
+    former = checked_id(previous, path, "the id that the user had")
+    user = checked_id(message.user_id, "userId", "the id that the user has from now on")
+    ids = {"distinct_id": former, "alias": user}
+    return [merging_event(message, settings, "$create_alias", user, ids)]
 
 
 def _join(
@@ -86,7 +85,7 @@ def _join(
             return [event(message, settings, settings.identify_event, {})]
         case "original" if _UUID_4.fullmatch(ids.device):
             joined = {"$identified_id": ids.user, "$anon_id": ids.device, "distinct_id": ids.user}
-            return [merging_event(message, settings, "$identify", joined)]
+            return [merging_event(message, settings, "$identify", ids.user, joined)]
         case "original":
             detail = "Mixpanel joins UUIDs of version 4 only: it is not joined to the userId"
         case "legacy":

@@ -116,20 +116,21 @@ def event(
     if ids.user is not None:
         fixed["$user_id"] = ids.user
     kept = first(own, EVENT_PROPERTIES - len(fixed), "properties", notes)
-    return _request(settings, cut(name, "event", notes), {**kept, **fixed}, notes)
+    named = cut(name, "event", notes)
+    return _request(settings, named, {**kept, **fixed}, notes, identity=ids.user or "")
 
 
 def merging_event(
-    message: Message, settings: MixpanelSettings, name: str, properties: dict[str, Json]
+    message: Message, settings: MixpanelSettings, name: str, user: str, ids: dict[str, Json]
 ) -> HttpRequest:
-    """Build one of the events by which original identity merge joins ids."""
+    """Build one of the events by which original identity merge joins ids, to a user's."""
     notes: list[Note] = []
     fixed = {
         "token": settings.token,
         "time": _milliseconds(message, notes),
         "$insert_id": insert_id(message, notes),
     }
-    return _request(settings, name, {**properties, **fixed}, notes)
+    return _request(settings, name, {**ids, **fixed}, notes, identity=user)
 
 
 def client_ip(message: Message) -> str | None:
@@ -141,7 +142,12 @@ def client_ip(message: Message) -> str | None:
 
 
 def _request(
-    settings: MixpanelSettings, name: str, properties: dict[str, Json], notes: list[Note]
+    settings: MixpanelSettings,
+    name: str,
+    properties: dict[str, Json],
+    notes: list[Note],
+    *,
+    identity: str,
 ) -> HttpRequest:
     record = {"event": name, "properties": properties}
     if (size := body_bytes(record)) >= EVENT_BYTES:
@@ -153,6 +159,7 @@ def _request(
         auth=settings.auth,
         json=[record],
         notes=tuple(notes),
+        identity=identity,
     )
 
 

@@ -18,6 +18,7 @@ from destination_router import (
     utc_text,
 )
 from mixpanel_destination.events import client_ip
+from mixpanel_destination.identity import Ids
 from mixpanel_destination.limits import PROFILE_BYTES, PROFILE_PROPERTIES
 from mixpanel_destination.properties import GROUP, USER, first, fitted
 from mixpanel_destination.settings import MixpanelSettings
@@ -29,25 +30,26 @@ _SECONDS = len("2026-11-22T10:00:00")
 
 
 def user_traits(
-    message: Identify, settings: MixpanelSettings, profile: str, notes: list[Note]
+    message: Identify, settings: MixpanelSettings, ids: Ids, notes: list[Note]
 ) -> list[HttpRequest]:
     """Set a user's traits, under the names by which Mixpanel shows a profile."""
     traits = _with_created(fitted(message.traits, USER, "traits", notes), notes)
     traits = first(traits, PROFILE_PROPERTIES, "traits", notes)
-    return [user_update(message, settings, profile, traits)] if traits else []
+    return [user_update(message, settings, ids, traits)] if traits else []
 
 
 def user_update(
-    message: Message, settings: MixpanelSettings, profile: str, properties: dict[str, Json]
+    message: Message, settings: MixpanelSettings, ids: Ids, properties: dict[str, Json]
 ) -> HttpRequest:
-    """Set properties of a user's profile."""
+    """Set properties of a user's profile, or of a device's where those have one."""
+    profile = ids.profile or ""
     record = {
         "$token": settings.token,
         "$distinct_id": profile,
         "$ip": client_ip(message) or "0",  # without it, Mixpanel would locate the router
         "$set": properties,
     }
-    return _request(settings, ENGAGE, record, f"user:{profile}")
+    return _request(settings, ENGAGE, record, f"user:{profile}", identity=ids.user or "")
 
 
 def group_traits(
@@ -64,11 +66,11 @@ def group_traits(
         "$group_id": group,
         "$set": traits,
     }
-    return [_request(settings, GROUPS, record, f"group:{group}")]
+    return [_request(settings, GROUPS, record, f"group:{group}", identity="")]
 
 
 def _request(
-    settings: MixpanelSettings, path: str, record: dict[str, Json], state: str
+    settings: MixpanelSettings, path: str, record: dict[str, Json], state: str, *, identity: str
 ) -> HttpRequest:
     if (size := body_bytes(record)) > PROFILE_BYTES:
         detail = f"a profile of {size} bytes; Mixpanel takes up to {PROFILE_BYTES}: send less"
@@ -79,6 +81,7 @@ def _request(
         json=[record],
         state_key=state,
         costs=(),
+        identity=identity,
     )
 
 

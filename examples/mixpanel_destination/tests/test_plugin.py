@@ -125,6 +125,32 @@ def test_the_requests_of_a_message_stand_in_the_order_of_packing() -> None:
         assert [one.url for one in plugin.pack(signed)] == [one.url for one in singles]
 
 
+BOTH = {"anonymousId": "0d4f7a52-8f0c-4f2e-9d7e-2a6a5f0c9b11"}
+UNKNOWN = {**BOTH, "userId": None}
+
+
+@pytest.mark.parametrize(
+    ("merge", "message", "identities"),
+    [
+        ("simplified", parsed(type="track", event="E", **BOTH), ["ada"]),
+        ("simplified", parsed(type="track", event="E", **UNKNOWN), [""]),
+        ("simplified", parsed(type="track", event="E", **{**BOTH, "userId": "null"}), [""]),
+        ("simplified", parsed(type="identify", traits={"a": 1}, **BOTH), ["ada", "ada"]),
+        ("simplified", parsed(type="group", groupId="g", traits={"a": 1}), ["ada", ""]),
+        ("original", parsed(type="identify", traits={"a": 1}, **BOTH), ["ada", "ada"]),
+        ("original", parsed(type="identify", traits={"a": 1}, **UNKNOWN), [""]),
+        ("original", parsed(type="alias", previousId="anon-1"), ["ada"]),
+    ],
+)
+def test_a_request_says_whom_mixpanel_joins_by_it(
+    merge: Any, message: Any, identities: list[str]
+) -> None:
+    """Devices are joined to the user that an event or a profile names; a group is nobody."""
+    chosen = settings(id_merge=merge, group_key="company_id", identify_event="Identified")
+    made = getattr(plugin, f"on_{type(message).__name__.lower()}")(message, chosen)
+    assert [request.identity for request in made] == identities
+
+
 def test_identical_traits_have_the_same_state() -> None:
     """The host may skip a repeat; the group in a profile is part of the same state."""
     chosen = settings(group_key="company_id")

@@ -91,6 +91,31 @@ def test_a_vendor_that_is_down_for_an_hour_costs_nothing_but_lag(
     in_virtual_time(main)
 
 
+def test_it_is_known_since_when_a_vendor_owes_an_answer(
+    in_virtual_time: Run, open_line: Open, wire: Wire
+) -> None:
+    """From the first request that it did not take, through all retries, until it takes one."""
+
+    async def main() -> None:
+        log = MemoryEventLog(["heap"])
+        line = open_line(log, first_wait=1.0, circuit_failures=2)
+        assert line.worker.stats.unanswered_since is None
+        line.heap.faults.add(Fault(delay=10.0, status=503))
+        await log.append(wire(track("ada", n=1)))
+        await asyncio.sleep(1.0)
+        since = line.worker.stats.unanswered_since
+        assert since is not None
+        await asyncio.sleep(60.0)
+        assert line.worker.stats.requests["503"] > 1
+        assert line.worker.stats.unanswered_since == since
+        line.heap.faults.clear()
+        await log.wait_until_done()
+        assert line.worker.stats.unanswered_since is None
+        await line.stop()
+
+    in_virtual_time(main)
+
+
 def test_one_connections_outage_does_not_move_anothers_lag(
     in_virtual_time: Run, open_line: Open, wire: Wire
 ) -> None:

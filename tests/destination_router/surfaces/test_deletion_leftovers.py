@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from waiting import free_port
+from waiting import INTERRUPTIBLE, free_port, until
 
 from destination_router.config import load_config
 from destination_router.delivery.dead_letters import DeadLetter
@@ -147,6 +147,56 @@ def test_what_a_running_router_has_in_hand_is_told(tmp_path: Path, vendor: str) 
 
 MAPPED = '[connections.mapping.track]\nidentity = { "@path" = "$.properties.email" }\n'
 RENAMED = '[[connections.transformations]]\nmove = { "properties.email" = "userId" }\n'
+
+
+@pytest.mark.parametrize(
+    ("theirs", "others"),
+    [
+        (track("", traits={"id": "ada"}), track("", traits={})),
+        (track("", context={"traits": {"userId": "ada"}}), track("", context={"traits": {}})),
+        (track("", traits={"id": "ada"}).replace(b"traits", rb"tr\u0061its"), track("")),
+        (track("", context=None, traits={"id": "ada"}), track("", context=["traits"])),
+    ],
+)
+def test_a_message_is_theirs_by_an_identity_among_its_traits(
+    tmp_path: Path, vendor: str, theirs: bytes, others: bytes
+) -> None:
+    """Where the dialect takes it from there, however the sender writes it."""
+    router = Router(tmp_path, vendor)
+    dialect = router.config.read_text().replace('"11",', '"11", dialect = "rudderstack",', 1)
+    router.config.write_text(dialect)
+    router.fill([theirs, others])
+    status, told, said = router.delete("--user", "ada", "--json")
+    assert (status, json.loads(told)["log"]["dropped"]) == (0, 1), said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_long_look_into_the_log_ends_when_it_is_told_to(
+    tmp_path: Path, vendor: str, number: signal.Signals
+) -> None:
+    """In its midst, with nothing dropped; the same command does all of it."""
+    router = Router(tmp_path, vendor, RENAMED)  # so that each message has to be mapped
+    router.fill((track(user) for user in ["ada", *["bob"] * 20_000]), [track("ada")])
+    command = [*CLI, "delete-user", "--config", "router.toml", "--connection", "heap"]
+    with subprocess.Popen(
+        [*INTERRUPTIBLE, *command, "--user", "ada"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        audit = tmp_path / "deletions.jsonl"
+        until(lambda: audit.exists() and '"started"' in audit.read_text())
+        process.send_signal(number)
+        told, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "1 users: 0 deleted, 0 pending, 1 failed" in told
+    assert "Interrupted. The same command goes on with the rest." in said
+    assert [entry["event"] for entry in router.audit()] == ["started", "interrupted"]
+    assert router.letters() == 1
+    status, told, _ = router.delete("--user", "ada", "--json")
+    assert status == 0
+    assert json.loads(told)["log"] == {"deadLetters": 1, "dropped": 1, "waiting": 0}
 
 
 @pytest.mark.parametrize(

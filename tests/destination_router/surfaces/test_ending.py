@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import httpx
@@ -64,6 +65,60 @@ def test_ctrl_c_sums_up_what_was_looked_at(arguments: list[str], words: str, fol
     assert 0 < int(found[1]) <= 5000
     assert text.endswith("Interrupted.\n")
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    "imported", ["msgspec", "destination_router", "jsonschema", "heap_destination.dialects"]
+)
+def test_ctrl_c_is_heeded_while_the_command_loads(imported: str) -> None:
+    """Whatever is being imported, it is one plain line and status 1, and no traceback."""
+    waiting = ["try", "heap", "--set", "appId=11", "-"]  # on standard input, for ever
+    loading = [sys.executable, "-X", "importtime", "-m", "destination_router_start", *waiting]
+    with subprocess.Popen(
+        [*INTERRUPTIBLE, *loading], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        watchdog = threading.Timer(60, process.kill)
+        watchdog.start()
+        for line in process.stderr:
+            if re.fullmatch(rf"import time:.*\| +{re.escape(imported)}\n", line):
+                process.send_signal(signal.SIGINT)
+                break
+        _, talk = process.communicate()
+        watchdog.cancel()
+    said = [line for line in talk.splitlines() if not line.startswith("import time:")]
+    assert process.returncode == 1, talk[-2000:]
+    assert said[-1:] == ["Interrupted."]
+    assert "Traceback" not in talk
+
+
+READING_OPTIONS = """
+import os, signal, typer
+from destination_router.surfaces.other_commands import WithOtherCommands
+
+app = typer.Typer(cls=WithOtherCommands)
+interrupt = lambda given: os.kill(os.getpid(), signal.SIGINT) if given else None
+
+@app.callback()
+def options(now: bool = typer.Option(False, "--now", callback=interrupt)): ...
+
+@app.command()
+def command(now: bool = typer.Option(False, "--now", callback=interrupt)): ...
+
+app()
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--now", "command"], ["command", "--now"]])
+def test_ctrl_c_is_heeded_while_options_are_read(arguments: list[str]) -> None:
+    """Before the command itself has a say, it is the same line and the same status."""
+    done = subprocess.run(
+        [*INTERRUPTIBLE, sys.executable, "-c", READING_OPTIONS, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "Interrupted.\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,12 +15,13 @@ from destination_router.surfaces.logs import log_as_json
 @pytest.fixture
 def said() -> Iterator[io.StringIO]:
     root = logging.getLogger()
-    before, level = list(root.handlers), root.level
+    before, level, showing = list(root.handlers), root.level, warnings.showwarning
     stream = io.StringIO()
     log_as_json(stream)
     yield stream
     root.handlers[:] = before
     root.setLevel(level)
+    warnings.showwarning = showing
 
 
 def lines(said: io.StringIO) -> list[Any]:
@@ -55,3 +57,15 @@ def test_libraries_are_quiet(said: io.StringIO) -> None:
     """Nobody wants a line for each HTTP request."""
     logging.getLogger("httpx").info("POST")
     assert lines(said) == []
+
+
+def test_a_warning_is_a_line_too(said: io.StringIO) -> None:
+    """Python's own and those of libraries, by type and place: whoever reads the log reads JSON."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("ada@example.com", UserWarning, stacklevel=1)
+    (line,) = lines(said)
+    assert (line["event"], line["level"]) == ("python_warning", "warning")
+    assert line["category"] == "UserWarning"
+    assert "test_logs.py:" in line["where"]
+    assert "ada" not in said.getvalue()

@@ -35,6 +35,26 @@ NO_KEYS = (
 )
 TRIGGER = 'type = "track" or type = "page" or type = "screen"'
 
+CLUMSY = """
+from destination_router import hookimpl
+
+@hookimpl
+def settings_schema():
+    return {"title": "T", "description": "D", "type": "object", "additionalProperties": False}
+
+@hookimpl
+def on_identify(message):
+    return []
+
+@hookimpl
+def on_track(message):
+    return []
+
+@hookimpl
+def import_settings(system, config):
+    raise KeyError(config["name"])
+"""
+
 
 def segment(mapping: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     subscription = {
@@ -140,7 +160,7 @@ def test_a_saved_mapping_is_carried_over(tmp_path: Path) -> None:
     [
         (
             segment({**TRACK_FIELDS, "event": {"@cohort": 1}}),
-            ["Heap: track event: the default in place of its mapping ("],
+            ["Heap: subscription Track Calls: track event: the default in place of its mapping ("],
         ),
         (segment({**TRACK_FIELDS, "x": 1}), ["Heap: subscription Track Calls: field x"]),
         (
@@ -189,6 +209,10 @@ def test_a_saved_mapping_is_carried_over(tmp_path: Path) -> None:
         ),
         ([segment(), segment(partnerAction="other")], ["left out: its action other is not known"]),
         ({**segment(), "filters": [{"if": "x"}]}, ["Heap: its filters, which means nothing here"]),
+        (
+            {**segment(), "subscriptions": [5, *segment()["subscriptions"]]},
+            ["Heap: subscriptions.0: left out: not the object of a subscription"],
+        ),
         ([segment(), 5], ["1 of the list: left out: not the object of a destination"]),
     ],
 )
@@ -198,6 +222,31 @@ def test_what_cannot_be_carried_over_is_said(export: Any, sentences: list[str]) 
     assert tomllib.loads(text)["connections"]
     for sentence in sentences:
         assert any(sentence in one for one in lost), lost
+
+
+def test_a_plugin_that_fails_at_an_export_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its name and the place in its code: no traceback, and nothing that the export holds."""
+    (tmp_path / "clumsy.py").write_text(CLUMSY)
+    metadata = tmp_path / "clumsy-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: clumsy\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[destination_router]\nclumsy = clumsy\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "export.json").write_text(json.dumps({**segment(), "name": "ada@example.com"}))
+    arguments = ["import", "segment", str(tmp_path / "export.json"), "--plugin", "clumsy"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2
+    assert "plugin 'clumsy' of clumsy 1.0: import_settings failed: KeyError at " in done.stderr
+    assert "clumsy.py:18" in done.stderr
+    assert "ada" not in done.stderr
+
+
+def test_an_export_whose_subscriptions_are_no_list_is_left_out() -> None:
+    """It is told as whatever nobody can read is."""
+    _, lost = imported("segment", [segment(), {**segment(), "name": "Odd", "subscriptions": 7}])
+    assert "Odd: left out: no installed destination knows its settings" in lost
 
 
 def test_what_holds_for_several_calls_is_said_once() -> None:

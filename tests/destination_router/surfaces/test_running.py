@@ -417,8 +417,8 @@ def test_a_nameless_connection_is_checked_too(tmp_path: Path) -> None:
         'settings = {appId = "x"}\n'
     )
     said = command(tmp_path, "check").stderr
-    assert "[[connections]] number 1 name: is required" in said
-    assert "[[connections]] number 1 settings.appId: " in said
+    assert "connections.0.name: is required" in said
+    assert "connections.0.settings.appId: " in said
 
 
 def test_paths_count_from_the_folder_of_the_file(tmp_path: Path, heap_url: str) -> None:

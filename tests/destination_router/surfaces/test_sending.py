@@ -207,6 +207,34 @@ def test_what_a_dead_vendor_left_is_counted(tmp_path: Path) -> None:
     assert "The same command sends the rest." in done.stderr
 
 
+def test_a_vendor_that_never_answers_is_waited_for_as_long_as_was_said(tmp_path: Path) -> None:
+    """A connection that hangs ends the run as one that is refused does; the next run goes on."""
+    path = tmp_path / "messages.jsonl"
+    write(path, 3)
+    with socket.create_server(("127.0.0.1", 0)) as hanging:  # it takes connections, and no more
+        url = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+        for _ in range(2):
+            status, summary, talk = send(path, url, "--wait", "300ms")
+            assert (status, summary["timedOut"], summary["left"]) == (1, True, 3)
+            assert summary["interrupted"] is False
+            told = "3 messages left (the vendor took nothing for 300ms). The same command sends"
+            assert told in talk
+    refused = send(path, url, "--wait", "1s")
+    assert (refused[0], refused[1]["timedOut"], refused[1]["left"]) == (1, True, 3)
+    assert "(the vendor took nothing for 1s: network " in refused[2]
+
+
+def test_how_long_to_wait_is_a_duration(tmp_path: Path, heap_url: str) -> None:
+    """Anything else is wrong usage, told by the option's name, before anything is sent."""
+    path = tmp_path / "messages.jsonl"
+    write(path, 1)
+    wrong = command(path, heap_url, "--wait", "soon")
+    done = subprocess.run(wrong, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "--wait: not an amount in ms, s, m, h, d\n"
+    assert events(heap_url) == []
+
+
 def test_ctrl_c_lets_what_is_under_way_end_and_sums_up(tmp_path: Path, heap_url: str) -> None:
     """An interrupted run says what it did and what is left, and the next one sends the rest."""
     path = tmp_path / "messages.jsonl"

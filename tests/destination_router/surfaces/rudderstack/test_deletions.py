@@ -249,3 +249,41 @@ def test_beside_a_connection_that_masks_no_plain_id_goes_upstream(serve: Serve, 
     assert "HIPAA mode" in alone.json()[0]["error"]
     assert [one["statusCode"] for one in mixed.json()] == [201, 400]
     assert other.asked == [[job("BRAZE", "bob")]]
+
+
+@pytest.mark.parametrize("dest_type", [None, 7, "", " ", ["HEAP"]])
+@pytest.mark.parametrize("masks", [True, False])
+def test_a_job_of_who_knows_whom_goes_upstream_only_where_nobody_masks(
+    serve: Serve, dest_type: Any, *, masks: bool
+) -> None:
+    """Beside HIPAA mode it may be a patient's; the job alone is refused, not its neighbour."""
+    other = OtherTransformer()
+    (overlay,) = config({"name": "d1"}).connections
+    table = {"mode": "hipaa"} if masks else {}
+    served = {"heap": Destinations(load_plugin("heap"), [replace(overlay, privacy=table)])}
+    url = serve(create_transformer(destinations=served, upstream=serve(other.app)))
+    theirs, unknown = job("BRAZE", "bob"), job(dest_type)
+
+    answer = httpx.post(f"{url}/deleteUsers", json=[theirs, unknown])
+    alone = httpx.post(f"{url}/deleteUsers", json=[unknown])
+
+    statuses = [one["statusCode"] for one in answer.json()]
+    if masks:
+        assert (statuses, alone.status_code) == ([201, 400], 400)
+        assert "destType: it cannot be read" in alone.json()[0]["error"]
+        assert other.asked == [[theirs]]
+    else:
+        assert (statuses, alone.status_code) == ([201, 201], 200)
+        assert other.asked == [[theirs, unknown], [unknown]]
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_what_is_not_even_a_job_is_no_exception(serve: Serve, *, masks: bool) -> None:
+    """A text in place of a job may hold an id as well."""
+    other = OtherTransformer()
+    (overlay,) = config({"name": "d1"}).connections
+    table = {"mode": "hipaa"} if masks else {}
+    served = {"heap": Destinations(load_plugin("heap"), [replace(overlay, privacy=table)])}
+    url = serve(create_transformer(destinations=served, upstream=serve(other.app)))
+    httpx.post(f"{url}/deleteUsers", json=["ada@example.com"])
+    assert other.asked == ([] if masks else [["ada@example.com"]])

@@ -52,6 +52,20 @@ def test_several_processes_answer_and_one_that_dies_is_replaced(
     assert all(map(is_gone, before | after))
 
 
+def test_all_that_it_says_is_json_whatever_dies(start: Start) -> None:
+    """Python's own process beside the workers, too: that it is started again is a warning."""
+    running = of_several(start)
+    (beside,) = running.children(b"resource_tracker")
+    os.kill(beside, signal.SIGKILL)
+    killed = min(running.workers())
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: len(running.workers()) == 2 and killed not in running.workers())
+
+    log = running.stop()
+
+    assert {line["event"] for line in log} == {"worker_ended", "python_warning"}
+
+
 def test_workers_end_with_who_started_them(start: Start) -> None:
     """Also where that one is killed and can tell nobody: else the port would stay taken."""
     running = of_several(start)
