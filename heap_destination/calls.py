@@ -192,9 +192,9 @@ def _event(
         if given.get(key, value) != value:
             notes.append(Note("dropped", f"properties.{key}", f"the call's own {key} is sent"))
     if rules.event_shape is None:
-        if len(name) > EVENT_CHARACTERS:
-            name = cut(name, EVENT_CHARACTERS, "event", notes)
-        properties = event_properties({**given, **named} if named else given, "properties", notes)
+        name = cut(name, EVENT_CHARACTERS, "event", notes)
+        whole = {**given, **named} if named else given
+        properties = event_properties(whole, "properties", notes)
     else:
         flat = flat_event(given, "properties", notes, settings)
         properties = dict(javascript.in_order({**rules.constants, **flat, **named}))

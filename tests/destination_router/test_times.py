@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from destination_router import format_time, parse_time
-from destination_router.times import parse_epoch
+from destination_router.times import parse_epoch, utc_text
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,19 @@ def test_what_is_written_can_be_read(moment: datetime) -> None:
     """Writing and reading a time keeps its milliseconds."""
     expected = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
     assert parse_time(format_time(moment)) == expected
+
+
+@given(
+    st.from_regex(
+        r"(2026-11-22|2026-W47-7|20261122|2026-1-2)[T t](1?[0-9]|2[0-9]):?[0-9]{2}:?[0-9]{2}"
+        r"[.,]?[0-9]{0,6}(Z|z|\+00:?00|)",
+        fullmatch=True,
+    )
+)
+def test_a_text_is_kept_where_it_is_written_as_we_write_times(text: str) -> None:
+    """What is written in UTC to the millisecond stays as it is, and nothing else does."""
+    moment = parse_time(text)
+    assert utc_text(text) == (None if moment is None else format_time(moment))
 
 
 def test_a_time_is_written_in_utc() -> None:

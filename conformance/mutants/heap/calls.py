@@ -7,17 +7,21 @@ def _slip(mutant_id: str, description: str, old: str, new: str, module: str = "c
     return Mutant(id=mutant_id, description=description, module=module, old=old, new=new)
 
 
+_KEY = (
+    '        idempotency_key=message.message_id if rules.key == "message" else _own_key(message),\n'
+)
+
 CALLS = (
     _slip(
         "idempotency-key-random",
         "the idempotency key is drawn by chance: a repeat counts twice",
-        "        idempotency_key=_KEYS[rules.key](message),\n",
+        _KEY,
         "        idempotency_key=__import__('uuid').uuid4().hex,\n",
     ),
     _slip(
         "idempotency-key-of-the-user",
         "the idempotency key is the user's id: only their first event counts",
-        "        idempotency_key=_KEYS[rules.key](message),\n",
+        _KEY,
         "        idempotency_key=message.user_id or message.message_id,\n",
     ),
     _slip(
@@ -41,20 +45,20 @@ CALLS = (
     _slip(
         "properties-without-notes",
         "what happens to an event's properties is not reported",
-        'return flat_event(properties, "properties", notes, settings)',
-        'return flat_event(properties, "properties", [], settings)',
+        'properties = event_properties(whole, "properties", notes)',
+        'properties = event_properties(whole, "properties", [])',
     ),
     _slip(
         "properties-as-user-properties",
         "an event's properties are held to the rules for users: its id is renamed",
-        'return flat_event(properties, "properties", notes, settings)',
-        'return flat_user(properties, "properties", notes, settings)',
+        'properties = event_properties(whole, "properties", notes)',
+        'properties = flat_user(whole, "properties", notes, settings)',
     ),
     _slip(
         "page-properties-win",
         "a property called name takes the place of the page's own",
-        "properties = {**given, **named} if named",
-        "properties = {**named, **given} if named",
+        "whole = {**given, **named} if named",
+        "whole = {**named, **given} if named",
     ),
     _slip(
         "page-name-conflict-in-silence",

@@ -49,8 +49,8 @@ IDENTITY = (
     _slip(
         "identity-lower-cased",
         "identities are lower-cased: two users become one",
-        "identity=None if danger else identity,",
-        "identity=None if danger or identity is None else identity.lower(),",
+        "return Identifiers(identity=known, user_id",
+        "return Identifiers(identity=known and known.lower(), user_id",
     ),
     _slip(
         "identity-cut",

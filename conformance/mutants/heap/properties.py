@@ -99,8 +99,8 @@ PROPERTIES = (
     _slip(
         "array-not-cut",
         "a joined array is sent whole, however long",
-        "                kind = str\n",
-        "                flat[key] = item\n                continue\n",
+        "                fits = len(item) <= VALUE_CHARACTERS\n            elif kind is dict:",
+        "                fits = True\n            elif kind is dict:",
     ),
     _slip(
         "array-by-index",
@@ -135,8 +135,8 @@ PROPERTIES = (
     _slip(
         "keys-with-underscores",
         "nested keys are joined with an underscore",
-        'self._object(value, f"{key}.", depth + 1)',
-        'self._object(value, f"{key}_", depth + 1)',
+        'self.add(value, f"{key}.", depth + 1)',
+        'self.add(value, f"{key}_", depth + 1)',
     ),
     _slip(
         "later-key-wins",
@@ -274,16 +274,14 @@ PROPERTIES = (
     _slip(
         "counter-kept-between-messages",
         "something is remembered from one message to the next",
-        "    return _Flattening(path, notes).run(properties)\n",
-        "    _SEEN.append(1)\n    return {**_Flattening(path, notes).run(properties), "
-        '"n": len(_SEEN)}\n\n\n_SEEN: list[int] = []\n',
+        "    return flattening.flat\n",
+        "    _SEEN.append(1)\n"
+        '    return {**flattening.flat, "n": len(_SEEN)}\n\n\n_SEEN: list[int] = []\n',
     ),
     _slip(
         "message-changed",
         "the message itself is changed",
-        "    return _Flattening(path, notes).run(properties)\n",
-        "    flat = _Flattening(path, notes).run(properties)\n"
-        "    properties.pop('plan', None)\n"
-        "    return flat\n",
+        "    return flattening.flat\n",
+        "    properties.pop('plan', None)\n    return flattening.flat\n",
     ),
 )

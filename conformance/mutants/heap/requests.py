@@ -26,14 +26,14 @@ REQUESTS = (
     _slip(
         "empty-properties-left-out",
         "empty properties are left out, and Heap refuses the event",
-        "return {key: body[key] for key in keys if body[key] is not None}",
-        "return {key: body[key] for key in keys if body[key]}",
+        "if (value := body[key]) is not None}",
+        "if (value := body[key])}",
         "endpoints",
     ),
     _slip(
         "nulls-sent",
         "what is not there is sent as null",
-        "return {key: body[key] for key in keys if body[key] is not None}",
+        "return {key: value for key in keys if (value := body[key]) is not None}",
         "return {key: body[key] for key in keys}",
         "endpoints",
     ),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from destination_router import HttpRequest, Note, Outcome, Reject, hookimpl
-from destination_router.pipeline.connection import Connection, Decision, Refusal
+from destination_router.pipeline.connection import Connection, Decision, Mapped, Refusal
 from destination_router.pipeline.normalise import normalise
 from destination_router.plugins import LoadedPlugin, PluginError, check_destination
 from destination_router.settings import SettingsError
@@ -298,6 +298,26 @@ def test_a_plugins_mistake_is_told_without_what_is_personal(answer: Any, words: 
     assert (decision.result, decision.reject.code) == ("rejected", "plugin_error")
     assert words in decision.reject.detail
     assert PERSONAL not in str(decision)
+
+
+def test_what_the_host_keeps_books_of_is_looked_at_by_whoever_keeps_them() -> None:
+    """Costs that are none stop a router, which counts them, and nobody who only wants requests."""
+    wrong = connection(ill_fitting(costs=["much"]))
+    assert isinstance(wrong.map(wire()), Mapped)
+    assert wrong.decide(wire()).result == "rejected"
+
+
+def test_a_message_is_mapped_as_it_is_decided() -> None:
+    """Whoever only wants the requests gets those of the decision, with what HTTP would carry."""
+    right = connection(one)
+    mapped, decision = right.map(wire(event="Signed Up")), right.decide(wire(event="Signed Up"))
+    assert isinstance(mapped, Mapped)
+    assert [request.json for request in mapped.requests] == [
+        request.json for request in decision.requests
+    ]
+    assert mapped.contents == [b'{"event":"Signed Up"}']
+    assert mapped.anonymous_id == decision.anonymous_id
+    assert right.map(b"no JSON") == right.decide(b"no JSON")
 
 
 def test_an_exceptions_whereabouts_are_told() -> None:

@@ -57,6 +57,7 @@ def test_all_that_it_says_is_json_whatever_dies(start: Start) -> None:
     running = of_several(start)
     (beside,) = running.children(b"resource_tracker")
     os.kill(beside, signal.SIGKILL)
+    until(lambda: not running.children(b"resource_tracker"))  # the dead have no command line
     killed = min(running.workers())
     os.kill(killed, signal.SIGKILL)
     until(lambda: len(running.workers()) == 2 and killed not in running.workers())
