@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -418,7 +419,8 @@ def test_a_mapping_never_raises(mapping: Any, content: dict[str, Any]) -> None:
 
 def test_a_message_too_deep_for_a_directive_is_rejected() -> None:
     """What would break the stack is a rejection with a code."""
-    deep = b"[" * 900 + b"]" * 900
+    depth = 900 if sys.version_info < (3, 12) else 9_000  # what can be decoded, but not walked
+    deep = b"[" * depth + b"]" * depth
     raw = (
         b'{"type":"track","messageId":"m","userId":"u","event":"e","properties":{"a":'
         + deep

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,8 @@ from destination_router.pipeline import normalise as module
 from destination_router.pipeline.normalise import Normalised, decode_json, normalise
 
 TYPES = list(MESSAGE_TYPES)
+TOO_DEEP = 2_000 if sys.version_info < (3, 12) else 10_000
+"""More brackets than the decoder opens: from 3.12 on, Python counts the calls of C apart."""
 
 
 def wire(**fields: Any) -> bytes:
@@ -371,7 +374,7 @@ def test_half_a_character_in_a_key_is_replaced(value: bytes, field: bytes) -> No
     assert found == {"\ufffd": json.loads(value)}
 
 
-@pytest.mark.parametrize("depth", [2_000, 10_000, 200_000])
+@pytest.mark.parametrize("depth", [TOO_DEEP, 200_000])
 @pytest.mark.parametrize("brackets", [(b'{"a":', b"1", b"}"), (b"[", b"", b"]")])
 @pytest.mark.parametrize("place", [b"properties", b"context", b"traits", b"unknown", b"whole"])
 @pytest.mark.parametrize("slow", [b"", b'"channel": NaN,'])
