@@ -190,15 +190,11 @@ class Connection:
         if type(ready) is not Ready:
             return ready
         message = self._addressed(ready.message) if self._has_own_name else ready.message
-        takers = ready.takers
+        takers = [self._takers[number] for number in ready.takers]
         if len(takers) == 1:
-            taker = self._takers[takers[0]]
-            if taker.mapping is None:
-                return self._map(message, message, ready.notes)
-            return self._taken(taker, message, ready.notes)
-        all_takers = [self._takers[number] for number in takers]
+            return self._taken(takers[0], message, ready.notes)
         return joined(
-            [self._decision(self._taken(taker, message, ready.notes)) for taker in all_takers]
+            [self._decision(self._taken(taker, message, ready.notes)) for taker in takers]
         )
 
     def steps(self, raw: bytes, *, message_id: str | None = None) -> list[StepTaken]:
