@@ -194,7 +194,10 @@ class Connection:
         if len(takers) == 1:
             return self._taken(takers[0], message, ready.notes)
         return joined(
-            [self._decision(self._taken(taker, message, ready.notes)) for taker in takers]
+            [
+                (taker.where, self._decision(self._taken(taker, message, ready.notes)))
+                for taker in takers
+            ]
         )
 
     def steps(self, raw: bytes, *, message_id: str | None = None) -> list[StepTaken]:
