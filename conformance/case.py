@@ -107,9 +107,10 @@ class Limit(_Record, frozen=True, kw_only=True):
 
     Attributes:
         url: where it goes.
-        items: the body's key that holds the list; empty where the body itself is the list.
+        items: the body's key, or the form's field, that holds the list; empty where the body
+            itself is the list.
         max: how many items.
-        max_bytes: how many bytes of body; None for any number.
+        max_bytes: how many bytes of body, JSON or URL-encoded form; None for any number.
         source: where that is documented.
         settings: the defaults of its file, under which it is looked at.
     """

@@ -7,6 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
+from urllib.parse import quote_plus, urlencode
+
+import msgspec
 
 from conformance.case import Limit
 from conformance.checks.check import Bed, Check
@@ -114,14 +117,26 @@ def _bytes(bed: Bed) -> Iterator[Difference]:
 
 
 def _byte_breaches(packed: Sequence[HttpRequest], limit: Limit, most: int) -> Iterator[Difference]:
-    found = [(body_bytes(request.json), items) for request, items in _bulks(packed, limit)]
-    largest = max((size for size, items in found if len(items) > 1), default=0)
-    one_more = max((body_bytes(item) for _, items in found for item in items), default=0)
+    found = list(_bulks(packed, limit))
+    largest = max((_size(request) for request, items in found if len(items) > 1), default=0)
+    one_more = max((_room(request, item) for request, items in found for item in items), default=0)
     path = f"{limit.url} bytes"
     if largest > most:
         yield Difference(path, f"{largest} bytes", f"at most {most}")
-    elif largest + one_more + len(",") < most:
+    elif largest + one_more < most:
         yield Difference(path, f"at most {largest} bytes", f"up to {most}")
+
+
+def _size(request: HttpRequest) -> int:
+    """Count the bytes of a body as the host sends it."""
+    return body_bytes(request.json) if request.form is None else len(urlencode(request.form))
+
+
+def _room(request: HttpRequest, item: Any) -> int:
+    """Count the bytes that one more item would take in this body, with the comma before it."""
+    if request.form is None:
+        return len(",") + body_bytes(item)
+    return len(quote_plus(b"," + msgspec.json.encode(item)))
 
 
 def _items(bed: Bed) -> Iterator[Difference]:

@@ -198,7 +198,10 @@ class Connection:
             return self._taken(taker, message, ready.notes)
         all_takers = [self._takers[number] for number in takers]
         return joined(
-            [self._decision(self._taken(taker, message, ready.notes)) for taker in all_takers]
+            [
+                (taker.where, self._decision(self._taken(taker, message, ready.notes)))
+                for taker in all_takers
+            ]
         )
 
     def steps(self, raw: bytes, *, message_id: str | None = None) -> list[StepTaken]:

@@ -74,24 +74,28 @@ def decided(
     )
 
 
-def joined(decisions: Sequence[Decision]) -> Decision:
+def joined(decided_by: Sequence[tuple[str, Decision]]) -> Decision:
     """Make one decision of those that several subscriptions came to.
 
     What any of them sends is sent; where none sends, a rejection comes before being ignored. A
-    rejection beside requests becomes a note.
+    rejection beside requests becomes a note at its subscription.
+
+    Args:
+        decided_by: the path of each subscription, with its decision; at least one.
     """
+    decisions = [decision for _, decision in decided_by]
     first = decisions[0]
     if len(decisions) == 1:
         return first
     senders = [decision for decision in decisions if decision.result == "requests"]
-    refused = [decision.reject for decision in decisions if decision.reject is not None]
     notes = dict.fromkeys(note for decision in decisions for note in decision.notes)
     if not senders:
         refusals = [decision for decision in decisions if decision.reject is not None]
         return msgspec.structs.replace((refusals or [first])[0], notes=tuple(notes))
     lost = [
-        Note(reject.code, "subscriptions", f"not sent for one of them: {reject.detail}")
-        for reject in refused
+        Note(decision.reject.code, where, f"not sent: {decision.reject.detail}")
+        for where, decision in decided_by
+        if decision.reject is not None
     ]
     return msgspec.structs.replace(
         senders[0],

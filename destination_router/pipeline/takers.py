@@ -45,11 +45,12 @@ def takes_of(config: ConnectionConfig) -> tuple[TakesConfig, ...]:
 class Taker(msgspec.Struct, frozen=True):
     """One subscription, compiled: whether it takes a message, and what it overrides, if anything.
 
-    Without a condition it takes every message.
+    Without a condition it takes every message. `where` is its path in the configuration.
     """
 
     holds: Subscription | None
     mapping: FieldMapping | None
+    where: str = ""
 
 
 def compile_takers(
@@ -115,7 +116,7 @@ def _compiled(
         problems.extend(error.problems)
     if problems:
         raise SettingsError(problems)
-    return Taker(holds, mapping)
+    return Taker(holds, mapping, config.where)
 
 
 def _mapping(config: TakesConfig, plugin: LoadedPlugin) -> FieldMapping | None:

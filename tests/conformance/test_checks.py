@@ -444,6 +444,61 @@ def test_packing_beyond_its_bytes_is_found(
     assert told in found
 
 
+_FORM_LIMIT_IN_BYTES = msgspec.structs.replace(_LIMIT_IN_BYTES, items="events")
+
+
+def _track_as_form(message: Any) -> list[HttpRequest]:
+    event = {"id": message.message_id, "properties": message.properties}
+    return [HttpRequest(url=_LIMIT.url, form=_form([event]))]
+
+
+def _form(events: list[Any]) -> dict[str, str]:
+    return {"key": "k", "events": msgspec.json.encode(events).decode()}
+
+
+def _pack_forms_within(most_bytes: int) -> Callable[[list[HttpRequest]], list[HttpRequest]]:
+    """Pack up to three requests, and so many bytes, into a form whose field holds the list."""
+
+    def pack(requests: list[HttpRequest]) -> list[HttpRequest]:
+        forms = [request for request in requests if request.form is not None]
+        others = [request for request in requests if request.form is None]
+        return others + bulks(
+            forms,
+            item=lambda request: msgspec.json.decode((request.form or {})["events"])[0],
+            body=_form,
+            most=3,
+            most_bytes=most_bytes,
+        )
+
+    return pack
+
+
+@pytest.mark.parametrize("check_id", ["check/packing-bytes", "check/packing-limits"])
+def test_packing_forms_within_bytes_passes(make_bench: MakeBench, check_id: str) -> None:
+    """A form may be as large, URL-encoded, as the limit says."""
+    case_set = CaseSet(limits=(_FORM_LIMIT_IN_BYTES,))
+    bench = make_bench(case_set, pack=_pack_forms_within(20_000), on_track=_track_as_form)
+    assert outcome(bench, check_id).startswith("passed")
+
+
+@pytest.mark.parametrize(
+    ("most_bytes", "told"),
+    [(40_000, "expected at most 20000"), (9_000, "expected up to 20000")],
+)
+def test_packing_forms_beyond_their_bytes_is_found(
+    make_bench: MakeBench, most_bytes: int, told: str
+) -> None:
+    """Forms that are larger than the vendor takes, or needlessly smaller, fail the check."""
+    bench = make_bench(
+        CaseSet(limits=(_FORM_LIMIT_IN_BYTES,)),
+        pack=_pack_forms_within(most_bytes),
+        on_track=_track_as_form,
+    )
+    found = outcome(bench, "check/packing-bytes")
+    assert found.startswith("failed"), found
+    assert told in found
+
+
 def test_there_are_hostile_messages_enough() -> None:
     """At least 50, all different."""
     assert len(set(HOSTILE.values())) == len(HOSTILE) >= 50

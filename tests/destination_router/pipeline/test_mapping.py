@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from destination_router.config import ConnectionConfig, SubscriptionConfig
 from destination_router.messages import Identify, Message, Page, Track
 from destination_router.model import Field, Reject
 from destination_router.pipeline.connection import Connection, Decision
 from destination_router.pipeline.directives import DIRECTIVES
 from destination_router.pipeline.mapping import FieldMapping, compile_mapping
 from destination_router.pipeline.normalise import normalise, parse_message
-from destination_router.pipeline.takers import TakesConfig
+from destination_router.pipeline.takers import TakesConfig, takes_of
 from destination_router.plugins import load_plugin
 from destination_router.settings import SettingsError
 
@@ -285,17 +286,23 @@ def test_each_subscription_has_its_own_mapping() -> None:
 
 
 def test_a_rejection_beside_requests_is_a_note() -> None:
-    """What one subscription cannot map does not lose what another sends."""
-    takes = (
-        TakesConfig(mapping={"track": {"event": {"@literal": ""}}}),
-        TakesConfig(subscription='type = "track"'),
+    """What one subscription cannot map does not lose what another sends; the note names it."""
+    config = ConnectionConfig(
+        name="heap",
+        plugin="heap",
+        subscriptions=(
+            SubscriptionConfig(subscription='event = "Refunded"'),
+            SubscriptionConfig(subscription='type = "track"'),
+            SubscriptionConfig(mapping={"track": {"event": {"@literal": ""}}}),
+        ),
     )
+    takes = takes_of(config)
     decision = decide(PAID, *takes)
     assert decision.result == "requests"
     (note,) = decision.notes
-    assert (note.code, note.path) == ("missing_event", "subscriptions")
-    assert note.detail.startswith("not sent for one of them: event: ")
-    rejected = decide(PAID, takes[0], takes[0])
+    assert (note.code, note.path) == ("missing_event", "subscriptions.2")
+    assert note.detail.startswith("not sent: event: ")
+    rejected = decide(PAID, takes[2], takes[2])
     assert rejected.reject is not None
     assert rejected.reject.code == "missing_event"
 
