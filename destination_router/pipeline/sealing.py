@@ -20,7 +20,10 @@ from destination_router.model import Reject
 from destination_router.pipeline.masking import MaskingKeys
 from destination_router.pipeline.privacy import DEFINED
 
-_SEALED = re.compile(rb'\{"_masked":"(v[0-9]+_[0-9a-f]{64})",("_takers":\[([0-9,]*)\],[\s\S]*)')
+# Anybody may write what looks like a seal: its version has no more digits than a key's name may.
+_SEALED = re.compile(
+    rb'\{"_masked":"(v[1-9][0-9]{0,5}_[0-9a-f]{64})",("_takers":\[([0-9,]*)\],[\s\S]*)'
+)
 _MARK = b'{"_masked":'
 
 

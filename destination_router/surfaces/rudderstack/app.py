@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 import httpx
 import msgspec
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -21,6 +22,7 @@ from destination_router.surfaces.rudderstack.deletions import answer_jobs, read_
 from destination_router.surfaces.rudderstack.destinations import Destinations, find_destinations
 from destination_router.surfaces.rudderstack.features import STAND_IN, UNKNOWN_UPSTREAM, features
 from destination_router.surfaces.rudderstack.jobs import Job, destination_type, read_jobs
+from destination_router.surfaces.rudderstack.plain_paths import PlainPaths
 from destination_router.surfaces.rudderstack.processing import Endpoint, process
 from destination_router.surfaces.rudderstack.router_batches import batch_jobs
 from destination_router.surfaces.rudderstack.transmission import Transmission
@@ -77,12 +79,13 @@ def create_transformer(
             Route("/health", server.health, methods=["GET"]),
             Route("/features", server.features, methods=["GET"]),
             Route("/v0/destinations/{type}", server.process, methods=["POST"]),
-            Route("/routerTransform", server.batch, methods=["POST"]),
+            Route("/routertransform", server.batch, methods=["POST"]),
             Route("/v0/destinations/{type}/proxy", server.proxy_first, methods=["POST"]),
             Route("/v1/destinations/{type}/proxy", server.proxy_second, methods=["POST"]),
-            Route("/deleteUsers", server.delete, methods=["POST"]),
+            Route("/deleteusers", server.delete, methods=["POST"]),
             Route("/{path:path}", server.elsewhere, methods=_EVERY_METHOD),
         ],
+        middleware=[Middleware(PlainPaths)],
     )
     app.router.redirect_slashes = False
     return app

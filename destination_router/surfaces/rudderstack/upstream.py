@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterable, Sequence
 from typing import Any
@@ -51,9 +52,11 @@ class Upstream:
     async def features(self) -> dict[str, Any] | None:
         """Ask for its features; None if it does not answer with an object."""
         try:
-            answer = await self._client.get(f"{self._url}/features", timeout=_SOON)
+            # The whole of it: the client's own timeout begins anew with each byte that comes.
+            async with asyncio.timeout(_SOON):
+                answer = await self._client.get(f"{self._url}/features")
             found = answer.json() if answer.status_code == httpx.codes.OK else None
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.HTTPError, TimeoutError, ValueError, RecursionError) as error:
             _log.error("upstream_unreachable", extra={"error": type(error).__name__})
             found = None
         return found if isinstance(found, dict) else None

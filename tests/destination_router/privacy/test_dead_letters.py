@@ -131,6 +131,7 @@ def test_nobody_forges_a_letter(cut: bytes) -> None:
     assert cut in kept
     forged = [kept.replace(cut, b'"plan":"Ada"'), b'{"_masked":"v1_0",' + raw()[1:]]
     forged.append(connection("another").kept(raw()))
+    forged.append(b'{"_masked":"v%s_%s",' % (b"9" * 5000, b"a" * 64) + kept[kept.index(b'"_t') :])
     for body in forged:
         decision = private.decide(body)
         assert decision.reject is not None

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+import http.client
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from destination_router.surfaces.rudderstack import upstream
 from destination_router.surfaces.rudderstack.app import create_transformer
 from destination_router.surfaces.serving import Asgi
 
@@ -86,6 +89,7 @@ def event(**message: Any) -> dict[str, Any]:
         ("GET", "/transformerBuildVersion?", b""),
         ("POST", "/routerTransform?", b'{"input": [], "destType":  "braze"}'),
         ("POST", "/deleteUsers?", b"[]"),
+        ("POST", "/v0/destinations/BRAZE/?", b"[]"),
     ],
 )
 def test_what_is_not_ours_passes_through_unchanged(
@@ -133,6 +137,25 @@ def test_what_is_ours_never_reaches_the_upstream(ours: str, other: OtherTransfor
     assert not other.asked
 
 
+SPELLINGS = ["{}/", "/{}", "{}//", "/x/..{}", "/.{}", "{}/.", "{}%2F"]
+
+
+@pytest.mark.parametrize("path", ["/v0/destinations/heap", "/routerTransform", "/deleteUsers"])
+def test_no_spelling_of_a_path_takes_what_is_ours_upstream(
+    ours: str, other: OtherTransformer, path: str
+) -> None:
+    """The other transformer reads these as the same path: it would be told of a masked user."""
+    jobs: Any = [{"destType": "HEAP", **event()}]
+    body = {"destType": "HEAP", "input": jobs} if path == "/routerTransform" else jobs
+    address = httpx.URL(ours)
+    for spelling in [path.upper(), *(spelling.format(path) for spelling in SPELLINGS)]:
+        connection = http.client.HTTPConnection(address.host, address.port)  # httpx mends paths
+        connection.request("POST", spelling, json.dumps(body))
+        assert connection.getresponse().getheader("apiVersion") == "2"
+        connection.close()
+        assert not other.asked, spelling
+
+
 def test_features_are_the_upstreams_with_ours_added(ours: str) -> None:
     """Nothing of the upstream's is lost, and nothing is offered in its name that it lacks."""
     found = httpx.get(f"{ours}/features").json()
@@ -156,6 +179,27 @@ def test_without_ever_an_answer_the_features_are_what_everyone_understands(alone
     assert found.status_code == 200
     assert found.json()["upgradedToSourceTransformV2"] is True
     assert found.json()["supportDestTransformCompactedPayloadV1"] is False
+
+
+def test_an_upstream_that_answers_byte_by_byte_does_not_hold_up_the_start(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole answer has a time, not each part of it: rudder-server does not start without."""
+    monkeypatch.setattr(upstream, "_SOON", 0.2)
+
+    async def drip() -> AsyncIterator[bytes]:
+        for _ in range(50):
+            yield b" "
+            await asyncio.sleep(0.05)
+        yield b'{"late": true}'
+
+    async def features(_: Request) -> Response:
+        return StreamingResponse(drip())
+
+    slow = Starlette(routes=[Route("/features", features)])
+    found = httpx.get(f"{serve(create_transformer(upstream=serve(slow)))}/features")
+    assert found.status_code == 200
+    assert "late" not in found.json()
 
 
 def test_an_upstream_that_is_down_is_waited_for(alone: str) -> None:
