@@ -160,6 +160,16 @@ def test_a_vendor_that_does_not_answer_in_time_is_a_timeout(
     assert status["statusCode"] == 504
 
 
+@pytest.mark.parametrize("patience", ["9" * 400, "9" * 5000, "-1", "soon", "1e3"])
+def test_a_patience_that_is_none_is_the_usual_one(transformer: str, patience: str) -> None:
+    """A header that names no time costs no job."""
+    body = parameters(TRACK) | {"metadata": [job(1)]}
+    headers = {"RdProxy-Timeout": patience}
+    answer = httpx.post(f"{transformer}/v1/destinations/heap/proxy", json=body, headers=headers)
+    (status,) = answer.json()["output"]["response"]
+    assert status["statusCode"] == 200
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"endpoint": 5}'])
 def test_what_is_no_request_for_the_proxy_is_refused(transformer: str, text: str) -> None:
     """A 4xx that is not 404: rudder-server would retry a 404 for ever."""
