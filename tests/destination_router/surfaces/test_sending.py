@@ -293,7 +293,7 @@ def test_what_is_left_of_a_broken_file_is_counted_to_the_break(tmp_path: Path) -
         f'origins = {{"*" = "http://127.0.0.1:{port}"}}\n'
         '[[connections]]\nname = "heap"\nplugin = "heap"\nsettings = {appId = "11"}\n'
     )
-    arguments = [*CLI, "send", "--config", str(config), "--json", str(path)]
+    arguments = [*CLI, "send", "--config", str(config), "--wait", "1s", "--json", str(path)]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     summary = json.loads(done.stdout)
     assert done.returncode == 1
