@@ -7,6 +7,7 @@ RudderStack's event specification, which Segment's shares.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, TypeAlias, TypeVar
 
@@ -282,6 +283,8 @@ _FIELD_NAMES = {
 
 _M = TypeVar("_M", bound=_Message)
 
+_ORIGIN = ("_raw", "wire", "_context", "_mended")
+
 _decode_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -326,7 +329,16 @@ def with_mended(message: _M, mended: dict[str, tuple[Any, Any]]) -> _M:
 def revised(message: _M, **changes: Any) -> _M:
     """Copy a message with other values; the copy remembers the same wire form and mapping."""
     copy = msgspec.structs.replace(message, **changes)
-    for name in ("_raw", "wire", "_context", "_rewritten", "_mapped", "_mended", "context_traits"):
+    return _remembering(copy, message, (*_ORIGIN, "_rewritten", "_mapped", "context_traits"))
+
+
+def with_origin_of(copy: _M, message: _Message) -> _M:
+    """Let a fresh message remember of another what that one was made from, and how."""
+    return _remembering(copy, message, _ORIGIN)
+
+
+def _remembering(copy: _M, message: _Message, names: Sequence[str]) -> _M:
+    for name in names:
         if name in message.__dict__:
             copy.__dict__[name] = message.__dict__[name]
     return copy

@@ -66,7 +66,7 @@ _OWN_FIELDS = {
 
 def check_call(message: Message, settings: HeapSettings) -> None:
     """Refuse a call that the dialect's system refuses."""
-    if (call := _CALLS[type(message)]) not in settings.rules.calls:
+    if (call := _call(message)) not in settings.rules.calls:
         raise Reject("unsupported_type", f"message type {call} is not supported", "type")
 
 

@@ -62,12 +62,11 @@ def track(
     }
     named = "" if identity is None else str(identity)
     key = user_id_key(user_id or "") if identity is None else identity_key(named)
-    rules = settings.rules
-    return HttpRequest(
-        url=settings.base_url + TRACK,
-        headers=rules.headers,
-        json=_ordered(rules.orders["track"], body),
-        notes=tuple(notes),
+    return _post(
+        settings,
+        TRACK,
+        _ordered(settings.rules.orders["track"], body),
+        notes,
         costs=single_request(key),
         bulk_costs=event_in_bulk(key),
         identity=named,

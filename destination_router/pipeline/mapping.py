@@ -12,7 +12,14 @@ from typing import Any
 
 import msgspec
 
-from destination_router.messages import MESSAGE_TYPES, Message, revised, with_mapped, with_mended
+from destination_router.messages import (
+    MESSAGE_TYPES,
+    Message,
+    revised,
+    with_mapped,
+    with_mended,
+    with_origin_of,
+)
 from destination_router.model import Field, Json, Note, Reject
 from destination_router.pipeline.directives import message_compiler
 from destination_router.pipeline.normalise import MENDS, Normalised, mend_part
@@ -158,8 +165,4 @@ def _as(kind: str, message: Message, changes: dict[str, Any], notes: list[Note])
         elif field.encode_name in message.wire:
             wire = message.wire[field.encode_name]
             values |= mend_part(kind, field.encode_name, wire, field.encode_name, notes)
-    other = wanted(**{**values, **changes})
-    for name in ("_raw", "wire", "_context", "_mended"):
-        if name in message.__dict__:
-            other.__dict__[name] = message.__dict__[name]
-    return other
+    return with_origin_of(wanted(**{**values, **changes}), message)

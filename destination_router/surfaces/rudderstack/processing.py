@@ -16,10 +16,11 @@ from destination_router.pipeline.connection import Decision, Mapped
 from destination_router.surfaces.rudderstack.destinations import Destinations
 from destination_router.surfaces.rudderstack.jobs import Job
 from destination_router.surfaces.rudderstack.rest import written_output
-from destination_router.surfaces.rudderstack.verdicts import ABORTED, Verdict, verdict
+from destination_router.surfaces.rudderstack.verdicts import ABORTED, ROUTED, Verdict, verdict
 
 FEATURE = "processor"
 
+_ROUTED = b',"statusCode":%d}' % ROUTED
 _encode = msgspec.json.Encoder().encode
 
 Endpoint = Callable[[str], str]
@@ -88,7 +89,7 @@ def _write(
     for request, body in zip(made.requests, contents):  # noqa: B905 -- as many, and it costs
         answer.append(b'{"output":')
         answer += written_output(request, body, endpoint(request.url), user_id)
-        answer += b',"metadata":', metadata, b',"statusCode":200}', b","
+        answer += b',"metadata":', metadata, _ROUTED, b","
 
 
 def refused(name: str, job: Job, told: Verdict, feature: str) -> Refused:
