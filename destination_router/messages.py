@@ -368,8 +368,6 @@ def with_context(message: _M, context: dict[str, Any]) -> _M:
     part = ContextPart(context.get("traits") or None)
     copy = with_own_context(rewritten(message, "context", context_part=part), context)
     kept = copy.__dict__
-    kept["context"] = context
-    kept["context_traits"] = context.get("traits") or {}
     kept["_rewritten"]["context"] = context
     if "wire" in kept:
         kept["wire"]["context"] = context
