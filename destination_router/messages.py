@@ -7,7 +7,7 @@ RudderStack's event specification, which Segment's shares.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias, TypeVar
 
@@ -35,6 +35,7 @@ class _WithContextJson(msgspec.Struct):
 
 
 _NO_CONTEXT = ContextPart()
+_EVERYONE = {"All": True}  # as every SDK writes unasked
 _MISSING: Any = msgspec.UNSET
 _decode_wire = msgspec.json.Decoder(dict[str, Any]).decode
 _decode_context = msgspec.json.Decoder(_WithContext).decode
@@ -93,7 +94,7 @@ class _Message(
             traits = self.context_part.traits
             return {} if traits is None else {"traits": traits}
         try:
-            return _decode_context(kept["_raw"]).context
+            return _decode_context(wire_json(self)).context
         except RecursionError:
             raise Reject("too_deep", "send less deeply nested JSON", "context") from None
         except msgspec.DecodeError:  # `normalise` has seen to everything but the numbers
@@ -105,7 +106,7 @@ class _Message(
         kept = self.__dict__
         if "_context" in kept or "_raw" not in kept:
             return msgspec.Raw(msgspec.json.encode(self._own_context()))
-        return _decode_context_json(kept["_raw"]).context
+        return _decode_context_json(wire_json(self)).context
 
     @property
     def context_traits(self) -> dict[str, Any]:
@@ -137,7 +138,7 @@ class _Message(
         """
         kept = self.__dict__
         try:
-            return {**_decode_wire(kept.get("_raw", b"{}")), **kept.get("_rewritten", {})}
+            return {**_decode_wire(wire_json(self)), **kept.get("_rewritten", {})}
         except RecursionError:
             raise Reject("too_deep", "send less deeply nested JSON") from None
         except msgspec.DecodeError:  # `normalise` has seen to everything but the numbers
@@ -197,9 +198,10 @@ class _Message(
             names: what the destination is called, in any casing; the first name with an object
                 counts.
         """
-        if dict not in map(type, self.integrations.values()):
+        said = self.integrations
+        if said == _EVERYONE or dict not in map(type, said.values()):
             return {}
-        by_name = {name.casefold(): value for name, value in self.integrations.items()}
+        by_name = {name.casefold(): value for name, value in said.items()}
         for name in names:
             value = by_name.get(name.casefold())
             if isinstance(value, dict):
@@ -288,14 +290,26 @@ _ORIGIN = ("_raw", "wire", "_context", "_mended")
 _decode_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def with_wire(message: _M, raw: bytes | None, content: dict[str, Any] | None = None) -> _M:
-    """Let a message remember what it was made from: the bytes, or what they were decoded to."""
-    kept = message.__dict__
-    if content is not None:
-        kept["wire"] = content
-    else:
-        kept["_raw"] = raw
+def with_wire(message: _M, raw: bytes | Callable[[], bytes]) -> _M:
+    """Let a message remember the JSON that it was decoded from, or who can find it."""
+    message.__dict__["_raw"] = raw
     return message
+
+
+def with_content(message: _M, content: dict[str, Any]) -> _M:
+    """Let a message remember what its JSON was decoded to, before any of it was mended."""
+    message.__dict__["wire"] = content
+    return message
+
+
+def wire_json(message: _Message) -> bytes:
+    """Give the JSON that a message was decoded from; `{}` where it was made otherwise."""
+    kept = message.__dict__
+    raw: bytes | Callable[[], bytes] = kept.get("_raw", b"{}")
+    if isinstance(raw, bytes):
+        return raw
+    found = kept["_raw"] = raw()
+    return found
 
 
 def with_own_context(message: _M, context: dict[str, Any]) -> _M:
@@ -314,7 +328,7 @@ def root_names(message: _Message) -> frozenset[str]:
     if "wire" in kept or "_raw" not in kept:
         return frozenset(message.wire)
     try:
-        return frozenset(_decode_names(kept["_raw"]))
+        return frozenset(_decode_names(wire_json(message)))
     except (RecursionError, msgspec.DecodeError):
         return frozenset(message.wire)
 

@@ -22,6 +22,7 @@ from destination_router import (
     Screen,
     Track,
     format_time,
+    is_formatted,
     javascript,
     utc_text,
 )
@@ -396,7 +397,7 @@ def _time_in_utc(message: Message, fields: tuple[str, ...], notes: list[Note]) -
         text = _time_field(message, field)
         if text is None:
             continue
-        written = utc_text(text)
+        written = text if is_formatted(text) else utc_text(text)  # it is a time: a message's are
         if written is not None:
             return written
         notes.append(_no_time(field))

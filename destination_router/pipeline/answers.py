@@ -60,12 +60,18 @@ def _checked(request: object) -> bytes:
     if not isinstance(request, HttpRequest):
         kind = type(request).__name__
         raise UnfitAnswer(f"returned a list that holds {kind}, not HttpRequest")
-    if not _is_plain(request):
+    url, method, headers, form = request.url, request.method, request.headers, request.form
+    # Most requests hold what they should at a glance.
+    if (
+        not (type(url) is str and type(method) is str and request.params == _NOTHING == headers)
+        or form is not None
+        or request.auth is not None
+    ):
         _check_types(request)
-    if problem := unsendable(request):
+    if problem := unsendable(method, url, headers):
         raise UnfitAnswer(f"returned a request that {problem}")
     try:
-        return content(request)
+        return _encode(request.json if form is None else form)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         kind = type(error).__name__
         raise UnfitAnswer(f"returned a body that is not JSON ({kind})") from None
@@ -76,20 +82,6 @@ def _check_types(request: HttpRequest) -> None:
         msgspec.convert(asdict(request), HttpRequest)
     except msgspec.ValidationError as error:
         raise UnfitAnswer(f"returned a request that does not fit: {error}") from None
-
-
-# What follows tells at a glance that most requests hold what they should.
-
-
-def _is_plain(request: HttpRequest) -> bool:
-    return (
-        type(request.url) is str
-        and type(request.method) is str
-        and request.params == _NOTHING
-        and request.headers == _NOTHING
-        and request.form is None
-        and request.auth is None
-    )
 
 
 def _has_plain_records(request: HttpRequest) -> bool:

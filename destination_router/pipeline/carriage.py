@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from urllib.parse import urlsplit
-
-from destination_router.model import HttpRequest
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
 _URL = re.compile(r"https?://[^\x00-\x20\x7f/?#\\]+([/?#][^\x00-\x20\x7f]*)?")
 
 
-def unsendable(request: HttpRequest) -> str | None:
-    """Say what HTTP cannot carry, without any value, or None."""
-    if not _is_method(request.method):
-        return "has a method that is none"
-    if not _is_url(request.url):
-        return "has a URL that is not http(s)://host/path without blanks"
-    for name, value in request.headers.items():
+def unsendable(method: str, url: str, headers: Mapping[str, str]) -> str | None:
+    """Say what HTTP cannot carry of a request, without any value, or None."""
+    if problem := _wrong_target(method, url):
+        return problem
+    if not headers:
+        return None
+    for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
             return "has a header whose name is no token of RFC 9110"
         if not _VALUE.fullmatch(value):
@@ -31,14 +30,17 @@ def unsendable(request: HttpRequest) -> str | None:
     return None
 
 
-@functools.cache
-def _is_method(method: str) -> bool:
-    return _TOKEN.fullmatch(method) is not None
-
-
 @functools.lru_cache(maxsize=1024)
+def _wrong_target(method: str, url: str) -> str | None:
+    """Most destinations have a handful of targets, so they are judged once."""
+    if not _TOKEN.fullmatch(method):
+        return "has a method that is none"
+    if not _is_url(url):
+        return "has a URL that is not http(s)://host/path without blanks"
+    return None
+
+
 def _is_url(url: str) -> bool:
-    """Most destinations have a handful of URLs, so they are judged once."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

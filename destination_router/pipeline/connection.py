@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from destination_router.config import ConnectionConfig
 from destination_router.faults import plain_code, whereabouts
-from destination_router.messages import MESSAGE_TYPES, Message, revised
+from destination_router.messages import MESSAGE_TYPES, Message, revised, wire_json
 from destination_router.model import HttpRequest, Json, Note, Outcome, Reject
 from destination_router.pipeline.answers import UnfitAnswer, check_records, contents
 from destination_router.pipeline.decisions import (
@@ -26,7 +26,12 @@ from destination_router.pipeline.decisions import (
     message_type,
 )
 from destination_router.pipeline.masking import masking_keys
-from destination_router.pipeline.normalise import Normalised, decode_json, normalise
+from destination_router.pipeline.normalise import (
+    Normalised,
+    decode_json,
+    normalise,
+    normalise_decoded,
+)
 from destination_router.pipeline.operations import Surroundings
 from destination_router.pipeline.preparation import (
     Preparation,
@@ -132,6 +137,7 @@ class Connection:
     ) -> None:
         self.name = name
         self.treatment = treatment
+        self._privacy = treatment.privacy
         self.client_side = client_side
         self.plugin = plugin
         schema = plugin.hook.settings_schema()
@@ -177,7 +183,7 @@ class Connection:
     def map(self, raw: bytes, *, message_id: str | None = None) -> Mapped | Decision:
         """As `decide`, for who needs no more than the requests, where there are any."""
         try:
-            takers = self._seal_of(raw)
+            takers = None if self._privacy is None else self._seal_of(raw)
             normalised = normalise(raw, message_id=message_id)
         except Reject as reject:
             return self._unreadable(raw, message_id, reject)
@@ -185,13 +191,23 @@ class Connection:
             return self._mapped(self._preparation.prepare(normalised))
         return self._mapped(self._preparation.prepare_again(normalised, takers))
 
+    def map_decoded(self, message: Message) -> Mapped | Decision:
+        """As `map`, of a message that was decoded along with others (`normalise_decoded`)."""
+        if self._privacy is not None:
+            return self.map(wire_json(message))
+        try:
+            normalised = normalise_decoded(message)
+        except Reject as reject:
+            return self._unreadable(wire_json(message), None, reject)
+        return self._mapped(self._preparation.prepare(normalised))
+
     def _mapped(self, ready: Ready | Decision) -> Mapped | Decision:
         if type(ready) is not Ready:
             return ready
         message = self._addressed(ready.message) if self._has_own_name else ready.message
+        if len(ready.takers) == 1:
+            return self._taken(self._takers[ready.takers[0]], message, ready.notes)
         takers = [self._takers[number] for number in ready.takers]
-        if len(takers) == 1:
-            return self._taken(takers[0], message, ready.notes)
         return joined(
             [
                 (taker.where, self._decision(self._taken(taker, message, ready.notes)))
@@ -217,7 +233,7 @@ class Connection:
         cannot be masked, because it cannot be read or its event may not pass, nothing but its
         masked id.
         """
-        privacy = self.treatment.privacy
+        privacy = self._privacy
         if privacy is None:
             return raw
         try:
@@ -238,14 +254,14 @@ class Connection:
         """
         if not outcome.code and not outcome.detail:
             return outcome
-        if self.treatment.privacy is not None:
+        if self._privacy is not None:
             return wordless(outcome)
         code = plain_code(outcome.code) if outcome.code else ""
         return replace(outcome, code=code, detail=hide(outcome.detail, self.secrets))
 
     def told_answer(self, text: str) -> str:
         """Turn a vendor's answer into what may be kept of it; in HIPAA mode nothing."""
-        return "" if self.treatment.privacy is not None else hide(text, self.secrets)
+        return "" if self._privacy is not None else hide(text, self.secrets)
 
     def _seal_of(self, raw: bytes) -> tuple[int, ...] | None:
         """Which subscriptions took a message that was sealed by us; None for any other.
@@ -253,7 +269,7 @@ class Connection:
         Raises:
             Reject: the seal is not ours.
         """
-        privacy = self.treatment.privacy
+        privacy = self._privacy
         if privacy is None or not is_marked(raw):
             return None
         return opened(raw, self.name, privacy.keys)
@@ -264,7 +280,7 @@ class Connection:
             result="rejected",
             reject=Refusal(reject.code, reject.detail),
         )
-        privacy = self.treatment.privacy
+        privacy = self._privacy
         return decision if privacy is None else masked_decision(decision, privacy)
 
     def pack(self, requests: list[HttpRequest]) -> list[HttpRequest]:

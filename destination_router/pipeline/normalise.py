@@ -24,7 +24,10 @@ from destination_router.messages import (
     Group,
     Identify,
     Message,
+    wire_json,
+    with_content,
     with_mended,
+    with_origin_of,
     with_own_context,
     with_wire,
 )
@@ -59,14 +62,23 @@ def normalise(raw: bytes, *, message_id: str | None = None) -> Normalised:
             `unsupported_type`, or `invalid_type` with the path of the field.
     """
     try:
-        message = _decode_message(raw)
-        if (raw.isascii() or _is_utf8(raw)) and _is_normal(message):
-            if type(message) is Identify:
-                message = _with_traits(message, raw)
-            return Normalised(with_wire(message, raw))
+        message = with_wire(_decode_message(raw), raw)
+        if is_utf8(raw) and _is_normal(message):
+            return _finished(message)
     except _UNFIT:
         pass
     return _mend(raw, message_id)
+
+
+def normalise_decoded(message: Message) -> Normalised:
+    """Make a message well-formed that remembers its JSON, which is UTF-8, and is as decoded.
+
+    Raises:
+        Reject: as `normalise`.
+    """
+    if _is_normal(message):
+        return _finished(message)
+    return _mend(wire_json(message), None)
 
 
 def parse_message(content: bytes | str | Mapping[str, Json]) -> Message:
@@ -130,9 +142,12 @@ def _encoded(content: Mapping[str, Json]) -> bytes:
 # -- the fast road ------------------------------------------------------------------------------
 
 
-def _is_utf8(raw: bytes) -> bool:
-    """Whether what the decoder skips is text too: a context is decoded later, or never."""
-    return bool(raw.decode("utf-8"))
+def is_utf8(raw: bytes) -> bool:
+    """Whether what a decoder skips is text too: a context is decoded later, or never."""
+    try:
+        return raw.isascii() or bool(raw.decode("utf-8"))
+    except UnicodeDecodeError:
+        return False
 
 
 def _is_normal(message: Message) -> bool:
@@ -157,14 +172,15 @@ class _Presence(msgspec.Struct):
 _decode_presence = msgspec.json.Decoder(_Presence).decode
 
 
-def _with_traits(message: Identify, raw: bytes) -> Identify:
+def _finished(message: Message) -> Normalised:
     """Let an identify that has no `traits` fall back to `context.traits`."""
-    if message.traits or not message.context_traits:
-        return message
-    if _decode_presence(raw).traits is not msgspec.UNSET:
-        return message
+    if type(message) is not Identify or message.traits or not message.context_traits:
+        return Normalised(message)
+    if _decode_presence(wire_json(message)).traits is not msgspec.UNSET:
+        return Normalised(message)
     fallen_back = msgspec.structs.replace(message, traits=message.context_traits)
-    return with_mended(fallen_back, {"traits": (None, message.context_traits)})
+    fallen_back = with_origin_of(fallen_back, message)
+    return Normalised(with_mended(fallen_back, {"traits": (None, message.context_traits)}))
 
 
 # -- the slow road ------------------------------------------------------------------------------
@@ -188,7 +204,7 @@ def _mend(raw: bytes, message_id: str | None) -> Normalised:
         changed["traits"] = (None, mended["traits"])
     mended["message_id"] = mended.get("message_id") or message_id or _id_from(raw)
     mended["context_part"] = ContextPart(context.get("traits"))
-    message = with_wire(MESSAGE_TYPES[kind](**mended), None, content)
+    message = with_content(MESSAGE_TYPES[kind](**mended), content)
     message = with_own_context(message, context)
     return Normalised(with_mended(message, changed), tuple(notes))
 

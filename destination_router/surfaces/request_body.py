@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import AsyncIterator
 
@@ -46,15 +47,15 @@ async def drain(chunks: AsyncIterator[bytes], limit: int) -> None:
 class _PlainBody:
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._bytes = bytearray()
+        self._bytes = io.BytesIO()  # which gives away what it holds, and does not copy it
 
     def feed(self, chunk: bytes) -> None:
-        if len(self._bytes) + len(chunk) > self._limit:
+        if self._bytes.tell() + len(chunk) > self._limit:
             raise _too_large()
-        self._bytes += chunk
+        self._bytes.write(chunk)
 
     def close(self) -> bytes:
-        return bytes(self._bytes)
+        return self._bytes.getvalue()
 
 
 class _GzipBody:

@@ -22,7 +22,7 @@ from destination_router.surfaces.rudderstack import proxy
 from destination_router.surfaces.rudderstack.deletions import answer_jobs, read_request
 from destination_router.surfaces.rudderstack.destinations import Destinations, find_destinations
 from destination_router.surfaces.rudderstack.features import STAND_IN, UNKNOWN_UPSTREAM, features
-from destination_router.surfaces.rudderstack.jobs import Job, destination_type, read_jobs
+from destination_router.surfaces.rudderstack.jobs import destination_type
 from destination_router.surfaces.rudderstack.plain_paths import PlainPaths
 from destination_router.surfaces.rudderstack.processing import Endpoint, process
 from destination_router.surfaces.rudderstack.router_batches import batch_jobs
@@ -38,7 +38,7 @@ _MILLISECONDS = re.compile("[0-9]{1,9}")  # 11 days; a number that no float hold
 _UPSTREAM_TIMEOUT = httpx.Timeout(600, connect=5)
 _EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
-Transform = Callable[[str, Destinations, Sequence[Job], Endpoint], bytes]
+Transform = Callable[[str, Destinations, bytes, Endpoint], bytes]
 
 
 def create_transformer(
@@ -169,10 +169,11 @@ class _Transformer:
         self, request: Request, name: str, transform: Transform, body: bytes | None = None
     ) -> Response:
         try:
-            jobs = read_jobs(await self._read(request) if body is None else body)
+            if body is None:
+                body = await self._read(request)
+            return _json(transform(name, self._destinations[name], body, self._endpoint))
         except Reject as reject:
             return _refused(reject)
-        return _json(transform(name, self._destinations[name], jobs, self._endpoint))
 
     async def _delivered(
         self,

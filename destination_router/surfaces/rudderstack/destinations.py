@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.metadata import EntryPoint
@@ -26,6 +26,7 @@ from destination_router.pipeline.privacy_config import is_private
 from destination_router.plugins import LoadedPlugin, PluginError, installed_plugins, load_plugin
 from destination_router.settings import SettingsError, TableError, holds_reference
 from destination_router.surfaces.rudderstack import dynamic_config
+from destination_router.surfaces.rudderstack.jobs import DecodedJob, Job
 from destination_router.surfaces.rudderstack.overlays import ready_overlays
 
 SYSTEM = "rudderstack"
@@ -153,28 +154,24 @@ class Destinations:
             return Prepared(None, problem, "configuration"), self._bare
         return self._compiled(config, overlay), overlay
 
-    def prepare(self, destination: msgspec.Raw, message: bytes) -> Prepared:
-        """Make a destination ready for a message; never raises.
-
-        Args:
-            destination: rudder-server's record of it as JSON.
-            message: the event, which a dynamic configuration may depend on.
-        """
+    def prepare(self, job: Job | DecodedJob) -> Prepared:
+        """Make a job's destination ready for its event, which may say more of it; never raises."""
+        destination = job.destination
         if destination == self._last:  # in most requests every event has the same
             return self._last_prepared
-        prepared, is_constant = self._prepared(bytes(destination), message)
+        prepared, is_constant = self._prepared(bytes(destination), job.text)
         if is_constant:
             # A copy, since what is read of a request holds on to all of it.
             self._last, self._last_prepared = destination.copy(), prepared
         return prepared
 
-    def _prepared(self, destination: bytes, message: bytes) -> tuple[Prepared, bool]:
+    def _prepared(self, destination: bytes, text: Callable[[], bytes]) -> tuple[Prepared, bool]:
         """Look a destination up; what depends on no message may be kept."""
         read = self._read_kept if len(destination) <= _KEPT_BYTES else self._read
         prepared, config, overlay = read(destination)
         if prepared is not None:
             return prepared, len(destination) <= _KEPT_BYTES
-        return self._compiled(dynamic_config.resolve(config, message), overlay), False
+        return self._compiled(dynamic_config.resolve(config, text()), overlay), False
 
     def prepare_config(self, config: bytes) -> Prepared:
         """Make ready what has a configuration alone, as in a request to the proxy.

@@ -1,21 +1,28 @@
 """The body of a transformation request → its jobs: an event, its metadata and its destination.
 
-Nothing is decoded that need not be: metadata is echoed byte for byte, and an event goes into the
-pipeline as it was written. One item that is no JSON costs its neighbours nothing.
+Nothing is decoded that need not be: metadata is echoed byte for byte. One item that is no JSON
+costs its neighbours nothing.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Generic, TypeVar
+
 import msgspec
 
+from destination_router.messages import Message, wire_json, with_wire
 from destination_router.model import Reject
-from destination_router.pipeline.normalise import decode_json
+from destination_router.pipeline.normalise import decode_json, is_utf8
 from destination_router.pipeline.wire import members, split_list
 
 _NULL = msgspec.Raw(b"null")
 _NO_METADATA = msgspec.Raw(b"{}")
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _UNFIT = (Reject, *_UNDECODABLE)
+_DECODED_BYTES = 2 * 1024 * 1024
 
 
 class Job(msgspec.Struct):
@@ -31,11 +38,30 @@ class Job(msgspec.Struct):
     metadata: msgspec.Raw = _NO_METADATA
     destination: msgspec.Raw = _NULL
 
+    def text(self) -> bytes:
+        """The event as wire JSON."""
+        return bytes(self.message)
 
-class _Envelope(msgspec.Struct):
+
+class DecodedJob(msgspec.Struct):
+    """As `Job`, with its event decoded along with the rest of the request."""
+
+    message: Message
+    metadata: msgspec.Raw = _NO_METADATA
+    destination: msgspec.Raw = _NULL
+
+    def text(self) -> bytes:
+        """The event as wire JSON."""
+        return wire_json(self.message)
+
+
+_J = TypeVar("_J", Job, DecodedJob)
+
+
+class _Envelope(msgspec.Struct, Generic[_J]):
     """An object with events: `/routerTransform`'s, or the compacted form of either request."""
 
-    input: list[Job] = []
+    input: list[_J] = []
     destinations: dict[str, msgspec.Raw] | None = None
 
 
@@ -48,7 +74,9 @@ class _Addressed(msgspec.Struct):
 
 
 _decode_jobs = msgspec.json.Decoder(list[Job]).decode
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_envelope = msgspec.json.Decoder(_Envelope[Job]).decode
+_decode_messages = msgspec.json.Decoder(list[DecodedJob]).decode
+_decode_message_envelope = msgspec.json.Decoder(_Envelope[DecodedJob]).decode
 _decode_type = msgspec.json.Decoder(_DestType).decode
 _decode_address = msgspec.json.Decoder(_Addressed).decode
 
@@ -64,9 +92,53 @@ def read_jobs(body: bytes) -> list[Job]:
     Raises:
         Reject: `invalid_json`, where the body as a whole cannot be read.
     """
-    if body.lstrip(b" \t\n\r").startswith(b"["):
-        return _listed(body)
-    envelope = _opened(body)
+    return _listed(body) if _is_list(body) else _addressed(_opened(body))
+
+
+def each_job(body: bytes) -> Iterator[Job | DecodedJob]:
+    """Read the events of a request, in order, decoded already where they all can be.
+
+    Each is let go once the next is asked for: what was decoded takes several times its bytes, and
+    more than a processor has at hand.
+
+    Args:
+        body: as in `read_jobs`.
+
+    Raises:
+        Reject: as `read_jobs`, and at once.
+    """
+    jobs: list[Any] = _decoded(body) or read_jobs(body)
+    jobs.reverse()
+    return (jobs.pop() for _ in range(len(jobs)))
+
+
+def _decoded(body: bytes) -> list[DecodedJob] | None:
+    """Decode a whole request at once; None where any of it needs a closer look."""
+    if len(body) > _DECODED_BYTES or not is_utf8(body):
+        return None
+    try:
+        if _is_list(body):
+            jobs = _decode_messages(body)
+        else:
+            jobs = _addressed(_decode_message_envelope(body))
+    except _UNDECODABLE:
+        return None
+    undecoded = functools.cache(partial(read_jobs, body))
+    for at, job in enumerate(jobs):
+        with_wire(job.message, partial(_text, undecoded, at))
+    return jobs
+
+
+def _text(jobs: Callable[[], list[Job]], at: int) -> bytes:
+    return jobs()[at].text()
+
+
+def _is_list(body: bytes) -> bool:
+    return body.lstrip(b" \t\n\r").startswith(b"[")
+
+
+def _addressed(envelope: _Envelope[_J]) -> list[_J]:
+    """Give each job its destination, in the compacted form."""
     if envelope.destinations is not None:
         for job in envelope.input:
             job.destination = envelope.destinations.get(_address(job.metadata), _NULL)
@@ -122,7 +194,7 @@ def _standard(text: bytes) -> msgspec.Raw | None:
         return None
 
 
-def _opened(body: bytes) -> _Envelope:
+def _opened(body: bytes) -> _Envelope[Job]:
     try:
         return _decode_envelope(body)
     except _UNDECODABLE:

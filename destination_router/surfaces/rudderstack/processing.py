@@ -6,7 +6,7 @@ that were left out would be lost without a trace.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import final
 
 import msgspec
@@ -14,13 +14,13 @@ import msgspec
 from destination_router.pipeline.answers import content
 from destination_router.pipeline.connection import Decision, Mapped
 from destination_router.surfaces.rudderstack.destinations import Destinations
-from destination_router.surfaces.rudderstack.jobs import Job
+from destination_router.surfaces.rudderstack.jobs import DecodedJob, Job, each_job
 from destination_router.surfaces.rudderstack.rest import written_output
 from destination_router.surfaces.rudderstack.verdicts import ABORTED, ROUTED, Verdict, verdict
 
 FEATURE = "processor"
 
-_ROUTED = b',"statusCode":%d}' % ROUTED
+_ROUTED = b',"statusCode":%d},' % ROUTED
 _encode = msgspec.json.Encoder().encode
 
 Endpoint = Callable[[str], str]
@@ -37,41 +37,47 @@ class Refused(msgspec.Struct, rename="camel", omit_defaults=True):
     stat_tags: dict[str, str] | None = None
 
 
-def process(
-    name: str, destinations: Destinations, jobs: Sequence[Job], endpoint: Endpoint
-) -> bytes:
+def process(name: str, destinations: Destinations, body: bytes, endpoint: Endpoint) -> bytes:
     """Transform events.
 
     Args:
         name: the plugin's.
         destinations: the plugin's, as configured.
-        jobs: the events.
+        body: the request's, with the events.
         endpoint: where URLs are sent.
 
     Returns:
         The answer's body: a JSON array, in the order of the jobs.
+
+    Raises:
+        Reject: as `read_jobs`.
     """
     answer: list[bytes | msgspec.Raw] = [b"["]
-    for job in jobs:
+    for job in each_job(body):
         # Written at once, so that what is alive is one event's and not a whole request's.
         made = _made(name, destinations, job)
         if type(made) is Refused:
-            answer += _encode(made), b","
+            answer.append(_encode(made) + b",")
         else:
             _write(made, job.metadata, endpoint, answer)
     if len(answer) > 1:
-        answer.pop()  # the last comma
+        answer[-1] = answer[-1][:-1]  # the last comma
     answer.append(b"]")
     return b"".join(answer)
 
 
-def _made(name: str, destinations: Destinations, job: Job) -> Mapped | Decision | Refused:
-    message = bytes(job.message)
-    prepared = destinations.prepare(job.destination, message)
-    if prepared.connection is None:
+def _made(
+    name: str, destinations: Destinations, job: Job | DecodedJob
+) -> Mapped | Decision | Refused:
+    prepared = destinations.prepare(job)
+    connection = prepared.connection
+    if connection is None:
         told = Verdict(ABORTED, prepared.problem, prepared.fault)
         return refused(name, job, told, FEATURE)
-    made = prepared.connection.map(message)
+    if type(job) is DecodedJob:
+        made = connection.map_decoded(job.message)
+    else:
+        made = connection.map(job.text())
     if type(made) is Mapped or made.result == "requests":
         return made
     return refused(name, job, verdict(made), FEATURE)
@@ -89,10 +95,10 @@ def _write(
     for request, body in zip(made.requests, contents):  # noqa: B905 -- as many, and it costs
         answer.append(b'{"output":')
         answer += written_output(request, body, endpoint(request.url), user_id)
-        answer += b',"metadata":', metadata, _ROUTED, b","
+        answer += b',"metadata":', metadata, _ROUTED
 
 
-def refused(name: str, job: Job, told: Verdict, feature: str) -> Refused:
+def refused(name: str, job: Job | DecodedJob, told: Verdict, feature: str) -> Refused:
     """Answer an event that is not sent."""
     tags = told.tags(feature, name, job.metadata)
     return Refused(job.metadata, told.status, told.error, tags)

@@ -16,7 +16,7 @@ from destination_router.pipeline.connection import Connection
 from destination_router.pipeline.packed import packed
 from destination_router.surfaces.rudderstack.destinations import Destinations
 from destination_router.surfaces.rudderstack.job_items import with_items
-from destination_router.surfaces.rudderstack.jobs import Job
+from destination_router.surfaces.rudderstack.jobs import Job, read_jobs
 from destination_router.surfaces.rudderstack.processing import Endpoint
 from destination_router.surfaces.rudderstack.rest import Rest, rest_output
 from destination_router.surfaces.rudderstack.verdicts import ABORTED, ROUTED, Verdict, verdict
@@ -53,23 +53,24 @@ class _Group(msgspec.Struct):
     requests: list[HttpRequest] = []
 
 
-def batch_jobs(
-    name: str, destinations: Destinations, jobs: Sequence[Job], endpoint: Endpoint
-) -> bytes:
+def batch_jobs(name: str, destinations: Destinations, body: bytes, endpoint: Endpoint) -> bytes:
     """Transform and pack jobs.
 
     Args:
         name: the plugin's.
         destinations: the plugin's, as configured.
-        jobs: in their users' order.
+        body: the request's, with the jobs in their users' order.
         endpoint: where URLs are sent.
 
     Returns:
         The answer's body, `{"output": [...]}`: every job in exactly one of its items.
+
+    Raises:
+        Reject: as `read_jobs`.
     """
     groups: dict[bytes, _Group] = {}
     refused: list[Batch] = []
-    for index, job in enumerate(jobs):
+    for index, job in enumerate(read_jobs(body)):
         told = _join(groups, destinations, job, str(index))
         if told is not None:
             refused.append(_refused(name, job, told))
@@ -81,16 +82,15 @@ def _join(
     groups: dict[bytes, _Group], destinations: Destinations, job: Job, index: str
 ) -> Verdict | None:
     """Put a job with its destination's others, or say why it is not sent."""
-    message, destination = bytes(job.message), bytes(job.destination)
-    prepared = destinations.prepare(job.destination, message)
+    prepared = destinations.prepare(job)
     connection = prepared.connection
     if connection is None:
         return Verdict(ABORTED, prepared.problem, prepared.fault)
-    decision = connection.decide(message)
+    decision = connection.decide(job.text())
     if decision.result != "requests":
         return verdict(decision)
     # One configuration that depends on the message is as many connections as it has values.
-    key = destination + b"%d" % id(connection)
+    key = bytes(job.destination) + b"%d" % id(connection)
     group = groups.setdefault(key, _Group(connection, job.destination))
     group.jobs[index] = job
     # Two jobs may carry the same message: only its place tells a job.

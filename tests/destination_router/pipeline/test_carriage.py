@@ -3,7 +3,11 @@
 import pytest
 
 from destination_router import HttpRequest
-from destination_router.pipeline.carriage import unsendable
+from destination_router.pipeline import carriage
+
+
+def unsendable(request: HttpRequest) -> str | None:
+    return carriage.unsendable(request.method, request.url, request.headers)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from destination_router.pipeline.connection import Decision, configured
 from destination_router.plugins import load_plugin
 from destination_router.settings import SettingsError
 from destination_router.surfaces.rudderstack.destinations import Destinations, find_destinations
+from destination_router.surfaces.rudderstack.jobs import Job
 
 PAID = {"type": "track", "messageId": "m1", "userId": "u-1", "event": "Paid"}
 SEEN = {**PAID, "event": "Seen", "properties": {"mail": "x@y.z"}}
@@ -38,7 +39,7 @@ def record(identity: str = "d1", name: str = "shop", **config: Any) -> msgspec.R
 
 def transformed(destinations: Destinations, event: dict[str, Any]) -> Decision:
     raw = json.dumps(event).encode()
-    prepared = destinations.prepare(record(), raw)
+    prepared = destinations.prepare(Job(msgspec.Raw(raw), destination=record()))
     assert prepared.connection is not None, prepared.problem
     return prepared.connection.decide(raw)
 
@@ -132,7 +133,9 @@ def test_where_two_connections_stand_for_a_destination_neither_is_chosen(
     monkeypatch.setenv("MASKING_KEY_1", "0123456789abcdef0123456789abcdef")
     tables = [{"name": name, **(PRIVATE if name == private else {})} for name in ("d1", "shop")]
     shared = {"privacy": {"allow": {"events": ["Paid"]}}}
-    prepared = heap(*tables, **shared).prepare(record(), json.dumps(PAID).encode())
+    prepared = heap(*tables, **shared).prepare(
+        Job(msgspec.Raw(json.dumps(PAID).encode()), destination=record())
+    )
     assert (prepared.connection, prepared.fault) == (None, "configuration")
     assert "has this destination's id, and another one its name" in prepared.problem
 
@@ -147,6 +150,6 @@ def test_of_two_connections_a_destination_gets_that_of_its_id_or_name(
         {"name": "d2", "subscription": 'event = "Seen"'},
     ]
     raw = json.dumps(SEEN).encode()
-    prepared = heap(*tables).prepare(record(identity, name), raw)
+    prepared = heap(*tables).prepare(Job(msgspec.Raw(raw), destination=record(identity, name)))
     assert prepared.connection is not None
     assert prepared.connection.decide(raw).result == "filtered"

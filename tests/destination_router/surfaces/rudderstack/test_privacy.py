@@ -17,6 +17,7 @@ from destination_router.settings import SettingsError
 from destination_router.surfaces.choosing import UsageError
 from destination_router.surfaces.rudderstack.app import create_transformer
 from destination_router.surfaces.rudderstack.destinations import Destinations, find_destinations
+from destination_router.surfaces.rudderstack.jobs import Job
 from destination_router.surfaces.rudderstack.running import (
     TransformerOptions,
     build_transformer,
@@ -61,7 +62,7 @@ def record(name: str, **config: Any) -> msgspec.Raw:
 def test_a_destination_is_protected_as_the_connection_of_its_name() -> None:
     """What the router.toml does to messages holds for them here, too."""
     raw = json.dumps(TRACK).encode()
-    prepared = heap().prepare(record("Heap production"), raw)
+    prepared = heap().prepare(Job(msgspec.Raw(raw), destination=record("Heap production")))
     assert prepared.connection is not None
     decision = prepared.connection.decide(raw)
     assert "ada" not in repr(decision).lower()
@@ -70,7 +71,7 @@ def test_a_destination_is_protected_as_the_connection_of_its_name() -> None:
 
 def test_where_all_are_protected_a_stranger_is_refused() -> None:
     """With the router's mode, a destination that no connection describes gets nothing."""
-    prepared = heap(mode="hipaa").prepare(record("Another"), b"{}")
+    prepared = heap(mode="hipaa").prepare(Job(msgspec.Raw(b"{}"), destination=record("Another")))
     assert prepared.connection is None
     assert "none has this one's id or name: add a connection" in prepared.problem
 
@@ -88,7 +89,9 @@ def test_where_all_are_protected_a_strangers_users_are_not_deleted() -> None:
 @pytest.mark.parametrize("name", ["Another", "heap production", "HEAP PRODUCTION", ""])
 def test_where_one_is_protected_a_stranger_is_refused(name: str) -> None:
     """A name that is misspelt in the router.toml must not mean that nothing is protected."""
-    prepared = heap().prepare(record(name), json.dumps(TRACK).encode())
+    prepared = heap().prepare(
+        Job(msgspec.Raw(json.dumps(TRACK).encode()), destination=record(name))
+    )
     assert (prepared.connection, prepared.fault) == (None, "configuration")
     assert "none has this one's id or name" in prepared.problem
 
@@ -119,14 +122,16 @@ def test_where_keys_are_is_told_to_nobody(monkeypatch: pytest.MonkeyPatch) -> No
     """A key that is gone after the start fails events by its path alone."""
     destinations = heap()
     monkeypatch.delenv("MASKING_KEY_1")
-    problem = destinations.prepare(record("Heap production"), b"{}").problem
+    problem = destinations.prepare(
+        Job(msgspec.Raw(b"{}"), destination=record("Heap production"))
+    ).problem
     assert problem == "router.toml: cannot be used: privacy.keys.v1"
 
 
 def test_settings_take_no_values_out_of_messages() -> None:
     """A dynamic configuration would carry a value around the allowlists."""
     dynamic = record("Heap production", region="{{ message.userId || US }}")
-    prepared = heap().prepare(dynamic, json.dumps(TRACK).encode())
+    prepared = heap().prepare(Job(msgspec.Raw(json.dumps(TRACK).encode()), destination=dynamic))
     assert prepared.connection is None
     assert "HIPAA mode" in prepared.problem
 
