@@ -77,7 +77,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         key: where the idempotency key comes from: the `message`'s id, or the property
             `idempotencyKey` (`property`).
         headers: beyond those the host adds.
-        orders: the order of keys in each body.
+        orders: the order of keys in bodies where it is another than Heap's documentation has.
     """
 
     subscription: str
@@ -107,7 +107,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     time_fields: tuple[str, ...] = ("timestamp",)
     key: Literal["message", "property"] = "message"
     headers: dict[str, str] = {}
-    orders: dict[str, tuple[str, ...]]
+    orders: dict[str, tuple[str, ...]] = {}
 
 
 _ALL_CALLS = ("identify", "track", "page", "screen", "group", "alias")
@@ -135,28 +135,6 @@ _HEAP = Dialect(
     user_shape=None,
     time="utc",
     time_fields=("timestamp", "originalTimestamp"),
-    orders={
-        "identify": ("app_id", "identity", "properties"),
-        "profile": ("app_id", "identity", "properties"),
-        "track": (
-            "app_id",
-            "event",
-            "identity",
-            "user_id",
-            "session_id",
-            "properties",
-            "timestamp",
-            "idempotency_key",
-        ),
-        "partner_track": ("app_id", "library", "events"),
-        "partner_event": (
-            "event",
-            "user_identifier",
-            "custom_properties",
-            "idempotency_key",
-            "timestamp",
-        ),
-    },
 )
 
 _SEGMENT = Dialect(
@@ -179,7 +157,6 @@ _SEGMENT = Dialect(
     time="javascript",
     orders={
         "identify": ("identity", "app_id", "properties"),
-        "profile": ("app_id", "identity", "properties"),
         "partner_track": ("app_id", "events", "library"),
         "partner_event": (
             "event",
@@ -213,17 +190,6 @@ _SEGMENT_CLOUD = Dialect(
     event_shape=_TEXTS,
     user_shape=Shape(arrays="indices", leaves="kept"),
     time="given",
-    orders={
-        "partner_users": ("app_id", "library", "users"),
-        "partner_track": ("app_id", "library", "events"),
-        "partner_event": (
-            "event",
-            "user_identifier",
-            "custom_properties",
-            "idempotency_key",
-            "timestamp",
-        ),
-    },
 )
 
 _RUDDERSTACK_IDENTITY = (

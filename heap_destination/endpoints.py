@@ -50,22 +50,24 @@ def track(
     user_id: str | None = None,
 ) -> HttpRequest:
     """Record an event under exactly one of `identity` and `user_id` [track-1]."""
-    body = {
-        "app_id": settings.app_id,
-        "event": event.name,
-        "identity": identity,
-        "user_id": user_id,
-        "session_id": event.session_id,
-        "properties": event.properties,
-        "timestamp": event.timestamp,
-        "idempotency_key": event.idempotency_key,
-    }
+    body = {"app_id": settings.app_id, "event": event.name}
+    if identity is not None:
+        body["identity"] = identity
+    if user_id is not None:
+        body["user_id"] = user_id
+    if event.session_id is not None:
+        body["session_id"] = event.session_id
+    body["properties"] = event.properties
+    if event.timestamp is not None:
+        body["timestamp"] = event.timestamp
+    if event.idempotency_key is not None:
+        body["idempotency_key"] = event.idempotency_key
     named = "" if identity is None else str(identity)
     key = user_id_key(user_id or "") if identity is None else identity_key(named)
     return _post(
         settings,
         TRACK,
-        _ordered(settings.rules.orders["track"], body),
+        _ordered(settings.rules.orders.get("track"), body),
         notes,
         costs=single_request(key),
         bulk_costs=event_in_bulk(key),
@@ -85,15 +87,14 @@ def partner_track(
         "event": event.name,
         "user_identifier": who,
         "custom_properties": event.properties,
-        "idempotency_key": event.idempotency_key,
-        "timestamp": event.timestamp,
     }
-    body = {
-        "app_id": settings.app_id,
-        "library": "server",
-        "events": [_ordered(orders["partner_event"], item)],
-    }
-    ordered = _ordered(orders["partner_track"], body)
+    if event.idempotency_key is not None:
+        item["idempotency_key"] = event.idempotency_key
+    if event.timestamp is not None:
+        item["timestamp"] = event.timestamp
+    events = [_ordered(orders.get("partner_event"), item)]
+    body = {"app_id": settings.app_id, "library": "server", "events": events}
+    ordered = _ordered(orders.get("partner_track"), body)
     return _post(settings, PARTNER_TRACK, ordered, notes, identity=str(who.get("identity", "")))
 
 
@@ -122,14 +123,13 @@ def add_user_properties(
             "custom_properties": properties,
         }
         body: dict[str, Any] = {"app_id": settings.app_id, "library": "server", "users": [user]}
-        ordered = _ordered(orders["partner_users"], body)
         named = str(identity)
-        return _post(settings, PARTNER_USERS, ordered, notes, state_key=state_key, identity=named)
+        return _post(settings, PARTNER_USERS, body, notes, state_key=state_key, identity=named)
     body = {"app_id": settings.app_id, "identity": identity, "properties": properties}
     return _post(
         settings,
         ADD_USER_PROPERTIES,
-        _ordered(orders[order], body),
+        _ordered(orders.get(order), body),
         notes,
         state_key=state_key,
         costs=single_request(identity_key(str(identity))),
@@ -214,6 +214,6 @@ def _post(  # noqa: PLR0913 -- what differs between endpoints, by keyword
     )
 
 
-def _ordered(keys: tuple[str, ...], body: dict[str, Any]) -> dict[str, Any]:
-    """Put a body's keys in a dialect's order; what is None is left out."""
-    return {key: value for key in keys if (value := body[key]) is not None}
+def _ordered(keys: tuple[str, ...] | None, body: dict[str, Any]) -> dict[str, Any]:
+    """Put a body's keys in a dialect's order, if it has one."""
+    return body if keys is None else {key: body[key] for key in keys if key in body}

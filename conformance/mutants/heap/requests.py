@@ -11,30 +11,29 @@ REQUESTS = (
     _slip(
         "idempotency-key-forgotten",
         "an event has no idempotency key: a repeat counts twice",
-        '        "timestamp": event.timestamp,\n'
-        '        "idempotency_key": event.idempotency_key,\n',
-        '        "timestamp": event.timestamp,\n',
+        '    if event.idempotency_key is not None:\n        body["',
+        '    if False:\n        body["',
         "endpoints",
     ),
     _slip(
         "timestamp-forgotten",
         "an event has no time: it happened when it arrived",
-        '        "properties": event.properties,\n        "timestamp": event.timestamp,\n',
-        '        "properties": event.properties,\n',
+        '    if event.timestamp is not None:\n        body["',
+        '    if False:\n        body["',
         "endpoints",
     ),
     _slip(
         "empty-properties-left-out",
         "empty properties are left out, and Heap refuses the event",
-        "if (value := body[key]) is not None}",
-        "if (value := body[key])}",
+        '    body["properties"] = event.properties\n',
+        '    if event.properties:\n        body["properties"] = event.properties\n',
         "endpoints",
     ),
     _slip(
         "nulls-sent",
         "what is not there is sent as null",
-        "return {key: value for key in keys if (value := body[key]) is not None}",
-        "return {key: body[key] for key in keys}",
+        '    if user_id is not None:\n        body["user_id"]',
+        '    if True:\n        body["user_id"]',
         "endpoints",
     ),
     _slip(
@@ -47,8 +46,8 @@ REQUESTS = (
     _slip(
         "partner-library-forgotten",
         "the partner endpoint is not told which library it is",
-        '        "library": "server",\n        "events"',
-        '        "library": None,\n        "events"',
+        '"library": "server", "events": events}',
+        '"events": events}',
         "endpoints",
     ),
     _slip(
