@@ -290,8 +290,11 @@ _ORIGIN = ("_raw", "wire", "_context", "_mended")
 _decode_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def with_wire(message: _M, raw: bytes | Callable[[], bytes]) -> _M:
-    """Let a message remember the JSON that it was decoded from, or who can find it."""
+_Raw: TypeAlias = bytes | tuple[Callable[[int], bytes], int]
+
+
+def with_wire(message: _M, raw: _Raw) -> _M:
+    """Let a message remember the JSON that it was decoded from, or who finds it by a number."""
     message.__dict__["_raw"] = raw
     return message
 
@@ -305,10 +308,11 @@ def with_content(message: _M, content: dict[str, Any]) -> _M:
 def wire_json(message: _Message) -> bytes:
     """Give the JSON that a message was decoded from; `{}` where it was made otherwise."""
     kept = message.__dict__
-    raw: bytes | Callable[[], bytes] = kept.get("_raw", b"{}")
+    raw: _Raw = kept.get("_raw", b"{}")
     if isinstance(raw, bytes):
         return raw
-    found = kept["_raw"] = raw()
+    find, number = raw
+    found = kept["_raw"] = find(number)
     return found
 
 

@@ -7,8 +7,7 @@ costs its neighbours nothing.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -123,14 +122,24 @@ def _decoded(body: bytes) -> list[DecodedJob] | None:
             jobs = _addressed(_decode_message_envelope(body))
     except _UNDECODABLE:
         return None
-    undecoded = functools.cache(partial(read_jobs, body))
+    text_of = _Texts(body).text
     for at, job in enumerate(jobs):
-        with_wire(job.message, partial(_text, undecoded, at))
+        with_wire(job.message, (text_of, at))
     return jobs
 
 
-def _text(jobs: Callable[[], list[Job]], at: int) -> bytes:
-    return jobs()[at].text()
+class _Texts:
+    """The events of a request as wire JSON, for the few that are asked for it."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def text(self, at: int) -> bytes:
+        return self._jobs[at].text()
+
+    @functools.cached_property
+    def _jobs(self) -> list[Job]:
+        return read_jobs(self._body)
 
 
 def _is_list(body: bytes) -> bool:
