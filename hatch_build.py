@@ -6,11 +6,13 @@ annotations, which in C would round a whole number that is annotated as a float.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+FOLDER = ("build", "compiled")
+"""Where it is compiled: the same each time, so that a compiler finds what it noted the last time."""
 
 DIRECTIVES = {"annotation_typing": False, "binding": True, "language_level": 3}
 
@@ -27,8 +29,7 @@ class Compiled(BuildHookInterface[Any]):
         from setuptools import Distribution, Extension  # noqa: PLC0415
         from setuptools.command.build_ext import build_ext  # noqa: PLC0415
 
-        self._made = tempfile.TemporaryDirectory()
-        made = self._made.name
+        made = str(Path(self.root, *FOLDER))
         paths = [Path(path) for path in self.config["modules"]]
         extensions = [Extension(".".join(p.with_suffix("").parts), [str(p)]) for p in paths]
         command = build_ext(
@@ -41,14 +42,10 @@ class Compiled(BuildHookInterface[Any]):
             )
         )
         command.build_lib, command.build_temp, command.parallel = made, made, True
+        command.force = True  # what is there may have been compiled with other CFLAGS
         command.ensure_finalized()
         command.run()
         for name in command.get_outputs():
             build_data["force_include"][name] = str(Path(name).relative_to(made))
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
-
-    def finalize(self, version: str, *_: object) -> None:
-        """Clear up."""
-        if version != "editable":
-            self._made.cleanup()
