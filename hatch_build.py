@@ -12,7 +12,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FOLDER = ("build", "compiled")
-"""Where it is compiled: the same each time, so that a compiler finds what it noted the last time."""
+"""Where it is compiled: the same each time, so that a compiler finds what an earlier run noted."""
 
 DIRECTIVES = {"annotation_typing": False, "binding": True, "language_level": 3}
 

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import msgspec
+from transformer import bodies
 
 from destination_router.pipeline import connection
 from destination_router.surfaces.rudderstack.destinations import find_destinations
 from destination_router.surfaces.rudderstack.processing import process
 from destination_router.surfaces.rudderstack.router_batches import batch_jobs
-from transformer import bodies
 
 _ROUNDS = 10
 
