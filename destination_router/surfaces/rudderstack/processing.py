@@ -14,7 +14,7 @@ import msgspec
 from destination_router.pipeline.answers import content
 from destination_router.pipeline.connection import Decision, Mapped
 from destination_router.surfaces.rudderstack.destinations import Destinations
-from destination_router.surfaces.rudderstack.jobs import DecodedJob, Job, each_job
+from destination_router.surfaces.rudderstack.jobs import DecodedJob, Job, each_job, read_jobs
 from destination_router.surfaces.rudderstack.rest import written_output
 from destination_router.surfaces.rudderstack.verdicts import ABORTED, ROUTED, Verdict, verdict
 
@@ -53,7 +53,9 @@ def process(name: str, destinations: Destinations, body: bytes, endpoint: Endpoi
         Reject: as `read_jobs`.
     """
     answer: list[bytes | msgspec.Raw] = [b"["]
-    for job in each_job(body):
+    # Whoever masks looks at an event's bytes first.
+    jobs = read_jobs(body) if destinations.some_private else each_job(body)
+    for job in jobs:
         # Written at once, so that what is alive is one event's and not a whole request's.
         made = _made(name, destinations, job)
         if type(made) is Refused:
