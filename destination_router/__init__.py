@@ -32,7 +32,7 @@ from destination_router.model import (
     retry_after,
 )
 from destination_router.pipeline.normalise import parse_message
-from destination_router.times import format_time, is_formatted, parse_time, utc_text
+from destination_router.times import format_time, parse_time, utc_text
 
 __all__ = [
     "Alias",
@@ -66,7 +66,6 @@ __all__ = [
     "folded",
     "format_time",
     "hookimpl",
-    "is_formatted",
     "javascript",
     "parse_message",
     "parse_time",

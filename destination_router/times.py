@@ -50,11 +50,11 @@ def utc_text(text: str) -> str | None:
     moment = parse_time(text)
     if moment is None:
         return None
-    return text if is_formatted(text) else format_time(moment)
+    return text if _is_as_formatted(text) else format_time(moment)
 
 
-def is_formatted(text: str) -> bool:
-    """Tell whether a text that is known to be a time is written as `format_time` writes it.
+def _is_as_formatted(text: str) -> bool:
+    """Tell whether a text that is a time is written as `format_time` writes it.
 
     With these marks at these places in 24 characters there is one way left to write the rest, but
     for weeks (`2026-W47-7T…`) and for the hour 24, which some versions of Python read.

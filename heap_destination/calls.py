@@ -22,7 +22,6 @@ from destination_router import (
     Screen,
     Track,
     format_time,
-    is_formatted,
     javascript,
     utc_text,
 )
@@ -397,7 +396,7 @@ def _time_in_utc(message: Message, fields: tuple[str, ...], notes: list[Note]) -
         text = _time_field(message, field)
         if text is None:
             continue
-        written = text if is_formatted(text) else utc_text(text)  # it is a time: a message's are
+        written = utc_text(text)
         if written is not None:
             return written
         notes.append(_no_time(field))

@@ -290,8 +290,8 @@ CALLS = (
     _slip(
         "timestamp-as-given",
         "a time is sent as the sender wrote it",
-        "        written = text if is_formatted(text) else utc_text(text)",
-        "        written = text",
+        "        written = utc_text(text)\n",
+        "        written = text\n",
     ),
     _slip(
         "timestamp-of-the-clock",
