@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-import httpx
 import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -27,7 +27,8 @@ from destination_router.surfaces.rudderstack.plain_paths import PlainPaths
 from destination_router.surfaces.rudderstack.processing import Endpoint, process
 from destination_router.surfaces.rudderstack.router_batches import batch_jobs
 from destination_router.surfaces.rudderstack.transmission import Transmission
-from destination_router.surfaces.rudderstack.upstream import Upstream
+from destination_router.surfaces.rudderstack.upstream import Upstream, upstream_client
+from destination_router.surfaces.rudderstack.upstream_privacy import problem_upstream
 
 MAX_BODY_BYTES = 200 * 1024 * 1024
 """How large a request may be, unpacked: rudder-transformer's own bound."""
@@ -35,7 +36,6 @@ MAX_BODY_BYTES = 200 * 1024 * 1024
 _STATUSES = {"too_large": 413}
 _DEFAULT_TIMEOUT = 60.0
 _MILLISECONDS = re.compile("[0-9]{1,9}")  # 11 days; a number that no float holds is no wait
-_UPSTREAM_TIMEOUT = httpx.Timeout(600, connect=5)
 _EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 Transform = Callable[[str, Destinations, bytes, Endpoint], bytes]
@@ -69,10 +69,11 @@ def create_transformer(
         async with contextlib.AsyncExitStack() as open_until_the_end:
             open_until_the_end.push_async_callback(server.transmission.close)
             if upstream is not None:
-                client = httpx.AsyncClient(timeout=_UPSTREAM_TIMEOUT)
-                await open_until_the_end.enter_async_context(client)
+                client = await open_until_the_end.enter_async_context(upstream_client())
                 server.upstream = Upstream(upstream, client)
-                await server.learn_features()  # else workers would remember different ones
+                # Else workers would remember different ones. Who waits for it could not be stopped.
+                learning = asyncio.create_task(server.learn_features())
+                open_until_the_end.callback(learning.cancel)
             yield
 
     app = Starlette(
@@ -85,9 +86,19 @@ def create_transformer(
             Route("/v0/destinations/{type}/proxy", server.proxy_first, methods=["POST"]),
             Route("/v1/destinations/{type}/proxy", server.proxy_second, methods=["POST"]),
             Route("/deleteusers", server.delete, methods=["POST"]),
+            # What is ours by its path is so by every method, and in every version of the path.
+            Route("/routertransform", server.not_here, methods=_EVERY_METHOD),
+            Route("/deleteusers", server.not_here, methods=_EVERY_METHOD),
+            Route("/{version}/destinations/{type}", server.unless_ours, methods=_EVERY_METHOD),
+            Route(
+                "/{version}/destinations/{type}/{rest:path}",
+                server.unless_ours,
+                methods=_EVERY_METHOD,
+            ),
             Route("/{path:path}", server.elsewhere, methods=_EVERY_METHOD),
         ],
         middleware=[Middleware(PlainPaths)],
+        exception_handlers={ClientDisconnect: _nobody_waits},
     )
     app.router.redirect_slashes = False
     return app
@@ -105,6 +116,7 @@ class _Transformer:
         self._destinations = destinations
         self._origins = origins
         self._max_body_bytes = max_body_bytes
+        self._private_types = {name for name, one in destinations.items() if one.some_private}
         self._features = UNKNOWN_UPSTREAM
         self.upstream: Upstream | None = None
         self.transmission = Transmission(origins)
@@ -159,10 +171,29 @@ class _Transformer:
         return None if self.upstream is None else await self.upstream.delete(jobs)
 
     async def elsewhere(self, request: Request, body: bytes | None = None) -> Response:
-        if self.upstream is not None:
-            return await self.upstream.forward(request, body)
-        if body is None:  # else it has been read already
-            await drain(request.stream(), self._max_body_bytes)
+        """Let the upstream answer; `body` is what has been read already, and unpacked."""
+        if self.upstream is None:
+            if body is None:
+                await drain(request.stream(), self._max_body_bytes)
+            return PlainTextResponse("Not Found", 404, headers={"apiVersion": "2"})
+        unpacked = body is not None or bool(self._private_types)
+        try:
+            if body is None:
+                encoding = request.headers.get("content-encoding") if unpacked else None
+                body = await read_body(request.stream(), encoding, self._max_body_bytes)
+            if self._private_types:
+                problem_upstream(request.scope["path"], body, self._private_types)
+        except Reject as reject:
+            return _refused(reject)
+        return await self.upstream.forward(request, body, unpacked=unpacked)
+
+    async def unless_ours(self, request: Request) -> Response:
+        if _type(request) not in self._destinations:
+            return await self.elsewhere(request)
+        return await self.not_here(request)
+
+    async def not_here(self, request: Request) -> Response:
+        await drain(request.stream(), self._max_body_bytes)
         return PlainTextResponse("Not Found", 404, headers={"apiVersion": "2"})
 
     async def _transformed(
@@ -202,6 +233,11 @@ class _Transformer:
 
     def _endpoint(self, url: str) -> str:
         return redirected(url, self._origins) if self._origins else url
+
+
+async def _nobody_waits(_: Request, __: Exception) -> Response:
+    """Answer who has left: nobody reads it, and nothing has failed here."""
+    return Response(status_code=400)
 
 
 def _type(request: Request) -> str:

@@ -10,6 +10,7 @@ go upstream.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ from destination_router.surfaces.deletion_input import (
     wanted,
 )
 from destination_router.surfaces.rudderstack.destinations import Destinations
+from destination_router.surfaces.rudderstack.upstream import UpstreamError
 
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _SHAPE = "{destType, config, userAttributes}"
@@ -71,7 +73,10 @@ class JobDeleted(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 AskOthers = Callable[[Sequence[msgspec.Raw]], Awaitable[list[msgspec.Raw] | None]]
-"""Hands jobs to whoever else there is; gives an answer for each, or None if there is none."""
+"""Hands jobs to whoever else there is; gives an answer for each, or None if there is none.
+
+May raise `UpstreamError`.
+"""
 
 
 class _Addressed(msgspec.Struct, rename="camel"):
@@ -145,11 +150,15 @@ async def answer_jobs(
         The HTTP status, which is the first job's as upstream, and the body.
     """
     pairs = list(zip(request.jobs, request.ours, strict=True))
-    others = iter(await _others_answers([job for job, one in pairs if one is None], ask_others))
-    answers = [
-        next(others) if one is None else _written(await _answer_job(one, job, origins))
-        for job, one in pairs
-    ]
+    async with asyncio.TaskGroup() as at_once:  # ours do not wait for an upstream that is slow
+        asked = [job for job, one in pairs if one is None]
+        theirs = at_once.create_task(_others_answers(asked, ask_others))
+        ours = [
+            None if one is None else _written(await _answer_job(one, job, origins))
+            for job, one in pairs
+        ]
+    others = iter(theirs.result())
+    answers = [next(others) if answer is None else answer for answer in ours]
     return _status(answers[0]), msgspec.json.encode(answers)
 
 
@@ -172,7 +181,10 @@ async def _others_answers(
 ) -> Sequence[msgspec.Raw]:
     if not jobs:
         return ()
-    answers = await ask_others(jobs)
+    try:
+        answers = await ask_others(jobs)
+    except UpstreamError as error:
+        return [_written(JobDeleted(error.status, error=str(error)))] * len(jobs)
     if answers is None:
         nobody = JobDeleted(_NOT_FOUND, error="no destination of this type is here")
     elif len(answers) == len(jobs):

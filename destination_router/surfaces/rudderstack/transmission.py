@@ -11,7 +11,9 @@ from destination_router.delivery.settings import DeliverySettings
 from destination_router.model import HttpRequest, Outcome
 from destination_router.pipeline.connection import Connection
 
-_MOST_SOCKETS = 100
+# As many as rudder-server asks for at a time, which bounds them: where they were fewer, one vendor
+# that hangs would take them all. Those that stay open, idle, are bounded.
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=100)
 
 
 class Transmission:
@@ -28,9 +30,8 @@ class Transmission:
     async def send(self, connection: Connection, request: HttpRequest) -> dict[str, Outcome]:
         """Send a request once."""
         if self._transport is None:
-            limits = httpx.Limits(max_connections=_MOST_SOCKETS)
             verified = httpx.create_ssl_context()
-            self._transport = httpx.AsyncHTTPTransport(verify=verified, limits=limits)
+            self._transport = httpx.AsyncHTTPTransport(verify=verified, limits=_LIMITS)
         # The sender itself is cheap, and closing it would close the shared sockets.
         sender = Sender(connection, self._settings, transport=self._transport)
         return (await sender.attempt(request)).outcomes

@@ -10,16 +10,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from command_line import run_command as run
 
 HEAP = ("heap", "--set", "appId=11")
 TRACK = {"type": "track", "userId": "ada", "messageId": "m1", "event": "Program Published"}
-
-
-def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "destination_router.surfaces.cli", *arguments]
-    return subprocess.run(
-        command, input=stdin, capture_output=True, text=True, check=False, timeout=120
-    )
 
 
 def try_heap(*messages: object, options: tuple[str, ...] = ()) -> list[dict[str, object]]:
@@ -215,15 +209,13 @@ def test_a_rejection_stands_on_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("packed", [True, False])
 def test_gzip_is_known_by_how_it_begins(tmp_path: Path, name: str, *, packed: bool) -> None:
     """What a file is called says nothing, and standard input may be packed, too."""
-    content = json.dumps(TRACK).encode()
+    plain = json.dumps(TRACK).encode()
+    content = gzip.compress(plain) if packed else plain
     path = tmp_path / name
-    path.write_bytes(gzip.compress(content) if packed else content)
-    command = [sys.executable, "-m", "destination_router.surfaces.cli", "try", *HEAP]
-    with path.open("rb") as stdin:
-        source = "-" if name == "-" else str(path)
-        done = subprocess.run([*command, source], stdin=stdin, capture_output=True, check=False)
+    path.write_bytes(content)
+    done = run("try", *HEAP, "-", stdin=content) if name == "-" else run("try", *HEAP, path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(b"line 1  track m1  1 request")
+    assert done.stdout.startswith("line 1  track m1  1 request")
 
 
 def test_the_first_bytes_of_a_stream_may_come_alone(tmp_path: Path) -> None:

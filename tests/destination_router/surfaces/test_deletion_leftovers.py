@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import run_command
 from waiting import INTERRUPTIBLE, free_port, until
 
 from destination_router.config import load_config
@@ -94,17 +94,8 @@ class Router:
             return sum(asyncio.run(log.dead_letters()).values())
 
     def delete(self, *arguments: str) -> tuple[int, str, str]:
-        command = [*CLI, "delete-user", "--config", str(self.config), "--connection", "heap"]
-        done = subprocess.run(
-            [*command, *arguments],
-            cwd=self.directory,
-            env={**os.environ, "COLUMNS": "300"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
+        command = ["delete-user", "--config", str(self.config), "--connection", "heap"]
+        done = run_command(*command, *arguments, cwd=self.directory)
         return done.returncode, done.stdout, done.stderr
 
     def audit(self) -> list[dict[str, Any]]:

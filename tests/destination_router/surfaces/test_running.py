@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import re
 import signal
 import socket
@@ -15,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from command_line import run_command
 from waiting import free_port, until
 
 CLI = [sys.executable, "-m", "destination_router.surfaces.cli"]
@@ -99,13 +99,13 @@ def router(tmp_path: Path) -> Iterator[Router]:
 
 
 def command(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_command(*arguments, cwd=directory)
+
+
+def run(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Start a router that does not come to serve: a process, as it would be one for good."""
     done = subprocess.run(
-        [*CLI, *arguments],
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "300"},
+        [*CLI, "run", *options], cwd=directory, capture_output=True, text=True, check=False
     )
     assert "Traceback" not in done.stderr, done.stderr
     return done
@@ -274,7 +274,7 @@ def test_gateway_and_workers_may_be_two_processes(router: Router, heap_url: str)
         assert router.send(TRACK) == 200
         until(lambda: events(heap_url) == ["m1"])
         assert httpx.get(f"{workers.url}/v1/batch").status_code == 404
-        second = command(router.directory, "run", "--workers-only")
+        second = run(router.directory, "--workers-only")
         assert (second.returncode, "another process delivers" in second.stderr) == (2, True)
     finally:
         workers.end()
@@ -284,7 +284,7 @@ def test_a_damaged_log_stops_the_start_and_is_left_alone(tmp_path: Path, heap_ur
     """Status 2, the path and what to do; not a byte is changed."""
     (tmp_path / "router.toml").write_text(toml(heap_url))
     (tmp_path / "router.db").write_bytes(b"no log" * 1000)
-    done = command(tmp_path, "run")
+    done = run(tmp_path)
     assert done.returncode == 2
     assert "router.db: cannot be used as an event log" in done.stderr
     assert (tmp_path / "router.db").read_bytes() == b"no log" * 1000
@@ -438,8 +438,7 @@ def test_paths_count_from_the_folder_of_the_file(tmp_path: Path, heap_url: str) 
 def test_check_misses_the_folder_of_the_log(tmp_path: Path, heap_url: str) -> None:
     """`run` could not make the log there, so `check` says so too."""
     (tmp_path / "router.toml").write_text(toml(heap_url).replace("///router.db", "///no/router.db"))
-    for verb in ("check", "run"):
-        done = command(tmp_path, verb)
+    for done in (command(tmp_path, "check"), run(tmp_path)):
         assert done.returncode == 2
         assert "[eventlog] url: there is no folder" in done.stderr
     content = toml(heap_url).replace("router.db", "folder")
@@ -462,7 +461,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path, heap_url: str) -> None:
     (tmp_path / "router.toml").write_text(toml(heap_url))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        done = command(tmp_path, "run", "--listen", address)
+        done = run(tmp_path, "--listen", address)
     assert done.returncode == 2
     assert f"cannot listen on {address}: another program does" in done.stderr
 
@@ -471,7 +470,7 @@ def test_a_gateway_needs_a_write_key(tmp_path: Path, heap_url: str) -> None:
     """Without one nobody could send."""
     content = toml(heap_url).replace('["key"]', "[]")
     (tmp_path / "router.toml").write_text(content)
-    done = command(tmp_path, "run")
+    done = run(tmp_path)
     assert (done.returncode, "[gateway] write_keys: is required" in done.stderr) == (2, True)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from command_line import run_command
 from waiting import INTERRUPTIBLE, until
 
 CLI = [sys.executable, "-m", "destination_router.surfaces.cli"]
@@ -35,16 +36,18 @@ def write(path: Path, count: int, users: int = 50) -> None:
             lines.write(json.dumps(message | traits) + "\n")
 
 
-def command(path: Path, heap_url: str, *options: str) -> list[str]:
+def arguments(path: Path, heap_url: str, *options: str) -> list[str]:
     origin = f"https://heapanalytics.com={heap_url}"
-    return [*CLI, "send", "heap", "--set", "appId=11", "--origin", origin, *options, str(path)]
+    return ["send", "heap", "--set", "appId=11", "--origin", origin, *options, str(path)]
+
+
+def command(path: Path, heap_url: str, *options: str) -> list[str]:
+    """Send in a process of its own, which can be killed."""
+    return [*CLI, *arguments(path, heap_url, *options)]
 
 
 def send(path: Path, heap_url: str, *options: str) -> Any:
-    done = subprocess.run(
-        command(path, heap_url, "--json", *options), capture_output=True, text=True, check=False
-    )
-    assert "Traceback" not in done.stderr, done.stderr
+    done = run_command(*arguments(path, heap_url, "--json", *options))
     return done.returncode, json.loads(done.stdout), done.stderr
 
 
@@ -103,15 +106,9 @@ def test_an_identity_that_too_many_carry_is_held_back(tmp_path: Path, heap_url: 
         f'[delivery.origins]\n"https://heapanalytics.com" = "{heap_url}"\n'
     )
     for file, held in ((spread, 0), (path, 57), (spread, 24)):  # kept, once it is held back
-        done = subprocess.run(
-            [*CLI, "send", "--json", "--config", str(config), str(file)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert json.loads(done.stdout)["rejected"].get("quarantined_identity", 0) == held, (
-            done.stderr
-        )
+        done = run_command("send", "--json", "--config", config, file)
+        held_back = json.loads(done.stdout)["rejected"].get("quarantined_identity", 0)
+        assert held_back == held, done.stderr
 
 
 def test_an_interrupted_file_is_resumed(tmp_path: Path, heap_url: str, state: Path) -> None:
@@ -162,11 +159,9 @@ def test_a_file_that_changed_is_sent_anew(tmp_path: Path, heap_url: str, state: 
         f'origins = {{"*" = "{heap_url}"}}\n'
         '[[connections]]\nname = "heap"\nplugin = "heap"\nsettings = {appId = "11"}\n'
     )
-    arguments = [*CLI, "send", "--config", str(config), "--json", str(path)]
 
     def run() -> Any:
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-        assert "Traceback" not in done.stderr, done.stderr
+        done = run_command("send", "--config", config, "--json", path)
         return done.returncode, json.loads(done.stdout)
 
     status, summary = run()
@@ -200,8 +195,7 @@ def test_what_a_dead_vendor_left_is_counted(tmp_path: Path) -> None:
         f'circuit_failures = 1\norigins = {{"*" = "http://127.0.0.1:{port}"}}\n'
         '[[connections]]\nname = "heap"\nplugin = "heap"\nsettings = {appId = "11"}\n'
     )
-    arguments = [*CLI, "send", "--config", str(config), str(path)]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    done = run_command("send", "--config", config, path)
     assert done.returncode == 1
     assert "30 messages left (network " in done.stderr
     assert "The same command sends the rest." in done.stderr
@@ -228,8 +222,7 @@ def test_how_long_to_wait_is_a_duration(tmp_path: Path, heap_url: str) -> None:
     """Anything else is wrong usage, told by the option's name, before anything is sent."""
     path = tmp_path / "messages.jsonl"
     write(path, 1)
-    wrong = command(path, heap_url, "--wait", "soon")
-    done = subprocess.run(wrong, capture_output=True, text=True, check=False)
+    done = run_command(*arguments(path, heap_url, "--wait", "soon"))
     assert done.returncode == 2
     assert done.stderr == "--wait: not an amount in ms, s, m, h, d\n"
     assert events(heap_url) == []
@@ -293,8 +286,7 @@ def test_what_is_left_of_a_broken_file_is_counted_to_the_break(tmp_path: Path) -
         f'origins = {{"*" = "http://127.0.0.1:{port}"}}\n'
         '[[connections]]\nname = "heap"\nplugin = "heap"\nsettings = {appId = "11"}\n'
     )
-    arguments = [*CLI, "send", "--config", str(config), "--wait", "1s", "--json", str(path)]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    done = run_command("send", "--config", config, "--wait", "1s", "--json", path)
     summary = json.loads(done.stdout)
     assert done.returncode == 1
     assert summary["messages"] == 0
@@ -304,12 +296,6 @@ def test_what_is_left_of_a_broken_file_is_counted_to_the_break(tmp_path: Path) -
 def test_standard_input_is_not_remembered(heap_url: str, state: Path) -> None:
     """A stream cannot be resumed, so nothing is kept of it."""
     line = json.dumps({"type": "track", "userId": "ada", "event": "E"})
-    done = subprocess.run(
-        command(Path("-"), heap_url, "--json"),
-        input=line,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run_command(*arguments(Path("-"), heap_url, "--json"), stdin=line)
     assert json.loads(done.stdout)["delivered"] == 1
     assert not state.exists()

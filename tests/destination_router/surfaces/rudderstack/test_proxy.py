@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
+from rough_server import Behave, RoughServer, drip, hang, says
 
 from destination_router.surfaces.rudderstack.app import create_transformer
 from destination_router.surfaces.serving import Asgi
 
+CUT = says(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
+NONE = says(b"")
 TRACK = {"app_id": "123", "event": "E", "identity": "u-1", "properties": {}}
 
 
@@ -158,6 +162,48 @@ def test_a_vendor_that_does_not_answer_in_time_is_a_timeout(
     )
     (status,) = answer.json()["output"]["response"]
     assert status["statusCode"] == 504
+
+
+@pytest.mark.parametrize(("behave", "status"), [(hang, 504), (drip, 504), (CUT, 500), (NONE, 500)])
+def test_a_vendor_whose_answer_is_none_costs_its_job_alone(
+    serve: Callable[[Asgi], str], behave: Behave, status: int
+) -> None:
+    """It is sent again later, and rudder-server hears so in the time that it gave."""
+    vendor = RoughServer(behave)
+    transformer = serve(create_transformer(origins={"*": vendor.url}))
+    body = parameters(TRACK) | {"metadata": [job(1)]}
+    answer = httpx.post(
+        f"{transformer}/v1/destinations/heap/proxy", json=body, headers={"RdProxy-Timeout": "300"}
+    )
+    (found,) = answer.json()["output"]["response"]
+    assert (answer.status_code, found["statusCode"]) == (200, status)
+    vendor.close()
+
+
+def test_a_vendor_that_hangs_keeps_no_other_waiting(
+    serve: Callable[[Asgi], str], heap_url: str
+) -> None:
+    """However many of its requests are under way: each has a connection of its own."""
+    vendor = RoughServer(hang)
+    elsewhere = {"https://heapanalytics.com": vendor.url, "https://c.eu.heap-api.com": heap_url}
+    transformer = httpx.URL(serve(create_transformer(origins=elsewhere)))
+    content = json.dumps(parameters(TRACK) | {"metadata": [job(1)]})
+    head = f"POST /v1/destinations/heap/proxy HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}"
+    address = (transformer.host, transformer.port or 0)
+    waiting = [socket.create_connection(address) for _ in range(120)]
+    for one in waiting:
+        one.sendall(f"{head}\r\n\r\n{content}".encode())
+    for _ in waiting:
+        assert vendor.asked.acquire(timeout=30)
+    other = parameters(TRACK) | {
+        "endpoint": "https://c.eu.heap-api.com/api/track",
+        "metadata": [job(2)],
+    }
+    answer = httpx.post(f"{transformer}/v1/destinations/heap/proxy", json=other)
+    assert answer.json()["output"]["status"] == 200
+    for one in waiting:
+        one.close()
+    vendor.close()
 
 
 @pytest.mark.parametrize("patience", ["9" * 400, "9" * 5000, "-1", "soon", "1e3"])

@@ -7,6 +7,7 @@ import gzip
 import http.client
 import json
 import socket
+import tomllib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -16,9 +17,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from waiting import until
 
+from destination_router.config import parse_config
+from destination_router.plugins import load_plugin
 from destination_router.surfaces.rudderstack import upstream
 from destination_router.surfaces.rudderstack.app import create_transformer
+from destination_router.surfaces.rudderstack.destinations import Destinations
 from destination_router.surfaces.serving import Asgi
 
 Serve = Callable[[Asgi], str]
@@ -38,11 +43,14 @@ class OtherTransformer:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, bytes, dict[str, str]]] = []
         self.broken = False
+        self.has_told = False
         paths = Route("/{path:path}", self.take, methods=["GET", "POST", "DELETE"])
         self.app = Starlette(routes=[Route("/features", self.features), paths])
 
     async def features(self, _: Request) -> Response:
-        return Response(status_code=500) if self.broken else JSONResponse(FEATURES)
+        answer = Response(status_code=500) if self.broken else JSONResponse(FEATURES)
+        self.has_told = True
+        return answer
 
     async def take(self, request: Request) -> Response:
         where = f"{request.url.path}?{request.url.query}"
@@ -169,8 +177,9 @@ def test_features_are_the_upstreams_with_ours_added(ours: str) -> None:
 
 def test_features_hold_while_the_upstream_is_down(ours: str, other: OtherTransformer) -> None:
     """A moment's silence must not take features away, nor from a worker that was never asked."""
+    until(lambda: other.has_told)
     other.broken = True
-    assert httpx.get(f"{ours}/features").json()["newerThanUs"] == FEATURES["newerThanUs"]
+    until(lambda: "newerThanUs" in httpx.get(f"{ours}/features").json())
 
 
 def test_without_ever_an_answer_the_features_are_what_everyone_understands(alone: str) -> None:
@@ -228,3 +237,97 @@ def test_what_is_nobodys_is_not_found(serve: Serve, path: str, body: Any) -> Non
     answer = httpx.post(f"{serve(create_transformer())}{path}", json=body)
     assert answer.status_code in {400, 404}
     assert answer.headers["apiVersion"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v0/destinations/heap"),
+        ("PUT", "/v0/destinations/heap"),
+        ("PATCH", "/routerTransform"),
+        ("DELETE", "/deleteUsers"),
+        ("PUT", "/v1/destinations/heap/proxy"),
+        ("POST", "/v1/destinations/heap"),
+        ("POST", "/v2/destinations/HEAP/proxyTest"),
+    ],
+)
+def test_what_is_ours_by_its_path_is_so_by_every_method(
+    ours: str, other: OtherTransformer, method: str, path: str
+) -> None:
+    """And in every version of it: an event in such a request is for a destination of ours."""
+    answer = httpx.request(method, ours + path, content=json.dumps([event()]))
+    assert (answer.status_code, answer.headers["apiversion"]) == (404, "2")
+    assert not other.asked
+
+
+def test_events_packed_for_the_upstream_by_ours_are_batched_there(
+    ours: str, other: OtherTransformer
+) -> None:
+    """rudder-server calls `/batch` for Amplitude alone, with requests that were made before."""
+    assert httpx.post(f"{ours}/batch", json={"destType": "am", "input": []}).status_code == 207
+    assert [asked[1] for asked in other.asked] == ["/batch?"]
+
+
+PRIVATE = '[[connections]]\nname = "d1"\nplugin = "heap"\n[connections.privacy]\nmode = "hipaa"\n'
+DEFINITION = {"DestinationDefinition": {"Name": "HEAP"}}
+COMPACTED = {"input": [{"message": {"userId": "ada"}}], "destinations": {"d1": DEFINITION}}
+
+
+@pytest.fixture
+def beside_hipaa(serve: Serve, other: OtherTransformer) -> str:
+    (overlay,) = parse_config(tomllib.loads(PRIVATE), gateway=False).connections
+    served = {"heap": Destinations(load_plugin("heap"), [overlay])}
+    return serve(create_transformer(destinations=served, upstream=serve(other.app)))
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/batch", {"destType": "heap", "input": [{"message": {"userId": "ada"}}]}),
+        ("/customTransform", [{"message": {"userId": "ada"}, "destination": DEFINITION}]),
+        ("/customTransform", [{"message": {}, "metadata": {"destinationType": " HEAP "}}]),
+        ("/customTransform", COMPACTED),
+        ("/v0/destinations/braze", [{"destination": DEFINITION}]),
+        ("/features", [{"destination": DEFINITION}]),
+        ("/test-router/v0/heap", [{"message": {"userId": "ada"}}]),
+        ("/anything", "{"),
+        ("/anything", '{"a": ' + "[" * 100_000),
+    ],
+)
+@pytest.mark.parametrize("packed", [True, False])
+def test_beside_hipaa_mode_no_event_for_its_destination_goes_upstream(  # noqa: PLR0913 -- a table
+    beside_hipaa: str, other: OtherTransformer, method: str, path: str, body: Any, *, packed: bool
+) -> None:
+    """By no path and no method, packed or not; what cannot be read may be one."""
+    content = (body if isinstance(body, str) else json.dumps(body)).encode()
+    headers = {"Content-Encoding": "gzip"} if packed else {}
+    content = gzip.compress(content) if packed else content
+    answer = httpx.request(method, beside_hipaa + path, content=content, headers=headers)
+    assert answer.status_code == 400
+    assert "in HIPAA mode; nothing was passed on" in answer.text
+    assert "ada" not in answer.text
+    assert not other.asked
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v0/destinations/braze", [{"destination": {"DestinationDefinition": {"Name": "BRAZE"}}}]),
+        ("/routerTransform", {"destType": "braze", "input": []}),
+        ("/customTransform", [{"message": {"event": "heap"}, "metadata": {}}]),
+        ("/transformerBuildVersion", None),
+    ],
+)
+@pytest.mark.parametrize("packed", [True, False])
+def test_beside_hipaa_mode_the_rest_goes_on(
+    beside_hipaa: str, other: OtherTransformer, path: str, body: Any, *, packed: bool
+) -> None:
+    """Other destinations are as before, and get what was sent."""
+    content = b"" if body is None else json.dumps(body).encode()
+    packed = packed and body is not None
+    headers = {"Content-Encoding": "gzip"} if packed else {}
+    sent = gzip.compress(content) if packed else content
+    answer = httpx.post(beside_hipaa + path, content=sent, headers=headers)
+    assert answer.status_code == 207
+    assert other.asked[0][2] == content
