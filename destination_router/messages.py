@@ -223,10 +223,14 @@ class _Message(
 _NOTHING_MAPPED: dict[str, Any] = {}
 
 
+class AbsentTraits(dict[str, Any]):
+    """The traits of an identify whose sender wrote none, not even an empty object."""
+
+
 class Identify(_Message, frozen=True, kw_only=True, tag="identify"):
     """Who a user is. `traits` falls back to `context.traits`, where RudderStack's SDKs put them."""
 
-    traits: dict[str, Any] = {}
+    traits: dict[str, Any] = msgspec.field(default_factory=AbsentTraits)
 
 
 class Track(_Message, frozen=True, kw_only=True, tag="track"):

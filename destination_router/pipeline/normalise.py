@@ -19,6 +19,7 @@ import msgspec
 
 from destination_router.messages import (
     MESSAGE_TYPES,
+    AbsentTraits,
     Alias,
     ContextPart,
     Group,
@@ -76,8 +77,11 @@ def normalise_decoded(message: Message) -> Normalised:
     Raises:
         Reject: as `normalise`.
     """
-    if _is_normal(message):
-        return _finished(message)
+    try:
+        if _is_normal(message):
+            return _finished(message)
+    except _UNFIT:
+        pass
     return _mend(wire_json(message), None)
 
 
@@ -165,18 +169,11 @@ def _is_normal(message: Message) -> bool:
     return True
 
 
-class _Presence(msgspec.Struct):
-    traits: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-_decode_presence = msgspec.json.Decoder(_Presence).decode
-
-
 def _finished(message: Message) -> Normalised:
     """Let an identify that has no `traits` fall back to `context.traits`."""
-    if type(message) is not Identify or message.traits or not message.context_traits:
+    if type(message) is not Identify or type(message.traits) is not AbsentTraits:
         return Normalised(message)
-    if _decode_presence(wire_json(message)).traits is not msgspec.UNSET:
+    if not message.context_traits:
         return Normalised(message)
     fallen_back = msgspec.structs.replace(message, traits=message.context_traits)
     fallen_back = with_origin_of(fallen_back, message)

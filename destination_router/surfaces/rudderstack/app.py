@@ -22,6 +22,7 @@ from destination_router.surfaces.rudderstack import proxy
 from destination_router.surfaces.rudderstack.deletions import answer_jobs, read_request
 from destination_router.surfaces.rudderstack.destinations import Destinations, find_destinations
 from destination_router.surfaces.rudderstack.features import STAND_IN, UNKNOWN_UPSTREAM, features
+from destination_router.surfaces.rudderstack.garbage import Sweep
 from destination_router.surfaces.rudderstack.jobs import destination_type
 from destination_router.surfaces.rudderstack.plain_paths import PlainPaths
 from destination_router.surfaces.rudderstack.processing import Endpoint, process
@@ -120,6 +121,7 @@ class _Transformer:
         self._features = UNKNOWN_UPSTREAM
         self.upstream: Upstream | None = None
         self.transmission = Transmission(origins)
+        self._sweep = Sweep()
 
     async def health(self, _: Request) -> Response:
         return _json(b'{"status":"UP"}')
@@ -202,9 +204,11 @@ class _Transformer:
         try:
             if body is None:
                 body = await self._read(request)
-            return _json(transform(name, self._destinations[name], body, self._endpoint))
+            answer = transform(name, self._destinations[name], body, self._endpoint)
         except Reject as reject:
             return _refused(reject)
+        self._sweep.answered(len(body))
+        return _json(answer)
 
     async def _delivered(
         self,

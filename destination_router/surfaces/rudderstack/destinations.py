@@ -231,10 +231,10 @@ class Destinations:
             return Prepared(None, plugin, "transformation")
         if not isinstance(config, dict):
             return Prepared(None, "Config: must be an object", "configuration")
-        if holds_reference(config):
-            problem = "Config: env and file references are for router.toml alone"
-            return Prepared(None, problem, "configuration")
         try:
+            if holds_reference(config):
+                problem = "Config: env and file references are for router.toml alone"
+                return Prepared(None, problem, "configuration")
             settings = {**overlay.settings, **_settings(plugin, config)}
             return Prepared(configured(_described(overlay, plugin.name, settings), plugin))
         except TableError as error:
@@ -246,6 +246,8 @@ class Destinations:
             return Prepared(None, problem, "configuration")
         except PluginError as error:
             return Prepared(None, str(error), "transformation")
+        except RecursionError:
+            return Prepared(None, "Config: it is nested too deep", "configuration")
 
 
 def _described(overlay: ConnectionConfig, name: str, settings: dict[str, Json]) -> ConnectionConfig:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
@@ -22,6 +21,7 @@ from destination_router.pipeline.privacy_config import all_private
 from destination_router.surfaces.choosing import UsageError
 from destination_router.surfaces.logs import log_as_json
 from destination_router.surfaces.rudderstack.app import create_transformer
+from destination_router.surfaces.rudderstack.garbage import look_seldom
 from destination_router.surfaces.rudderstack.workers import run_workers
 from destination_router.surfaces.serving import listen, url_of
 
@@ -29,7 +29,6 @@ _log = logging.getLogger(__name__)
 
 _BACKLOG = 2048
 _GRACE_SECONDS = 10
-_OBJECTS = 20_000
 
 # A request and its answer are some hundred kilobytes each. glibc gives such a block back to the
 # system as soon as it is free and asks anew for the next one, whose pages are then made one by one:
@@ -160,10 +159,7 @@ def _serve_app(
         timeout_graceful_shutdown=_GRACE_SECONDS,
         headers=headers,
     )
-    # A decoded request is some thousand objects, which are let go one by one: to look for cycles
-    # among them each time is 5 % of all CPU.
-    gc.freeze()
-    gc.set_threshold(_OBJECTS, 10, 10)
+    look_seldom()
     uvicorn.Server(config).run(sockets=[listener])
 
 

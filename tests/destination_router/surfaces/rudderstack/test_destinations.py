@@ -5,9 +5,11 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from destination_router.surfaces.rudderstack.destinations import find_destinations
+from destination_router.surfaces.rudderstack.jobs import Job
 
 PLUGIN = """
 from destination_router import hookimpl
@@ -43,3 +45,15 @@ def test_a_destination_is_found_by_its_type(
 
     assert found.keys() == {"first", "fst", "second"}
     assert found["fst"] is found["first"] is not found["second"]
+
+
+@pytest.mark.parametrize("depth", [300, 480, 600, 800, 960, 5000])
+def test_a_configuration_may_be_as_deep_as_it_likes(depth: int) -> None:
+    """It is refused, or not, and its neighbours are none the worse."""
+    deep = msgspec.Raw(b'{"Config": {"appId": "11", "q": %s1%s}}' % (b"[" * depth, b"]" * depth))
+    prepared = find_destinations()["heap"].prepare(Job(destination=deep))
+    assert (
+        prepared.connection is not None
+        or "Config" in prepared.problem
+        or "read" in prepared.problem
+    )
