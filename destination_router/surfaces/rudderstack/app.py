@@ -29,7 +29,7 @@ from destination_router.surfaces.rudderstack.processing import Endpoint, process
 from destination_router.surfaces.rudderstack.router_batches import batch_jobs
 from destination_router.surfaces.rudderstack.transmission import Transmission
 from destination_router.surfaces.rudderstack.upstream import Upstream, upstream_client
-from destination_router.surfaces.rudderstack.upstream_privacy import problem_upstream
+from destination_router.surfaces.rudderstack.upstream_privacy import refuse_private
 
 MAX_BODY_BYTES = 200 * 1024 * 1024
 """How large a request may be, unpacked: rudder-transformer's own bound."""
@@ -177,14 +177,14 @@ class _Transformer:
         if self.upstream is None:
             if body is None:
                 await drain(request.stream(), self._max_body_bytes)
-            return PlainTextResponse("Not Found", 404, headers={"apiVersion": "2"})
+            return _not_found()
         unpacked = body is not None or bool(self._private_types)
         try:
             if body is None:
                 encoding = request.headers.get("content-encoding") if unpacked else None
                 body = await read_body(request.stream(), encoding, self._max_body_bytes)
             if self._private_types:
-                problem_upstream(request.scope["path"], body, self._private_types)
+                refuse_private(request.scope["path"], body, self._private_types)
         except Reject as reject:
             return _refused(reject)
         return await self.upstream.forward(request, body, unpacked=unpacked)
@@ -196,7 +196,7 @@ class _Transformer:
 
     async def not_here(self, request: Request) -> Response:
         await drain(request.stream(), self._max_body_bytes)
-        return PlainTextResponse("Not Found", 404, headers={"apiVersion": "2"})
+        return _not_found()
 
     async def _transformed(
         self, request: Request, name: str, transform: Transform, body: bytes | None = None
@@ -258,6 +258,10 @@ def _json(body: bytes, status: int = 200) -> Response:
     return Response(
         body, status, headers={"apiVersion": "2"}, media_type="application/json; charset=utf-8"
     )
+
+
+def _not_found() -> Response:
+    return PlainTextResponse("Not Found", 404, headers={"apiVersion": "2"})
 
 
 def _refused(reject: Reject) -> Response:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+import httpx
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
@@ -56,8 +57,11 @@ def build_transformer(options: TransformerOptions) -> Starlette:
 
     Raises:
         SettingsError: the router.toml cannot be used.
-        UsageError: all is in HIPAA mode, and an upstream would get events as they came.
+        UsageError: all is in HIPAA mode, and an upstream would get events as they came; or what
+            stands for the upstream is no URL.
     """
+    if options.upstream is not None and not _is_base_url(options.upstream):
+        raise UsageError("--upstream: write a URL, as http://127.0.0.1:9091")
     config = RouterConfig() if options.config is None else load_config(options.config)
     private = any(all_private(connection.shared) for connection in config.connections)
     if private and options.upstream is not None:
@@ -68,6 +72,14 @@ def build_transformer(options: TransformerOptions) -> Starlette:
     return create_transformer(
         overlays=config.connections, origins=config.delivery.origins, upstream=options.upstream
     )
+
+
+def _is_base_url(text: str) -> bool:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        return False
+    return url.scheme in {"http", "https"} and bool(url.host) and not url.query
 
 
 class Service(msgspec.Struct, frozen=True):

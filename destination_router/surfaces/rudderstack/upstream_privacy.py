@@ -19,7 +19,7 @@ _NAMES = ("Name", "DisplayName")
 _WAY_OUT = "point USER_TRANSFORM_URL at the other transformer itself, or take --upstream away"
 
 
-def problem_upstream(path: str, body: bytes, private: Collection[str]) -> None:
+def refuse_private(path: str, body: bytes, private: Collection[str]) -> None:
     """Refuse a request that would take events of a destination in HIPAA mode upstream, unmasked.
 
     Args:

@@ -12,6 +12,9 @@ import pytest
 from transformer_process import PATIENCE, Transformer
 from waiting import free_port
 
+from destination_router.surfaces.choosing import UsageError
+from destination_router.surfaces.rudderstack.running import TransformerOptions, build_transformer
+
 ANONYMOUS = {"type": "track", "anonymousId": "a-1", "event": "E"}
 
 
@@ -75,6 +78,15 @@ def test_an_upstream_that_is_not_there_is_told_at_the_start(
 
     assert running.stop() == []
     assert (line["event"], line["error"]) == ("upstream_unreachable", "ConnectError")
+
+
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:9091", "http://", "http://[::1", "http://x:y", "ftp://x"]
+)
+def test_an_upstream_that_is_no_url_is_refused(url: str) -> None:
+    """Before anything listens; the option is named, and how to write it."""
+    with pytest.raises(UsageError, match="--upstream: write a URL, as http://"):
+        build_transformer(TransformerOptions(upstream=url))
 
 
 def test_what_only_run_does_is_told(start: Callable[..., Transformer], tmp_path: Path) -> None:

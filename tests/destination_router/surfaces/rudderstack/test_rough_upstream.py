@@ -117,6 +117,40 @@ def test_an_answer_that_is_broken_is_a_502(
     assert "ada@" not in str(vars(told[0]))
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        answer(b" " * 2000),
+        answer(gzip.compress(b" " * 2000), b"Content-Encoding: gzip"),
+        b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 2000,
+    ],
+)
+def test_an_answer_that_is_too_long_is_a_502(
+    behind: Behind, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    """Packed or unpacked: no answer takes all memory."""
+    monkeypatch.setattr(upstream, "_MOST_BYTES", 1000)
+    url, _ = behind(says(body))
+    assert httpx.post(url + FORWARDED[0], json=[]).status_code == 502
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "headers"),
+    [
+        ("HEAD", b"200", [b"Content-Encoding: gzip"]),
+        ("GET", b"304", [b"Content-Encoding: gzip", b"ETag: x"]),
+    ],
+)
+def test_an_answer_that_has_no_body_lacks_none(
+    behind: Behind, method: str, status: bytes, headers: list[bytes]
+) -> None:
+    """What its headers say of a body is of one that stayed away, and is passed on."""
+    url, _ = behind(says(answer(b"", *headers, length=7, status=status)))
+    found = httpx.request(method, f"{url}/anything")
+    assert (found.status_code, found.content) == (int(status), b"")
+    assert found.headers["content-length"] == "7"
+
+
 def test_what_an_answer_has_too_much_is_in_no_other_answer(behind: Behind) -> None:
     """Its length counts what is passed on, and the next request starts on a clean connection."""
     url, _ = behind(says(answer(b"[1]" + answer(b"[2]"), length=3)))
