@@ -107,6 +107,7 @@ class Group:
         """Take a message (back) in."""
         insort(self.items, item, key=lambda item: item.offset)
 
-    def ready(self) -> bool:
-        """Whether one of them waits for no earlier message."""
-        return any(not item.blockers for item in self.items)
+    def next_at(self) -> float | None:
+        """When one of them may go out; None where all wait for earlier messages."""
+        times = [item.not_before for item in self.items if not item.blockers]
+        return max(self.at, min(times)) if times else None

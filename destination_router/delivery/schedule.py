@@ -115,7 +115,7 @@ class Schedule:
         if self._is_due(now):
             return now
         times = [lane.until for lane in self._lanes.values()]
-        times += [group.at for group in self._groups if group.ready()]
+        times += [at for group in self._groups if (at := group.next_at()) is not None]
         times += [time for time in (self._due,) if time is not None]
         times += [entry[0] for entry in self._asleep[:1]] + self._alarms[:1]
         soonest = min(times, default=UNKNOWN)

@@ -143,3 +143,28 @@ class Deliveries(RuleBasedStateMachine):
 
 TestDeliveries = Deliveries.TestCase
 TestDeliveries.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+
+
+def test_a_group_sleeps_while_its_messages_do() -> None:
+    """Where one of a group waits for a time and its neighbour for an answer, nobody looks early."""
+    schedule = Schedule(WINDOW, linger=0.0)
+    items = [
+        Item(at, b"", Decision(message_id="m", result="requests", user_keys=(user,)))
+        for at, user in enumerate("ab")
+    ]
+    for item in items:
+        schedule.add(item, 0.0)
+    schedule.put_apart(schedule.take(0.0, lambda _: None), 0.0)
+    together = [*schedule.take(0.0, lambda _: None), *schedule.take(0.0, lambda _: None)]
+    schedule.put_together(together, 0.0, 0.0)
+
+    closed = Refusal("quota", "b", UNKNOWN)
+    taken = schedule.take(0.0, lambda item: closed if item is items[1] else None)
+    assert taken == [items[0]]
+    schedule.put_back(items[0], 0.0, 3.0)
+    schedule.answered(1.0)
+    assert schedule.take(1.0, lambda _: None) == [items[1]]
+    schedule.done(items[1], 1.0)
+    schedule.answered(1.0)
+    assert schedule.wake_at(1.0) == 3.0
+    assert schedule.take(3.0, lambda _: None) == [items[0]]
