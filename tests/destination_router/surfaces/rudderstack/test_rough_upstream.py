@@ -124,6 +124,7 @@ def test_an_answer_that_is_broken_is_a_502(
         answer(gzip.compress(b" " * 2000), b"Content-Encoding: gzip"),
         b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 2000,
     ],
+    ids=["of a length", "packed", "until the end"],
 )
 def test_an_answer_that_is_too_long_is_a_502(
     behind: Behind, monkeypatch: pytest.MonkeyPatch, body: bytes
