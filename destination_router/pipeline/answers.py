@@ -60,18 +60,18 @@ def _checked(request: object) -> bytes:
     if not isinstance(request, HttpRequest):
         kind = type(request).__name__
         raise UnfitAnswer(f"returned a list that holds {kind}, not HttpRequest")
-    url, method, headers, form = request.url, request.method, request.headers, request.form
+    url, method, headers = request.url, request.method, request.headers
     # Most requests hold what they should at a glance.
     if (
         not (type(url) is str and type(method) is str and request.params == _NOTHING == headers)
-        or form is not None
+        or request.form is not None
         or request.auth is not None
     ):
         _check_types(request)
     if problem := unsendable(method, url, headers):
         raise UnfitAnswer(f"returned a request that {problem}")
     try:
-        return _encode(request.json if form is None else form)
+        return content(request)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         kind = type(error).__name__
         raise UnfitAnswer(f"returned a body that is not JSON ({kind})") from None

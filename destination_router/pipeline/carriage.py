@@ -20,8 +20,6 @@ def unsendable(method: str, url: str, headers: Mapping[str, str]) -> str | None:
     """Say what HTTP cannot carry of a request, without any value, or None."""
     if problem := _wrong_target(method, url):
         return problem
-    if not headers:
-        return None
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
             return "has a header whose name is no token of RFC 9110"

@@ -183,7 +183,7 @@ class Connection:
     def map(self, raw: bytes, *, message_id: str | None = None) -> Mapped | Decision:
         """As `decide`, for who needs no more than the requests, where there are any."""
         try:
-            takers = None if self._privacy is None else self._seal_of(raw)
+            takers = self._seal_of(raw)
             normalised = normalise(raw, message_id=message_id)
         except Reject as reject:
             return self._unreadable(raw, message_id, reject)
