@@ -175,9 +175,7 @@ class _Transformer:
     async def elsewhere(self, request: Request, body: bytes | None = None) -> Response:
         """Let the upstream answer; `body` is what has been read already, and unpacked."""
         if self.upstream is None:
-            if body is None:
-                await drain(request.stream(), self._max_body_bytes)
-            return _not_found()
+            return await self.not_here(request) if body is None else _not_found()
         unpacked = body is not None or bool(self._private_types)
         try:
             if body is None:
