@@ -11,7 +11,7 @@ _FAILED = 1  # as for every Ctrl-C: docs/commands.md
 def main() -> None:
     """Load the command and run it."""
     try:
-        from destination_router.surfaces.cli import main as run  # noqa: PLC0415 -- what takes time
+        from destination_router.commands.cli import main as run  # noqa: PLC0415 -- what takes time
 
         run()
     except KeyboardInterrupt:

@@ -21,9 +21,9 @@ from time import perf_counter
 from destination_router.pipeline.connection import Connection
 from destination_router.pipeline.decisions import Decision, decided
 from destination_router.pipeline.normalise import normalise
-from destination_router.pipeline.subscription import refusal
-from destination_router.pipeline.takers import TakesConfig
-from destination_router.plugins import load_plugin
+from destination_router.pipeline.subscriptions.conditions import refusal
+from destination_router.pipeline.subscriptions.subscriptions import TakesConfig
+from destination_router.plugins.loading import load_plugin
 
 ROUNDS = 41
 MESSAGES = 1000

@@ -14,9 +14,9 @@ from itertools import accumulate
 
 import msgspec
 
-from destination_router.model import HttpRequest
+from destination_router.contract.records import HttpRequest
 from destination_router.pipeline.connection import Connection
-from destination_router.plugins import load_plugin
+from destination_router.plugins.loading import load_plugin
 
 WINDOW = 1000
 ROUNDS = 15

@@ -28,9 +28,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from router import WRITE_KEY, metrics, router, simulator, stored, until
 
-from destination_router.config import ConnectionConfig, SharedConfig
+from destination_router.config.router_toml import ConnectionConfig, SharedConfig
 from destination_router.pipeline.connection import Connection, configured
-from destination_router.plugins import load_plugin
+from destination_router.plugins.loading import load_plugin
 
 ROUNDS = 41
 MESSAGES = 500

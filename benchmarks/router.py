@@ -34,7 +34,7 @@ settings = {{appId = "11"}}
 """
 _UNLIMITED = (
     "import heap_destination.plugin as plugin; del plugin.quotas; "
-    "from destination_router.surfaces.cli import main; main()"
+    "from destination_router.commands.cli import main; main()"
 )
 _POLL = 0.01
 

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from router import WRITE_KEY, metrics, router, simulator, stored, until
 
-from destination_router.eventlog.sqlite import SqliteEventLog
+from destination_router.eventlog.sqlite.log import SqliteEventLog
 
 BATCH = 100
 SENDERS = 4

@@ -9,9 +9,9 @@ import msgspec
 from transformer import bodies
 
 from destination_router.pipeline import connection
-from destination_router.surfaces.rudderstack.destinations import find_destinations
-from destination_router.surfaces.rudderstack.processing import process
-from destination_router.surfaces.rudderstack.router_batches import batch_jobs
+from destination_router.transformer.destinations import find_destinations
+from destination_router.transformer.processing import process
+from destination_router.transformer.router_batches import batch_jobs
 
 _ROUNDS = 10
 

@@ -14,7 +14,7 @@ import msgspec
 from conformance import echo
 from conformance.case import CaseError, CaseSet, load_cases
 from conformance.subject import Subject
-from destination_router.plugins import (
+from destination_router.plugins.loading import (
     InstalledPlugin,
     PluginError,
     check_destination,

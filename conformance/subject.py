@@ -13,10 +13,10 @@ import msgspec
 
 from conformance.case import Case, Response
 from destination_router import HttpRequest, HttpResponse, Outcome, Pairing, default_outcome
-from destination_router.config import ConnectionConfig
+from destination_router.config.router_toml import ConnectionConfig
 from destination_router.pipeline.connection import Connection, Decision, configured
-from destination_router.plugins import LoadedPlugin
-from destination_router.settings import SettingsError
+from destination_router.plugins.loading import LoadedPlugin
+from destination_router.settings.validation import SettingsError
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,17 +4,25 @@ A destination is a module whose functions carry `@hookimpl`; `Destination` lists
 messages are what they receive, `HttpRequest` is what they return.
 """
 
-from destination_router import javascript
-from destination_router.bulks import body_bytes, bulks, folded
-from destination_router.deletion import (
+from destination_router.contract import javascript
+from destination_router.contract.bulks import body_bytes, bulks, folded
+from destination_router.contract.deletion import (
     DeletionProgress,
     DeletionToken,
     Identifier,
     UserDeletion,
 )
-from destination_router.hookspecs import Destination, hookimpl
-from destination_router.messages import Alias, Group, Identify, Message, Page, Screen, Track
-from destination_router.model import (
+from destination_router.contract.hookspecs import Destination, hookimpl
+from destination_router.contract.messages import (
+    Alias,
+    Group,
+    Identify,
+    Message,
+    Page,
+    Screen,
+    Track,
+)
+from destination_router.contract.records import (
     BasicAuth,
     BearerAuth,
     Cost,
@@ -31,8 +39,8 @@ from destination_router.model import (
     default_outcome,
     retry_after,
 )
+from destination_router.contract.times import format_time, parse_time, utc_text
 from destination_router.pipeline.normalise import parse_message
-from destination_router.times import format_time, parse_time, utc_text
 
 __all__ = [
     "Alias",

@@ -63,3 +63,7 @@ def plain_code(code: object, instead: str = "rejected") -> str:
         instead: what to say in its place.
     """
     return code if isinstance(code, str) and _CODE.fullmatch(code) else instead
+
+
+class UsageError(Exception):
+    """What was typed does not say what to do; the text says what to type."""

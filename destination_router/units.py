@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from destination_router.model import Json
+from destination_router.contract.records import Json
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}

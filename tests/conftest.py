@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from destination_router.surfaces.recorder import create_recorder
-from destination_router.surfaces.serving import Asgi, serving
+from destination_router.demo.recorder import create_recorder
+from destination_router.service.serving import Asgi, serving
 from heap_destination.simulator import create_simulator
 
 ROOT = Path(__file__).parent.parent

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from destination_router.pipeline.connection import Connection
-from destination_router.plugins import load_plugin
+from destination_router.plugins.loading import load_plugin
 from heap_destination.simulator import create_simulator
 
 CONNECTIONS = [

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "hipaa"
-CLI = [sys.executable, "-m", "destination_router.surfaces.cli"]
+CLI = [sys.executable, "-m", "destination_router.commands.cli"]
 VALUES = ("ada", "lovelace", "203.0.113.7", "mozilla", "a lump", "mrn", "oncology", "c50", "cancer")
 
 

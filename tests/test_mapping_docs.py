@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from field_tables import with_tables
 
-from destination_router.messages import Message
-from destination_router.pipeline.directives import DIRECTIVES
-from destination_router.pipeline.mapping import compile_mapping
+from destination_router.contract.messages import Message
+from destination_router.pipeline.mapping.directives import DIRECTIVES
+from destination_router.pipeline.mapping.field_mapping import compile_mapping
 from destination_router.pipeline.normalise import parse_message
-from destination_router.pipeline.subscription import compile_subscription
-from destination_router.surfaces.field_tables import with_tables
+from destination_router.pipeline.subscriptions.conditions import compile_subscription
 
 TEXT = (Path(__file__).parent.parent / "docs" / "mapping.md").read_text(encoding="utf-8")
 EXAMPLES = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)]

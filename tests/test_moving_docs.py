@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from destination_router.config import parse_config
-from destination_router.surfaces.connecting import connect
+from destination_router.config.router_toml import parse_config
+from destination_router.service.connections import connect
 
 TEXT = (Path(__file__).parent.parent / "docs" / "moving.md").read_text(encoding="utf-8")
 CONFIGURATIONS = [

@@ -13,12 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
-from destination_router.config import parse_config
-from destination_router.surfaces.connecting import connect
-from destination_router.surfaces.migrating import imported
-from destination_router.surfaces.rudderstack.app import create_transformer
-from destination_router.surfaces.rudderstack.overlays import ready_overlays
-from destination_router.surfaces.serving import Asgi
+from destination_router.commands.import_ import imported
+from destination_router.config.router_toml import parse_config
+from destination_router.service.connections import connect
+from destination_router.service.serving import Asgi
+from destination_router.transformer.app import create_transformer
+from destination_router.transformer.overlays import ready_overlays
 
 TEXT = (Path(__file__).parent.parent / "docs" / "rudderstack.md").read_text(encoding="utf-8")
 EVENTS: list[dict[str, Any]] = [

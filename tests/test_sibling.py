@@ -34,7 +34,7 @@ def messages(tmp_path: Path) -> Path:
 
 
 def router(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "destination_router.surfaces.cli", *arguments]
+    command = [sys.executable, "-m", "destination_router.commands.cli", *arguments]
     return subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False, timeout=120
     )

@@ -18,7 +18,7 @@ from conformance.checks.traffic import (
 from conformance.compare import Difference
 from conformance.subject import Subject
 from destination_router import HttpRequest
-from destination_router.settings import secret_values
+from destination_router.settings.validation import secret_values
 
 _SECRET = "conformance s3cret/&?"  # noqa: S105 -- made up, and easily found in a URL
 

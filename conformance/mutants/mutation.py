@@ -24,7 +24,7 @@ from conformance.checks import CHECKS, Check
 from conformance.runner import FAILING, run
 from conformance.subject import Subject
 from destination_router import HttpRequest, hookimpl
-from destination_router.plugins import LoadedPlugin, PluginError, check_destination
+from destination_router.plugins.loading import LoadedPlugin, PluginError, check_destination
 
 
 class MutantError(Exception):

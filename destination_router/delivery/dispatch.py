@@ -6,9 +6,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from destination_router.contract.records import HttpRequest, Outcome
 from destination_router.delivery.circuit import Circuit
 from destination_router.delivery.dead_letters import DeadLetter
-from destination_router.delivery.flight import Flight
+from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer, Item
 from destination_router.delivery.ledger import Delivery, Ledger
 from destination_router.delivery.pairings import Pairings
@@ -16,10 +17,9 @@ from destination_router.delivery.plan import Planner, Step
 from destination_router.delivery.quotas import Quotas, Refusal
 from destination_router.delivery.schedule import Schedule
 from destination_router.delivery.sender import LONGEST_ASKED_WAIT, Sender, retry_wait
-from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.states import States
 from destination_router.delivery.stats import DeliveryStats
-from destination_router.model import HttpRequest, Outcome
+from destination_router.delivery.window import Flight
 from destination_router.pipeline.connection import Connection, Decision
 
 _ANSWER_CHARACTERS = 2000

@@ -6,7 +6,7 @@ from bisect import insort
 
 import msgspec
 
-from destination_router.model import Cost, HttpRequest, HttpResponse, Outcome
+from destination_router.contract.records import Cost, HttpRequest, HttpResponse, Outcome
 from destination_router.pipeline.connection import Decision
 
 

@@ -9,9 +9,9 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from destination_router.contract.records import Outcome
 from destination_router.delivery.dead_letters import DeadLetter, DeadLetterSink
-from destination_router.eventlog.base import Event, LogUnavailableError
-from destination_router.model import Outcome
+from destination_router.eventlog.interface import Event, LogUnavailableError
 from destination_router.pipeline.connection import Decision
 
 _FIRST_WAIT = 0.1

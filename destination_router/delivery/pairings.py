@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from destination_router.contract.records import HttpRequest, Outcome
 from destination_router.delivery.item import Answer
 from destination_router.delivery.ledger import patiently
-from destination_router.eventlog.pairings import PairingBook
+from destination_router.eventlog.sqlite.pairing_book import PairingBook
 from destination_router.faults import plain_code
-from destination_router.model import HttpRequest, Outcome
 
 
 class Pairings:

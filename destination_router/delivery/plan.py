@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from destination_router.contract.records import HttpRequest
 from destination_router.delivery.item import Item
 from destination_router.delivery.quotas import Costs, Quotas, Refusal
 from destination_router.delivery.states import States
-from destination_router.model import HttpRequest
 from destination_router.pipeline.connection import Connection
-from destination_router.pipeline.packed import packed
+from destination_router.pipeline.packing import packed
 
 
 class Step(msgspec.Struct, frozen=True, eq=False):

@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from destination_router.config import QuarantineConfig
+from destination_router.config.router_toml import QuarantineConfig
 from destination_router.delivery.ledger import patiently
 from destination_router.pipeline.connection import Decision, Refusal
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from destination_router.bulks import body_bytes
-from destination_router.model import Cost, HttpRequest, Quota
+from destination_router.contract.bulks import body_bytes
+from destination_router.contract.records import Cost, HttpRequest, Quota
 
 Costs = Sequence[Cost]
 UNKNOWN = math.inf

@@ -21,9 +21,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from destination_router.delivery.item import Answer
-from destination_router.delivery.settings import DeliverySettings
-from destination_router.model import (
+from destination_router.contract.records import (
     BasicAuth,
     BearerAuth,
     HttpRequest,
@@ -31,6 +29,8 @@ from destination_router.model import (
     Outcome,
     default_outcome,
 )
+from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.item import Answer
 from destination_router.pipeline.connection import Connection
 
 ANY_ORIGIN = "*"

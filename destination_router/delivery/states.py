@@ -11,7 +11,7 @@ from collections import OrderedDict
 
 import msgspec
 
-from destination_router.model import HttpRequest
+from destination_router.contract.records import HttpRequest
 
 _DIGEST_BYTES = 16
 

@@ -16,15 +16,15 @@ from destination_router.delivery.dead_letters import (
     DeadLetterSink,
     DroppedDeadLetters,
 )
+from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.dispatch import Dispatch
 from destination_router.delivery.ledger import Delivery, Ledger, Report, Source
 from destination_router.delivery.pairings import Pairings
 from destination_router.delivery.quarantine import Watch
 from destination_router.delivery.sender import Sender
-from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.stats import DeliveryStats
-from destination_router.eventlog.base import Event
-from destination_router.eventlog.pairings import MemoryPairings, PairingBook
+from destination_router.eventlog.interface import Event
+from destination_router.eventlog.sqlite.pairing_book import MemoryPairings, PairingBook
 from destination_router.pipeline.connection import Connection, Decision
 
 __all__ = ["Delivery", "Report", "Source", "Worker", "work"]

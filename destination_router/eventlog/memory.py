@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
 
-from destination_router.eventlog.base import Event
+from destination_router.eventlog.interface import Event
 
 
 class MemoryEventLog:

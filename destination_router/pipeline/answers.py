@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 from msgspec.structs import asdict
 
-from destination_router.model import Cost, HttpRequest, Note, Pairing
+from destination_router.contract.records import Cost, HttpRequest, Note, Pairing
 from destination_router.pipeline.carriage import unsendable
 
 _NOTHING: dict[str, str] = {}

@@ -12,10 +12,10 @@ from typing import Any, cast, final
 import msgspec
 from msgspec.structs import replace
 
-from destination_router.config import ConnectionConfig
+from destination_router.config.router_toml import ConnectionConfig
+from destination_router.contract.messages import MESSAGE_TYPES, Message, revised, wire_json
+from destination_router.contract.records import HttpRequest, Json, Note, Outcome, Reject
 from destination_router.faults import plain_code, whereabouts
-from destination_router.messages import MESSAGE_TYPES, Message, revised, wire_json
-from destination_router.model import HttpRequest, Json, Note, Outcome, Reject
 from destination_router.pipeline.answers import UnfitAnswer, check_records, contents
 from destination_router.pipeline.decisions import (
     Decision,
@@ -25,14 +25,12 @@ from destination_router.pipeline.decisions import (
     leaves_user_id_out,
     message_type,
 )
-from destination_router.pipeline.masking import masking_keys
 from destination_router.pipeline.normalise import (
     Normalised,
     decode_json,
     normalise,
     normalise_decoded,
 )
-from destination_router.pipeline.operations import Surroundings
 from destination_router.pipeline.preparation import (
     Preparation,
     Ready,
@@ -40,14 +38,21 @@ from destination_router.pipeline.preparation import (
     Treatment,
     masked_decision,
 )
-from destination_router.pipeline.privacy_config import is_private, load_privacy
-from destination_router.pipeline.sealing import is_marked, opened, sealed
-from destination_router.pipeline.takers import Taker, TakesConfig, compile_takers, takes_of
-from destination_router.pipeline.transformations import Transformations
+from destination_router.pipeline.privacy.config import is_private, load_privacy
+from destination_router.pipeline.privacy.masking import masking_keys
+from destination_router.pipeline.privacy.sealing import is_marked, opened, sealed
+from destination_router.pipeline.subscriptions.subscriptions import (
+    Taker,
+    TakesConfig,
+    compile_takers,
+    takes_of,
+)
+from destination_router.pipeline.transformations.operations import Surroundings
+from destination_router.pipeline.transformations.steps import Transformations
 from destination_router.pipeline.wire import members
-from destination_router.plugins import LoadedPlugin, PluginError
-from destination_router.redaction import hide, shown_request
-from destination_router.settings import (
+from destination_router.plugins.loading import LoadedPlugin, PluginError
+from destination_router.settings.redaction import hide, shown_request
+from destination_router.settings.validation import (
     Problem,
     SettingsError,
     TableError,

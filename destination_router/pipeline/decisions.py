@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from destination_router.messages import MESSAGE_TYPES, Message
-from destination_router.model import HttpRequest, Note
+from destination_router.contract.messages import MESSAGE_TYPES, Message
+from destination_router.contract.records import HttpRequest, Note
 
 _USER_ID = "userId"
 _LEFT_OUT = frozenset({"unsafe_identity", "dropped"})

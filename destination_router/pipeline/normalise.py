@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from destination_router.messages import (
+from destination_router.contract.messages import (
     MESSAGE_TYPES,
     AbsentTraits,
     Alias,
@@ -32,8 +32,8 @@ from destination_router.messages import (
     with_own_context,
     with_wire,
 )
-from destination_router.model import Json, Note, Reject
-from destination_router.times import format_time, parse_epoch, parse_time
+from destination_router.contract.records import Json, Note, Reject
+from destination_router.contract.times import format_time, parse_epoch, parse_time
 
 _decode_message: Callable[[bytes], Message] = msgspec.json.Decoder(Message).decode
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)

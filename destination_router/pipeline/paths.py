@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from destination_router.messages import MESSAGE_TYPES, Message
+from destination_router.contract.messages import MESSAGE_TYPES, Message
 
 UNDEFINED: Final = msgspec.UNSET
 """What is not there, as opposed to null."""

@@ -17,15 +17,15 @@ from typing import Any, final
 
 import msgspec
 
-from destination_router.messages import MESSAGE_TYPES, Message
-from destination_router.model import Note, Reject
+from destination_router.contract.messages import MESSAGE_TYPES, Message
+from destination_router.contract.records import Note, Reject
 from destination_router.pipeline.decisions import Decision, Refusal, decided, message_type
 from destination_router.pipeline.normalise import Normalised
 from destination_router.pipeline.paths import everything
-from destination_router.pipeline.privacy import Privacy, Withheld
-from destination_router.pipeline.subscription import refusal
-from destination_router.pipeline.takers import Taker
-from destination_router.pipeline.transformations import Transformations, apply_step
+from destination_router.pipeline.privacy.hipaa import Privacy, Withheld
+from destination_router.pipeline.subscriptions.conditions import refusal
+from destination_router.pipeline.subscriptions.subscriptions import Taker
+from destination_router.pipeline.transformations.steps import Transformations, apply_step
 
 _BROWSERS = "web"
 _NO_STEPS = Transformations(())

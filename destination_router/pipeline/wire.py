@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from destination_router.model import Reject
+from destination_router.contract.records import Reject
 from destination_router.pipeline.normalise import decode_json
 
 

@@ -54,7 +54,7 @@ class Router:
         self.said = directory / f"router{''.join(options)}.log"
         self._directory = directory
         self._command = [
-            *(PYTHON, "-m", "destination_router.surfaces.cli", "run", "--config", "router.toml"),
+            *(PYTHON, "-m", "destination_router.commands.cli", "run", "--config", "router.toml"),
             *("--listen", f"127.0.0.1:{port}", *options),
         ]
         self._process: subprocess.Popen[bytes] | None = None
@@ -101,7 +101,7 @@ class Router:
 
 def router_command(directory: Path, *arguments: str) -> Any:
     """Run a command of the router's; what it printed."""
-    command = [PYTHON, "-m", "destination_router.surfaces.cli", *arguments]
+    command = [PYTHON, "-m", "destination_router.commands.cli", *arguments]
     return subprocess.run(
         command,
         cwd=directory,

@@ -12,7 +12,7 @@ from conformance.bench import Bench, bench_for
 from conformance.case import CaseSet
 from conformance.subject import Subject
 from destination_router import HttpRequest, hookimpl
-from destination_router.plugins import check_destination
+from destination_router.plugins.loading import check_destination
 
 
 def _settings_schema() -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from waiting import INTERRUPTIBLE
 
 from conformance.command import conformance
-from destination_router.surfaces.other_commands import COMMANDS
+from destination_router.commands.other_commands import COMMANDS
 
 
 def run(*arguments: str) -> Result:

@@ -11,7 +11,7 @@ from conformance.bench import find_cases
 from conformance.case import CaseSet, load_cases
 from conformance.mutants import Mutant, MutantError, caught_by, mutated
 from conformance.mutants.heap import MUTANTS, PLUGIN
-from destination_router.plugins import load_plugin
+from destination_router.plugins.loading import load_plugin
 
 
 @cache

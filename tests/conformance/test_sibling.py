@@ -113,7 +113,7 @@ def pytest_in(sibling: Path, *arguments: str) -> subprocess.CompletedProcess[str
 
 def conformance(sibling: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     script = (
-        "import sys; from destination_router.surfaces.cli import main; "
+        "import sys; from destination_router.commands.cli import main; "
         "sys.argv[1:] = ['conformance', *sys.argv[1:]]; main()"
     )
     environment = {**os.environ, "PYTHONPATH": str(sibling), "NO_COLOR": "1"}

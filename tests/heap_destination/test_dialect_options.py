@@ -12,7 +12,7 @@ import pytest
 from conformance.case import load_cases
 from conformance.expectation import case_differences
 from conformance.subject import Subject
-from destination_router.plugins import load_plugin
+from destination_router.plugins.loading import load_plugin
 from heap_destination.dialects import DIALECTS, Shape
 
 CASES = load_cases(Path(__file__).parents[2] / "conformance" / "cases" / "heap").cases

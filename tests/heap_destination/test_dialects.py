@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from disagreement import becomes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conformance.disagreement import becomes
 from conformance.subject import Subject
-from destination_router.javascript import json_text, number_text
+from destination_router.contract.javascript import json_text, number_text
 from destination_router.pipeline.connection import Connection, Decision
-from destination_router.plugins import load_plugin
-from destination_router.settings import SettingsError
+from destination_router.plugins.loading import load_plugin
+from destination_router.settings.validation import SettingsError
 from heap_destination import dialects
 from heap_destination.dialects import DIALECTS
 

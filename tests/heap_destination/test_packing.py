@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from destination_router import Cost, HttpRequest, Note
 from destination_router.pipeline.connection import Connection
-from destination_router.plugins import load_plugin
+from destination_router.plugins.loading import load_plugin
 from heap_destination.packing import pack_requests
 
 BASE = "https://heapanalytics.com"

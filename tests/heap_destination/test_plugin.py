@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import heap_destination.plugin
 from destination_router import Destination, parse_message
 from destination_router.pipeline.connection import Connection, Decision
-from destination_router.plugins import load_plugin
+from destination_router.plugins.loading import load_plugin
 from heap_destination.settings import SETTINGS_SCHEMA
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from destination_router.settings import load_settings
+from destination_router.settings.validation import load_settings
 from heap_destination.settings import (
     BASE_URLS,
     SETTINGS_SCHEMA,

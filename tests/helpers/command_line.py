@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from destination_router.surfaces.cli import app
+from destination_router.commands.cli import app
 
 
 def run_command(

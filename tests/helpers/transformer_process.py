@@ -18,7 +18,7 @@ class Transformer:
     """A running transformer, and what it says."""
 
     def __init__(self, *options: str) -> None:
-        command = [sys.executable, "-m", "destination_router.surfaces.cli", "transformer"]
+        command = [sys.executable, "-m", "destination_router.commands.cli", "transformer"]
         self.process = subprocess.Popen(
             [*command, "--listen", "127.0.0.1:0", *options], stderr=subprocess.PIPE, text=True
         )

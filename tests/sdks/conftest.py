@@ -19,16 +19,16 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from destination_router.delivery.dead_letters import DroppedDeadLetters
+from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.sender import Sender
-from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.worker import Worker
 from destination_router.eventlog.memory import MemoryEventLog
+from destination_router.gateway.app import create_gateway
+from destination_router.gateway.cors import Cors
+from destination_router.gateway.source_config import device_destinations
 from destination_router.pipeline.connection import Connection
-from destination_router.plugins import load_plugin
-from destination_router.surfaces.cors import Cors
-from destination_router.surfaces.gateway import create_gateway
-from destination_router.surfaces.serving import Asgi
-from destination_router.surfaces.source_config import device_destinations
+from destination_router.plugins.loading import load_plugin
+from destination_router.service.serving import Asgi
 
 FOLDER = Path(__file__).parent
 MODULES = FOLDER / "node_modules"

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from destination_router.surfaces.serving import Asgi
+from destination_router.service.serving import Asgi
 
 FOLDER = Path(__file__).parent
 KEY = "write-key"

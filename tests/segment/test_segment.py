@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from destination_router.javascript import json_text
+from destination_router.contract.javascript import json_text
 from destination_router.pipeline.connection import Connection
-from destination_router.pipeline.fql import segment_meaning
-from destination_router.pipeline.mapping import compile_mapping
+from destination_router.pipeline.mapping.field_mapping import compile_mapping
 from destination_router.pipeline.normalise import parse_message
-from destination_router.pipeline.subscription import compile_subscription
-from destination_router.pipeline.takers import TakesConfig
-from destination_router.plugins import load_plugin
+from destination_router.pipeline.subscriptions.conditions import compile_subscription
+from destination_router.pipeline.subscriptions.fql import segment_meaning
+from destination_router.pipeline.subscriptions.subscriptions import TakesConfig
+from destination_router.plugins.loading import load_plugin
 
 Mappings = dict[str, dict[str, Any]]
 Reference = Callable[..., list[Any]]

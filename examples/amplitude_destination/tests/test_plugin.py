@@ -20,7 +20,7 @@ from conformance.checks.generated import generated_messages
 from conformance.checks.hostile import HOSTILE
 from destination_router import HttpRequest
 from destination_router.pipeline.connection import Connection
-from destination_router.plugins import load_plugin
+from destination_router.plugins.loading import load_plugin
 
 KEY = "0123456789abcdef0123456789abcdef"
 GENERATED = {f"generated-{n}": msgspec.json.encode(m) for n, m in enumerate(generated_messages())}

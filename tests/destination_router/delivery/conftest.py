@@ -11,13 +11,13 @@ from starlette.applications import Starlette
 
 from conformance import virtual_time
 from destination_router.delivery.dead_letters import DeadLetter
+from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.sender import Sender
-from destination_router.delivery.settings import DeliverySettings
 from destination_router.delivery.worker import Delivery, Worker
 from destination_router.eventlog.memory import MemoryEventLog
-from destination_router.eventlog.pairings import PairingBook
+from destination_router.eventlog.sqlite.pairing_book import PairingBook
 from destination_router.pipeline.connection import Connection
-from destination_router.plugins import load_plugin
+from destination_router.plugins.loading import load_plugin
 from heap_destination.simulator import SimulatedHeap, create_simulator
 
 Result = TypeVar("Result")

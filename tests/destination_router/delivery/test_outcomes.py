@@ -13,7 +13,7 @@ from destination_router.delivery.sender import Sender
 from destination_router.delivery.worker import Worker
 from destination_router.eventlog.memory import MemoryEventLog
 from destination_router.pipeline.connection import Connection
-from destination_router.plugins import check_destination
+from destination_router.plugins.loading import check_destination
 
 URL = "https://vendor.example/events"
 KEY = "s3cret-key"

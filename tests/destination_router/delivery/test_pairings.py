@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from destination_router.eventlog.memory import MemoryEventLog
-from destination_router.eventlog.pairings import MemoryPairings
+from destination_router.eventlog.sqlite.pairing_book import MemoryPairings
 from heap_destination.simulator import Fault
 
 Run = Callable[..., None]

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from destination_router import Field, HttpRequest, Note, Track, hookimpl
-from destination_router.config import QuarantineConfig
+from destination_router.config.router_toml import QuarantineConfig
 from destination_router.delivery.quarantine import Quarantine
 from destination_router.pipeline.connection import Connection, Decision
-from destination_router.pipeline.takers import TakesConfig
-from destination_router.plugins import check_destination, load_plugin
+from destination_router.pipeline.subscriptions.subscriptions import TakesConfig
+from destination_router.plugins.loading import check_destination, load_plugin
 
 HOUR = 3600.0
 CONNECTION = Connection("heap", load_plugin("heap"), {"appId": "11"})

@@ -7,8 +7,8 @@ import quotas as simulation
 from hypothesis import given
 from hypothesis import strategies as st
 
+from destination_router.contract.records import Cost, HttpRequest, Quota
 from destination_router.delivery.quotas import UNKNOWN, Quotas
-from destination_router.model import Cost, HttpRequest, Quota
 
 APP = Quota(name="app", limit=10, period=60.0, unit="events")
 USER = Quota(name="user", limit=3, period=30.0, scope="user")

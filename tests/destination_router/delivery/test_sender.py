@@ -8,17 +8,17 @@ import httpx
 import msgspec
 import pytest
 
-from destination_router.delivery.sender import USER_AGENT, Sender, retry_wait
-from destination_router.delivery.settings import DeliverySettings
-from destination_router.model import (
+from destination_router.contract.records import (
     BearerAuth,
     HttpRequest,
     HttpResponse,
     Outcome,
     default_outcome,
 )
+from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.sender import USER_AGENT, Sender, retry_wait
 from destination_router.pipeline.connection import Connection
-from destination_router.plugins import load_plugin
+from destination_router.plugins.loading import load_plugin
 
 BULK = HttpRequest(
     url="https://heapanalytics.com/api/track",

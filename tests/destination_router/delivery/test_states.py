@@ -2,8 +2,8 @@
 
 import pytest
 
+from destination_router.contract.records import HttpRequest
 from destination_router.delivery.states import States
-from destination_router.model import HttpRequest
 
 
 def update(plan: str, user: str = "ada", state: str = "user:ada") -> HttpRequest:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from destination_router import Track
-from destination_router.eventlog.base import LogUnavailableError
+from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.memory import MemoryEventLog
 from heap_destination.simulator import Fault
 

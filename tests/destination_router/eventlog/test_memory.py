@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from destination_router.eventlog.base import Event, EventLog
+from destination_router.eventlog.interface import Event, EventLog
 from destination_router.eventlog.memory import MemoryEventLog
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from destination_router import Identify, Message, Note, Reject, Track, parse_message, parse_time
-from destination_router.messages import MESSAGE_TYPES
+from destination_router.contract.messages import MESSAGE_TYPES
 from destination_router.pipeline import normalise as module
 from destination_router.pipeline.normalise import Normalised, decode_json, normalise
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from destination_router.model import Reject
+from destination_router.contract.records import Reject
 from destination_router.pipeline.wire import members, split_batch
 
 DEEP = b"[" * 50_000 + b"]" * 50_000

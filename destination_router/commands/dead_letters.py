@@ -1,0 +1,263 @@
+"""`dead-letters list|show|replay|export|delete`: what could not be delivered, and what now.
+
+What is printed names ids, codes and fields; values of messages, and the vendor's words about
+them, are personal data and stand there only with `--content` or in an export.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import msgspec
+import typer
+
+from destination_router.commands.dead_letter_output import letter_json, print_letter
+from destination_router.commands.options import ROUTER_TOML, JsonLines, RouterToml, taking
+from destination_router.commands.output import (
+    FAILED,
+    complain,
+    out,
+    print_line,
+    problems_told,
+    talk,
+)
+from destination_router.config.router_toml import RouterConfig, load_config
+from destination_router.contract.times import parse_time
+from destination_router.eventlog.dead_letter import LetterFilter, StoredLetter
+from destination_router.eventlog.sqlite.dead_letter_store import (
+    delete_letters,
+    find_letters,
+    replay_letters,
+)
+from destination_router.eventlog.sqlite.file import connect, damage_told, open_file
+from destination_router.faults import UsageError
+from destination_router.private_files import open_private
+from destination_router.service.replayable import Seals
+from destination_router.units import seconds
+
+commands = typer.Typer(
+    no_args_is_help=True, help="See what could not be delivered, and deliver it after all."
+)
+
+Ids = Annotated[
+    list[int] | None,
+    typer.Argument(metavar="[ID]...", help="Which, by number.", show_default=False),
+]
+ByConnection = Annotated[str | None, typer.Option("--connection", help="Of one connection.")]
+ByCode = Annotated[str | None, typer.Option("--code", help="With one code.")]
+BySince = Annotated[
+    str | None, typer.Option("--since", metavar="TIME", help="Since 2026-11-22T10:00Z, or 12h ago.")
+]
+ByMessage = Annotated[str | None, typer.Option("--message-id", help="Of one message.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="No more than so many.")]
+Replayed = Annotated[bool, typer.Option("--replayed", help="Those that were replayed, too.")]
+Content = Annotated[bool, typer.Option("--content", help="With values: personal data.")]
+
+
+def _which(
+    ids: Ids = None,
+    connection: ByConnection = None,
+    code: ByCode = None,
+    since: BySince = None,
+    message_id: ByMessage = None,
+    limit: Limit = None,
+) -> LetterFilter:
+    return LetterFilter(
+        ids=tuple(ids or ()),
+        connection=connection,
+        code=code,
+        since=None if since is None else _moment(since),
+        message_id=message_id,
+        limit=limit,
+    )
+
+
+@commands.command("list")
+@taking(_which)
+def list_(
+    which: LetterFilter,
+    config: RouterToml = ROUTER_TOML,
+    replayed: Replayed = False,
+    content: Content = False,
+    as_json: JsonLines = False,
+) -> None:
+    """List dead letters: number, time, connection, message, code.
+
+    Example: destination-router dead-letters list --since 12h
+    """
+    with problems_told(), _opened(load_config(config)) as database:
+        letter = None
+        for letter in find_letters(database, _of(which, replayed=replayed)):
+            if as_json:
+                print_line(letter_json(letter, content=content))
+            else:
+                print_letter(letter, content=content)
+        if letter is None:
+            talk.print(_none_found(which))
+
+
+@commands.command()
+@taking(_which)
+def show(
+    which: LetterFilter,
+    config: RouterToml = ROUTER_TOML,
+    content: Content = False,
+) -> None:
+    """Show dead letters in full: message, request and answer.
+
+    Values stand there only with --content: they are personal data.
+
+    Example: destination-router dead-letters show 17
+    """
+    with problems_told(), _opened(load_config(config)) as database:
+        found = list(find_letters(database, _of(which, replayed=True)))
+        for letter in found:
+            out.print_json(msgspec.json.encode(letter_json(letter, content=content)).decode())
+        if not found:
+            talk.print(_none_found(which))
+            raise typer.Exit(FAILED)
+
+
+@commands.command()
+@taking(_which)
+def replay(
+    which: LetterFilter,
+    config: RouterToml = ROUTER_TOML,
+    everything: Annotated[bool, typer.Option("--all", help="All that were not replayed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which.")] = False,
+) -> None:
+    """Put dead letters back into the log, to be delivered.
+
+    Each for its own connection only, under the same messageId. A masked one needs the key that it
+    was masked with; without it, it is left as it is.
+
+    Example: destination-router dead-letters replay --code http_400 --dry-run
+    """
+    with problems_told():
+        router = load_config(config)
+        with _opened(router, to_write=True) as database:
+            _see_that_it_is_meant(which, everything=everything)
+            # A letter that was replayed is replayed again only if it is asked for by number.
+            found = list(find_letters(database, _of(which, replayed=bool(which.ids))))
+            letters, refused = Seals(router.connections).sort_out(found)
+            if not dry_run:
+                replay_letters(database, letters, time.time())
+    _print_done(letters, "would be replayed" if dry_run else "replayed")
+    for reason, left in refused.items():
+        numbers = ", ".join(str(letter.id) for letter in left)
+        complain(f"{len(left)} not replayed, but kept: {numbers}. {reason}")
+    _end(which, found, failed=bool(refused))
+
+
+@commands.command()
+@taking(_which)
+def delete(
+    which: LetterFilter,
+    config: RouterToml = ROUTER_TOML,
+    replayed: Replayed = False,
+    everything: Annotated[bool, typer.Option("--all", help="All that were not replayed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which.")] = False,
+) -> None:
+    """Delete dead letters for good: they are nowhere else.
+
+    Example: destination-router dead-letters delete --since 30d --dry-run
+    """
+    with problems_told(), _opened(load_config(config), to_write=True) as database:
+        _see_that_it_is_meant(which, everything=everything)
+        letters = list(find_letters(database, _of(which, replayed=replayed or bool(which.ids))))
+        if not dry_run:
+            delete_letters(database, letters)
+    _print_done(letters, "would be deleted" if dry_run else "deleted")
+    _end(which, letters)
+
+
+@commands.command()
+@taking(_which)
+def export(
+    which: LetterFilter,
+    config: RouterToml = ROUTER_TOML,
+    replayed: Replayed = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="A new file, in place of standard output.")
+    ] = None,
+) -> None:
+    """Write their messages as `send` and `try` read them.
+
+    Example: destination-router dead-letters export --output messages.jsonl
+    """
+    with problems_told(), _opened(load_config(config)) as database, _target(output) as target:
+        letter = None
+        for letter in find_letters(database, _of(which, replayed=replayed)):
+            target.write(letter.body.replace(b"\n", b" ") + b"\n")
+        if letter is None:
+            talk.print(_none_found(which))
+
+
+def _see_that_it_is_meant(which: LetterFilter, *, everything: bool) -> None:
+    if not everything and which == LetterFilter():
+        raise UsageError("say which, by number or option, or --all")
+
+
+def _none_found(which: LetterFilter) -> str:
+    return "No dead letters." if which == LetterFilter() else "No dead letter is like that."
+
+
+def _print_done(letters: Sequence[StoredLetter], verb: str) -> None:
+    for letter in letters:
+        print_letter(letter, content=False)
+    talk.print(f"{len(letters)} {verb}")
+
+
+def _end(which: LetterFilter, found: Sequence[StoredLetter], *, failed: bool = False) -> None:
+    """End with the status that tells whether all that was asked for was there, and was done."""
+    missing = sorted(set(which.ids).difference(letter.id for letter in found))
+    if missing and which.limit is None:
+        talk.print(f"There is none with the number {', '.join(map(str, missing))}.")
+        failed = True
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _of(which: LetterFilter, *, replayed: bool) -> LetterFilter:
+    """Take those that were replayed, too, or leave them out."""
+    return msgspec.structs.replace(which, replayed=None if replayed else False)
+
+
+def _moment(text: str) -> float:
+    try:
+        return time.time() - seconds(text)
+    except ValueError:
+        moment = parse_time(text)
+    if moment is None:
+        raise UsageError(f"--since takes a time or a duration such as 12h, not {text!r}")
+    return moment.timestamp()
+
+
+@contextlib.contextmanager
+def _opened(router: RouterConfig, *, to_write: bool = False) -> Iterator[sqlite3.Connection]:
+    """Open the log of a router.toml within a transaction, so that what is read belongs together.
+
+    One that is to write has the log to itself: two people who replay at once do not replay twice.
+    """
+    path = router.eventlog.path
+    open_file(path, create=False)
+    with damage_told(path), contextlib.closing(connect(path)) as database:
+        database.execute("BEGIN IMMEDIATE" if to_write else "BEGIN")
+        yield database
+        database.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def _target(path: Path | None) -> Iterator[BinaryIO]:
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with open_private(path, "xb") as target:
+        yield target

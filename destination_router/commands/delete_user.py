@@ -1,0 +1,281 @@
+"""`delete-user`: deletes people at a vendor, resumably, with an audit of it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from msgspec.structs import replace
+
+from destination_router.commands.deletion_output import Talk, print_summary, tell_what_is_left
+from destination_router.commands.options import (
+    CONNECTION_PANEL,
+    AsJson,
+    ConfigFile,
+    ConnectionName,
+    Origins,
+    Pairs,
+    SettingsFile,
+    Wait,
+    read_origins,
+    read_wait,
+)
+from destination_router.commands.output import (
+    FAILED,
+    complain,
+    out,
+    print_line,
+    problems_told,
+    talk,
+)
+from destination_router.config.router_toml import ConnectionConfig, DeliveryConfig, EventLogConfig
+from destination_router.contract.deletion import UserDeletion
+from destination_router.contract.records import Reject
+from destination_router.deletion.audit import found_in, open_audit
+from destination_router.deletion.matching import Theirs
+from destination_router.deletion.pending import LeftoversOf
+from destination_router.deletion.people import (
+    Asked,
+    Refused,
+    Wanted,
+    asked_by_lines,
+    asked_by_option,
+    delivery_keys,
+    wanted,
+)
+from destination_router.deletion.runner import DeletionSummary, delete_users, summary_of
+from destination_router.faults import UsageError
+from destination_router.files.reading import read_lines
+from destination_router.pipeline.connection import Connection
+from destination_router.service.connections import (
+    choose_from_config,
+    choose_plugin,
+    connect,
+    connect_of_file,
+)
+from destination_router.service.workers import delivery_settings
+from destination_router.settings.validation import is_secret
+
+
+def delete_user(
+    plugin: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PLUGIN", help="The destination, unless --config names it.", show_default=False
+        ),
+    ] = None,
+    user: Annotated[
+        list[str] | None, typer.Option("--user", metavar="ID", help="A userId; may be repeated.")
+    ] = None,
+    anonymous: Annotated[
+        list[str] | None,
+        typer.Option("--anonymous", metavar="ID", help="An anonymousId; may be repeated."),
+    ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(
+            "--file",
+            help="A userId a line, or an object with userId, anonymousId or both; plain or "
+            "gzipped; - is standard input.",
+        ),
+    ] = None,
+    config: ConfigFile = None,
+    connection: ConnectionName = None,
+    settings: SettingsFile = None,
+    pairs: Pairs = None,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--secret",
+            metavar="NAME=env:VARIABLE",
+            help="One secret setting, from the environment, or from a file: NAME=file:PATH. --set "
+            "takes none.",
+            rich_help_panel=CONNECTION_PANEL,
+        ),
+    ] = None,
+    origin: Origins = None,
+    audit: Annotated[
+        Path, typer.Option("--audit", help="Where what happens is written, a JSON line each.")
+    ] = Path("deletions.jsonl"),
+    wait: Wait = "1h",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say how many would be deleted.")
+    ] = False,
+    look_up: Annotated[
+        bool, typer.Option("--look-up", help="Only say what the audit knows of the ids.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete people at the vendor, for good.
+
+    With an audit that names nobody; the same command goes on with what is left.
+
+    Example: destination-router delete-user heap --user ada --dry-run
+    """
+    with problems_told():
+        asked = list(_asked(user or [], anonymous or [], file))
+        if look_up:
+            raise typer.Exit(_look_up(audit, asked, as_json=as_json))
+        chosen = _chosen(plugin, config, connection, settings, pairs or [], secret or [])
+        elsewhere = chosen.delivery.origins | read_origins(origin or [])
+        chosen.delivery = replace(chosen.delivery, origins=elsewhere)
+        deletion = _deletion(chosen.connection)
+        patience = read_wait(wait)
+        who = wanted(asked, deletion, delivery_keys(chosen.config))
+        for refused in who.refused:
+            words = f"{refused.where}: {refused.code}: {refused.detail}"
+            talk.print(words, markup=False)
+        leftovers = _leftovers(chosen, who)
+        if dry_run or not who.subjects:
+            found = None if leftovers is None else asyncio.run(leftovers.count())
+            summary = summary_of(who, log=found)
+        else:
+            _check_key(deletion)
+            summary = _delete(chosen, deletion, who, leftovers, audit, patience)
+    if as_json:
+        print_line(summary)
+    else:
+        print_summary(summary, dry_run=dry_run)
+    if not dry_run:
+        tell_what_is_left(summary)
+    unfinished = not dry_run and (summary.left or summary.waiting or summary.interrupted)
+    raise typer.Exit(FAILED if unfinished or summary.refused else 0)
+
+
+NOT_DELETABLE = "not_deletable"
+"""The code of an id that is somebody's, and that the vendor cannot delete by."""
+
+
+class _Chosen(msgspec.Struct):
+    """What a command line chose: a connection, how requests go, and a router.toml's log, if any."""
+
+    config: ConnectionConfig
+    delivery: DeliveryConfig
+    connection: Connection
+    eventlog: EventLogConfig | None = None
+
+
+def _leftovers(chosen: _Chosen, who: Wanted) -> LeftoversOf | None:
+    """Say where the log may hold what is theirs; None where no log is known, or none is there."""
+    if chosen.eventlog is None or not chosen.eventlog.path.exists() or not who.subjects:
+        return None
+    identifiers = [identifier for _, given in who.subjects for identifier in given]
+    # Whom the vendor knows by none of these may still have something here.
+    identifiers += [
+        refused.identifier
+        for refused in who.refused
+        if refused.identifier is not None and refused.code == NOT_DELETABLE
+    ]
+    theirs = Theirs(chosen.connection, identifiers, delivery_keys(chosen.config))
+    log = chosen.eventlog
+    return LeftoversOf(log.path, chosen.config.name, theirs, log.new_connections)
+
+
+def _delete(
+    chosen: _Chosen,
+    deletion: UserDeletion,
+    who: Wanted,
+    leftovers: LeftoversOf | None,
+    audit: Path,
+    patience: float,
+) -> DeletionSummary:
+    with open_audit(audit) as files:
+        deleting = delete_users(
+            chosen.connection,
+            deletion,
+            who,
+            audit=files,
+            # As configured: references stand for secrets, and origins are where it really goes.
+            purpose=[chosen.config.plugin, chosen.config.settings, chosen.delivery.origins],
+            settings=delivery_settings(chosen.delivery),
+            patience=patience,
+            leftovers=leftovers,
+            teller=Talk(),
+        )
+        return asyncio.run(_until_stopped(deleting))
+
+
+async def _until_stopped(deleting: Coroutine[Any, Any, DeletionSummary]) -> DeletionSummary:
+    """Let SIGTERM end it as Ctrl-C does: with a word of how far it is."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 -- this is one
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await deleting
+
+
+def _look_up(audit: Path, asked: Sequence[Asked | Refused], *, as_json: bool) -> int:
+    known = [one for one in asked if isinstance(one, Asked)]
+    states, unreadable = found_in(audit, [one.identifier for one in known])
+    for number in unreadable:
+        complain(f"{audit}: line {number} cannot be read: whomever it names is not found by it")
+    for one, state in zip(known, states, strict=True):
+        if as_json:
+            print_line({"where": one.where, "state": state})
+        else:
+            out.print(f"{one.where}: {state or 'not in the audit'}")
+    complete = len(known) == len(asked) and all(state == "complete" for state in states)
+    return 0 if complete else FAILED
+
+
+def _asked(
+    users: Sequence[str], anonymous: Sequence[str], file: str | None
+) -> Iterator[Asked | Refused]:
+    if not users and not anonymous and file is None:
+        raise UsageError("say who: --user ID, --anonymous ID or --file FILE")
+    lines = () if file is None else asked_by_lines(read_lines(file))
+    return chain(asked_by_option("userId", users), asked_by_option("anonymousId", anonymous), lines)
+
+
+def _chosen(
+    plugin: str | None,
+    config: Path | None,
+    connection: str | None,
+    settings: Path | None,
+    pairs: Sequence[str],
+    secrets: Sequence[str],
+) -> _Chosen:
+    if config is not None:
+        if settings is not None or pairs or secrets:
+            raise UsageError("settings stand in the router.toml: drop --settings, --set, --secret")
+        chosen, router = choose_from_config(config, connection)
+        if plugin not in (None, chosen.plugin):
+            raise UsageError(f"the connection {chosen.name!r} is {chosen.plugin}'s, not {plugin}'s")
+        ready = connect_of_file(config, router, chosen)
+        return _Chosen(chosen, router.delivery, ready, router.eventlog)
+    chosen, loaded = choose_plugin(plugin, connection, settings, pairs)
+    schema = loaded.hook.settings_schema()
+    for pair in pairs:
+        name = pair.partition("=")[0]
+        if is_secret(schema, name):
+            detail = "others can read a command line; use --secret"
+            raise UsageError(f"--set {name}: {detail} {name}=env:VARIABLE, or {name}=file:PATH")
+    chosen = replace(chosen, settings=chosen.settings | dict(map(_secret, secrets)))
+    return _Chosen(chosen, DeliveryConfig(), connect(chosen))
+
+
+def _secret(pair: str) -> tuple[str, dict[str, Any]]:
+    name, _, reference = pair.partition("=")
+    kind, _, where = reference.partition(":")
+    if not name or kind not in ("env", "file") or not where:
+        raise UsageError("--secret takes NAME=env:VARIABLE or NAME=file:PATH")
+    return name, {kind: where}
+
+
+def _deletion(ready: Connection) -> UserDeletion:
+    if "user_deletion" not in ready.plugin.capabilities:
+        raise UsageError(f"{ready.plugin.name} cannot delete users: it has no user_deletion")
+    deletion: UserDeletion = ready.plugin.hook.user_deletion(settings=ready.settings)
+    return deletion
+
+
+def _check_key(deletion: UserDeletion) -> None:
+    try:
+        deletion.token_request()
+    except Reject as reject:
+        raise UsageError(str(reject)) from None

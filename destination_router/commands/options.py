@@ -1,0 +1,146 @@
+"""The options that several commands have: one name, one meaning and one help text for each."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from destination_router.commands.output import problems_told
+from destination_router.config.schema import LAST_PORT, is_origin
+from destination_router.delivery.sender import ANY_ORIGIN
+from destination_router.faults import UsageError
+from destination_router.units import seconds
+
+CONNECTION_PANEL = "Which connection"
+ROUTER_TOML = Path("router.toml")
+
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings",
+        help="A file of settings, JSON or TOML.",
+        rich_help_panel=CONNECTION_PANEL,
+    ),
+]
+Pairs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="One setting; may be repeated.",
+        rich_help_panel=CONNECTION_PANEL,
+    ),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="A router.toml, in place of plugin and settings.",
+        rich_help_panel=CONNECTION_PANEL,
+    ),
+]
+ConnectionName = Annotated[
+    str | None,
+    typer.Option(
+        "--connection",
+        help="Which connection of the router.toml, if it has several.",
+        rich_help_panel=CONNECTION_PANEL,
+    ),
+]
+Origins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--origin",
+        metavar="FROM=TO",
+        help="Send a vendor's origin elsewhere, such as to a simulator; may be repeated. FROM and "
+        "TO are https://host or http://host:port; a FROM of * is every other.",
+        rich_help_panel=CONNECTION_PANEL,
+    ),
+]
+RouterToml = Annotated[Path, typer.Option("--config", help="The router.toml.")]
+Wait = Annotated[
+    str, typer.Option("--wait", metavar="DURATION", help="How long to wait for the vendor.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+Listen = Annotated[
+    str,
+    typer.Option(
+        "--listen", metavar="HOST:PORT", help="Where it answers; port 0 takes any free one."
+    ),
+]
+
+
+def taking(choose: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Let a command take, as its first parameter, what `choose` makes of options of its own.
+
+    So options that belong together are declared once, however many commands have them. typer reads
+    a command's parameters from its signature, so that is what is put together.
+
+    Args:
+        choose: its parameters are options; what is wrong with them is told as any problem is.
+    """
+    options = inspect.signature(choose, eval_str=True).parameters
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+
+        def run(**given: Any) -> None:
+            with problems_told():
+                chosen = choose(**{name: given.pop(name) for name in options})
+            command(chosen, **given)
+
+        parameters = [*options.values(), *own]
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        return run
+
+    return decorate
+
+
+def read_address(text: str) -> tuple[str, int]:
+    """Read the `host:port` of --listen.
+
+    Raises:
+        UsageError: it is no such thing.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > LAST_PORT:
+        raise UsageError(f"--listen takes HOST:PORT, such as 127.0.0.1:9090, not {text!r}")
+    return host.strip("[]"), int(port)
+
+
+def read_wait(text: str) -> float:
+    """Read the duration of --wait, in seconds.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise UsageError(f"--wait: {error}") from None
+
+
+def read_origins(pairs: Sequence[str]) -> dict[str, str]:
+    """Read `from=to` pairs of origins.
+
+    Raises:
+        UsageError: one is no such pair.
+    """
+    return dict(map(_origin, pairs))
+
+
+def _origin(pair: str) -> tuple[str, str]:
+    source, equals, target = pair.partition("=")
+    if not equals or not source or not target:
+        raise UsageError(f"--origin takes FROM=TO, not {pair!r}")
+    for origin in (source, target):
+        if origin != ANY_ORIGIN and not is_origin(origin):
+            raise UsageError(f"--origin takes http(s)://host[:port] on both sides, not {origin!r}")
+    return source, target

@@ -1,0 +1,158 @@
+"""`privacy report`: which fields there are and which pass, from a file or the live log."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from destination_router.commands.options import ConnectionName, JsonLines
+from destination_router.commands.output import out, problems_told, summed_up, talk
+from destination_router.commands.showing import counted
+from destination_router.config.router_toml import ConnectionConfig
+from destination_router.contract.records import Reject
+from destination_router.eventlog.sqlite.file import connect, damage_told, open_file
+from destination_router.faults import UsageError
+from destination_router.files.reading import read_lines
+from destination_router.pipeline.normalise import normalise
+from destination_router.pipeline.privacy.config import load_allowed
+from destination_router.pipeline.privacy.hipaa import Allowed
+from destination_router.pipeline.privacy.masking import MaskingKeys
+from destination_router.pipeline.privacy.report import Report, proposal
+from destination_router.pipeline.transformations.operations import Surroundings
+from destination_router.pipeline.transformations.steps import Transformations
+from destination_router.service.connections import choose_from_config
+
+commands = typer.Typer(no_args_is_help=True, help="See which fields there are, and which pass.")
+
+_NO_KEYS = MaskingKeys({1: bytes(32)})
+"""The report shows no value, so it needs no key, and whoever runs it need not have one."""
+
+
+@commands.callback()
+def _group() -> None:
+    """See which fields there are, and which pass."""
+
+
+@commands.command()
+def report(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Messages, one JSON object a line; left out, those in the log of --config.",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="A router.toml: its log and its allowlists.")
+    ] = None,
+    connection: ConnectionName = None,
+    people: Annotated[
+        int,
+        typer.Option("--people", min=1, help="Show a name only if so many people sent it."),
+    ] = 2,
+    as_toml: Annotated[
+        bool, typer.Option("--toml", help="Print allowlists to start from, as TOML.")
+    ] = False,
+    as_json: JsonLines = False,
+) -> None:
+    """Tell which fields were seen, and which passed: no values.
+
+    Example: destination-router privacy report messages.jsonl --config router.toml
+    """
+    with problems_told():
+        if source is None and config is None:
+            raise UsageError("name a file of messages, or give --config router.toml")
+        chosen, log = None, None
+        if config is not None:
+            chosen, router = choose_from_config(config, connection)
+            log = router.eventlog.path
+        allowed = Allowed() if chosen is None else load_allowed(chosen)
+        told = Report(allowed, people, () if chosen is None else (chosen.name, chosen.plugin))
+        steps = _steps(chosen)
+        unread = Counter[str]()
+
+        def sum_up() -> None:
+            if not told.messages and not unread:
+                talk.print(_nothing_seen(source, log), markup=False)
+                return
+            _print(told, as_toml=as_toml, as_json=as_json)
+            more = unread.total()
+            talk.print(f"{counted(told.messages, 'message')}, {more} more could not be read")
+
+        with summed_up(sum_up):
+            for raw in _bodies(source, log, chosen):
+                try:
+                    _add(raw, steps, told)
+                except Reject as reject:
+                    unread[reject.code] += 1
+
+
+def _nothing_seen(source: str | None, log: Path | None) -> str:
+    if source is not None:
+        return f"Nothing was seen: no message of {source} gets as far as privacy."
+    return (
+        f"Nothing was seen: {log} holds no message now that gets as far as privacy. Delivered ones "
+        "are deleted, unless [eventlog] keep_delivered keeps them: set it, or name a file"
+    )
+
+
+def _add(raw: bytes, steps: Sequence[Transformations], told: Report) -> None:
+    """Report a message as privacy would see it: after the transformations, if it passes them."""
+    message = normalise(raw).message
+    for step in steps:
+        done = step.apply(message).message
+        if done is None:
+            return
+        message = done
+    told.add(message)
+
+
+def _steps(chosen: ConnectionConfig | None) -> list[Transformations]:
+    if chosen is None:
+        return []
+    around = Surroundings(connection=chosen.name, keys=_NO_KEYS, private=True)
+    return [
+        Transformations(chosen.shared.transformations, around, "[transformations] "),
+        Transformations(chosen.transformations, around),
+    ]
+
+
+def _bodies(
+    source: str | None, log: Path | None, chosen: ConnectionConfig | None
+) -> Iterator[bytes]:
+    if source is not None:
+        for line in read_lines(source):
+            yield line.raw
+        return
+    assert log is not None  # noqa: S101 -- one of the two is given
+    assert chosen is not None  # noqa: S101
+    open_file(log, create=False)
+    with damage_told(log), contextlib.closing(connect(log)) as database:
+        query = "SELECT body FROM events WHERE target IS NULL ORDER BY offset"
+        for (body,) in database.execute(query):
+            yield body
+
+
+def _print(told: Report, *, as_toml: bool, as_json: bool) -> None:
+    rows = told.rows()
+    if as_toml:
+        typer.echo(proposal(rows), nl=False)
+    elif as_json:
+        for row in rows:
+            typer.echo(msgspec.json.encode({**msgspec.structs.asdict(row), "dropped": row.dropped}))
+    else:
+        lines = [("list", "field", "seen", "passed", "dropped")]
+        for row in rows:
+            counts = (str(row.seen), str(row.passed), str(row.dropped))
+            lines.append((row.list, row.name or '""', *counts))
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for line in lines:
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            out.print("  ".join(cells).rstrip(), markup=False)

@@ -1,0 +1,369 @@
+"""router.toml → typed records, with every error at once and the key that each one is about."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from destination_router.config.problems import ConfigError, config_error, connection_names
+from destination_router.config.schema import (
+    DELIVERY,
+    EVENTLOG,
+    LAST_PORT,
+    QUARANTINE,
+    SCHEMA,
+    SQLITE_URL,
+)
+from destination_router.contract.records import Json
+from destination_router.faults import file_problem
+from destination_router.settings.validation import Problem, SettingsError, load_settings
+from destination_router.units import DURATION, SIZE, seconds, size_in_bytes
+
+
+class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The table `[gateway]`: where events come in.
+
+    Attributes:
+        listen: `host:port`; loopback unless the configuration says otherwise.
+        write_keys: what senders authenticate with.
+    """
+
+    listen: str = "127.0.0.1:8080"
+    write_keys: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and the port to listen on."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+LEAST_FREE = 16 * 2**20
+"""SQLite's journal holds 4 MB and what is appended at once; then the file grows by as much."""
+
+
+class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The table `[eventlog]`: where accepted events wait. Durations in seconds, sizes in bytes.
+
+    Attributes:
+        url: `sqlite:///router.db` is a path that counts from the folder of the router.toml,
+            `sqlite:////var/lib/router.db` an absolute one.
+        keep_delivered: how long events stay that every connection has delivered.
+        max_age: after how long an undelivered event becomes a dead letter; None: never.
+        max_size: how large the log may grow; beyond it, new events are refused with 503.
+        min_free: how much of its disk must be free; below it, new events are refused with 503.
+        new_connections: where a connection begins that the log does not know: at the `end`, or
+            at the `start` of what the log still holds.
+        keep_dead_letters: after how long a dead letter is deleted; None: never.
+    """
+
+    url: str = "sqlite:///router.db"
+    keep_delivered: float = 0.0
+    max_age: float | None = None
+    max_size: int = 10 * 2**30
+    min_free: int = 64 * 2**20
+    new_connections: Literal["end", "start"] = "end"
+    keep_dead_letters: float | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file of a SQLite log."""
+        return Path(self.url.removeprefix(SQLITE_URL))
+
+
+class DeliveryConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The table `[delivery]`: how requests leave. Durations in seconds.
+
+    Attributes:
+        origins: which vendor's origin is sent elsewhere, and where; `*`: every other.
+        settings: whatever else the table says, by the names of `DeliverySettings`.
+    """
+
+    origins: dict[str, str] = {}
+    settings: dict[str, Any] = {}
+
+
+class QuarantineConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The table `[quarantine]`: when an identity is held back that too many carry.
+
+    Attributes:
+        enabled: whether any is.
+        anonymous_ids: how many different ones may carry an identity within the period.
+        period: in seconds.
+        allow: identities that any number may carry, as the messages have them.
+    """
+
+    enabled: bool = True
+    anonymous_ids: int = 50
+    period: float = 3600.0
+    allow: tuple[str, ...] = ()
+
+
+class SubscriptionConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several subscriptions of a connection, with its own mapping.
+
+    Attributes:
+        subscription: FQL; the plugin's own if None.
+        mapping: for each call, the fields that it overrides.
+        name: for people.
+    """
+
+    subscription: str | None = None
+    mapping: dict[str, dict[str, Any]] = {}
+    name: str = ""
+
+
+class SharedConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a router.toml says for all of its connections.
+
+    Attributes:
+        privacy: the table `[privacy]`, references unresolved: what any connection may pass on, and
+            the masking keys of those that have none of their own.
+        transformations: `[[transformations]]`: what is done to every message, in order.
+    """
+
+    privacy: dict[str, Any] = {}
+    transformations: tuple[dict[str, Any], ...] = ()
+
+
+class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One destination in use.
+
+    Attributes:
+        name: what senders may call it in `integrations`.
+        plugin: which destination.
+        settings: the plugin's, references unresolved.
+        subscription: which messages it takes, in FQL; the plugin's own if None.
+        mapping: for each call, the fields that it overrides.
+        subscriptions: in place of the two: several, each with its own mapping.
+        client_side: `clientSide`: browsers are told to load the destination by themselves.
+        transformations: what it does to messages, in order.
+        privacy: what it may pass on and under which keys it masks, references unresolved.
+        shared: what holds for every connection.
+    """
+
+    name: str
+    plugin: str
+    settings: dict[str, Any] = {}
+    subscription: str | None = None
+    mapping: dict[str, dict[str, Any]] = {}
+    subscriptions: tuple[SubscriptionConfig, ...] = ()
+    client_side: bool = msgspec.field(default=False, name="clientSide")
+    transformations: tuple[dict[str, Any], ...] = ()
+    privacy: dict[str, Any] = {}
+    shared: SharedConfig = SharedConfig()
+
+
+class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole router.toml."""
+
+    gateway: GatewayConfig = GatewayConfig()
+    eventlog: EventLogConfig = EventLogConfig()
+    delivery: DeliveryConfig = DeliveryConfig()
+    quarantine: QuarantineConfig = QuarantineConfig()
+    connections: tuple[ConnectionConfig, ...] = ()
+
+
+_LATER = frozenset({"settings", "privacy", "transformations"})
+_LATER_FOR_ALL = frozenset({"privacy", "transformations"})
+"""Tables that are checked when a connection is made, each where its meaning is known."""
+
+
+def load_config(path: Path) -> RouterConfig:
+    """Read a router.toml for what needs no senders: their write keys are left out.
+
+    References (`{env = NAME}`) are resolved everywhere but in a connection's settings, which
+    follow the plugin's schema, and in privacy's tables: both wait until the connection is made.
+    So a command that only looks into the log wants no secret in its environment.
+
+    Raises:
+        ConfigError: the file cannot be read, is not TOML, or holds what it should not.
+    """
+    content = read_config(path)
+    try:
+        return parse_config(content, gateway=False)
+    except SettingsError as error:
+        raise config_error(error.problems, connection_names(content), path) from None
+
+
+def read_config(path: Path) -> dict[str, Json]:
+    """Read the content of a router.toml, whatever it says; paths in it count from its folder.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not TOML.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([Problem("", file_problem(path, error))]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([Problem("", f"{path} is not TOML: {error}")]) from error
+    eventlog = content.setdefault("eventlog", {})
+    if isinstance(eventlog, dict):
+        url = eventlog.get("url", EventLogConfig().url)
+        if isinstance(url, str) and url.startswith(SQLITE_URL):
+            eventlog["url"] = f"{SQLITE_URL}{path.parent / url.removeprefix(SQLITE_URL)}"
+    return {key: _anchored(value, path.parent) for key, value in content.items()}
+
+
+def _anchored(value: Json, folder: Path) -> Json:
+    """Let the paths of references (`{file = PATH}`) count from a folder."""
+    if isinstance(value, list):
+        return [_anchored(item, folder) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"file"} and isinstance(value["file"], str):
+        return {"file": str(folder / value["file"])}
+    return {key: _anchored(item, folder) for key, item in value.items()}
+
+
+def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> RouterConfig:
+    """Check the content of a router.toml and type it.
+
+    Args:
+        content: of the file.
+        gateway: whether events shall come in; otherwise the write keys are left unread.
+
+    Raises:
+        SettingsError: with every problem.
+    """
+    if not gateway:
+        content = _without_write_keys(content)
+    connections = content.get("connections")
+    problems = [
+        Problem("connections", f"the name {name!r} is given twice")
+        for name in _given_twice(connections)
+    ]
+    problems += [
+        Problem(f"connections.{index}.subscriptions", "stands beside subscription or mapping")
+        for index, connection in enumerate(_listed(connections))
+        if _says_it_twice(connection)
+    ]
+    problems += _port_problems(content.get("gateway"))
+    problems += _room_problems(content.get("eventlog"))
+    problems += _lists_for_nobody(content)
+    try:
+        checked = load_settings(SCHEMA, _without_later_tables(content))
+    except SettingsError as error:
+        raise SettingsError([*error.problems, *problems]) from None
+    if problems:
+        raise SettingsError(problems)
+    delivery = _in_units(checked.get("delivery", {}), DELIVERY)
+    origins = delivery.pop("origins", {})
+    config = msgspec.convert(
+        {
+            **checked,
+            "eventlog": _in_units(checked.get("eventlog", {}), EVENTLOG),
+            "quarantine": _in_units(checked.get("quarantine", {}), QUARANTINE),
+            "delivery": {"origins": origins, "settings": delivery},
+        },
+        RouterConfig,
+    )
+    whole = tuple(connection_config(content, raw) for raw in _listed(connections))
+    return msgspec.structs.replace(config, connections=whole)
+
+
+def connection_config(content: Mapping[str, Json], connection: Json) -> ConnectionConfig:
+    """Type one connection of a router.toml, with what the file says for all of them.
+
+    Args:
+        content: of the whole file, whatever else it says.
+        connection: as it stands there.
+
+    Raises:
+        msgspec.ValidationError: it cannot be typed.
+    """
+    typed = msgspec.convert(connection, ConnectionConfig)
+    shared = {name: content[name] for name in _LATER_FOR_ALL if name in content}
+    return msgspec.structs.replace(typed, shared=msgspec.convert(shared, SharedConfig))
+
+
+def _in_units(table: dict[str, Json], schema: dict[str, Json]) -> dict[str, Json]:
+    """Turn durations into seconds and sizes into bytes."""
+    readers = {id(DURATION): seconds, id(SIZE): size_in_bytes}
+    return {key: readers.get(id(schema[key]), _as_is)(value) for key, value in table.items()}
+
+
+def _as_is(value: Json) -> Json:
+    return value
+
+
+def _given_twice(connections: Json) -> list[str]:
+    names = [c.get("name") for c in _listed(connections) if isinstance(c, dict)]
+    texts = [name for name in names if isinstance(name, str)]
+    return sorted({name for name in texts if texts.count(name) > 1})
+
+
+def _says_it_twice(connection: Json) -> bool:
+    return isinstance(connection, dict) and (
+        "subscriptions" in connection and bool({"subscription", "mapping"} & set(connection))
+    )
+
+
+def _listed(connections: Json) -> list[Json]:
+    return connections if isinstance(connections, list) else []
+
+
+def _without_later_tables(content: Mapping[str, Json]) -> dict[str, Json]:
+    """Keep what is checked when a connection is made, with its references, from being read here."""
+    connections = content.get("connections")
+    if isinstance(connections, list):
+        bare = [_emptied(c, _LATER) if isinstance(c, dict) else c for c in connections]
+        content = {**content, "connections": bare}
+    return _emptied(content, _LATER_FOR_ALL)
+
+
+def _emptied(table: Mapping[str, Json], names: Collection[str]) -> dict[str, Json]:
+    """Empty some tables; what is none stays, for the schema to tell."""
+    return {
+        name: type(value)() if name in names and isinstance(value, (dict, list)) else value
+        for name, value in table.items()
+    }
+
+
+def _without_write_keys(content: Mapping[str, Json]) -> dict[str, Json]:
+    table = content.get("gateway")
+    if not isinstance(table, dict):
+        return dict(content)
+    return {**content, "gateway": {k: v for k, v in table.items() if k != "write_keys"}}
+
+
+def _lists_for_nobody(content: Mapping[str, Json]) -> list[Problem]:
+    """Tell of allowlists that no connection is held to: whoever wrote them believes otherwise."""
+    shared = content.get("privacy")
+    if not isinstance(shared, dict) or not {"allow", "identifiers"} & shared.keys():
+        return []
+    own = [c.get("privacy") for c in _listed(content.get("connections")) if isinstance(c, dict)]
+    if any("mode" in table for table in (shared, *own) if isinstance(table, dict)):
+        return []
+    detail = (
+        'is required, here or in a connection: without mode = "hipaa" the lists protect nothing'
+    )
+    return [Problem("privacy.mode", detail)]
+
+
+def _port_problems(gateway: Json) -> list[Problem]:
+    listen = gateway.get("listen") if isinstance(gateway, dict) else None
+    port = listen.rpartition(":")[2] if isinstance(listen, str) else ""
+    if port.isdecimal() and int(port[:6]) > LAST_PORT:
+        return [Problem("gateway.listen", f"its port is greater than {LAST_PORT}")]
+    return []
+
+
+def _room_problems(eventlog: Json) -> list[Problem]:
+    """Tell of too little room: a log that filled its disk could not even note what is delivered."""
+    value = eventlog.get("min_free") if isinstance(eventlog, dict) else None
+    if type(value) not in (str, int):  # else the schema tells
+        return []
+    try:
+        too_little = size_in_bytes(value) < LEAST_FREE
+    except ValueError:
+        return []
+    if not too_little:
+        return []
+    detail = "is less than 16MB, which the log's own journal may need to note what was delivered"
+    return [Problem("eventlog.min_free", detail)]

@@ -1,0 +1,126 @@
+"""What a router.toml may hold, as JSON Schema: each table with its keys.
+
+What is left open here, the settings of a plugin, transformations and privacy, is checked when a
+connection is made, where its meaning is known.
+"""
+
+from __future__ import annotations
+
+import re
+
+from destination_router.contract.records import Json
+from destination_router.units import DURATION, SIZE
+
+SQLITE_URL = "sqlite:///"
+LAST_PORT = 65535
+
+_ORIGIN = r"^https?://[^/?#@\s]+/?(?![\s\S])"
+_ORIGIN_MEANING = "Write an origin: https://host or http://host:port."
+
+_TEXT = {"type": "string", "minLength": 1}
+_MAPPING = {"type": "object", "additionalProperties": {"type": "object"}}
+_COUNT = {"type": "integer", "minimum": 1}
+_GATEWAY: dict[str, Json] = {
+    "listen": {
+        "type": "string",
+        "pattern": "^.+:[0-9]+$",
+        "description": "Write host:port, such as 127.0.0.1:8080.",
+    },
+    "write_keys": {"type": "array", "items": _TEXT},
+}
+EVENTLOG: dict[str, Json] = {
+    "url": {
+        "type": "string",
+        "pattern": f"^{SQLITE_URL}.+",
+        "description": "Write sqlite:///router.db, or sqlite:////var/lib/router.db.",
+    },
+    "keep_delivered": DURATION,
+    "max_age": DURATION,
+    "max_size": SIZE,
+    "min_free": SIZE,
+    "new_connections": {"enum": ["end", "start"]},
+    "keep_dead_letters": DURATION,
+}
+DELIVERY: dict[str, Json] = {
+    "origins": {
+        "type": "object",
+        "propertyNames": {"pattern": f"^[*]$|{_ORIGIN}", "description": _ORIGIN_MEANING},
+        "additionalProperties": {
+            "type": "string",
+            "pattern": _ORIGIN,
+            "description": _ORIGIN_MEANING,
+        },
+    },
+    "window": {"type": "integer", "minimum": 1, "maximum": 10_000},
+    "linger": DURATION,
+    "concurrency": _COUNT,
+    "timeout": DURATION,
+    "first_wait": DURATION,
+    "longest_wait": DURATION,
+    "max_attempts": _COUNT,
+    "max_age": DURATION,
+    "circuit_failures": _COUNT,
+    "parked_messages": _COUNT,
+    "skip_repeats": {"type": "boolean"},
+    "remembered_states": {"type": "integer", "minimum": 0},
+}
+QUARANTINE: dict[str, Json] = {
+    "enabled": {"type": "boolean"},
+    "anonymous_ids": _COUNT,
+    "period": DURATION,
+    "allow": {"type": "array", "items": _TEXT},
+}
+
+
+def _table(properties: dict[str, Json], *required: str) -> dict[str, Json]:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": list(required),
+        "properties": properties,
+    }
+
+
+_SUBSCRIPTION: dict[str, Json] = {
+    "name": {"type": "string"},
+    "subscription": _TEXT,
+    "mapping": _MAPPING,
+}
+_CONNECTION: dict[str, Json] = {
+    "name": _TEXT,
+    "plugin": _TEXT,
+    "settings": {"type": "object"},
+    "clientSide": {"type": "boolean"},
+    "privacy": {"type": "object"},
+    "transformations": {"type": "array", "items": {"type": "object"}},
+    "subscription": _TEXT,
+    "mapping": _MAPPING,
+    "subscriptions": {
+        "type": "array",
+        "minItems": 1,
+        "items": _table(_SUBSCRIPTION, "subscription"),
+    },
+}
+
+
+SCHEMA: dict[str, Json] = _table(
+    {
+        "gateway": _table(_GATEWAY),
+        "eventlog": _table(EVENTLOG),
+        "delivery": _table(DELIVERY),
+        "quarantine": _table(QUARANTINE),
+        "privacy": {"type": "object"},
+        "transformations": {"type": "array", "items": {"type": "object"}},
+        "connections": {
+            "type": "array",
+            "minItems": 1,
+            "items": _table(_CONNECTION, "name", "plugin"),
+        },
+    },
+    "connections",
+)
+
+
+def is_origin(text: str) -> bool:
+    """Whether a text is an origin: `https://vendor.example`, `http://127.0.0.1:9100`."""
+    return re.match(_ORIGIN, text) is not None

@@ -1,0 +1,143 @@
+"""Single requests → bulk requests, within what a vendor takes at once: what a `pack` is made of."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from urllib.parse import quote_plus, urlencode
+
+import msgspec
+
+from destination_router.contract.records import Cost, HttpRequest, Json
+
+Bound = tuple[Callable[[Json], int], int]
+"""A measure of an item, and the most of it in one bulk."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def bulks(  # noqa: PLR0913 -- what differs between vendors, by keyword
+    requests: Iterable[HttpRequest],
+    *,
+    item: Callable[[HttpRequest], Json],
+    body: Callable[[list[Json]], Json],
+    most: int,
+    most_bytes: int | None = None,
+    bounds: Sequence[Bound] = (),
+) -> list[HttpRequest]:
+    """Put single requests that go to one place into as few bulk requests as the vendor allows.
+
+    They keep their order. One that stands alone keeps its single form, however large it is. A
+    bulk has the first one's URL, query, headers and authentication; its `items` name the messages
+    of each item; its costs are what its requests add to a bulk (`bulk_costs`).
+
+    Args:
+        requests: in order.
+        item: what a single request becomes in the bulk's list.
+        body: a bulk's body, from its items: JSON, or a form's fields if the requests have forms.
+        most: how many items the vendor takes at once.
+        most_bytes: how many bytes of body; None for any number.
+        bounds: what else the vendor limits.
+    """
+    singles = list(requests)
+    limits = [(_one, most), *bounds]
+    if most_bytes is not None and singles:
+        limits.append(_bytes_bound(most_bytes, body, is_form=singles[0].form is not None))
+    return [
+        run[0] if len(run) == 1 else _bulk(run, body(items))
+        for run, items in _runs(singles, item, limits)
+    ]
+
+
+def folded(requests: Sequence[HttpRequest], json: Json) -> HttpRequest:
+    """Make one request of several that overwrite the same state: the last one, with this body.
+
+    It carries the messages and notes of all. In a bulk they are one item.
+    """
+    return msgspec.structs.replace(
+        requests[-1],
+        json=json,
+        message_ids=_ids(requests),
+        notes=tuple(chain.from_iterable(request.notes for request in requests)),
+    )
+
+
+def body_bytes(body: Json) -> int:
+    """Count the bytes of a JSON body as the host sends it."""
+    return len(_encode(body))
+
+
+def _runs(
+    requests: Iterable[HttpRequest], item: Callable[[HttpRequest], Json], limits: Sequence[Bound]
+) -> Iterator[tuple[list[HttpRequest], list[Json]]]:
+    """Cut requests, in order, into those that fit into one bulk, each with its items."""
+    run: list[HttpRequest] = []
+    items: list[Json] = []
+    taken = [0] * len(limits)
+    for request in requests:
+        made = item(request)
+        weights = [measure(made) for measure, _ in limits]
+        if run and any(
+            used + weight > most
+            for used, weight, (_, most) in zip(taken, weights, limits, strict=True)
+        ):
+            yield run, items
+            run, items, taken = [], [], [0] * len(limits)
+        run.append(request)
+        items.append(made)
+        taken = [used + weight for used, weight in zip(taken, weights, strict=True)]
+    if run:
+        yield run, items
+
+
+def _one(_: Json) -> int:
+    return 1
+
+
+def _bytes_bound(most_bytes: int, body: Callable[[list[Json]], Json], *, is_form: bool) -> Bound:
+    """Say what an item adds to a body, and how many bytes there are for all items."""
+    if is_form:
+        return _form_bytes, most_bytes - len(urlencode(body([])))
+    return _json_bytes, most_bytes - body_bytes(body([]))
+
+
+def _json_bytes(item: Json) -> int:
+    return body_bytes(item) + len(",")
+
+
+def _form_bytes(item: Json) -> int:
+    """Count an item's bytes in a form's field, where it stands as JSON and is URL-encoded."""
+    return len(quote_plus(_encode(item))) + len(quote_plus(","))
+
+
+def _bulk(singles: Sequence[HttpRequest], body: Json) -> HttpRequest:
+    first = singles[0]
+    kind = "json" if first.form is None else "form"
+    return HttpRequest(
+        method=first.method,
+        url=first.url,
+        params=first.params,
+        headers=first.headers,
+        auth=first.auth,
+        message_ids=_ids(singles),
+        notes=tuple(chain.from_iterable(single.notes for single in singles)),
+        items=tuple(single.message_ids for single in singles),
+        costs=_costs(singles),
+        **{kind: body},
+    )
+
+
+def _costs(singles: Sequence[HttpRequest]) -> tuple[Cost, ...] | None:
+    """Add up what each adds to a bulk; None, for the host to count, where none of them says."""
+    stated = [s.costs if s.bulk_costs is None else s.bulk_costs for s in singles]
+    if all(costs is None for costs in stated):
+        return None
+    amounts: dict[tuple[str, str], int] = defaultdict(int)
+    for cost in chain.from_iterable(costs or () for costs in stated):
+        amounts[cost.quota, cost.key] += cost.amount
+    return tuple(Cost(quota, amount, key) for (quota, key), amount in amounts.items())
+
+
+def _ids(requests: Iterable[HttpRequest]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(chain.from_iterable(r.message_ids for r in requests)))

@@ -1,0 +1,404 @@
+"""The six calls of a customer data platform, as typed messages.
+
+They are decoded straight from the wire (camelCase) into frozen structs (snake_case); `normalise`
+makes sure of what each field holds, so that a destination never has to check. Field meanings:
+RudderStack's event specification, which Segment's shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+
+from destination_router.contract.records import Reject
+
+
+class ContextPart(msgspec.Struct, frozen=True):
+    """What of a context is decoded with its message: the decoder skips everything else.
+
+    Attributes:
+        traits: the user's that ride in `context.traits`.
+    """
+
+    traits: dict[str, Any] | None = None
+
+
+class _WithContext(msgspec.Struct):
+    context: dict[str, Any] = {}
+
+
+class _WithContextJson(msgspec.Struct):
+    context: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_NO_CONTEXT = ContextPart()
+_EVERYONE = {"All": True}  # as every SDK writes unasked
+_MISSING: Any = msgspec.UNSET
+_decode_wire = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_context = msgspec.json.Decoder(_WithContext).decode
+_decode_context_json = msgspec.json.Decoder(_WithContextJson).decode
+
+
+class _Message(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", rename="camel", dict=True
+):
+    """What all six calls have in common.
+
+    Attributes:
+        message_id: always present; a repeat of a message carries the same one.
+        user_id: trimmed, or None.
+        anonymous_id: trimmed, or None.
+        timestamp: when it happened, as the sender wrote it; a valid time (`parse_time`) or None.
+        original_timestamp: the sender's clock, uncorrected; a valid time or None.
+        sent_at: when the sender sent it, as given.
+        received_at: when the gateway took it, as given.
+        channel: `server`, `web`, `mobile` or what the sender wrote.
+        integrations: which destinations it is for, and what it says to each (`options`).
+        context_part: what of the context is decoded at once; see `context`.
+    """
+
+    message_id: str
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    timestamp: str | None = None
+    original_timestamp: str | None = None
+    sent_at: str | None = None
+    received_at: str | None = None
+    channel: str | None = None
+    integrations: dict[str, Any] = {}
+    context_part: ContextPart = msgspec.field(default=_NO_CONTEXT, name="context")
+
+    @cached_property
+    def context(self) -> dict[str, Any]:
+        """The message's context; decoded when first asked for, since few destinations ask.
+
+        Raises:
+            Reject: `too_deep` or `invalid_json`, where it is nested beyond what can be decoded or
+                holds a number beyond all that a number can be.
+        """
+        context = self._own_context()
+        if "context.traits" in self.mapped:
+            context = {**context, "traits": self.mapped["context.traits"]}
+        return context
+
+    def _own_context(self) -> dict[str, Any]:
+        """The context, whatever the connection's mapping says."""
+        kept = self.__dict__
+        given: dict[str, Any] | None = kept.get("_context")
+        if given is not None:
+            return given
+        if "_raw" not in kept:
+            traits = self.context_part.traits
+            return {} if traits is None else {"traits": traits}
+        try:
+            return _decode_context(wire_json(self)).context
+        except RecursionError:
+            raise Reject("too_deep", "send less deeply nested JSON", "context") from None
+        except msgspec.DecodeError:  # `normalise` has seen to everything but the numbers
+            raise Reject("invalid_json", "a number is too large", "context") from None
+
+    @property
+    def context_json(self) -> msgspec.Raw:
+        """The context as JSON, whatever the connection's mapping says; as it came, if it can be."""
+        kept = self.__dict__
+        if "_context" in kept or "_raw" not in kept:
+            return msgspec.Raw(msgspec.json.encode(self._own_context()))
+        return _decode_context_json(wire_json(self)).context
+
+    @property
+    def context_traits(self) -> dict[str, Any]:
+        """The user's traits that ride in `context.traits`; without decoding the rest of it."""
+        kept: dict[str, Any] | None = self.__dict__.get("context_traits")
+        return self.context_part.traits or {} if kept is None else kept
+
+    @property
+    def mapped(self) -> dict[str, Any]:
+        """What the connection's mapping says, for whoever needs to know more than its result.
+
+        Keys are the parts that were overridden (`properties`, `context.traits`), and the names of
+        the fields that no part of the message holds (`identity`). What gave nothing is None. Empty
+        where the connection overrides nothing.
+        """
+        found: dict[str, Any] = self.__dict__.get("_mapped", _NOTHING_MAPPED)
+        return found
+
+    @cached_property
+    def wire(self) -> dict[str, Any]:
+        """The whole message as it came, decoded when first asked for, since hardly anyone asks.
+
+        A transformation's changes stand there, so that nobody reads around them; a mapping's do
+        not: whoever sends the message on wants `to_dict`. Empty for a message that was made
+        otherwise than from JSON.
+
+        Raises:
+            Reject: as `context`.
+        """
+        kept = self.__dict__
+        try:
+            return {**_decode_wire(wire_json(self)), **kept.get("_rewritten", {})}
+        except RecursionError:
+            raise Reject("too_deep", "send less deeply nested JSON") from None
+        except msgspec.DecodeError:  # `normalise` has seen to everything but the numbers
+            raise Reject("invalid_json", "a number is too large") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the whole message as a JSON object, for a vendor that wants all of it.
+
+        It holds the values of the message's fields, and of its root's other fields what came over
+        the wire. A field without a value is left out.
+
+        Raises:
+            Reject: as `context`.
+        """
+        whole = dict(self.wire)
+        for field in msgspec.structs.fields(self):
+            name = field.encode_name
+            value = self.context if name == "context" else getattr(self, field.name)
+            if value is None or (value == {} and name not in whole):
+                whole.pop(name, None)
+            else:
+                whole[name] = value
+        if "traits" not in self.wire and whole.get("traits") == self.context_traits:
+            whole.pop("traits", None)  # an identify's, which stand in its context
+        return whole | {"type": self.__struct_config__.tag}
+
+    def other(self, name: str, default: Any = None) -> Any:
+        """A field at the message's root that its call does not define: `email`, a track's `name`.
+
+        What the connection's mapping says comes before what the sender wrote.
+        """
+        value = self.mapped.get(name, _MISSING)
+        return self.wire.get(name, default) if value is _MISSING else value
+
+    def as_sent(self, name: str) -> Any:
+        """A field as its sender wrote it, before it was made well-formed.
+
+        An id with blanks around it, a number where text belongs, a `timestamp` that is no time:
+        for a destination that has to equal a system that passes them on. Of what a mapping gave,
+        it is the value that the mapping gave. A step that changes the field changes this too.
+
+        Args:
+            name: as it is spelt on the wire: `userId`; or a field that only a mapping gives.
+        """
+        field = _FIELD_NAMES.get(name)
+        value = self.mapped.get(name) if field is None else getattr(self, field, None)
+        mended: dict[str, tuple[Any, Any]] = self.__dict__.get("_mended", _NOTHING_MAPPED)
+        if name not in mended:
+            return value
+        before, after = mended[name]
+        return before if after == value else value
+
+    def options(self, *names: str) -> dict[str, Any]:
+        """What the message says to one destination: the object at `integrations.<name>`.
+
+        Args:
+            names: what the destination is called, in any casing; the first name with an object
+                counts.
+        """
+        said = self.integrations
+        if said == _EVERYONE or dict not in map(type, said.values()):
+            return {}
+        by_name = {name.casefold(): value for name, value in said.items()}
+        for name in names:
+            value = by_name.get(name.casefold())
+            if isinstance(value, dict):
+                return value
+        return {}
+
+    @property
+    def user_keys(self) -> tuple[str, ...]:
+        """Whose order the message belongs to: its userId and anonymousId, or itself alone.
+
+        A message that carries both ids comes after what either sent before. The first is the
+        `user_key` of its requests.
+        """
+        if self.user_id and self.anonymous_id:
+            return (self.user_id, self.anonymous_id)
+        return (self.user_id or self.anonymous_id or self.message_id,)
+
+
+_NOTHING_MAPPED: dict[str, Any] = {}
+
+
+class AbsentTraits(dict[str, Any]):
+    """The traits of an identify whose sender wrote none, not even an empty object."""
+
+
+class Identify(_Message, frozen=True, kw_only=True, tag="identify"):
+    """Who a user is. `traits` falls back to `context.traits`, where RudderStack's SDKs put them."""
+
+    traits: dict[str, Any] = msgspec.field(default_factory=AbsentTraits)
+
+
+class Track(_Message, frozen=True, kw_only=True, tag="track"):
+    """What a user did. `event` is None where the sender left it out."""
+
+    event: str | None = None
+    properties: dict[str, Any] = {}
+
+
+class Page(_Message, frozen=True, kw_only=True, tag="page"):
+    """A page that a user saw."""
+
+    name: str | None = None
+    category: str | None = None
+    properties: dict[str, Any] = {}
+
+
+class Screen(_Message, frozen=True, kw_only=True, tag="screen"):
+    """A screen of an app that a user saw."""
+
+    name: str | None = None
+    category: str | None = None
+    properties: dict[str, Any] = {}
+
+
+class Group(_Message, frozen=True, kw_only=True, tag="group"):
+    """The account that a user belongs to, and the account's traits."""
+
+    group_id: str | None = None
+    traits: dict[str, Any] = {}
+
+
+class Alias(_Message, frozen=True, kw_only=True, tag="alias"):
+    """Two ids of one user: from now on `previous_id` is `user_id`."""
+
+    previous_id: str | None = None
+
+
+Message: TypeAlias = Identify | Track | Page | Screen | Group | Alias
+
+MESSAGE_TYPES: dict[str, type[Message]] = {
+    "identify": Identify,
+    "track": Track,
+    "page": Page,
+    "screen": Screen,
+    "group": Group,
+    "alias": Alias,
+}
+
+_FIELD_NAMES = {
+    field.encode_name: field.name
+    for call in MESSAGE_TYPES.values()
+    for field in msgspec.structs.fields(call)
+}
+"""The struct's name of each field, by the one on the wire."""
+
+_M = TypeVar("_M", bound=_Message)
+
+_ORIGIN = ("_raw", "wire", "_context", "_mended")
+
+_decode_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+_Raw: TypeAlias = bytes | tuple[Callable[[int], bytes], int]
+
+
+def with_wire(message: _M, raw: _Raw) -> _M:
+    """Let a message remember the JSON that it was decoded from, or who finds it by a number."""
+    message.__dict__["_raw"] = raw
+    return message
+
+
+def with_content(message: _M, content: dict[str, Any]) -> _M:
+    """Let a message remember what its JSON was decoded to, before any of it was mended."""
+    message.__dict__["wire"] = content
+    return message
+
+
+def wire_json(message: _Message) -> bytes:
+    """Give the JSON that a message was decoded from; `{}` where it was made otherwise."""
+    kept = message.__dict__
+    raw: _Raw = kept.get("_raw", b"{}")
+    if isinstance(raw, bytes):
+        return raw
+    find, number = raw
+    found = kept["_raw"] = find(number)
+    return found
+
+
+def with_own_context(message: _M, context: dict[str, Any]) -> _M:
+    """Give a fresh message its whole context, decoded; its `context_part` holds that one's."""
+    message.__dict__["_context"] = context
+    return message
+
+
+def root_names(message: _Message) -> frozenset[str]:
+    """Name the fields at a message's root as it came, without decoding them.
+
+    Raises:
+        Reject: as `wire`.
+    """
+    kept = message.__dict__
+    if "wire" in kept or "_raw" not in kept:
+        return frozenset(message.wire)
+    try:
+        return frozenset(_decode_names(wire_json(message)))
+    except (RecursionError, msgspec.DecodeError):
+        return frozenset(message.wire)
+
+
+def with_mended(message: _M, mended: dict[str, tuple[Any, Any]]) -> _M:
+    """Let a message remember what was made of which fields: before and after, by wire name."""
+    if mended:
+        message.__dict__["_mended"] = {**message.__dict__.get("_mended", {}), **mended}
+    return message
+
+
+def revised(message: _M, **changes: Any) -> _M:
+    """Copy a message with other values; the copy remembers the same wire form and mapping."""
+    copy = msgspec.structs.replace(message, **changes)
+    return _remembering(copy, message, (*_ORIGIN, "_rewritten", "_mapped", "context_traits"))
+
+
+def with_origin_of(copy: _M, message: _Message) -> _M:
+    """Let a fresh message remember of another what that one was made from, and how."""
+    return _remembering(copy, message, _ORIGIN)
+
+
+def _remembering(copy: _M, message: _Message, names: Sequence[str]) -> _M:
+    for name in names:
+        if name in message.__dict__:
+            copy.__dict__[name] = message.__dict__[name]
+    return copy
+
+
+def rewritten(message: _M, part: str, **changes: Any) -> _M:
+    """Copy a message with another value for one part, in what it remembers of the wire too.
+
+    Args:
+        message: the message.
+        part: the part's name on the wire: `userId`, `properties`.
+        changes: the field and its value: `user_id=None`.
+    """
+    copy = revised(message, **changes)
+    ((_, value),) = changes.items()
+    kept = copy.__dict__
+    kept["_rewritten"] = {**kept.get("_rewritten", {}), part: value}
+    if part in kept.get("_mended", ()):
+        kept["_mended"] = {name: was for name, was in kept["_mended"].items() if name != part}
+    if "wire" in kept:
+        kept["wire"] = {**kept["wire"], part: value}
+    return copy
+
+
+def with_context(message: _M, context: dict[str, Any]) -> _M:
+    """Copy a message with another context, decoded."""
+    part = ContextPart(context.get("traits") or None)
+    copy = with_own_context(rewritten(message, "context", context_part=part), context)
+    kept = copy.__dict__
+    kept["_rewritten"]["context"] = context
+    if "wire" in kept:
+        kept["wire"]["context"] = context
+    return copy
+
+
+def with_mapped(message: _M, values: dict[str, Any]) -> _M:
+    """Give a fresh copy of a message what a mapping says beyond its fields."""
+    message.__dict__["_mapped"] = {**message.mapped, **values}
+    if "context.traits" in values:
+        message.__dict__["context_traits"] = values["context.traits"]
+    return message

@@ -1,0 +1,185 @@
+"""One deletion of users from beginning to end: groups, audit, state, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, Protocol
+
+import msgspec
+
+from destination_router.contract.deletion import UserDeletion
+from destination_router.deletion.audit import DeletionAudit
+from destination_router.deletion.pending import Leftovers, LeftoversOf
+from destination_router.deletion.people import Wanted
+from destination_router.deletion.vendor import Deleting, Group, Hindrance, grouped
+from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.sender import Sender
+from destination_router.pipeline.connection import Connection
+
+
+class DeletionSummary(msgspec.Struct, rename="camel"):
+    """What became of a deletion: how many of the vendor's users are in which state.
+
+    Attributes:
+        users: whom the vendor was, or would be, asked to delete.
+        refused: ids that cannot be deleted, by code.
+        complete: users that the vendor has deleted.
+        pending: users that it has not deleted yet.
+        failed: users that it was not, or could not be, asked to delete.
+        interrupted: whether it was told to stop.
+        log: what a router's log still held of them; None where no log is known.
+    """
+
+    users: int = 0
+    refused: Counter[str] = msgspec.field(default_factory=Counter)
+    complete: int = 0
+    pending: int = 0
+    failed: int = 0
+    interrupted: bool = False
+    log: Leftovers | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many of their events may go out after all."""
+        return 0 if self.log is None else self.log.waiting
+
+    @property
+    def left(self) -> bool:
+        """Whether the same command has something left to do."""
+        return self.pending > 0 or self.failed > 0
+
+
+class Teller(Protocol):
+    """Is told how a deletion goes, as it goes."""
+
+    def changed(self, number: int, count: int, group: Group) -> None:
+        """The state of a group has changed: its number, and of how many."""
+
+    def hindered(self, hindrance: Hindrance) -> None:
+        """An attempt failed, and is made again."""
+
+    def asking(self, users: int, patience: float) -> None:
+        """The vendor has taken all, and is asked whether so many users are deleted."""
+
+    def waiting(self, events: int) -> None:
+        """A running router has events of theirs in hand."""
+
+
+def summary_of(
+    wanted: Wanted, groups: Sequence[Group] = (), log: Leftovers | None = None
+) -> DeletionSummary:
+    """Sum up; without groups nothing was asked for."""
+    counts = Counter[str]()
+    for group in groups:
+        counts["failed" if group.state == "new" else group.state] += len(group.subjects)
+    return DeletionSummary(
+        users=len(wanted.subjects),
+        refused=Counter(refused.code for refused in wanted.refused),
+        complete=counts["complete"],
+        pending=counts["pending"],
+        failed=counts["failed"],
+        log=log,
+    )
+
+
+async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
+    connection: Connection,
+    deletion: UserDeletion,
+    wanted: Wanted,
+    *,
+    audit: DeletionAudit,
+    purpose: Sequence[Any],
+    settings: DeliverySettings,
+    patience: float,
+    leftovers: LeftoversOf | None,
+    teller: Teller,
+) -> DeletionSummary:
+    """Delete users, or go on where an interrupted run was.
+
+    First of all what a router's log holds of them is dropped, lest it bring them back. One that is
+    cancelled says how far it came; the audit and the state know it already.
+
+    Args:
+        connection: at whose vendor.
+        deletion: the vendor's.
+        wanted: who.
+        audit: its files.
+        purpose: what else makes it the same deletion another time: plugin and settings.
+        settings: how patiently requests are tried.
+        patience: how long to wait for the vendor to be done, in seconds.
+        leftovers: what a router's log holds of them; None where no log is known.
+        teller: is told how it goes.
+
+    Raises:
+        UsageError: another deletion is not finished.
+        LogFileError: the log cannot be used; the vendor was asked nothing.
+    """
+    subjects = [subject for subject, _ in wanted.subjects]
+    groups = grouped(subjects, deletion.group)
+    ids = _ids(wanted, audit, groups)
+    resumed = audit.resume([*purpose, subjects], groups)
+    audit.note(
+        "resumed" if resumed else "started",
+        connection=connection.name,
+        plugin=connection.plugin.name,
+        users=len(subjects),
+        groups=len(groups),
+        refused=dict(Counter(refused.code for refused in wanted.refused)),
+    )
+    numbers = {id(group): number for number, group in enumerate(groups, 1)}
+
+    def changed(group: Group) -> None:
+        number = numbers[id(group)]
+        event = "submitted" if group.state == "pending" else group.state
+        about = {"group": number, "requestId": group.request_id, "status": group.status}
+        named = {"ids": ids[number - 1]} if event == "submitted" else {"detail": group.detail}
+        audit.note(event, **about, **named)
+        audit.save(groups)
+        teller.changed(number, len(groups), group)
+
+    audit.save(groups)
+    interrupted = False
+    try:
+        if leftovers is not None:
+            await _clear(leftovers, patience, teller, audit)
+        async with Sender(connection, settings) as sender:
+            deleting = Deleting(deletion, sender, changed, settings, hindered=teller.hindered)
+            await deleting.submit(groups)
+            if pending := summary_of(wanted, groups).pending:
+                teller.asking(pending, patience)
+            await deleting.wait(groups, patience)
+    except asyncio.CancelledError:
+        interrupted = True
+    log = None if leftovers is None else leftovers.found
+    summary = msgspec.structs.replace(summary_of(wanted, groups, log), interrupted=interrupted)
+    event = "interrupted" if interrupted else "ended"
+    audit.note(event, complete=summary.complete, pending=summary.pending, failed=summary.failed)
+    return summary
+
+
+async def _clear(
+    leftovers: LeftoversOf, patience: float, teller: Teller, audit: DeletionAudit
+) -> None:
+    try:
+        await leftovers.clear(patience, teller.waiting)
+    finally:
+        if leftovers.found is not None:
+            audit.note("dropped", **msgspec.to_builtins(leftovers.found))
+
+
+def _ids(wanted: Wanted, audit: DeletionAudit, groups: Sequence[Group]) -> list[list[str]]:
+    """List for each group what stands in the audit for the ids of its users."""
+    users = iter(wanted.subjects)
+    return [
+        list(
+            dict.fromkeys(
+                audit.digest(identifier)
+                for _, identifiers in islice(users, len(group.subjects))
+                for identifier in identifiers
+            )
+        )
+        for group in groups
+    ]

@@ -1,0 +1,224 @@
+"""Deletes users at a vendor: groups go out, and are asked about until the vendor is done.
+
+Waits go by the running event loop's clock. Whatever a group comes to is told as it happens, so
+that a run that is cut short can go on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal
+
+import msgspec
+
+from destination_router.contract.deletion import DeletionProgress, UserDeletion
+from destination_router.contract.records import (
+    HttpRequest,
+    HttpResponse,
+    Json,
+    Reject,
+    default_outcome,
+)
+from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.sender import Sender, retry_wait
+
+_UNAUTHORIZED = 401
+_RENEWED_BEFORE = 30.0
+"""A token is renewed so many seconds before its end: a request under way shall not outlive it."""
+
+_MOST_ATTEMPTS = 8
+_FIRST_POLL = 0.5
+_LONGEST_POLL = 60.0
+
+
+class Group(msgspec.Struct):
+    """Users who are deleted together, and how far that is.
+
+    Attributes:
+        subjects: whom the vendor knows by them.
+        state: `new` until the vendor has taken it.
+        request_id: what the vendor calls it.
+        status: the HTTP status of its last answer, if there was one.
+        detail: why it failed: a code, and words without personal values.
+    """
+
+    subjects: list[Json]
+    state: Literal["new", "pending", "complete", "failed"] = "new"
+    request_id: str = ""
+    status: int | None = None
+    detail: str = ""
+
+
+class Hindrance(msgspec.Struct, frozen=True):
+    """An attempt that failed, and will be made again.
+
+    Attributes:
+        code: why: `network`, `http_503`.
+        attempt: the how many-eth it was, from 1.
+        most: how many are made.
+        wait: when the next is made, in seconds.
+    """
+
+    code: str
+    attempt: int
+    most: int
+    wait: float
+
+
+class _FailedError(Exception):
+    """A request that the vendor refuses or, `transient`, does not answer for too long."""
+
+    def __init__(self, detail: str, status: int | None = None, *, transient: bool = False) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.status = status
+        self.transient = transient
+
+
+class Deleting:
+    """Deletes groups of users through one connection.
+
+    Args:
+        deletion: the vendor's, with the connection's settings.
+        sender: the connection's.
+        told: is told of each group whose state has changed, before anything else is done.
+        settings: how patiently a request is tried.
+        hindered: is told of each attempt that failed and is made again.
+        chance: from 0 to 1, evenly; spreads retries that would happen at once.
+    """
+
+    def __init__(  # noqa: PLR0913 -- each is a part, by keyword
+        self,
+        deletion: UserDeletion,
+        sender: Sender,
+        told: Callable[[Group], None],
+        settings: DeliverySettings | None = None,
+        *,
+        hindered: Callable[[Hindrance], None] | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._deletion = deletion
+        self._sender = sender
+        self._told = told
+        self._settings = settings or DeliverySettings()
+        self._hindered = hindered
+        self._chance = chance
+        self._clock = asyncio.get_running_loop().time
+        self._token = ""
+        self._token_until = float("-inf")
+
+    async def submit(self, groups: Sequence[Group]) -> None:
+        """Ask for what the vendor has not taken yet, group by group."""
+        for group in groups:
+            if group.state not in {"new", "failed"}:
+                continue
+            await self._advance(
+                group,
+                partial(self._deletion.deletion_request, group.subjects),
+                self._deletion.read_deletion,
+            )
+            if group.status == _UNAUTHORIZED:  # the others would fare no better
+                return
+
+    async def wait(self, groups: Sequence[Group], patience: float) -> None:
+        """Ask how each stands until none is pending, or for so many seconds."""
+        until = self._clock() + patience
+        pause = _FIRST_POLL
+        while pending := [group for group in groups if group.state == "pending"]:
+            for group in pending:
+                await self._advance(
+                    group,
+                    partial(self._deletion.status_request, group.request_id),
+                    self._deletion.read_status,
+                )
+            left = until - self._clock()
+            if left <= 0 or all(group.state != "pending" for group in pending):
+                return
+            await asyncio.sleep(min(pause, left))
+            pause = min(2 * pause, _LONGEST_POLL)
+
+    async def _advance(
+        self,
+        group: Group,
+        request: Callable[[str], HttpRequest],
+        read: Callable[[HttpResponse], DeletionProgress],
+    ) -> None:
+        """Send one request of a group's, and tell what it came to if that is news."""
+        before = (group.state, group.request_id)
+        try:
+            response = await self._authorized(request)
+        except _FailedError as failed:
+            # A vendor that is away now still has what it took before.
+            away = failed.transient and group.state == "pending"
+            progress = DeletionProgress("pending" if away else "failed", detail=failed.detail)
+            group.status = failed.status
+        else:
+            progress = read(response)
+            group.status = response.status
+        group.state = progress.state
+        group.request_id = progress.request_id or group.request_id
+        group.detail = progress.detail
+        if (group.state, group.request_id) != before:
+            self._told(group)
+
+    async def _authorized(self, request: Callable[[str], HttpRequest]) -> HttpResponse:
+        """Send a request with a token that is good; once more with a new one if it was not."""
+        held = self._token_until > self._clock()
+        try:
+            return await self._asked(request(await self._good_token()))
+        except _FailedError as failed:
+            if failed.status != _UNAUTHORIZED or not held:
+                raise
+        self._token_until = float("-inf")
+        return await self._asked(request(await self._good_token()))
+
+    async def _good_token(self) -> str:
+        if self._token_until > self._clock():
+            return self._token
+        asked_at = self._clock()
+        try:
+            request = self._deletion.token_request()
+        except Reject as reject:
+            raise _FailedError(str(reject)) from None
+        if request is None:
+            return ""
+        token = self._deletion.read_token(await self._asked(request))
+        if token is None:
+            raise _FailedError("the vendor's answer holds no token")
+        self._token = token.value
+        self._token_until = asked_at + max(token.lifetime - _RENEWED_BEFORE, token.lifetime / 2)
+        return self._token
+
+    async def _asked(self, request: HttpRequest) -> HttpResponse:
+        """Send a request until it is answered for good.
+
+        Raises:
+            _FailedError: the vendor refuses it, or is away for too long.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            response = (await self._sender.attempt(request)).response
+            outcome = None if response is None else default_outcome(response)
+            if response is not None and outcome is not None and outcome.result == "delivered":
+                return response
+            status = None if response is None else response.status
+            if outcome is not None and outcome.result != "retry":
+                raise _FailedError(outcome.code, status)
+            if attempt >= _MOST_ATTEMPTS:
+                code = "network" if outcome is None else outcome.code
+                raise _FailedError(code, status, transient=True)
+            after = None if outcome is None else outcome.after
+            wait = retry_wait(self._settings, attempt, after, self._chance())
+            if self._hindered is not None:
+                code = "network" if outcome is None else outcome.code
+                self._hindered(Hindrance(code, attempt, _MOST_ATTEMPTS, wait))
+            await asyncio.sleep(wait)
+
+
+def grouped(subjects: Sequence[Json], most: int) -> list[Group]:
+    """Make groups of at most so many, in order."""
+    return [Group(list(subjects[start : start + most])) for start in range(0, len(subjects), most)]

@@ -1,0 +1,37 @@
+"""Only one process at a time delivers from a log: two would send twice and out of order."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+from destination_router.eventlog.interface import LogFileError
+from destination_router.private_files import open_private
+
+
+class LogInUseError(LogFileError):
+    """Another process delivers from the log."""
+
+
+@contextlib.contextmanager
+def claim(path: Path) -> Iterator[None]:
+    """Be the one that delivers from the log at a path, for as long as the block lasts.
+
+    The claim is a lock on the file `<log>.workers`; it ends with the process, however that ends.
+
+    Raises:
+        LogInUseError: another process has it.
+        OSError: the file cannot be made.
+    """
+    lock = path.with_name(f"{path.name}.workers")
+    try:
+        with open_private(lock, "ab") as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+    except BlockingIOError:
+        raise LogInUseError(
+            f"{path}: another process delivers from this log already; end it first, or start this "
+            "one with --gateway-only"
+        ) from None

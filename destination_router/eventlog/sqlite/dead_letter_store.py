@@ -1,0 +1,153 @@
+"""Dead letters on disk, in the event log's own file: kept, found, and put back into the log.
+
+Every function runs within a transaction of whoever calls it. A message is one letter per
+connection, however often it fails; its last failure counts.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from destination_router.eventlog.dead_letter import Letter, LetterFilter, StoredLetter
+from destination_router.eventlog.partition import partition_key
+
+_PUT = """
+INSERT INTO dead_letters
+    (connection, message_id, offset, body, code, detail, at, attempts, request, status, answer)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (connection, message_id) DO UPDATE SET
+    offset = excluded.offset, body = excluded.body, code = excluded.code,
+    detail = excluded.detail, at = excluded.at, attempts = attempts + excluded.attempts,
+    request = excluded.request, status = excluded.status, answer = excluded.answer,
+    replayed_at = NULL
+"""
+_FIND = """
+SELECT id, connection, message_id, offset, body, code, detail, at, attempts, request, status,
+       answer, replayed_at
+FROM dead_letters WHERE {conditions} ORDER BY id LIMIT ?
+"""
+_CHUNK = 500
+_APPEND = "INSERT INTO events (received_at, partition, target, body) VALUES (?, ?, ?, ?)"
+
+
+def put_letters(connection: sqlite3.Connection, letters: Iterable[Letter]) -> None:
+    """Keep dead letters."""
+    connection.executemany(_PUT, [_row(letter) for letter in letters])
+
+
+def find_letters(connection: sqlite3.Connection, wanted: LetterFilter) -> Iterator[StoredLetter]:
+    """Find dead letters, the one that was kept first, first."""
+    conditions, values = _conditions(wanted)
+    query = _FIND.format(conditions=" AND ".join(conditions))
+    limit = -1 if wanted.limit is None else wanted.limit
+    for row in connection.execute(query, [*values, limit]):
+        yield _stored(row)
+
+
+def count_letters(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
+    """Count what has not been replayed, by connection and code."""
+    rows = connection.execute(
+        "SELECT connection, code, count(*) FROM dead_letters "
+        "WHERE replayed_at IS NULL GROUP BY connection, code"
+    )
+    return {(name, code): count for name, code, count in rows}
+
+
+def replay_letters(
+    connection: sqlite3.Connection, letters: Sequence[StoredLetter], now: float
+) -> None:
+    """Append letters to the log again, each for its own connection only, and mark them.
+
+    Args:
+        connection: within a transaction, so that it happens to all or none.
+        letters: which.
+        now: Unix time, in seconds.
+    """
+    at = _milliseconds(now)
+    connection.executemany(
+        _APPEND,
+        [(at, partition_key(letter.body), letter.connection, letter.body) for letter in letters],
+    )
+    connection.executemany(
+        "UPDATE dead_letters SET replayed_at = ? WHERE id = ?",
+        [(at, letter.id) for letter in letters],
+    )
+
+
+def delete_letters(connection: sqlite3.Connection, letters: Sequence[StoredLetter]) -> None:
+    """Delete letters for good: what they hold is nowhere else."""
+    connection.executemany(
+        "DELETE FROM dead_letters WHERE id = ?", [(letter.id,) for letter in letters]
+    )
+
+
+def delete_letters_before(connection: sqlite3.Connection, moment: float) -> int:
+    """Delete some of the letters that were kept, or failed again, before a Unix time; how many."""
+    return connection.execute(
+        "DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters WHERE at < ? LIMIT ?)",
+        (_milliseconds(moment), _CHUNK),
+    ).rowcount
+
+
+def _row(letter: Letter) -> tuple[Any, ...]:
+    return (
+        letter.connection,
+        letter.message_id or f"offset-{letter.offset}",
+        letter.offset,
+        letter.body,
+        letter.code,
+        letter.detail,
+        _milliseconds(letter.at),
+        letter.attempts,
+        None if letter.request is None else msgspec.json.encode(letter.request),
+        letter.status,
+        letter.answer,
+    )
+
+
+def _stored(row: Sequence[Any]) -> StoredLetter:
+    number, connection, message_id, offset, body, code, detail, at, attempts, *rest = row
+    request, status, answer, replayed_at = rest
+    return StoredLetter(
+        id=number,
+        connection=connection,
+        message_id=message_id,
+        offset=offset,
+        body=body,
+        code=code,
+        detail=detail,
+        at=at / 1000,
+        attempts=attempts,
+        request=None if request is None else msgspec.json.decode(request),
+        status=status,
+        answer=answer,
+        replayed_at=None if replayed_at is None else replayed_at / 1000,
+    )
+
+
+def _conditions(wanted: LetterFilter) -> tuple[list[str], list[Any]]:
+    conditions = ["1"]
+    values: list[Any] = []
+    for column, value in (
+        ("connection = ?", wanted.connection),
+        ("code = ?", wanted.code),
+        ("message_id = ?", wanted.message_id),
+        ("at >= ?", None if wanted.since is None else _milliseconds(wanted.since)),
+    ):
+        if value is not None:
+            conditions.append(column)
+            values.append(value)
+    if wanted.ids:
+        conditions.append(f"id IN ({', '.join('?' * len(wanted.ids))})")
+        values.extend(wanted.ids)
+    if wanted.replayed is not None:
+        conditions.append(f"replayed_at IS {'NOT ' if wanted.replayed else ''}NULL")
+    return conditions, values
+
+
+def _milliseconds(moment: float) -> int:
+    return round(moment * 1000)

@@ -1,0 +1,78 @@
+"""The loud end of an event that nobody took for too long: a dead letter with the code `expired`."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+
+import msgspec
+
+from destination_router.eventlog.dead_letter import StoredLetter
+from destination_router.eventlog.progress import Progress
+from destination_router.eventlog.sqlite.dead_letter_store import put_letters
+
+EXPIRED = "expired"
+
+_CHUNK = 500
+_FIND = """
+SELECT offset, body FROM events
+WHERE offset > ? AND received_at < ? AND (target IS NULL OR target = ?) ORDER BY offset LIMIT ?
+"""
+_log = logging.getLogger(__name__)
+
+
+class _Id(msgspec.Struct, rename="camel"):
+    message_id: str = ""
+
+
+def expire(  # noqa: PLR0913 -- each is a part, by keyword
+    connection: sqlite3.Connection,
+    *,
+    name: str,
+    progress: Progress,
+    max_age: float,
+    kept: Callable[[bytes], bytes],
+    now: float,
+) -> list[int]:
+    """Make dead letters of a connection's events that are too old; which offsets they had.
+
+    Args:
+        connection: within a transaction.
+        name: the connection's name.
+        progress: the connection's; what is out with its worker is left to the worker.
+        max_age: what came in longer ago than this, in seconds, is too old.
+        kept: what a dead letter keeps of an event.
+        now: Unix time, in seconds.
+    """
+    rows = connection.execute(
+        _FIND, (progress.low, (now - max_age) * 1000, name, _CHUNK)
+    ).fetchall()
+    old = [row for row in rows if not progress.is_done(row[0]) and not progress.is_out(row[0])]
+    if not old:
+        return []
+    put_letters(connection, [_letter(name, offset, kept(body), now) for offset, body in old])
+    _log.warning(
+        "events_expired", extra={"connection": name, "count": len(old), "first_offset": old[0][0]}
+    )
+    return [offset for offset, _ in old]
+
+
+def _letter(name: str, offset: int, body: bytes, now: float) -> StoredLetter:
+    return StoredLetter(
+        connection=name,
+        message_id=message_id(body),
+        offset=offset,
+        body=body,
+        code=EXPIRED,
+        detail="it was not delivered within max_age",
+        at=now,
+    )
+
+
+def message_id(body: bytes) -> str:
+    """Read a message's id, if it can be read."""
+    try:
+        return msgspec.json.decode(body, type=_Id).message_id
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ""

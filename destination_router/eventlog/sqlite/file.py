@@ -1,0 +1,237 @@
+"""The file of an embedded event log: made whole or not at all, recognised, and never harmed.
+
+A file that is damaged, foreign or of a newer version is refused with a text that says what to do;
+nothing in it is changed or deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from destination_router.eventlog.interface import LogFileError
+from destination_router.faults import file_problem
+
+APPLICATION_ID = 0x44524C47
+"""`DRLG`, in SQLite's header: tells our files from anybody else's."""
+
+VERSION = 2
+"""The schema's, in SQLite's `user_version`; a file of an older version is brought up to it."""
+
+_BUSY_SECONDS = 10.0
+_WAL_BYTES = 64 * 2**20
+
+_SCHEMA = """
+CREATE TABLE events (
+    offset INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice, even when all are deleted
+    received_at INTEGER NOT NULL,              -- Unix time in milliseconds
+    partition TEXT NOT NULL,                   -- whose event it is
+    target TEXT,                               -- the only connection that it is for; NULL: all
+    body BLOB NOT NULL
+);
+CREATE TABLE connections (
+    name TEXT PRIMARY KEY,
+    low INTEGER NOT NULL                       -- every event up to this offset is done
+) WITHOUT ROWID;
+CREATE TABLE done (                            -- what is done above it
+    connection TEXT NOT NULL,
+    offset INTEGER NOT NULL,
+    PRIMARY KEY (connection, offset)
+) WITHOUT ROWID;
+CREATE TABLE dead_letters (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    connection TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    offset INTEGER NOT NULL,
+    body BLOB NOT NULL,                        -- the message as wire JSON
+    code TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    at INTEGER NOT NULL,                       -- Unix time in milliseconds
+    attempts INTEGER NOT NULL,
+    request BLOB,                              -- JSON, secrets hidden; NULL: none was made
+    status INTEGER,                            -- of the vendor's answer; NULL: there was none
+    answer TEXT NOT NULL,
+    replayed_at INTEGER,
+    UNIQUE (connection, message_id)
+);
+CREATE TABLE probe (id INTEGER PRIMARY KEY CHECK (id = 1), tried_at INTEGER NOT NULL);
+INSERT INTO probe VALUES (1, 0);
+"""
+_ADDED_2 = (
+    """
+CREATE TABLE pairings (                        -- ties that a vendor limits, as digests
+    key BLOB NOT NULL,
+    value BLOB NOT NULL,
+    made_at INTEGER,                           -- Unix time in milliseconds; NULL: perhaps not yet
+    PRIMARY KEY (key, value)
+) WITHOUT ROWID""",
+    """
+CREATE TABLE quarantine (
+    connection TEXT NOT NULL,
+    identity BLOB NOT NULL,                    -- a digest
+    since INTEGER NOT NULL,                    -- Unix time in milliseconds
+    PRIMARY KEY (connection, identity)
+) WITHOUT ROWID""",
+)
+_TABLES = frozenset(
+    {"events", "connections", "done", "dead_letters", "probe", "pairings", "quarantine"}
+)
+
+
+def open_file(path: Path, *, create: bool = True) -> None:
+    """Make sure that an event log is at a path, and that it is one that can be used.
+
+    Args:
+        path: where it is, or shall be.
+        create: make a new one if nothing is there.
+
+    Raises:
+        LogFileError: it cannot be used, or is not there.
+    """
+    try:
+        if not path.exists():
+            if not create:
+                raise LogFileError(f"{path}: there is no event log; start the router to make one")
+            _create(path)
+        with contextlib.closing(connect(path)) as connection:
+            _bring_up(connection)
+            _check(connection, path)
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+    except OSError as error:
+        raise LogFileError(file_problem(path, error)) from error
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Connect to an event log's file, for any one thread at a time.
+
+    Transactions are begun and ended by hand. A committed one is on disk (`synchronous=FULL`).
+    """
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+        # Some builds of SQLite overwrite all that is deleted: twice the writing, and a deletion
+        # that needs room for what it deletes, which a full disk does not have.
+        connection.execute("PRAGMA secure_delete = FAST").fetchall()
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def integrity_problems(path: Path) -> list[str]:
+    """Read a whole log and list what is wrong with it; takes seconds for each gigabyte.
+
+    Raises:
+        LogFileError: it cannot even be opened.
+    """
+    open_file(path, create=False)
+    try:
+        with contextlib.closing(connect(path)) as connection:
+            rows = connection.execute("PRAGMA quick_check(20)").fetchall()
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+    return [text for (text,) in rows if text != "ok"]
+
+
+@contextlib.contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Turn what SQLite says of a damaged file into words for the one who has to mend it."""
+    try:
+        yield
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> LogFileError:
+    return LogFileError(
+        f"{path}: cannot be used as an event log: {error}. Nothing was changed or deleted: restore "
+        "it from a backup, or move it (and its -wal file) aside to start with an empty log"
+    )
+
+
+def _create(path: Path) -> None:
+    """Make a new log under another name and move it into place, so that it is never half made."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+    os.close(handle)
+    draft = Path(name)
+    try:
+        with contextlib.closing(connect(draft)) as connection:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(f"BEGIN; {_SCHEMA} {'; '.join(_ADDED_2)}; COMMIT;")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            os.link(draft, path)
+        _sync(path.parent)
+    finally:
+        for leftover in (draft, Path(f"{name}-wal"), Path(f"{name}-shm")):
+            leftover.unlink(missing_ok=True)
+
+
+def _bring_up(connection: sqlite3.Connection) -> None:
+    """Add what a log of the first version does not have; nothing in it changes."""
+    if _marks(connection) != (APPLICATION_ID, 1):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    if _marks(connection) == (APPLICATION_ID, 1):  # no other process was faster
+        for statement in _ADDED_2:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def _marks(connection: sqlite3.Connection) -> tuple[int, int]:
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return application_id, version
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    application_id, version = _marks(connection)
+    if application_id != APPLICATION_ID:
+        found = "an empty file" if path.stat().st_size == 0 else "some other SQLite database"
+        raise LogFileError(
+            f"{path}: is {found}, not an event log. Nothing was changed or deleted: give another "
+            "path in [eventlog] url, or restore the log from a backup"
+        )
+    if version > VERSION:
+        raise LogFileError(
+            f"{path}: was written by a newer version of this program (schema {version}, this one "
+            f"knows {VERSION}). Nothing was changed: install that version again"
+        )
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+    if missing := sorted(_TABLES - tables):
+        raise LogFileError(
+            f"{path}: is damaged: the table {missing[0]} is missing. Nothing was changed or "
+            "deleted: restore it from a backup"
+        )
+    # A file that was cut short fails here, where its last pages are read, and not in operation.
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    for table in ("events", "dead_letters"):
+        connection.execute(f"SELECT * FROM {table} ORDER BY rowid LIMIT 1").fetchone()  # noqa: S608
+        connection.execute(f"SELECT * FROM {table} ORDER BY rowid DESC LIMIT 1").fetchone()  # noqa: S608
+    if not Path(f"{path}-wal").exists() and path.stat().st_size < pages * page_bytes:
+        raise LogFileError(
+            f"{path}: is cut short: it should have {pages * page_bytes} bytes. Nothing was changed "
+            "or deleted: restore it from a backup"
+        )

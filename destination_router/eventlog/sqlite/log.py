@@ -1,0 +1,297 @@
+"""The embedded event log: one SQLite file, in which an accepted event is on disk.
+
+Any number of processes may append to it; one at a time delivers from it (`claim`). It holds the
+dead letters too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+from destination_router.eventlog.dead_letter import Letter
+from destination_router.eventlog.interface import Event, Lag, LogUnavailableError
+from destination_router.eventlog.partition import partition_key
+from destination_router.eventlog.progress import Progress
+from destination_router.eventlog.sqlite.arrivals import Arrivals
+from destination_router.eventlog.sqlite.dead_letter_store import (
+    count_letters,
+    delete_letters_before,
+    put_letters,
+)
+from destination_router.eventlog.sqlite.expiry import expire
+from destination_router.eventlog.sqlite.file import connect, damage_told, open_file
+from destination_router.eventlog.sqlite.queries import APPEND, lags, read, register
+from destination_router.eventlog.sqlite.retention import (
+    Retention,
+    delete_delivered,
+    refuse_if_full,
+    used_bytes,
+)
+from destination_router.eventlog.sqlite.writer import RefusedError, Writer
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class _Reader(msgspec.Struct, eq=False):
+    """One connection that reads here."""
+
+    progress: Progress
+    unsaved: set[int]
+    turn: asyncio.Lock
+
+
+class SqliteEventLog:
+    """An event log in a file.
+
+    Args:
+        path: the file; made if nothing is there.
+        connections: the names of those that read, here or in another process.
+        start: where a connection begins that the log does not know: behind what is in the log
+            already (`end`), or before all that is still there (`start`).
+        retention: what is deleted, and when new events are refused.
+        kept: for a connection that may not keep all of an event in a dead letter, what it keeps.
+        clock: Unix time, in seconds.
+
+    Raises:
+        LogFileError: what is at the path cannot be used.
+        LogUnavailableError: it cannot be written now.
+    """
+
+    def __init__(  # noqa: PLR0913 -- each is a setting, by keyword
+        self,
+        path: Path,
+        connections: Iterable[str],
+        *,
+        start: Literal["end", "start"] = "end",
+        retention: Retention | None = None,
+        kept: Mapping[str, Callable[[bytes], bytes]] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.path = path
+        self._retention = retention or Retention()
+        self._kept = kept or {}
+        self._clock = clock
+        open_file(path)
+        with damage_told(path), contextlib.ExitStack() as opened:
+            self._reading = opened.enter_context(contextlib.closing(connect(path)))
+            try:
+                register(self._reading, tuple(connections), start)
+            except sqlite3.OperationalError as error:
+                raise LogUnavailableError(f"{path}: {error}") from error
+            self._readers = {name: _reader(self._reading, name) for name in connections}
+            writing = connect(path)
+            opened.pop_all()
+        self._writer = Writer(writing)
+        self._thread = ThreadPoolExecutor(1, "event-log-reader")
+        self._arrivals = Arrivals()
+
+    async def append(self, bodies: Sequence[bytes]) -> None:
+        """Accept events, all or none; they are on disk when this returns.
+
+        Raises:
+            LogUnavailableError: nothing was accepted.
+        """
+        if not bodies:
+            return
+        at = round(self._clock() * 1000)
+        rows = [(at, partition_key(body), body) for body in bodies]
+
+        def write(connection: sqlite3.Connection) -> None:
+            refuse_if_full(connection, self.path, self._retention)
+            connection.executemany(APPEND, rows)
+
+        await self.transact(write)
+        self._arrivals.announce()
+
+    async def read(self, connection: str, after: int, limit: int) -> list[Event]:
+        """Wait for events that the connection has not committed, oldest first.
+
+        Raises:
+            LogFileError: the file turned out to be damaged.
+        """
+        reader = self._readers[connection]
+        after = max(after, reader.progress.low)
+        polling = self._arrivals.watch()
+        while True:
+            async with reader.turn:
+                found, after = await self._read_some(connection, reader, after, limit)
+            if found:
+                return found
+            await polling.wait()
+
+    async def commit(self, connection: str, offsets: Collection[int]) -> None:
+        """Mark events as done.
+
+        On a full disk this is kept in memory and written with the next commit that succeeds:
+        until then, an event that was delivered would be delivered again after a crash.
+        """
+        reader = self._readers[connection]
+        reader.unsaved.update(offsets)
+        reader.progress.commit(offsets)
+        low = reader.progress.low
+        saved = tuple(reader.unsaved)
+
+        def write(database: sqlite3.Connection) -> None:
+            database.executemany(
+                "INSERT OR IGNORE INTO done VALUES (?, ?)",
+                [(connection, offset) for offset in saved if offset > low],
+            )
+            database.execute(
+                "DELETE FROM done WHERE connection = ? AND offset <= ?", (connection, low)
+            )
+            database.execute(
+                "UPDATE connections SET low = max(low, ?) WHERE name = ?", (low, connection)
+            )
+
+        try:
+            await self.transact(write)
+        except LogUnavailableError as error:
+            _log.warning("commit_postponed", extra={"connection": connection, "detail": str(error)})
+        else:
+            reader.unsaved.difference_update(saved)
+
+    async def transact(self, write: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something with the file in a transaction; it is on disk when this returns.
+
+        Args:
+            write: may be called more than once, if its transaction fails.
+
+        Raises:
+            LogUnavailableError: nothing was written.
+        """
+        try:
+            return await self._writer.run(write)
+        except (sqlite3.Error, RefusedError) as error:
+            raise LogUnavailableError(str(error)) from error
+
+    async def put(self, letters: Sequence[Letter]) -> None:
+        """Keep dead letters; they are on disk when this returns.
+
+        Raises:
+            LogUnavailableError: none was kept.
+        """
+        await self.transact(partial(_put, letters))
+
+    async def clean(self) -> int:
+        """Delete some of what is delivered, and see to what is too old; 0: there was nothing."""
+        done = await self.transact(partial(_delete, retention=self._retention, now=self._clock()))
+        if self._retention.keep_dead_letters is not None:
+            done += await self._forget_letters(self._retention.keep_dead_letters)
+        if self._retention.max_age is not None:
+            for name, reader in self._readers.items():
+                done += await self._expire(name, reader, self._retention.max_age)
+        return done
+
+    async def check(self) -> None:
+        """Write something small, as proof that the log can be written.
+
+        Raises:
+            LogUnavailableError: it cannot; the text says why.
+        """
+        now = round(self._clock() * 1000)
+
+        def write(connection: sqlite3.Connection) -> None:
+            refuse_if_full(connection, self.path, self._retention)
+            connection.execute("UPDATE probe SET tried_at = ?", (now,))
+
+        await self.transact(write)
+
+    async def lags(self) -> dict[str, Lag]:
+        """Tell how far each connection of the file is behind, those of other processes included."""
+        return await self._in_thread(partial(lags, self._reading, self._clock()))
+
+    async def size(self) -> int:
+        """Tell how many bytes are in use."""
+        return await self._in_thread(partial(used_bytes, self._reading))
+
+    async def dead_letters(self) -> dict[tuple[str, str], int]:
+        """Count dead letters that were not replayed, by connection and code."""
+        return await self._in_thread(partial(count_letters, self._reading))
+
+    async def forget(self, connection: str) -> Lag | None:
+        """Drop a connection's claim to what it has not delivered.
+
+        Returns:
+            How far it was behind; None if the log does not know it.
+        """
+        lag = (await self.lags()).get(connection)
+
+        def write(database: sqlite3.Connection) -> None:
+            database.execute("DELETE FROM connections WHERE name = ?", (connection,))
+            database.execute("DELETE FROM done WHERE connection = ?", (connection,))
+
+        await self.transact(write)
+        return lag
+
+    def close(self) -> None:
+        """Finish what was asked for and let go of the file."""
+        self._writer.close()
+        self._thread.shutdown()
+        self._reading.close()
+
+    async def _read_some(
+        self, name: str, reader: _Reader, after: int, limit: int
+    ) -> tuple[list[Event], int]:
+        rows, last = await self._in_thread(partial(read, self._reading, after, limit))
+        progress = reader.progress
+        found = [
+            Event(offset, body, received_at / 1000)
+            for offset, target, body, received_at in rows
+            if target in (None, name) and not progress.is_done(offset)
+        ]
+        through = rows[-1][0] if rows else last
+        progress.hand_out([event.offset for event in found], through)
+        return found, max(after, through)
+
+    async def _forget_letters(self, keep: float) -> int:
+        before = self._clock() - keep
+        count = await self.transact(partial(delete_letters_before, moment=before))
+        if count:
+            _log.warning("dead_letters_deleted", extra={"count": count})
+        return count
+
+    async def _expire(self, name: str, reader: _Reader, max_age: float) -> int:
+        async with reader.turn:
+            offsets = await self.transact(
+                partial(
+                    expire,
+                    name=name,
+                    progress=reader.progress,
+                    max_age=max_age,
+                    kept=self._kept.get(name, bytes),
+                    now=self._clock(),
+                )
+            )
+            await self.commit(name, offsets)
+        return len(offsets)
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        with damage_told(self.path):
+            return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+def _reader(connection: sqlite3.Connection, name: str) -> _Reader:
+    (low,) = connection.execute("SELECT low FROM connections WHERE name = ?", (name,)).fetchone()
+    rows = connection.execute("SELECT offset FROM done WHERE connection = ?", (name,))
+    return _Reader(Progress(low, [offset for (offset,) in rows]), set(), asyncio.Lock())
+
+
+def _put(letters: Sequence[Letter], connection: sqlite3.Connection) -> None:
+    put_letters(connection, letters)
+
+
+def _delete(connection: sqlite3.Connection, *, retention: Retention, now: float) -> int:
+    return delete_delivered(connection, retention, now)

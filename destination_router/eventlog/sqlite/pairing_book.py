@@ -1,0 +1,162 @@
+"""The ties that a vendor limits, durably: asked about before they are sent, noted when made.
+
+A tie is entered before its request goes out, so that a crash in between costs no more than a
+repeat of that request. One that is entered and not known to be made counts, whatever its age. Keys
+and values are personal: only digests of them are kept, and for good, since a vendor's "once for
+ever" does not end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import weakref
+from collections.abc import Sequence
+from functools import partial
+from typing import Protocol
+
+import msgspec
+
+from destination_router.contract.records import Pairing
+from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.eventlog.sqlite.on_demand import LogOnDemand
+
+_DIGEST_BYTES = 16
+_MADE_AT = "SELECT made_at FROM pairings WHERE key = ? AND value = ?"
+_OTHERS = """
+SELECT count(*) FROM pairings
+WHERE key = ? AND value <> ? AND (made_at IS NULL OR made_at > ?)
+"""
+_ENTER = "INSERT OR IGNORE INTO pairings VALUES (?, ?, NULL)"
+_MADE = "UPDATE pairings SET made_at = ? WHERE key = ? AND value = ? AND made_at IS NULL"
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """Whether a request's ties may be made.
+
+    Attributes:
+        made: the vendor has all of them; there is nothing to send.
+        beyond: the tie that is beyond its limit, if one is; then none was entered.
+    """
+
+    made: bool = False
+    beyond: Pairing | None = None
+
+
+class PairingBook(Protocol):
+    """Where ties are kept."""
+
+    async def enter(self, scope: str, pairings: Sequence[Pairing], now: float) -> Entry:
+        """Enter a request's ties, all or none; they are kept when this returns.
+
+        Args:
+            scope: whose rules they are: the plugin's name.
+            pairings: at least one.
+            now: Unix time, in seconds.
+
+        Raises:
+            LogUnavailableError: nothing was entered.
+        """
+
+    async def confirm(self, scope: str, pairings: Sequence[Pairing], now: float) -> None:
+        """Note that the vendor has made ties: their period begins now.
+
+        Raises:
+            LogUnavailableError: nothing was noted.
+        """
+
+
+class LoggedPairings:
+    """Keeps ties in an event log's file."""
+
+    def __init__(self, log: SqliteEventLog) -> None:
+        self._log = log
+
+    async def enter(self, scope: str, pairings: Sequence[Pairing], now: float) -> Entry:
+        """Enter a request's ties, all or none."""
+        return await self._log.transact(partial(_enter, scope=scope, pairings=pairings, now=now))
+
+    async def confirm(self, scope: str, pairings: Sequence[Pairing], now: float) -> None:
+        """Note that the vendor has made ties."""
+        await self._log.transact(partial(_confirm, scope=scope, pairings=pairings, now=now))
+
+
+class PairingsFile:
+    """Keeps ties in a file that is made when the first is to be kept."""
+
+    def __init__(self, file: LogOnDemand) -> None:
+        self._file = file
+
+    async def enter(self, scope: str, pairings: Sequence[Pairing], now: float) -> Entry:
+        """Enter a request's ties, all or none."""
+        return await LoggedPairings(self._file.opened()).enter(scope, pairings, now)
+
+    async def confirm(self, scope: str, pairings: Sequence[Pairing], now: float) -> None:
+        """Note that the vendor has made ties."""
+        await LoggedPairings(self._file.opened()).confirm(scope, pairings, now)
+
+
+class MemoryPairings:
+    """Keeps ties as long as its process lives: for a demo and for tests."""
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect(":memory:", isolation_level=None)
+        weakref.finalize(self, self._database.close)
+        self._database.execute(
+            "CREATE TABLE pairings "
+            "(key BLOB, value BLOB, made_at INTEGER, PRIMARY KEY (key, value))"
+        )
+
+    async def enter(self, scope: str, pairings: Sequence[Pairing], now: float) -> Entry:
+        """Enter a request's ties, all or none."""
+        return _enter(self._database, scope=scope, pairings=pairings, now=now)
+
+    async def confirm(self, scope: str, pairings: Sequence[Pairing], now: float) -> None:
+        """Note that the vendor has made ties."""
+        _confirm(self._database, scope=scope, pairings=pairings, now=now)
+
+
+def _enter(
+    connection: sqlite3.Connection, *, scope: str, pairings: Sequence[Pairing], now: float
+) -> Entry:
+    rows = [_row(scope, pairing) for pairing in pairings]
+    known = [connection.execute(_MADE_AT, row).fetchone() for row in rows]
+    if all(made_at not in (None, (None,)) for made_at in known):
+        return Entry(made=True)
+    for pairing, row, entered in zip(pairings, rows, known, strict=True):
+        if entered is None and _others(connection, pairing, row, now) >= pairing.limit:
+            return Entry(beyond=pairing)
+    connection.executemany(_ENTER, rows)
+    return Entry()
+
+
+def _others(
+    connection: sqlite3.Connection, pairing: Pairing, row: tuple[bytes, bytes], now: float
+) -> int:
+    """Count the other values of a tie's key that still count."""
+    since = -1 if pairing.period is None else _milliseconds(now - pairing.period)
+    (count,) = connection.execute(_OTHERS, (*row, since)).fetchone()
+    return int(count)
+
+
+def _confirm(
+    connection: sqlite3.Connection, *, scope: str, pairings: Sequence[Pairing], now: float
+) -> None:
+    at = _milliseconds(now)
+    connection.executemany(_MADE, [(at, *_row(scope, pairing)) for pairing in pairings])
+
+
+def _row(scope: str, pairing: Pairing) -> tuple[bytes, bytes]:
+    return _digest(scope, pairing.rule, pairing.key), _digest(pairing.value)
+
+
+def _digest(*parts: str) -> bytes:
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    for part in parts:
+        content = part.encode("utf-8", "surrogatepass")
+        digest.update(len(content).to_bytes(8, "big") + content)
+    return digest.digest()
+
+
+def _milliseconds(moment: float) -> int:
+    return round(moment * 1000)

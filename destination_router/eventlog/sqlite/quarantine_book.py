@@ -1,0 +1,65 @@
+"""Which identities are held back, in an event log's file: as digests, for an id is personal."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from functools import partial
+
+from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.eventlog.sqlite.on_demand import LogOnDemand
+
+
+class LoggedQuarantine:
+    """Keeps what is held back in an event log's file."""
+
+    def __init__(self, log: SqliteEventLog) -> None:
+        self._log = log
+
+    async def held(self, connection: str) -> set[bytes]:
+        """List what a connection holds back."""
+        return await self._log.transact(partial(_held, connection=connection))
+
+    async def hold(self, connection: str, identities: Iterable[bytes], now: float) -> None:
+        """Hold back more; kept when this returns."""
+        rows = [(connection, identity, round(now * 1000)) for identity in identities]
+        await self._log.transact(partial(_hold, rows=rows))
+
+    async def release(self, connection: str, identities: Iterable[bytes]) -> None:
+        """Hold some back no longer."""
+        rows = [(connection, identity) for identity in identities]
+        await self._log.transact(partial(_release, rows=rows))
+
+
+class QuarantineFile:
+    """Keeps what is held back in a file that is made when the first is to be kept."""
+
+    def __init__(self, file: LogOnDemand) -> None:
+        self._file = file
+
+    async def held(self, connection: str) -> set[bytes]:
+        """List what a connection holds back; nothing where there is no file yet."""
+        if not self._file.is_there:
+            return set()
+        return await LoggedQuarantine(self._file.opened()).held(connection)
+
+    async def hold(self, connection: str, identities: Iterable[bytes], now: float) -> None:
+        """Hold back more; kept when this returns."""
+        await LoggedQuarantine(self._file.opened()).hold(connection, identities, now)
+
+    async def release(self, connection: str, identities: Iterable[bytes]) -> None:
+        """Hold some back no longer."""
+        await LoggedQuarantine(self._file.opened()).release(connection, identities)
+
+
+def _held(database: sqlite3.Connection, *, connection: str) -> set[bytes]:
+    query = "SELECT identity FROM quarantine WHERE connection = ?"
+    return {identity for (identity,) in database.execute(query, (connection,))}
+
+
+def _hold(database: sqlite3.Connection, *, rows: list[tuple[str, bytes, int]]) -> None:
+    database.executemany("INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?)", rows)
+
+
+def _release(database: sqlite3.Connection, *, rows: list[tuple[str, bytes]]) -> None:
+    database.executemany("DELETE FROM quarantine WHERE connection = ? AND identity = ?", rows)

@@ -1,0 +1,125 @@
+"""What an embedded log may delete, and when it takes no more.
+
+Only what every connection has committed is deleted. A log that is full refuses new events, which
+their senders keep and send again; it never makes room by dropping what it has accepted. The one
+way in which an undelivered event ends by its age is `max_age`, off unless the configuration sets
+it, and then it becomes a dead letter with the code `expired`.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import msgspec
+
+from destination_router.eventlog.sqlite.writer import RefusedError
+
+_CHUNK = 5000
+_CHUNK_BYTES = 4 * 2**20
+"""How many events are deleted at once: appends wait for milliseconds, and it needs little room."""
+
+_CROWDED = 0.8
+_SHRUNK_PAGES = 2048
+_FREE_PAGES_KEPT = 16384
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of a log.
+
+    Attributes:
+        keep_delivered: for how long events stay that every connection has committed, in seconds;
+            less when the log is almost full.
+        max_age: after how long an undelivered event becomes a dead letter, in seconds; None: never.
+        max_bytes: how large the log may grow; beyond it, new events are refused.
+        min_free_bytes: how much of its disk must be free; below it, new events are refused, so
+            that there is always room to note what was delivered.
+        keep_dead_letters: after how long a dead letter is deleted, in seconds; None: never.
+    """
+
+    keep_delivered: float = 0.0
+    max_age: float | None = None
+    max_bytes: int = 10 * 2**30
+    min_free_bytes: int = 64 * 2**20
+    keep_dead_letters: float | None = None
+
+
+def refuse_if_full(connection: sqlite3.Connection, path: Path, retention: Retention) -> None:
+    """See that there is room for new events.
+
+    Raises:
+        RefusedError: there is none; the text says of what.
+    """
+    used, empty = _pages(connection)
+    if used >= retention.max_bytes:
+        raise RefusedError(f"{path} has {used} bytes, max_size is {retention.max_bytes}")
+    disk = os.statvfs(path)
+    # What deleted events left in the file is not the disk's again, but it is room.
+    free = disk.f_bavail * disk.f_frsize + empty
+    if free < retention.min_free_bytes:
+        raise RefusedError(
+            f"the disk of {path} has {free} bytes left, min_free is {retention.min_free_bytes}"
+        )
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Tell how much of the file is in use; what deleted events left is not."""
+    return _pages(connection)[0]
+
+
+def _pages(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Tell how many bytes of the file are in use, and how many are not."""
+    pages, free, page_bytes = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * page_bytes, free * page_bytes
+
+
+def delete_delivered(connection: sqlite3.Connection, retention: Retention, now: float) -> int:
+    """Delete some of what every connection has committed; how many offsets, 0 if there is none.
+
+    Args:
+        connection: within a transaction.
+        retention: how long delivered events stay.
+        now: Unix time, in seconds.
+    """
+    (low,) = connection.execute("SELECT min(low) FROM connections").fetchone()
+    (first,) = connection.execute("SELECT min(offset) FROM events").fetchone()
+    _shrink(connection)
+    if low is None or first is None or first > low:
+        return 0
+    last = _chunk_end(connection, first, low)
+    crowded = used_bytes(connection) >= _CROWDED * retention.max_bytes
+    if retention.keep_delivered and not crowded:
+        young = connection.execute(
+            "SELECT offset FROM events WHERE offset <= ? AND received_at > ? "
+            "ORDER BY offset LIMIT 1",
+            (last, (now - retention.keep_delivered) * 1000),
+        ).fetchone()
+        last = last if young is None else young[0] - 1
+    return connection.execute("DELETE FROM events WHERE offset <= ?", (last,)).rowcount
+
+
+def _chunk_end(connection: sqlite3.Connection, first: int, low: int) -> int:
+    """Find the last offset that is deleted together with the first."""
+    room = _CHUNK_BYTES
+    last = first
+    for offset, size in connection.execute(
+        "SELECT offset, length(body) FROM events WHERE offset BETWEEN ? AND ? ORDER BY offset",
+        (first, min(low, first + _CHUNK - 1)),
+    ):
+        last = offset
+        room -= size
+        if room <= 0:
+            break
+    return last
+
+
+def _shrink(connection: sqlite3.Connection) -> None:
+    """Give some disk space back once most of the file is empty."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    if free > _FREE_PAGES_KEPT and free > pages // 2:
+        connection.execute(f"PRAGMA incremental_vacuum({_SHRUNK_PAGES})").fetchall()

@@ -1,0 +1,121 @@
+"""A file of messages as a worker reads it: line numbers are offsets, done lines are passed over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from destination_router.contract.records import Reject
+from destination_router.contract.times import parse_time
+from destination_router.eventlog.interface import Event
+from destination_router.files.line_sources import LineSource
+from destination_router.files.reading import Line
+from destination_router.files.resuming import SendState
+from destination_router.pipeline.wire import members
+
+
+class FileSource:
+    """Hands out a file's lines once; `finished` is set when all of them are committed.
+
+    What comes before the place where a file cannot be read further is handed out too.
+
+    Args:
+        lines: the file's.
+        state: which of them are done with.
+    """
+
+    def __init__(self, lines: LineSource, state: SendState) -> None:
+        self._lines = lines
+        self._state = state
+        self._out: dict[int, int] = {}
+        self._kept: set[int] = set()
+        self.finished = asyncio.Event()
+        self.passed_over = 0
+        self.bytes_done = 0
+
+    async def read(self, connection: str, after: int, limit: int) -> list[Event]:  # noqa: ARG002 -- a file has one reader
+        """Read on; at the end, wait for ever."""
+        while not self._lines.ended:
+            lines = await self._lines.take(limit)
+            left = [line for line in lines if not self._state.is_done(line.number)]
+            self.passed_over += len(lines) - len(left)
+            self.bytes_done += sum(len(line.raw) + 1 for line in lines)
+            if lines:
+                self._state.hand_out([line.number for line in left], lines[-1].number)
+            self._out.update((line.number, len(line.raw) + 1) for line in left)
+            self.bytes_done -= sum(self._out[line.number] for line in left)
+            if left:
+                return [event_of(line) for line in left]
+        self._see_whether_finished()
+        never: asyncio.Future[list[Event]] = asyncio.get_running_loop().create_future()
+        return await never
+
+    def keep(self, lines: Collection[int]) -> None:
+        """Leave lines for the next run, even if they are committed now."""
+        self._kept.update(lines)
+
+    def left(self, *, to_the_end: bool) -> int:
+        """Count the lines that are left for the next run; nothing can be read afterwards.
+
+        Args:
+            to_the_end: read on to count those too that were not handed out; otherwise they
+                count as one.
+        """
+        unread = 0
+        if not self._lines.ended:
+            unread = 1
+            if to_the_end:
+                unread = sum(not self._state.is_done(line.number) for line in self._lines.rest())
+        return len(self._kept.union(self._out)) + unread
+
+    async def commit(self, connection: str, offsets: Collection[int]) -> None:  # noqa: ARG002
+        """Note what is done with."""
+        self.bytes_done += sum(self._out.pop(offset, 0) for offset in offsets)
+        self._state.commit([offset for offset in offsets if offset not in self._kept])
+        self._see_whether_finished()
+
+    def _see_whether_finished(self) -> None:
+        if self._lines.ended and not self._out:
+            self.finished.set()
+
+
+class _Head(msgspec.Struct, rename="camel"):
+    message_id: Any = None
+    received_at: Any = None
+    timestamp: Any = None
+    original_timestamp: Any = None
+    sent_at: Any = None
+
+
+_decode_head = msgspec.json.Decoder(_Head).decode
+
+
+def event_of(line: Line) -> Event:
+    """Make an event of a line: with an id, and with the time at which it was received.
+
+    A message that has no id is named after its line: the same in every run over the file. Of its
+    times the first that is there counts for that of receipt: a file of months is read in seconds.
+    """
+    try:
+        head = _decode_head(line.raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return Event(line.number, line.raw)  # whether it is a message is for the pipeline to say
+    times = (head.received_at, head.timestamp, head.original_timestamp, head.sent_at)
+    moments = (parse_time(time) for time in times if isinstance(time, str))
+    moment = next((each.timestamp() for each in moments if each is not None), None)
+    return Event(line.number, _with_id(line, head.message_id), moment)
+
+
+def _with_id(line: Line, given: Any) -> bytes:
+    if given is not None and given != "" and not (isinstance(given, str) and given.isspace()):
+        return line.raw
+    try:
+        fields = members(line.raw)
+    except Reject:
+        return line.raw
+    fields["messageId"] = msgspec.json.encode(line.message_id)
+    pairs = [msgspec.json.encode(name) + b":" + value for name, value in fields.items()]
+    return b"{" + b",".join(pairs) + b"}"

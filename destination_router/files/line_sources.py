@@ -1,0 +1,159 @@
+"""Lines of a file or of a stream that may pause, as an event loop takes them.
+
+A file is read when its lines are wanted. A stream is read by a thread of its own: a sender that
+pauses must keep neither the lines before the pause waiting, nor the answers to what is under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import stat
+import sys
+import threading
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+from destination_router.files.reading import STANDARD_INPUT, BrokenOffError, Line, read_lines
+
+LINGER = 0.05
+"""For how long lines of a stream are gathered before they are handed out, in seconds."""
+
+_AHEAD = 2000
+"""How many lines are read before they are wanted."""
+
+
+class LineSource(Protocol):
+    """Where lines come from."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more come."""
+
+    @property
+    def broken(self) -> str | None:
+        """Where it cannot be read further; None if it can, or was read to its end."""
+
+    async def take(self, limit: int) -> list[Line]:
+        """Take lines, in order; none only if it has ended."""
+
+    def rest(self) -> Iterator[Line]:
+        """Read what was not taken, without waiting for what is not there yet."""
+
+
+def line_source(source: str) -> LineSource:
+    """Choose how a file, or `-` for standard input, is read.
+
+    Raises:
+        OSError, UsageError: as `read_lines`, but for a stream only when lines are taken.
+    """
+    lines = read_lines(source)
+    return Stream(lines) if _may_pause(source) else File(lines)
+
+
+def _may_pause(source: str) -> bool:
+    try:
+        if source == STANDARD_INPUT:
+            return not stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode)
+        return Path(source).is_fifo()
+    except OSError:
+        return False  # it is told when it is opened
+
+
+class File:
+    """Lines that are there: they are read when they are wanted.
+
+    Args:
+        lines: in order.
+    """
+
+    def __init__(self, lines: Iterator[Line]) -> None:
+        self._lines = lines
+        self.ended = False
+        self.broken: str | None = None
+
+    async def take(self, limit: int) -> list[Line]:
+        """Read on."""
+        taken = list(islice(self.rest(), limit))
+        self.ended = len(taken) < limit
+        return taken
+
+    def rest(self) -> Iterator[Line]:
+        """Read to the end."""
+        return iter(self._next, None)
+
+    def _next(self) -> Line | None:
+        try:
+            return next(self._lines, None)
+        except BrokenOffError as error:
+            self.broken = str(error)
+            return None
+
+
+class Stream:
+    """Lines that come as they come.
+
+    Args:
+        lines: in order; to ask for one may take for ever.
+    """
+
+    def __init__(self, lines: Iterator[Line]) -> None:
+        self._lines = File(lines)
+        self._arrived: asyncio.Queue[Line | Exception | None] = asyncio.Queue()
+        self._room = threading.Semaphore(_AHEAD)
+        self._reader: threading.Thread | None = None
+        self.ended = False
+
+    @property
+    def broken(self) -> str | None:
+        """Where it cannot be read further."""
+        return self._lines.broken
+
+    async def take(self, limit: int) -> list[Line]:
+        """Wait for a line, and take those that come soon after it.
+
+        Raises:
+            OSError, UsageError: as `read_lines`.
+        """
+        if self._reader is None:
+            # A daemon: at the end nobody waits for a line that may never come.
+            arguments = (asyncio.get_running_loop(),)
+            self._reader = threading.Thread(target=self._read, args=arguments, daemon=True)
+            self._reader.start()
+        taken: list[Line] = []
+        self._keep(await self._arrived.get(), taken)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                while len(taken) < limit and not self.ended:
+                    self._keep(await self._arrived.get(), taken)
+        return taken
+
+    def rest(self) -> Iterator[Line]:
+        """Give what was read ahead."""
+        while not self._arrived.empty():
+            arrived = self._arrived.get_nowait()
+            if isinstance(arrived, Line):
+                yield arrived
+
+    def _keep(self, arrived: Line | Exception | None, taken: list[Line]) -> None:
+        if isinstance(arrived, Exception):
+            raise arrived
+        if arrived is None:
+            self.ended = True
+        else:
+            taken.append(arrived)
+            self._room.release()
+
+    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
+        end: Exception | None = None
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and with it all interest
+            try:
+                for line in self._lines.rest():
+                    self._room.acquire()
+                    loop.call_soon_threadsafe(self._arrived.put_nowait, line)
+            except Exception as error:  # noqa: BLE001 -- raised where lines are taken
+                end = error
+            loop.call_soon_threadsafe(self._arrived.put_nowait, end)

@@ -1,0 +1,225 @@
+"""`send`: a file of messages to the vendor, packed and in order, and what became of each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from destination_router.delivery.dead_letters import DroppedDeadLetters
+from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.quarantine import Watch
+from destination_router.delivery.sender import Sender
+from destination_router.delivery.stats import DeliveryStats
+from destination_router.delivery.worker import Delivery, Worker
+from destination_router.eventlog.sqlite.pairing_book import PairingBook
+from destination_router.files.file_source import FileSource
+from destination_router.files.line_sources import LineSource
+from destination_router.files.resuming import SendState
+from destination_router.pipeline.connection import Connection
+
+MOST_ATTEMPTS = 20
+"""How often a message is tried; what is given up then is left to the next run."""
+
+_GRACE = 5.0
+_LOOK_PAUSE = 0.1
+
+
+class Summary(msgspec.Struct):
+    """What became of a file.
+
+    Attributes:
+        messages: how many this run is done with: delivered, filtered or rejected.
+        delivered: how many the vendor has.
+        filtered: how many were not for this connection.
+        rejected: how many the destination or the vendor refused, by code.
+        notes: how often each code was noted.
+        passed_over: how many were done with in a former run.
+        left: how many the next run of the same command has left to send; of a stream that was
+            not read to its end, at least.
+        answers: requests sent, by what came back: a status such as `200`, or `network`.
+        interrupted: whether Ctrl-C ended it.
+        timed_out: whether it ended because the vendor took nothing for as long as it was to wait.
+        broken: where the file cannot be read further; None if it was read to its end.
+    """
+
+    messages: int = 0
+    delivered: int = 0
+    filtered: int = 0
+    rejected: Counter[str] = msgspec.field(default_factory=Counter)
+    notes: Counter[str] = msgspec.field(default_factory=Counter)
+    passed_over: int = 0
+    left: int = 0
+    answers: Counter[str] = msgspec.field(default_factory=Counter)
+    interrupted: bool = False
+    timed_out: bool = False
+    broken: str | None = None
+
+    @property
+    def all_well(self) -> bool:
+        """Whether everything in the file is delivered, or was not for this connection."""
+        return not (self.rejected or self.left or self.broken)
+
+    def count(self, delivery: Delivery) -> None:
+        """Add one message; one that is left for the next run is none of this one's."""
+        if _is_left(delivery):
+            return
+        self.messages += 1
+        self.notes.update(note.code for note in delivery.decision.notes)
+        if delivery.rejected:
+            self.rejected[_why(delivery)[0]] += 1
+        elif delivery.outcome is None:
+            self.filtered += 1
+        else:
+            self.delivered += 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Turn it into what `send --json` prints."""
+        return {
+            "messages": self.messages,
+            "delivered": self.delivered,
+            "filtered": self.filtered,
+            "rejected": dict(self.rejected),
+            "notes": dict(self.notes),
+            "passedOver": self.passed_over,
+            "left": self.left,
+            "answers": dict(self.answers),
+            "interrupted": self.interrupted,
+            "timedOut": self.timed_out,
+            "broken": self.broken,
+        }
+
+
+def complaint(number: int, delivery: Delivery) -> str | None:
+    """Say what kept a message from being delivered: `line 3 (m3): missing_event: ...`.
+
+    Args:
+        number: of its line.
+        delivery: what became of it.
+
+    Returns:
+        One line; None if nothing did.
+    """
+    if not delivery.rejected:
+        return None
+    message_id = delivery.decision.message_id
+    place = f"line {number} ({message_id})" if message_id else f"line {number}"
+    told = (place, "left" if _is_left(delivery) else "", *_why(delivery))
+    return ": ".join(part for part in told if part)
+
+
+def _is_left(delivery: Delivery) -> bool:
+    """Whether a message is for the next run: the vendor could not take it, but may yet."""
+    return delivery.outcome is not None and delivery.outcome.result == "retry"
+
+
+def _why(delivery: Delivery) -> tuple[str, str]:
+    if delivery.outcome is not None:
+        code = delivery.outcome.code or delivery.outcome.result
+        return code, delivery.outcome.detail
+    reject = delivery.decision.reject
+    return ("", "") if reject is None else (reject.code, reject.detail)
+
+
+class View(msgspec.Struct, frozen=True):
+    """How a run stands: for a progress bar.
+
+    Attributes:
+        bytes_done: of the file's lines.
+        summary: what became of messages so far.
+        stats: the worker's.
+    """
+
+    bytes_done: int
+    summary: Summary
+    stats: DeliveryStats
+
+
+async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
+    connection: Connection,
+    lines: LineSource,
+    *,
+    settings: DeliverySettings,
+    state: SendState,
+    pairings: PairingBook,
+    quarantine: Watch,
+    report: Callable[[int, Delivery], None],
+    watch: Callable[[View], None],
+    patience: float,
+) -> Summary:
+    """Send messages in order of their users; each is reported when it is done.
+
+    Ctrl-C, which cancels it, ends it as a vendor does that takes nothing for too long: what is
+    under way may land, and the rest is left to the next run. So does a file that breaks off, after
+    what came before.
+
+    Args:
+        connection: where to.
+        lines: the messages.
+        settings: how patiently, how many at once, and so on.
+        state: which lines are done with; brought up to date and, at the end, forgotten.
+        pairings: where the ties are kept that the vendor limits.
+        quarantine: holds back identities that too many carry.
+        report: is told the line number and the fate of every message, as they end.
+        watch: is told several times a second how it stands.
+        patience: for how long the vendor may take nothing, in seconds.
+    """
+    summary = Summary()
+    source = FileSource(lines, state)
+
+    def count(deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            summary.count(delivery)
+            report(delivery.offset, delivery)
+        source.keep([delivery.offset for delivery in deliveries if _is_left(delivery)])
+
+    async with Sender(connection, settings) as sender:
+        worker = Worker(
+            connection,
+            source,
+            sender,
+            dead_letters=DroppedDeadLetters(),
+            settings=settings,
+            pairings=pairings,
+            quarantine=quarantine,
+            report=count,
+        )
+        working = asyncio.create_task(worker.run())
+        watching = asyncio.create_task(
+            _watch(lambda: watch(View(source.bytes_done, summary, worker.stats)), worker, patience)
+        )
+        finishing = asyncio.create_task(source.finished.wait())
+        try:
+            await asyncio.wait({working, watching, finishing}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            summary.interrupted = True
+        finally:
+            if not working.done():
+                summary.timed_out = _has_returned(watching) and not summary.interrupted
+                await worker.stop(min(_GRACE, patience) if summary.timed_out else _GRACE)
+            watching.cancel()
+            finishing.cancel()
+            await working
+            state.save()
+    summary.passed_over = source.passed_over
+    summary.left = source.left(to_the_end=state.kept)
+    summary.answers = worker.stats.requests
+    summary.broken = lines.broken
+    if not (summary.left or summary.broken):
+        state.finish()
+    return summary
+
+
+def _has_returned(task: asyncio.Task[None]) -> bool:
+    return task.done() and task.exception() is None
+
+
+async def _watch(show: Callable[[], None], worker: Worker, patience: float) -> None:
+    """Show how it stands, until the vendor has taken nothing for too long."""
+    clock = asyncio.get_running_loop().time
+    while (since := worker.stats.unanswered_since) is None or clock() - since < patience:
+        show()
+        await asyncio.sleep(_LOOK_PAUSE)

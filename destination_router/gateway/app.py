@@ -1,0 +1,249 @@
+"""Where events come in over HTTP: RudderStack's gateway protocol → the event log.
+
+Any RudderStack SDK can send here. An event is kept once the sender has read `ok`; whether a
+destination can do anything with it is for the pipeline to say, later and for that event alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import uuid
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from destination_router.contract.messages import MESSAGE_TYPES
+from destination_router.contract.records import Json, Reject
+from destination_router.eventlog.interface import EventLog, LogUnavailableError
+from destination_router.gateway.cors import Cors
+from destination_router.gateway.enrichment import Arrival, enrich
+from destination_router.gateway.import_batches import split_import, take_by_user
+from destination_router.gateway.pixel import GIF, pixel_event
+from destination_router.gateway.replies import ANSWERS, HEALTH, Answer, import_answer
+from destination_router.gateway.request_body import drain, read_body
+from destination_router.gateway.source_config import source_config
+from destination_router.gateway.write_keys import any_key, header_key, query_key
+from destination_router.pipeline.wire import split_batch
+
+MAX_BODY_BYTES = 4000 * 1024
+"""rudder-server's default for a body's size, unpacked (`Gateway.maxReqSizeInKB`)."""
+
+_DRAINED_BODIES = 4
+
+
+class _Intake(msgspec.Struct, frozen=True):
+    """What one route takes.
+
+    Attributes:
+        split: cuts a body into events; raises `Reject`.
+        kind: the call that the route stands for; None where each event says its own.
+        key: finds the write key; raises `Reject`.
+        by_user: whether each user's events are kept or refused alone.
+    """
+
+    split: Callable[[bytes], list[bytes]]
+    kind: str | None = None
+    key: Callable[[Request], bytes] = header_key
+    by_user: bool = False
+
+
+def _one_event(body: bytes) -> list[bytes]:
+    return [body]
+
+
+_INTAKES = {
+    "/v1/batch": _Intake(split_batch),
+    "/v1/import": _Intake(split_import, by_user=True),
+    "/beacon/v1/batch": _Intake(split_batch, key=query_key),
+    "/v1/webhook": _Intake(_one_event, key=any_key),
+    **{f"/v1/{kind}": _Intake(_one_event, kind) for kind in (*MESSAGE_TYPES, "merge")},
+}
+_PIXELS = ("track", "page")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def create_gateway(  # noqa: PLR0913 -- each is a setting, by keyword
+    log: EventLog,
+    write_keys: Collection[str],
+    *,
+    clock: Callable[[], datetime] = _now,
+    new_id: Callable[[], str] = _new_id,
+    max_body_bytes: int = MAX_BODY_BYTES,
+    destinations: Sequence[dict[str, Json]] = (),
+) -> Starlette:
+    """Build the app that takes events, on the paths of rudder-server's gateway.
+
+    Args:
+        log: where events go. A request's events are appended in one call, all or none, and `ok`
+            is answered only when that call has returned.
+        write_keys: whom to let in; the user name of HTTP Basic authentication.
+        clock: tells the time, with a time zone.
+        new_id: makes the `messageId` of an event that has none.
+        max_body_bytes: how large a body may be, unpacked.
+        destinations: what a browser loads by itself: `device_destinations`.
+    """
+    gateway = _Gateway(log, write_keys, clock, new_id, max_body_bytes)
+    sources = partial(gateway.source, destinations)
+    app = Starlette(
+        middleware=[Middleware(Cors)],
+        routes=[
+            Route("/", _health, methods=["GET"]),
+            Route("/health", _health, methods=["GET"]),
+            Route("/version", _version, methods=["GET"]),
+            Route("/robots.txt", _robots, methods=["GET"]),
+            Route("/sourceConfig", sources, methods=["GET"]),
+            Route("/sourceConfig/", sources, methods=["GET"]),
+            Route("/v1/webhook", _empty, methods=["GET"]),
+            *(
+                Route(f"/pixel/v1/{kind}", partial(gateway.see, kind), methods=["GET"])
+                for kind in _PIXELS
+            ),
+            *(
+                Route(path, partial(gateway.take, intake), methods=["POST"])
+                for path, intake in _INTAKES.items()
+            ),
+        ],
+        exception_handlers={404: _not_found, 405: _method_not_allowed},
+    )
+    app.router.redirect_slashes = False  # a POST to a wrong path is an error, as in rudder-server
+    return app
+
+
+class _Gateway:
+    def __init__(
+        self,
+        log: EventLog,
+        write_keys: Collection[str],
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+        max_body_bytes: int,
+    ) -> None:
+        self._log = log
+        self._write_keys = tuple(key.encode() for key in write_keys)
+        self._clock = clock
+        self._new_id = new_id
+        self._max_body_bytes = max_body_bytes
+
+    async def take(self, intake: _Intake, request: Request) -> Response:
+        """Answer one request, whatever becomes of it."""
+        async with aclosing(request.stream()) as chunks:
+            try:
+                answer = await self._accept(intake, request, chunks)
+            except Reject as reject:
+                answer = ANSWERS[reject.code]
+                await drain(chunks, _DRAINED_BODIES * self._max_body_bytes)
+            except ClientDisconnect:
+                answer = ANSWERS["unreadable_body"]
+            except LogUnavailableError:
+                answer = ANSWERS["unavailable"]
+        return answer.response()
+
+    async def see(self, kind: str, request: Request) -> Response:
+        """Keep what a pixel's query says, if it can be kept; a page gets its picture anyway."""
+        with contextlib.suppress(Reject, LogUnavailableError):
+            self._admit(query_key(request))
+            arrival = self._arrival(request, kind)
+            query = request.query_params.multi_items()
+            event = pixel_event(kind, query, arrival.received_at)
+            await self._log.append([enrich(event, arrival)])
+        return Response(GIF, media_type="image/gif")
+
+    async def source(self, destinations: Sequence[dict[str, Json]], request: Request) -> Response:
+        """Tell a browser SDK what it is to do."""
+        try:
+            write_key = any_key(request)
+            self._admit(write_key)
+        except Reject as reject:
+            return ANSWERS[reject.code].response()
+        return JSONResponse(source_config(write_key, destinations))
+
+    async def _accept(
+        self, intake: _Intake, request: Request, chunks: AsyncIterator[bytes]
+    ) -> Answer:
+        self._admit(intake.key(request))
+        body = await read_body(
+            chunks, request.headers.get("content-encoding"), self._max_body_bytes
+        )
+        if not body:
+            raise Reject("missing_body", "send events in the body")
+        complete = partial(enrich, arrival=self._arrival(request, intake.kind))
+        events = intake.split(body)
+        codes: list[str] = []
+        if intake.by_user:
+            kept, codes = take_by_user(events, complete)
+        else:
+            kept = [complete(event) for event in events]
+        if kept:
+            await self._log.append(kept)
+        return import_answer(codes)
+
+    def _arrival(self, request: Request, kind: str | None) -> Arrival:
+        return Arrival(
+            received_at=self._clock(),
+            new_id=self._new_id,
+            request_ip=_request_ip(request),
+            kind=kind,
+        )
+
+    def _admit(self, write_key: bytes) -> None:
+        # Every key is compared, so that the time it takes tells nothing about any of them.
+        matches = [hmac.compare_digest(write_key, key) for key in self._write_keys]
+        if not any(matches):
+            raise Reject("invalid_write_key", "no source has this write key")
+
+
+def _request_ip(request: Request) -> str:
+    """Tell where a request came from: the first hop that a proxy names, else the peer."""
+    first_hop = request.headers.get("x-forwarded-for", "").partition(",")[0].strip()
+    return first_hop or (request.client.host if request.client else "")
+
+
+async def _health(_: Request) -> Response:
+    return JSONResponse(HEALTH)
+
+
+async def _version(_: Request) -> Response:
+    return JSONResponse(
+        {
+            "Version": version("heap-destination"),
+            "Commit": "",
+            "BuildDate": "",
+            "BuiltBy": "",
+            "Features": ["gzip-req-payload"],
+        }
+    )
+
+
+async def _robots(_: Request) -> Response:
+    return PlainTextResponse("User-agent: *\nDisallow: /\n")
+
+
+async def _empty(_: Request) -> Response:
+    return Response()
+
+
+async def _not_found(_: Request, __: Exception) -> Response:
+    return ANSWERS["not_found"].response()
+
+
+async def _method_not_allowed(_: Request, error: Exception) -> Response:
+    response = ANSWERS["method_not_allowed"].response()
+    response.headers.update(getattr(error, "headers", None) or {})
+    return response

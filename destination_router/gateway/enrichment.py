@@ -1,0 +1,195 @@
+"""What the gateway adds to an event on its way into the log, so that it is complete there.
+
+The rules are those of rudder-server's gateway and, for the time, of its processor. Fields are
+written in front of the sender's own bytes; an event is put together anew only where a value that
+it already has must be replaced, and even then every other value stays as it was written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from destination_router.contract.records import Json, Reject
+from destination_router.contract.times import format_time, parse_epoch, parse_time
+from destination_router.pipeline.normalise import decode_json
+from destination_router.pipeline.wire import members
+
+_WIRE_NAMES = {
+    "type": "type",
+    "message_id": "messageId",
+    "user_id": "userId",
+    "anonymous_id": "anonymousId",
+    "timestamp": "timestamp",
+    "original_timestamp": "originalTimestamp",
+    "sent_at": "sentAt",
+    "received_at": "receivedAt",
+    "request_ip": "request_ip",
+}
+_FRONTS = {name: f'"{wire_name}":'.encode() for name, wire_name in _WIRE_NAMES.items()}
+_NEEDS_NO_IDENTITY = frozenset({"extract", "record"})
+_UNREADABLE: Json = []
+
+
+class Arrival(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """How an event came in; the same for all events of a request.
+
+    Attributes:
+        received_at: when, with a time zone.
+        new_id: makes the `messageId` of an event that has none.
+        request_ip: where from, without a port; empty if not known.
+        kind: the call that the route stands for; None where each event says its own.
+    """
+
+    received_at: datetime
+    new_id: Callable[[], str]
+    request_ip: str = ""
+    kind: str | None = None
+
+    @cached_property
+    def received_text(self) -> str:
+        """When, as it is written into every event of the request."""
+        return format_time(self.received_at)
+
+
+class _Fields(msgspec.Struct, kw_only=True, rename=_WIRE_NAMES):
+    """What has to be looked at; the decoder skips everything else. UNSET: not there."""
+
+    type: Any = msgspec.UNSET
+    message_id: Any = msgspec.UNSET
+    user_id: Any = msgspec.UNSET
+    anonymous_id: Any = msgspec.UNSET
+    timestamp: Any = msgspec.UNSET
+    original_timestamp: Any = msgspec.UNSET
+    sent_at: Any = msgspec.UNSET
+    received_at: Any = msgspec.UNSET
+    request_ip: Any = msgspec.UNSET
+
+
+_decode_fields = msgspec.json.Decoder(_Fields).decode
+_encode = msgspec.json.Encoder().encode
+# Python's own, since a name that `members` found may hold half a character.
+_encode_name = json.JSONEncoder().encode
+
+
+def enrich(raw: bytes, arrival: Arrival) -> bytes:
+    """Complete one event.
+
+    - `type`: the route's, if the route has one.
+    - `messageId`: without blanks around it; a new one if it is blank or no text.
+    - `receivedAt`, `request_ip`: the arrival's, unless the event has one that is not null.
+    - `timestamp`: kept if it is a time, else `receivedAt - (sentAt - originalTimestamp)`, which
+      leaves out how far the sender's clock is off. Of these three, one that is no time counts as
+      the time of receipt.
+
+    Args:
+        raw: one event as wire JSON.
+        arrival: how it came in.
+
+    Returns:
+        The event as wire JSON, with every other field as it was written.
+
+    Raises:
+        Reject: `invalid_json`; `not_an_object`; or `missing_identity`, where both `userId` and
+            `anonymousId` are blank, null or absent.
+    """
+    fields = _read(raw)
+    if not _has_identity(fields, arrival):
+        raise Reject("missing_identity", "give a userId or an anonymousId")
+    return _write(raw, fields, _changes(fields, arrival))
+
+
+def _read(raw: bytes) -> _Fields:
+    try:
+        return _decode_fields(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        found = members(raw)
+    return _Fields(
+        **{
+            name: _decode(found[wire_name])
+            for name, wire_name in _WIRE_NAMES.items()
+            if wire_name in found
+        }
+    )
+
+
+def _decode(value: bytes) -> Json:
+    try:
+        return decode_json(value)[0]
+    except Reject:  # too deep or too long a number: neither text nor null nor a time
+        return _UNREADABLE
+
+
+def _has_identity(fields: _Fields, arrival: Arrival) -> bool:
+    if _identifies(fields.user_id) or _identifies(fields.anonymous_id):
+        return True
+    # Reverse ETL's calls need none; whether anything takes such a call is for the pipeline to say.
+    return (
+        arrival.kind is None and isinstance(fields.type, str) and fields.type in _NEEDS_NO_IDENTITY
+    )
+
+
+def _identifies(value: Json) -> bool:
+    """Tell whether rudder-server's text for a value is not blank; false and 0 are text to it."""
+    return bool(value.strip()) if isinstance(value, str) else not _is_missing(value)
+
+
+def _is_missing(value: Json) -> bool:
+    return value is None or value is msgspec.UNSET
+
+
+def _changes(fields: _Fields, arrival: Arrival) -> dict[str, str]:
+    changes: dict[str, str] = {}
+    if arrival.kind is not None and fields.type != arrival.kind:
+        changes["type"] = arrival.kind
+    message_id = fields.message_id.strip() if isinstance(fields.message_id, str) else ""
+    if not message_id or message_id != fields.message_id:
+        changes["message_id"] = message_id or arrival.new_id()
+    if _is_missing(fields.received_at):
+        changes["received_at"] = arrival.received_text
+    if arrival.request_ip and _is_missing(fields.request_ip):
+        changes["request_ip"] = arrival.request_ip
+    if _moment(fields.timestamp) is None:
+        changes["timestamp"] = format_time(_corrected_time(fields, arrival))
+    return changes
+
+
+def _corrected_time(fields: _Fields, arrival: Arrival) -> datetime:
+    received = _moment(fields.received_at) or arrival.received_at
+    sent = _moment(fields.sent_at) or received
+    original = _moment(fields.original_timestamp) or received
+    try:
+        return received - (sent - original)
+    except OverflowError:  # beyond the year 9999 or before the year 1
+        return received
+
+
+def _moment(value: Json) -> datetime | None:
+    if isinstance(value, str):
+        return parse_time(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            return parse_epoch(value)  # as `normalise` does, which notes it
+        except OverflowError:  # an integer that no float can hold
+            return None
+    return None
+
+
+def _write(raw: bytes, fields: _Fields, changes: dict[str, str]) -> bytes:
+    if not changes:
+        return raw
+    if any(getattr(fields, name) is not msgspec.UNSET for name in changes):
+        added = {_WIRE_NAMES[name]: _encode(value) for name, value in changes.items()}
+        return b"{" + _joined({**members(raw), **added}) + b"}"
+    # An event that has an identity or a type has a field, so a comma always follows.
+    front = b"".join([_FRONTS[name] + _encode(value) + b"," for name, value in changes.items()])
+    return b"{" + front + raw[raw.index(b"{") + 1 :]
+
+
+def _joined(values: dict[str, bytes]) -> bytes:
+    return b",".join([_encode_name(name).encode() + b":" + text for name, text in values.items()])

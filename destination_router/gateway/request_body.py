@@ -1,0 +1,102 @@
+"""Read the body of a request, unpacked, within a bound that holds however it is packed."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import AsyncIterator
+
+from destination_router.contract.records import Reject
+
+_GZIP = 31  # zlib's name for "a gzip header and trailer, and the largest window"
+_SLICE_BYTES = 64 * 1024
+
+
+async def read_body(chunks: AsyncIterator[bytes], encoding: str | None, limit: int) -> bytes:
+    """Read a body, and unpack it if its `Content-Encoding` is exactly `gzip`.
+
+    Args:
+        chunks: the body as it comes in; what is refused is not read to its end.
+        encoding: the request's `Content-Encoding`. Any other than `gzip` is not decoded, as in
+            rudder-server.
+        limit: how many bytes it may have, unpacked.
+
+    Raises:
+        Reject: `too_large`, or `unreadable_body` where the gzip is broken, cut short or followed
+            by anything else.
+    """
+    body = _GzipBody(limit) if encoding == "gzip" else _PlainBody(limit)
+    async for chunk in chunks:
+        body.feed(chunk)
+    return body.close()
+
+
+async def drain(chunks: AsyncIterator[bytes], limit: int) -> None:
+    """Throw away the rest of a body, up to a limit in bytes.
+
+    A sender that is still writing when the connection closes sees a broken connection, which it
+    retries, and not the answer, which says that there is no use in it.
+    """
+    seen = 0
+    async for chunk in chunks:
+        seen += len(chunk)
+        if seen > limit:
+            return
+
+
+class _PlainBody:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._bytes = io.BytesIO()  # which gives away what it holds, and does not copy it
+
+    def feed(self, chunk: bytes) -> None:
+        if self._bytes.tell() + len(chunk) > self._limit:
+            raise _too_large()
+        self._bytes.write(chunk)
+
+    def close(self) -> bytes:
+        return self._bytes.getvalue()
+
+
+class _GzipBody:
+    """One gzip member after the other, as gzip allows; never more in memory than the limit."""
+
+    def __init__(self, limit: int) -> None:
+        self._body = _PlainBody(limit)
+        # What cannot be compressed grows by 0.03 % at the most, headers and trailers aside.
+        self._packed_room = limit + limit // 1000 + 1024
+        self._room = limit
+        self._member = zlib.decompressobj(_GZIP)
+
+    def feed(self, chunk: bytes) -> None:
+        self._packed_room -= len(chunk)
+        if self._packed_room < 0:
+            raise _too_large()
+        # In slices, because zlib copies what it leaves over: once for each member.
+        for start in range(0, len(chunk), _SLICE_BYTES):
+            self._unpack(chunk[start : start + _SLICE_BYTES])
+
+    def _unpack(self, packed: bytes) -> None:
+        while packed:
+            if self._member.eof:
+                self._member = zlib.decompressobj(_GZIP)
+            try:
+                unpacked = self._member.decompress(packed, self._room + 1)
+            except zlib.error:
+                raise _unreadable() from None
+            self._body.feed(unpacked)
+            self._room -= len(unpacked)
+            packed = self._member.unused_data
+
+    def close(self) -> bytes:
+        if not self._member.eof:
+            raise _unreadable()
+        return self._body.close()
+
+
+def _too_large() -> Reject:
+    return Reject("too_large", "send fewer events in a request")
+
+
+def _unreadable() -> Reject:
+    return Reject("unreadable_body", "the body is not the gzip that its header promises")

@@ -1,0 +1,33 @@
+"""Packing that cannot lose a message, whatever a plugin's `pack` does."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from destination_router.contract.records import HttpRequest
+from destination_router.pipeline.connection import Connection
+
+_log = logging.getLogger(__name__)
+
+
+def packed(connection: Connection, singles: list[HttpRequest]) -> list[HttpRequest]:
+    """Let a connection's plugin pack; what it breaks goes out as it was, one request by one."""
+    try:
+        requests = connection.pack(singles)
+        problem = _problem(singles, requests)
+    except Exception as error:  # noqa: BLE001 -- a plugin's bug must not lose a message
+        problem = f"failed: {type(error).__name__}"
+    if problem is None:
+        return requests
+    _log.error("pack_broken", extra={"plugin": connection.plugin.origin, "detail": problem})
+    return singles
+
+
+def _problem(singles: Iterable[HttpRequest], requests: object) -> str | None:
+    """Say how a packing breaks the contract, if it does."""
+    if not isinstance(requests, list) or not all(isinstance(r, HttpRequest) for r in requests):
+        return "did not return a list of HttpRequest"
+    before = {message_id for request in singles for message_id in request.message_ids}
+    after = {message_id for request in requests for message_id in request.message_ids}
+    return None if before == after else "lost or made up a message"

@@ -1,0 +1,222 @@
+"""From the tables `[privacy]` and `[connections.privacy]` to what a connection may see.
+
+Whatever is wrong with them stops the connection: a list that cannot be read, a key that is missing
+or a rule that says nothing never means that less is protected.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from destination_router.config.router_toml import ConnectionConfig, SharedConfig
+from destination_router.contract.records import Json
+from destination_router.faults import file_problem
+from destination_router.pipeline.privacy.allowlists import Rule, both, parse_rule
+from destination_router.pipeline.privacy.hipaa import DEFINED, Allowed, Privacy
+from destination_router.pipeline.privacy.masking import MaskingKeys, masking_keys
+from destination_router.settings.validation import Problem, SettingsError
+
+HIPAA = "hipaa"
+
+NAMES = ("events", "pages", "screens")
+"""Lists of names, each in full."""
+
+PATHS = ("properties", "traits", "group_traits", "context", "integrations", "root")
+"""Lists of paths into a part of a message."""
+
+_KNOWN = ("mode", "keys", "allow", "identifiers")
+_SHARED = "[privacy]"
+"""Where the router's own table stands, for problems."""
+
+
+def is_private(config: ConnectionConfig) -> bool:
+    """Tell whether a connection is in HIPAA mode: by itself, or because all are."""
+    return config.privacy.get("mode") == HIPAA or all_private(config.shared)
+
+
+def all_private(shared: SharedConfig) -> bool:
+    """Tell whether every connection of a router is in HIPAA mode."""
+    return shared.privacy.get("mode") == HIPAA
+
+
+def load_privacy(config: ConnectionConfig, plugin: str, names: Iterable[str]) -> Privacy | None:
+    """Read what a connection may see; None for one that is not in HIPAA mode.
+
+    Args:
+        config: the connection's, with what the router says for all.
+        plugin: the plugin's name.
+        names: what senders may call the connection in `integrations`.
+
+    Raises:
+        SettingsError: with everything that is wrong, each with its path.
+    """
+    problems: list[Problem] = []
+    own, shared = config.privacy, config.shared.privacy
+    _check_table(own, "privacy.", problems)
+    _check_table(shared, f"{_SHARED} ", problems)
+    private = is_private(config)
+    if not private and {"allow", "identifiers"} & own.keys():
+        detail = f'is required: write "{HIPAA}", or nothing here is protected'
+        problems.append(Problem("privacy.mode", detail))
+    if not private:
+        _refuse(problems)
+        return None
+    if config.client_side:
+        detail = "browsers would send events around the protection: drop it, or privacy.mode"
+        problems.append(Problem("clientSide", detail))
+    keys = _keys(config, problems)
+    mine = _Lists(own, "privacy.", problems)
+    ours = _Lists(shared, f"{_SHARED} ", problems)
+    _refuse(problems)
+    assert keys is not None  # noqa: S101 -- else there was a problem
+    return Privacy(_allowed(mine, ours), keys, plugin, names)
+
+
+def load_allowed(config: ConnectionConfig) -> Allowed:
+    """Read what a connection's allowlists let pass, without its keys; an absent one is empty.
+
+    For a report, which is how a connection without lists comes by some.
+
+    Raises:
+        SettingsError: a list that is there cannot be read.
+    """
+    problems: list[Problem] = []
+    mine = _Lists({"allow": {}, **config.privacy}, "privacy.", problems)
+    ours = _Lists({"allow": {}, **config.shared.privacy}, f"{_SHARED} ", problems)
+    _refuse(problems)
+    return _allowed(mine, ours)
+
+
+class _Lists:
+    """One allowlist: the names and the rules of each of its lists."""
+
+    def __init__(self, table: Mapping[str, Json], where: str, problems: list[Problem]) -> None:
+        allow = _allow_table(table, f"{where}allow", problems)
+        self.names: dict[str, frozenset[str]] = {}
+        self.rules: dict[str, list[Rule]] = {}
+        for key in allow:
+            if key not in (*NAMES, *PATHS):
+                detail = f"is not known here; known: {', '.join((*NAMES, *PATHS))}"
+                problems.append(Problem(f"{where}allow.{key}", detail))
+        for name in NAMES:
+            path = f"{where}allow.{name}"
+            texts = _texts(allow.get(name, []), path, problems)
+            if "*" in texts:
+                problems.append(Problem(path, "write each name in full; * would let all pass"))
+            self.names[name] = frozenset(texts)
+        for name in PATHS:
+            path = f"{where}allow.{name}"
+            texts = _texts(allow.get(name, []), path, problems)
+            self.rules[name] = [
+                rule
+                for index, text in enumerate(texts)
+                for rule in _rules(text, f"{path}.{index}", problems, name)
+            ]
+        self._add_identifiers(table, f"{where}identifiers", problems)
+
+    def _add_identifiers(
+        self, table: Mapping[str, Json], where: str, problems: list[Problem]
+    ) -> None:
+        for index, text in enumerate(_texts(table.get("identifiers", []), where, problems)):
+            part, _, path = text.partition(".")
+            if part not in PATHS or not path:
+                detail = f"begin with one of {', '.join(PATHS)}: traits.email"
+                problems.append(Problem(f"{where}.{index}", detail))
+            else:
+                rules = _rules(path, f"{where}.{index}", problems, part, masked=True)
+                self.rules[part].extend(rules)
+
+
+def _allowed(mine: _Lists, ours: _Lists) -> Allowed:
+    names = {name: mine.names[name] & ours.names[name] for name in NAMES}
+    rules = {name: both(mine.rules[name], ours.rules[name]) for name in PATHS}
+    return msgspec.convert({**names, **rules}, Allowed)
+
+
+def _rules(
+    text: str, where: str, problems: list[Problem], part: str, *, masked: bool = False
+) -> Sequence[Rule]:
+    try:
+        rule = parse_rule(text, masked=masked)
+    except ValueError as error:
+        problems.append(Problem(where, str(error)))
+        return ()
+    root = rule.path.partition(".")[0]
+    if part == "root" and root in DEFINED:
+        problems.append(Problem(where, f"{root} is no other field: it has rules of its own"))
+    elif part == "context" and root == "traits":
+        problems.append(Problem(where, "a user's traits have their own list: traits"))
+    else:
+        return (rule,)
+    return ()
+
+
+def _check_table(table: Mapping[str, Json], where: str, problems: list[Problem]) -> None:
+    for key in table:
+        if key not in _KNOWN:
+            detail = f"is not known here; known: {', '.join(_KNOWN)}"
+            problems.append(Problem(f"{where}{key}", detail))
+    if table.get("mode", HIPAA) != HIPAA:
+        problems.append(
+            Problem(f"{where}mode", f'must be "{HIPAA}"; without it, nothing is protected')
+        )
+
+
+def _keys(config: ConnectionConfig, problems: list[Problem]) -> MaskingKeys | None:
+    try:
+        keys = masking_keys(config)
+    except SettingsError as error:
+        problems.extend(error.problems)
+        return None
+    if keys is None:
+        detail = 'is required in HIPAA mode, here or in [privacy]: v1 = {env = "MASKING_KEY_1"}'
+        problems.append(Problem("privacy.keys", detail))
+    return keys
+
+
+def _allow_table(
+    table: Mapping[str, Json], where: str, problems: list[Problem]
+) -> Mapping[str, Json]:
+    if "allow" not in table:
+        detail = "is required: without it nothing passes; `privacy report` proposes one"
+        problems.append(Problem(where, detail))
+        return {}
+    allow = table["allow"]
+    if isinstance(allow, dict) and set(allow) == {"file"}:
+        try:
+            allow = _read(allow["file"])
+        except (TypeError, RecursionError):
+            problems.append(Problem(where, f"{allow['file']} cannot be the file of an allowlist"))
+            return {}
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(Problem(where, file_problem(allow["file"], error)))
+            return {}
+        except ValueError as error:  # of either format; the text quotes no values
+            problems.append(Problem(where, f"{allow['file']}: {error}"))
+            return {}
+    if isinstance(allow, dict):
+        return allow
+    problems.append(Problem(where, 'write a table of lists, or {file = "allow.toml"}'))
+    return {}
+
+
+def _read(path: Json) -> Json:
+    text = Path(path).read_text(encoding="utf-8")
+    return json.loads(text) if str(path).endswith(".json") else tomllib.loads(text)
+
+
+def _texts(value: Json, where: str, problems: list[Problem]) -> list[str]:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    problems.append(Problem(where, "write a list of text"))
+    return []
+
+
+def _refuse(problems: list[Problem]) -> None:
+    if problems:
+        raise SettingsError(list(dict.fromkeys(problems)))

@@ -1,0 +1,175 @@
+"""Which messages a connection takes: its subscription, and what the sender says in `integrations`.
+
+The rules for each kind of value in `integrations` are rudder-server's (`FilterClientIntegrations`),
+except that names are compared in any casing: rudder-server's exact comparison is a known trap. A
+subscription is FQL, compiled for each of the six calls on its own: one that asks for nothing but
+the type costs one look-up.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from destination_router.contract.messages import MESSAGE_TYPES, Message
+from destination_router.contract.records import Json, Reject
+from destination_router.pipeline.paths import UNDEFINED, reader
+from destination_router.pipeline.subscriptions import fql
+
+Holds: TypeAlias = Callable[[Message], bool]
+
+
+class Subscription:
+    """A condition on messages, compiled; to ask it never raises.
+
+    Args:
+        by_type: for each of the six calls what holds of a message, or of all of them.
+    """
+
+    def __init__(self, by_type: Mapping[type[Message], bool | Holds]) -> None:
+        self._by_type = by_type
+
+    def __call__(self, message: Message) -> bool:
+        """Say whether it holds of a message."""
+        verdict = self._by_type[type(message)]
+        return verdict if isinstance(verdict, bool) else verdict(message)
+
+    def verdict(self, kind: type[Message]) -> bool | None:
+        """Say what holds of every message of a call; None where that depends on the message."""
+        verdict = self._by_type[kind]
+        return verdict if isinstance(verdict, bool) else None
+
+
+def compile_subscription(text: str) -> Subscription:
+    """Compile FQL.
+
+    Raises:
+        FqlError: with the position of what is wrong.
+    """
+    condition = fql.parse(text)
+    return Subscription({kind: _compiled(condition, name) for name, kind in MESSAGE_TYPES.items()})
+
+
+def possible_calls(text: str) -> frozenset[str]:
+    """Say which of the six calls a subscription can take at all.
+
+    Raises:
+        FqlError: with the position of what is wrong.
+    """
+    condition = fql.parse(text)
+    return frozenset(kind for kind in MESSAGE_TYPES if _compiled(condition, kind) is not False)
+
+
+def _compiled(condition: fql.Condition, kind: str) -> bool | Holds:
+    """Compile a condition for one call: true or false where the call alone decides."""
+    match condition:
+        case fql.Group():
+            return _group(condition, kind)
+        case fql.Comparison(field=field):
+            holds = _comparison(condition)
+        case fql.Test(field=field):
+            holds = _test(condition)
+    if field == ("type",):
+        return holds(kind)
+    read = reader(field)
+
+    def decide(message: Message) -> bool:
+        try:
+            return holds(read(message))
+        except Reject:  # a part that cannot be decoded is as good as absent
+            return holds(None)
+
+    return decide
+
+
+def _group(group: fql.Group, kind: str) -> bool | Holds:
+    decisive = group.operator == "or"  # the verdict of one part that decides for all
+    open_parts: list[Holds] = []
+    for part in group.parts:
+        verdict = _compiled(part, kind)
+        if not isinstance(verdict, bool):
+            open_parts.append(verdict)
+        elif verdict is decisive:
+            return decisive
+    if not open_parts:
+        return not decisive
+    if len(open_parts) == 1:
+        return open_parts[0]
+    every = any if decisive else all
+    return lambda message: every(holds(message) for holds in open_parts)
+
+
+def _comparison(comparison: fql.Comparison) -> Callable[[Any], bool]:
+    value = comparison.value
+    equal = comparison.operator == "="
+    if isinstance(value, str):
+        return lambda found: (isinstance(found, str) and found == value) is equal
+    if isinstance(value, bool):
+        return lambda found: (found is value) is equal
+    if value is None:
+        return lambda found: _is_absent(found) is equal
+    compare = _OPERATORS[comparison.operator]
+    return lambda found: (
+        isinstance(found, (int, float)) and not isinstance(found, bool) and compare(found, value)
+    )
+
+
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def _is_absent(value: Any) -> bool:
+    return value is None or value is UNDEFINED
+
+
+def _test(test: fql.Test) -> Callable[[Any], bool]:
+    text, wanted = test.text, not test.negated
+    if test.function == "contains":
+        return lambda found: isinstance(found, str) and (text in found) is wanted
+    if text.endswith("*"):
+        start = text[:-1]
+        return lambda found: isinstance(found, str) and found.startswith(start) is wanted
+    end = text[1:]
+    return lambda found: isinstance(found, str) and found.endswith(end) is wanted
+
+
+def refusal(message: Message, names: Sequence[str]) -> str | None:
+    """Say why `integrations` keeps a message from a destination, or None if it does not.
+
+    `All` decides, and is true where it is missing. A key of the destination's own comes before
+    it: true or false is obeyed, an object takes part even where `All` is false, anything else
+    leaves the decision to `All`. An `All` that is not a boolean keeps the message from everyone.
+
+    Args:
+        message: the message.
+        names: what the destination may be called, the most specific first.
+    """
+    said = message.integrations
+    if not said or (len(said) == 1 and said.get("All") is True):  # as every SDK writes unasked
+        return None
+    by_name = {name.casefold(): (name, item) for name, item in message.integrations.items()}
+    everyone = by_name.get("all", ("All", True))[1]
+    if not isinstance(everyone, bool):
+        return "integrations.All is neither true nor false"
+    key, own = _own_value(by_name, names)
+    if isinstance(own, dict) or own is True:
+        return None
+    if own is False:
+        return f"integrations.{key} is false"
+    return None if everyone else "integrations.All is false"
+
+
+def _own_value(by_name: dict[str, tuple[str, Json]], names: Sequence[str]) -> tuple[str, Json]:
+    """Find the most specific key that says something."""
+    for name in names:
+        key, value = by_name.get(name.casefold(), ("", None))
+        if isinstance(value, (bool, dict)):
+            return key, value
+    return "", None

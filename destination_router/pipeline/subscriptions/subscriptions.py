@@ -1,0 +1,133 @@
+"""What a connection takes: each of its subscriptions with the mapping that goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from destination_router.config.router_toml import ConnectionConfig
+from destination_router.contract.records import Json
+from destination_router.pipeline.mapping.field_mapping import FieldMapping
+from destination_router.pipeline.subscriptions.conditions import Subscription, compile_subscription
+from destination_router.pipeline.subscriptions.fql import FqlError
+from destination_router.plugins.loading import LoadedPlugin
+from destination_router.settings.validation import Problem, SettingsError, TableError
+
+
+class TakesConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One subscription of a connection, as configured.
+
+    Attributes:
+        subscription: FQL; None for the plugin's default.
+        mapping: for each call, the fields that it overrides.
+        where: its path in the configuration, for problems; empty for the connection itself.
+    """
+
+    subscription: str | None = None
+    mapping: Mapping[str, Mapping[str, Json]] = {}
+    where: str = ""
+
+
+def takes_of(config: ConnectionConfig) -> tuple[TakesConfig, ...]:
+    """List a connection's subscriptions with their mappings; one where it has no list of them."""
+    if not config.subscriptions:
+        return (TakesConfig(subscription=config.subscription, mapping=config.mapping),)
+    return tuple(
+        TakesConfig(
+            subscription=each.subscription, mapping=each.mapping, where=f"subscriptions.{index}"
+        )
+        for index, each in enumerate(config.subscriptions)
+    )
+
+
+class Taker(msgspec.Struct, frozen=True):
+    """One subscription, compiled: whether it takes a message, and what it overrides, if anything.
+
+    Without a condition it takes every message. `where` is its path in the configuration.
+    """
+
+    holds: Subscription | None
+    mapping: FieldMapping | None
+    where: str = ""
+
+
+def compile_takers(
+    configs: Sequence[TakesConfig], plugin: LoadedPlugin, settings: Any
+) -> tuple[Taker, ...]:
+    """Compile a connection's subscriptions.
+
+    Args:
+        configs: as configured; without any, the plugin's default.
+        plugin: whose fields the mappings name.
+        settings: what the plugin's hooks receive.
+
+    Raises:
+        TableError: with everything that does not compile.
+    """
+
+    def default() -> str | None:
+        if "default_subscription" not in plugin.capabilities:
+            return None
+        text: str | None = plugin.hook.default_subscription(settings=settings)
+        return text
+
+    return _all_compiled(configs or (TakesConfig(),), plugin, default)
+
+
+def check_takes(configs: Sequence[TakesConfig], plugin: LoadedPlugin) -> None:
+    """Check subscriptions and mappings while the settings are not known yet.
+
+    Raises:
+        TableError: with everything that does not compile.
+    """
+    _all_compiled(configs, plugin, lambda: None)
+
+
+def _all_compiled(
+    configs: Sequence[TakesConfig], plugin: LoadedPlugin, default: Callable[[], str | None]
+) -> tuple[Taker, ...]:
+    problems: list[Problem] = []
+    takers = []
+    for config in configs:
+        try:
+            takers.append(_compiled(config, plugin, default))
+        except SettingsError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise TableError(problems)
+    return tuple(takers)
+
+
+def _compiled(
+    config: TakesConfig, plugin: LoadedPlugin, default: Callable[[], str | None]
+) -> Taker:
+    problems: list[Problem] = []
+    holds = mapping = None
+    text = default() if config.subscription is None else config.subscription
+    try:
+        holds = None if text is None else compile_subscription(text)
+    except FqlError as error:
+        problems.append(Problem(_under(config, "subscription"), str(error)))
+    try:
+        mapping = _mapping(config, plugin)
+    except SettingsError as error:
+        problems.extend(error.problems)
+    if problems:
+        raise SettingsError(problems)
+    return Taker(holds, mapping, config.where)
+
+
+def _mapping(config: TakesConfig, plugin: LoadedPlugin) -> FieldMapping | None:
+    if not any(config.mapping.values()):
+        return None
+    where = _under(config, "mapping")
+    if "fields" not in plugin.capabilities:
+        detail = f"{plugin.name} declares no fields to map; drop it"
+        raise SettingsError([Problem(where, detail)])
+    return FieldMapping(config.mapping, plugin.hook.fields(), where)
+
+
+def _under(config: TakesConfig, name: str) -> str:
+    return f"{config.where}.{name}" if config.where else name

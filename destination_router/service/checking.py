@@ -1,0 +1,167 @@
+"""A router.toml looked over: every error at once, and what a vendor's stand-in says to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from destination_router.config.problems import ConfigError, config_error, connection_names
+from destination_router.config.router_toml import (
+    ConnectionConfig,
+    DeliveryConfig,
+    EventLogConfig,
+    RouterConfig,
+    connection_config,
+    parse_config,
+    read_config,
+)
+from destination_router.contract.records import Json, Outcome
+from destination_router.delivery.sender import Sender
+from destination_router.pipeline.connection import Connection, Decision, Refusal
+from destination_router.plugins.loading import PluginError
+from destination_router.service.connections import connect, every_problem
+from destination_router.service.workers import delivery_settings
+from destination_router.settings.validation import Problem, SettingsError
+
+_USER = "destination-router-check"
+_IDENTIFY = {"type": "identify", "userId": _USER, "traits": {"checked": "yes"}}
+_EVENT = "Router Checked"
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """What was found.
+
+    Attributes:
+        problems: each with its file, table and key; empty if all is well.
+        config: the router.toml; None if it is not well.
+        connections: its connections, ready; those that are well.
+    """
+
+    problems: list[str]
+    config: RouterConfig | None
+    connections: list[Connection]
+
+
+class ProbeResult(msgspec.Struct, frozen=True):
+    """What became of one test message, and why: a result such as `delivered`, or `not asked`."""
+
+    connection: str
+    call: str
+    result: str
+    detail: str = ""
+
+
+def check_config(path: Path, *, gateway: bool = True) -> Checked:
+    """Read a router.toml and make its connections ready, telling every error of either.
+
+    Args:
+        path: the file.
+        gateway: whether events shall come in, for which a write key is needed.
+    """
+    try:
+        content = read_config(path)
+    except ConfigError as error:
+        return Checked([str(problem) for problem in error.problems], None, [])
+    config: RouterConfig | None = None
+    problems: list[Problem] = []
+    try:
+        config = parse_config(content, gateway=gateway)
+    except SettingsError as error:
+        problems += error.problems
+    if gateway and not _in_table(content, "gateway", "write_keys"):
+        problems.append(Problem("gateway.write_keys", "is required: senders need a key"))
+    url = _in_table(content, "eventlog", "url")
+    log = EventLogConfig(url=url).path if isinstance(url, str) else Path("router.db")
+    if log.is_dir():
+        problems.append(Problem("eventlog.url", f"{log} is a folder: name a file in it"))
+    elif not log.parent.is_dir():
+        problems.append(Problem("eventlog.url", f"there is no folder {log.parent}: make it"))
+    connections: list[Connection] = []
+    for index, candidate in _candidates(content):
+        try:
+            connections.append(connect(candidate))
+        except (SettingsError, PluginError) as error:
+            problems += every_problem(index, candidate, error)
+    told = config_error(problems, connection_names(content), path).problems
+    return Checked([str(problem) for problem in told], config, connections)
+
+
+async def probe(
+    connection: Connection, delivery: DeliveryConfig, *, live: bool
+) -> list[ProbeResult]:
+    """Send a test user and a test event, and tell what came of it.
+
+    Args:
+        connection: where to.
+        delivery: whose origins hold, if it goes live.
+        live: to the vendor, and not to the plugin's simulator within this process.
+    """
+    transport: httpx.AsyncBaseTransport | None = None
+    if not live:
+        if "simulator" not in connection.plugin.capabilities:
+            return [ProbeResult(connection.name, "", "not asked", "the plugin has no simulator")]
+        app = connection.plugin.hook.simulator(settings=connection.settings)
+        transport = httpx.ASGITransport(app)
+    settings = msgspec.structs.replace(delivery_settings(delivery), max_attempts=1)
+    async with Sender(connection, settings, transport=transport) as sender:
+        identify = connection.decide(msgspec.json.encode(_IDENTIFY))
+        event, track = _event_for(connection, live=live)
+        told = await _probe(track, "track", connection, sender)
+        if told.result == "delivered" and event != _EVENT:
+            told = msgspec.structs.replace(told, detail=f"as the event {event}")
+        return [await _probe(identify, "identify", connection, sender), told]
+
+
+def _event_for(connection: Connection, *, live: bool) -> tuple[str, Decision]:
+    """Choose a test event that goes out: in HIPAA mode, one that is on the allowlists.
+
+    Not where it goes live: there an event of theirs would be counted among the true ones.
+    """
+    privacy = connection.treatment.privacy
+    allowed = [] if privacy is None or live else sorted(privacy.allowed.events)
+    tried = [(name, connection.decide(_track(name))) for name in (*allowed, _EVENT)]
+    return next((one for one in tried if one[1].result == "requests"), tried[-1])
+
+
+def _track(event: str) -> bytes:
+    return msgspec.json.encode({"type": "track", "userId": _USER, "event": event})
+
+
+async def _probe(
+    decision: Decision, call: str, connection: Connection, sender: Sender
+) -> ProbeResult:
+    if decision.reject is not None:
+        return ProbeResult(connection.name, call, "rejected", _why(decision.reject))
+    if decision.reason is not None:
+        return ProbeResult(connection.name, call, "filtered", decision.reason)
+    for request in decision.requests:
+        for outcome in (await sender.attempt(request)).outcomes.values():
+            if outcome.result != "delivered":
+                result = "left" if outcome.result == "retry" else outcome.result
+                return ProbeResult(connection.name, call, result, _why(outcome))
+    return ProbeResult(connection.name, call, "delivered")
+
+
+def _why(told: Refusal | Outcome) -> str:
+    return ": ".join(part for part in (told.code, told.detail) if part)
+
+
+def _in_table(content: dict[str, Json], table: str, key: str) -> Json:
+    found = content.get(table)
+    return found.get(key) if isinstance(found, dict) else None
+
+
+def _candidates(content: dict[str, Json]) -> Iterator[tuple[int, ConnectionConfig]]:
+    """List the connections that are well-formed enough to be tried, whatever their name is."""
+    connections = content.get("connections")
+    for index, raw in enumerate(connections if isinstance(connections, list) else []):
+        named = raw
+        if isinstance(raw, dict) and not isinstance(raw.get("name"), str):
+            named = {**raw, "name": f"connections.{index}"}
+        try:
+            yield index, connection_config(content, named)
+        except msgspec.ValidationError:
+            continue

@@ -1,0 +1,185 @@
+"""From what was typed or configured to a connection that is ready, or to all that is wrong with it.
+
+A command line names a plugin with its settings, or a connection of a router.toml; the gateway, the
+workers and the commands all make theirs here.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from destination_router.config.problems import config_error, connection_problems
+from destination_router.config.router_toml import ConnectionConfig, RouterConfig, load_config
+from destination_router.contract.records import Json
+from destination_router.faults import UsageError, file_problem
+from destination_router.gateway.source_config import device_destinations
+from destination_router.pipeline.connection import Connection, compile_treatment, configured
+from destination_router.pipeline.subscriptions.subscriptions import check_takes, takes_of
+from destination_router.plugins.loading import LoadedPlugin, PluginError, load_plugin
+from destination_router.settings.validation import Problem, SettingsError, read_text_setting
+
+
+def choose_from_config(path: Path, name: str | None) -> tuple[ConnectionConfig, RouterConfig]:
+    """Pick one connection of a router.toml.
+
+    Raises:
+        UsageError: it has several and none was named, or none of that name.
+        ConfigError: the file cannot be used.
+    """
+    config = load_config(path)
+    names = [connection.name for connection in config.connections]
+    if name is None and len(names) > 1:
+        raise UsageError(
+            f"{path} has several connections; add --connection, one of {', '.join(names)}"
+        )
+    for connection in config.connections:
+        if name in (None, connection.name):
+            return connection, config
+    raise UsageError(f"{path} has no connection {name!r}; it has {', '.join(names)}")
+
+
+def choose_plugin(
+    name: str | None,
+    connection: str | None,
+    path: Path | None,
+    pairs: Sequence[str],
+) -> tuple[ConnectionConfig, LoadedPlugin]:
+    """Describe the connection of a command line that names a plugin and its settings.
+
+    Args:
+        name: the plugin's.
+        connection: what the connection is called; as the plugin, if None.
+        path: a file of settings.
+        pairs: of `name=value`.
+
+    Raises:
+        PluginError: the plugin cannot be used.
+        UsageError: no plugin is named, or as `read_settings`.
+        SettingsError: as `read_settings`.
+    """
+    if name is None:
+        raise UsageError("name a plugin (`plugins` lists them), or give --config router.toml")
+    plugin = load_plugin(name)
+    settings = read_settings(plugin, path, pairs)
+    return ConnectionConfig(name=connection or name, plugin=name, settings=settings), plugin
+
+
+def read_settings(plugin: LoadedPlugin, path: Path | None, pairs: Sequence[str]) -> dict[str, Json]:
+    """Put settings together from a file (JSON, or TOML by its ending) and `name=value` pairs.
+
+    Raises:
+        UsageError: a pair is not `name=value`.
+        SettingsError: the file cannot be read.
+    """
+    settings = {} if path is None else _read_file(path)
+    schema = plugin.hook.settings_schema()
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set takes name=value, such as --set appId=11, not {name!r}")
+        settings[name] = read_text_setting(schema, name, text)
+    return settings
+
+
+def sample_connection(name: str, path: Path | None, pairs: Sequence[str]) -> Connection:
+    """Make a connection for a demo, with sample settings for what is not given.
+
+    Raises:
+        PluginError: the plugin cannot be used.
+        UsageError, SettingsError: as `read_settings`, or the settings cannot be used.
+    """
+    plugin = load_plugin(name)
+    chosen = sample_settings(plugin.hook.settings_schema()) | read_settings(plugin, path, pairs)
+    return Connection(name, plugin, chosen)
+
+
+def sample_settings(schema: Mapping[str, Json]) -> dict[str, Json]:
+    """Make settings for a demo: the schema's own `examples` for what it requires.
+
+    A required field without an example is left out, and reported when the settings are checked.
+    """
+    fields = schema.get("properties", {})
+    examples = {name: fields.get(name, {}).get("examples") for name in schema.get("required", [])}
+    return {name: values[0] for name, values in examples.items() if values}
+
+
+def _read_file(path: Path) -> dict[str, Json]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        content: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([Problem("", file_problem(path, error))]) from error
+    except ValueError as error:  # of either format; the text quotes no values
+        raise SettingsError([Problem("", f"{path}: {error}")]) from error
+    if not isinstance(content, dict):
+        raise SettingsError([Problem("", f"{path} does not hold an object of settings")])
+    return content
+
+
+def connect(config: ConnectionConfig) -> Connection:
+    """Load a connection's plugin and give it its settings.
+
+    Raises:
+        PluginError: the plugin cannot be used, or not in the way that is asked for.
+        SettingsError: its settings cannot, or what stands beside them.
+    """
+    connection = configured(config, load_plugin(config.plugin))
+    device_destinations([connection])  # what browsers could not load is told now
+    return connection
+
+
+def connect_of_file(path: Path, router: RouterConfig, config: ConnectionConfig) -> Connection:
+    """Make one connection of a router.toml ready.
+
+    Raises:
+        ConfigError: it cannot be used; with everything that is wrong with it.
+    """
+    try:
+        return connect(config)
+    except (SettingsError, PluginError) as error:
+        number = router.connections.index(config)
+        names = [each.name for each in router.connections]
+        raise config_error(every_problem(number, config, error), names, path) from None
+
+
+def every_problem(
+    number: int, config: ConnectionConfig, error: SettingsError | PluginError
+) -> list[Problem]:
+    """List all that is wrong with a connection, by paths from the root of the file.
+
+    Its parts are made one after the other, and what is wrong with one hides the next: here each is
+    looked at by itself.
+
+    Args:
+        number: of the connection, from 0.
+        config: the connection's.
+        error: what came of making it.
+    """
+    found = connection_problems(number, error)
+    for other in _errors_of_parts(config):
+        found += connection_problems(number, other)
+    return list(dict.fromkeys(found))
+
+
+def _errors_of_parts(config: ConnectionConfig) -> Iterator[SettingsError | PluginError]:
+    try:
+        plugin = load_plugin(config.plugin)
+    except PluginError as error:
+        yield error
+        return
+    try:
+        Connection(config.name, plugin, config.settings)
+    except (SettingsError, PluginError) as error:
+        yield error
+    try:
+        compile_treatment(config, plugin)
+    except SettingsError as error:
+        yield error
+    try:
+        check_takes(takes_of(config), plugin)
+    except SettingsError as error:
+        yield error

@@ -1,0 +1,126 @@
+"""For those who run the router: `/health`, `/ready` and `/metrics`, in front of the gateway.
+
+- `/health`: 200 while the log takes events, else 503; written as rudder-server's, so that its
+  probes work here.
+- `/ready`: 200 from when the router works until it is told to stop.
+- `/metrics`: Prometheus's text format.
+
+They need no write key: keep them inside your network.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from destination_router.delivery.stats import DeliveryStats
+from destination_router.eventlog.interface import Event, LogUnavailableError
+from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.gateway.replies import HEALTH
+from destination_router.service.metrics import Intake, Snapshot, exposition
+
+
+class CountedLog:
+    """A log that counts what the gateway puts into it."""
+
+    def __init__(self, log: SqliteEventLog, intake: Intake) -> None:
+        self._log = log
+        self._intake = intake
+
+    async def append(self, bodies: Sequence[bytes]) -> None:
+        """Append, and count what was accepted."""
+        await self._log.append(bodies)
+        self._intake.events += len(bodies)
+
+    async def read(self, connection: str, after: int, limit: int) -> list[Event]:
+        """Read as from the log itself."""
+        return await self._log.read(connection, after, limit)
+
+    async def commit(self, connection: str, offsets: Collection[int]) -> None:
+        """Commit as to the log itself."""
+        await self._log.commit(connection, offsets)
+
+
+class Operations:
+    """An ASGI app: the operators' paths, and behind them the gateway, if there is one.
+
+    Args:
+        log: the router's.
+        gateway: takes every other path; None in a process that only delivers.
+        intake: where requests to the gateway are counted.
+        deliveries: tells of the connections that this process delivers to.
+    """
+
+    def __init__(
+        self,
+        log: SqliteEventLog,
+        gateway: ASGIApp | None,
+        intake: Intake,
+        deliveries: Callable[[], Mapping[str, DeliveryStats]],
+    ) -> None:
+        self.ready = False
+        self._log = log
+        self._gateway = gateway
+        self._intake = intake
+        self._deliveries = deliveries
+        self._own: dict[str, Callable[[], Awaitable[Response]]] = {
+            "/health": self._health,
+            "/ready": self._ready,
+            "/metrics": self._metrics,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        own = self._own.get(scope.get("path", ""))
+        if own is not None and scope["type"] == "http" and scope["method"] in {"GET", "HEAD"}:
+            await (await own())(scope, receive, send)
+        elif self._gateway is None:
+            if scope["type"] == "http":
+                text = f"this process only delivers; it has {', '.join(self._own)}\n"
+                await Response(text, 404)(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._counted(self._gateway, scope, receive, send)
+        else:
+            await self._gateway(scope, receive, send)
+
+    async def _counted(self, gateway: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = time.monotonic()
+
+        async def counting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._intake.answers[str(message["status"])] += 1
+                self._intake.latency.observe(time.monotonic() - begun)
+            await send(message)
+
+        await gateway(scope, receive, counting)
+
+    async def _health(self) -> Response:
+        trouble = await self._trouble()
+        up = trouble is None
+        words = HEALTH if up else {**HEALTH, "db": "DOWN", "acceptingEvents": "FALSE"}
+        return JSONResponse(words if up else {**words, "detail": trouble}, 200 if up else 503)
+
+    async def _ready(self) -> Response:
+        return JSONResponse({"ready": self.ready}, 200 if self.ready else 503)
+
+    async def _metrics(self) -> Response:
+        snapshot = Snapshot(
+            intake=None if self._gateway is None else self._intake,
+            deliveries=self._deliveries(),
+            lags=await self._log.lags(),
+            letters=await self._log.dead_letters(),
+            log_bytes=await self._log.size(),
+            writable=await self._trouble() is None,
+        )
+        return Response(exposition(snapshot), media_type=CONTENT_TYPE_LATEST)
+
+    async def _trouble(self) -> str | None:
+        try:
+            await self._log.check()
+        except LogUnavailableError as error:
+            return str(error)
+        return None

@@ -1,0 +1,175 @@
+"""What the router counts, in Prometheus's words. Pure: a snapshot in, metric families out.
+
+The names, their labels and what to watch stand in docs/operating.md.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+
+import msgspec
+from prometheus_client import generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from destination_router.delivery.stats import LATENCY_BOUNDS, DeliveryStats, Latency
+from destination_router.eventlog.interface import Lag
+
+CIRCUIT = {"closed": 0, "half_open": 1, "open": 2}
+
+
+class Intake(msgspec.Struct):
+    """What the gateway counts.
+
+    Attributes:
+        events: how many events are in the log because a sender sent them.
+        answers: requests by the status of the answer.
+        latency: from the first byte of a request to its answer.
+    """
+
+    events: int = 0
+    answers: Counter[str] = msgspec.field(default_factory=Counter)
+    latency: Latency = msgspec.field(default_factory=Latency)
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """All there is to tell at one moment.
+
+    Attributes:
+        intake: None in a process without a gateway.
+        deliveries: of the connections that this process delivers to.
+        lags: of every connection of the log.
+        letters: dead letters that were not replayed, by connection and code.
+        log_bytes: how much of the log's file is in use.
+        writable: whether the log takes events.
+    """
+
+    intake: Intake | None
+    deliveries: Mapping[str, DeliveryStats]
+    lags: Mapping[str, Lag]
+    letters: Mapping[tuple[str, str], int]
+    log_bytes: int
+    writable: bool
+
+
+def exposition(snapshot: Snapshot) -> bytes:
+    """Write a snapshot in Prometheus's text format, with the process's own CPU and memory."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collected(snapshot))
+    ProcessCollector(registry=registry)
+    return generate_latest(registry)
+
+
+class _Collected(Collector):
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        """All families; called once."""
+        yield from families(self._snapshot)
+
+
+def families(snapshot: Snapshot) -> Iterator[Metric]:
+    """List every metric family of a snapshot."""
+    if snapshot.intake is not None:
+        yield from _intake(snapshot.intake)
+    yield from _log(snapshot)
+    if snapshot.deliveries:
+        yield from _counters(snapshot.deliveries)
+        yield from _gauges(snapshot.deliveries)
+
+
+def _intake(intake: Intake) -> Iterator[Metric]:
+    yield CounterMetricFamily("router_received", "Events accepted by the gateway", intake.events)
+    answers = CounterMetricFamily(
+        "router_gateway_requests", "Requests to the gateway", labels=["status"]
+    )
+    for status, count in intake.answers.items():
+        answers.add_metric([status], count)
+    yield answers
+    latency = HistogramMetricFamily("router_gateway_latency_seconds", "Time to an answer")
+    _add_histogram(latency, [], intake.latency)
+    yield latency
+
+
+def _log(snapshot: Snapshot) -> Iterator[Metric]:
+    messages = GaugeMetricFamily(
+        "router_lag_messages", "Events that a connection has not delivered", labels=["connection"]
+    )
+    age = GaugeMetricFamily(
+        "router_lag_seconds", "Age of the oldest undelivered event", labels=["connection"]
+    )
+    for name, lag in snapshot.lags.items():
+        messages.add_metric([name], lag.messages)
+        age.add_metric([name], lag.seconds)
+    yield messages
+    yield age
+    letters = GaugeMetricFamily(
+        "router_dead_letters", "Dead letters not replayed", labels=["connection", "code"]
+    )
+    for (name, code), count in snapshot.letters.items():
+        letters.add_metric([name, code], count)
+    yield letters
+    yield GaugeMetricFamily("router_log_bytes", "Bytes in use in the log", snapshot.log_bytes)
+    yield GaugeMetricFamily("router_log_writable", "1 if the log takes events", snapshot.writable)
+
+
+def _counters(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
+    for field, text in (
+        ("delivered", "Messages that the vendor has"),
+        ("filtered", "Messages that were not for the connection"),
+        ("retried", "Messages to be sent again, each time"),
+        ("skipped", "Profile updates left out because the vendor has exactly that"),
+    ):
+        family = CounterMetricFamily(f"router_{field}", text, labels=["connection"])
+        for name, stats in deliveries.items():
+            family.add_metric([name], getattr(stats, field))
+        yield family
+    for field, label, text in (
+        ("rejected", "code", "Messages that became dead letters"),
+        ("requests", "result", "Requests to the vendor"),
+        ("quota_waits", "quota", "Waits for a quota"),
+    ):
+        family = CounterMetricFamily(f"router_{field}", text, labels=["connection", label])
+        for name, stats in deliveries.items():
+            for value, count in getattr(stats, field).items():
+                family.add_metric([name, value], count)
+        yield family
+    latency = HistogramMetricFamily(
+        "router_request_latency_seconds", "Time to a vendor's answer", labels=["connection"]
+    )
+    for name, stats in deliveries.items():
+        _add_histogram(latency, [name], stats.latency)
+    yield latency
+
+
+def _gauges(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
+    for field, text in (
+        ("in_flight", "Requests under way"),
+        ("waiting", "Messages held in memory"),
+        ("parked", "Messages that wait for a retry or a quota"),
+    ):
+        family = GaugeMetricFamily(f"router_{field}", text, labels=["connection"])
+        for name, stats in deliveries.items():
+            family.add_metric([name], getattr(stats, field))
+        yield family
+    circuit = GaugeMetricFamily(
+        "router_circuit", "0 closed, 1 half open, 2 open", labels=["connection"]
+    )
+    for name, stats in deliveries.items():
+        circuit.add_metric([name], CIRCUIT[stats.circuit])
+    yield circuit
+
+
+def _add_histogram(family: HistogramMetricFamily, labels: list[str], latency: Latency) -> None:
+    bounds = [*map(str, LATENCY_BOUNDS), "+Inf"]
+    cumulated = accumulate(latency.counts)
+    family.add_metric(labels, list(zip(bounds, cumulated, strict=True)), sum_value=latency.total)

@@ -1,0 +1,154 @@
+"""The workers of a process, one per connection: none of them moves another one's lag."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import msgspec
+
+from destination_router.config.router_toml import DeliveryConfig, QuarantineConfig
+from destination_router.delivery.dead_letters import DeadLetter
+from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.quarantine import Watch
+from destination_router.delivery.sender import Sender
+from destination_router.delivery.stats import DeliveryStats
+from destination_router.delivery.worker import Worker
+from destination_router.eventlog.interface import LogFileError, LogUnavailableError
+from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.eventlog.sqlite.pairing_book import LoggedPairings
+from destination_router.eventlog.sqlite.quarantine_book import LoggedQuarantine
+from destination_router.pipeline.connection import Connection
+
+GRACE = 4.0
+"""How long requests under way may take once the router shall stop, in seconds."""
+
+_PAUSE = 1.0
+_RESTART_PAUSE = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+def delivery_settings(config: DeliveryConfig) -> DeliverySettings:
+    """Turn the table `[delivery]` into what a worker goes by."""
+    return msgspec.convert({**config.settings, "origins": config.origins}, DeliverySettings)
+
+
+class Crew:
+    """Delivers from a log to every connection.
+
+    Args:
+        connections: those to deliver to.
+        log: where from; its dead letters too.
+        settings: how.
+        quarantine: when an identity is held back.
+    """
+
+    def __init__(
+        self,
+        connections: Sequence[Connection],
+        log: SqliteEventLog,
+        settings: DeliverySettings,
+        quarantine: QuarantineConfig,
+    ) -> None:
+        self._log = log
+        self._letters = LoggedLetters(log)
+        self._settings = settings
+        self._quarantine = quarantine
+        self._workers: dict[str, Worker] = {}
+        self._connections = connections
+        self._over = asyncio.Event()
+
+    def stats(self) -> dict[str, DeliveryStats]:
+        """Tell what each worker has done since it started."""
+        return {name: worker.stats for name, worker in self._workers.items()}
+
+    async def work(self) -> None:
+        """Work until `stop`.
+
+        Raises:
+            LogFileError: the log is damaged.
+        """
+        work = [self._deliver(connection) for connection in self._connections]
+        await asyncio.gather(*work, self._maintain())
+
+    async def stop(self) -> None:
+        """Let what is under way end, for a few seconds."""
+        self._over.set()
+        await asyncio.gather(*(worker.stop(GRACE) for worker in self._workers.values()))
+
+    async def _deliver(self, connection: Connection) -> None:
+        """Run a connection's worker; one that breaks is started again, and its neighbours go on."""
+        while not self._over.is_set():
+            async with Sender(connection, self._settings) as sender:
+                worker = Worker(
+                    connection,
+                    self._log,
+                    sender,
+                    dead_letters=self._letters,
+                    settings=self._settings,
+                    pairings=LoggedPairings(self._log),
+                    quarantine=Watch(
+                        connection.name, self._quarantine, LoggedQuarantine(self._log)
+                    ),
+                )
+                self._workers[connection.name] = worker
+                try:
+                    await worker.run()
+                except LogFileError:
+                    raise
+                except Exception:  # noqa: BLE001 -- one broken worker stops no other
+                    _log.exception("worker_failed", extra={"connection": connection.name})
+            await self._pause(_RESTART_PAUSE)
+
+    async def _maintain(self) -> None:
+        """Delete what is delivered, and tell of vendors that fall silent or come back.
+
+        Only where events are delivered: no other process knows what a worker has at hand.
+        """
+        if not self._connections:
+            await self._over.wait()
+        circuits: dict[str, str] = {}
+        while not self._over.is_set():
+            deleted = 0
+            try:
+                deleted = await self._log.clean()
+            except LogUnavailableError as error:
+                _log.warning("log_unavailable", extra={"detail": str(error)})
+            for name, stats in self.stats().items():
+                if circuits.get(name, "closed") != stats.circuit:
+                    _log.warning(f"circuit_{stats.circuit}", extra={"connection": name})
+                circuits[name] = stats.circuit
+            if not deleted:
+                await self._pause(_PAUSE)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
+        except TimeoutError:
+            return
+
+
+class LoggedLetters:
+    """Keeps dead letters in the log's file, and writes a line about each."""
+
+    def __init__(self, log: SqliteEventLog) -> None:
+        self._log = log
+
+    async def put(self, letters: list[DeadLetter]) -> None:
+        """Keep dead letters; they are on disk when this returns."""
+        await self._log.put(letters)
+        for letter in letters:
+            _log.warning(
+                "dead_letter",
+                extra={
+                    "connection": letter.connection,
+                    "message_id": letter.message_id,
+                    "offset": letter.offset,
+                    "code": letter.code,
+                    "status": letter.status,
+                    "attempts": letter.attempts,
+                },
+            )

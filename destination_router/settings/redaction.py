@@ -1,0 +1,232 @@
+"""How a request is shown, logged and kept: as it goes out, with every secret hidden."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Collection
+from functools import cached_property, lru_cache
+from html.entities import html5
+from typing import Any
+from urllib.parse import quote, unquote
+
+from destination_router.contract.records import BasicAuth, BearerAuth, HttpRequest, Json
+from destination_router.settings.words import HIDDEN
+
+_CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
+
+_SEARCHED_BYTES = 4
+"""A shorter secret is not looked for inside Base64: its few characters stand there by chance."""
+
+_MOST_LAYERS = 8
+_MARKS = frozenset("%\\&")
+"""Without one of these nothing is encoded but in Base64 or as hexadecimal."""
+
+_JSON_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\([\s\S])")
+_BACKSLASHES = r"\\{1,16}"
+"""A bound, or a long row of them would be gone through from each of its places."""
+_UNITS = re.compile("u([0-9a-fA-F]{4})")
+_ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}
+_ESCAPED = {written: meant for meant, written in _ESCAPES.items()}
+_ENTITIES: dict[str, list[str]] = {}
+for _name, _meant in html5.items():
+    if len(_meant) == 1 and _name.endswith(";"):
+        _ENTITIES.setdefault(_meant, []).append(_name[:-1])
+
+
+def hide(value: Json, secrets: Collection[str]) -> Json:
+    """Copy a JSON value with every occurrence of a secret replaced, in keys too."""
+    return _hide(value, _known(frozenset(secrets))) if secrets else value
+
+
+def shown_request(request: HttpRequest, secrets: Collection[str] = ()) -> dict[str, Any]:
+    """Turn a request into what a person or a log may see.
+
+    Args:
+        request: the request.
+        secrets: the values to hide: `secret_values` of the connection's settings.
+
+    Returns:
+        `{"method", "url", "params", "headers", "json" | "form"}`; the body's key is there only if
+        the request has that body.
+    """
+    parts: dict[str, Json] = {
+        "url": request.url,
+        "params": dict(request.params),
+        "headers": _shown_headers(request),
+    }
+    if request.json is not None:
+        parts["json"] = request.json
+    if request.form is not None:
+        parts["form"] = dict(request.form)
+    # Part by part: a secret that happens to be the word `json` must not rename the part.
+    return {"method": request.method, **{name: hide(part, secrets) for name, part in parts.items()}}
+
+
+def _shown_headers(request: HttpRequest) -> dict[str, str]:
+    headers = {
+        name: HIDDEN if name.lower() in _CREDENTIAL_HEADERS else value
+        for name, value in request.headers.items()
+    }
+    match request.auth:
+        case BasicAuth():
+            headers["Authorization"] = f"Basic {HIDDEN}"
+        case BearerAuth():
+            headers["Authorization"] = f"Bearer {HIDDEN}"
+    return headers
+
+
+class _Secrets:
+    """Secrets, and how to find them in a text."""
+
+    def __init__(self, secrets: frozenset[str]) -> None:
+        # The longest first, or a secret that begins another would leave its end to be read.
+        self._secrets = sorted(secrets, key=len, reverse=True)
+        self._encodings = [text for secret in self._secrets for text in _encodings(secret)]
+        self._texts = [*self._secrets, *self._encodings]
+        self._shortest = min(map(len, self._texts))
+        # A form writes a blank as a plus: where there are blanks, the two are taken for one.
+        self._blank = [secret.replace("+", " ") for secret in secrets if " " in secret]
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        spelt = ["".join(map(_spelt, secret)) for secret in self._secrets]
+        spelt += ["".join(map(_spelt_in_base64, text)) for text in self._encodings]
+        return re.compile("|".join(spelt))
+
+    def hidden_in(self, text: str) -> str:
+        """Replace every secret in a text; all of the text where one is in it but not where."""
+        if not self.are_in(text):
+            return text
+        found = self._pattern.sub(HIDDEN, text)
+        return HIDDEN if self.are_in(found.replace(HIDDEN, "\0")) else found
+
+    def are_in(self, text: str) -> bool:
+        """Tell whether any secret stands in a text, or in what is encoded there."""
+        if len(text) < self._shortest:
+            return False
+        if self._stand_in(text):
+            return True
+        if _MARKS.isdisjoint(text):
+            return False
+        # Character by character first: what stands around a secret need not be encoded as it is.
+        if self._pattern.search(text) is not None:
+            return True
+        for _ in range(_MOST_LAYERS):
+            decoded = _decoded(text)
+            if decoded == text:
+                return False
+            text = decoded
+            if self._stand_in(text):
+                return True
+        return True  # nobody encodes so often; who does shall not be read
+
+    def _stand_in(self, text: str) -> bool:
+        return any(map(text.__contains__, self._texts)) or (
+            bool(self._blank) and any(map(text.replace("+", " ").__contains__, self._blank))
+        )
+
+
+@lru_cache
+def _known(secrets: frozenset[str]) -> _Secrets:
+    return _Secrets(secrets)
+
+
+def _decoded(text: str) -> str:
+    """Undo one layer of what URLs, JSON and HTML write for a character."""
+    if "&" in text:
+        text = html.unescape(text)
+    if "\\" in text:
+        text = _JSON_ESCAPES.sub(_unescaped, text)
+    if "%" in text:
+        try:
+            text = unquote(text, errors="surrogatepass")
+        except UnicodeDecodeError:
+            text = unquote(text)
+    return text
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    units = _UNITS.findall(found[0])
+    if units:
+        octets = bytes.fromhex("".join(units))
+        return octets.decode("utf-16-be", "surrogatepass")
+    return _ESCAPED.get(found[1], found[1])
+
+
+def _encodings(secret: str) -> list[str]:
+    """List what a secret becomes as a whole: in Base64, once or twice, and in hexadecimal."""
+    content = secret.encode("utf-8", "surrogatepass")  # an environment may hold any bytes
+    texts = set()
+    for credentials in (content, content + b":", b":" + content):
+        texts.add(base64.b64encode(credentials).decode())
+    if len(content) >= _SEARCHED_BYTES:
+        written = {content, quote(content, safe="").encode(), json.dumps(secret)[1:-1].encode()}
+        cores = set[str]().union(*map(_base64_cores, written))
+        long = (core.encode() for core in cores if len(core) >= 2 * _SEARCHED_BYTES)
+        texts |= cores.union(*map(_base64_cores, long))
+        texts |= {content.hex(), content.hex().upper()}
+    return sorted(texts, key=len, reverse=True)
+
+
+def _spelt(character: str) -> str:
+    r"""Write a pattern for a character as URLs, JSON and HTML spell it, one within another too.
+
+    `%2f` and `%252F`; `\/`, `\u002f` and that escaped again; `&amp;`, `&#x27;`, `&amp;#39;`.
+    """
+    code = ord(character)
+    octets = character.encode("utf-8", "surrogatepass")
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    spelt = [
+        re.escape(character),
+        "".join(f"%(?:25)*(?i:{octet:02x})" for octet in octets),
+        "".join(rf"{_BACKSLASHES}u(?i:{units[at : at + 4]})" for at in range(0, len(units), 4)),
+    ]
+    if character in _ESCAPES:
+        spelt.append(rf"{_BACKSLASHES}{_ESCAPES[character]}")
+    elif not character.isalnum():  # `\n` is no n
+        spelt.append(rf"{_BACKSLASHES}{re.escape(character)}")
+    names = "".join(f"|{name}" for name in _ENTITIES.get(character, ()))
+    spelt.append(rf"&(?:amp;)*(?:#0*{code}(?![0-9])|#(?i:x0*{code:x})(?![0-9a-fA-F]){names});?")
+    if character == " ":
+        spelt.append(r"\+")
+    return f"(?:{'|'.join(spelt)})"
+
+
+def _spelt_in_base64(character: str) -> str:
+    return character if character.isalnum() else _spelt(character)
+
+
+def _base64_cores(content: bytes) -> set[str]:
+    """List how a secret reads in the Base64 of a longer text, as in `user:password`.
+
+    It depends on where in a group of three bytes the secret starts; the characters at its edges,
+    which it shares with its neighbours, are left out.
+    """
+    cores = set()
+    for offset, shared in enumerate((0, 2, 3)):
+        encoded = base64.b64encode(bytes(offset) + content).decode()
+        core = encoded[shared : (offset + len(content)) * 8 // 6]
+        cores |= {core, core.replace("+", "-").replace("/", "_")}
+    return cores
+
+
+def _hide(value: Json, secrets: _Secrets) -> Json:
+    if isinstance(value, str):
+        return secrets.hidden_in(value)
+    if isinstance(value, dict):
+        return {_hide(key, secrets): _hide(item, secrets) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_hide(item, secrets) for item in value]
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return HIDDEN if any(map(secrets.are_in, _number_texts(value))) else value
+    return value
+
+
+def _number_texts(number: Any) -> list[str]:
+    """Write a number as JSON does, and a float that is whole as an integer too."""
+    if isinstance(number, float) and number.is_integer():
+        return [str(number), str(int(number))]
+    return [str(number)]

@@ -1,1 +1,0 @@
-"""Where events come in and where people look."""

@@ -1,0 +1,225 @@
+"""The body of a transformation request → its jobs: an event, its metadata and its destination.
+
+Nothing is decoded that need not be: metadata is echoed byte for byte. One item that is no JSON
+costs its neighbours nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from destination_router.contract.messages import Message, wire_json, with_wire
+from destination_router.contract.records import Reject
+from destination_router.pipeline.normalise import decode_json, is_utf8
+from destination_router.pipeline.wire import members, split_list
+
+_NULL = msgspec.Raw(b"null")
+_NO_METADATA = msgspec.Raw(b"{}")
+_UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_UNFIT = (Reject, *_UNDECODABLE)
+_DECODED_BYTES = 2 * 1024 * 1024
+
+
+class Job(msgspec.Struct):
+    """One event to transform.
+
+    Attributes:
+        message: the event as wire JSON; `null` where there is none.
+        metadata: rudder-server's notes on it as wire JSON, to be echoed.
+        destination: the destination as wire JSON, with its `Config`; `null` where there is none.
+    """
+
+    message: msgspec.Raw = _NULL
+    metadata: msgspec.Raw = _NO_METADATA
+    destination: msgspec.Raw = _NULL
+
+    def text(self) -> bytes:
+        """The event as wire JSON."""
+        return bytes(self.message)
+
+
+class DecodedJob(msgspec.Struct):
+    """As `Job`, with its event decoded along with the rest of the request."""
+
+    message: Message
+    metadata: msgspec.Raw = _NO_METADATA
+    destination: msgspec.Raw = _NULL
+
+    def text(self) -> bytes:
+        """The event as wire JSON."""
+        return wire_json(self.message)
+
+
+_J = TypeVar("_J", Job, DecodedJob)
+
+
+class _Envelope(msgspec.Struct, Generic[_J]):
+    """An object with events: `/routerTransform`'s, or the compacted form of either request."""
+
+    input: list[_J] = []
+    destinations: dict[str, msgspec.Raw] | None = None
+
+
+class _DestType(msgspec.Struct):
+    dest_type: str = msgspec.field(default="", name="destType")
+
+
+class _Addressed(msgspec.Struct):
+    destination_id: str = msgspec.field(default="", name="destinationId")
+
+
+_decode_jobs = msgspec.json.Decoder(list[Job]).decode
+_decode_envelope = msgspec.json.Decoder(_Envelope[Job]).decode
+_decode_messages = msgspec.json.Decoder(list[DecodedJob]).decode
+_decode_message_envelope = msgspec.json.Decoder(_Envelope[DecodedJob]).decode
+_decode_type = msgspec.json.Decoder(_DestType).decode
+_decode_address = msgspec.json.Decoder(_Addressed).decode
+
+
+def read_jobs(body: bytes) -> list[Job]:
+    """Read the events of a request, in order.
+
+    Args:
+        body: an array of jobs (`[{message, metadata, destination}]`), or an object that holds
+            them as `input`; with `destinations` beside it, by id, the object is the compacted
+            form, in which a job's metadata names its destination.
+
+    Raises:
+        Reject: `invalid_json`, where the body as a whole cannot be read.
+    """
+    return _listed(body) if _is_list(body) else _addressed(_opened(body))
+
+
+def each_job(body: bytes) -> Iterator[Job | DecodedJob]:
+    """Read the events of a request, in order, decoded already where they all can be.
+
+    Each is let go once the next is asked for: what was decoded takes several times its bytes, and
+    more than a processor has at hand.
+
+    Args:
+        body: as in `read_jobs`.
+
+    Raises:
+        Reject: as `read_jobs`, and at once.
+    """
+    jobs: list[Any] = _decoded(body) or read_jobs(body)
+    jobs.reverse()
+    return (jobs.pop() for _ in range(len(jobs)))
+
+
+def _decoded(body: bytes) -> list[DecodedJob] | None:
+    """Decode a whole request at once; None where any of it needs a closer look."""
+    if len(body) > _DECODED_BYTES or not is_utf8(body):
+        return None
+    try:
+        if _is_list(body):
+            jobs = _decode_messages(body)
+        else:
+            jobs = _addressed(_decode_message_envelope(body))
+    except _UNDECODABLE:
+        return None
+    text_of = _Texts(body).text
+    for at, job in enumerate(jobs):
+        with_wire(job.message, (text_of, at))
+    return jobs
+
+
+class _Texts:
+    """The events of a request as wire JSON, for the few that are asked for it."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def text(self, at: int) -> bytes:
+        return self._jobs[at].text()
+
+    @functools.cached_property
+    def _jobs(self) -> list[Job]:
+        return read_jobs(self._body)
+
+
+def _is_list(body: bytes) -> bool:
+    return body.lstrip(b" \t\n\r").startswith(b"[")
+
+
+def _addressed(envelope: _Envelope[_J]) -> list[_J]:
+    """Give each job its destination, in the compacted form."""
+    if envelope.destinations is not None:
+        for job in envelope.input:
+            job.destination = envelope.destinations.get(_address(job.metadata), _NULL)
+    return envelope.input
+
+
+def destination_type(body: bytes) -> str:
+    """Read the `destType` of a `/routerTransform` request.
+
+    Raises:
+        Reject: `invalid_json`.
+    """
+    try:
+        return _decode_type(body).dest_type
+    except _UNDECODABLE:
+        found = decode_json(members(body).get("destType", b'""'))[0]
+    return found if isinstance(found, str) else ""
+
+
+def _listed(text: bytes) -> list[Job]:
+    try:
+        return _decode_jobs(text)
+    except _UNDECODABLE:
+        return [_job(item) for item in split_list(text)]
+
+
+def _job(item: bytes) -> Job:
+    try:
+        return msgspec.json.decode(item, type=Job)
+    except _UNDECODABLE:
+        pass
+    try:
+        found = members(item)
+    except Reject:
+        return Job(message=msgspec.Raw(item))
+    metadata = _standard(found.get("metadata", b"{}"))
+    return Job(
+        message=msgspec.Raw(found.get("message", b"null")),
+        metadata=_NO_METADATA if metadata is None else metadata,
+        destination=_standard(found.get("destination", b"null")) or _NULL,
+    )
+
+
+def _standard(text: bytes) -> msgspec.Raw | None:
+    """Keep what is standard JSON as it is; write anew what a decoder had to mend to read it."""
+    try:
+        return msgspec.json.decode(text, type=msgspec.Raw)
+    except _UNDECODABLE:
+        pass
+    try:
+        return msgspec.Raw(msgspec.json.encode(decode_json(text)[0]))
+    except _UNFIT:
+        return None
+
+
+def _opened(body: bytes) -> _Envelope[Job]:
+    try:
+        return _decode_envelope(body)
+    except _UNDECODABLE:
+        found = members(body)
+    return _Envelope(_listed(found.get("input", b"[]")), _by_id(found.get("destinations")))
+
+
+def _by_id(text: bytes | None) -> dict[str, msgspec.Raw] | None:
+    if text is None:
+        return None
+    return {name: msgspec.Raw(value) for name, value in members(text).items()}
+
+
+def _address(metadata: msgspec.Raw) -> str:
+    """Read which destination the compacted form means."""
+    try:
+        return _decode_address(metadata).destination_id
+    except _UNDECODABLE:
+        return ""

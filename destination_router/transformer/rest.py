@@ -1,0 +1,190 @@
+"""Between our requests and rudder-server's: an `HttpRequest` is its `REST` output, and back.
+
+rudder-server keeps the output as a job and sends it by itself, or hands it to the proxy. It takes
+the first body that is not empty, and neither a header nor the `userId` may be anything but text.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+
+from destination_router.contract.records import BasicAuth, BearerAuth, HttpRequest, Json, Reject
+
+_UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_encode = msgspec.json.Encoder().encode
+_JSON_TYPE = "application/json"
+_JSON_HEADERS = {"Content-Type": _JSON_TYPE}
+
+
+_FORMATS = {
+    "json": "JSON",
+    "json_array": "JSON_ARRAY",
+    "xml": "XML",
+    "form": "FORM",
+    "gzip": "GZIP",
+}
+
+
+class Body(msgspec.Struct, rename=_FORMATS):
+    """At most one of these is not empty."""
+
+    json: dict[str, Any] | None = {}
+    json_array: dict[str, Any] | None = {}
+    xml: dict[str, Any] | None = {}
+    form: dict[str, Any] | None = {}
+    gzip: dict[str, Any] | None = {}
+
+
+class Rest(msgspec.Struct, rename="camel"):
+    """What rudder-server calls post parameters."""
+
+    endpoint: str
+    version: str = "1"
+    type: str = "REST"
+    method: str = "POST"
+    headers: Mapping[str, str] = {}
+    params: Mapping[str, Any] = {}
+    body: Body = msgspec.field(default_factory=Body)
+    files: dict[str, Any] = {}
+    user_id: str = ""
+
+
+def rest_output(request: HttpRequest, url: str, user_id: str = "") -> Rest:
+    """Write a request as rudder-server wants it.
+
+    Args:
+        request: what to send.
+        url: where to, which a configuration may have sent elsewhere than the request says.
+        user_id: the `userId` of the output.
+    """
+    return Rest(
+        endpoint=url,
+        method=request.method,
+        headers=_headers(request),
+        params=request.params,
+        body=_body(request),
+        user_id=user_id,
+    )
+
+
+def written_output(
+    request: HttpRequest, content: bytes, url: str, user_id: str
+) -> tuple[bytes, ...]:
+    """Write `rest_output` as JSON, in pieces to be joined.
+
+    Args:
+        request: what to send.
+        content: its body as JSON.
+        url: as in `rest_output`.
+        user_id: the same.
+    """
+    if type(request.json) is dict and not (request.headers or request.params or request.auth):
+        # From one such request to the next nothing but the body differs.
+        head, tail = _frame(url, request.method)
+        return head, content, tail, _encode(user_id), b"}"
+    return (_encode(rest_output(request, url, user_id)),)
+
+
+@functools.lru_cache(maxsize=256)
+def _frame(url: str, method: str) -> tuple[bytes, bytes]:
+    """Write the output of a plain request up to its body, and from there up to its `userId`."""
+    body = Body(json=cast("Any", msgspec.Raw(b"\0")))  # which JSON never holds
+    output = Rest(endpoint=url, method=method, headers=_JSON_HEADERS, body=body)
+    head, _, tail = msgspec.json.encode(output).partition(b"\0")
+    return head, tail.removesuffix(b'""}')
+
+
+def _headers(request: HttpRequest) -> Mapping[str, str]:
+    if request.json is not None and not request.headers and request.auth is None:
+        return _JSON_HEADERS
+    headers = dict(request.headers)
+    if request.json is not None and not any(name.lower() == "content-type" for name in headers):
+        headers["Content-Type"] = _JSON_TYPE
+    match request.auth:
+        case BasicAuth(username, password):
+            credentials = base64.b64encode(f"{username}:{password}".encode()).decode()
+            headers["Authorization"] = f"Basic {credentials}"
+        case BearerAuth(token):
+            headers["Authorization"] = f"Bearer {token}"
+    return headers
+
+
+def _body(request: HttpRequest) -> Body:
+    if request.form is not None:
+        return Body(form=dict(request.form))
+    if isinstance(request.json, dict):
+        return Body(json=request.json)
+    if request.json is None:
+        return Body()
+    return Body(json_array={"batch": msgspec.json.encode(request.json).decode()})
+
+
+class Proxied(msgspec.Struct, rename="camel"):
+    """A request to the proxy: post parameters, whose jobs they are, and the configuration.
+
+    Attributes:
+        metadata: one object in the proxy's first version, an array of them in its second.
+    """
+
+    endpoint: str
+    method: str = "POST"
+    endpoint_path: str | None = None
+    headers: dict[str, Any] | None = None
+    params: dict[str, Any] | None = None
+    body: Body | None = None
+    metadata: msgspec.Raw = msgspec.Raw(b"{}")
+    destination_config: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+def read_proxied(body: bytes) -> Proxied:
+    """Read a request to the proxy.
+
+    Raises:
+        Reject: `invalid_json`, where it is no such request.
+    """
+    try:
+        return msgspec.json.decode(body, type=Proxied)
+    except _UNDECODABLE:
+        raise Reject("invalid_json", "it is no request for the delivery proxy") from None
+
+
+def http_request(proxied: Proxied) -> HttpRequest:
+    """Make a request of post parameters.
+
+    Raises:
+        Reject: `unsupported_body`: XML and gzip, which no output of ours has.
+    """
+    return HttpRequest(
+        url=proxied.endpoint,
+        method=proxied.method,
+        headers=_texts(proxied.headers),
+        params=_texts(proxied.params),
+        **_content(proxied.body or Body()),
+    )
+
+
+def _content(body: Body) -> dict[str, Json]:
+    if body.json:
+        return {"json": body.json}
+    if body.form:
+        return {"form": _texts(body.form)}
+    if body.json_array:
+        try:
+            return {"json": msgspec.json.decode(str(body.json_array.get("batch", "null")))}
+        except _UNDECODABLE:
+            raise Reject("invalid_json", "JSON_ARRAY.batch is not JSON", "body") from None
+    if body.xml or body.gzip:
+        raise Reject("unsupported_body", "send JSON, JSON_ARRAY or FORM", "body")
+    return {}
+
+
+def _texts(values: dict[str, Any] | None) -> dict[str, str]:
+    return {
+        name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        for name, value in (values or {}).items()
+    }

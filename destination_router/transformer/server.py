@@ -1,0 +1,188 @@
+"""`destination-router transformer`: the app on a socket, in one process or in several."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import httpx
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+
+from destination_router.config.router_toml import QuarantineConfig, RouterConfig, load_config
+from destination_router.faults import UsageError
+from destination_router.pipeline.privacy.config import all_private
+from destination_router.service.logs import log_as_json
+from destination_router.service.serving import listen, url_of
+from destination_router.transformer.app import create_transformer
+from destination_router.transformer.garbage import look_seldom
+from destination_router.transformer.processes import run_workers
+
+_log = logging.getLogger(__name__)
+
+_BACKLOG = 2048
+_GRACE_SECONDS = 10
+
+# A request and its answer are some hundred kilobytes each. glibc gives such a block back to the
+# system as soon as it is free and asks anew for the next one, whose pages are then made one by one:
+# 4 % of all CPU. Others than glibc do not know these names [mallopt(3)].
+_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(4 * 1024 * 1024),
+    "MALLOC_TRIM_THRESHOLD_": str(16 * 1024 * 1024),
+}
+
+
+class TransformerOptions(msgspec.Struct, frozen=True):
+    """What the command line said; each process builds its app from it.
+
+    Attributes:
+        config: a router.toml.
+        upstream: the base URL of the transformer behind this one.
+    """
+
+    config: Path | None = None
+    upstream: str | None = None
+
+
+def build_transformer(options: TransformerOptions) -> Starlette:
+    """Make the app.
+
+    Raises:
+        SettingsError: the router.toml cannot be used.
+        UsageError: all is in HIPAA mode, and an upstream would get events as they came; or what
+            stands for the upstream is no URL.
+    """
+    if options.upstream is not None and not _is_base_url(options.upstream):
+        raise UsageError("--upstream: write a URL, as http://127.0.0.1:9091")
+    config = RouterConfig() if options.config is None else load_config(options.config)
+    private = any(all_private(connection.shared) for connection in config.connections)
+    if private and options.upstream is not None:
+        raise UsageError(
+            '--upstream gets events unmasked, and [privacy] mode = "hipaa" is for all of them: '
+            "drop one, or write the mode into the connections that need it"
+        )
+    return create_transformer(
+        overlays=config.connections, origins=config.delivery.origins, upstream=options.upstream
+    )
+
+
+def _is_base_url(text: str) -> bool:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        return False
+    return url.scheme in {"http", "https"} and bool(url.host) and not url.query
+
+
+class Service(msgspec.Struct, frozen=True):
+    """What a serving process is told by the one that read the command line.
+
+    Attributes:
+        options: what to serve.
+        descriptor: the file descriptor of the socket to serve it on, which listens.
+        address: how others reach it.
+        workers: how many processes answer.
+    """
+
+    options: TransformerOptions
+    descriptor: int
+    address: str
+    workers: int
+
+
+def serve_transformer(
+    options: TransformerOptions, host: str, port: int, *, workers: int = 1
+) -> NoReturn:
+    """Become a process that serves until a signal says to stop; `serve_until_stopped` goes on.
+
+    What reads command lines and tells of problems has done its part then, and would be a quarter
+    of the memory that the server holds for good. So a process that never loads it takes its place.
+
+    Args:
+        options: what to serve.
+        host: loopback, unless someone else is to reach it.
+        port: 0 takes a free one.
+        workers: how many processes answer on the one port; one that dies is started again.
+
+    Raises:
+        SettingsError, UsageError: as `build_transformer`; or the address cannot be had.
+    """
+    build_transformer(options)  # so that what is wrong is told here
+    listener = listen(host, port, backlog=_BACKLOG)
+    listener.set_inheritable(True)
+    service = Service(options, listener.fileno(), url_of(host, listener), workers)
+    told = msgspec.json.encode(service, enc_hook=str).decode()
+    # -P: as for a command, what lies in the working directory is no module.
+    command = [sys.executable, "-P", "-m", __package__, told]
+    os.execve(sys.executable, command, {**_MEMORY, **os.environ})  # noqa: S606
+
+
+def serve_until_stopped(service: Service) -> None:
+    """Serve until a signal says to stop; says on standard error where, once it can be reached."""
+    _stop_without_failure()
+    log_as_json()
+    options, address = service.options, service.address
+    listener = socket.socket(fileno=service.descriptor)
+    listener.set_inheritable(False)
+    _tell_unused(options)
+    sys.stderr.write(f"Transformer at {address}: set DEST_TRANSFORM_URL={address}\n")
+    sys.stderr.flush()
+    if service.workers == 1:
+        _serve_app(build_transformer(options), listener)
+    else:
+        run_workers(partial(_serve, options), listener, service.workers)
+
+
+def _tell_unused(options: TransformerOptions) -> None:
+    """Say what the router.toml asks for that only `run` does."""
+    if options.config is None:
+        return
+    config = load_config(options.config)
+    tables = [f"delivery.{name}" for name in config.delivery.settings]
+    if config.quarantine != QuarantineConfig():
+        tables.append("quarantine")
+    if tables:
+        _log.warning("config_not_used", extra={"keys": tables})
+
+
+def _serve(options: TransformerOptions, listener: socket.socket) -> None:
+    _stop_without_failure()
+    log_as_json()
+    # A connection that stayed open would stay with one worker, however busy: of a few that are
+    # kept alive, one worker may hold most. With a new one each request goes to who is idle.
+    _serve_app(build_transformer(options), listener, headers=[("Connection", "close")])
+
+
+def _serve_app(
+    app: Starlette, listener: socket.socket, headers: list[tuple[str, str]] | None = None
+) -> None:
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        headers=headers,
+    )
+    look_seldom()
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _stop_without_failure() -> None:
+    """Let a signal end the process with status 0, before it serves and after.
+
+    A server stops gracefully when it gets one, and then raises it anew.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+
+
+def _leave(_: int, __: FrameType | None) -> NoReturn:
+    os._exit(0)  # nothing is under way; an exception would be taken for a plugin's that loads

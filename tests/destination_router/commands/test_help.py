@@ -1,0 +1,44 @@
+"""`--help`: every command says what it is for, and shows how it is used."""
+
+import re
+import shlex
+
+import pytest
+from command_docs import all_commands, example, purpose
+from typer.testing import CliRunner
+
+from destination_router.commands.cli import app
+
+_WIDTH = 80
+
+COMMANDS = all_commands()
+ALL = pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+
+
+@ALL
+def test_a_command_says_what_it_is_for_in_one_line(path: tuple[str, ...]) -> None:
+    """It fits beside the name where commands are listed, on 80 columns."""
+    line = purpose(COMMANDS[path])
+    assert re.fullmatch(r"[A-Z][^\n]*\.", line)
+    listing = CliRunner().invoke(app, [*path[:-1], "--help"], env={"COLUMNS": str(_WIDTH)}).output
+    (row,) = [row for row in listing.splitlines() if re.match(rf"│ {path[-1]} +[A-Z]", row)]
+    assert line in row
+
+
+@ALL
+def test_a_command_has_an_example_that_it_understands(path: tuple[str, ...]) -> None:
+    """Whoever copies it gets no complaint about the options."""
+    command = COMMANDS[path]
+    name, *arguments = shlex.split(example(command))
+    assert (name, tuple(arguments[: len(path)])) == ("destination-router", path)
+    assert len(f"Example: {example(command)}") <= _WIDTH - 2
+    command.make_context(path[-1], arguments[len(path) :]).close()
+
+
+@ALL
+def test_every_option_says_what_it_does(path: tuple[str, ...]) -> None:
+    """And an address is `--listen HOST:PORT` in every command that answers somewhere."""
+    for parameter in COMMANDS[path].params:
+        assert parameter.help, parameter.name
+        if {"--listen", "--port", "--host"} & set(parameter.opts):
+            assert (parameter.opts, parameter.metavar) == (["--listen"], "HOST:PORT")

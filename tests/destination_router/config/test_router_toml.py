@@ -1,0 +1,171 @@
+"""router.toml → typed records."""
+
+from pathlib import Path
+
+import pytest
+
+from destination_router.config.router_toml import load_config, parse_config
+from destination_router.config.schema import DELIVERY
+from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.service.workers import delivery_settings
+from destination_router.settings.validation import SettingsError
+
+CONNECTION = {"name": "heap-production", "plugin": "heap", "settings": {"appId": "1"}}
+
+
+def problems(content: dict[str, object]) -> list[str]:
+    with pytest.raises(SettingsError) as refused:
+        parse_config(content)
+    return [str(problem) for problem in refused.value.problems]
+
+
+def test_every_problem_is_told_at_once_with_its_key() -> None:
+    """A configuration with several mistakes is refused with all of them."""
+    content = {
+        "gatway": {},
+        "gateway": {"listen": "8080", "write_keys": [1]},
+        "connections": [{"name": "a"}, {"name": "b", "plugin": "heap", "setings": {}}],
+    }
+    assert problems(content) == [
+        "gatway: is not known here; did you mean gateway?",
+        "connections.0.plugin: is required",
+        "connections.1.setings: is not known here; did you mean settings?",
+        (
+            "gateway.listen: is not of the form that it needs. "
+            "Write host:port, such as 127.0.0.1:8080."
+        ),
+        "gateway.write_keys.0: must be text, not a number; put it in quotes",
+    ]
+
+
+def test_a_name_is_given_once() -> None:
+    """Two connections of one name would share a cursor and a place in `integrations`."""
+    assert problems({"connections": [CONNECTION, CONNECTION]}) == [
+        "connections: the name 'heap-production' is given twice"
+    ]
+
+
+def test_a_router_without_connections_is_refused() -> None:
+    """Events that nobody takes would pile up in silence."""
+    assert problems({}) == ["connections: is required"]
+
+
+def test_allowlists_without_the_mode_are_refused() -> None:
+    """Who writes lists believes that they protect: without a connection held to them, none does."""
+    lists = {"allow": {"events": ["Paid"]}}
+    assert problems({"privacy": lists, "connections": [CONNECTION]}) == [
+        (
+            "privacy.mode: is required, here or in a connection: "
+            'without mode = "hipaa" the lists protect nothing'
+        )
+    ]
+    held = {**CONNECTION, "privacy": {"mode": "hipaa", **lists}}
+    assert parse_config({"privacy": lists, "connections": [held]})
+    assert parse_config({"privacy": {**lists, "mode": "hipaa"}, "connections": [CONNECTION]})
+
+
+def test_references_are_resolved_but_not_in_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection's settings follow the plugin's schema: `{env}` there waits for it."""
+    monkeypatch.setenv("WRITE_KEY", "123")
+    config = parse_config(
+        {
+            "gateway": {"write_keys": [{"env": "WRITE_KEY"}]},
+            "connections": [{**CONNECTION, "settings": {"appId": {"env": "HEAP_APP_ID"}}}],
+        }
+    )
+    assert config.gateway.write_keys == ("123",)
+    assert config.connections[0].settings == {"appId": {"env": "HEAP_APP_ID"}}
+
+
+@pytest.mark.parametrize("content", [b"connections = [", b"\xff", None])
+def test_a_file_that_cannot_be_read_is_named(content: bytes | None, tmp_path: Path) -> None:
+    """No TOML, no text, no file: the error names the file."""
+    path = tmp_path / "router.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SettingsError, match=r"router\.toml"):
+        load_config(path)
+
+
+def test_durations_and_sizes_are_read_in_the_units_that_people_write() -> None:
+    """Seconds and bytes in, or a number with a unit."""
+    config = parse_config(
+        {
+            "eventlog": {"url": "sqlite:////var/r.db", "max_size": "1.5GB", "max_age": "7d"},
+            "delivery": {"linger": "250ms", "timeout": 5, "origins": {"*": "http://x"}},
+            "connections": [CONNECTION],
+        }
+    )
+    assert (config.eventlog.path, config.eventlog.max_size) == (Path("/var/r.db"), 1536 * 2**20)
+    assert config.eventlog.max_age == 7 * 86400
+    assert config.delivery.origins == {"*": "http://x"}
+    assert config.delivery.settings == {"linger": 0.25, "timeout": 5.0}
+
+
+def test_the_table_delivery_is_what_a_worker_goes_by() -> None:
+    """Every setting of a worker can be written, with the worker's own default if it is not."""
+    assert set(DELIVERY) == set(DeliverySettings.__struct_fields__)
+    assert delivery_settings(parse_config({"connections": [CONNECTION]}).delivery) == (
+        DeliverySettings()
+    )
+
+
+def test_mistakes_of_every_table_are_told_together() -> None:
+    """A name that is given twice does not hide what else is wrong."""
+    content = {"eventlog": {"max_size": "big"}, "connections": [CONNECTION, CONNECTION]}
+    told = problems(content)
+    assert told[0].startswith("eventlog.max_size: is not of the form that it needs. Write a number")
+    assert told[1:] == ["connections: the name 'heap-production' is given twice"]
+
+
+def test_a_connection_may_be_left_to_browsers() -> None:
+    """`clientSide` is off unless it is said."""
+    connections = [
+        {"name": "a", "plugin": "heap", "clientSide": True},
+        {"name": "b", "plugin": "heap"},
+    ]
+    parsed = parse_config({"connections": connections})
+    assert [connection.client_side for connection in parsed.connections] == [True, False]
+
+
+@pytest.mark.parametrize("origin", ["localhost:9", "heapanalytics.com", "http://x/path", ""])
+def test_an_origin_that_would_never_match_is_refused(origin: str) -> None:
+    """A mistyped origin would send what was meant for a simulator to the vendor."""
+    there = {"connections": [CONNECTION], "delivery": {"origins": {origin: "http://127.0.0.1:1"}}}
+    to = {"connections": [CONNECTION], "delivery": {"origins": {"*": origin}}}
+    assert len(problems(there)) == len(problems(to)) == 1
+    assert "Write an origin" in problems(there)[0]
+    assert "Write an origin" in problems(to)[0]
+
+
+def test_a_port_that_does_not_exist_is_refused() -> None:
+    """`check` knows before `run` tries to listen there."""
+    content = {"gateway": {"listen": "127.0.0.1:99999"}, "connections": [CONNECTION]}
+    assert problems(content) == ["gateway.listen: its port is greater than 65535"]
+
+
+def test_an_origin_with_credentials_is_refused_and_not_quoted() -> None:
+    """A password in a URL ends up in logs."""
+    for origins in ({"http://ada:secret@x": "http://y"}, {"http://ada:secret@x": "bad"}):
+        with pytest.raises(SettingsError) as caught:
+            parse_config({"connections": [CONNECTION], "delivery": {"origins": origins}})
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [0, 2**20, "1MB", "15.9MB"])
+def test_a_log_may_not_leave_its_disk_without_room_for_its_journal(size: int | str) -> None:
+    """A log that fills its disk to the end cannot note what is delivered, so it never gets room."""
+    content = {"eventlog": {"min_free": size}, "connections": [CONNECTION]}
+    assert problems(content) == [
+        (
+            "eventlog.min_free: is less than 16MB, which the log's own journal may need to note "
+            "what was delivered"
+        ),
+    ]
+
+
+@pytest.mark.parametrize("size", [16 * 2**20, "16MB"])
+def test_a_log_may_leave_little_room(size: int | str) -> None:
+    """What the journal needs is enough."""
+    config = parse_config({"eventlog": {"min_free": size}, "connections": [CONNECTION]})
+    assert config.eventlog.min_free == 16 * 2**20

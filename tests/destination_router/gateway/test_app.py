@@ -1,0 +1,470 @@
+"""What the gateway answers, and what it keeps: request by request, without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import json
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+import httpx
+import pytest
+
+from destination_router.eventlog.interface import LogUnavailableError
+from destination_router.gateway.app import create_gateway
+
+KEYS = ["key-one", "clé-deux"]
+EVENT = {"type": "track", "userId": "u", "event": "Signed up", "messageId": "m"}
+ROUTES = ["identify", "track", "page", "screen", "group", "alias"]
+NOSNIFF = "x-content-type-options"
+
+
+class Recorder:
+    """An event log that remembers each call of `append`, or refuses all of them."""
+
+    def __init__(self, *, full: bool = False) -> None:
+        self.calls: list[list[dict[str, Any]]] = []
+        self._full = full
+
+    async def append(self, bodies: Sequence[bytes]) -> None:
+        if self._full:
+            raise LogUnavailableError("the disk of the event log is full")
+        self.calls.append([json.loads(body) for body in bodies])
+
+    async def read(self, connection: str, after: int, limit: int) -> Any:
+        raise NotImplementedError
+
+    async def commit(self, connection: str, offsets: Collection[int]) -> None:
+        raise NotImplementedError
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [event for call in self.calls for event in call]
+
+
+class Sender:
+    """Sends requests to a gateway, and knows what the gateway kept."""
+
+    def __init__(self, *, full: bool = False, **options: Any) -> None:
+        numbers = count(1)
+        self.log = Recorder(full=full)
+        self.app = create_gateway(
+            self.log,
+            KEYS,
+            clock=lambda: datetime(2026, 3, 4, 5, 6, 7, 890_123, tzinfo=UTC),
+            new_id=lambda: f"new-{next(numbers)}",
+            **options,
+        )
+
+    def __call__(
+        self,
+        path: str = "/v1/batch",
+        body: Any = b"",
+        headers: dict[str, str] | None = None,
+        *,
+        method: str = "POST",
+        user: str | None = KEYS[0],
+    ) -> httpx.Response:
+        sent = {} if user is None else {"Authorization": basic(f"{user}:")}
+        content = json.dumps(body).encode() if isinstance(body, dict) else body
+
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app, client=("192.0.2.7", 1234))
+            async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+                return await client.request(
+                    method, path, content=content, headers=sent | (headers or {})
+                )
+
+        return asyncio.run(send())
+
+
+def basic(credentials: str) -> str:
+    return "Basic " + base64.b64encode(credentials.encode()).decode()
+
+
+def answer(response: httpx.Response) -> tuple[int, str]:
+    return response.status_code, response.text
+
+
+@pytest.fixture
+def send() -> Sender:
+    return Sender()
+
+
+# -- what is accepted ---------------------------------------------------------------------------
+
+
+def test_a_batch_is_answered_with_ok_without_a_newline(send: Sender) -> None:
+    """Success is `ok`, in lower case; SDKs look at the status alone."""
+    response = send("/v1/batch", {"batch": [EVENT]})
+
+    assert answer(response) == (200, "ok")
+    assert response.headers["content-type"] == "text/plain; charset=utf-8"
+    assert NOSNIFF not in response.headers
+
+
+def test_the_events_of_a_request_are_appended_in_one_call(send: Sender) -> None:
+    """All or none are kept, in the order they were sent."""
+    send("/v1/batch", {"batch": [{**EVENT, "n": n} for n in range(3)], "sentAt": "x"})
+
+    assert [[event["n"] for event in call] for call in send.log.calls] == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_single_route_says_the_type(send: Sender, route: str) -> None:
+    """`/v1/<type>` takes one event, whatever the event calls itself."""
+    response = send(f"/v1/{route}", {**EVENT, "type": "other"})
+
+    assert answer(response) == (200, "ok")
+    assert [route] == [event["type"] for event in send.log.events]
+
+
+def test_a_batch_never_judges_the_type(send: Sender) -> None:
+    """An event of no known type is kept: the pipeline refuses it, for itself alone."""
+    batch = [{"userId": "u"}, {"userId": "u", "type": 7}, EVENT]
+
+    assert answer(send("/v1/batch", {"batch": batch})) == (200, "ok")
+    assert len(send.log.events) == 3
+
+
+def test_an_event_is_completed_on_its_way_in(send: Sender) -> None:
+    """Each event of the request gets what it lacks, and an id of its own."""
+    send("/v1/batch", {"batch": [{"userId": "u"}, {"anonymousId": "a", "messageId": " "}]})
+
+    added = {
+        "receivedAt": "2026-03-04T05:06:07.890Z",
+        "timestamp": "2026-03-04T05:06:07.890Z",
+        "request_ip": "192.0.2.7",
+    }
+    assert [
+        {"userId": "u", "messageId": "new-1", **added},
+        {"anonymousId": "a", "messageId": "new-2", **added},
+    ] == send.log.events
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "expected"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        (" 2001:db8::1 , 10.0.0.1", "2001:db8::1"),
+        ("", "192.0.2.7"),
+        (", 10.0.0.1", "192.0.2.7"),
+    ],
+)
+def test_the_first_hop_that_a_proxy_names_is_the_address(
+    send: Sender, forwarded: str, expected: str
+) -> None:
+    """Behind a load balancer the peer's address says nothing."""
+    send("/v1/track", EVENT, {"X-Forwarded-For": forwarded})
+
+    assert [expected] == [event["request_ip"] for event in send.log.events]
+
+
+def test_the_address_that_one_event_gives_is_its_own(send: Sender) -> None:
+    """Its neighbours keep the address of the request."""
+    send("/v1/batch", {"batch": [{**EVENT, "request_ip": "198.51.100.1"}, EVENT]})
+
+    assert [event["request_ip"] for event in send.log.events] == ["198.51.100.1", "192.0.2.7"]
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/json", "image/png", ""])
+def test_the_content_type_is_never_looked_at(send: Sender, content_type: str) -> None:
+    """Beacons send JSON as text."""
+    assert send("/v1/track", EVENT, {"Content-Type": content_type}).status_code == 200
+
+
+@pytest.mark.parametrize("odd", ["NaN", "Infinity", '"\\ud83d"', "[" * 9999 + "]" * 9999])
+def test_one_odd_event_costs_its_neighbours_nothing(odd: str) -> None:
+    """Ninety-nine good events arrive, whatever the hundredth holds."""
+    kept: list[bytes] = []
+
+    class Keeper(Recorder):
+        async def append(self, bodies: Sequence[bytes]) -> None:
+            kept.extend(bodies)
+
+    send = Sender()
+    send.app = create_gateway(Keeper(), KEYS)
+    good = [json.dumps({**EVENT, "n": n}) for n in range(99)]
+    bad = f'{{"userId":"u","type":"track","properties":{{"odd":{odd}}}}}'
+
+    response = send("/v1/batch", f'{{"batch":[{",".join([*good[:50], bad, *good[50:]])}]}}')
+
+    assert answer(response) == (200, "ok")
+    assert list(range(99)) == [json.loads(body)["n"] for body in [*kept[:50], *kept[51:]]]
+
+
+# -- what is refused ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "text"),
+    [
+        ("/v1/batch", b"", "request body is nil"),
+        ("/v1/track", b"", "request body is nil"),
+        ("/v1/batch", b"{", "invalid json"),
+        ("/v1/batch", b'{"batch":[{"userId":"u","a":nan}]}', "invalid json"),
+        ("/v1/batch", b"batch=1", "invalid json"),
+        ("/v1/track", b'{"userId":"u"', "invalid json"),
+        ("/v1/track", b'{"userId":"u"}{}', "invalid json"),
+        ("/v1/batch", b"{}", "empty batch payload"),
+        ("/v1/batch", b'{"batch":[]}', "empty batch payload"),
+        ("/v1/batch", b'{"batch":null}', "empty batch payload"),
+        ("/v1/batch", b'[{"userId":"u"}]', "empty batch payload"),
+        ("/v1/batch", b'{"batch":[1]}', "event is not a valid rudder event"),
+        ("/v1/batch", b'{"batch":[null]}', "event is not a valid rudder event"),
+        ("/v1/batch", b'{"batch":"x"}', "event is not a valid rudder event"),
+        ("/v1/track", b"[]", "event is not a valid rudder event"),
+        ("/v1/track", b"null", "event is not a valid rudder event"),
+        ("/v1/track", b"{}", "request neither has anonymousId nor userId"),
+        ("/v1/alias", b'{"previousId":"p"}', "request neither has anonymousId nor userId"),
+        ("/v1/batch", b'{"batch":[{}]}', "request neither has anonymousId nor userId"),
+        ("/v1/batch", b'{"batch":{"userId":" "}}', "request neither has anonymousId nor userId"),
+    ],
+)
+def test_a_body_that_cannot_be_taken_is_answered_in_rudder_servers_words(
+    send: Sender, path: str, body: bytes, text: str
+) -> None:
+    """A 400 names what is wrong, so the sender does not try again."""
+    response = send(path, body)
+
+    assert (400, f"{text}\n") == answer(response)
+    assert response.headers["content-type"] == "text/plain; charset=utf-8"
+    assert response.headers[NOSNIFF] == "nosniff"
+    assert send.log.calls == []
+
+
+def test_one_event_without_an_identifier_refuses_the_request(send: Sender) -> None:
+    """What the gateway checks holds for all events of a request or for none."""
+    response = send("/v1/batch", {"batch": [EVENT, {"type": "track"}, EVENT]})
+
+    assert answer(response) == (400, "request neither has anonymousId nor userId\n")
+    assert send.log.calls == []
+
+
+@pytest.mark.parametrize("user", KEYS)
+@pytest.mark.parametrize("scheme", ["Basic", "basic", "BASIC"])
+@pytest.mark.parametrize("password", ["", "ignored", "a:b"])
+def test_the_write_key_is_the_user_name(
+    send: Sender, user: str, scheme: str, password: str
+) -> None:
+    """Any of the keys lets in; the password and the scheme's casing do not matter."""
+    credentials = basic(f"{user}:{password}").replace("Basic", scheme)
+
+    response = send("/v1/track", EVENT, {"Authorization": credentials}, user=None)
+
+    assert answer(response) == (200, "ok")
+
+
+@pytest.mark.parametrize(
+    ("credentials", "text"),
+    [
+        (None, "failed to read writekey from header"),
+        ("", "failed to read writekey from header"),
+        ("Basic", "failed to read writekey from header"),
+        ("Basic !!!", "failed to read writekey from header"),
+        (basic("key-one"), "failed to read writekey from header"),
+        (basic(":password"), "failed to read writekey from header"),
+        (basic("key-one:").rstrip("="), "failed to read writekey from header"),
+        ("Bearer key-one", "failed to read writekey from header"),
+        ("key-one", "failed to read writekey from header"),
+        (basic("key-on:"), "invalid write key"),
+        (basic("key-one1:"), "invalid write key"),
+        (basic("KEY-ONE:"), "invalid write key"),
+        (basic("unknown:key-one"), "invalid write key"),
+    ],
+)
+def test_without_a_valid_write_key_nothing_is_taken(
+    send: Sender, credentials: str | None, text: str
+) -> None:
+    """The rules for the header are those of Go's `BasicAuth`: without its colon it is none."""
+    headers = {} if credentials is None else {"Authorization": credentials}
+
+    response = send("/v1/track", EVENT, headers, user=None)
+
+    assert (401, f"{text}\n") == answer(response)
+    assert response.headers[NOSNIFF] == "nosniff"
+    assert send.log.calls == []
+
+
+def test_the_write_key_is_checked_before_the_body(send: Sender) -> None:
+    """Who is not let in learns nothing else."""
+    assert send("/v1/batch", b"{", user="unknown").status_code == 401
+
+
+def test_an_empty_write_key_lets_nobody_in() -> None:
+    """A key that a configuration left blank is no open door."""
+    send = Sender()
+    send.app = create_gateway(send.log, [""])
+
+    assert send("/v1/track", EVENT, user="").status_code == 401
+
+
+def test_a_log_that_takes_nothing_is_answered_with_503() -> None:
+    """The sender keeps the events and tries again."""
+    response = Sender(full=True)("/v1/batch", {"batch": [EVENT]})
+
+    assert answer(response) == (503, "Service Unavailable\n")
+    assert response.headers[NOSNIFF] == "nosniff"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+@pytest.mark.parametrize("route", ["batch", *ROUTES])
+def test_events_are_only_taken_by_post(send: Sender, method: str, route: str) -> None:
+    """Another method is refused, and told which one is right."""
+    response = send(f"/v1/{route}", method=method)
+
+    assert answer(response) == (405, "")
+    assert response.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("path", ["/x", "/v1", "/v1/batch/", "/v1/Track", "/v2/batch", "/v1/x"])
+def test_an_unknown_path_is_not_found(send: Sender, path: str) -> None:
+    """Paths are exact: no slash is added, none is forgiven."""
+    assert answer(send(path, EVENT)) == (404, "404 page not found\n")
+
+
+def test_health_needs_no_key(send: Sender) -> None:
+    """A load balancer may ask."""
+    response = send("/health", method="GET", user=None)
+
+    assert response.status_code == 200
+    assert response.json()["server"] == "UP"
+
+
+# -- how a body may be packed -------------------------------------------------------------------
+
+PLAIN = json.dumps({"batch": [EVENT]}).encode()
+PACKED = gzip.compress(PLAIN, mtime=0)
+GZIP = {"Content-Encoding": "gzip"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [PACKED, gzip.compress(PLAIN[:9]) + gzip.compress(b"") + gzip.compress(PLAIN[9:])],
+    ids=["one member", "several members"],
+)
+def test_a_gzipped_body_is_unpacked(send: Sender, body: bytes) -> None:
+    """SDKs for servers pack what they send."""
+    assert answer(send("/v1/batch", body, GZIP)) == (200, "ok")
+    assert len(send.log.events) == 1
+
+
+@pytest.mark.parametrize("encoding", ["GZIP", "deflate", "gzip, gzip", "br"])
+def test_only_gzip_by_its_exact_name_is_unpacked(send: Sender, encoding: str) -> None:
+    """Any other encoding is taken for none, as in rudder-server."""
+    headers = {"Content-Encoding": encoding}
+
+    assert answer(send("/v1/batch", PACKED, headers)) == (400, "invalid json\n")
+    assert answer(send("/v1/batch", PLAIN, headers)) == (200, "ok")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", PLAIN, PACKED[:-1], PACKED[:20], PACKED + b"x", PACKED + b"\0", PACKED[:-8] + bytes(8)],
+    ids=["empty", "plain", "cut", "cut early", "garbage after", "padding after", "wrong checksum"],
+)
+def test_broken_gzip_is_answered_with_500(send: Sender, body: bytes) -> None:
+    """The sender tries again: the bytes may have been broken on their way."""
+    response = send("/v1/batch", body, GZIP)
+
+    assert answer(response) == (500, "failed to read body from request\n")
+    assert send.log.calls == []
+
+
+def one_piece(body: bytes) -> Any:
+    return body
+
+
+def byte_by_byte(body: bytes) -> AsyncIterator[bytes]:
+    async def pieces() -> AsyncIterator[bytes]:
+        for byte in body:
+            yield bytes([byte])
+
+    return pieces()
+
+
+@pytest.mark.parametrize("arriving", [one_piece, byte_by_byte])
+@pytest.mark.parametrize(
+    ("packed", "headers"), [(PLAIN, {}), (PACKED, GZIP)], ids=["plain", "gzip"]
+)
+def test_the_size_of_a_body_is_that_of_the_unpacked_one(
+    packed: bytes, headers: dict[str, str], arriving: Callable[[bytes], Any]
+) -> None:
+    """A body of exactly the limit is taken; one byte more is too large, however it arrives."""
+    fits = Sender(max_body_bytes=len(PLAIN))
+    too_large = Sender(max_body_bytes=len(PLAIN) - 1)
+
+    assert answer(fits("/v1/batch", arriving(packed), headers)) == (200, "ok")
+    refusal = too_large("/v1/batch", arriving(packed), headers)
+    assert answer(refusal) == (413, "request size exceeds max limit\n")
+    assert too_large.log.calls == []
+
+
+def test_a_body_that_cannot_be_compressed_may_still_be_gzipped() -> None:
+    """What gzip itself adds does not count."""
+    stored = gzip.compress(PLAIN, compresslevel=0)
+
+    assert len(stored) > len(PLAIN)
+    send = Sender(max_body_bytes=len(PLAIN))
+    assert answer(send("/v1/batch", stored, GZIP)) == (200, "ok")
+
+
+def test_a_gzip_bomb_costs_no_memory() -> None:
+    """128 MiB of blanks in 128 KiB are refused within a megabyte."""
+    packer = zlib.compressobj(wbits=31)
+    bomb = b"".join([*(packer.compress(b" " * 2**20) for _ in range(128)), packer.flush()])
+    send = Sender(max_body_bytes=200_000)
+
+    tracemalloc.start()
+    try:
+        response = send("/v1/batch", bomb, GZIP)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert answer(response) == (413, "request size exceeds max limit\n")
+    assert peak < 2**20
+
+
+def test_gzip_that_unpacks_to_nothing_is_bounded_too() -> None:
+    """Empty members without end are too large, though there is never a byte in them."""
+    send = Sender(max_body_bytes=1000)
+
+    response = send("/v1/batch", gzip.compress(b"") * 1000, GZIP)
+
+    assert answer(response) == (413, "request size exceeds max limit\n")
+
+
+def test_a_body_that_breaks_off_is_not_taken(send: Sender) -> None:
+    """What a sender could not send to its end is not kept, even if it reads like JSON."""
+    messages = iter(
+        [
+            {"type": "http.request", "body": PLAIN, "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+    )
+    answers: list[Any] = []
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def respond(message: Any) -> None:
+        answers.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/batch",
+        "query_string": b"",
+        "headers": [(b"authorization", basic("key-one:").encode())],
+    }
+    asyncio.run(send.app(scope, receive, respond))
+
+    assert answers[0]["status"] == 500
+    assert send.log.calls == []

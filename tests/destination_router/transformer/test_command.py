@@ -1,0 +1,121 @@
+"""`destination-router transformer` as people start it: its configuration and its log."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from transformer_process import PATIENCE, Transformer
+from waiting import free_port
+
+from destination_router.faults import UsageError
+from destination_router.transformer.server import TransformerOptions, build_transformer
+
+ANONYMOUS = {"type": "track", "anonymousId": "a-1", "event": "E"}
+
+
+@pytest.mark.parametrize("name", ["d1", "shop"])
+def test_a_configuration_adds_to_a_destination(
+    start: Callable[..., Transformer], tmp_path: Path, name: str
+) -> None:
+    """A connection with the id or name of a destination gives it settings that it does not have."""
+    config = tmp_path / "router.toml"
+    config.write_text(
+        f'[[connections]]\nname = "{name}"\nplugin = "heap"\n'
+        '[connections.settings]\nappId = "99"\nanonymousEvents = "stitch"\n'
+        '[delivery]\norigins = {"https://heapanalytics.com" = "http://127.0.0.1:9"}\n'
+    )
+    running = start("--config", str(config))
+
+    (added,) = running.ask(ANONYMOUS)
+    (own,) = running.ask(ANONYMOUS, anonymousEvents="reject")
+
+    assert added["output"]["endpoint"] == "http://127.0.0.1:9/api/track"
+    body = added["output"]["body"]["JSON"]
+    assert (body["app_id"], "user_id" in body) == ("11", True)
+    assert own["statusCode"] == 400
+
+
+@pytest.mark.parametrize("content", ["name = 5", 'name = "d1"\nplugin = "Heap"'])
+def test_a_configuration_that_cannot_be_used_ends_it_at_once(tmp_path: Path, content: str) -> None:
+    """Whoever starts it is told which field is wrong, and nothing listens."""
+    config = tmp_path / "router.toml"
+    config.write_text(f"[[connections]]\n{content}\n")
+    command = [sys.executable, "-m", "destination_router.commands.cli", "transformer"]
+    done = subprocess.run(
+        [*command, "--config", str(config), "--workers", "2"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 2
+    assert "connections" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_serves_never_loads_what_reads_command_lines() -> None:
+    """It would be a quarter of the memory that a server holds for good."""
+    loaded = "import sys, destination_router.transformer.__main__; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", loaded], capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
+    assert "uvicorn" in done.stdout.split()
+    assert not {"typer", "pydantic", "destination_router.commands.cli"} & set(done.stdout.split())
+
+
+def test_an_upstream_that_is_not_there_is_told_at_the_start(
+    start: Callable[..., Transformer],
+) -> None:
+    """Whoever mistypes its URL need not wait for an event to learn of it."""
+    running = start("--upstream", f"http://127.0.0.1:{free_port()}")
+    assert running.process.stderr is not None
+    line = json.loads(running.process.stderr.readline())
+
+    assert running.stop() == []
+    assert (line["event"], line["error"]) == ("upstream_unreachable", "ConnectError")
+
+
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:9091", "http://", "http://[::1", "http://x:y", "ftp://x"]
+)
+def test_an_upstream_that_is_no_url_is_refused(url: str) -> None:
+    """Before anything listens; the option is named, and how to write it."""
+    with pytest.raises(UsageError, match="--upstream: write a URL, as http://"):
+        build_transformer(TransformerOptions(upstream=url))
+
+
+def test_what_only_run_does_is_told(start: Callable[..., Transformer], tmp_path: Path) -> None:
+    """A quarantine that somebody relies on does not stay away in silence."""
+    config = tmp_path / "router.toml"
+    config.write_text(
+        '[[connections]]\nname = "d1"\nplugin = "heap"\n'
+        "[quarantine]\nanonymous_ids = 5\n[delivery]\nlinger = 1\n"
+    )
+    running = start("--config", str(config))
+
+    (line,) = running.stop()
+
+    assert (line["event"], line["keys"]) == ("config_not_used", ["delivery.linger", "quarantine"])
+
+
+def test_its_log_is_one_json_object_a_line_without_values(
+    start: Callable[..., Transformer],
+) -> None:
+    """As that of `run`: what is left out is named by its key, once for each configuration."""
+    running = start()
+    running.ask(ANONYMOUS, ANONYMOUS, trackingPlan="ada@example.com")
+
+    (line,) = running.stop()
+
+    assert line.pop("time")
+    assert line == {
+        "level": "info",
+        "event": "config_keys_left_out",
+        "plugin": "heap",
+        "keys": ["trackingPlan"],
+    }

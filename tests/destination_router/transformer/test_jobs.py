@@ -1,0 +1,120 @@
+"""The events of a request are decoded together where they can be, and nobody sees a difference."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from conformance.bench import find_cases
+from conformance.case import load_cases
+from destination_router.contract.messages import Message
+from destination_router.contract.records import Reject
+from destination_router.transformer import jobs
+from destination_router.transformer.destinations import find_destinations
+from destination_router.transformer.jobs import DecodedJob, Job, each_job
+from destination_router.transformer.processing import process
+
+TRACK = {"type": "track", "messageId": "m1", "userId": "u1", "event": "Paid"}
+BROKEN = {"message": {"type": "track", "userId": {}}}
+"""It fits no typed message, so that its whole request is taken apart first."""
+
+
+def answers(listed: list[dict[str, Any]]) -> list[Any]:
+    body = json.dumps(listed).encode()
+    found = process("heap", find_destinations()["heap"], body, lambda url: url)
+    return list(msgspec.json.decode(found))
+
+
+def is_typed(message: dict[str, Any]) -> bool:
+    try:
+        msgspec.json.decode(json.dumps(message), type=Message)
+    except msgspec.MsgspecError:
+        return False
+    return True
+
+
+@functools.cache
+def sent() -> dict[str, list[dict[str, Any]]]:
+    """Give the messages of all of Heap's cases, by the settings that they are sent with."""
+    folder = find_cases("heap")
+    assert folder is not None
+    found: dict[str, list[dict[str, Any]]] = {}
+    for case in load_cases(folder).cases:
+        whole = [message for message in case.sent if is_typed(message)]
+        found.setdefault(json.dumps(case.settings, sort_keys=True), []).extend(whole)
+    return found
+
+
+@pytest.mark.parametrize("settings", list(sent()))
+def test_both_ways_answer_alike(settings: str) -> None:
+    """What a message becomes does not depend on whether its neighbours are in order."""
+    destination = {"ID": "d1", "Config": json.loads(settings)}
+    listed = [
+        {"message": message, "metadata": {"jobId": number}, "destination": destination}
+        for number, message in enumerate(sent()[settings])
+    ]
+    together, apart = answers(listed), answers([*listed, BROKEN])
+    assert together == apart[:-1]
+    assert {type(job) for job in each_job(json.dumps(listed).encode())} <= {DecodedJob}
+
+
+def test_there_is_something_to_compare() -> None:
+    """Most cases are of messages in order."""
+    assert sum(map(len, sent().values())) > 300
+
+
+def kinds(body: bytes) -> list[type]:
+    return [type(job) for job in each_job(body)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'[{"message": {"type": "track", "messageId": "m", "context": {"a": "\xff"}}}]',
+        b'[{"message": {"type": "track", "messageId": "m"}}, {"message": {"type": "nope"}}]',
+        b'[{"message": {"type": "track", "messageId": "m"}}, {}]',
+        b'[{"message": {"type": "track", "messageId": "m"}}, {"message": NaN}]',
+    ],
+    ids=["no text", "no call", "no message", "no JSON"],
+)
+def test_what_needs_a_closer_look_is_taken_apart(body: bytes) -> None:
+    """Each event of such a request is read by itself."""
+    assert set(kinds(body)) == {Job}
+
+
+def test_a_large_request_is_not_held_in_memory_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoded it would take several times its bytes."""
+    body = json.dumps([{"message": TRACK}]).encode()
+    assert kinds(body) == [DecodedJob]
+    monkeypatch.setattr(jobs, "_DECODED_BYTES", len(body) - 1)
+    assert kinds(body) == [Job]
+
+
+@pytest.mark.parametrize("neighbours", [[], [BROKEN]], ids=["decoded", "apart"])
+def test_the_text_of_each_event(neighbours: list[dict[str, Any]]) -> None:
+    """Whoever asks for an event's JSON gets its own, as it came."""
+    messages: list[dict[str, Any]] = [{**TRACK, "messageId": f"m{n}", "z": n} for n in range(3)]
+    listed = [{"message": message} for message in messages] + neighbours
+    body = json.dumps({"input": listed}, separators=(" , ", " :  ")).encode()
+    texts = [job.text() for job in each_job(body)]
+    assert [json.loads(text) for text in texts[:3]] == messages
+    assert all(text in body for text in texts)
+
+
+def test_the_context_of_each_event() -> None:
+    """It is decoded when somebody asks, from the event that it belongs to."""
+    listed = [{"message": {**TRACK, "context": {"n": number}}} for number in range(3)]
+    found: Iterator[Job | DecodedJob] = each_job(json.dumps(listed).encode())
+    contexts = [job.message.context for job in found if isinstance(job, DecodedJob)]
+    assert contexts == [{"n": 0}, {"n": 1}, {"n": 2}]
+
+
+def test_no_request_is_refused_when_asked_for() -> None:
+    """Not only when its first event is."""
+    with pytest.raises(Reject, match="invalid_json"):
+        each_job(b"{")

@@ -1,0 +1,66 @@
+"""The reference of the hooks, drawn from `hookspecs.py`.
+
+    python tools/hook_docs.py docs/hooks.md            write
+    python tools/hook_docs.py --check docs/hooks.md    exit 1 if stale
+
+A block between two comments is replaced:
+
+    <!-- hooks -->
+    <!-- /hooks -->
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+from generated_docs import write_or_check
+
+from destination_router.contract.hookspecs import REQUIRED_HOOKS, Destination
+from destination_router.plugins.loading import HOOKS
+
+_BLOCK = re.compile(r"(?P<open><!-- hooks -->\n).*?(?P<close><!-- /hooks -->)", re.DOTALL)
+_SECTION = re.compile(r"^(Args|Returns|Raises):\n((?:[ ]{4}.*\n?|\n)+)", re.MULTILINE)
+_ITEM = re.compile(r"^(?=\w+: )", re.MULTILINE)
+_TITLES = {"Args": "Arguments", "Returns": "Returns", "Raises": "Raises"}
+
+
+def with_hooks(document: str) -> str:
+    """Give a document with its reference of the hooks up to date."""
+    drawn = "\n".join(_drawn(name) for name in vars(Destination) if name in HOOKS)
+    return _BLOCK.sub(lambda block: f"{block['open']}\n{drawn}\n{block['close']}", document)
+
+
+def _drawn(name: str) -> str:
+    function: Callable[..., Any] = getattr(Destination, name)
+    text = inspect.getdoc(function) or ""
+    required = ", required" if name in REQUIRED_HOOKS else ""
+    return (
+        f"### {name}{required}\n\n"
+        f"```python\n{_signature(name, function)}\n```\n\n"
+        f"{_SECTION.sub(_listed, text).strip()}\n"
+    )
+
+
+def _signature(name: str, function: Callable[..., Any]) -> str:
+    signature = inspect.signature(function)
+    own = [parameter for parameter in signature.parameters.values() if parameter.name != "self"]
+    arguments = ", ".join(f"{parameter.name}: {parameter.annotation}" for parameter in own)
+    return f"def {name}({arguments}) -> {signature.return_annotation}"
+
+
+def _listed(section: re.Match[str]) -> str:
+    """Turn a section of a docstring into a paragraph, or into a list where it names things."""
+    text = inspect.cleandoc(section[2])
+    title = _TITLES[section[1]]
+    items = [" ".join(item.split()) for item in _ITEM.split(text) if item.strip()]
+    if section[1] == "Returns":
+        return f"{title}: {' '.join(items)}\n\n"
+    listed = [f"- `{item.replace(': ', '`: ', 1)}\n" for item in items]
+    return f"{title}:\n\n{''.join(listed)}\n"
+
+
+if __name__ == "__main__":
+    write_or_check("Draw the reference of the hooks.", __file__, with_hooks)
