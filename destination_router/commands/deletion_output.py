@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from destination_router.commands.decision_output import counted
 from destination_router.commands.output import out, talk
-from destination_router.commands.showing import counted
 from destination_router.deletion.runner import DeletionSummary
-from destination_router.deletion.vendor import Group, Hindrance
+from destination_router.deletion.vendor import DeletionGroup, Hindrance
 
 _AGAIN = "The same command goes on with the rest."
 
@@ -13,7 +13,7 @@ _AGAIN = "The same command goes on with the rest."
 class Talk:
     """Tells a person, on standard error, how a deletion goes."""
 
-    def changed(self, number: int, count: int, group: Group) -> None:
+    def changed(self, number: int, count: int, group: DeletionGroup) -> None:
         """The state of a group has changed."""
         words = {"pending": "submitted", "complete": "deleted"}.get(group.state, group.state)
         about = [f"group {number} of {count}: {words}", f"{len(group.subjects)} users"]

@@ -14,7 +14,7 @@ from destination_router.contract.deletion import UserDeletion
 from destination_router.deletion.audit import DeletionAudit
 from destination_router.deletion.pending import Leftovers, LeftoversOf
 from destination_router.deletion.people import Wanted
-from destination_router.deletion.vendor import Deleting, Group, Hindrance, grouped
+from destination_router.deletion.vendor import Deleting, DeletionGroup, Hindrance, grouped
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.sender import Sender
 from destination_router.pipeline.connection import Connection
@@ -55,7 +55,7 @@ class DeletionSummary(msgspec.Struct, rename="camel"):
 class Teller(Protocol):
     """Is told how a deletion goes, as it goes."""
 
-    def changed(self, number: int, count: int, group: Group) -> None:
+    def changed(self, number: int, count: int, group: DeletionGroup) -> None:
         """The state of a group has changed: its number, and of how many."""
 
     def hindered(self, hindrance: Hindrance) -> None:
@@ -69,7 +69,7 @@ class Teller(Protocol):
 
 
 def summary_of(
-    wanted: Wanted, groups: Sequence[Group] = (), log: Leftovers | None = None
+    wanted: Wanted, groups: Sequence[DeletionGroup] = (), log: Leftovers | None = None
 ) -> DeletionSummary:
     """Sum up; without groups nothing was asked for."""
     counts = Counter[str]()
@@ -131,7 +131,7 @@ async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
     )
     numbers = {id(group): number for number, group in enumerate(groups, 1)}
 
-    def changed(group: Group) -> None:
+    def changed(group: DeletionGroup) -> None:
         number = numbers[id(group)]
         event = "submitted" if group.state == "pending" else group.state
         about = {"group": number, "requestId": group.request_id, "status": group.status}
@@ -170,7 +170,7 @@ async def _clear(
             audit.note("dropped", **msgspec.to_builtins(leftovers.found))
 
 
-def _ids(wanted: Wanted, audit: DeletionAudit, groups: Sequence[Group]) -> list[list[str]]:
+def _ids(wanted: Wanted, audit: DeletionAudit, groups: Sequence[DeletionGroup]) -> list[list[str]]:
     """List for each group what stands in the audit for the ids of its users."""
     users = iter(wanted.subjects)
     return [

@@ -16,7 +16,7 @@ from destination_router.eventlog.dead_letter import StoredLetter
 from destination_router.pipeline.privacy.config import is_private
 from destination_router.pipeline.privacy.masking import MaskingKeys, keys_table, load_masking_keys
 from destination_router.pipeline.privacy.sealing import is_marked, opened, seal_version
-from destination_router.settings.validation import SettingsError
+from destination_router.settings.errors import SettingsError
 
 
 class Seals:

@@ -35,7 +35,7 @@ def delivery_settings(config: DeliveryConfig) -> DeliverySettings:
     return msgspec.convert({**config.settings, "origins": config.origins}, DeliverySettings)
 
 
-class Crew:
+class Workers:
     """Delivers from a log to every connection.
 
     Args:

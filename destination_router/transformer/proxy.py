@@ -19,7 +19,7 @@ from destination_router.transformer.destinations import Destinations
 from destination_router.transformer.job_items import item_places
 from destination_router.transformer.refused_bulks import bulk_list, send_apart
 from destination_router.transformer.rest import Proxied, http_request, read_proxied
-from destination_router.transformer.statuses import Verdict
+from destination_router.transformer.statuses import EventStatus
 
 FEATURE = "dataDelivery"
 
@@ -178,7 +178,9 @@ def _tags(name: str, statuses: Sequence[JobStatus]) -> dict[str, str] | None:
     failed = next((job for job in statuses if job.status_code != DELIVERED), None)
     if failed is None:
         return None
-    tags = Verdict(failed.status_code, failed.error, "network").tags(FEATURE, name, failed.metadata)
+    tags = EventStatus(failed.status_code, failed.error, "network").tags(
+        FEATURE, name, failed.metadata
+    )
     return {**(tags or {}), "errorType": _error_type(failed.status_code)}
 
 

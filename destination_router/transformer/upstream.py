@@ -83,7 +83,7 @@ class UpstreamError(Exception):
         return PlainTextResponse(f"{self}\n", self.status, headers)
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class _UpstreamAnswer(msgspec.Struct, frozen=True):
     """A whole answer: its body as it came, and unpacked."""
 
     status: int
@@ -176,7 +176,7 @@ class Upstream:
             return error.response()
         return _passed_on(request.method, answer)
 
-    async def _ask(self, request: httpx.Request, patience: float) -> _Answer:
+    async def _ask(self, request: httpx.Request, patience: float) -> _UpstreamAnswer:
         """Ask, and wait for the whole answer; a failure is one line in the log.
 
         Raises:
@@ -204,7 +204,7 @@ class Upstream:
             raise UpstreamError(502, text) from None
 
 
-async def _read(answer: httpx.Response) -> _Answer:
+async def _read(answer: httpx.Response) -> _UpstreamAnswer:
     """Read an answer to its end, and see that what it says is packed can be unpacked.
 
     Raises:
@@ -217,10 +217,10 @@ async def _read(answer: httpx.Response) -> _Answer:
     packed = answer.headers.get("content-encoding", "").strip().lower() in _GZIP
     if not packed or answer.request.method == "HEAD" or status in _WITHOUT_A_BODY:
         body = await read_body(answer.aiter_raw(), None, _MOST_BYTES)
-        return _Answer(status, headers, body, body)
+        return _UpstreamAnswer(status, headers, body, body)
     kept = io.BytesIO()
     content = await read_body(_keeping(answer.aiter_raw(), kept), "gzip", _MOST_BYTES)
-    return _Answer(status, headers, kept.getvalue(), content)
+    return _UpstreamAnswer(status, headers, kept.getvalue(), content)
 
 
 async def _keeping(chunks: AsyncIterator[bytes], kept: io.BytesIO) -> AsyncIterator[bytes]:
@@ -257,7 +257,7 @@ def _no_path() -> Response:
     return PlainTextResponse("the path cannot be passed on\n", 400, {"apiVersion": "2"})
 
 
-def _passed_on(method: str, answer: _Answer) -> Response:
+def _passed_on(method: str, answer: _UpstreamAnswer) -> Response:
     response = Response(answer.raw, answer.status)
     headers = [(name.lower(), value) for name, value in answer.headers]
     left_out = _OF_ONE_CONNECTION

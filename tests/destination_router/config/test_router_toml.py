@@ -8,7 +8,7 @@ from destination_router.config.router_toml import load_config, parse_config
 from destination_router.config.schema import DELIVERY
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.service.workers import delivery_settings
-from destination_router.settings.validation import SettingsError
+from destination_router.settings.errors import SettingsError
 
 CONNECTION = {"name": "heap-production", "plugin": "heap", "settings": {"appId": "1"}}
 

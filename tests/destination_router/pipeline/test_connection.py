@@ -13,7 +13,7 @@ from destination_router import HttpRequest, Note, Outcome, Reject, hookimpl
 from destination_router.pipeline.connection import Connection, Decision, Mapped, Refusal
 from destination_router.pipeline.normalise import normalise
 from destination_router.plugins.loading import LoadedPlugin, PluginError, check_destination
-from destination_router.settings.validation import SettingsError
+from destination_router.settings.errors import SettingsError
 
 URL = "https://api.example.com/v1"
 PERSONAL = "ada.lovelace@example.com"

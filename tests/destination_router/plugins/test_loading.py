@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from destination_router import hookimpl
+from destination_router.plugins.breaches import HOOKS
 from destination_router.plugins.loading import (
-    HOOKS,
     Broken,
     LoadedPlugin,
     PluginError,

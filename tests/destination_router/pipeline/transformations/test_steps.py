@@ -16,7 +16,7 @@ from destination_router.plugins.code_transformations import (
     load_transformation,
 )
 from destination_router.plugins.loading import PluginError
-from destination_router.settings.validation import SettingsError
+from destination_router.settings.errors import SettingsError
 
 KEYS = MaskingKeys({1: b"0123456789abcdef0123456789abcdef"})
 

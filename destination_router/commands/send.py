@@ -1,0 +1,112 @@
+"""`send`: a file of messages to the vendor, and what became of each."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import typer
+
+from destination_router.commands.decision_output import (
+    counted,
+)
+from destination_router.commands.from_file import FileChoice, chosen
+from destination_router.commands.options import (
+    AsJson,
+    Origins,
+    Wait,
+    read_origins,
+    read_wait,
+    taking,
+)
+from destination_router.commands.output import (
+    FAILED,
+    complain,
+    out,
+    print_line,
+    problems_told,
+    talk,
+)
+from destination_router.commands.send_progress import SendProgress, answers_told
+from destination_router.delivery.worker import Delivery
+from destination_router.eventlog.sqlite.pairing_book import PairingsFile
+from destination_router.files.line_sources import line_source
+from destination_router.files.resuming import SendState, state_of
+from destination_router.files.sending import Summary, complaint, send_lines
+
+
+@taking(chosen)
+def send(
+    choice: FileChoice, origin: Origins = None, wait: Wait = "5m", as_json: AsJson = False
+) -> None:
+    """Send a file of messages to the vendor.
+
+    What was not sent is told by its line. A vendor that takes nothing for as long as --wait ends
+    the run. After that, or an interruption, the same command sends the rest.
+
+    Example: destination-router send --config router.toml messages.jsonl.gz
+    """
+    with problems_told():
+        patience = read_wait(wait)
+        origins = choice.delivery.origins | read_origins(origin or [])
+        choice.delivery = msgspec.structs.replace(choice.delivery, origins=origins)
+        state = state_of(
+            choice.source, choice.connection.name, choice.identity, choice.delivery.origins
+        )
+        if state.resumed:
+            talk.print("Going on where the last run ended.")
+        progress = SendProgress(talk, choice.connection.name, choice.source, wait)
+        summary = _send(choice, state, progress, patience)
+        if as_json:
+            print_line(summary.as_json())
+        else:
+            _print_summary(summary)
+        if summary.left:
+            told = _why_left(summary, wait)
+            cause = f" ({told})" if told else ""
+            rest = "The same command sends the rest." if state.kept else "Streams are not resumed."
+            talk.print(f"{counted(summary.left, 'message')} left{cause}. {rest}")
+        if summary.broken is not None:
+            complain(summary.broken)
+    raise typer.Exit(0 if summary.all_well else FAILED)
+
+
+def _send(choice: FileChoice, state: SendState, progress: SendProgress, patience: float) -> Summary:
+    with progress:
+
+        def report(number: int, delivery: Delivery) -> None:
+            if (told := complaint(number, delivery)) is not None:
+                talk.print(told, markup=False)
+
+        sending = send_lines(
+            choice.connection,
+            line_source(choice.source),
+            settings=choice.delivery,
+            state=state,
+            pairings=PairingsFile(choice.kept),
+            quarantine=choice.quarantine,
+            report=report,
+            watch=progress.show,
+            patience=patience,
+        )
+        try:
+            return asyncio.run(sending)
+        finally:
+            choice.kept.close()
+
+
+def _why_left(summary: Summary, wait: str) -> str:
+    if summary.interrupted:
+        return "interrupted"
+    silence = f"the vendor took nothing for {wait}" if summary.timed_out else ""
+    return ": ".join(filter(None, (silence, answers_told(summary.answers))))
+
+
+def _print_summary(summary: Summary) -> None:
+    out.print(
+        f"{counted(summary.messages, 'message')}: {summary.delivered} delivered, "
+        f"{summary.filtered} filtered, {summary.rejected.total()} rejected"
+    )
+    for title, counts in (("rejected", summary.rejected), ("notes", summary.notes)):
+        for code, count in counts.most_common():
+            out.print(f"  {title}  {code}  {count}", markup=False)
