@@ -11,13 +11,13 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import msgspec
 import typer
 
-from destination_router.commands.dead_letter_output import letter_json, print_letter
 from destination_router.commands.options import ROUTER_TOML, JsonLines, RouterToml, taking
 from destination_router.commands.output import (
     FAILED,
@@ -28,7 +28,8 @@ from destination_router.commands.output import (
     talk,
 )
 from destination_router.config.router_toml import RouterConfig, load_config
-from destination_router.contract.times import parse_time
+from destination_router.contract.records import Json
+from destination_router.contract.times import format_time, parse_time
 from destination_router.eventlog.dead_letter import LetterFilter, StoredLetter
 from destination_router.eventlog.sqlite.dead_letter_store import (
     delete_letters,
@@ -261,3 +262,73 @@ def _target(path: Path | None) -> Iterator[BinaryIO]:
         return
     with open_private(path, "xb") as target:
         yield target
+
+
+def letter_json(letter: StoredLetter, *, content: bool) -> dict[str, Any]:
+    """Turn a dead letter into what is printed.
+
+    Args:
+        letter: the letter.
+        content: with values; otherwise the message and the request by the paths of their fields,
+            and the detail only where it is in our own words.
+    """
+    told: dict[str, Any] = {
+        "id": letter.id,
+        "at": _time(letter.at),
+        "connection": letter.connection,
+        "messageId": letter.message_id,
+        "code": letter.code,
+        "attempts": letter.attempts,
+        "status": letter.status,
+        "replayedAt": None if letter.replayed_at is None else _time(letter.replayed_at),
+    }
+    message = _decoded(letter.body)
+    if content:
+        return {
+            **told,
+            "detail": letter.detail,
+            "message": letter.body.decode("utf-8", "replace") if message is None else message,
+            "request": letter.request,
+            "answer": letter.answer,
+        }
+    request = letter.request or {}
+    return {
+        **told,
+        "detail": letter.detail if letter.status is None else "",
+        "fields": sorted(_paths(message)),
+        "request": {key: request[key] for key in ("method", "url") if key in request} or None,
+    }
+
+
+def print_letter(letter: StoredLetter, *, content: bool) -> None:
+    """Tell a dead letter in one line; with values, the message too."""
+    told = letter_json(letter, content=content)
+    words = [told["id"], told["at"], told["connection"], told["messageId"], told["code"]]
+    if told["replayedAt"]:
+        words.append(f"replayed {told['replayedAt']}")
+    if told["detail"]:
+        words.append(told["detail"])
+    if content:
+        words.append(letter.body.decode("utf-8", "replace"))
+    out.print("  ".join(map(str, words)), markup=False)
+
+
+def _decoded(body: bytes) -> Json:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _paths(value: Json, prefix: str = "") -> set[str]:
+    if isinstance(value, dict) and value:
+        return {
+            path
+            for key, item in value.items()
+            for path in _paths(item, f"{prefix}.{key}" if prefix else key)
+        }
+    return {prefix} if prefix else set()
+
+
+def _time(moment: float) -> str:
+    return format_time(datetime.fromtimestamp(moment, UTC))

@@ -1,8 +1,8 @@
 """What a plugin's hook gave back for a message: requests that can be sent, or what is wrong.
 
 What HTTP cannot carry is found here, before anything is sent. RFC 9110: methods and header names
-are tokens (5.6.2, 9.1); a header's value is visible characters with blanks and tabs between them (5.5),
-here of ASCII only, which every vendor reads the same way.
+are tokens (5.6.2, 9.1); a header's value is visible characters with blanks and tabs between them
+(5.5), here of ASCII only, which every vendor reads the same way.
 """
 
 from __future__ import annotations
