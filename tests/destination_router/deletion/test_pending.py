@@ -1,4 +1,7 @@
-"""`delete-user` with a router's log: what it still holds of somebody does not bring them back."""
+"""`delete-user` with a router's log: what it still holds of somebody does not bring them back.
+
+Modules: `deletion/pending.py`, `deletion/matching.py`.
+"""
 
 import asyncio
 import contextlib
