@@ -118,12 +118,12 @@ class Worker:
                 self._room.set()
                 await self._until_something_changes()
             reading.cancel()
-            await self._dispatch.land(self._stop_by)
+            await self._dispatch.finish(self._stop_by)
             await self._ledger.flush()
         finally:
             reading.cancel()
             committing.cancel()
-            await self._dispatch.land(0.0)
+            await self._dispatch.finish(0.0)
             await asyncio.gather(reading, committing, return_exceptions=True)
             self._ended.set()
 

@@ -16,7 +16,8 @@ from destination_router.contract.records import (
     default_outcome,
 )
 from destination_router.delivery.delivery_settings import DeliverySettings
-from destination_router.delivery.sender import USER_AGENT, Sender, retry_wait
+from destination_router.delivery.outcomes import retry_wait
+from destination_router.delivery.sender import USER_AGENT, Sender
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import load_plugin
 
