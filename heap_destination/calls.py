@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import msgspec
@@ -21,17 +19,24 @@ from destination_router import (
     Reject,
     Screen,
     Track,
-    format_time,
     javascript,
     utc_text,
 )
 from heap_destination import endpoints
 from heap_destination.dialects import Dialect
 from heap_destination.flattening import flat_event, flat_user
+from heap_destination.framework import (
+    check_fields,
+    object_of,
+    sent,
+    text_of,
+    time_of,
+    trimmed,
+    utc_time,
+)
 from heap_destination.identity import (
     Identifiers,
     anonymous_id,
-    as_text,
     identifiers,
     loose,
     missing_identity,
@@ -45,7 +50,6 @@ from heap_destination.settings import HeapSettings
 EventMessage: TypeAlias = Track | Page | Screen | Group | Alias
 """What may be recorded as an event; a group and an alias only where the dialect says so."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CALLS: dict[type[Message], str] = {
     Identify: "identify",
     Track: "track",
@@ -65,9 +69,14 @@ _OWN_FIELDS = {
 
 
 def check_call(message: Message, settings: HeapSettings) -> None:
-    """Refuse a call that the dialect's system refuses."""
-    if (call := _call(message)) not in settings.rules.calls:
+    """Refuse a call that the dialect's system refuses, by its type or by those of its fields."""
+    rules = settings.rules
+    if (call := _call(message)) not in rules.calls:
         raise Reject("unsupported_type", f"message type {call} is not supported", "type")
+    if rules.exact_type and message.as_sent("type") != call:
+        raise Reject("unsupported_type", f"write {call} in lower case, without blanks", "type")
+    if rules.checks:
+        check_fields(message, rules.checks[call])
 
 
 def is_event(message: Group | Alias, settings: HeapSettings) -> bool:
@@ -81,10 +90,8 @@ def identify_user(message: Identify, settings: HeapSettings) -> list[HttpRequest
     found = identifiers(message, settings)
     if found.identity is None:
         raise missing_identity(found.identity_danger, "an id that is this user's alone")
-    if rules.user_traits == "given" and not _has_traits(message):
-        raise Reject("missing_traits", "traits are required", "traits")
     notes = list(found.notes)
-    traits = message.traits if rules.user_traits_fallback else message.as_sent("traits") or {}
+    traits = _TRAITS[rules.user_traits](message, rules)
     profile = flat_user(traits, "traits", notes, settings)
     if rules.user_traits == "some" and not profile:
         raise Reject("missing_traits", "no properties to update; send some", "traits")
@@ -146,13 +153,16 @@ def update_account(message: Group, settings: HeapSettings) -> list[HttpRequest]:
 
 def _event_name(message: EventMessage, rules: Dialect) -> Any:
     if type(message) is Track:
-        given = message.event if rules.loose == "mended" else loose(message, "event", rules)
+        given = _NAMES[rules.loose](message)
     else:
         given = rules.event_names[_call(message)]
     if type(given) is str and given and not given.isspace():
         return given
-    blank = isinstance(given, str) and not given.strip() and rules.loose != "kept"
-    if given is not None and not (blank and (rules.event_shape is None or given == "")):
+    if rules.loose == "kept":
+        blank = not given and not isinstance(given, (dict, list))  # as JavaScript sees it
+    else:
+        blank = not given or (rules.event_shape is None and not given.strip())
+    if not blank:
         return given
     if rules.event_fallback is None:
         raise Reject("missing_event", "name what the user did", "event")
@@ -168,16 +178,17 @@ def _profile_of_event(
         found.identity is None and not rules.traits_need_identity
     ):
         return None
-    if rules.event_profile == "traits" and not message.context_traits:
+    traits = _context_traits(message, rules)
+    if rules.event_profile == "traits" and not traits:
         return None
-    profile = flat_user(message.context_traits, "context.traits", notes, settings)
+    profile = flat_user(traits, "context.traits", notes, settings)
     if found.identity is None:
         if not profile:
             return None
         raise Reject("missing_identity", "there is none for the traits; send one", "userId")
     if rules.event_profile == "traits":
         return profile or None
-    if found.anonymous_id is None and not message.context_traits:
+    if found.anonymous_id is None and not traits:
         return None
     return _with_anonymous_id_first(profile, found.anonymous_id, notes)
 
@@ -187,9 +198,9 @@ def _event(
 ) -> endpoints.Event:
     rules = settings.rules
     named = _named(message, rules, notes)
-    given = _properties(message)
+    given = _properties(message, rules)
     for key, value in named.items():
-        if given.get(key, value) != value:
+        if isinstance(given, dict) and given.get(key, value) != value:
             notes.append(Note("dropped", f"properties.{key}", f"the call's own {key} is sent"))
     if rules.event_shape is None:
         name = cut(name, EVENT_CHARACTERS, "event", notes)
@@ -201,16 +212,25 @@ def _event(
     return endpoints.Event(
         name=name,
         properties=properties,
-        timestamp=_TIMES[rules.time](message, rules.time_fields, notes),
-        idempotency_key=message.message_id if rules.key == "message" else _own_key(message),
+        timestamp=_TIMES[rules.time](message, rules, notes),
+        idempotency_key=message.message_id if rules.key == "message" else _own_key(given),
     )
 
 
-def _properties(message: EventMessage) -> dict[str, Any]:
-    if isinstance(message, (Track, Page, Screen)):
-        return message.properties
-    properties = message.other("properties")
-    return properties if isinstance(properties, dict) else {}
+def _properties(message: EventMessage, rules: Dialect) -> Any:
+    """Give an event's properties: an object, or what was sent in a dialect that takes anything."""
+    if not isinstance(message, (Track, Page, Screen)):
+        properties = message.other("properties")
+        return properties if isinstance(properties, dict) else {}
+    if rules.checks:
+        return object_of(message.as_sent("properties"), "properties") or {}
+    return message.as_sent("properties") if rules.loose == "kept" else message.properties
+
+
+def _context_traits(message: Message, rules: Dialect) -> dict[str, Any]:
+    if not rules.checks:
+        return message.context_traits
+    return object_of(message.as_sent("context.traits"), "context.traits") or {}
 
 
 def _event_request(
@@ -283,7 +303,7 @@ def _merge(
     else:
         return []
     notes: list[Note] = []
-    timestamp = _time_in_utc(message, settings.rules.time_fields, notes)
+    timestamp = _time_in_utc(message, settings.rules, notes)
     return [
         endpoints.identify(
             settings, user_id=user_id, identity=found.identity, timestamp=timestamp, notes=notes
@@ -330,26 +350,59 @@ def _named(message: EventMessage, rules: Dialect, notes: list[Note]) -> dict[str
             notes.append(Note("dropped", field, "this dialect takes 0 for nothing"))
         elif value and isinstance(value, str):
             named[field] = value
+        elif rules.checks and sent(message, field):
+            notes.append(Note("dropped", field, "it is blank"))
     return named
 
 
 def _named_field(message: EventMessage, field: str, rules: Dialect) -> Any:
+    if rules.checks:
+        return _segment_name(message, field, rules)
     if getattr(message, field, None) is not None:
         return loose(message, field, rules)
     # Heap's own dialect knows a track's `name` only from a mapping; Segment's any sender's.
-    if rules.event_shape is None:
-        return message.mapped.get(field)
-    value = message.other(field)
-    return value if isinstance(value, (dict, list)) else as_text(value)
+    return message.mapped.get(field)
 
 
-def _has_traits(message: Identify) -> bool:
-    """Whether an identify has the field `traits`, or `context.traits` in its place."""
-    if "traits" in message.mapped:
-        return message.mapped["traits"] is not None
-    if message.traits or message.context_traits:
-        return True
-    return message.wire.get("traits") is not None or message.context.get("traits") is not None
+def _segment_name(message: EventMessage, field: str, rules: Dialect) -> str | None:
+    """Write the name as Segment does: in its rewrite a blank one is none, blanks around it stay."""
+    text = text_of(sent(message, field), field)
+    return None if rules.loose == "trimmed" and trimmed(text) is None else text
+
+
+def _any_traits(message: Identify, rules: Dialect) -> Any:
+    """Take the traits; Segment knows none but those at the message's root."""
+    if rules.checks:
+        return object_of(message.as_sent("traits"), "traits") or {}
+    return message.traits
+
+
+def _given_traits(message: Identify, _rules: Dialect) -> Any:
+    """Take the traits, whatever they are, or those of the context; they must be something."""
+    traits = message.as_sent("traits")
+    if "traits" not in message.mapped:
+        if not traits and message.wire.get("traits") is None:
+            traits = None
+        if traits is None:
+            traits = message.as_sent("context.traits")
+            if not traits and traits == {} and message.context.get("traits") is None:
+                traits = None
+    if not traits and not isinstance(traits, (dict, list)):
+        raise Reject("missing_traits", "traits are required", "traits")
+    return traits
+
+
+_TRAITS: dict[str, Callable[[Identify, Dialect], Any]] = {
+    "any": _any_traits,
+    "some": _any_traits,
+    "given": _given_traits,
+}
+_NAMES: dict[str, Callable[[Track], Any]] = {
+    "mended": lambda message: message.event,
+    "text": lambda message: text_of(message.as_sent("event"), "event"),
+    "trimmed": lambda message: text_of(message.as_sent("event"), "event"),
+    "kept": lambda message: message.as_sent("event"),
+}
 
 
 def _with_anonymous_id_last(
@@ -390,9 +443,9 @@ _ADD_ANONYMOUS_ID: dict[str, Callable[[dict[str, Any], str, list[Note]], dict[st
 }
 
 
-def _time_in_utc(message: Message, fields: tuple[str, ...], notes: list[Note]) -> str | None:
+def _time_in_utc(message: Message, rules: Dialect, notes: list[Note]) -> str | None:
     """Say when it happened, by the first field that parses."""
-    for field in fields:
+    for field in rules.time_fields:
         text = _time_field(message, field)
         if text is None:
             continue
@@ -403,34 +456,29 @@ def _time_in_utc(message: Message, fields: tuple[str, ...], notes: list[Note]) -
     return None
 
 
-def _time_as_javascript(message: Message, fields: tuple[str, ...], notes: list[Note]) -> str | None:
+def _time_as_javascript(message: Message, rules: Dialect, notes: list[Note]) -> str | None:
     """Say when it happened as JavaScript's `Date` reads it: a number is milliseconds."""
-    for field in fields:
-        given = message.as_sent(field)
-        if given in (None, ""):
-            continue
-        written = utc_text(given) if isinstance(given, str) else _date_text(given)
+    for field in rules.time_fields:
+        given = time_of(sent(message, field), field)
+        written = utc_time(given)
         if written is not None:
             return written
-        if _time_field(message, field) is not None:  # else the router has noted it
-            notes.append(_no_time(field))
+        if given is not None and _time_field(message, field) is not None:
+            notes.append(_no_time(field))  # else the router has noted it
     return None
 
 
-def _date_text(milliseconds: Any) -> str | None:
-    """Write a number as the time that is so many milliseconds after 1970; None if it is none."""
-    if isinstance(milliseconds, bool) or not isinstance(milliseconds, (int, float)):
-        return None
-    try:
-        return format_time(_EPOCH + timedelta(milliseconds=math.trunc(milliseconds)))
-    except OverflowError:
-        return None
-
-
-def _time_as_given(message: Message, fields: tuple[str, ...], notes: list[Note]) -> Any:
-    for field in fields:
+def _time_as_given(message: Message, rules: Dialect, notes: list[Note]) -> Any:
+    if rules.batches and message.channel == "sources":
+        properties = _properties(message, rules) if isinstance(message, Track) else None
+        of_batch = properties.get("timestamp") if isinstance(properties, dict) else None
+        if of_batch not in (None, ""):
+            return of_batch
+    for field in rules.time_fields:
         given = message.as_sent(field)
-        if given in (None, ""):
+        if rules.checks:
+            given = time_of(given, field)
+        if given is None:
             continue
         if _time_field(message, field) is None:
             detail = "it is no time; this dialect sends it all the same"
@@ -447,15 +495,16 @@ def _time_field(message: Message, field: str) -> str | None:
     return message.timestamp if field == "timestamp" else message.original_timestamp
 
 
-_TIMES: dict[str, Callable[[Message, tuple[str, ...], list[Note]], Any]] = {
+_TIMES: dict[str, Callable[[Any, Dialect, list[Note]], Any]] = {
     "utc": _time_in_utc,
     "javascript": _time_as_javascript,
     "given": _time_as_given,
 }
 
 
-def _own_key(message: EventMessage) -> Any:
-    return _properties(message).get("idempotencyKey") or None
+def _own_key(properties: Any) -> Any:
+    key = properties.get("idempotencyKey") if isinstance(properties, dict) else None
+    return key if key or isinstance(key, (dict, list)) else None
 
 
 def _call(message: Message) -> str:

@@ -50,7 +50,14 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         unusable: what is no identity: what is `unsafe` (the firewall), `zero` (blank, `0`),
             or `falsy` in JavaScript's sense.
         loose: what is made of an id, or of an event's name, that is not plain text: `mended` as the
-            router promises, `text` as JavaScript writes it, blanks and all, or `kept`.
+            router promises, `text` as JavaScript writes it, blanks and all, `trimmed` as
+            JavaScript trims, or `kept`.
+        checks: by call and kind, which fields Segment's framework checks; nothing is checked in a
+            system that takes what it finds.
+        exact_type: whether the call must be spelt in lower case.
+        batches: whether an event of a batch (`channel` is `sources`) has its time in its
+            properties.
+        names: what its senders call it in `integrations`, beyond what every dialect listens to.
         identifiers: by which names an event of the partner API may go out.
         identifier_choice: the `first` of them that is there, or `all`.
         anonymous: whether the setting `anonymousEvents` decides on events without an identity.
@@ -61,7 +68,6 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         traits_need_identity: whether an event with traits and no identity is rejected.
         user_traits: whether an identify may have any traits (`any`), must have the field
             (`given`) or must have some (`some`).
-        user_traits_fallback: whether an identify without traits takes those of its context.
         profile_anonymous_id: whether the anonymousId is among an identify's properties, and where.
         event_names: which calls beside track are events, and what Heap calls them; None:
             `event_fallback`.
@@ -71,8 +77,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         event_shape: of an event's properties; None: as Heap documents, within its limits and away
             from the names it reserves.
         user_shape: of a user's; the same.
-        time: `utc` (ISO 8601 in UTC with milliseconds), `javascript` (the same, and a number is
-            milliseconds since 1970) or `given` (as the sender wrote it).
+        time: `utc` (ISO 8601 in UTC with milliseconds), `javascript` (the same, of what JavaScript
+            reads) or `given` (as the sender wrote it).
         time_fields: where it is looked for.
         key: where the idempotency key comes from: the `message`'s id, or the property
             `idempotencyKey` (`property`).
@@ -86,7 +92,11 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     event_identity: tuple[str, ...]
     user_identity: tuple[str, ...]
     unusable: Literal["unsafe", "zero", "falsy"]
-    loose: Literal["mended", "text", "kept"] = "mended"
+    loose: Literal["mended", "text", "trimmed", "kept"] = "mended"
+    checks: dict[str, dict[str, tuple[str, ...]]] = {}
+    exact_type: bool = False
+    batches: bool = False
+    names: tuple[str, ...] = ()
     identifiers: tuple[str, ...] = ()
     identifier_choice: Literal["first", "all"] = "first"
     anonymous: bool = False
@@ -95,7 +105,6 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     event_profile: Literal["traits", "traits or anonymous_id", "never"]
     traits_need_identity: bool = False
     user_traits: Literal["any", "given", "some"] = "any"
-    user_traits_fallback: bool = False
     profile_anonymous_id: Literal["first", "last", "never"]
     event_names: dict[str, str | None]
     event_fallback: str | None = None
@@ -114,6 +123,15 @@ _ALL_CALLS = ("identify", "track", "page", "screen", "group", "alias")
 _VIEWS: dict[str, str | None] = {"page": "Page viewed", "screen": "Screen viewed"}
 _SEGMENT_SUBSCRIPTION = 'type = "track" or type = "page" or type = "screen" or type = "identify"'
 _SEGMENT_LIBRARY = {"segment_library": "cloud-mode-destination"}
+_SEGMENT_NAMES = ("Heap Cloud (Actions)", "Heap Cloud")
+_SEGMENT_EVENT = {
+    "text": ("anonymousId", "event", "name"),
+    "object": ("properties", "context.traits"),
+    "time": ("timestamp",),
+}
+_CLOUD_EVENT = {**_SEGMENT_EVENT, "text": ("userId", "anonymousId", "event", "name")}
+_CLOUD_USER = {**_CLOUD_EVENT, "object": ("properties", "traits")}
+_VIEWED = ("track", "page", "screen")
 _TEXTS = Shape(arrays="indices", leaves="text")
 _BRACKETS = Shape(arrays="brackets", leaves="kept", empty="kept", without=("idempotencyKey",))
 
@@ -127,7 +145,6 @@ _HEAP = Dialect(
     anonymous=True,
     event_api="documented",
     event_profile="traits",
-    user_traits_fallback=True,
     profile_anonymous_id="last",
     event_names=_VIEWS,
     named=("name", "category"),
@@ -144,6 +161,11 @@ _SEGMENT = Dialect(
     user_identity=("userId",),
     unusable="zero",
     loose="text",
+    checks={
+        **dict.fromkeys((*_VIEWED, "group", "alias"), _SEGMENT_EVENT),
+        "identify": {"text": ("userId", "anonymousId"), "object": ("traits",)},
+    },
+    names=_SEGMENT_NAMES,
     identifiers=("identity", "anonymous_id"),
     event_api="partner",
     event_profile="traits or anonymous_id",
@@ -175,6 +197,9 @@ _SEGMENT_CLOUD = Dialect(
     event_identity=("userId",),
     user_identity=("userId",),
     unusable="falsy",
+    loose="trimmed",
+    checks={**dict.fromkeys(_VIEWED, _CLOUD_EVENT), "identify": _CLOUD_USER},
+    names=_SEGMENT_NAMES,
     identifiers=("identity", "anonymous_id", "user_id", "email"),
     identifier_choice="all",
     event_api="partner",
@@ -184,7 +209,6 @@ _SEGMENT_CLOUD = Dialect(
     user_traits="some",
     profile_anonymous_id="never",
     event_names=_VIEWS,
-    event_fallback="track",
     named=("name",),
     constants=_SEGMENT_LIBRARY,
     event_shape=_TEXTS,
@@ -208,10 +232,11 @@ _RUDDERSTACK = Dialect(
     user_identity=_RUDDERSTACK_IDENTITY,
     unusable="falsy",
     loose="kept",
+    exact_type=True,
+    batches=True,
     event_api="documented",
     event_profile="never",
     user_traits="given",
-    user_traits_fallback=True,
     profile_anonymous_id="never",
     event_names={},
     event_shape=_BRACKETS,

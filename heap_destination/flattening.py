@@ -39,7 +39,7 @@ def flat_user(
 
 
 def flatten(
-    properties: Mapping[str, Any],
+    properties: Any,
     shape: Shape,
     nested: Nested,
     path: str,
@@ -48,7 +48,7 @@ def flatten(
     """Flatten a JSON object by a dialect's options.
 
     Args:
-        properties: any JSON object.
+        properties: any JSON object; with brackets any JSON value.
         shape: what becomes of arrays, leaves and what is empty.
         nested: whether objects and arrays are flattened at all.
         path: where the object stands in the message, for the notes.
@@ -66,9 +66,11 @@ def flatten(
 
 
 def _leaves(
-    properties: Mapping[str, Any], shape: Shape, nested: Nested, path: str, notes: list[Note]
+    properties: Any, shape: Shape, nested: Nested, path: str, notes: list[Note]
 ) -> Iterator[tuple[str, Any]]:
     """List what is not nested any more, without recursion: a message may be as deep as it likes."""
+    if not isinstance(properties, Mapping):  # as RudderStack passes it on
+        properties = {"": properties}
     waiting = [
         (key, value, 1) for key, value in reversed(list(javascript.in_order(properties).items()))
     ]
@@ -84,7 +86,7 @@ def _leaves(
         elif value:
             parts = reversed(list(_parts(value, key, shape)))
             waiting.extend((part, item, depth + 1) for part, item in parts)
-        elif shape.empty == "kept":
+        elif shape.empty == "kept" and (key or not isinstance(value, Mapping)):
             yield key, value
         else:
             notes.append(_note("dropped", path, key, "it is empty"))

@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
-from destination_router import Group, Identify, Message, Note, Reject, javascript
+from destination_router import Group, Identify, Message, Note, Reject
 from heap_destination.dialects import Dialect
+from heap_destination.framework import email_of, text_of, trimmed
 from heap_destination.limits import IDENTITY_CHARACTERS, USER_ID_BITS
 from heap_destination.settings import HeapSettings
 
@@ -74,7 +75,7 @@ def identifiers(message: Message, settings: HeapSettings) -> Identifiers:
         identity=_first_usable(message, places, rules, notes),
         user_id=_extra(message, "user_id", rules, notes),
         anonymous_id=_usable(anonymous_id(message, rules), "anonymousId", rules.unusable, told),
-        email=_email(message, rules, notes),
+        email=_email(message, rules),
         notes=tuple(notes),
     )
 
@@ -136,11 +137,6 @@ def loose(message: Message, field: str, rules: Dialect) -> Any:
     return _LOOSE[rules.loose](message, field)
 
 
-def as_text(value: Any) -> str | None:
-    """Write a scalar as Segment's framework does before an action sees it; `""` is absent."""
-    return None if value in (None, "") else javascript.text(value)
-
-
 def _mended(message: Message, field: str) -> Any:
     attribute = _ATTRIBUTES.get(field)
     return message.mapped.get(field) if attribute is None else getattr(message, attribute)
@@ -156,7 +152,8 @@ _ATTRIBUTES = {
 
 _LOOSE: dict[str, Callable[[Message, str], Any]] = {
     "mended": _mended,
-    "text": lambda message, field: as_text(message.as_sent(field)),
+    "text": lambda message, field: text_of(message.as_sent(field), field),
+    "trimmed": lambda message, field: trimmed(text_of(message.as_sent(field), field)),
     "kept": lambda message, field: message.as_sent(field),
 }
 
@@ -205,18 +202,23 @@ _PLACES: dict[str, Callable[[Message, Dialect], Any]] = {
 
 
 def _extra(message: Message, name: str, rules: Dialect, notes: list[Note]) -> str | None:
-    return _option_text(message.mapped, name, notes) if name in rules.identifiers else None
+    if name not in rules.identifiers or name not in message.mapped:
+        return None
+    return (
+        loose(message, name, rules) if rules.checks else _option_text(message.mapped, name, notes)
+    )
 
 
-def _email(message: Message, rules: Dialect, notes: list[Note]) -> str | None:
+def _email(message: Message, rules: Dialect) -> str | None:
+    """Find the user's address: what stands at the root, blank or not, else among their traits."""
     if "email" not in rules.identifiers:
         return None
     if "email" in message.mapped:
-        return _option_text(message.mapped, "email", notes)
-    found = {"email": message.other("email")}
-    return _option_text(found, "email", notes) or _option_text(
-        message.context_traits, "email", notes
-    )
+        return email_of(message.as_sent("email"), "email")
+    given = message.other("email")
+    if given is not None:
+        return email_of(given, "email")
+    return email_of(message.context_traits.get("email"), "context.traits.email")
 
 
 # -- the firewall -------------------------------------------------------------------------------

@@ -64,6 +64,18 @@ def display_names() -> list[str]:
 
 
 @hookimpl
+def more_display_names(settings: HeapSettings) -> list[str]:
+    """Name Heap as Segment's senders do, in its dialects."""
+    return list(settings.rules.names)
+
+
+@hookimpl
+def takes_any_type(settings: HeapSettings) -> bool:
+    """Judge the types of fields as the dialect's system does."""
+    return settings.rules.event_shape is not None
+
+
+@hookimpl
 def default_subscription(settings: HeapSettings) -> str:
     """Take what the dialect's system takes."""
     return settings.rules.subscription

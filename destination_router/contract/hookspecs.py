@@ -93,6 +93,23 @@ class Destination:
         """
 
     @hookspec(firstresult=True)
+    def more_display_names(self, settings: Any) -> list[str]:  # type: ignore[empty-body]
+        """Name what else senders may call it, which depends on the connection's settings.
+
+        For a destination that takes another system's place: an opt-out under the name that it had
+        there still counts.
+        """
+
+    @hookspec(firstresult=True)
+    def takes_any_type(self, settings: Any) -> bool:  # type: ignore[empty-body]
+        """Say whether messages are wanted whose fields are of the wrong type.
+
+        Without it the host rejects, say, `properties` that are text. With it such a field is
+        empty, and `message.as_sent("properties")` gives what the sender wrote. In HIPAA mode the
+        host rejects it all the same, because it could not mask it.
+        """
+
+    @hookspec(firstresult=True)
     def configure(self, settings: dict[str, Json]) -> object:
         """Turn valid settings into what the other hooks receive as `settings`.
 

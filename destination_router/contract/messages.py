@@ -181,10 +181,16 @@ class _Message(
         it is the value that the mapping gave. A step that changes the field changes this too.
 
         Args:
-            name: as it is spelt on the wire: `userId`; or a field that only a mapping gives.
+            name: as it is spelt on the wire: `userId`, `type`, `context.traits`; or a field that
+                only a mapping gives.
         """
         field = _FIELD_NAMES.get(name)
-        value = self.mapped.get(name) if field is None else getattr(self, field, None)
+        if field is not None:
+            value = getattr(self, field, None)
+        elif name == "type":
+            value = self.__struct_config__.tag
+        else:
+            value = self.context_traits if name == "context.traits" else self.mapped.get(name)
         mended: dict[str, tuple[Any, Any]] = self.__dict__.get("_mended", _NOTHING_MAPPED)
         if name not in mended:
             return value
@@ -378,8 +384,12 @@ def rewritten(message: _M, part: str, **changes: Any) -> _M:
     ((_, value),) = changes.items()
     kept = copy.__dict__
     kept["_rewritten"] = {**kept.get("_rewritten", {}), part: value}
-    if part in kept.get("_mended", ()):
-        kept["_mended"] = {name: was for name, was in kept["_mended"].items() if name != part}
+    if kept.get("_mended"):
+        kept["_mended"] = {
+            name: was
+            for name, was in kept["_mended"].items()
+            if name != part and not name.startswith(f"{part}.")
+        }
     if "wire" in kept:
         kept["wire"] = {**kept["wire"], part: value}
     return copy

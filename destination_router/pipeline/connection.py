@@ -144,6 +144,7 @@ class Connection:
         valid = load_settings(schema, settings)
         self.secrets = secret_values(schema, valid)
         self.settings = _configure(plugin, valid, self.secrets)
+        self._as_sent = self._takes_any_type()
         self._has_own_name = name.casefold() != plugin.name.casefold()
         self._hooks = {
             call: _only_hook(plugin, f"on_{name}", self.settings)
@@ -152,7 +153,7 @@ class Connection:
         self._takers = compile_subscriptions(takes, plugin, self.settings)
         self._preparation = Preparation(
             plugin=plugin.name,
-            names=_names(name, plugin),
+            names=(*_names(name, plugin), *self._more_names()),
             calls=frozenset(call for call, hook in self._hooks.items() if hook is not None),
             takers=self._takers,
             treatment=treatment,
@@ -166,6 +167,18 @@ class Connection:
         return bool(treatment.shared.steps or treatment.own.steps) or any(
             taker.mapping is not None for taker in self._takers
         )
+
+    def _takes_any_type(self) -> bool:
+        # What is of the wrong type cannot be masked: in HIPAA mode it is rejected.
+        if self._privacy is not None or "takes_any_type" not in self.plugin.capabilities:
+            return False
+        return self.plugin.hook.takes_any_type(settings=self.settings) is True
+
+    def _more_names(self) -> list[str]:
+        if "more_display_names" not in self.plugin.capabilities:
+            return []
+        names: list[str] = self.plugin.hook.more_display_names(settings=self.settings)
+        return names
 
     def decide(self, raw: bytes, *, message_id: str | None = None) -> Decision:
         """Say what becomes of one message; never raises, whatever the message.
@@ -184,7 +197,7 @@ class Connection:
         """As `decide`, for who needs no more than the requests, where there are any."""
         try:
             takers = self._seal_of(raw)
-            normalised = normalise(raw, message_id=message_id)
+            normalised = normalise(raw, message_id=message_id, as_sent=self._as_sent)
         except Reject as reject:
             return self._unreadable(raw, message_id, reject)
         if takers is None:
@@ -196,7 +209,7 @@ class Connection:
         if self._privacy is not None:
             return self.map(wire_json(message))
         try:
-            normalised = normalise_decoded(message)
+            normalised = normalise_decoded(message, as_sent=self._as_sent)
         except Reject as reject:
             return self._unreadable(wire_json(message), None, reject)
         return self._mapped(self._preparation.prepare(normalised))
@@ -222,7 +235,9 @@ class Connection:
         try:
             if self._seal_of(raw) is not None:
                 return []
-            return self._preparation.steps(normalise(raw, message_id=message_id))
+            return self._preparation.steps(
+                normalise(raw, message_id=message_id, as_sent=self._as_sent)
+            )
         except Reject:
             return []
 

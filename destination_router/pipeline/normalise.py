@@ -40,6 +40,8 @@ _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _UNFIT = (*_UNDECODABLE, Reject)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+_Mend = Callable[[Json, str, list[Note]], Any]
+
 
 class Normalised(msgspec.Struct, frozen=True):
     """A message that keeps the contract's promises, and what was changed to make it so."""
@@ -48,7 +50,7 @@ class Normalised(msgspec.Struct, frozen=True):
     notes: tuple[Note, ...] = ()
 
 
-def normalise(raw: bytes, *, message_id: str | None = None) -> Normalised:
+def normalise(raw: bytes, *, message_id: str | None = None, as_sent: bool = False) -> Normalised:
     """Make a well-formed message from its wire JSON.
 
     Args:
@@ -57,6 +59,8 @@ def normalise(raw: bytes, *, message_id: str | None = None) -> Normalised:
             are not UTF-8 are read.
         message_id: what to call a message that has no `messageId`; made from its bytes if None,
             so that the same bytes always get the same id.
+        as_sent: keep a message whose fields are of the wrong type: such a field is empty, and
+            `Message.as_sent` gives what its sender wrote.
 
     Raises:
         Reject: `invalid_json`, `too_deep`, `too_many_digits`, `not_an_object`, `missing_type`,
@@ -68,11 +72,15 @@ def normalise(raw: bytes, *, message_id: str | None = None) -> Normalised:
             return _finished(message)
     except _UNFIT:
         pass
-    return _mend(raw, message_id)
+    return _mend(raw, message_id, as_sent=as_sent)
 
 
-def normalise_decoded(message: Message) -> Normalised:
+def normalise_decoded(message: Message, *, as_sent: bool = False) -> Normalised:
     """Make a message well-formed that remembers its JSON, which is UTF-8, and is as decoded.
+
+    Args:
+        message: decoded along with others.
+        as_sent: as in `normalise`.
 
     Raises:
         Reject: as `normalise`.
@@ -82,7 +90,7 @@ def normalise_decoded(message: Message) -> Normalised:
             return _finished(message)
     except _UNFIT:
         pass
-    return _mend(wire_json(message), None)
+    return _mend(wire_json(message), None, as_sent=as_sent)
 
 
 def parse_message(content: bytes | str | Mapping[str, Json]) -> Message:
@@ -183,19 +191,24 @@ def _finished(message: Message) -> Normalised:
 # -- the slow road ------------------------------------------------------------------------------
 
 
-def _mend(raw: bytes, message_id: str | None) -> Normalised:
+def _mend(raw: bytes, message_id: str | None, *, as_sent: bool = False) -> Normalised:
     content, notes = decode_json(raw)
     if not isinstance(content, dict):
         raise Reject("not_an_object", f"a message is a JSON object, not {_kind(content)}")
     kind = _message_type(content)
     mended: dict[str, Any] = {}
     changed: dict[str, tuple[Any, Any]] = {}
+    if content["type"] != kind:
+        changed["type"] = (content["type"], kind)
     for name, (field, mend) in {**_COMMON_FIELDS, **_FIELDS[kind]}.items():
         if name in content:
-            mended[field] = mend(content[name], name, notes)
+            mended[field] = (_or_empty(mend) if as_sent else mend)(content[name], name, notes)
             if mended[field] is not content[name]:
                 changed[name] = (content[name], mended[field])
-    context = _mend_context(content.get("context"), notes)
+    given = content.get("context")
+    if as_sent:
+        given = _context_as_sent(given, changed)
+    context = _mend_context(given, notes)
     if kind == "identify" and content.get("traits") is None:
         mended["traits"] = context.get("traits") or {}
         changed["traits"] = (None, mended["traits"])
@@ -282,6 +295,29 @@ def _mend_object(value: Json, path: str, notes: list[Note]) -> dict[str, Json]:
     raise Reject("invalid_type", f"must be an object, not {_kind(value)}", path)
 
 
+def _or_empty(mend: _Mend) -> _Mend:
+    """Make what cannot be mended empty: whoever wants it asks for it `as_sent`."""
+
+    def mended(value: Json, path: str, notes: list[Note]) -> Any:
+        try:
+            return mend(value, path, notes)
+        except Reject:
+            return {} if mend is _mend_object else None
+
+    return mended
+
+
+def _context_as_sent(value: Json, changed: dict[str, tuple[Any, Any]]) -> dict[str, Json]:
+    """Make a context without what is no object in it, and remember traits that are none."""
+    if not isinstance(value, dict):
+        return {}
+    traits = value.get("traits")
+    if traits is None or isinstance(traits, dict):
+        return value
+    changed["context.traits"] = (traits, {})
+    return {name: item for name, item in value.items() if name != "traits"}
+
+
 def _mend_integrations(value: Json, path: str, notes: list[Note]) -> dict[str, Json]:
     if isinstance(value, dict):
         return value
@@ -333,8 +369,6 @@ def _without_surrogates(value: Json) -> Json:
 def _has_halves(text: str) -> bool:
     return _SURROGATE.search(text) is not None
 
-
-_Mend = Callable[[Json, str, list[Note]], Any]
 
 _COMMON_FIELDS: dict[str, tuple[str, _Mend]] = {
     "messageId": ("message_id", _mend_id),

@@ -54,11 +54,13 @@ class Prepared(msgspec.Struct, frozen=True):
         connection: what to map with.
         problem: what is wrong with the configuration or the plugin; quotes no value.
         fault: the plugin's fault (`transformation`) or the configuration's (`configuration`).
+        message: the event as it is to be mapped, where the configuration took something out of it.
     """
 
     connection: Connection | None
     problem: str = ""
     fault: str = ""
+    message: bytes | None = None
 
 
 class _Destination(msgspec.Struct):
@@ -67,6 +69,7 @@ class _Destination(msgspec.Struct):
     id: Any = msgspec.field(default="", name="ID")
     name: Any = msgspec.field(default="", name="Name")
     config: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"{}"), name="Config")
+    is_dynamic: Any = msgspec.field(default=True, name="hasDynamicConfig")
 
 
 _decode_destination = msgspec.json.Decoder(_Destination).decode
@@ -177,7 +180,12 @@ class Destinations:
         prepared, config, overlay = read(destination)
         if prepared is not None:
             return prepared, len(destination) <= _KEPT_BYTES
-        return self._compiled(dynamic_config.resolve(config, text()), overlay), False
+        message = text()
+        resolved, left = dynamic_config.resolve(config, message)
+        prepared = self._compiled(resolved, overlay)
+        if left is not message:
+            prepared = msgspec.structs.replace(prepared, message=left)
+        return prepared, False
 
     def prepare_config(self, config: bytes) -> Prepared:
         """Make ready what has a configuration alone, as in a request to the proxy.
@@ -185,7 +193,7 @@ class Destinations:
         What comes to the proxy was transformed, and masked, before.
         """
         try:
-            resolved = dynamic_config.resolve(msgspec.json.decode(config or b"{}"), b"null")
+            resolved, _ = dynamic_config.resolve(msgspec.json.decode(config or b"{}"), b"null")
         except _UNDECODABLE:
             return Prepared(None, "the destination cannot be read", "configuration")
         return self._compiled(resolved, _PROXIED)
@@ -204,7 +212,7 @@ class Destinations:
         if not meant and self.some_private:
             return Prepared(None, _STRANGER, "configuration"), None, self._bare
         overlay = meant[0] if meant else self._bare
-        if dynamic_config.MARK in bytes(record.config):
+        if dynamic_config.MARK in bytes(record.config) and record.is_dynamic is not False:
             if is_private(overlay):
                 problem = "Config: in HIPAA mode it may not take values out of messages"
                 return Prepared(None, problem, "configuration"), None, overlay

@@ -2,13 +2,15 @@
 
 As rudder-transformer resolves it before it hands a configuration to a destination: the whole text
 of a value is a path from `message` (`event` means the same) and a default for where the message
-has nothing, or nothing that counts as true, at that path.
+has nothing at that path, or null. What was read is taken out of the message.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Any
+
+import msgspec
 
 from destination_router.contract.records import Json, Reject
 from destination_router.pipeline.normalise import decode_json
@@ -23,40 +25,50 @@ _TEMPLATE = re.compile(
 _ROOTS = frozenset({"message", "event"})
 
 
-def resolve(config: Json, message: bytes) -> Json:
+def resolve(config: Json, message: bytes) -> tuple[Json, bytes]:
     """Fill a configuration in for one message.
 
     Args:
         config: as RudderStack keeps it.
         message: wire JSON; one that cannot be read gives every default.
+
+    Returns:
+        The configuration, and the message without what was read: the same bytes where nothing was.
     """
     try:
         content = decode_json(message)[0]
     except Reject:
-        content = None
-    return _resolved(config, content)
+        return _resolved(config, None, []), message
+    taken: list[str] = []
+    resolved = _resolved(config, content, taken)
+    return resolved, msgspec.json.encode(content) if taken else message
 
 
-def _resolved(value: Json, message: Any) -> Json:
+def _resolved(value: Json, message: Any, taken: list[str]) -> Json:
     if isinstance(value, dict):
-        return {name: _resolved(item, message) for name, item in value.items()}
+        return {name: _resolved(item, message, taken) for name, item in value.items()}
     if isinstance(value, list):
-        return [_resolved(item, message) for item in value]
+        return [_resolved(item, message, taken) for item in value]
     if not isinstance(value, str):
         return value
     found = _TEMPLATE.fullmatch(value)
     if found is None:
         return value
     root, *path = found["path"].split(".")
-    # JavaScript's truth: an empty list or object counts, an empty text or 0 does not.
-    known = _at(message, path) if root in _ROOTS else None
-    usable = known or isinstance(known, (dict, list))
-    return known if usable else found["default"].replace('"', "").strip()
+    known = _taken(message, path) if root in _ROOTS else None
+    if known is None:
+        return found["default"].replace('"', "").strip()
+    taken.append(found["path"])
+    return known
 
 
-def _at(value: Any, path: list[str]) -> Any:
-    for name in path:
+def _taken(value: Any, path: list[str]) -> Any:
+    """Take what stands at a path out of a message; None where nothing does."""
+    *way, last = path
+    for name in way:
         if not isinstance(value, dict):
             return None
         value = value.get(name)
-    return value
+    if not isinstance(value, dict) or value.get(last) is None:
+        return None
+    return value.pop(last)

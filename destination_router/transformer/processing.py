@@ -76,7 +76,9 @@ def _made(
     if connection is None:
         told = EventStatus(ABORTED, prepared.problem, prepared.fault)
         return refused(name, job, told, FEATURE)
-    if type(job) is DecodedJob:
+    if prepared.message is not None:
+        made = connection.map(prepared.message)
+    elif type(job) is DecodedJob:
         made = connection.map_decoded(job.message)
     else:
         made = connection.map(job.text())

@@ -86,7 +86,7 @@ def _join(
     connection = prepared.connection
     if connection is None:
         return EventStatus(ABORTED, prepared.problem, prepared.fault)
-    decision = connection.decide(job.text())
+    decision = connection.decide(job.text() if prepared.message is None else prepared.message)
     if decision.result != "requests":
         return event_status(decision)
     # One configuration that depends on the message is as many connections as it has values.

@@ -12,7 +12,6 @@ FOLDER = Path(__file__).parents[2] / "conformance" / "cases" / "heap" / "dialect
 DECIDED = {
     "segment/mapping-unknown-field",
     "segment/setting-of-another-dialect",
-    "segment-cloud/event-absent",
 }
 """Where the systems are silent, so that it had to be decided."""
 

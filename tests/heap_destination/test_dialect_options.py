@@ -26,8 +26,12 @@ ADDED: dict[str, tuple[str, ...]] = {
 
 _PLACES = "the firewall knows its places: integrations.Heap.identity, then userId"
 _ORDER = "the order of keys is free in cases; test_dialects.py holds it"
+_TIMES = "a batch has its own time only where times are sent as given, by RudderStack"
+_TYPES = "no case of it spells a type otherwise"
 MOOT = {
     "heap": {
+        "batches=True": _TIMES,
+        "loose=trimmed": "its ids are the router's",
         "event_identity-userId": _PLACES,
         "event_identity reversed": _PLACES,
         "user_identity-userId": _PLACES,
@@ -36,14 +40,21 @@ MOOT = {
         "named reversed": _ORDER,
     },
     "segment": {
+        "batches=True": _TIMES,
+        "exact_type=True": _TYPES,
+        "names reversed": _ORDER,
         "anonymous=True": "only the documented API has to be told what to do without an identity",
         "profile_anonymous_id=last": _ORDER,
     },
     "segment-cloud": {
+        "batches=True": _TIMES,
+        "exact_type=True": _TYPES,
+        "names reversed": _ORDER,
         "anonymous=True": "only the documented API has to be told what to do without an identity",
         "identifiers reversed": _ORDER,
     },
     "rudderstack": {
+        "named+('name',)": "the name of a track is read in Segment's dialects alone",
         "anonymous=True": "an anonymousId is an identity there",
         "identifier_choice=all": "it has no identifiers to choose from",
         "traits_need_identity=True": "an event sends no traits",

@@ -15,7 +15,7 @@ import heap_destination.plugin
 from destination_router import Destination, parse_message
 from destination_router.pipeline.connection import Connection, Decision
 from destination_router.plugins.loading import load_plugin
-from heap_destination.settings import SETTINGS_SCHEMA
+from heap_destination.settings import SETTINGS_SCHEMA, heap_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,6 +42,18 @@ def test_the_plugin_takes_all_six_calls() -> None:
 def test_the_plugin_goes_by_the_names_that_senders_use() -> None:
     """RudderStack's display name is `Heap.io`."""
     assert set(load_plugin("heap").display_names) >= {"heap", "Heap.io"}
+
+
+def test_segments_names_count_in_its_dialects_alone() -> None:
+    """An opt-out that worked before the move works after it."""
+    hook = load_plugin("heap").hook
+    names = {
+        dialect: hook.more_display_names(settings=heap_settings({"appId": "1", "dialect": dialect}))
+        for dialect in ("segment", "syft", "segment-cloud", "rudderstack", "heap")
+    }
+    segments = ["Heap Cloud (Actions)", "Heap Cloud"]
+    assert [names[name] for name in ("segment", "syft", "segment-cloud")] == [segments] * 3
+    assert names["rudderstack"] == names["heap"] == []
 
 
 def test_the_plugins_schema_is_heaps() -> None:

@@ -36,6 +36,7 @@ def reference(node: str) -> Reference:
             capture_output=True,
             check=True,
             text=True,
+            env={**os.environ, "TZ": "UTC"},  # as on Segment's servers
         )
         answers: list[Any] = json.loads(done.stdout)
         return answers

@@ -2,11 +2,13 @@
 // ({mappings: {action: fields}, messages: [...]}) to JSON on stdout, one answer for each message.
 // Everything is Segment's but the last step: a request is written down and not made. With triggers
 // ({triggers: [...], messages: [...]}) it tells which of them takes each message; with fields
-// ({fields: [...], messages: [...]}) what each of these mappings makes of it.
+// ({fields: [...], messages: [...]}) what each of these mappings makes of it; with times, which
+// times these texts are.
 'use strict'
 
 const { Destination, transform } = require('@segment/actions-core')
 const { parseFql, validate } = require('@segment/destination-subscriptions')
+const dayjs = require('dayjs').extend(require('dayjs/plugin/utc'))
 const definition = require('@segment/action-destinations/dist/destinations/heap').default
 
 const SETTINGS = { appId: '11', region: 'US' }
@@ -32,9 +34,19 @@ async function answer(message, mappings) {
   return { requests }
 }
 
+// What `Date` and Segment's library make of a text that may be a time: [milliseconds, text].
+function read(text) {
+  const utc = dayjs.utc(text)
+  return [new Date(text).getTime(), utc.isValid() ? utc.toISOString() : null]
+}
+
 async function main() {
-  const { mappings, triggers, fields, messages } = JSON.parse(require('fs').readFileSync(0, 'utf8'))
+  const { mappings, triggers, fields, times, messages } = JSON.parse(require('fs').readFileSync(0, 'utf8'))
   const answers = []
+  if (times) {
+    process.stdout.write(JSON.stringify(times.map(read)))
+    return
+  }
   if (triggers) {
     const parsed = triggers.map((trigger) => parseFql(trigger))
     const taken = messages.map((message) => parsed.map((trigger) => validate(trigger, message)))

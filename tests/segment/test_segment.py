@@ -22,6 +22,7 @@ from destination_router.pipeline.subscriptions.conditions import compile_conditi
 from destination_router.pipeline.subscriptions.fql import segment_meaning
 from destination_router.pipeline.subscriptions.subscriptions import SubscriptionSource
 from destination_router.plugins.loading import load_plugin
+from heap_destination.javascript_dates import iso_text, read_date, read_native
 
 Mappings = dict[str, dict[str, Any]]
 Reference = Callable[..., list[Any]]
@@ -79,22 +80,42 @@ EVENT: dict[str, Any] = {
     "anonymousId": "a-1",
     "event": "Paid",
 }
-DEVIATIONS = {
-    "a timestamp that is no time": ({"timestamp": "soon"}, "rejected", {}),
-    "a timestamp in words": (
-        {"timestamp": "Nov 22, 2026 10:00 UTC"},
-        {"timestamp": "2026-11-22T10:00:00.000Z"},
+DEVIATIONS: dict[str, tuple[dict[str, Any], dict[str, Any] | str, dict[str, Any] | str]] = {
+    "a type in capitals": ({"type": "TRACK"}, "not taken", {}),
+    "an id around which there are blanks, as messageId": (
+        {"messageId": " m-1 "},
+        {"idempotency_key": " m-1 "},
         {},
     ),
-    "properties that are an empty list": ({"properties": []}, "rejected", {}),
-    "properties that are empty text": ({"properties": ""}, {}, "rejected"),
-    "context traits that are no object": ({"context": {"traits": "x"}}, "rejected", {}),
-    "an event in a list": ({"event": ["Paid"]}, {}, "rejected"),
 }
 """What differs all the same: the message, what Segment makes of it, what the router does.
 
 Of a sent event: what it has beyond the plain one. docs/moving.md tells of each.
 """
+
+ALIKE: dict[str, tuple[dict[str, Any], dict[str, Any] | str]] = {
+    "a timestamp that is no time": ({"timestamp": "soon"}, "rejected"),
+    "a timestamp in words": (
+        {"timestamp": "Nov 22, 2026 10:00 UTC"},
+        {"timestamp": "2026-11-22T10:00:00.000Z"},
+    ),
+    "properties that are an empty list": ({"properties": []}, "rejected"),
+    "properties that are empty text": ({"properties": ""}, {}),
+    "context traits that are no object": ({"context": {"traits": "x"}}, "rejected"),
+    "an event in a list": ({"event": ["Paid"]}, {}),
+}
+"""What the framework makes of fields of the wrong type, and so does the dialect."""
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_a_field_of_the_wrong_type_is_what_it_is_in_segment(
+    name: str, reference: Reference
+) -> None:
+    """The framework's checks are the dialect's."""
+    fields, made = ALIKE[name]
+    message = {**EVENT, **fields}
+    (answer,) = reference([message], mappings={})
+    assert theirs(answer) == ours(message, segment({})) == _expected(made)
 
 
 @pytest.mark.parametrize("name", DEVIATIONS)
@@ -109,7 +130,7 @@ def test_what_differs_all_the_same(name: str, reference: Reference) -> None:
 
 def _expected(outcome: dict[str, Any] | str) -> str:
     if isinstance(outcome, str):
-        return outcome
+        return "[]" if outcome == "not taken" else outcome
     event = {
         "event": "Paid",
         "custom_properties": {"segment_library": "cloud-mode-destination"},
@@ -200,6 +221,35 @@ def test_a_mapping_gives_what_it_gives_in_segment(reference: Reference) -> None:
         parsed = parse_message(message)
         for field, evaluate, theirs in zip(FIELDS, compiled, made, strict=True):
             assert json_text(evaluate(parsed)) == json_text(theirs), (field, message)
+
+
+# -- times ---------------------------------------------------------------------------------------
+
+_DATES = (
+    *("2026-11-22", "2026/11/22", "2026-2-3", "2026-02-30", "2026-13-45", "20261122", "2026-11"),
+    *("2026", "0027-01-02", "5138-01-01", "+012026-11-22", "-000001-01-01", "22 Nov 2026"),
+    *("Sun, 22 Nov 2026", "Nov 22, 2026", "11/22/2026", "11/22/26", "22/11/2026", "2026-W47-7"),
+    *("Sun Nov 22 2026", "", "soon", "1700000000", "1700000000123", "99", "0"),
+)
+_CLOCKS = (
+    *("", "T10:00", "T10:00:00", "T10:00:00.123456789", "T24:00:00", "T24:00:01", "T25:00", "T10"),
+    *(" 10:00:00", " 10:00:00.1", " 10:00 PM", " 13:00 pm", " 10:60", " 10:00:00:5", " 10::5"),
+)
+_ZONES = (
+    *("", "Z", "z", " Z", "+01:00", "-0800", " +0100", "+1", " GMT", " GMT+2", " PST", " UTC (x)"),
+    *(" CET", " +01:00:00", "+25:00", " noon"),
+)
+
+
+def test_a_time_is_read_as_node_reads_it(reference: Reference) -> None:
+    """Every form of a date, with every form of a clock and a zone: dayjs and V8 where it is UTC."""
+    texts = [f"{date}{clock}{zone}" for date in _DATES for clock in _CLOCKS for zone in _ZONES]
+    read = reference([], times=texts)
+    for text, (native, utc) in zip(texts, read, strict=True):
+        ours = read_date(text)
+        assert read_native(text) == native, text
+        assert (None if ours is None else iso_text(ours)) == utc, text
+    assert len(texts) / 5 < sum(utc is not None for _, utc in read) < len(texts)
 
 
 # -- traffic: messages as senders write them, plain and odd; the same ones every time ------------

@@ -8,7 +8,7 @@ def _slip(mutant_id: str, description: str, old: str, new: str, module: str = "c
 
 
 _KEY = (
-    '        idempotency_key=message.message_id if rules.key == "message" else _own_key(message),\n'
+    '        idempotency_key=message.message_id if rules.key == "message" else _own_key(given),\n'
 )
 
 CALLS = (
@@ -63,13 +63,13 @@ CALLS = (
     _slip(
         "page-name-conflict-in-silence",
         "the page's own name replaces a property without a note",
-        "if given.get(key, value) != value:",
+        "if isinstance(given, dict) and given.get(key, value) != value:",
         "if False:",
     ),
     _slip(
         "page-name-always-noted",
         "a name that stands in both places is reported as a conflict",
-        "if given.get(key, value) != value:",
+        "if isinstance(given, dict) and given.get(key, value) != value:",
         "if key in given:",
     ),
     _slip(
@@ -108,8 +108,8 @@ CALLS = (
     _slip(
         "blank-event-accepted",
         "blanks are an event's name",
-        '    if given is not None and not (blank and (rules.event_shape is None or given == "")):',
-        "    if given:",
+        "        blank = not given or (rules.event_shape is None and not given.strip())",
+        "        blank = not given",
     ),
     _slip(
         "profile-after-the-event",
@@ -150,8 +150,8 @@ CALLS = (
     _slip(
         "profile-as-event-properties",
         "the traits in an event's context are not held to the rules for users",
-        'profile = flat_user(message.context_traits, "context.traits", notes, settings)',
-        'profile = flat_event(message.context_traits, "context.traits", notes, settings)',
+        'profile = flat_user(traits, "context.traits", notes, settings)',
+        'profile = flat_event(traits, "context.traits", notes, settings)',
     ),
     _slip(
         "identify-without-anonymous-id",
@@ -192,7 +192,7 @@ CALLS = (
     _slip(
         "merge-without-its-time",
         "a merge happens when it arrives",
-        "timestamp = _time_in_utc(message, settings.rules.time_fields, notes)\n    return [",
+        "timestamp = _time_in_utc(message, settings.rules, notes)\n    return [",
         "timestamp = None\n    return [",
     ),
     _slip(
@@ -277,8 +277,8 @@ CALLS = (
     _slip(
         "original-timestamp-forgotten",
         "only timestamp counts",
-        "    for field in fields:\n        text = ",
-        "    for field in fields[:1]:\n        text = ",
+        "    for field in rules.time_fields:\n        text = ",
+        "    for field in rules.time_fields[:1]:\n        text = ",
     ),
     _slip(
         "sent-at-counts",

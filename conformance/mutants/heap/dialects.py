@@ -60,8 +60,8 @@ DIALECTS = (
     _slip(
         "dialect-email-of-the-traits-first",
         "the email among the traits comes before the message's own",
-        '    found = {"email": message.other("email")}\n',
-        '    found = {"email": message.context_traits.get("email") or message.other("email")}\n',
+        '    given = message.other("email")\n',
+        '    given = message.context_traits.get("email") or message.other("email")\n',
         "identity",
     ),
     _slip(
@@ -81,34 +81,28 @@ DIALECTS = (
     _slip(
         "dialect-seconds-since-1970",
         "a time that is a number is read as seconds",
-        "timedelta(milliseconds=math.trunc(milliseconds))",
-        "timedelta(seconds=math.trunc(milliseconds))",
-        "calls",
+        "read_number(value)",
+        "read_number(value * 1000)",
+        "framework",
     ),
     _slip(
         "dialect-only-good-times",
         "a time that is none is left out, where it should be passed on",
-        "        given = message.as_sent(field)\n"
-        '        if given in (None, ""):\n'
-        "            continue\n"
-        "        if _time_field",
-        "        given = _time_field(message, field)\n"
-        '        if given in (None, ""):\n'
-        "            continue\n"
-        "        if _time_field",
+        "        given = message.as_sent(field)\n        if rules.checks:\n",
+        "        given = _time_field(message, field)\n        if rules.checks:\n",
         "calls",
     ),
     _slip(
         "dialect-traits-of-the-context",
         "an identify without traits takes those of its context in every dialect",
-        "message.traits if rules.user_traits_fallback else",
-        "message.traits if True else",
+        'return object_of(message.as_sent("traits"), "traits") or {}',
+        "return message.traits",
         "calls",
     ),
     _slip(
         "dialect-profile-of-nothing",
         "a known user's event updates the user though there is nothing to write",
-        "    if found.anonymous_id is None and not message.context_traits:\n        return None\n",
+        "    if found.anonymous_id is None and not traits:\n        return None\n",
         "",
         "calls",
     ),
@@ -122,15 +116,15 @@ DIALECTS = (
     _slip(
         "dialect-empty-traits-are-none",
         "an identify with empty traits is rejected",
-        '    return message.wire.get("traits") is not None or',
-        "    return False and",
+        "    if not traits and not isinstance(traits, (dict, list)):\n",
+        "    if not traits:\n",
         "calls",
     ),
     _slip(
         "dialect-no-name-for-a-track",
         "the name at a track's root is not seen",
-        "    value = message.other(field)\n    return value if",
-        "    value = None\n    return value if",
+        "    text = text_of(sent(message, field), field)\n",
+        "    text = text_of(message.as_sent(field), field)\n",
         "calls",
     ),
 )

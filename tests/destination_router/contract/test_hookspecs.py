@@ -24,6 +24,8 @@ CONTRACT = {
     "on_group": ("message", "settings"),
     "on_alias": ("message", "settings"),
     "display_names": (),
+    "more_display_names": ("settings",),
+    "takes_any_type": ("settings",),
     "configure": ("settings",),
     "default_subscription": ("settings",),
     "settings_from": ("system", "config"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from destination_router.transformer.destinations import find_destinations
 from destination_router.transformer.jobs import Job
+from destination_router.transformer.processing import process
 
 PLUGIN = """
 from destination_router import hookimpl
@@ -57,3 +59,50 @@ def test_a_configuration_may_be_as_deep_as_it_likes(depth: int) -> None:
         or "Config" in prepared.problem
         or "read" in prepared.problem
     )
+
+
+# -- configuration that depends on the message --------------------------------------------------
+
+APP = {"appId": "{{ event.properties.app || 12 }}"}
+
+
+def app_and_properties(
+    properties: dict[str, object], **record_fields: object
+) -> tuple[str, object]:
+    """Say which appId an event goes to, and which of its properties are left."""
+    message = {"type": "track", "messageId": "m-1", "userId": "u", "event": "E"}
+    destination = {"ID": "d", "Name": "heap", "Config": {"dialect": "rudderstack", **APP}}
+    job = {
+        "message": {**message, "properties": properties},
+        "metadata": {},
+        "destination": {**destination, **record_fields},
+    }
+    heap = find_destinations()["heap"]
+    (answer,) = json.loads(process("heap", heap, json.dumps([job]).encode(), lambda url: url))
+    if "output" not in answer:
+        return answer["error"], None
+    body = answer["output"]["body"]["JSON"]
+    return body["app_id"], body["properties"]
+
+
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [
+        ({"app": "77"}, ("77", {})),
+        ({"app": "77", "a": 1}, ("77", {"a": 1})),
+        ({"app": 0}, ("0", {})),
+        ({"app": None}, ("12", {"app": None})),
+        ({}, ("12", {})),
+    ],
+)
+def test_what_a_configuration_reads_is_taken_out_of_the_message(
+    properties: dict[str, object], expected: tuple[str, object]
+) -> None:
+    """As rudder-transformer does; the default counts for what is absent or null alone."""
+    assert app_and_properties(properties) == expected
+
+
+def test_a_configuration_that_is_not_dynamic_stays_as_it_is() -> None:
+    """`hasDynamicConfig: false` says that a template is plain text, which is no App ID."""
+    error, _ = app_and_properties({"app": "77"}, hasDynamicConfig=False)
+    assert error.startswith("Config.appId:")
