@@ -469,16 +469,18 @@ def _time_as_javascript(message: Message, rules: Dialect, notes: list[Note]) -> 
 
 
 def _time_as_given(message: Message, rules: Dialect, notes: list[Note]) -> Any:
+    blank: tuple[Any, ...] = (None,)
     if rules.batches and message.channel == "sources":
+        blank = (None, "")
         properties = _properties(message, rules) if isinstance(message, Track) else None
         of_batch = properties.get("timestamp") if isinstance(properties, dict) else None
-        if of_batch not in (None, ""):
+        if of_batch not in blank:
             return of_batch
     for field in rules.time_fields:
         given = message.as_sent(field)
         if rules.checks:
             given = time_of(given, field)
-        if given is None:
+        if given is None or (given in blank and field != rules.time_fields[-1]):
             continue
         if _time_field(message, field) is None:
             detail = "it is no time; this dialect sends it all the same"

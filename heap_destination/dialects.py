@@ -125,11 +125,16 @@ _SEGMENT_SUBSCRIPTION = 'type = "track" or type = "page" or type = "screen" or t
 _SEGMENT_LIBRARY = {"segment_library": "cloud-mode-destination"}
 _SEGMENT_NAMES = ("Heap Cloud (Actions)", "Heap Cloud")
 _SEGMENT_EVENT = {
-    "text": ("anonymousId", "event", "name"),
+    "text": ("event", "name"),
+    "nullable": ("anonymousId",),
     "object": ("properties", "context.traits"),
     "time": ("timestamp",),
 }
-_CLOUD_EVENT = {**_SEGMENT_EVENT, "text": ("userId", "anonymousId", "event", "name")}
+_CLOUD_EVENT = {
+    **_SEGMENT_EVENT,
+    "text": ("userId", "anonymousId", "event", "name"),
+    "nullable": (),
+}
 _CLOUD_USER = {**_CLOUD_EVENT, "object": ("properties", "traits")}
 _VIEWED = ("track", "page", "screen")
 _TEXTS = Shape(arrays="indices", leaves="text")
@@ -163,7 +168,7 @@ _SEGMENT = Dialect(
     loose="text",
     checks={
         **dict.fromkeys((*_VIEWED, "group", "alias"), _SEGMENT_EVENT),
-        "identify": {"text": ("userId", "anonymousId"), "object": ("traits",)},
+        "identify": {"nullable": ("userId", "anonymousId"), "object": ("traits",)},
     },
     names=_SEGMENT_NAMES,
     identifiers=("identity", "anonymous_id"),

@@ -28,13 +28,17 @@ def check_fields(message: Message, checks: dict[str, tuple[str, ...]]) -> None:
 
     Args:
         message: any; its fields are looked at as they were sent.
-        checks: by kind (`text`, `object`, `time`), which fields are checked.
+        checks: by kind (`text`, `nullable` text, which no list may hold, `object`, `time`), which
+            fields are checked.
 
     Raises:
         Reject: `invalid_type` or `invalid_timestamp`.
     """
     for field in checks.get("text", ()):
         text_of(sent(message, field), field)
+    for field in checks.get("nullable", ()):
+        if isinstance(sent(message, field), (dict, list)):
+            raise Reject("invalid_type", "must be text, not an object or a list", field)
     for field in checks.get("object", ()):
         object_of(sent(message, field), field)
     for field in checks.get("time", ()):
@@ -61,11 +65,9 @@ def text_of(value: Any, path: str) -> str | None:
 
 
 def object_of(value: Any, path: str) -> dict[str, Any] | None:
-    """Take an object, or a list that holds one and nothing else."""
+    """Take an object; unlike a scalar it may not stand in a list."""
     if value is None or value == "":
         return None
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
     if not isinstance(value, dict):
         raise Reject("invalid_type", "must be an object", path)
     return value
@@ -75,8 +77,6 @@ def time_of(value: Any, path: str) -> str | int | float | None:
     """Take what the framework takes for a time: a number, or text that is one or a date."""
     if value is None or value == "":
         return None
-    if isinstance(value, list) and len(value) == 1:
-        value = "" if value[0] is None else value[0]
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
     if not isinstance(value, str) or not _is_date_like(value):
