@@ -18,7 +18,7 @@ from conformance.case import CaseError
 from conformance.known import KnownFailure, KnownFailureError, load_known_failures
 from conformance.report import badge, build_report, html, markdown, report_json
 from conformance.report.records import Report
-from conformance.report.words import counts, headline, skips
+from conformance.report.words import counts, covered, headline, open_statements, skips
 from conformance.runner import FAILING, Verdict, failure_text, rules, run_all
 
 FAILED = 1
@@ -38,6 +38,15 @@ CaseId = Annotated[str | None, typer.Option(help="Run one case or check only.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the report as JSON.")]
 HtmlFile = Annotated[Path | None, typer.Option("--html", help="Write the report as one HTML file.")]
 BadgeFile = Annotated[Path | None, typer.Option("--badge", help="Write a badge as SVG.")]
+Pinned = Annotated[
+    str | None,
+    typer.Option(
+        "--requirements",
+        metavar="DATE",
+        help="Score by what was asked for at that date (2026-11); what came later is reported and "
+        "fails nothing.",
+    ),
+]
 AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print the report as Markdown.")]
 
 
@@ -48,6 +57,7 @@ def conformance(  # noqa: PLR0913, PLR0917 -- one option each
     json: JsonFile = None,
     html_file: HtmlFile = None,
     badge_file: BadgeFile = None,
+    requirements: Pinned = None,
     as_markdown: AsMarkdown = False,  # noqa: FBT002 -- typer reads the signature
 ) -> None:
     """Show which documented cases a destination passes.
@@ -56,7 +66,7 @@ def conformance(  # noqa: PLR0913, PLR0917 -- one option each
 
     Example: destination-router conformance heap
     """
-    bench, known = _opened(name, cases, case)
+    bench, known = _opened(name, cases, case, requirements)
     verdicts = _verdicts(bench, known, case)
     report = build_report(bench, verdicts)
     for path, text in (
@@ -73,10 +83,10 @@ def conformance(  # noqa: PLR0913, PLR0917 -- one option each
 
 
 def _opened(
-    name: str, cases: Path | None, case: str | None
+    name: str, cases: Path | None, case: str | None, requirements: str | None
 ) -> tuple[Bench, dict[str, KnownFailure]]:
     try:
-        bench = open_bench(name, cases)
+        bench = open_bench(name, cases, requirements=requirements)
         ids = {rule.id for rule in rules(bench)}
         known = load_known_failures(Path("pyproject.toml"), name, ids)
     except (CaseError, KnownFailureError) as error:
@@ -111,8 +121,16 @@ def _text(bench: Bench, report: Report, verdicts: list[Verdict], *, whole: bool)
         for verdict in verdicts
         if verdict.result in FAILING
     ]
-    told = [*failures, "\n".join((headline(report), counts(report), *skips(report)))]
+    told = [*failures, "\n".join(_summary(report))]
     return "\n\n".join(told) + "\n"
+
+
+def _summary(report: Report) -> list[str]:
+    told = [headline(report), counts(report), *skips(report)]
+    if report.pages:
+        told.append(covered(report.pages))
+        told.extend(f"  open: {statement}" for statement in open_statements(report.pages))
+    return told
 
 
 def _write(path: Path, content: bytes) -> None:
