@@ -20,9 +20,9 @@ from time import perf_counter
 
 from destination_router.pipeline.connection import Connection
 from destination_router.pipeline.decisions import Decision, decided
+from destination_router.pipeline.integrations import refusal
 from destination_router.pipeline.normalise import normalise
-from destination_router.pipeline.subscriptions.conditions import refusal
-from destination_router.pipeline.subscriptions.subscriptions import TakesConfig
+from destination_router.pipeline.subscriptions.subscriptions import SubscriptionSource
 from destination_router.plugins.loading import load_plugin
 
 ROUNDS = 41
@@ -66,7 +66,7 @@ def messages() -> list[bytes]:
     ]
 
 
-def connection(*takes: TakesConfig) -> Connection:
+def connection(*takes: SubscriptionSource) -> Connection:
     """Connect to Heap in its default dialect."""
     return Connection("heap", load_plugin("heap"), {"appId": "11"}, takes)
 
@@ -93,7 +93,7 @@ def main() -> int:
     ways: dict[str, Callable[[bytes], Decision]] = {
         "before": before(plain),
         "default": plain.decide,
-        "overrides": connection(TakesConfig(mapping={"track": OVERRIDES})).decide,
+        "overrides": connection(SubscriptionSource(mapping={"track": OVERRIDES})).decide,
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
     gc.disable()

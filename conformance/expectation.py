@@ -10,7 +10,7 @@ from conformance.checks.scalars import field_json
 from conformance.compare import Difference, differences
 from conformance.subject import Observation, Subject
 from destination_router import Outcome
-from destination_router.settings.validation import SettingsError
+from destination_router.settings.errors import SettingsError
 
 
 def case_differences(subject: Subject, case: Case) -> Iterator[Difference]:

@@ -16,7 +16,7 @@ from destination_router import HttpRequest, HttpResponse, Outcome, Pairing, defa
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.pipeline.connection import Connection, Decision, configured
 from destination_router.plugins.loading import LoadedPlugin
-from destination_router.settings.validation import SettingsError
+from destination_router.settings.errors import SettingsError
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):

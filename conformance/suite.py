@@ -11,10 +11,14 @@ The pytest plugin (`pytest_plugin.py`) makes one test of each case and check, na
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
-if TYPE_CHECKING:
-    from conformance.pytest_plugin import RuleUnderTest
+
+class Verifiable(Protocol):
+    """A case or check, ready to run; the pytest plugin makes them."""
+
+    def verify(self) -> None:
+        """Run it, and end the test as it ended."""
 
 
 class DestinationSuite:
@@ -35,10 +39,10 @@ class DestinationSuite:
     settings: ClassVar[dict[str, Any] | None] = None
     requirements: ClassVar[str | None] = None
 
-    def test_check(self, conformance_check: RuleUnderTest) -> None:
+    def test_check(self, conformance_check: Verifiable) -> None:
         """What every destination must do."""
         conformance_check.verify()
 
-    def test_case(self, conformance_case: RuleUnderTest) -> None:
+    def test_case(self, conformance_case: Verifiable) -> None:
         """What the destination's cases say."""
         conformance_case.verify()

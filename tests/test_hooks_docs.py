@@ -11,7 +11,7 @@ from hook_docs import with_hooks
 
 from destination_router.contract.hookspecs import Destination
 from destination_router.contract.messages import MESSAGE_TYPES
-from destination_router.plugins.loading import HOOKS
+from destination_router.plugins.breaches import HOOKS
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8")

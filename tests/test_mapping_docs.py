@@ -13,7 +13,7 @@ from destination_router.contract.messages import Message
 from destination_router.pipeline.mapping.directives import DIRECTIVES
 from destination_router.pipeline.mapping.field_mapping import compile_mapping
 from destination_router.pipeline.normalise import parse_message
-from destination_router.pipeline.subscriptions.conditions import compile_subscription
+from destination_router.pipeline.subscriptions.conditions import compile_condition
 
 TEXT = (Path(__file__).parent.parent / "docs" / "mapping.md").read_text(encoding="utf-8")
 EXAMPLES = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)]
@@ -35,7 +35,7 @@ def test_a_mapping_gives_what_the_docs_say(example: dict[str, Any]) -> None:
 @pytest.mark.parametrize("example", SUBSCRIPTIONS)
 def test_a_subscription_takes_what_the_docs_say(example: dict[str, Any]) -> None:
     """An example takes and leaves the messages that stand under it."""
-    takes = compile_subscription(example["subscription"])
+    takes = compile_condition(example["subscription"])
     assert [takes(message(content)) for content in example["takes"]] == [True] * len(
         example["takes"]
     )

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from destination_router.commands.import_ import imported
 from destination_router.config.router_toml import parse_config
+from destination_router.migration.translation import imported
 from destination_router.service.connections import connect
 from destination_router.service.serving import Asgi
 from destination_router.transformer.app import create_transformer

@@ -19,7 +19,7 @@ from typing import Any
 from generated_docs import write_or_check
 
 from destination_router.contract.hookspecs import REQUIRED_HOOKS, Destination
-from destination_router.plugins.loading import HOOKS
+from destination_router.plugins.breaches import HOOKS
 
 _BLOCK = re.compile(r"(?P<open><!-- hooks -->\n).*?(?P<close><!-- /hooks -->)", re.DOTALL)
 _SECTION = re.compile(r"^(Args|Returns|Raises):\n((?:[ ]{4}.*\n?|\n)+)", re.MULTILINE)

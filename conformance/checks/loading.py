@@ -8,7 +8,7 @@ from conformance.checks.check import Bed, Check
 from conformance.checks.traffic import plain_traffic
 from conformance.compare import Difference, shown
 from destination_router import Quota
-from destination_router.settings.validation import SettingsError
+from destination_router.settings.errors import SettingsError
 
 
 def _settings(bed: Bed) -> Iterator[Difference]:

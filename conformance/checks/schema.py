@@ -13,7 +13,8 @@ from jsonschema import Draft202012Validator
 
 from conformance.checks.check import Bed, Check
 from conformance.compare import Difference, shown
-from destination_router.settings.validation import SettingsError, load_settings
+from destination_router.settings.errors import SettingsError
+from destination_router.settings.validation import load_settings
 
 _SECRET = re.compile(
     r"secret|passw|token|credential|private_?key|api_?key|access_?key|signing_?key|^auth",

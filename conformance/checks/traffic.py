@@ -12,7 +12,7 @@ from conformance.checks.generated import generated_messages
 from conformance.checks.hostile import HOSTILE
 from conformance.subject import wire
 from destination_router.pipeline.connection import Connection, Decision
-from destination_router.settings.validation import SettingsError
+from destination_router.settings.errors import SettingsError
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,22 +15,24 @@ from typing import Annotated, Any
 
 import typer
 
+from destination_router.commands.check import check
 from destination_router.commands.dead_letters import commands as letter_commands
 from destination_router.commands.delete_user import delete_user
 from destination_router.commands.demo import demo
 from destination_router.commands.diff import diff
 from destination_router.commands.eventlog import commands as log_commands
-from destination_router.commands.file_commands import send, try_
 from destination_router.commands.import_ import import_
 from destination_router.commands.new import new
 from destination_router.commands.other_commands import WithOtherCommands
 from destination_router.commands.output import FAILED, out
 from destination_router.commands.plugins import plugins
 from destination_router.commands.privacy_report import commands as privacy_commands
-from destination_router.commands.run_commands import check, run
+from destination_router.commands.run import run
 from destination_router.commands.schema import schema
+from destination_router.commands.send import send
 from destination_router.commands.simulate import simulate
 from destination_router.commands.transformer import transformer
+from destination_router.commands.try_ import try_
 
 DISTRIBUTION = "heap-destination"
 

@@ -11,13 +11,13 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import msgspec
 import typer
 
-from destination_router.commands.dead_letter_output import letter_json, print_letter
 from destination_router.commands.options import ROUTER_TOML, JsonLines, RouterToml, taking
 from destination_router.commands.output import (
     FAILED,
@@ -28,8 +28,9 @@ from destination_router.commands.output import (
     talk,
 )
 from destination_router.config.router_toml import RouterConfig, load_config
-from destination_router.contract.times import parse_time
-from destination_router.eventlog.dead_letter import LetterFilter, StoredLetter
+from destination_router.contract.records import Json
+from destination_router.contract.times import format_time, parse_time
+from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
 from destination_router.eventlog.sqlite.dead_letter_store import (
     delete_letters,
     find_letters,
@@ -67,8 +68,8 @@ def _which(
     since: BySince = None,
     message_id: ByMessage = None,
     limit: Limit = None,
-) -> LetterFilter:
-    return LetterFilter(
+) -> DeadLetterFilter:
+    return DeadLetterFilter(
         ids=tuple(ids or ()),
         connection=connection,
         code=code,
@@ -81,7 +82,7 @@ def _which(
 @commands.command("list")
 @taking(_which)
 def list_(
-    which: LetterFilter,
+    which: DeadLetterFilter,
     config: RouterToml = ROUTER_TOML,
     replayed: Replayed = False,
     content: Content = False,
@@ -105,7 +106,7 @@ def list_(
 @commands.command()
 @taking(_which)
 def show(
-    which: LetterFilter,
+    which: DeadLetterFilter,
     config: RouterToml = ROUTER_TOML,
     content: Content = False,
 ) -> None:
@@ -127,7 +128,7 @@ def show(
 @commands.command()
 @taking(_which)
 def replay(
-    which: LetterFilter,
+    which: DeadLetterFilter,
     config: RouterToml = ROUTER_TOML,
     everything: Annotated[bool, typer.Option("--all", help="All that were not replayed.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which.")] = False,
@@ -158,7 +159,7 @@ def replay(
 @commands.command()
 @taking(_which)
 def delete(
-    which: LetterFilter,
+    which: DeadLetterFilter,
     config: RouterToml = ROUTER_TOML,
     replayed: Replayed = False,
     everything: Annotated[bool, typer.Option("--all", help="All that were not replayed.")] = False,
@@ -180,7 +181,7 @@ def delete(
 @commands.command()
 @taking(_which)
 def export(
-    which: LetterFilter,
+    which: DeadLetterFilter,
     config: RouterToml = ROUTER_TOML,
     replayed: Replayed = False,
     output: Annotated[
@@ -199,22 +200,22 @@ def export(
             talk.print(_none_found(which))
 
 
-def _see_that_it_is_meant(which: LetterFilter, *, everything: bool) -> None:
-    if not everything and which == LetterFilter():
+def _see_that_it_is_meant(which: DeadLetterFilter, *, everything: bool) -> None:
+    if not everything and which == DeadLetterFilter():
         raise UsageError("say which, by number or option, or --all")
 
 
-def _none_found(which: LetterFilter) -> str:
-    return "No dead letters." if which == LetterFilter() else "No dead letter is like that."
+def _none_found(which: DeadLetterFilter) -> str:
+    return "No dead letters." if which == DeadLetterFilter() else "No dead letter is like that."
 
 
-def _print_done(letters: Sequence[StoredLetter], verb: str) -> None:
+def _print_done(letters: Sequence[DeadLetter], verb: str) -> None:
     for letter in letters:
         print_letter(letter, content=False)
     talk.print(f"{len(letters)} {verb}")
 
 
-def _end(which: LetterFilter, found: Sequence[StoredLetter], *, failed: bool = False) -> None:
+def _end(which: DeadLetterFilter, found: Sequence[DeadLetter], *, failed: bool = False) -> None:
     """End with the status that tells whether all that was asked for was there, and was done."""
     missing = sorted(set(which.ids).difference(letter.id for letter in found))
     if missing and which.limit is None:
@@ -224,7 +225,7 @@ def _end(which: LetterFilter, found: Sequence[StoredLetter], *, failed: bool = F
         raise typer.Exit(FAILED)
 
 
-def _of(which: LetterFilter, *, replayed: bool) -> LetterFilter:
+def _of(which: DeadLetterFilter, *, replayed: bool) -> DeadLetterFilter:
     """Take those that were replayed, too, or leave them out."""
     return msgspec.structs.replace(which, replayed=None if replayed else False)
 
@@ -261,3 +262,73 @@ def _target(path: Path | None) -> Iterator[BinaryIO]:
         return
     with open_private(path, "xb") as target:
         yield target
+
+
+def letter_json(letter: DeadLetter, *, content: bool) -> dict[str, Any]:
+    """Turn a dead letter into what is printed.
+
+    Args:
+        letter: the letter.
+        content: with values; otherwise the message and the request by the paths of their fields,
+            and the detail only where it is in our own words.
+    """
+    told: dict[str, Any] = {
+        "id": letter.id,
+        "at": _time(letter.at),
+        "connection": letter.connection,
+        "messageId": letter.message_id,
+        "code": letter.code,
+        "attempts": letter.attempts,
+        "status": letter.status,
+        "replayedAt": None if letter.replayed_at is None else _time(letter.replayed_at),
+    }
+    message = _decoded(letter.body)
+    if content:
+        return {
+            **told,
+            "detail": letter.detail,
+            "message": letter.body.decode("utf-8", "replace") if message is None else message,
+            "request": letter.request,
+            "answer": letter.answer,
+        }
+    request = letter.request or {}
+    return {
+        **told,
+        "detail": letter.detail if letter.status is None else "",
+        "fields": sorted(_paths(message)),
+        "request": {key: request[key] for key in ("method", "url") if key in request} or None,
+    }
+
+
+def print_letter(letter: DeadLetter, *, content: bool) -> None:
+    """Tell a dead letter in one line; with values, the message too."""
+    told = letter_json(letter, content=content)
+    words = [told["id"], told["at"], told["connection"], told["messageId"], told["code"]]
+    if told["replayedAt"]:
+        words.append(f"replayed {told['replayedAt']}")
+    if told["detail"]:
+        words.append(told["detail"])
+    if content:
+        words.append(letter.body.decode("utf-8", "replace"))
+    out.print("  ".join(map(str, words)), markup=False)
+
+
+def _decoded(body: bytes) -> Json:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _paths(value: Json, prefix: str = "") -> set[str]:
+    if isinstance(value, dict) and value:
+        return {
+            path
+            for key, item in value.items()
+            for path in _paths(item, f"{prefix}.{key}" if prefix else key)
+        }
+    return {prefix} if prefix else set()
+
+
+def _time(moment: float) -> str:
+    return format_time(datetime.fromtimestamp(moment, UTC))

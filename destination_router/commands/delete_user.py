@@ -13,7 +13,7 @@ import msgspec
 import typer
 from msgspec.structs import replace
 
-from destination_router.commands.deletion_output import Talk, print_summary, tell_what_is_left
+from destination_router.commands.decision_output import counted
 from destination_router.commands.options import (
     CONNECTION_PANEL,
     AsJson,
@@ -39,7 +39,7 @@ from destination_router.contract.deletion import UserDeletion
 from destination_router.contract.records import Reject
 from destination_router.deletion.audit import found_in, open_audit
 from destination_router.deletion.matching import Theirs
-from destination_router.deletion.pending import LeftoversOf
+from destination_router.deletion.pending import PendingOf
 from destination_router.deletion.people import (
     Asked,
     Refused,
@@ -50,6 +50,7 @@ from destination_router.deletion.people import (
     wanted,
 )
 from destination_router.deletion.runner import DeletionSummary, delete_users, summary_of
+from destination_router.deletion.vendor import DeletionGroup, Hindrance
 from destination_router.faults import UsageError
 from destination_router.files.reading import read_lines
 from destination_router.pipeline.connection import Connection
@@ -161,7 +162,7 @@ class _Chosen(msgspec.Struct):
     eventlog: EventLogConfig | None = None
 
 
-def _leftovers(chosen: _Chosen, who: Wanted) -> LeftoversOf | None:
+def _leftovers(chosen: _Chosen, who: Wanted) -> PendingOf | None:
     """Say where the log may hold what is theirs; None where no log is known, or none is there."""
     if chosen.eventlog is None or not chosen.eventlog.path.exists() or not who.subjects:
         return None
@@ -174,14 +175,14 @@ def _leftovers(chosen: _Chosen, who: Wanted) -> LeftoversOf | None:
     ]
     theirs = Theirs(chosen.connection, identifiers, delivery_keys(chosen.config))
     log = chosen.eventlog
-    return LeftoversOf(log.path, chosen.config.name, theirs, log.new_connections)
+    return PendingOf(log.path, chosen.config.name, theirs, log.new_connections)
 
 
 def _delete(
     chosen: _Chosen,
     deletion: UserDeletion,
     who: Wanted,
-    leftovers: LeftoversOf | None,
+    leftovers: PendingOf | None,
     audit: Path,
     patience: float,
 ) -> DeletionSummary:
@@ -279,3 +280,71 @@ def _check_key(deletion: UserDeletion) -> None:
         deletion.token_request()
     except Reject as reject:
         raise UsageError(str(reject)) from None
+
+
+_AGAIN = "The same command goes on with the rest."
+
+
+class Talk:
+    """Tells a person, on standard error, how a deletion goes."""
+
+    def changed(self, number: int, count: int, group: DeletionGroup) -> None:
+        """The state of a group has changed."""
+        words = {"pending": "submitted", "complete": "deleted"}.get(group.state, group.state)
+        about = [f"group {number} of {count}: {words}", f"{len(group.subjects)} users"]
+        about += [f"request {group.request_id}"] if group.request_id else []
+        about += [group.detail] if group.detail else []
+        _say(", ".join(about))
+
+    def hindered(self, hindrance: Hindrance) -> None:
+        """An attempt failed, and is made again."""
+        _say(
+            f"attempt {hindrance.attempt} of {hindrance.most} failed ({hindrance.code}), next try "
+            f"in {hindrance.wait:.1f} s"
+        )
+
+    def asking(self, users: int, patience: float) -> None:
+        """The vendor has taken all, and is asked whether they are deleted."""
+        if patience:
+            _say(f"waiting up to {patience:.0f} s for the vendor to delete {users} users")
+
+    def waiting(self, events: int) -> None:
+        """A running router has events of theirs in hand."""
+        _say(f"a router is delivering {counted(events, 'event')} of theirs: waiting for it")
+
+
+def print_summary(summary: DeletionSummary, *, dry_run: bool) -> None:
+    """Print what came of it."""
+    if dry_run:
+        out.print(f"{summary.users} users would be deleted")
+    else:
+        out.print(
+            f"{summary.users} users: {summary.complete} deleted, {summary.pending} pending, "
+            f"{summary.failed} failed",
+        )
+    log = summary.log
+    if log is not None and (log.dead_letters or log.dropped or log.waiting):
+        out.print(
+            f"  in the log  {counted(log.dead_letters, 'dead letter')} "
+            f"{'would be ' if dry_run else ''}removed, {counted(log.dropped, 'waiting event')} "
+            f"dropped, {log.waiting} still waiting"
+        )
+    for code, count in summary.refused.most_common():
+        out.print(f"  refused  {code}  {count}")
+
+
+def tell_what_is_left(summary: DeletionSummary) -> None:
+    """Say what the person at the keyboard has to do now, if anything."""
+    if summary.interrupted:
+        _say(f"Interrupted. {_AGAIN}")
+    elif summary.left:
+        _say(f"Not all is done. {_AGAIN}")
+    if summary.waiting:
+        _say(
+            f"{counted(summary.waiting, 'event')} of theirs may still be delivered by the router "
+            "that is running, and would bring them back: stop it, and give the same command again"
+        )
+
+
+def _say(text: str) -> None:
+    talk.print(text, markup=False)

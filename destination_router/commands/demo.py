@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from destination_router.commands.decision_output import delivery_json, print_delivery, print_json
 from destination_router.commands.options import AsJson, Pairs, SettingsFile
 from destination_router.commands.output import FAILED, out, print_line, problems_told, talk
-from destination_router.commands.showing import delivery_json, print_delivery, print_json
 from destination_router.delivery.worker import Delivery
 from destination_router.demo.stage import WRITE_KEY, Stage, play, stage
 from destination_router.demo.traffic import require_sdk

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from destination_router.commands.decision_output import counted, decision_json
 from destination_router.commands.options import ConnectionName, JsonLines, Pairs, SettingsFile
 from destination_router.commands.output import out, print_line, problems_told, summed_up
-from destination_router.commands.showing import counted, decision_json
 from destination_router.contract.records import Json
 from destination_router.faults import UsageError
 from destination_router.files.reading import read_lines

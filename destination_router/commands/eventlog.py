@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
+from destination_router.commands.decision_output import counted
 from destination_router.commands.options import ROUTER_TOML, RouterToml
 from destination_router.commands.output import out, problems_told, talk
-from destination_router.commands.showing import counted
 from destination_router.config.router_toml import RouterConfig, load_config
 from destination_router.eventlog.sqlite.file import open_file
 from destination_router.eventlog.sqlite.log import SqliteEventLog

@@ -16,7 +16,7 @@ from destination_router.eventlog.interface import LogFileError, LogUnavailableEr
 from destination_router.faults import UsageError, file_problem
 from destination_router.files.reading import BrokenOffError
 from destination_router.plugins.loading import PluginError
-from destination_router.settings.validation import SettingsError
+from destination_router.settings.errors import SettingsError
 
 FAILED = 1
 WRONG_USAGE = 2

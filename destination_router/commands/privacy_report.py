@@ -11,9 +11,9 @@ from typing import Annotated
 import msgspec
 import typer
 
+from destination_router.commands.decision_output import counted
 from destination_router.commands.options import ConnectionName, JsonLines
 from destination_router.commands.output import out, problems_told, summed_up, talk
-from destination_router.commands.showing import counted
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.records import Reject
 from destination_router.eventlog.sqlite.file import connect, damage_told, open_file

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from destination_router.commands.decision_output import print_json
 from destination_router.commands.options import AsJson
 from destination_router.commands.output import out, print_line, problems_told
-from destination_router.commands.showing import print_json
 from destination_router.contract.records import Field
 from destination_router.plugins.loading import LoadedPlugin, load_plugin
 

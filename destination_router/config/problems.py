@@ -7,7 +7,7 @@ from pathlib import Path
 
 from destination_router.contract.records import Json
 from destination_router.plugins.loading import PluginError
-from destination_router.settings.validation import Problem, SettingsError, TableError
+from destination_router.settings.errors import Problem, SettingsError, TableError
 
 
 class ConfigError(SettingsError):

@@ -20,7 +20,8 @@ from destination_router.config.schema import (
 )
 from destination_router.contract.records import Json
 from destination_router.faults import file_problem
-from destination_router.settings.validation import Problem, SettingsError, load_settings
+from destination_router.settings.errors import Problem, SettingsError
+from destination_router.settings.validation import load_settings
 from destination_router.units import DURATION, SIZE, seconds, size_in_bytes
 
 

@@ -25,7 +25,7 @@ import msgspec
 from destination_router.contract.deletion import Identifier
 from destination_router.contract.records import Json
 from destination_router.contract.times import format_time
-from destination_router.deletion.vendor import Group
+from destination_router.deletion.vendor import DeletionGroup
 from destination_router.faults import UsageError
 from destination_router.private_files import open_private, replace_private
 
@@ -80,7 +80,7 @@ class DeletionAudit:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def resume(self, purpose: Sequence[Json], groups: Sequence[Group]) -> bool:
+    def resume(self, purpose: Sequence[Json], groups: Sequence[DeletionGroup]) -> bool:
         """Bring groups to where an interrupted run left them; whether there was one.
 
         Args:
@@ -105,7 +105,7 @@ class DeletionAudit:
                 group.request_id = then.request_id
         return True
 
-    def save(self, groups: Sequence[Group]) -> None:
+    def save(self, groups: Sequence[DeletionGroup]) -> None:
         """Write down how far it is; nothing is left to write once all are complete."""
         if all(group.state == "complete" for group in groups):
             self._state.unlink(missing_ok=True)

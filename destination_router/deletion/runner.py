@@ -12,9 +12,9 @@ import msgspec
 
 from destination_router.contract.deletion import UserDeletion
 from destination_router.deletion.audit import DeletionAudit
-from destination_router.deletion.pending import Leftovers, LeftoversOf
+from destination_router.deletion.pending import Pending, PendingOf
 from destination_router.deletion.people import Wanted
-from destination_router.deletion.vendor import Deleting, Group, Hindrance, grouped
+from destination_router.deletion.vendor import Deleting, DeletionGroup, Hindrance, grouped
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.sender import Sender
 from destination_router.pipeline.connection import Connection
@@ -39,7 +39,7 @@ class DeletionSummary(msgspec.Struct, rename="camel"):
     pending: int = 0
     failed: int = 0
     interrupted: bool = False
-    log: Leftovers | None = None
+    log: Pending | None = None
 
     @property
     def waiting(self) -> int:
@@ -55,7 +55,7 @@ class DeletionSummary(msgspec.Struct, rename="camel"):
 class Teller(Protocol):
     """Is told how a deletion goes, as it goes."""
 
-    def changed(self, number: int, count: int, group: Group) -> None:
+    def changed(self, number: int, count: int, group: DeletionGroup) -> None:
         """The state of a group has changed: its number, and of how many."""
 
     def hindered(self, hindrance: Hindrance) -> None:
@@ -69,7 +69,7 @@ class Teller(Protocol):
 
 
 def summary_of(
-    wanted: Wanted, groups: Sequence[Group] = (), log: Leftovers | None = None
+    wanted: Wanted, groups: Sequence[DeletionGroup] = (), log: Pending | None = None
 ) -> DeletionSummary:
     """Sum up; without groups nothing was asked for."""
     counts = Counter[str]()
@@ -94,7 +94,7 @@ async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
     purpose: Sequence[Any],
     settings: DeliverySettings,
     patience: float,
-    leftovers: LeftoversOf | None,
+    leftovers: PendingOf | None,
     teller: Teller,
 ) -> DeletionSummary:
     """Delete users, or go on where an interrupted run was.
@@ -131,7 +131,7 @@ async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
     )
     numbers = {id(group): number for number, group in enumerate(groups, 1)}
 
-    def changed(group: Group) -> None:
+    def changed(group: DeletionGroup) -> None:
         number = numbers[id(group)]
         event = "submitted" if group.state == "pending" else group.state
         about = {"group": number, "requestId": group.request_id, "status": group.status}
@@ -161,7 +161,7 @@ async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
 
 
 async def _clear(
-    leftovers: LeftoversOf, patience: float, teller: Teller, audit: DeletionAudit
+    leftovers: PendingOf, patience: float, teller: Teller, audit: DeletionAudit
 ) -> None:
     try:
         await leftovers.clear(patience, teller.waiting)
@@ -170,7 +170,7 @@ async def _clear(
             audit.note("dropped", **msgspec.to_builtins(leftovers.found))
 
 
-def _ids(wanted: Wanted, audit: DeletionAudit, groups: Sequence[Group]) -> list[list[str]]:
+def _ids(wanted: Wanted, audit: DeletionAudit, groups: Sequence[DeletionGroup]) -> list[list[str]]:
     """List for each group what stands in the audit for the ids of its users."""
     users = iter(wanted.subjects)
     return [

@@ -23,7 +23,8 @@ from destination_router.contract.records import (
     default_outcome,
 )
 from destination_router.delivery.delivery_settings import DeliverySettings
-from destination_router.delivery.sender import Sender, retry_wait
+from destination_router.delivery.outcomes import retry_wait
+from destination_router.delivery.sender import Sender
 
 _UNAUTHORIZED = 401
 _RENEWED_BEFORE = 30.0
@@ -34,7 +35,7 @@ _FIRST_POLL = 0.5
 _LONGEST_POLL = 60.0
 
 
-class Group(msgspec.Struct):
+class DeletionGroup(msgspec.Struct):
     """Users who are deleted together, and how far that is.
 
     Attributes:
@@ -94,7 +95,7 @@ class Deleting:
         self,
         deletion: UserDeletion,
         sender: Sender,
-        told: Callable[[Group], None],
+        told: Callable[[DeletionGroup], None],
         settings: DeliverySettings | None = None,
         *,
         hindered: Callable[[Hindrance], None] | None = None,
@@ -110,7 +111,7 @@ class Deleting:
         self._token = ""
         self._token_until = float("-inf")
 
-    async def submit(self, groups: Sequence[Group]) -> None:
+    async def submit(self, groups: Sequence[DeletionGroup]) -> None:
         """Ask for what the vendor has not taken yet, group by group."""
         for group in groups:
             if group.state not in {"new", "failed"}:
@@ -123,7 +124,7 @@ class Deleting:
             if group.status == _UNAUTHORIZED:  # the others would fare no better
                 return
 
-    async def wait(self, groups: Sequence[Group], patience: float) -> None:
+    async def wait(self, groups: Sequence[DeletionGroup], patience: float) -> None:
         """Ask how each stands until none is pending, or for so many seconds."""
         until = self._clock() + patience
         pause = _FIRST_POLL
@@ -142,7 +143,7 @@ class Deleting:
 
     async def _advance(
         self,
-        group: Group,
+        group: DeletionGroup,
         request: Callable[[str], HttpRequest],
         read: Callable[[HttpResponse], DeletionProgress],
     ) -> None:
@@ -219,6 +220,9 @@ class Deleting:
             await asyncio.sleep(wait)
 
 
-def grouped(subjects: Sequence[Json], most: int) -> list[Group]:
+def grouped(subjects: Sequence[Json], most: int) -> list[DeletionGroup]:
     """Make groups of at most so many, in order."""
-    return [Group(list(subjects[start : start + most])) for start in range(0, len(subjects), most)]
+    return [
+        DeletionGroup(list(subjects[start : start + most]))
+        for start in range(0, len(subjects), most)
+    ]

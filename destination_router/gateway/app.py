@@ -29,7 +29,7 @@ from destination_router.gateway.cors import Cors
 from destination_router.gateway.enrichment import Arrival, enrich
 from destination_router.gateway.import_batches import split_import, take_by_user
 from destination_router.gateway.pixel import GIF, pixel_event
-from destination_router.gateway.replies import ANSWERS, HEALTH, Answer, import_answer
+from destination_router.gateway.replies import ANSWERS, HEALTH, Reply, import_reply
 from destination_router.gateway.request_body import drain, read_body
 from destination_router.gateway.source_config import source_config
 from destination_router.gateway.write_keys import any_key, header_key, query_key
@@ -142,7 +142,7 @@ class _Gateway:
         self._max_body_bytes = max_body_bytes
 
     async def take(self, intake: _Intake, request: Request) -> Response:
-        """Answer one request, whatever becomes of it."""
+        """Reply one request, whatever becomes of it."""
         async with aclosing(request.stream()) as chunks:
             try:
                 answer = await self._accept(intake, request, chunks)
@@ -176,7 +176,7 @@ class _Gateway:
 
     async def _accept(
         self, intake: _Intake, request: Request, chunks: AsyncIterator[bytes]
-    ) -> Answer:
+    ) -> Reply:
         self._admit(intake.key(request))
         body = await read_body(
             chunks, request.headers.get("content-encoding"), self._max_body_bytes
@@ -192,7 +192,7 @@ class _Gateway:
             kept = [complete(event) for event in events]
         if kept:
             await self._log.append(kept)
-        return import_answer(codes)
+        return import_reply(codes)
 
     def _arrival(self, request: Request, kind: str | None) -> Arrival:
         return Arrival(

@@ -11,7 +11,7 @@ import msgspec
 from starlette.responses import PlainTextResponse
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Reply(msgspec.Struct, frozen=True):
     """A status and a text; an error's text ends with a newline on the wire."""
 
     status: int
@@ -28,8 +28,8 @@ class Answer(msgspec.Struct, frozen=True):
         )
 
 
-def import_answer(codes: Sequence[str]) -> Answer:
-    """Answer an import by what its users' events were refused for.
+def import_reply(codes: Sequence[str]) -> Reply:
+    """Reply an import by what its users' events were refused for.
 
     Two refusals are told in one breath, which rudder-server then knows no status for but 500.
     """
@@ -37,24 +37,24 @@ def import_answer(codes: Sequence[str]) -> Answer:
         return ANSWERS["accepted"]
     if len(codes) == 1:
         return ANSWERS[codes[0]]
-    return Answer(500, "".join(ANSWERS[code].text for code in codes))
+    return Reply(500, "".join(ANSWERS[code].text for code in codes))
 
 
-ANSWERS: dict[str, Answer] = {
-    "accepted": Answer(200, "ok"),
-    "missing_body": Answer(400, "request body is nil"),
-    "invalid_json": Answer(400, "invalid json"),
-    "empty_batch": Answer(400, "empty batch payload"),
-    "not_an_object": Answer(400, "event is not a valid rudder event"),
-    "missing_identity": Answer(400, "request neither has anonymousId nor userId"),
-    "missing_write_key": Answer(401, "failed to read writekey from header"),
-    "missing_query_key": Answer(401, "failed to read writekey from query params"),
-    "invalid_write_key": Answer(401, "invalid write key"),
-    "not_found": Answer(404, "404 page not found"),
-    "method_not_allowed": Answer(405, ""),
-    "too_large": Answer(413, "request size exceeds max limit"),
-    "unreadable_body": Answer(500, "failed to read body from request"),
-    "unavailable": Answer(503, "Service Unavailable"),
+ANSWERS: dict[str, Reply] = {
+    "accepted": Reply(200, "ok"),
+    "missing_body": Reply(400, "request body is nil"),
+    "invalid_json": Reply(400, "invalid json"),
+    "empty_batch": Reply(400, "empty batch payload"),
+    "not_an_object": Reply(400, "event is not a valid rudder event"),
+    "missing_identity": Reply(400, "request neither has anonymousId nor userId"),
+    "missing_write_key": Reply(401, "failed to read writekey from header"),
+    "missing_query_key": Reply(401, "failed to read writekey from query params"),
+    "invalid_write_key": Reply(401, "invalid write key"),
+    "not_found": Reply(404, "404 page not found"),
+    "method_not_allowed": Reply(405, ""),
+    "too_large": Reply(413, "request size exceeds max limit"),
+    "unreadable_body": Reply(500, "failed to read body from request"),
+    "unavailable": Reply(503, "Service Unavailable"),
 }
 """What each outcome of a request is answered with; the keys are the codes of `Reject`."""
 

@@ -42,23 +42,18 @@ from destination_router.pipeline.privacy.config import is_private, load_privacy
 from destination_router.pipeline.privacy.masking import masking_keys
 from destination_router.pipeline.privacy.sealing import is_marked, opened, sealed
 from destination_router.pipeline.subscriptions.subscriptions import (
-    Taker,
-    TakesConfig,
-    compile_takers,
-    takes_of,
+    Subscription,
+    SubscriptionSource,
+    compile_subscriptions,
+    subscription_sources,
 )
 from destination_router.pipeline.transformations.operations import Surroundings
 from destination_router.pipeline.transformations.steps import Transformations
 from destination_router.pipeline.wire import members
 from destination_router.plugins.loading import LoadedPlugin, PluginError
+from destination_router.settings.errors import Problem, SettingsError, TableError
 from destination_router.settings.redaction import hide, shown_request
-from destination_router.settings.validation import (
-    Problem,
-    SettingsError,
-    TableError,
-    load_settings,
-    secret_values,
-)
+from destination_router.settings.validation import load_settings, secret_values
 
 __all__ = [
     "Connection",
@@ -135,7 +130,7 @@ class Connection:
         name: str,
         plugin: LoadedPlugin,
         settings: Mapping[str, Json],
-        takes: Sequence[TakesConfig] = (),
+        takes: Sequence[SubscriptionSource] = (),
         *,
         treatment: Treatment = _NO_TREATMENT,
         client_side: bool = False,
@@ -154,7 +149,7 @@ class Connection:
             call: _only_hook(plugin, f"on_{name}", self.settings)
             for name, call in MESSAGE_TYPES.items()
         }
-        self._takers = compile_takers(takes, plugin, self.settings)
+        self._takers = compile_subscriptions(takes, plugin, self.settings)
         self._preparation = Preparation(
             plugin=plugin.name,
             names=_names(name, plugin),
@@ -314,7 +309,9 @@ class Connection:
         }
         return revised(message, integrations={**others, self.plugin.name: options})
 
-    def _taken(self, taker: Taker, message: Message, notes: tuple[Note, ...]) -> Mapped | Decision:
+    def _taken(
+        self, taker: Subscription, message: Message, notes: tuple[Note, ...]
+    ) -> Mapped | Decision:
         """Map a message as one subscription wants it."""
         if taker.mapping is None:
             return self._map(message, message, notes)
@@ -417,7 +414,7 @@ def configured(config: ConnectionConfig, plugin: LoadedPlugin) -> Connection:
         config.name,
         plugin,
         config.settings,
-        takes_of(config),
+        subscription_sources(config),
         treatment=compile_treatment(config, plugin),
         client_side=config.client_side,
     )

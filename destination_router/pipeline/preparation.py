@@ -20,11 +20,11 @@ import msgspec
 from destination_router.contract.messages import MESSAGE_TYPES, Message
 from destination_router.contract.records import Note, Reject
 from destination_router.pipeline.decisions import Decision, Refusal, decided, message_type
+from destination_router.pipeline.integrations import refusal
 from destination_router.pipeline.normalise import Normalised
 from destination_router.pipeline.paths import everything
 from destination_router.pipeline.privacy.hipaa import Privacy, Withheld
-from destination_router.pipeline.subscriptions.conditions import refusal
-from destination_router.pipeline.subscriptions.subscriptions import Taker
+from destination_router.pipeline.subscriptions.subscriptions import Subscription
 from destination_router.pipeline.transformations.steps import Transformations, apply_step
 
 _BROWSERS = "web"
@@ -101,7 +101,7 @@ class Preparation:
         plugin: str,
         names: Sequence[str],
         calls: Collection[type[Message]],
-        takers: Sequence[Taker],
+        takers: Sequence[Subscription],
         treatment: Treatment,
         client_side: bool,
     ) -> None:
@@ -235,7 +235,7 @@ class Preparation:
         return decision if self._privacy is None else masked_decision(decision, self._privacy)
 
 
-def _certain(takers: Sequence[Taker], kind: type[Message]) -> tuple[int, ...] | None:
+def _certain(takers: Sequence[Subscription], kind: type[Message]) -> tuple[int, ...] | None:
     """Say which subscriptions take every message of a call; None where it depends on more."""
     verdicts = [True if taker.holds is None else taker.holds.verdict(kind) for taker in takers]
     if None in verdicts:

@@ -24,7 +24,7 @@ from destination_router.pipeline.connection import Connection, Decision, Refusal
 from destination_router.plugins.loading import PluginError
 from destination_router.service.connections import connect, every_problem
 from destination_router.service.workers import delivery_settings
-from destination_router.settings.validation import Problem, SettingsError
+from destination_router.settings.errors import Problem, SettingsError
 
 _USER = "destination-router-check"
 _IDENTIFY = {"type": "identify", "userId": _USER, "traits": {"checked": "yes"}}

@@ -18,9 +18,13 @@ from destination_router.contract.records import Json
 from destination_router.faults import UsageError, file_problem
 from destination_router.gateway.source_config import device_destinations
 from destination_router.pipeline.connection import Connection, compile_treatment, configured
-from destination_router.pipeline.subscriptions.subscriptions import check_takes, takes_of
+from destination_router.pipeline.subscriptions.subscriptions import (
+    check_subscriptions,
+    subscription_sources,
+)
 from destination_router.plugins.loading import LoadedPlugin, PluginError, load_plugin
-from destination_router.settings.validation import Problem, SettingsError, read_text_setting
+from destination_router.settings.errors import Problem, SettingsError
+from destination_router.settings.references import read_text_setting
 
 
 def choose_from_config(path: Path, name: str | None) -> tuple[ConnectionConfig, RouterConfig]:
@@ -180,6 +184,6 @@ def _errors_of_parts(config: ConnectionConfig) -> Iterator[SettingsError | Plugi
     except SettingsError as error:
         yield error
     try:
-        check_takes(takes_of(config), plugin)
+        check_subscriptions(subscription_sources(config), plugin)
     except SettingsError as error:
         yield error

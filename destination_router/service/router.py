@@ -24,12 +24,12 @@ from destination_router.pipeline.connection import Connection
 from destination_router.service.health import CountedLog, Operations
 from destination_router.service.metrics import Intake
 from destination_router.service.serving import Asgi, serving, told_to_stop
-from destination_router.service.workers import Crew, delivery_settings
+from destination_router.service.workers import Workers, delivery_settings
 
 _log = logging.getLogger(__name__)
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What a process shall do.
 
     Attributes:
@@ -47,7 +47,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     address: tuple[str, int] | None = None
 
 
-async def run_router(plan: Plan, started: Callable[[str], None]) -> None:
+async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
     """Run until SIGTERM or SIGINT.
 
     Args:
@@ -65,7 +65,9 @@ async def run_router(plan: Plan, started: Callable[[str], None]) -> None:
         log = held.enter_context(_open_log(plan))
         await _warn_of_strangers(plan, log)
         settings = delivery_settings(plan.config.delivery)
-        crew = Crew(plan.connections if plan.workers else (), log, settings, plan.config.quarantine)
+        crew = Workers(
+            plan.connections if plan.workers else (), log, settings, plan.config.quarantine
+        )
         operations = _operations(plan, log, crew.stats)
         working = asyncio.create_task(crew.work())
         try:
@@ -89,7 +91,7 @@ async def run_router(plan: Plan, started: Callable[[str], None]) -> None:
 
 
 @contextlib.contextmanager
-def _open_log(plan: Plan) -> Iterator[SqliteEventLog]:
+def _open_log(plan: RouterPlan) -> Iterator[SqliteEventLog]:
     settings = plan.config.eventlog
     log = SqliteEventLog(
         settings.path,
@@ -110,7 +112,7 @@ def _open_log(plan: Plan) -> Iterator[SqliteEventLog]:
         log.close()
 
 
-async def _warn_of_strangers(plan: Plan, log: SqliteEventLog) -> None:
+async def _warn_of_strangers(plan: RouterPlan, log: SqliteEventLog) -> None:
     """Tell of connections that the log knows and nobody reads: their events are never deleted."""
     known = {connection.name for connection in plan.connections}
     for name, lag in (await log.lags()).items():
@@ -121,7 +123,7 @@ async def _warn_of_strangers(plan: Plan, log: SqliteEventLog) -> None:
 
 
 def _operations(
-    plan: Plan, log: SqliteEventLog, deliveries: Callable[[], Mapping[str, DeliveryStats]]
+    plan: RouterPlan, log: SqliteEventLog, deliveries: Callable[[], Mapping[str, DeliveryStats]]
 ) -> Operations:
     intake = Intake()
     gateway = None

@@ -1,8 +1,6 @@
 """RudderStack's destination-transformer protocol: rudder-server asks, our destinations answer.
 
-A request goes `app.py` → `jobs.py` (its events, each with its destination) → `destinations.py`
-(a destination's configuration → a `Connection`) → `processing.py` (one by one) or
-`router_batches.py` (packed) → `rest.py` (what rudder-server shall send). `proxy.py` sends for
-rudder-server; `upstream.py` passes on what is not ours. The protocol is that of rudder-server and
-rudder-transformer, as published.
+In come jobs (`jobs`): an event, its metadata and its destination. Out come outputs, one by one
+(`processing`), packed (`router_batches`), or sent by us (`proxy`). What is not ours goes to the
+transformer behind us (`upstream`). Open `app` first.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import posixpath
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
@@ -13,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.records import Reject
@@ -24,12 +26,10 @@ from destination_router.transformer.destinations import Destinations, find_desti
 from destination_router.transformer.features import STAND_IN, UNKNOWN_UPSTREAM, features
 from destination_router.transformer.garbage import Sweep
 from destination_router.transformer.jobs import destination_type
-from destination_router.transformer.plain_paths import PlainPaths
 from destination_router.transformer.processing import Endpoint, process
+from destination_router.transformer.proxy import Transmission
 from destination_router.transformer.router_batches import batch_jobs
-from destination_router.transformer.transmission import Transmission
-from destination_router.transformer.upstream import Upstream, upstream_client
-from destination_router.transformer.upstream_privacy import refuse_private
+from destination_router.transformer.upstream import Upstream, refuse_private, upstream_client
 
 MAX_BODY_BYTES = 200 * 1024 * 1024
 """How large a request may be, unpacked: rudder-transformer's own bound."""
@@ -266,3 +266,25 @@ def _refused(reject: Reject) -> Response:
     return PlainTextResponse(
         f"{reject}\n", _STATUSES.get(reject.code, 400), headers={"apiVersion": "2"}
     )
+
+
+class PlainPaths:
+    """Routes by the plain path; what is passed on upstream keeps its own (`raw_path`).
+
+    Args:
+        app: whose routes are in lower case.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request under its plain path."""
+        if scope["type"] == "http":
+            scope = {**scope, "path": plain_path(scope["path"])}
+        await self._app(scope, receive, send)
+
+
+def plain_path(path: str) -> str:
+    """Write a path in lower case, without `.`, `..` and slashes that separate nothing."""
+    return posixpath.normpath("/" + path.lstrip("/")).casefold()

@@ -25,10 +25,10 @@ from destination_router.deletion.people import (
     delivery_keys,
     wanted,
 )
-from destination_router.deletion.vendor import Deleting, Group, grouped
+from destination_router.deletion.vendor import Deleting, DeletionGroup, grouped
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.sender import Sender
-from destination_router.settings.validation import SettingsError
+from destination_router.settings.errors import SettingsError
 from destination_router.transformer.destinations import Destinations
 from destination_router.transformer.upstream import UpstreamError
 
@@ -235,7 +235,7 @@ async def delete_users(
     return _answer(groups, who.refused)
 
 
-def _answer(groups: Sequence[Group], refused: Sequence[Refused]) -> JobDeleted:
+def _answer(groups: Sequence[DeletionGroup], refused: Sequence[Refused]) -> JobDeleted:
     failed = next((group for group in groups if group.state in {"new", "failed"}), None)
     if failed is not None:
         status = _AWAY if failed.status is None else failed.status
@@ -252,5 +252,5 @@ def _asked(users: Iterable[Mapping[str, Json]]) -> Iterator[Asked | Refused]:
         yield from asked_of(f"userAttributes.{number}", user)
 
 
-def _tell_nobody(_: Group) -> None:
+def _tell_nobody(_: DeletionGroup) -> None:
     pass

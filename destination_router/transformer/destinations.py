@@ -29,7 +29,8 @@ from destination_router.plugins.loading import (
     installed_plugins,
     load_plugin,
 )
-from destination_router.settings.validation import SettingsError, TableError, holds_reference
+from destination_router.settings.errors import SettingsError, TableError
+from destination_router.settings.references import holds_reference
 from destination_router.transformer import dynamic_config
 from destination_router.transformer.jobs import DecodedJob, Job
 from destination_router.transformer.overlays import ready_overlays

@@ -14,14 +14,13 @@ import msgspec
 from destination_router.config.problems import config_error, connection_problems
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.pipeline.connection import compile_treatment
-from destination_router.pipeline.subscriptions.subscriptions import check_takes, takes_of
-from destination_router.plugins.loading import LoadedPlugin, PluginError, load_plugin
-from destination_router.settings.validation import (
-    Problem,
-    SettingsError,
-    TableError,
-    load_some_settings,
+from destination_router.pipeline.subscriptions.subscriptions import (
+    check_subscriptions,
+    subscription_sources,
 )
+from destination_router.plugins.loading import LoadedPlugin, PluginError, load_plugin
+from destination_router.settings.errors import Problem, SettingsError, TableError
+from destination_router.settings.validation import load_some_settings
 
 
 def ready_overlays(
@@ -67,7 +66,7 @@ def _check_tables(overlay: ConnectionConfig, plugin: LoadedPlugin) -> None:
         detail = "RudderStack tells browsers what to load, not the transformer: drop it"
         problems.append(Problem("clientSide", detail))
     try:
-        check_takes(takes_of(overlay), plugin)
+        check_subscriptions(subscription_sources(overlay), plugin)
     except TableError as error:
         problems += error.problems
     try:

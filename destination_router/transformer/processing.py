@@ -16,7 +16,7 @@ from destination_router.pipeline.connection import Decision, Mapped
 from destination_router.transformer.destinations import Destinations
 from destination_router.transformer.jobs import DecodedJob, Job, each_job, read_jobs
 from destination_router.transformer.rest import written_output
-from destination_router.transformer.statuses import ABORTED, ROUTED, Verdict, verdict
+from destination_router.transformer.statuses import ABORTED, ROUTED, EventStatus, event_status
 
 FEATURE = "processor"
 
@@ -74,7 +74,7 @@ def _made(
     prepared = destinations.prepare(job)
     connection = prepared.connection
     if connection is None:
-        told = Verdict(ABORTED, prepared.problem, prepared.fault)
+        told = EventStatus(ABORTED, prepared.problem, prepared.fault)
         return refused(name, job, told, FEATURE)
     if type(job) is DecodedJob:
         made = connection.map_decoded(job.message)
@@ -82,7 +82,7 @@ def _made(
         made = connection.map(job.text())
     if type(made) is Mapped or made.result == "requests":
         return made
-    return refused(name, job, verdict(made), FEATURE)
+    return refused(name, job, event_status(made), FEATURE)
 
 
 def _write(
@@ -100,7 +100,7 @@ def _write(
         answer += b',"metadata":', metadata, _ROUTED
 
 
-def refused(name: str, job: Job | DecodedJob, told: Verdict, feature: str) -> Refused:
+def refused(name: str, job: Job | DecodedJob, told: EventStatus, feature: str) -> Refused:
     """Answer an event that is not sent."""
     tags = told.tags(feature, name, job.metadata)
     return Refused(job.metadata, told.status, told.error, tags)

@@ -1,25 +1,27 @@
 """`POST /v0|/v1/destinations/{type}/proxy`: sends for rudder-server, and reports on each job.
 
-The first version has one job and answers with its status; the second has many and answers 200
-with a status for each. rudder-server does the retrying, so a request is sent once here.
+It sends once: rudder-server does the retrying.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+import httpx
 import msgspec
 
 from destination_router.contract.records import HttpRequest, Outcome, Reject
+from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.sender import Sender
 from destination_router.pipeline.connection import Connection, wordless
 from destination_router.transformer.destinations import Destinations
 from destination_router.transformer.job_items import item_places
 from destination_router.transformer.refused_bulks import bulk_list, send_apart
 from destination_router.transformer.rest import Proxied, http_request, read_proxied
-from destination_router.transformer.statuses import Verdict
+from destination_router.transformer.statuses import EventStatus
 
 FEATURE = "dataDelivery"
 
@@ -178,7 +180,9 @@ def _tags(name: str, statuses: Sequence[JobStatus]) -> dict[str, str] | None:
     failed = next((job for job in statuses if job.status_code != DELIVERED), None)
     if failed is None:
         return None
-    tags = Verdict(failed.status_code, failed.error, "network").tags(FEATURE, name, failed.metadata)
+    tags = EventStatus(failed.status_code, failed.error, "network").tags(
+        FEATURE, name, failed.metadata
+    )
     return {**(tags or {}), "errorType": _error_type(failed.status_code)}
 
 
@@ -191,3 +195,34 @@ def _error_type(status: int) -> str:
 
 def _is_retried(status: int) -> bool:
     return status in _ASKS_FOR_RETRY or status >= _TO_BE_RETRIED
+
+
+# As many as rudder-server asks for at a time, which bounds them: where they were fewer, one vendor
+# that hangs would take them all. Those that stay open, idle, are bounded.
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+
+
+class Transmission:
+    """Sends requests for any connection, over sockets that all connections share.
+
+    Args:
+        origins: which vendor's origin is sent elsewhere.
+    """
+
+    def __init__(self, origins: Mapping[str, str]) -> None:
+        self._settings = DeliverySettings(origins=dict(origins))
+        self._transport: httpx.AsyncHTTPTransport | None = None
+
+    async def send(self, connection: Connection, request: HttpRequest) -> dict[str, Outcome]:
+        """Send a request once."""
+        if self._transport is None:
+            verified = httpx.create_ssl_context()
+            self._transport = httpx.AsyncHTTPTransport(verify=verified, limits=_LIMITS)
+        # The sender itself is cheap, and closing it would close the shared sockets.
+        sender = Sender(connection, self._settings, transport=self._transport)
+        return (await sender.attempt(request)).outcomes
+
+    async def close(self) -> None:
+        """Close every socket."""
+        if self._transport is not None:
+            await self._transport.aclose()

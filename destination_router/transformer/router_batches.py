@@ -19,7 +19,7 @@ from destination_router.transformer.job_items import with_items
 from destination_router.transformer.jobs import Job, read_jobs
 from destination_router.transformer.processing import Endpoint
 from destination_router.transformer.rest import Rest, rest_output
-from destination_router.transformer.statuses import ABORTED, ROUTED, Verdict, verdict
+from destination_router.transformer.statuses import ABORTED, ROUTED, EventStatus, event_status
 
 FEATURE = "router"
 
@@ -40,7 +40,7 @@ class _Output(msgspec.Struct):
     output: list[Batch]
 
 
-class _Group(msgspec.Struct):
+class _PackedJobs(msgspec.Struct):
     """The jobs of one destination that have something to send.
 
     Attributes:
@@ -68,7 +68,7 @@ def batch_jobs(name: str, destinations: Destinations, body: bytes, endpoint: End
     Raises:
         Reject: as `read_jobs`.
     """
-    groups: dict[bytes, _Group] = {}
+    groups: dict[bytes, _PackedJobs] = {}
     refused: list[Batch] = []
     for index, job in enumerate(read_jobs(body)):
         told = _join(groups, destinations, job, str(index))
@@ -79,19 +79,19 @@ def batch_jobs(name: str, destinations: Destinations, body: bytes, endpoint: End
 
 
 def _join(
-    groups: dict[bytes, _Group], destinations: Destinations, job: Job, index: str
-) -> Verdict | None:
+    groups: dict[bytes, _PackedJobs], destinations: Destinations, job: Job, index: str
+) -> EventStatus | None:
     """Put a job with its destination's others, or say why it is not sent."""
     prepared = destinations.prepare(job)
     connection = prepared.connection
     if connection is None:
-        return Verdict(ABORTED, prepared.problem, prepared.fault)
+        return EventStatus(ABORTED, prepared.problem, prepared.fault)
     decision = connection.decide(job.text())
     if decision.result != "requests":
-        return verdict(decision)
+        return event_status(decision)
     # One configuration that depends on the message is as many connections as it has values.
     key = bytes(job.destination) + b"%d" % id(connection)
-    group = groups.setdefault(key, _Group(connection, job.destination))
+    group = groups.setdefault(key, _PackedJobs(connection, job.destination))
     group.jobs[index] = job
     # Two jobs may carry the same message: only its place tells a job.
     group.requests.extend(
@@ -100,7 +100,7 @@ def _join(
     return None
 
 
-def _refused(name: str, job: Job, told: Verdict) -> Batch:
+def _refused(name: str, job: Job, told: EventStatus) -> Batch:
     return Batch(
         metadata=[job.metadata],
         destination=job.destination,
@@ -111,7 +111,7 @@ def _refused(name: str, job: Job, told: Verdict) -> Batch:
     )
 
 
-def _packed(group: _Group, endpoint: Endpoint) -> Iterator[Batch]:
+def _packed(group: _PackedJobs, endpoint: Endpoint) -> Iterator[Batch]:
     for requests in _separable(packed(group.connection, group.requests)):
         indices = list(
             dict.fromkeys(index for request in requests for index in request.message_ids)

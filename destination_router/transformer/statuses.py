@@ -22,7 +22,7 @@ _FAULTS = {
 }
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class EventStatus(msgspec.Struct, frozen=True):
     """What rudder-server is told of an event that is not sent.
 
     Attributes:
@@ -76,13 +76,13 @@ def whose_metadata(metadata: msgspec.Raw) -> Whose:
         return Whose()
 
 
-def verdict(decision: Decision) -> Verdict:
+def event_status(decision: Decision) -> EventStatus:
     """Say what to tell of a decision not to send."""
     reject = decision.reject
     if reject is None:
-        return Verdict(FILTERED, decision.reason or "not for this destination")
+        return EventStatus(FILTERED, decision.reason or "not for this destination")
     fault = "transformation" if reject.code == "plugin_error" else "message"
-    return Verdict(ABORTED, _words(reject), fault)
+    return EventStatus(ABORTED, _words(reject), fault)
 
 
 def _words(reject: Refusal) -> str:

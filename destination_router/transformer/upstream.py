@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -17,7 +17,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
-from destination_router.contract.records import Reject
+from destination_router.contract.records import Json, Reject
 from destination_router.gateway.request_body import read_body
 
 _log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class UpstreamError(Exception):
         return PlainTextResponse(f"{self}\n", self.status, headers)
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class _UpstreamAnswer(msgspec.Struct, frozen=True):
     """A whole answer: its body as it came, and unpacked."""
 
     status: int
@@ -176,7 +176,7 @@ class Upstream:
             return error.response()
         return _passed_on(request.method, answer)
 
-    async def _ask(self, request: httpx.Request, patience: float) -> _Answer:
+    async def _ask(self, request: httpx.Request, patience: float) -> _UpstreamAnswer:
         """Ask, and wait for the whole answer; a failure is one line in the log.
 
         Raises:
@@ -204,7 +204,7 @@ class Upstream:
             raise UpstreamError(502, text) from None
 
 
-async def _read(answer: httpx.Response) -> _Answer:
+async def _read(answer: httpx.Response) -> _UpstreamAnswer:
     """Read an answer to its end, and see that what it says is packed can be unpacked.
 
     Raises:
@@ -217,10 +217,10 @@ async def _read(answer: httpx.Response) -> _Answer:
     packed = answer.headers.get("content-encoding", "").strip().lower() in _GZIP
     if not packed or answer.request.method == "HEAD" or status in _WITHOUT_A_BODY:
         body = await read_body(answer.aiter_raw(), None, _MOST_BYTES)
-        return _Answer(status, headers, body, body)
+        return _UpstreamAnswer(status, headers, body, body)
     kept = io.BytesIO()
     content = await read_body(_keeping(answer.aiter_raw(), kept), "gzip", _MOST_BYTES)
-    return _Answer(status, headers, kept.getvalue(), content)
+    return _UpstreamAnswer(status, headers, kept.getvalue(), content)
 
 
 async def _keeping(chunks: AsyncIterator[bytes], kept: io.BytesIO) -> AsyncIterator[bytes]:
@@ -257,7 +257,7 @@ def _no_path() -> Response:
     return PlainTextResponse("the path cannot be passed on\n", 400, {"apiVersion": "2"})
 
 
-def _passed_on(method: str, answer: _Answer) -> Response:
+def _passed_on(method: str, answer: _UpstreamAnswer) -> Response:
     response = Response(answer.raw, answer.status)
     headers = [(name.lower(), value) for name, value in answer.headers]
     left_out = _OF_ONE_CONNECTION
@@ -267,3 +267,56 @@ def _passed_on(method: str, answer: _Answer) -> Response:
         headers.append((b"Content-Length", str(len(answer.raw)).encode()))
     response.raw_headers = [item for item in headers if item[0] not in left_out]
     return response
+
+
+_TYPES = frozenset({"destType", "destinationType"})
+"""Where rudder-server writes a destination's type: beside the events, and in their metadata."""
+_DEFINITION = "DestinationDefinition"
+_NAMES = ("Name", "DisplayName")
+_WAY_OUT = "point USER_TRANSFORM_URL at the other transformer itself, or take --upstream away"
+
+
+def refuse_private(path: str, body: bytes, private: Collection[str]) -> None:
+    """Refuse a request that would take events of a destination in HIPAA mode upstream, unmasked.
+
+    Args:
+        path: the plain path.
+        body: unpacked.
+        private: types of destinations that have a connection in HIPAA mode, in lower case.
+
+    Raises:
+        Reject: `hipaa_mode`: it names one of these, or cannot be read.
+    """
+    if any(_is_one(part, private) for part in path.split("/")):
+        raise _refused("the path names a destination")
+    if not body:
+        return
+    try:
+        content: Json = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise _refused("what it holds cannot be read, and a destination is") from None
+    if any(_is_one(name, private) for name in _types(content)):
+        raise _refused("it holds events for a destination")
+
+
+def _types(content: Json) -> Iterator[Json]:
+    """Find every type of a destination, wherever it stands."""
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield from (value[name] for name in _TYPES & value.keys())
+            definition = value.get(_DEFINITION)
+            if isinstance(definition, dict):
+                yield from (definition[name] for name in _NAMES if name in definition)
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def _is_one(name: Json, private: Collection[str]) -> bool:
+    return isinstance(name, str) and name.strip().casefold() in private
+
+
+def _refused(what: str) -> Reject:
+    return Reject("hipaa_mode", f"{what} in HIPAA mode; nothing was passed on: {_WAY_OUT}")

@@ -20,7 +20,7 @@ from conformance.subject import Subject
 from destination_router.contract.javascript import json_text, number_text
 from destination_router.pipeline.connection import Connection, Decision
 from destination_router.plugins.loading import load_plugin
-from destination_router.settings.validation import SettingsError
+from destination_router.settings.errors import SettingsError
 from heap_destination import dialects
 from heap_destination.dialects import DIALECTS
 

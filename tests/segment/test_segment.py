@@ -18,9 +18,9 @@ from destination_router.contract.javascript import json_text
 from destination_router.pipeline.connection import Connection
 from destination_router.pipeline.mapping.field_mapping import compile_mapping
 from destination_router.pipeline.normalise import parse_message
-from destination_router.pipeline.subscriptions.conditions import compile_subscription
+from destination_router.pipeline.subscriptions.conditions import compile_condition
 from destination_router.pipeline.subscriptions.fql import segment_meaning
-from destination_router.pipeline.subscriptions.subscriptions import TakesConfig
+from destination_router.pipeline.subscriptions.subscriptions import SubscriptionSource
 from destination_router.plugins.loading import load_plugin
 
 Mappings = dict[str, dict[str, Any]]
@@ -53,7 +53,7 @@ def theirs(answer: dict[str, Any]) -> str:
 
 def segment(mapping: Mappings) -> Connection:
     settings = {"appId": "11", "dialect": "segment"}
-    return Connection("heap", load_plugin("heap"), settings, [TakesConfig(mapping=mapping)])
+    return Connection("heap", load_plugin("heap"), settings, [SubscriptionSource(mapping=mapping)])
 
 
 @pytest.mark.parametrize("name", CONNECTIONS)
@@ -147,7 +147,7 @@ def test_a_trigger_takes_what_it_takes_in_segment(reference: Reference) -> None:
     """What `import` makes of a saved trigger holds for the same messages as the trigger."""
     sent = messages(1_000)
     verdicts = reference(sent, triggers=TRIGGERS)
-    holds = [compile_subscription(str(segment_meaning(trigger))) for trigger in TRIGGERS]
+    holds = [compile_condition(str(segment_meaning(trigger))) for trigger in TRIGGERS]
     parsed = [parse_message(message) for message in sent]
     for index, trigger in enumerate(TRIGGERS):
         theirs = [verdict[index] for verdict in verdicts]

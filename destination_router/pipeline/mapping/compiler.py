@@ -16,7 +16,7 @@ from destination_router.contract.records import Json
 from destination_router.contract.times import format_time
 from destination_router.pipeline import paths
 from destination_router.pipeline.paths import UNDEFINED, Evaluate
-from destination_router.settings.validation import Problem
+from destination_router.settings.errors import Problem
 
 METADATA = "_metadata"
 """What Segment's app stores beside a directive for itself; it means nothing."""

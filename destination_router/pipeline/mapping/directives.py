@@ -13,7 +13,7 @@ from destination_router.contract.records import Json
 from destination_router.pipeline.mapping.compiler import Compiler, Directive, constant
 from destination_router.pipeline.mapping.liquid import compile_template
 from destination_router.pipeline.paths import UNDEFINED, Evaluate, of_message
-from destination_router.settings.validation import Problem
+from destination_router.settings.errors import Problem
 
 _PLACEHOLDER = re.compile(r"\{\{\{([^}]+)\}\}\}|\{\{([^}]+)\}\}")
 

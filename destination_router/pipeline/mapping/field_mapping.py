@@ -24,7 +24,7 @@ from destination_router.contract.records import Field, Json, Note, Reject
 from destination_router.pipeline.mapping.directives import message_compiler
 from destination_router.pipeline.normalise import MENDS, Normalised, mend_part
 from destination_router.pipeline.paths import UNDEFINED, Evaluate
-from destination_router.settings.validation import Problem, SettingsError
+from destination_router.settings.errors import Problem, SettingsError
 
 Overrides = Mapping[str, Mapping[str, Json]]
 """`{"track": {"identity": {"@path": "$.traits.email"}}}`."""

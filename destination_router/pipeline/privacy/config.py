@@ -19,7 +19,7 @@ from destination_router.faults import file_problem
 from destination_router.pipeline.privacy.allowlists import Rule, both, parse_rule
 from destination_router.pipeline.privacy.hipaa import DEFINED, Allowed, Privacy
 from destination_router.pipeline.privacy.masking import MaskingKeys, masking_keys
-from destination_router.settings.validation import Problem, SettingsError
+from destination_router.settings.errors import Problem, SettingsError
 
 HIPAA = "hipaa"
 

@@ -23,7 +23,8 @@ from typing import Final
 
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.records import Json
-from destination_router.settings.validation import Problem, SettingsError, resolve_reference
+from destination_router.settings.errors import Problem, SettingsError
+from destination_router.settings.references import resolve_reference
 
 LEAST_KEY_CHARACTERS = 32
 """A key of 32 random hexadecimal digits holds 128 bits, beyond all guessing."""

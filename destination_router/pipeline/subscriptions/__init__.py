@@ -1,1 +1,5 @@
-"""subscriptions."""
+"""Which messages a connection takes: FQL, compiled to conditions. Pure.
+
+`fql` reads the text, `conditions` compiles it, `subscriptions` joins each condition to the mapping
+that goes with it. Open `subscriptions` first.
+"""

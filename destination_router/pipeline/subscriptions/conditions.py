@@ -9,18 +9,18 @@ the type costs one look-up.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from destination_router.contract.messages import MESSAGE_TYPES, Message
-from destination_router.contract.records import Json, Reject
+from destination_router.contract.records import Reject
 from destination_router.pipeline.paths import UNDEFINED, reader
 from destination_router.pipeline.subscriptions import fql
 
 Holds: TypeAlias = Callable[[Message], bool]
 
 
-class Subscription:
+class Condition:
     """A condition on messages, compiled; to ask it never raises.
 
     Args:
@@ -41,14 +41,14 @@ class Subscription:
         return verdict if isinstance(verdict, bool) else None
 
 
-def compile_subscription(text: str) -> Subscription:
+def compile_condition(text: str) -> Condition:
     """Compile FQL.
 
     Raises:
         FqlError: with the position of what is wrong.
     """
     condition = fql.parse(text)
-    return Subscription({kind: _compiled(condition, name) for name, kind in MESSAGE_TYPES.items()})
+    return Condition({kind: _compiled(condition, name) for name, kind in MESSAGE_TYPES.items()})
 
 
 def possible_calls(text: str) -> frozenset[str]:
@@ -61,10 +61,10 @@ def possible_calls(text: str) -> frozenset[str]:
     return frozenset(kind for kind in MESSAGE_TYPES if _compiled(condition, kind) is not False)
 
 
-def _compiled(condition: fql.Condition, kind: str) -> bool | Holds:
+def _compiled(condition: fql.Expression, kind: str) -> bool | Holds:
     """Compile a condition for one call: true or false where the call alone decides."""
     match condition:
-        case fql.Group():
+        case fql.Combination():
             return _group(condition, kind)
         case fql.Comparison(field=field):
             holds = _comparison(condition)
@@ -83,7 +83,7 @@ def _compiled(condition: fql.Condition, kind: str) -> bool | Holds:
     return decide
 
 
-def _group(group: fql.Group, kind: str) -> bool | Holds:
+def _group(group: fql.Combination, kind: str) -> bool | Holds:
     decisive = group.operator == "or"  # the verdict of one part that decides for all
     open_parts: list[Holds] = []
     for part in group.parts:
@@ -138,38 +138,3 @@ def _test(test: fql.Test) -> Callable[[Any], bool]:
         return lambda found: isinstance(found, str) and found.startswith(start) is wanted
     end = text[1:]
     return lambda found: isinstance(found, str) and found.endswith(end) is wanted
-
-
-def refusal(message: Message, names: Sequence[str]) -> str | None:
-    """Say why `integrations` keeps a message from a destination, or None if it does not.
-
-    `All` decides, and is true where it is missing. A key of the destination's own comes before
-    it: true or false is obeyed, an object takes part even where `All` is false, anything else
-    leaves the decision to `All`. An `All` that is not a boolean keeps the message from everyone.
-
-    Args:
-        message: the message.
-        names: what the destination may be called, the most specific first.
-    """
-    said = message.integrations
-    if not said or (len(said) == 1 and said.get("All") is True):  # as every SDK writes unasked
-        return None
-    by_name = {name.casefold(): (name, item) for name, item in message.integrations.items()}
-    everyone = by_name.get("all", ("All", True))[1]
-    if not isinstance(everyone, bool):
-        return "integrations.All is neither true nor false"
-    key, own = _own_value(by_name, names)
-    if isinstance(own, dict) or own is True:
-        return None
-    if own is False:
-        return f"integrations.{key} is false"
-    return None if everyone else "integrations.All is false"
-
-
-def _own_value(by_name: dict[str, tuple[str, Json]], names: Sequence[str]) -> tuple[str, Json]:
-    """Find the most specific key that says something."""
-    for name in names:
-        key, value = by_name.get(name.casefold(), ("", None))
-        if isinstance(value, (bool, dict)):
-            return key, value
-    return "", None

@@ -56,21 +56,21 @@ class Test(msgspec.Struct, frozen=True):
         return f"{sign}{self.function}({_field_text(self.field)}, {_value_text(self.text)})"
 
 
-class Group(msgspec.Struct, frozen=True):
+class Combination(msgspec.Struct, frozen=True):
     """Two or more conditions, of which all or any must hold."""
 
     operator: Literal["and", "or"]
-    parts: tuple[Condition, ...]
+    parts: tuple[Expression, ...]
 
     def __str__(self) -> str:
-        parts = (f"({part})" if isinstance(part, Group) else str(part) for part in self.parts)
+        parts = (f"({part})" if isinstance(part, Combination) else str(part) for part in self.parts)
         return f" {self.operator} ".join(parts)
 
 
-Condition: TypeAlias = Comparison | Test | Group
+Expression: TypeAlias = Comparison | Test | Combination
 
 
-def parse(text: str) -> Condition:
+def parse(text: str) -> Expression:
     """Parse a subscription; `str` of what it gives parses to the same.
 
     Raises:
@@ -79,7 +79,7 @@ def parse(text: str) -> Condition:
     return _Parser(text).parse()
 
 
-def segment_meaning(text: str) -> Condition:
+def segment_meaning(text: str) -> Expression:
     """Parse a subscription to what Segment makes of it, which may surprise whoever wrote it.
 
     Where `and` and `or` stand beside each other without parentheses, the last of them stands for
@@ -91,10 +91,10 @@ def segment_meaning(text: str) -> Condition:
     return _as_segment_compares(_Parser(text, last_counts=True).parse())
 
 
-def _as_segment_compares(condition: Condition) -> Condition:
+def _as_segment_compares(condition: Expression) -> Expression:
     match condition:
-        case Group(operator, parts):
-            return Group(operator, tuple(map(_as_segment_compares, parts)))
+        case Combination(operator, parts):
+            return Combination(operator, tuple(map(_as_segment_compares, parts)))
         case Comparison(field, "!=", bool(value)):
             return Comparison(field, "!=", _value_text(value))
         case _:
@@ -162,24 +162,24 @@ class _Parser:
         self._next = 0
         self._depth = 0
 
-    def parse(self) -> Condition:
+    def parse(self) -> Expression:
         if self._peek().kind == "end":
             raise FqlError(1, 'it is empty; write a condition, such as type = "track"')
         condition = self._conditions()
         self._expect("end", "", "and, or, or the end")
         return condition
 
-    def _conditions(self) -> Condition:
+    def _conditions(self) -> Expression:
         """Parse what stands between two parentheses, or outside of all."""
         parts, words = [self._condition()], []
         while (token := self._peek()).kind == "word" and token.text in _JOINS:
             words.append(_JOINS[self._take().text])
             parts.append(self._condition())
         if self._last_counts and words:
-            return Group(words[-1], tuple(parts))
+            return Combination(words[-1], tuple(parts))
         return _joined(parts, words)
 
-    def _condition(self) -> Condition:
+    def _condition(self) -> Expression:
         token = self._take()
         if token.text == "(" and token.kind == "sign":
             return self._group(token)
@@ -192,7 +192,7 @@ class _Parser:
             raise FqlError(token.position, "only contains(...) and match(...) can be negated")
         return self._comparison(_field(token))
 
-    def _group(self, token: _Token) -> Condition:
+    def _group(self, token: _Token) -> Expression:
         self._depth += 1
         if self._depth > _DEPTH:
             raise FqlError(token.position, f"parentheses nest deeper than {_DEPTH}")
@@ -201,7 +201,7 @@ class _Parser:
         self._depth -= 1
         return condition
 
-    def _test(self, function: Literal["contains", "match"], *, negated: bool) -> Condition:
+    def _test(self, function: Literal["contains", "match"], *, negated: bool) -> Expression:
         self._expect("sign", "(", "an opening parenthesis")
         field = _field(self._take())
         self._expect("sign", ",", "a comma")
@@ -214,7 +214,7 @@ class _Parser:
         self._expect("sign", ")", "a closing parenthesis")
         return Test(function, field, text, negated)
 
-    def _comparison(self, field: tuple[str, ...]) -> Condition:
+    def _comparison(self, field: tuple[str, ...]) -> Expression:
         token = self._take()
         if token.kind != "sign" or token.text not in _OPERATORS:
             raise FqlError(token.position, f"expected one of {' '.join(_OPERATORS)}")
@@ -241,7 +241,7 @@ class _Parser:
             raise FqlError(token.position, f"expected {wanted}")
 
 
-def _joined(parts: list[Condition], words: list[Literal["and", "or"]]) -> Condition:
+def _joined(parts: list[Expression], words: list[Literal["and", "or"]]) -> Expression:
     """Join conditions by the words between them; `and` binds tighter."""
     runs = [[parts[0]]]
     for word, part in zip(words, parts[1:], strict=True):
@@ -249,8 +249,8 @@ def _joined(parts: list[Condition], words: list[Literal["and", "or"]]) -> Condit
             runs[-1].append(part)
         else:
             runs.append([part])
-    either = [run[0] if len(run) == 1 else Group("and", tuple(run)) for run in runs]
-    return either[0] if len(either) == 1 else Group("or", tuple(either))
+    either = [run[0] if len(run) == 1 else Combination("and", tuple(run)) for run in runs]
+    return either[0] if len(either) == 1 else Combination("or", tuple(either))
 
 
 def _tokens(text: str) -> list[_Token]:

@@ -10,13 +10,13 @@ import msgspec
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.records import Json
 from destination_router.pipeline.mapping.field_mapping import FieldMapping
-from destination_router.pipeline.subscriptions.conditions import Subscription, compile_subscription
+from destination_router.pipeline.subscriptions.conditions import Condition, compile_condition
 from destination_router.pipeline.subscriptions.fql import FqlError
 from destination_router.plugins.loading import LoadedPlugin
-from destination_router.settings.validation import Problem, SettingsError, TableError
+from destination_router.settings.errors import Problem, SettingsError, TableError
 
 
-class TakesConfig(msgspec.Struct, frozen=True, kw_only=True):
+class SubscriptionSource(msgspec.Struct, frozen=True, kw_only=True):
     """One subscription of a connection, as configured.
 
     Attributes:
@@ -30,32 +30,32 @@ class TakesConfig(msgspec.Struct, frozen=True, kw_only=True):
     where: str = ""
 
 
-def takes_of(config: ConnectionConfig) -> tuple[TakesConfig, ...]:
+def subscription_sources(config: ConnectionConfig) -> tuple[SubscriptionSource, ...]:
     """List a connection's subscriptions with their mappings; one where it has no list of them."""
     if not config.subscriptions:
-        return (TakesConfig(subscription=config.subscription, mapping=config.mapping),)
+        return (SubscriptionSource(subscription=config.subscription, mapping=config.mapping),)
     return tuple(
-        TakesConfig(
+        SubscriptionSource(
             subscription=each.subscription, mapping=each.mapping, where=f"subscriptions.{index}"
         )
         for index, each in enumerate(config.subscriptions)
     )
 
 
-class Taker(msgspec.Struct, frozen=True):
+class Subscription(msgspec.Struct, frozen=True):
     """One subscription, compiled: whether it takes a message, and what it overrides, if anything.
 
     Without a condition it takes every message. `where` is its path in the configuration.
     """
 
-    holds: Subscription | None
+    holds: Condition | None
     mapping: FieldMapping | None
     where: str = ""
 
 
-def compile_takers(
-    configs: Sequence[TakesConfig], plugin: LoadedPlugin, settings: Any
-) -> tuple[Taker, ...]:
+def compile_subscriptions(
+    configs: Sequence[SubscriptionSource], plugin: LoadedPlugin, settings: Any
+) -> tuple[Subscription, ...]:
     """Compile a connection's subscriptions.
 
     Args:
@@ -73,10 +73,10 @@ def compile_takers(
         text: str | None = plugin.hook.default_subscription(settings=settings)
         return text
 
-    return _all_compiled(configs or (TakesConfig(),), plugin, default)
+    return _all_compiled(configs or (SubscriptionSource(),), plugin, default)
 
 
-def check_takes(configs: Sequence[TakesConfig], plugin: LoadedPlugin) -> None:
+def check_subscriptions(configs: Sequence[SubscriptionSource], plugin: LoadedPlugin) -> None:
     """Check subscriptions and mappings while the settings are not known yet.
 
     Raises:
@@ -86,8 +86,8 @@ def check_takes(configs: Sequence[TakesConfig], plugin: LoadedPlugin) -> None:
 
 
 def _all_compiled(
-    configs: Sequence[TakesConfig], plugin: LoadedPlugin, default: Callable[[], str | None]
-) -> tuple[Taker, ...]:
+    configs: Sequence[SubscriptionSource], plugin: LoadedPlugin, default: Callable[[], str | None]
+) -> tuple[Subscription, ...]:
     problems: list[Problem] = []
     takers = []
     for config in configs:
@@ -101,13 +101,13 @@ def _all_compiled(
 
 
 def _compiled(
-    config: TakesConfig, plugin: LoadedPlugin, default: Callable[[], str | None]
-) -> Taker:
+    config: SubscriptionSource, plugin: LoadedPlugin, default: Callable[[], str | None]
+) -> Subscription:
     problems: list[Problem] = []
     holds = mapping = None
     text = default() if config.subscription is None else config.subscription
     try:
-        holds = None if text is None else compile_subscription(text)
+        holds = None if text is None else compile_condition(text)
     except FqlError as error:
         problems.append(Problem(_under(config, "subscription"), str(error)))
     try:
@@ -116,10 +116,10 @@ def _compiled(
         problems.extend(error.problems)
     if problems:
         raise SettingsError(problems)
-    return Taker(holds, mapping, config.where)
+    return Subscription(holds, mapping, config.where)
 
 
-def _mapping(config: TakesConfig, plugin: LoadedPlugin) -> FieldMapping | None:
+def _mapping(config: SubscriptionSource, plugin: LoadedPlugin) -> FieldMapping | None:
     if not any(config.mapping.values()):
         return None
     where = _under(config, "mapping")
@@ -129,5 +129,5 @@ def _mapping(config: TakesConfig, plugin: LoadedPlugin) -> FieldMapping | None:
     return FieldMapping(config.mapping, plugin.hook.fields(), where)
 
 
-def _under(config: TakesConfig, name: str) -> str:
+def _under(config: SubscriptionSource, name: str) -> str:
     return f"{config.where}.{name}" if config.where else name

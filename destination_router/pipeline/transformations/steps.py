@@ -16,7 +16,7 @@ import msgspec
 from destination_router.contract.messages import Message
 from destination_router.contract.records import Json, Note, Reject
 from destination_router.faults import whereabouts
-from destination_router.pipeline.subscriptions.conditions import Holds, compile_subscription
+from destination_router.pipeline.subscriptions.conditions import Holds, compile_condition
 from destination_router.pipeline.subscriptions.fql import FqlError
 from destination_router.pipeline.transformations.operations import (
     OPERATIONS,
@@ -25,7 +25,7 @@ from destination_router.pipeline.transformations.operations import (
     Surroundings,
 )
 from destination_router.plugins.loading import PluginError
-from destination_router.settings.validation import Problem, SettingsError
+from destination_router.settings.errors import Problem, SettingsError
 
 FAILED = "transformation_error"
 """The code of a message that a step could not deal with."""
@@ -158,7 +158,7 @@ def _condition(config: Mapping[str, Json], where: str, problems: list[Problem]) 
         return None
     try:
         if isinstance(config["when"], str):
-            return compile_subscription(config["when"])
+            return compile_condition(config["when"])
         problems.append(Problem(f"{where}.when", "must be text: a condition in FQL"))
     except FqlError as error:
         problems.append(Problem(f"{where}.when", str(error)))

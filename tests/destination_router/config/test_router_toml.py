@@ -1,4 +1,7 @@
-"""router.toml → typed records."""
+"""router.toml → typed records.
+
+Modules: `router_toml.py`, `config/schema.py`, `problems.py`.
+"""
 
 from pathlib import Path
 
@@ -8,7 +11,7 @@ from destination_router.config.router_toml import load_config, parse_config
 from destination_router.config.schema import DELIVERY
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.service.workers import delivery_settings
-from destination_router.settings.validation import SettingsError
+from destination_router.settings.errors import SettingsError
 
 CONNECTION = {"name": "heap-production", "plugin": "heap", "settings": {"appId": "1"}}
 

@@ -12,7 +12,8 @@ from destination_router.contract.hookspecs import (
     TRANSFORMATIONS,
     Transformation,
 )
-from destination_router.plugins.loading import HOOKS, load_plugin
+from destination_router.plugins.breaches import HOOKS
+from destination_router.plugins.loading import load_plugin
 
 CONTRACT = {
     "settings_schema": (),

@@ -1,4 +1,7 @@
-"""Deleting users at a simulated Heap, in virtual time."""
+"""Deleting users at a simulated Heap, in virtual time.
+
+Modules: `deletion/vendor.py`, `contract/deletion.py`.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -7,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from destination_router.deletion.vendor import Deleting, Group, grouped
+from destination_router.deletion.vendor import Deleting, DeletionGroup, grouped
 from destination_router.delivery.sender import Sender
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import load_plugin
@@ -38,7 +41,7 @@ class Vendor:
         return sum(row.path.startswith(f"{BASE}/{path}") for row in self.heap.requests())
 
 
-def users(count: int) -> list[Group]:
+def users(count: int) -> list[DeletionGroup]:
     return grouped([{"identity": f"user-{n}"} for n in range(count)], 10_000)
 
 

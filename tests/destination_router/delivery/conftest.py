@@ -1,26 +1,24 @@
 """A connection at work in virtual time, between a log in memory and a simulated Heap."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 import msgspec
 import pytest
 from starlette.applications import Starlette
 
-from conformance import virtual_time
-from destination_router.delivery.dead_letters import DeadLetter
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.worker import Delivery, Worker
+from destination_router.eventlog.dead_letter import DeadLetter
+from destination_router.eventlog.interface import PairingBook
 from destination_router.eventlog.memory import MemoryEventLog
-from destination_router.eventlog.sqlite.pairing_book import PairingBook
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import load_plugin
 from heap_destination.simulator import SimulatedHeap, create_simulator
 
-Result = TypeVar("Result")
 UNIX = 1_800_000_000.0
 
 
@@ -82,12 +80,6 @@ class Line:
     def paths(self) -> list[str]:
         """The paths of the requests that Heap saw, in order."""
         return [row.path for row in self.heap.requests()]
-
-
-@pytest.fixture
-def in_virtual_time() -> Callable[[Callable[[], Coroutine[Any, Any, Result]]], Result]:
-    """Run a test's coroutine on a loop whose clock moves only when everybody waits."""
-    return lambda main: virtual_time.run(main())
 
 
 @pytest.fixture

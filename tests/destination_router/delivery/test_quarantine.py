@@ -1,4 +1,7 @@
-"""The watch over identities: too many anonymous ids in too short a time, and what it remembers."""
+"""The watch over identities: too many anonymous ids in too short a time, and what it remembers.
+
+Modules: `delivery/quarantine.py`, `eventlog/sqlite/quarantine_book.py`.
+"""
 
 import json
 from typing import Any
@@ -9,7 +12,7 @@ from destination_router import Field, HttpRequest, Note, Track, hookimpl
 from destination_router.config.router_toml import QuarantineConfig
 from destination_router.delivery.quarantine import Quarantine
 from destination_router.pipeline.connection import Connection, Decision
-from destination_router.pipeline.subscriptions.subscriptions import TakesConfig
+from destination_router.pipeline.subscriptions.subscriptions import SubscriptionSource
 from destination_router.plugins.loading import check_destination, load_plugin
 
 HOUR = 3600.0
@@ -67,12 +70,14 @@ def test_an_identity_that_the_destination_leaves_out_is_no_identity(user: str) -
     assert set(carried(watch(anonymous_ids=3), user, 20)) == {"free"}
 
 
-def connection(*takes: TakesConfig, **settings: Any) -> Connection:
+def connection(*takes: SubscriptionSource, **settings: Any) -> Connection:
     return Connection("heap", load_plugin("heap"), {"appId": "11", **settings}, takes)
 
 
-def mapped(path: str, subscription: str = 'type = "track"') -> TakesConfig:
-    return TakesConfig(subscription=subscription, mapping={"track": {"identity": {"@path": path}}})
+def mapped(path: str, subscription: str = 'type = "track"') -> SubscriptionSource:
+    return SubscriptionSource(
+        subscription=subscription, mapping={"track": {"identity": {"@path": path}}}
+    )
 
 
 KIOSK: dict[str, Any] = {
@@ -124,7 +129,7 @@ def test_of_a_destination_that_does_not_say_it_is_the_user_id_as_mapped(
     email: str, identities: set[str]
 ) -> None:
     """What a mapping puts in the place of userId goes out in its place."""
-    takes = TakesConfig(
+    takes = SubscriptionSource(
         subscription='type = "track"',
         mapping={"track": {"user": {"@path": "$.properties.email"}}},
     )

@@ -1,4 +1,7 @@
-"""One connection: what it makes of each message, and what it makes of a plugin's mistakes."""
+"""One connection: what it makes of each message, and what it makes of a plugin's mistakes.
+
+Modules: `pipeline/connection.py`, `preparation.py`, `decisions.py`, `packing.py`.
+"""
 
 import datetime as dt
 import json
@@ -13,7 +16,7 @@ from destination_router import HttpRequest, Note, Outcome, Reject, hookimpl
 from destination_router.pipeline.connection import Connection, Decision, Mapped, Refusal
 from destination_router.pipeline.normalise import normalise
 from destination_router.plugins.loading import LoadedPlugin, PluginError, check_destination
-from destination_router.settings.validation import SettingsError
+from destination_router.settings.errors import SettingsError
 
 URL = "https://api.example.com/v1"
 PERSONAL = "ada.lovelace@example.com"

@@ -1,4 +1,7 @@
-"""The loader: which plugins are found, which are imported, and what each breach is told."""
+"""The loader: which plugins are found, which are imported, and what each breach is told.
+
+Modules: `loading.py`, `breaches.py`.
+"""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -8,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from destination_router import hookimpl
+from destination_router.plugins.breaches import HOOKS
 from destination_router.plugins.loading import (
-    HOOKS,
     Broken,
     LoadedPlugin,
     PluginError,

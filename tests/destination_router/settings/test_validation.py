@@ -1,4 +1,7 @@
-"""Settings: every problem at once, each with its path, and never a value."""
+"""Settings: every problem at once, each with its path, and never a value.
+
+Modules: `validation.py`, `references.py`, `errors.py`, `settings/schema.py`.
+"""
 
 import json
 from pathlib import Path
@@ -8,14 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from destination_router.settings.validation import (
-    SettingsError,
-    check_schema,
-    load_settings,
-    read_text_setting,
-    resolve_reference,
-    secret_values,
-)
+from destination_router.settings.errors import SettingsError
+from destination_router.settings.references import read_text_setting, resolve_reference
+from destination_router.settings.validation import check_schema, load_settings, secret_values
 from heap_destination.settings import SETTINGS_SCHEMA
 
 SCHEMA: dict[str, Any] = {

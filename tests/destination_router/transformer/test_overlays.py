@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from destination_router.config.router_toml import ConnectionConfig, parse_config
 from destination_router.pipeline.connection import Decision, configured
 from destination_router.plugins.loading import load_plugin
-from destination_router.settings.validation import SettingsError
+from destination_router.settings.errors import SettingsError
 from destination_router.transformer.destinations import Destinations, find_destinations
 from destination_router.transformer.jobs import Job
 

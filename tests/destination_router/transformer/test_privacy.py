@@ -15,7 +15,7 @@ import pytest
 from destination_router.config.router_toml import ConnectionConfig, parse_config
 from destination_router.faults import UsageError
 from destination_router.service.serving import Asgi
-from destination_router.settings.validation import SettingsError
+from destination_router.settings.errors import SettingsError
 from destination_router.transformer.app import create_transformer
 from destination_router.transformer.destinations import Destinations, find_destinations
 from destination_router.transformer.jobs import Job

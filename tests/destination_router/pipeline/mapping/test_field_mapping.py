@@ -1,4 +1,8 @@
-"""Mappings: compiled once, refused with the path into them, total over every message."""
+"""Mappings: compiled once, refused with the path into them, total over every message.
+
+Modules: `field_mapping.py`, `compiler.py`, `directives.py`, `liquid.py`, `pipeline/paths.py`,
+`pipeline/subscriptions/subscriptions.py`.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +21,12 @@ from destination_router.pipeline.connection import Connection, Decision
 from destination_router.pipeline.mapping.directives import DIRECTIVES
 from destination_router.pipeline.mapping.field_mapping import FieldMapping, compile_mapping
 from destination_router.pipeline.normalise import normalise, parse_message
-from destination_router.pipeline.subscriptions.subscriptions import TakesConfig, takes_of
+from destination_router.pipeline.subscriptions.subscriptions import (
+    SubscriptionSource,
+    subscription_sources,
+)
 from destination_router.plugins.loading import load_plugin
-from destination_router.settings.validation import SettingsError
+from destination_router.settings.errors import SettingsError
 
 MESSAGE = parse_message(
     {
@@ -186,7 +193,7 @@ def test_liquid_tags_that_loop_or_include_are_off(tag: str) -> None:
 # -- in a connection ----------------------------------------------------------------------------
 
 
-def decide(message: dict[str, Any], *takes: TakesConfig, **more: Any) -> Decision:
+def decide(message: dict[str, Any], *takes: SubscriptionSource, **more: Any) -> Decision:
     connection = Connection("heap", load_plugin("heap"), {"appId": "11", **more}, takes)
     return connection.decide(json.dumps({"messageId": "m-00000001", **message}).encode())
 
@@ -195,7 +202,7 @@ PAID = {"type": "track", "userId": "ada", "event": "Paid", "properties": {"total
 
 
 def mapped(message: dict[str, Any], **track: Any) -> Decision:
-    return decide(message, TakesConfig(mapping={"track": track}))
+    return decide(message, SubscriptionSource(mapping={"track": track}))
 
 
 def test_an_overridden_field_takes_the_place_of_its_part() -> None:
@@ -272,9 +279,13 @@ def test_a_message_id_that_is_mapped_to_nothing_stays() -> None:
 def test_each_subscription_has_its_own_mapping() -> None:
     """A message that two subscriptions take is sent once for each."""
     takes = (
-        TakesConfig(subscription='event = "Paid"', mapping={"track": {"event": {"@literal": "A"}}}),
-        TakesConfig(subscription='type = "track"', mapping={"track": {"event": {"@literal": "B"}}}),
-        TakesConfig(subscription='type = "page"'),
+        SubscriptionSource(
+            subscription='event = "Paid"', mapping={"track": {"event": {"@literal": "A"}}}
+        ),
+        SubscriptionSource(
+            subscription='type = "track"', mapping={"track": {"event": {"@literal": "B"}}}
+        ),
+        SubscriptionSource(subscription='type = "page"'),
     )
     assert [r.json["event"] for r in decide(PAID, *takes).requests] == ["A", "B"]
     assert [r.json["event"] for r in decide({**PAID, "event": "x"}, *takes).requests] == ["B"]
@@ -296,7 +307,7 @@ def test_a_rejection_beside_requests_is_a_note() -> None:
             SubscriptionConfig(mapping={"track": {"event": {"@literal": ""}}}),
         ),
     )
-    takes = takes_of(config)
+    takes = subscription_sources(config)
     decision = decide(PAID, *takes)
     assert decision.result == "requests"
     (note,) = decision.notes
@@ -310,9 +321,9 @@ def test_a_rejection_beside_requests_is_a_note() -> None:
 def test_problems_of_all_subscriptions_are_told_at_once() -> None:
     """Each problem has its path in the connection."""
     takes = (
-        TakesConfig(subscription='type = "track', where="subscriptions.0"),
-        TakesConfig(mapping={"trak": {"event": 1}}, where="subscriptions.1"),
-        TakesConfig(mapping={"track": {"evnt": 1}}, where="subscriptions.2"),
+        SubscriptionSource(subscription='type = "track', where="subscriptions.0"),
+        SubscriptionSource(mapping={"trak": {"event": 1}}, where="subscriptions.1"),
+        SubscriptionSource(mapping={"track": {"evnt": 1}}, where="subscriptions.2"),
     )
     with pytest.raises(SettingsError) as refused:
         decide(PAID, *takes)

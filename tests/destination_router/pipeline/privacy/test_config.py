@@ -10,7 +10,7 @@ from destination_router.gateway.source_config import device_destinations
 from destination_router.pipeline.connection import Connection, configured
 from destination_router.plugins.loading import PluginError, load_plugin
 from destination_router.service.checking import check_config
-from destination_router.settings.validation import TableError
+from destination_router.settings.errors import TableError
 
 ALLOW = {"events": ["Paid"], "properties": ["plan"]}
 KEYS = {"v1": {"env": "MASKING_KEY_1"}}

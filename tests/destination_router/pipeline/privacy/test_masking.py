@@ -15,7 +15,7 @@ from destination_router.pipeline.privacy.masking import (
     load_masking_keys,
     plain_identifier,
 )
-from destination_router.settings.validation import SettingsError
+from destination_router.settings.errors import SettingsError
 
 OLD, NEW = b"0123456789abcdef0123456789abcdef", b"fedcba9876543210fedcba9876543210"
 KEYS = MaskingKeys({1: OLD, 2: NEW})

@@ -1,4 +1,7 @@
-"""FQL: parsed with positions, printed back, and never surprised by a message."""
+"""FQL: parsed with positions, printed back, and never surprised by a message.
+
+Modules: `fql.py`, `conditions.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,12 @@ from hypothesis import strategies as st
 
 from destination_router.pipeline.normalise import normalise, parse_message
 from destination_router.pipeline.subscriptions import fql
-from destination_router.pipeline.subscriptions.conditions import (
-    compile_subscription,
-    possible_calls,
-)
+from destination_router.pipeline.subscriptions.conditions import compile_condition, possible_calls
 
 
 def holds(text: str, **content: Any) -> bool:
     message = parse_message({"type": "track", "messageId": "m", **content})
-    return compile_subscription(text)(message)
+    return compile_condition(text)(message)
 
 
 @pytest.mark.parametrize(
@@ -158,10 +158,10 @@ tests = st.builds(fql.Test, st.just("contains"), fields, texts, st.booleans()) |
     st.booleans(),
     st.booleans(),
 )
-conditions: st.SearchStrategy[fql.Condition] = st.recursive(
+conditions: st.SearchStrategy[fql.Expression] = st.recursive(
     comparisons | tests,
     lambda inner: st.builds(
-        lambda operator, parts: fql.Group(operator, tuple(parts)),
+        lambda operator, parts: fql.Combination(operator, tuple(parts)),
         st.sampled_from(["and", "or"]),
         st.lists(inner, min_size=2, max_size=3),
     ),
@@ -187,23 +187,23 @@ messages = st.fixed_dictionaries(
 
 @settings(deadline=None, max_examples=300)
 @given(conditions)
-def test_printed_and_parsed_is_the_identity(condition: fql.Condition) -> None:
+def test_printed_and_parsed_is_the_identity(condition: fql.Expression) -> None:
     """What is printed means what was parsed."""
     assert fql.parse(str(condition)) == condition
 
 
 @settings(deadline=None, max_examples=300)
 @given(conditions, messages)
-def test_evaluation_never_raises(condition: fql.Condition, content: dict[str, Any]) -> None:
+def test_evaluation_never_raises(condition: fql.Expression, content: dict[str, Any]) -> None:
     """Whatever the message, a subscription takes it or not."""
-    takes = compile_subscription(str(condition))
+    takes = compile_condition(str(condition))
     assert takes(normalise(json.dumps(content).encode()).message) in (True, False)
 
 
 def test_a_context_that_cannot_be_decoded_is_absent() -> None:
     """A number beyond all numbers in a context does not break a subscription."""
     raw = b'{"type":"track","messageId":"m","context":{"n":1e999,"ip":"::1"}}'
-    takes = compile_subscription("context.n = null or context.n > 1")
+    takes = compile_condition("context.n = null or context.n > 1")
     assert takes(normalise(raw).message) in (True, False)
 
 

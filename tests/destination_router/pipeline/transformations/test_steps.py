@@ -1,4 +1,7 @@
-"""Transformations: each operation, its notes, its condition, and what it does when it cannot."""
+"""Transformations: each operation, its notes, its condition, and what it does when it cannot.
+
+Modules: `steps.py`, `operations.py`, `conversions.py`, `edits.py`, `parts.py`.
+"""
 
 import json
 from typing import Any
@@ -16,7 +19,7 @@ from destination_router.plugins.code_transformations import (
     load_transformation,
 )
 from destination_router.plugins.loading import PluginError
-from destination_router.settings.validation import SettingsError
+from destination_router.settings.errors import SettingsError
 
 KEYS = MaskingKeys({1: b"0123456789abcdef0123456789abcdef"})
 

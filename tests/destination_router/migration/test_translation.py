@@ -1,4 +1,8 @@
-"""`import`: a router.toml that works, and a sentence for everything that it lacks."""
+"""`import`: a router.toml that works, and a sentence for everything that it lacks.
+
+Modules: `translation.py`, `exports.py`, `rudderstack_options.py`, `toml_writing.py`,
+`commands/import_.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 from destination_router.commands.cli import app
-from destination_router.commands.import_ import imported
 from destination_router.config.router_toml import load_config
 from destination_router.contract.messages import MESSAGE_TYPES
 from destination_router.faults import UsageError
 from destination_router.migration.toml_writing import write_router
+from destination_router.migration.translation import imported
 from destination_router.pipeline.connection import Decision
 from destination_router.service.connections import connect
 

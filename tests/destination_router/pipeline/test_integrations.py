@@ -3,7 +3,7 @@
 import pytest
 
 from destination_router import Track
-from destination_router.pipeline.subscriptions.conditions import refusal
+from destination_router.pipeline.integrations import refusal
 
 NAMES = ("production", "heap", "Heap", "Heap.io")
 ALL_FALSE = "integrations.All is false"

@@ -1,13 +1,13 @@
-"""What HTTP can carry, and what it cannot."""
+"""What of a hook's answer HTTP can carry, and what it cannot."""
 
 import pytest
 
 from destination_router import HttpRequest
-from destination_router.pipeline import carriage
+from destination_router.pipeline import answers
 
 
 def unsendable(request: HttpRequest) -> str | None:
-    return carriage.unsendable(request.method, request.url, request.headers)
+    return answers.unsendable(request.method, request.url, request.headers)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,116 @@
+"""What `try` and `send` share: the connection, the file and how requests go, as typed."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from destination_router.commands.options import (
+    ConfigFile,
+    ConnectionName,
+    Pairs,
+    SettingsFile,
+)
+from destination_router.config.router_toml import DeliveryConfig, QuarantineConfig
+from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.quarantine import Watch
+from destination_router.eventlog.sqlite.on_demand import LogOnDemand
+from destination_router.eventlog.sqlite.quarantine_book import QuarantineFile
+from destination_router.faults import UsageError
+from destination_router.files.reading import STANDARD_INPUT
+from destination_router.files.resuming import state_directory
+from destination_router.files.sending import MOST_ATTEMPTS
+from destination_router.pipeline.connection import Connection
+from destination_router.service.connections import (
+    choose_from_config,
+    choose_plugin,
+    connect,
+    connect_of_file,
+)
+from destination_router.service.workers import delivery_settings
+
+Plugin = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="PLUGIN", help="The destination, unless --config names it.", show_default=False
+    ),
+]
+File = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="FILE",
+        help="Messages, one JSON object a line, plain or gzipped; - is standard input.",
+        show_default=False,
+    ),
+]
+
+
+class FileChoice(msgspec.Struct):
+    """What a command line chose: a connection, a file and how requests go.
+
+    `identity` is what makes it the same choice another time: the plugin and its settings.
+    `kept` is the event log of a router.toml, or a file of the user's own; `quarantine` is held in
+    the former, and without one in memory.
+    """
+
+    connection: Connection
+    source: str
+    delivery: DeliverySettings
+    identity: tuple[str, dict[str, Any]]
+    kept: LogOnDemand
+    quarantine: Watch
+
+
+def chosen(
+    plugin: Plugin = None,
+    file: File = None,
+    settings: SettingsFile = None,
+    pairs: Pairs = None,
+    config: ConfigFile = None,
+    connection: ConnectionName = None,
+) -> FileChoice:
+    """Read a command line: a plugin with its settings or a router.toml, and a file.
+
+    Raises:
+        UsageError: it does not say what to do.
+    """
+    if config is not None:
+        if settings is not None or pairs:
+            raise UsageError("settings stand in the router.toml: drop --settings and --set")
+        if file is not None:
+            raise UsageError(
+                f"the router.toml names the plugin: give the file alone, without {plugin!r}"
+            )
+        chosen, router = choose_from_config(config, connection)
+        ready = connect_of_file(config, router, chosen)
+        source = _source(plugin)  # the one argument that is left
+        delivery, kept = router.delivery, LogOnDemand(router.eventlog.path)
+        quarantine = Watch(chosen.name, router.quarantine, QuarantineFile(kept))
+    else:
+        chosen, _ = choose_plugin(plugin, connection, settings, pairs or [])
+        ready = connect(chosen)
+        source = _source(file)
+        delivery, kept = DeliveryConfig(), LogOnDemand(state_directory() / "pairings.db")
+        quarantine = Watch(chosen.name, QuarantineConfig())
+    delivery = msgspec.structs.replace(
+        delivery, settings={"max_attempts": MOST_ATTEMPTS, **delivery.settings}
+    )
+    return FileChoice(
+        ready,
+        source,
+        delivery_settings(delivery),
+        (chosen.plugin, chosen.settings),
+        kept,
+        quarantine,
+    )
+
+
+def _source(file: str | None) -> str:
+    if file is not None:
+        return file
+    if sys.stdin.isatty():
+        raise UsageError("name a file of messages, or - for standard input")
+    return STANDARD_INPUT
