@@ -196,4 +196,6 @@ def test_the_page_has_a_filter_for_each_result(page: _Page) -> None:
 def test_the_page_quotes_beside_each_case(page: _Page) -> None:
     """The vendor's words, with a link to them."""
     quotes = [attributes for tag, attributes in page.elements if tag == "blockquote"]
-    assert [attributes["cite"] for attributes in quotes] == ["https://example.com/a?b=1&c=2"] * len(ALL)
+    assert [attributes["cite"] for attributes in quotes] == ["https://example.com/a?b=1&c=2"] * len(
+        ALL
+    )
