@@ -7,6 +7,7 @@ Where an identifier stands in a request is found by sending one that can be told
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import combinations
 from typing import Any
 
 from conformance.checks.check import Bed, Check
@@ -21,6 +22,7 @@ _KINDS = ("identify", "track", "page", "screen", "group", "alias")
 _MARK = "identifier-7f3a"
 _NAMES = ("event", "userId", "anonymousId", "groupId", "previousId")
 _MISSING: tuple[Any, ...] = (None, "", " ")
+_LEFT_OUT = (*((name,) for name in _NAMES), *combinations(_NAMES, 2))
 _EMPTY = frozenset({"", "none", "null", "undefined", "nan", "[]", "{}"})
 
 
@@ -30,7 +32,7 @@ def _none_empty(bed: Bed) -> Iterator[Difference]:
             places = _places(connection, kind)
             # Settings may make a destination a stand-in for another system, blanks and all.
             values = _MISSING if label == "settings" else _MISSING[:1]
-            for left_out in (*((name,) for name in _NAMES), ("userId", "anonymousId")):
+            for left_out in _LEFT_OUT:
                 for value in values:
                     message = {**_message(kind), **dict.fromkeys(left_out, value)}
                     path = f"{label}, {kind} with {' and '.join(left_out)} of {shown(value)}"
@@ -93,5 +95,6 @@ CHECKS = (
         id="check/requests-no-empty-identifier",
         title="No event without a name and no identifier of null or blanks is sent",
         run=_none_empty,
+        vendor=True,
     ),
 )

@@ -132,6 +132,13 @@ _TAKEN = (
     "url",
     "title",
     "email",
+    "firstName",
+    "lastName",
+    "phone",
+    "avatar",
+    "createdAt",
+    "price",
+    "revenue",
 )
 """Names that a destination may want for something of its own."""
 
@@ -151,6 +158,9 @@ def _nothing_vanishes(bed: Bed) -> Iterator[Difference]:
             if vanished and not _explained(f"{bag}.probe", decision.notes):
                 got = f"{shown(value)} vanished from {bag}, and no note"
                 yield Difference(f"vanishing.{kind}", got, "the value, or a note")
+            elif decision.result == "requests":
+                message = msgspec.json.decode(sent.raw)
+                yield from _unexplained(f"vanishing.{kind}", message, decision)
 
 
 def _nothing_replaced(bed: Bed) -> Iterator[Difference]:
@@ -162,12 +172,25 @@ def _nothing_replaced(bed: Bed) -> Iterator[Difference]:
             continue
         own = {field: f"own-{field}" for field in fields if field != bag}
         for name in _TAKEN:
-            message = {**own, bag: {name: f"clash-{name}"}}
-            sent = _with_bag(connection, kind, message)
-            decision = sent.decide()
-            if decision.result == "requests":
-                path = f"clash.{kind}.{name}"
-                yield from _unexplained(path, msgspec.json.decode(sent.raw), decision)
+            given = {name: f"clash-{name}"}
+            sent = _with_bag(connection, kind, {**own, bag: given})
+            also = {key: f"other-{name}" for key in _arrived(sent, f"clash-{name}") if key != name}
+            for both in (given, {**given, **also}, {**also, **given}):
+                sent = _with_bag(connection, kind, {**own, bag: both})
+                decision = sent.decide()
+                if decision.result == "requests":
+                    path = f"clash.{kind}.{name}"
+                    yield from _unexplained(path, msgspec.json.decode(sent.raw), decision)
+
+
+def _arrived(sent: Sent, value: str) -> set[str]:
+    """Find under which names a value stands in the requests."""
+    return {
+        path.rpartition(".")[2]
+        for request in sent.decide().requests
+        for path, found in leaves(request.json, "")
+        if found == value
+    }
 
 
 def _with_bag(connection: Connection, kind: str, fields: dict[str, Any]) -> Sent:

@@ -21,6 +21,8 @@ from destination_router.pipeline.normalise import normalise
 
 _MARKER = "planted7f3a"
 _NUMBER = 7193719371937
+_TIME = "1901-02-03T04:05:06"
+_NOW = "2026-11-22T10:00:00.000Z"
 _KINDS = ("identify", "track", "page", "screen", "group", "alias")
 _WORDS = 3
 _EVERY = 5
@@ -54,14 +56,20 @@ def _planted() -> Iterator[tuple[str, dict[str, Any]]]:
         for told, value in _values():
             for field in fields:
                 yield f"{kind}, {field} of {told}", {**plain, field: value}
-            yield f"{kind}, ids of {told}", {**plain, "userId": value, "anonymousId": value}
+            ids = dict.fromkeys(("userId", "anonymousId", "groupId", "previousId"), value)
+            yield f"{kind}, ids of {told}", {**plain, **ids}
+            for absent in ids:
+                yield f"{kind}, ids of {told}, no {absent}", {**plain, **ids, absent: None}
             bag = {"a": value, "id": value, "email": value, "createdAt": value, "price": value}
             more = {"revenue": value, "products": [{"price": value}], "$set": value, "time": value}
             everywhere = {"properties": {**bag, **more}, "traits": bag, "category": value}
             context = {"context": {"traits": bag, "ip": value, "page": {"url": value}}}
             yield f"{kind}, values of {told}", {**plain, **everywhere, **context}
-        # What nobody may be told by: too long, and well-formed else.
-        yield f"{kind}, short ids", {**plain, "userId": "ü", "anonymousId": "q"}
+        for time in (f"{_TIME}Z", f"{_TIME}.789+02:00"):
+            times = {"timestamp": time, "originalTimestamp": time, "receivedAt": time}
+            yield f"{kind}, times long ago", {**plain, **times}
+            sent = {"originalTimestamp": _NOW, "receivedAt": _NOW, "timestamp": time}
+            yield f"{kind}, a time long ago", {**plain, **sent}
 
 
 def _no_values(bed: Bed) -> Iterator[Difference]:
@@ -78,7 +86,7 @@ def _leaks(sent: Sent) -> Iterator[Difference]:
         told.append((f"reject {decision.reject.code}", decision.reject.detail))
     told.append(("exception", _raised(sent)))
     for place, words in told:
-        if _MARKER in words or str(_NUMBER) in words:
+        if any(planted in words for planted in (_MARKER, str(_NUMBER), _TIME)):
             got = f"{place} that quotes a value of the message"
             yield Difference(sent.path, got, "the field, its type and what to do")
 
@@ -160,7 +168,7 @@ def _unusual(bed: Bed) -> Iterator[Difference]:
 CHECKS = (
     Check(
         id="check/robustness-context",
-        title="A member of the context may be of any type: requests or a Reject come of it",
+        title="A member of the context, a property or a trait may be of any type",
         run=_unusual,
     ),
     Check(

@@ -6,12 +6,10 @@ import json
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-import msgspec
-
 from conformance.checks.check import Bed, Check
 from conformance.checks.generated import generated_messages
 from conformance.checks.traffic import PLAIN, Sent
-from conformance.checks.variants import offered, variants
+from conformance.checks.variants import offered, variants, with_setting
 from conformance.checks.windows import mixed_window
 from conformance.compare import Difference, shown
 from conformance.subject import request_json, wire
@@ -34,6 +32,37 @@ def _work(bed: Bed) -> Iterator[Difference]:
             )
             yield from _breaches(sent)
         yield from _packed(label, connection)
+    yield from _refused(bed)
+
+
+def _refused(bed: Bed) -> Iterator[Difference]:
+    """Find values of an `enum` that `configure` refuses whatever stands beside them."""
+    values = [(path, value, chosen) for path, value, chosen in _choices(bed) if chosen]
+    for path, value, _ in values:
+        beside = [
+            bed.settings,
+            *(with_setting(bed.settings, p, v) for p, v, _ in values if p != path),
+        ]
+        reasons = [_refusal(bed, with_setting(settings, path, value)) for settings in beside]
+        if all(reasons):
+            where = f"settings.{'.'.join(path)}"
+            yield Difference(where, f"{shown(value)} refused: {reasons[0]}", "a value that works")
+
+
+def _choices(bed: Bed) -> Iterator[tuple[tuple[str, ...], object, bool]]:
+    for path, value in offered(bed):
+        field = bed.subject.plugin.hook.settings_schema()
+        for name in path:
+            field = field.get("properties", {}).get(name, {})
+        yield path, value, value in field.get("enum", ())
+
+
+def _refusal(bed: Bed, settings: dict[str, object]) -> str:
+    try:
+        bed.subject.connection(settings)
+    except SettingsError as error:
+        return str(error)
+    return ""
 
 
 def _breaches(sent: Sent) -> Iterator[Difference]:
@@ -85,13 +114,21 @@ def _secrets(bed: Bed) -> Iterator[Difference]:
     trials += [{**bed.settings, **secrets, path[0]: value} for path, value in offered(bed)]
     for settings in trials:
         kept = {**settings, **secrets}
-        try:
-            bed.subject.connection(kept)
-        except SettingsError as error:
-            if _MARKER in str(error):
-                yield Difference("settings", shown(str(error)), "words without a secret")
-        except msgspec.ValidationError as error:
-            yield Difference("settings", shown(str(error)), "settings that are refused by a path")
+        # A host hides a secret in what it repeats; the plugin is asked itself, as others may.
+        for words in (_refusal(bed, kept), _raised(bed, kept)):
+            if _MARKER in words:
+                got = "a refusal that quotes a writeOnly setting"
+                yield Difference("settings", got, "words without a secret")
+
+
+def _raised(bed: Bed, settings: dict[str, object]) -> str:
+    if "configure" not in bed.subject.plugin.capabilities:
+        return ""
+    try:
+        bed.subject.plugin.hook.configure(settings=settings)
+    except Exception as error:  # noqa: BLE001 -- its words are looked at
+        return str(error)
+    return ""
 
 
 CHECKS = (

@@ -33,6 +33,27 @@ _MEMBERS: dict[str, tuple[str, ...]] = {
     "userAgent": (),
     "userAgentData": (),
 }
+_BAG = (
+    "address",
+    "avatar",
+    "birthday",
+    "category",
+    "company",
+    "createdAt",
+    "currency",
+    "email",
+    "id",
+    "name",
+    "phone",
+    "price",
+    "products",
+    "quantity",
+    "revenue",
+    "title",
+    "total",
+    "url",
+    "value",
+)
 _VALUES: tuple[Any, ...] = (
     None,
     True,
@@ -51,8 +72,9 @@ _KINDS = ("identify", "track", "page", "screen", "group", "alias")
 
 
 def unusual_messages() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Make messages of every kind, each with one member of its context of another type."""
+    """Make messages of every kind, each with one well-known member of another type."""
     for kind in _KINDS:
+        yield from _bags(kind)
         for member, parts in _MEMBERS.items():
             for value in _VALUES:
                 yield _made(kind, f"context.{member}", {member: value})
@@ -60,6 +82,14 @@ def unusual_messages() -> Iterator[tuple[str, dict[str, Any]]]:
                     continue
                 for part in parts:
                     yield _made(kind, f"context.{member}.{part}", {member: {part: value}})
+
+
+def _bags(kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give the properties and traits that have a meaning everywhere a value of another type."""
+    for name in _BAG:
+        for value in _VALUES:
+            path, message = _made(kind, f"{name} of {type(value).__name__}", {})
+            yield path, {**message, "properties": {name: value}, "traits": {name: value}}
 
 
 def _made(kind: str, path: str, context: dict[str, Any]) -> tuple[str, dict[str, Any]]:

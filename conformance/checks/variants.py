@@ -28,7 +28,7 @@ def variants(bed: Bed) -> Iterator[tuple[str, Connection]]:
     """Give a connection for each set of settings that the destination takes, the bench's first."""
     yield "settings", bed.subject.connection(bed.settings)
     for path, value in offered(bed):
-        settings = _with(bed.settings, path, value)
+        settings = with_setting(bed.settings, path, value)
         try:
             connection = bed.subject.connection(settings)
         except SettingsError:
@@ -55,7 +55,7 @@ def _of_object(
             filled = _filled(field)
             yield here, filled
             for inner, value in _of_object(field, ()):
-                yield here, _with(filled, inner, value)
+                yield here, with_setting(filled, inner, value)
 
 
 def _values(field: dict[str, Any]) -> Iterator[Any]:
@@ -80,12 +80,16 @@ def _filled(field: dict[str, Any]) -> dict[str, Any]:
     return {name: _any(fields.get(name, {})) for name in field.get("required", ())}
 
 
-def _with(settings: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+def with_setting(settings: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """Lay one value over settings, at its path."""
     name, *rest = path
     if not rest:
         return {**settings, name: value}
     inner = settings.get(name)
-    return {**settings, name: _with(inner if isinstance(inner, dict) else {}, tuple(rest), value)}
+    return {
+        **settings,
+        name: with_setting(inner if isinstance(inner, dict) else {}, tuple(rest), value),
+    }
 
 
 def _any(field: dict[str, Any]) -> Any:
