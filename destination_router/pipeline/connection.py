@@ -6,7 +6,7 @@ A message that several subscriptions take is mapped once for each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast, final
 
 import msgspec
@@ -118,6 +118,7 @@ class Connection:
         treatment: what it does to messages before it maps them.
         client_side: whether browsers load the destination by themselves, and so send to it what
             happens in them: a message of the `web` channel would be there twice.
+        sources: the names of the sources whose messages it takes; None: all.
 
     Raises:
         SettingsError: settings that the plugin's schema or its `configure` refuses.
@@ -134,8 +135,10 @@ class Connection:
         *,
         treatment: Treatment = _NO_TREATMENT,
         client_side: bool = False,
+        sources: Collection[str] | None = None,
     ) -> None:
         self.name = name
+        self._sources = None if sources is None else frozenset(sources)
         self.treatment = treatment
         self._privacy = treatment.privacy
         self.client_side = client_side
@@ -167,13 +170,23 @@ class Connection:
             taker.mapping is not None for taker in self._takers
         )
 
-    def decide(self, raw: bytes, *, message_id: str | None = None) -> Decision:
+    def takes_source(self, source: str | None) -> bool:
+        """Say whether it takes messages of a source; one without a source, of a file, passes."""
+        return self._sources is None or source is None or source in self._sources
+
+    def decide(
+        self, raw: bytes, *, message_id: str | None = None, source: str | None = None
+    ) -> Decision:
         """Say what becomes of one message; never raises, whatever the message.
 
         Args:
             raw: the message as wire JSON.
             message_id: its id in case it has none.
+            source: the name of who sent it, if that is known.
         """
+        if not self.takes_source(source):
+            reason = f"source {source} is not among the connection's sources"
+            return Decision(message_id=_id_of(raw), result="filtered", reason=reason)
         return self._decision(self.map(raw, message_id=message_id))
 
     def decide_message(self, normalised: Normalised) -> Decision:
@@ -402,6 +415,18 @@ def wordless(outcome: Outcome) -> Outcome:
     return replace(outcome, code=code, detail="")
 
 
+class _OnlyId(msgspec.Struct, rename="camel"):
+    message_id: str = ""
+
+
+def _id_of(raw: bytes) -> str:
+    """Read a message's id alone, if it can be read."""
+    try:
+        return msgspec.json.decode(raw, type=_OnlyId).message_id
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ""
+
+
 def configured(config: ConnectionConfig, plugin: LoadedPlugin) -> Connection:
     """Make the connection that a configuration describes, with its plugin, which is loaded already.
 
@@ -417,6 +442,7 @@ def configured(config: ConnectionConfig, plugin: LoadedPlugin) -> Connection:
         subscription_sources(config),
         treatment=compile_treatment(config, plugin),
         client_side=config.client_side,
+        sources=config.sources,
     )
 
 

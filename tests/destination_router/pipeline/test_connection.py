@@ -15,7 +15,12 @@ from hypothesis import strategies as st
 from destination_router import HttpRequest, Note, Outcome, Reject, hookimpl
 from destination_router.pipeline.connection import Connection, Decision, Mapped, Refusal
 from destination_router.pipeline.normalise import normalise
-from destination_router.plugins.loading import LoadedPlugin, PluginError, check_destination
+from destination_router.plugins.loading import (
+    LoadedPlugin,
+    PluginError,
+    check_destination,
+    load_plugin,
+)
 from destination_router.settings.errors import SettingsError
 
 URL = "https://api.example.com/v1"
@@ -495,3 +500,25 @@ def test_requests_are_packed_by_the_plugin_if_it_can() -> None:
     assert connection(one).pack(requests) == requests
     packing = Connection("c", loaded(Packing(one)), {})
     assert packing.pack(requests) == [HttpRequest(url=URL, json=[1, 2, {"plan": "free"}])]
+
+
+@pytest.mark.parametrize(
+    ("source", "result"),
+    [("web", "requests"), ("shop", "filtered"), (None, "requests")],
+)
+def test_a_connection_takes_the_sources_that_it_names(source: str | None, result: str) -> None:
+    """A message without one, of a file or an older log, passes; who is left out is told."""
+    connection = Connection("heap", load_plugin("heap"), {"appId": "11"}, sources=["web", "tv"])
+    decision = connection.decide(
+        b'{"type": "track", "userId": "u", "event": "E", "messageId": "m"}', source=source
+    )
+    assert (decision.result, decision.message_id) == (result, "m")
+    if result == "filtered":
+        assert decision.reason == "source shop is not among the connection's sources"
+
+
+def test_without_a_list_every_source_is_taken() -> None:
+    """And an empty list takes none."""
+    assert Connection("heap", load_plugin("heap"), {"appId": "11"}).takes_source("any")
+    none = Connection("heap", load_plugin("heap"), {"appId": "11"}, sources=[])
+    assert not none.takes_source("any")
