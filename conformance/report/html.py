@@ -40,7 +40,7 @@ def html(report: Report) -> str:
 </header>
 {_filters(report)}
 <main>
-{"".join(_section(topic, found) for topic, found in topics)}{_statements(report)}</main>
+{"".join(_section(topic, found) for topic, found in topics)}{_background(report)}</main>
 </body>
 </html>
 """
@@ -107,6 +107,30 @@ def _statements(report: Report) -> str:
         '<section class="statements" id="statements" aria-labelledby="h-statements">\n'
         f'<h2 id="h-statements">Statements <small>{escape(covered(report.pages))}</small></h2>\n'
         f"{''.join(map(_page, report.pages))}</section>\n"
+    )
+
+
+def _background(report: Report) -> str:
+    return _statements(report) + _mutants(report)
+
+
+def _mutants(report: Report) -> str:
+    """Which case or check catches each deliberate defect, those that none does first."""
+    if not report.mutants:
+        return ""
+    score = report.mutants
+    rows = "".join(
+        f'<tr class="{"passed" if one.by else "failed"}"><th scope="row">{escape(one.id)}</th>'
+        f"<td>{escape(one.description)}</td>"
+        f"<td>{f'<code>{escape(one.by)}</code>' if one.by else 'nothing'}</td></tr>\n"
+        for one in sorted(score.mutants, key=lambda one: bool(one.by))
+    )
+    return (
+        '<section id="mutants" aria-labelledby="h-mutants">\n<h2 id="h-mutants">Mutants '
+        f"<small>{score.caught} of {score.total} deliberate defects are caught</small></h2>\n"
+        '<div class="wide"><table><thead><tr><th scope="col">Defect</th><th scope="col">What was '
+        'done</th><th scope="col">Caught by</th></tr></thead>\n'
+        f"<tbody>\n{rows}</tbody></table></div></section>\n"
     )
 
 

@@ -65,6 +65,22 @@ class PageResult(_Record, frozen=True, kw_only=True):
     statements: tuple[StatementResult, ...]
 
 
+class Caught(_Record, frozen=True, kw_only=True):
+    """A deliberate defect, and the case or check that catches it; empty where none does."""
+
+    id: str
+    description: str
+    by: str
+
+
+class MutationScore(_Record, frozen=True, kw_only=True):
+    """How many of a destination's deliberate defects the suite catches."""
+
+    total: int
+    caught: int
+    mutants: tuple[Caught, ...]
+
+
 class RuleResult(_Record, frozen=True, kw_only=True, omit_defaults=True):
     """How one case or check ended; `source` is spelt as in a case file.
 
@@ -102,6 +118,7 @@ class Report(_Record, frozen=True, kw_only=True):
     results: tuple[RuleResult, ...]
     requirements: str | UnsetType = UNSET
     pages: tuple[PageResult, ...] | UnsetType = UNSET
+    mutants: MutationScore | UnsetType = UNSET
 
     @property
     def percent(self) -> int:
