@@ -6,7 +6,7 @@ Where an identifier stands in a request is found by sending one that can be told
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -16,33 +16,41 @@ from conformance.checks.variants import variants
 from conformance.compare import Difference, shown
 from conformance.subject import wire
 from destination_router import HttpRequest
-from destination_router.pipeline.connection import Connection
+from destination_router.pipeline.connection import Connection, Decision
 
 _KINDS = ("identify", "track", "page", "screen", "group", "alias")
 _MARK = "identifier-7f3a"
 _NAMES = ("event", "userId", "anonymousId", "groupId", "previousId")
 _MISSING: tuple[Any, ...] = (None, "", " ")
-_LEFT_OUT = (*((name,) for name in _NAMES), *combinations(_NAMES, 2))
+_OWN = {"track": ("event",), "group": ("groupId",), "alias": ("previousId",)}
 _EMPTY = frozenset({"", "none", "null", "undefined", "nan", "[]", "{}"})
 
 
 def _none_empty(bed: Bed) -> Iterator[Difference]:
     for label, connection in variants(bed):
+        # Settings may make a destination a stand-in for another system, blanks and all.
+        values = _MISSING if label == "settings" else _MISSING[:1]
         for kind in _KINDS:
             places = _places(connection, kind)
-            # Settings may make a destination a stand-in for another system, blanks and all.
-            values = _MISSING if label == "settings" else _MISSING[:1]
-            for left_out in _LEFT_OUT:
+            names = ("userId", "anonymousId", *_OWN.get(kind, ()))
+            for absent in (*((name,) for name in names), *combinations(names, 2)):
                 for value in values:
-                    message = {**_message(kind), **dict.fromkeys(left_out, value)}
-                    path = f"{label}, {kind} with {' and '.join(left_out)} of {shown(value)}"
-                    decision = connection.decide(wire(message))
-                    if any(note.path in left_out for note in decision.notes):
-                        continue  # the vendor documents it, and the sender is told
-                    for place, sent in _of_requests(decision.requests):
-                        if place in places and _empty(sent):
-                            got = f"{shown(sent)} at {place}"
-                            yield Difference(path, got, "an identifier, or a Reject")
+                    path = f"{label}, {kind} with {' and '.join(absent)} of {shown(value)}"
+                    message = {**_message(kind), **dict.fromkeys(absent, value)}
+                    yield from _breaches(path, connection.decide(wire(message)), places, absent)
+
+
+def _breaches(
+    path: str, decision: Decision, places: Mapping[str, set[str]], absent: Collection[str]
+) -> Iterator[Difference]:
+    """Find places of the absent identifiers that hold something empty in their stead."""
+    if any(note.path in absent for note in decision.notes):
+        return  # the vendor documents it, and the sender is told
+    for request in decision.requests:
+        for place, sent in _of_request(request):
+            if _empty(sent) and not places.get(place, set()).isdisjoint(absent):
+                got = f"{shown(sent)} at {place}"
+                yield Difference(path, got, "an identifier, or a Reject")
 
 
 def _message(kind: str) -> dict[str, Any]:
@@ -58,22 +66,17 @@ def _message(kind: str) -> dict[str, Any]:
     }
 
 
-def _places(connection: Connection, kind: str) -> set[str]:
+def _places(connection: Connection, kind: str) -> dict[str, set[str]]:
     """Find where identifiers stand, with all of them, and with each of the user's alone."""
     whole = _message(kind)
-    return {
-        place
-        for absent in ((), ("userId",), ("anonymousId",))
-        for place, value in _of_requests(
-            connection.decide(wire({**whole, **dict.fromkeys(absent)})).requests
-        )
-        if isinstance(value, str) and _MARK in value
-    }
-
-
-def _of_requests(requests: Iterable[HttpRequest]) -> Iterator[tuple[str, Any]]:
-    for request in requests:
-        yield from _of_request(request)
+    places: dict[str, set[str]] = {}
+    for absent in ((), ("userId",), ("anonymousId",)):
+        for request in connection.decide(wire({**whole, **dict.fromkeys(absent)})).requests:
+            for place, value in _of_request(request):
+                names = {name for name in _NAMES if f"{name}-{_MARK}" in str(value)}
+                if names:
+                    places.setdefault(place, set()).update(names)
+    return places
 
 
 def _of_request(request: HttpRequest) -> Iterator[tuple[str, Any]]:
