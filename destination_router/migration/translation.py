@@ -68,6 +68,8 @@ def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str
             "plugin": loaded.name,
             "settings": result.settings,
         }
+        if number in export.consent:
+            connection["consent"] = list(export.consent[number])
         own_lost: list[str] = []
         if number in export.client_side:
             if "client_side" in loaded.capabilities:

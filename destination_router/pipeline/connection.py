@@ -17,6 +17,7 @@ from destination_router.contract.messages import MESSAGE_TYPES, Message, revised
 from destination_router.contract.records import HttpRequest, Json, Note, Outcome, Reject
 from destination_router.faults import plain_code, whereabouts
 from destination_router.pipeline.answers import UnfitAnswer, check_records, contents
+from destination_router.pipeline.consent import Consent
 from destination_router.pipeline.decisions import (
     Decision,
     Refusal,
@@ -472,7 +473,8 @@ def compile_treatment(config: ConnectionConfig, plugin: LoadedPlugin) -> Treatme
     if problems:
         raise TableError(list(dict.fromkeys(problems)))
     shared, own = lists
-    return Treatment(shared=shared, own=own, privacy=privacy)
+    consent = Consent(config.consent) if config.consent else None
+    return Treatment(shared=shared, own=own, privacy=privacy, consent=consent)
 
 
 def _names(name: str, plugin: LoadedPlugin) -> tuple[str, ...]:
