@@ -135,6 +135,26 @@ class SubscriptionConfig(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
 
 
+class ConsentConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What people must allow before a connection takes their messages: one of its `consent`.
+
+    Attributes:
+        provider: whose categories they are: `oneTrust`, `ketch`, `custom`, ...
+        categories: the ids that the provider gives to them.
+        resolution: `and`: each must be allowed; `or`: one of them. A message's own strategy comes
+            first, except for the provider `custom`.
+        when_absent: what becomes of a message that says nothing of consent.
+        legacy: an older setting of RudderStack, for messages that name no provider, too; its own
+            resolution holds.
+    """
+
+    provider: str
+    categories: tuple[str, ...]
+    resolution: Literal["and", "or"] = "and"
+    when_absent: Literal["pass", "filter"] = "pass"
+    legacy: bool = False
+
+
 class SharedConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What a router.toml says for all of its connections.
 
@@ -163,6 +183,7 @@ class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
         privacy: what it may pass on and under which keys it masks, references unresolved.
         sources: the names of the sources whose messages it takes; None: all. A message without a
             source, of a file or an older log, passes.
+        consent: what people must allow.
         shared: what holds for every connection.
     """
 
@@ -176,6 +197,7 @@ class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
     transformations: tuple[dict[str, Any], ...] = ()
     privacy: dict[str, Any] = {}
     sources: tuple[str, ...] | None = None
+    consent: tuple[ConsentConfig, ...] = ()
     shared: SharedConfig = SharedConfig()
 
 

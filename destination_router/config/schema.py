@@ -95,12 +95,20 @@ _SOURCE: dict[str, Json] = {
     "write_keys": {"type": "array", "items": {"type": "string"}},
     "enabled": {"type": "boolean"},
 }
+_CONSENT: dict[str, Json] = {
+    "provider": _TEXT,
+    "categories": {"type": "array", "minItems": 1, "items": _TEXT},
+    "resolution": {"enum": ["and", "or"]},
+    "when_absent": {"enum": ["pass", "filter"]},
+    "legacy": {"type": "boolean"},
+}
 _CONNECTION: dict[str, Json] = {
     "name": _TEXT,
     "plugin": _TEXT,
     "settings": {"type": "object"},
     "clientSide": {"type": "boolean"},
     "sources": {"type": "array", "items": _TEXT},
+    "consent": {"type": "array", "items": _table(_CONSENT, "provider", "categories")},
     "privacy": {"type": "object"},
     "transformations": {"type": "array", "items": {"type": "object"}},
     "subscription": _TEXT,
