@@ -18,6 +18,7 @@ def markdown(report: Report) -> str:
         *_attention(report),
         _topics(report),
         *_statements(report),
+        *_mutants(report),
         f"Cases {report.cases_digest}.",
     ]
     return "\n\n".join(parts).replace("\n\n- ", "\n- ") + "\n"
@@ -28,6 +29,23 @@ def _statements(report: Report) -> list[str]:
         return []
     told = [f"- Open: {statement}" for statement in open_statements(report.pages)]
     return [covered(report.pages) + ".", *told]
+
+
+def _mutants(report: Report) -> list[str]:
+    """Say which case or check catches each deliberate defect, folded away."""
+    if not report.mutants:
+        return []
+    score = report.mutants
+    told = f"{score.caught} of {score.total} deliberate defects are caught"
+    rows = [
+        f"| {one.id} | {_cell(one.description)} | {one.by or 'nothing'} |" for one in score.mutants
+    ]
+    table = "\n".join(("| Defect | What was done | Caught by |", "| --- | --- | --- |", *rows))
+    return [f"<details><summary>{told}</summary>\n\n{table}\n\n</details>"]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _attention(report: Report) -> list[str]:

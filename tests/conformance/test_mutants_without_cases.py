@@ -68,3 +68,5 @@ def test_there_are_at_least_forty() -> None:
     """In three destinations, each with a name of its own, and caught by many checks."""
     assert len({(name, mutant.id) for name, mutant in ALL}) == len(ALL) >= 40
     assert len({mutant.check for _, mutant in ALL}) >= 10
+    page = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+    assert f"{len(ALL)} defects of other destinations" in page
