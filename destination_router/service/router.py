@@ -25,7 +25,7 @@ from destination_router.pipeline.connection import Connection
 from destination_router.service.checking import Checked
 from destination_router.service.health import CountedLog, Operations
 from destination_router.service.metrics import Intake
-from destination_router.service.reload import changes, fingerprints
+from destination_router.service.changes import changes, fingerprints
 from destination_router.service.serving import Asgi, serving, told_to_reload, told_to_stop
 from destination_router.service.workers import Workers, delivery_settings
 
