@@ -358,7 +358,7 @@ def _named(message: EventMessage, rules: Dialect, notes: list[Note]) -> dict[str
 def _named_field(message: EventMessage, field: str, rules: Dialect) -> Any:
     if rules.checks:
         return _segment_name(message, field, rules)
-    if getattr(message, field, None) is not None:
+    if getattr(message, field, None) is not None and not _is_elsewhere(message, field):
         return loose(message, field, rules)
     # Heap's own dialect knows a track's `name` only from a mapping; Segment's any sender's.
     return message.mapped.get(field)
@@ -403,6 +403,19 @@ _NAMES: dict[str, Callable[[Track], Any]] = {
     "trimmed": lambda message: text_of(message.as_sent("event"), "event"),
     "kept": lambda message: message.as_sent("event"),
 }
+
+
+def _is_elsewhere(message: EventMessage, field: str) -> bool:
+    """Whether a page's name stands where Heap's own dialect does not look for one.
+
+    A screen's `event` is its name too, for apps write it there; a page's is none by Segment's
+    documentation, and no SDK writes it.
+    """
+    if field != "name" or not isinstance(message, Page):
+        return False
+    if message.as_sent(field) == message.name:
+        return False
+    return javascript.text(message.properties.get("name")) != message.name
 
 
 def _with_anonymous_id_last(

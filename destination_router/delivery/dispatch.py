@@ -20,12 +20,14 @@ from destination_router.delivery.outcomes import (
 from destination_router.delivery.pairings import Pairings
 from destination_router.delivery.plan import PlannedRequest, Planner
 from destination_router.delivery.quotas import Quotas, QuotaWait
+from destination_router.delivery.replays import PROFILES
 from destination_router.delivery.schedule import Schedule
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.states import States
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.window import Window
 from destination_router.eventlog.dead_letter import DeadLetter
+from destination_router.faults import PASSED_ON
 from destination_router.pipeline.connection import Connection, Decision
 
 _ANSWER_CHARACTERS = 2000
@@ -94,9 +96,11 @@ class Dispatch:
         free = self._settings.parked_messages - len(self._schedule)
         return max(0, min(self._settings.window, free))
 
-    def add(self, offset: int, body: bytes, decision: Decision) -> None:
+    def add(self, offset: int, body: bytes, decision: Decision, replay: str | None = None) -> None:
         """Take in a message that is to be sent."""
-        item = Item(offset, body, decision)
+        item = Item(offset, body, decision, replay)
+        if replay == PROFILES:
+            self._planner.send_again(decision)
         self._schedule.add(item, self._clock())
         if item.blockers:
             self._park(item)
@@ -245,7 +249,9 @@ class Dispatch:
         window = Window(plan, self)
         try:
             await window.run()
-        except Exception:  # noqa: BLE001 -- logged with its traceback
+        except PASSED_ON:
+            raise
+        except BaseException:  # noqa: BLE001 -- logged with its traceback
             # A defect of ours must not lose messages, nor stop the rest.
             _log.exception("a window of %s failed; it is sent again", self._connection.name)
             if left := window.untold():

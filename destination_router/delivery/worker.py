@@ -16,6 +16,7 @@ from destination_router.delivery.dispatch import Dispatch
 from destination_router.delivery.ledger import Delivery, Ledger, Report, Source
 from destination_router.delivery.pairings import Pairings
 from destination_router.delivery.quarantine import Watch
+from destination_router.delivery.replays import replayed
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterSink, DroppedDeadLetters
@@ -158,13 +159,13 @@ class Worker:
 
     def _take_in(self, event: Event) -> None:
         self._stats.received += 1
-        decision = self._connection.decide(event.body)
+        decision = replayed(self._connection.decide(event.body, source=event.source), event.replay)
         if decision.result == "requests":
             received_at = self._wall_clock() if event.received_at is None else event.received_at
             decision = self._quarantine.judged(decision, received_at)
         match decision.result:
             case "requests":
-                self._dispatch.add(event.offset, event.body, decision)
+                self._dispatch.add(event.offset, event.body, decision, event.replay)
             case "filtered":
                 self._stats.filtered += 1
                 self._ledger.end(Delivery(decision, None, event.offset))

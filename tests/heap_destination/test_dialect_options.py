@@ -31,7 +31,6 @@ _TYPES = "no case of it spells a type otherwise"
 MOOT = {
     "heap": {
         "batches=True": _TIMES,
-        "loose=trimmed": "its ids are the router's",
         "event_identity-userId": _PLACES,
         "event_identity reversed": _PLACES,
         "user_identity-userId": _PLACES,
