@@ -219,7 +219,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
 
 
 def held_words(stats: DeliveryStats) -> str:
-    """Say why the vendor takes nothing of a connection: `http_401: Unauthorized`; empty: it does."""
+    """Say why the vendor takes nothing of a connection: `http_401: no`; empty if it is not held."""
     codes = [code for code, lasts in stats.holds.items() if lasts]
     return ": ".join(filter(None, (", ".join(codes), stats.held_detail))) if codes else ""
 
