@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from router_process import CLI, Router, command, events, toml
+from router_process import CLI, DEAD, Router, command, events, toml
 from waiting import until
 
 OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
