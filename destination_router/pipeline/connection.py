@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.messages import MESSAGE_TYPES, Message, revised, wire_json
 from destination_router.contract.records import HttpRequest, Json, Note, Outcome, Reject
-from destination_router.faults import plain_code, whereabouts
+from destination_router.faults import PASSED_ON, plain_code, whereabouts
 from destination_router.pipeline.answers import UnfitAnswer, check_records, contents
 from destination_router.pipeline.consent import Consent
 from destination_router.pipeline.decisions import (
@@ -188,11 +188,25 @@ class Connection:
         if not self.takes_source(source):
             reason = f"source {source} is not among the connection's sources"
             return Decision(message_id=_id_of(raw), result="filtered", reason=reason)
-        return self._decision(self.map(raw, message_id=message_id))
+        try:
+            return self._decision(self.map(raw, message_id=message_id))
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- whatever it is, it is this message's
+            return self._failed(raw, message_id, error)
 
     def decide_message(self, normalised: Normalised) -> Decision:
         """Say what becomes of a message that is well-formed already."""
         return self._decision(self._mapped(self._preparation.prepare(normalised)))
+
+    def _failed(self, raw: bytes, message_id: str | None, error: BaseException) -> Decision:
+        """File a message that no step of ours could be done with, by the place that failed."""
+        reject = Reject("plugin_error", whereabouts(error))
+        try:
+            return self._unreadable(raw, message_id, reject)
+        except (MemoryError, RecursionError):  # not even its id can be had
+            said = Refusal(reject.code, reject.detail)
+            return Decision(message_id="", result="rejected", reject=said)
 
     def map(self, raw: bytes, *, message_id: str | None = None) -> Mapped | Decision:
         """As `decide`, for who needs no more than the requests, where there are any."""
@@ -256,6 +270,10 @@ class Connection:
             ready = self._preparation.prepare(normalise(raw))
         except Reject as reject:
             ready = self._unreadable(raw, None, reject)
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- what cannot be masked is not kept
+            ready = self._failed(raw, None, error)
         if isinstance(ready, Decision):
             return msgspec.json.encode({"messageId": ready.message_id})
         return sealed(ready.message, ready.takers, self.name, privacy.keys)
@@ -345,7 +363,9 @@ class Connection:
             requests = hook(message)
         except Reject as reject:
             return self._rejected(source, notes, reject.code, reject.detail)
-        except Exception as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
             return self._rejected(source, notes, "plugin_error", whereabouts(error))
         try:
             written = contents(requests)
@@ -515,7 +535,9 @@ def _configure(plugin: LoadedPlugin, settings: dict[str, Json], secrets: frozens
     except ValueError as error:
         # Not `from error`: it may quote a secret.
         raise SettingsError([Problem("", hide(str(error), secrets))]) from None
-    except Exception as error:
+    except PASSED_ON:
+        raise
+    except BaseException as error:
         raise PluginError(f"{broken} failed: {whereabouts(error)}") from error
     if configured is None:
         raise PluginError(f"{broken} returned None; return what the other hooks shall receive")
