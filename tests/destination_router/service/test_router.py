@@ -144,7 +144,8 @@ def test_an_identity_that_too_many_carry_is_held_back_until_it_is_released(
     assert "till" not in json.dumps(router.lines())
     assert "quarantined_identity" in [line["event"] for line in router.lines()]
     listed = command(router.directory, "dead-letters", "list")
-    assert listed.stdout.count("quarantined_identity  identity: more than 3 anonymous ids") == 3
+    assert listed.stdout.startswith("3  US  quarantined_identity  such as  ")
+    assert "  identity: more than 3 anonymous ids" in listed.stdout
     assert "till" not in listed.stdout
 
     router.end()
@@ -227,7 +228,13 @@ def test_dead_letters_are_shown_without_values_and_replayed(router: Router, heap
     until(lambda: router.metrics().get('router_dead_letters{code="http_400",connection="US"}'))
     until(lambda: router.metrics()['router_lag_messages{connection="US"}'] == 0)
 
-    listed = command(directory, "dead-letters", "list", "--connection", "US")
+    listed = command(directory, "dead-letters", "list", "--connection", "US", "--each")
+    grouped = command(directory, "dead-letters", "list").stdout.splitlines()
+    assert sorted(line.partition("  such as  ")[0] for line in grouped) == [
+        "1  EU  missing_event",
+        "1  US  http_400",
+        "1  US  missing_event",
+    ]
     shown = command(directory, "dead-letters", "show", "--connection", "US")
     assert {line.split()[3] for line in listed.stdout.splitlines()} == {"m1", "m2"}
     assert '"properties.secret"' in shown.stdout
@@ -255,7 +262,8 @@ def test_dead_letters_are_shown_without_values_and_replayed(router: Router, heap
     of_us = ("dead-letters", "delete", "--connection", "US")
     assert "1 would be deleted" in command(directory, *of_us, "--dry-run").stderr
     assert "1 deleted" in command(directory, *of_us).stderr
-    left = command(directory, "dead-letters", "list", "--replayed", "--connection", "US").stdout
+    each = ("dead-letters", "list", "--each", "--replayed", "--connection", "US")
+    left = command(directory, *each).stdout
     assert [line.split()[3] for line in left.splitlines()] == ["m1"]
 
 
