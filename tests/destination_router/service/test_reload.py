@@ -1,6 +1,6 @@
 """A changed router.toml in a router at work: what changes, and what does not notice.
 
-Modules: `service/reload.py`, `commands/reload.py`.
+Modules: `service/changes.py`, `commands/reload.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pytest
 from waiting import free_port, until
 
 from destination_router.config.router_toml import RouterConfig, parse_config
-from destination_router.service.reload import Changes, changes, fingerprints
+from destination_router.service.changes import Changes, changes, fingerprints
 
 CLI = [sys.executable, "-m", "destination_router.commands.cli"]
 US = "https://heapanalytics.com"
