@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import posixpath
 import re
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 from starlette.applications import Starlette
@@ -28,6 +30,8 @@ from destination_router.transformer.garbage import Sweep
 from destination_router.transformer.jobs import destination_type
 from destination_router.transformer.processing import Endpoint, process
 from destination_router.transformer.proxy import Transmission
+from destination_router.transformer.proxy_calls import ProxyCalls
+from destination_router.transformer.rest import read_proxied
 from destination_router.transformer.router_batches import batch_jobs
 from destination_router.transformer.upstream import Upstream, refuse_private, upstream_client
 
@@ -121,6 +125,7 @@ class _Transformer:
         self._features = UNKNOWN_UPSTREAM
         self.upstream: Upstream | None = None
         self.transmission = Transmission(origins)
+        self._proxy_calls: dict[str, ProxyCalls] = defaultdict(ProxyCalls)
         self._sweep = Sweep()
 
     async def health(self, _: Request) -> Response:
@@ -150,7 +155,8 @@ class _Transformer:
             return _refused(reject)
         if name not in self._destinations:
             return await self.elsewhere(request, body)
-        return await self._transformed(request, name, batch_jobs, body)
+        transform = partial(batch_jobs, calls=self._proxy_calls[name])
+        return await self._transformed(request, name, transform, body)
 
     async def proxy_first(self, request: Request) -> Response:
         return await self._delivered(request, proxy.first_version)
@@ -217,10 +223,15 @@ class _Transformer:
         if name not in self._destinations:
             return await self.elsewhere(request)
         try:
+            content = await self._read(request)
+            proxied = read_proxied(content)
+            self._proxy_calls[name].called(
+                proxy.destination_of(proxied), for_each_job=written is proxy.second_version
+            )
             statuses = await proxy.deliver(
                 name,
                 self._destinations[name],
-                await self._read(request),
+                proxied,
                 self.transmission.send,
                 patience=_patience(request),
             )

@@ -137,7 +137,7 @@ def test_the_second_version_answers_for_each_job_with_its_metadata(transformer: 
         "output": {
             "status": 200,
             "message": "2 of 2 delivered",
-            "response": [{"statusCode": 200, "error": "", "metadata": one} for one in jobs],
+            "response": [{"statusCode": 200, "error": "200 {}", "metadata": one} for one in jobs],
         }
     }
 
