@@ -62,7 +62,7 @@ def build_transformer(options: TransformerOptions) -> Starlette:
     """
     if options.upstream is not None and not _is_base_url(options.upstream):
         raise UsageError("--upstream: write a URL, as http://127.0.0.1:9091")
-    config = RouterConfig() if options.config is None else load_config(options.config)
+    config = RouterConfig() if options.config is None else _read(options.config)
     private = any(all_private(connection.shared) for connection in config.connections)
     if private and options.upstream is not None:
         raise UsageError(
@@ -72,6 +72,11 @@ def build_transformer(options: TransformerOptions) -> Starlette:
     return create_transformer(
         overlays=config.connections, origins=config.delivery.origins, upstream=options.upstream
     )
+
+
+def _read(path: Path) -> RouterConfig:
+    """Read a router.toml; one that only says where requests go (`origins`) has no connections."""
+    return load_config(path, may_be_empty=True)
 
 
 def _is_base_url(text: str) -> bool:
@@ -145,7 +150,7 @@ def _tell_unused(options: TransformerOptions) -> None:
     """Say what the router.toml asks for that only `run` does."""
     if options.config is None:
         return
-    config = load_config(options.config)
+    config = _read(options.config)
     tables = [f"delivery.{name}" for name in config.delivery.settings]
     if config.quarantine != QuarantineConfig():
         tables.append("quarantine")
