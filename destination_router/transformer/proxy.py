@@ -15,6 +15,7 @@ again for as long as it keeps jobs; a 500 it would give up after three hours |
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -30,6 +31,7 @@ from destination_router.delivery.sender import Sender
 from destination_router.pipeline.connection import Connection, wordless
 from destination_router.pipeline.packing import packed
 from destination_router.transformer.carrying_out import CarryingOut
+from destination_router.transformer.counts import Counts
 from destination_router.transformer.destinations import Destinations
 from destination_router.transformer.rest import Proxied, http_request
 from destination_router.transformer.sequences import (
@@ -59,6 +61,8 @@ _ASKS_FOR_RETRY = frozenset({408, _THROTTLED})
 _TOLD = {"retry": _TO_BE_RETRIED, "rejected": _ABORTED, "suspect": _ABORTED, "held": _THROTTLED}
 """What rudder-server is told of an outcome, where the vendor's own status would mislead it."""
 
+_NOT_WHOLE = "not sent: it is not whole, or the proxy's first version was asked for several jobs"
+
 _HOLDING = frozenset(f"http_{status}" for status in (301, 302, 303, 307, 308, 401, 403, 407))
 """The codes of answers that say nothing about a message: the connection may not send now."""
 
@@ -83,13 +87,14 @@ class _Answer(msgspec.Struct):
     output: _Report
 
 
-async def deliver(
+async def deliver(  # noqa: PLR0913 -- the last two by keyword
     name: str,
     destinations: Destinations,
     proxied: Proxied,
     transmit: Transmit,
     *,
     patience: float,
+    counts: Counts | None = None,
 ) -> list[JobStatus]:
     """Send what rudder-server asks to be sent.
 
@@ -99,23 +104,46 @@ async def deliver(
         proxied: the request to the proxy.
         transmit: sends a request once.
         patience: how long rudder-server waits for an answer, in seconds.
+        counts: where what happens is counted; None: nowhere.
 
     Returns:
         The status of each job, in the order of their metadata.
     """
+    counts = counts or Counts()
     metadata = _metadata(proxied)
     if is_sent_later(proxied):
         return [JobStatus(DELIVERED, "sent with its job's last request", raw) for raw in metadata]
+    whose, statuses = await _sent(name, destinations, proxied, metadata, transmit, patience)
+    for job in statuses:
+        if job.status_code == DELIVERED:
+            counts.add("delivered", whose)
+        else:
+            counts.add("refused", whose, str(job.status_code))
+    return statuses
+
+
+async def _sent(  # noqa: PLR0913, PLR0917 -- as `deliver`
+    name: str,
+    destinations: Destinations,
+    proxied: Proxied,
+    metadata: Sequence[msgspec.Raw],
+    transmit: Transmit,
+    patience: float,
+) -> tuple[str, list[JobStatus]]:
+    """Send; gives the connection's name, or the plugin's where there is none, and the statuses."""
+
+    def nothing(status: int, why: str) -> tuple[str, list[JobStatus]]:
+        return name, [JobStatus(status, why, raw) for raw in metadata]
+
     try:
         jobs, carried = _carried(proxied, metadata)
     except Reject as reject:
-        return [JobStatus(_ABORTED, str(reject), raw) for raw in metadata]
+        return nothing(_ABORTED, str(reject))
     if not carried.requests or carried.jobs != set(jobs):
-        error = "not sent: it is not whole, or the proxy's first version was asked for several jobs"
-        return [JobStatus(_TO_BE_RETRIED, error, raw) for raw in metadata]
+        return nothing(_TO_BE_RETRIED, _NOT_WHOLE)
     prepared = destinations.prepare_config(bytes(proxied.destination_config), carried.connection)
     if prepared.connection is None:
-        return [JobStatus(_ABORTED, prepared.problem, raw) for raw in metadata]
+        return nothing(_ABORTED, prepared.problem)
     connection = prepared.connection
 
     async def send(part: HttpRequest) -> dict[str, Outcome]:
@@ -125,13 +153,12 @@ async def deliver(
         return {key: told(_held(outcome)) for key, outcome in outcomes.items()}
 
     carrying = CarryingOut(carried, partial(packed, connection), send)
-    try:
+    # What is known by the time that rudder-server stops waiting is told.
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(patience):
             await carrying.run()
-    except TimeoutError:
-        pass  # what is known by then is told
     late = f"{name} did not answer in time"
-    return [
+    return connection.name, [
         JobStatus(_TIMED_OUT, late, raw) if outcome is None else _status(raw, outcome)
         for raw, outcome in zip(metadata, map(carrying.outcome, jobs), strict=True)
     ]

@@ -15,6 +15,7 @@ import msgspec
 
 from destination_router.contract.records import HttpRequest
 from destination_router.pipeline.connection import Connection
+from destination_router.transformer.counts import Counts
 from destination_router.transformer.destinations import Destinations
 from destination_router.transformer.jobs import Job, read_jobs
 from destination_router.transformer.processing import Endpoint
@@ -67,11 +68,13 @@ class _Group(msgspec.Struct):
     jobs: list[_Mapped] = []
 
 
-def batch_jobs(
+def batch_jobs(  # noqa: PLR0913 -- the last two by keyword
     name: str,
     destinations: Destinations,
     body: bytes,
     endpoint: Endpoint,
+    *,
+    counts: Counts | None = None,
     calls: ProxyCalls | None = None,
 ) -> bytes:
     """Transform jobs.
@@ -81,6 +84,7 @@ def batch_jobs(
         destinations: the plugin's, as configured.
         body: the request's, with the jobs in their users' order.
         endpoint: where URLs are sent.
+        counts: where what happens is counted; None: nowhere.
         calls: what is known of the proxy; None: nothing.
 
     Returns:
@@ -89,24 +93,29 @@ def batch_jobs(
     Raises:
         Reject: as `read_jobs`.
     """
+    counts = counts or Counts()
     groups: dict[bytes, _Group] = {}
     refused: list[Batch] = []
     for job in read_jobs(body):
-        told = _join(groups, destinations, job)
+        told = _join(groups, name, destinations, job, counts)
         if told is not None:
             refused.append(_refused(name, job, told))
-    known = ProxyCalls() if calls is None else calls
+    known = calls or ProxyCalls()
     batches = [batch for group in groups.values() for batch in _answers(group, endpoint, known)]
     return msgspec.json.encode(_Output([*batches, *refused]))
 
 
-def _join(groups: dict[bytes, _Group], destinations: Destinations, job: Job) -> EventStatus | None:
+def _join(
+    groups: dict[bytes, _Group], name: str, destinations: Destinations, job: Job, counts: Counts
+) -> EventStatus | None:
     """Put a job with its destination's others, or say why it is not sent."""
     prepared = destinations.prepare(job)
     connection = prepared.connection
     if connection is None:
+        counts.unusable(name, prepared.fault)
         return EventStatus(ABORTED, prepared.problem, prepared.fault)
     decision = connection.decide(job.text())
+    counts.decided(connection.name, decision)
     if decision.result != "requests":
         return event_status(decision)
     # One configuration that depends on the message is as many connections as it has values.
