@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -29,6 +29,7 @@ _SHARED_SECONDS = 1.0
 _TOLD = ("rejected", "notes", "refused")
 """What is worth a line in the log: every code by itself."""
 
+_Key: TypeAlias = tuple[What, str, str]
 _Rows = list[tuple[What, str, str, int]]
 
 _log = logging.getLogger(__name__)
@@ -43,9 +44,9 @@ class Counts:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._file = None if folder is None else folder / f"{os.getpid()}.json"
-        self._numbers: Counter[tuple[What, str, str]] = Counter()
-        self._told: Counter[tuple[What, str, str]] = Counter()
-        self._shared: Counter[tuple[What, str, str]] = Counter()
+        self._numbers: Counter[_Key] = Counter()
+        self._told: Counter[_Key] = Counter()
+        self._shared: Counter[_Key] = Counter()
 
     @property
     def is_shared(self) -> bool:
@@ -56,9 +57,13 @@ class Counts:
         """Count something."""
         self._numbers[what, connection, label] += count
 
+    def received(self, connections: Sequence[str]) -> None:
+        """Count events, each by its connection."""
+        for connection, count in Counter(connections).items():
+            self._numbers["received", connection, ""] += count
+
     def decided(self, connection: str, made: Mapped | Decision) -> None:
-        """Count what a connection made of an event."""
-        self._numbers["received", connection, ""] += 1
+        """Count what a connection made of an event; `received` counts the event itself."""
         if made.notes:
             self.noted(connection, made.notes)
         if type(made) is Mapped:
@@ -71,16 +76,15 @@ class Counts:
             self.add("rejected", connection, "" if made.reject is None else made.reject.code)
 
     def unusable(self, plugin: str, fault: str) -> None:
-        """Count an event whose destination cannot be used; whose fault that is, is the code."""
-        self.add("received", plugin)
+        """Count that an event's destination cannot be used; whose fault that is, is the code."""
         self.add("rejected", plugin, fault)
 
-    def total(self) -> Counter[tuple[What, str, str]]:
+    def total(self) -> Counter[_Key]:
         """Add up what all processes counted."""
         if self._file is None:
             return self._numbers.copy()
         self.share()
-        total: Counter[tuple[What, str, str]] = Counter()
+        total: Counter[_Key] = Counter()
         for path in self._file.parent.glob("*.json"):
             for what, connection, label, count in msgspec.json.decode(
                 path.read_bytes(), type=_Rows
@@ -108,10 +112,15 @@ class Counts:
                 yield {"event": what, "connection": connection, name: label, "count": count}
         self._told = self._numbers.copy()
 
-    def noted(self, connection: str, notes: Iterable[Note]) -> None:
-        """Count notes on an event."""
-        for note in notes:
-            self._numbers["notes", connection, plain_code(note.code, "noted")] += 1
+    def noted(self, connection: str, notes: object) -> None:
+        """Count notes on an event. Nobody has looked at them: a plugin may return anything."""
+        numbers = self._numbers
+        for note in notes if type(notes) is tuple else (notes,):
+            code = note.code if type(note) is Note and type(note.code) is str else ""
+            key: _Key = ("notes", connection, code)
+            if key not in numbers:  # most are known, and a code takes a while to be looked at
+                key = ("notes", connection, plain_code(code, "noted"))
+            numbers[key] += 1
 
 
 def log_summary(counts: Counts) -> None:

@@ -61,16 +61,18 @@ def process(
         Reject: as `read_jobs`.
     """
     counts = counts or Counts()
+    received: list[str] = []
     answer: list[bytes | msgspec.Raw] = [b"["]
     # Whoever masks looks at an event's bytes first.
     jobs = read_jobs(body) if destinations.some_private else each_job(body)
     for job in jobs:
         # Written at once, so that what is alive is one event's and not a whole request's.
-        made = _made(name, destinations, job, counts)
+        made = _made(name, destinations, job, counts, received)
         if type(made) is Refused:
             answer.append(_encode(made) + b",")
         else:
             _write(made, job.metadata, endpoint, answer)
+    counts.received(received)
     if len(answer) > 1:
         answer[-1] = answer[-1][:-1]  # the last comma
     answer.append(b"]")
@@ -78,14 +80,20 @@ def process(
 
 
 def _made(
-    name: str, destinations: Destinations, job: Job | DecodedJob, counts: Counts
+    name: str,
+    destinations: Destinations,
+    job: Job | DecodedJob,
+    counts: Counts,
+    received: list[str],
 ) -> Mapped | Decision | Refused:
     prepared = destinations.prepare(job)
     connection = prepared.connection
     if connection is None:
+        received.append(name)
         counts.unusable(name, prepared.fault)
         told = EventStatus(ABORTED, prepared.problem, prepared.fault)
         return refused(name, job, told, FEATURE)
+    received.append(connection.name)
     if type(job) is DecodedJob:
         made = connection.map_decoded(job.message)
     else:

@@ -112,9 +112,11 @@ def _join(
     prepared = destinations.prepare(job)
     connection = prepared.connection
     if connection is None:
+        counts.received([name])
         counts.unusable(name, prepared.fault)
         return EventStatus(ABORTED, prepared.problem, prepared.fault)
     decision = connection.decide(job.text())
+    counts.received([connection.name])
     counts.decided(connection.name, decision)
     if decision.result != "requests":
         return event_status(decision)

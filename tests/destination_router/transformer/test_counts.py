@@ -122,7 +122,9 @@ def test_a_codes_place_is_no_place_for_values() -> None:
     counts = Counts()
     request = HttpRequest(url="https://v.example", notes=(Note("ada@example.com", "", ""),))
     counts.noted("heap", request.notes)
-    assert list(counts.total()) == [("notes", "heap", "noted")]
+    for strange in (5, [], (5,), (Note(5, "", ""),), (Note([], "", ""),)):  # type: ignore[arg-type]
+        counts.noted("heap", strange)
+    assert dict(counts.total()) == {("notes", "heap", "noted"): 6}
 
 
 def test_the_log_is_written_while_it_serves(
