@@ -63,6 +63,7 @@ _TOLD = {"retry": _TO_BE_RETRIED, "rejected": _ABORTED, "suspect": _ABORTED, "he
 
 _NOT_WHOLE = "not sent: it is not whole, or the proxy's first version was asked for several jobs"
 
+_HELD = "held"
 _HOLDING = frozenset(f"http_{status}" for status in (301, 302, 303, 307, 308, 401, 403, 407))
 """The codes of answers that say nothing about a message: the connection may not send now."""
 
@@ -150,7 +151,7 @@ async def _sent(  # noqa: PLR0913, PLR0917 -- as `deliver`
         outcomes = await transmit(connection, part)
         # A vendor's words may repeat what it knows from elsewhere.
         told = wordless if destinations.some_private else _as_it_is
-        return {key: told(_held(outcome)) for key, outcome in outcomes.items()}
+        return {key: _held(told(outcome)) for key, outcome in outcomes.items()}
 
     carrying = CarryingOut(carried, partial(packed, connection), send)
     # What is known by the time that rudder-server stops waiting is told.
@@ -216,10 +217,15 @@ def _carried(proxied: Proxied, metadata: Sequence[msgspec.Raw]) -> tuple[list[st
 
 
 def _held(outcome: Outcome) -> Outcome:
-    """Let what says nothing about a message be sent again."""
-    if outcome.result == "rejected" and outcome.code in _HOLDING:
-        return Outcome.retry(code=outcome.code, detail=outcome.detail)
+    """Let what says nothing about a message be sent again, and be told apart."""
+    result: str = outcome.result
+    if result == "held" or (result == "rejected" and outcome.code in _HOLDING):
+        return Outcome.retry(code=_HELD, detail=_words(outcome))
     return outcome
+
+
+def _words(outcome: Outcome) -> str:
+    return ": ".join(part for part in (outcome.code, outcome.detail) if part)
 
 
 def _as_it_is(outcome: Outcome) -> Outcome:
@@ -229,15 +235,14 @@ def _as_it_is(outcome: Outcome) -> Outcome:
 def _status(metadata: msgspec.Raw, outcome: Outcome) -> JobStatus:
     if outcome.result == "delivered":
         return JobStatus(DELIVERED, outcome.detail, metadata)
-    words = ": ".join(part for part in (outcome.code, outcome.detail) if part)
-    if outcome.code in _HOLDING and outcome.result == "retry":
-        return JobStatus(_TOLD["held"], words, metadata)
+    if outcome.code == _HELD and outcome.result == "retry":
+        return JobStatus(_TOLD["held"], _words(outcome), metadata)
     found = _HTTP_CODE.fullmatch(outcome.code)
     status = int(found[1]) if found else 0
     if not status or _is_retried(status) != (outcome.result == "retry"):
         # The plugin knows better than the vendor's status whether to send again.
         status = _TOLD[outcome.result]
-    return JobStatus(status, words, metadata)
+    return JobStatus(status, _words(outcome), metadata)
 
 
 def _summary(statuses: Sequence[JobStatus]) -> str:

@@ -238,3 +238,29 @@ def test_other_bodies_and_credentials_are_sent_as_they_are(
         assert answer.json()["output"]["status"] == 200
     kept = httpx.get(f"{recorder_url}/_simulator/requests").json()["requests"]
     assert [request["body"] for request in kept] == ["a=1&n=2", [1, {"a": 2}]]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 401, 403, 407])
+@pytest.mark.parametrize("version", ["v0", "v1"])
+def test_a_key_that_is_refused_is_no_fault_of_the_jobs(
+    transformer: str, heap_url: str, version: str, status: int
+) -> None:
+    """rudder-server repeats a 429 as long as it keeps jobs; a 500 it gives up, a 401 at once."""
+    fail(heap_url, status=status, body="who are you?", next=1)
+    metadata: Any = job(1) if version == "v0" else [job(1)]
+    body = parameters(TRACK) | {"metadata": metadata}
+    answer = httpx.post(f"{transformer}/{version}/destinations/heap/proxy", json=body)
+
+    output = answer.json()["output"]
+    assert output["status"] == 429
+    if version == "v0":
+        assert answer.status_code == 429
+        words = output["destinationResponse"]["response"]
+    else:
+        (told,) = output["response"]
+        words = told["error"]
+        assert told["statusCode"] == 429
+    assert words.startswith(f"held: http_{status}")
+    assert httpx.get(f"{heap_url}/_simulator/stats").json()["requests"] == {
+        "/api/track": {str(status): 1}
+    }
