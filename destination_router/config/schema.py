@@ -60,6 +60,8 @@ DELIVERY: dict[str, Json] = {
     "max_attempts": _COUNT,
     "max_age": DURATION,
     "circuit_failures": _COUNT,
+    "hold_wait": DURATION,
+    "longest_hold": DURATION,
     "parked_messages": _COUNT,
     "skip_repeats": {"type": "boolean"},
     "remembered_states": {"type": "integer", "minimum": 0},
@@ -138,6 +140,9 @@ SCHEMA: dict[str, Json] = _table(
     },
     "connections",
 )
+
+ALSO_EMPTY: dict[str, Json] = {**SCHEMA, "required": []}
+"""As `SCHEMA`, for who needs no connection."""
 
 
 def is_origin(text: str) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from importlib.metadata import version
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeGuard, get_args
 from urllib.parse import urlsplit
 
 import httpx
@@ -27,6 +27,7 @@ from destination_router.contract.records import (
     HttpRequest,
     HttpResponse,
     Outcome,
+    Result,
     default_outcome,
 )
 from destination_router.delivery.delivery_settings import DeliverySettings
@@ -40,6 +41,8 @@ ANY_ORIGIN = "*"
 
 USER_AGENT = f"destination-router/{version('heap-destination')}"
 
+_RESULTS = frozenset(get_args(Result))
+
 _log = logging.getLogger(__name__)
 
 
@@ -50,6 +53,7 @@ class Sender:
         connection: whose requests they are; its plugin reads the answers.
         settings: origins, timeout, concurrency and how patient `deliver` is.
         transport: in place of the network: for tests.
+        client: sends everything, and is shared with others: it is not closed here.
         chance: from 0 to 1, evenly; spreads what would happen at once.
     """
 
@@ -59,8 +63,10 @@ class Sender:
         settings: DeliverySettings | None = None,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
+        client: httpx.AsyncClient | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        self._shared = client
         self._connection = connection
         self._settings = settings or DeliverySettings()
         self._transport = transport
@@ -121,6 +127,8 @@ class Sender:
         )
 
     def _client(self, url: str) -> httpx.AsyncClient:
+        if self._shared is not None:
+            return self._shared
         parts = urlsplit(url)
         origin = f"{parts.scheme}://{parts.netloc}"
         client = self._clients.get(origin)
@@ -207,11 +215,24 @@ def _plugins_view(
     except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not lose the answer
         _log.error("on_response of %s failed: %s", connection.plugin.origin, type(error).__name__)
         return default_outcome(response)
-    if isinstance(answer, (Outcome, dict)):
+    if isinstance(answer, dict):
+        known = {key: each for key, each in answer.items() if _is_outcome(each)}
+        if len(known) == len(answer):
+            return answer
+        read: Outcome | dict[str, Outcome] = known
+    elif _is_outcome(answer):
         return answer
+    else:
+        read = default_outcome(response)
     _log.error(
-        "on_response of %s returned %s; return an Outcome, or one per message id",
+        "on_response of %s returned %s with something else in it than an Outcome of ours; return "
+        "an Outcome, or one per message id",
         connection.plugin.origin,
         type(answer).__name__,
     )
-    return default_outcome(response)
+    return read
+
+
+def _is_outcome(value: object) -> TypeGuard[Outcome]:
+    """Whether delivery knows what to do with it: a message with any other would be lost."""
+    return isinstance(value, Outcome) and value.result in _RESULTS
