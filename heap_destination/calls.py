@@ -120,9 +120,10 @@ def merge_users(message: Alias, settings: HeapSettings) -> list[HttpRequest]:
 
 def record_event(message: EventMessage, settings: HeapSettings) -> list[HttpRequest]:
     """Record an event, after the user's properties that come with it."""
-    name = _event_name(message, settings.rules)
+    notes: list[Note] = []
+    name = _event_name(message, settings.rules, notes)
     found = identifiers(message, settings)
-    notes = list(found.notes)
+    notes.extend(found.notes)
     profile = _profile_of_event(message, settings, found, notes)
     request = _event_request(settings, found, _event(message, settings, name, notes), notes)
     if profile is None:
@@ -151,7 +152,7 @@ def update_account(message: Group, settings: HeapSettings) -> list[HttpRequest]:
     ]
 
 
-def _event_name(message: EventMessage, rules: Dialect) -> Any:
+def _event_name(message: EventMessage, rules: Dialect, notes: list[Note]) -> Any:
     if type(message) is Track:
         given = _NAMES[rules.loose](message)
     else:
@@ -166,6 +167,8 @@ def _event_name(message: EventMessage, rules: Dialect) -> Any:
         return given
     if rules.event_fallback is None:
         raise Reject("missing_event", "name what the user did", "event")
+    if isinstance(message, Track) and isinstance(message.as_sent("event"), list):
+        notes.append(Note("dropped", "event", f"it is empty; sent as {rules.event_fallback}"))
     return rules.event_fallback
 
 

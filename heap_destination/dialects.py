@@ -71,7 +71,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         profile_anonymous_id: whether the anonymousId is among an identify's properties, and where.
         event_names: which calls beside track are events, and what Heap calls them; None:
             `event_fallback`.
-        event_fallback: the name of an event without one; rejected if None.
+        event_fallback: the name of an event whose name is empty; rejected if None.
         named: fields of the message that are sent as properties.
         constants: properties that every event carries, first.
         event_shape: of an event's properties; None: as Heap documents, within its limits and away
@@ -135,6 +135,7 @@ _CLOUD_EVENT = {
     "text": ("userId", "anonymousId", "event", "name"),
     "nullable": (),
 }
+_CLOUD_TRACK = {**_CLOUD_EVENT, "event": ("event",)}
 _CLOUD_USER = {**_CLOUD_EVENT, "object": ("properties", "traits")}
 _VIEWED = ("track", "page", "screen")
 _TEXTS = Shape(arrays="indices", leaves="text")
@@ -203,7 +204,11 @@ _SEGMENT_CLOUD = Dialect(
     user_identity=("userId",),
     unusable="falsy",
     loose="trimmed",
-    checks={**dict.fromkeys(_VIEWED, _CLOUD_EVENT), "identify": _CLOUD_USER},
+    checks={
+        "track": _CLOUD_TRACK,
+        **dict.fromkeys(_VIEWS, _CLOUD_EVENT),
+        "identify": _CLOUD_USER,
+    },
     names=_SEGMENT_NAMES,
     identifiers=("identity", "anonymous_id", "user_id", "email"),
     identifier_choice="all",
@@ -214,6 +219,7 @@ _SEGMENT_CLOUD = Dialect(
     user_traits="some",
     profile_anonymous_id="never",
     event_names=_VIEWS,
+    event_fallback="track",
     named=("name",),
     constants=_SEGMENT_LIBRARY,
     event_shape=_TEXTS,

@@ -28,11 +28,11 @@ def check_fields(message: Message, checks: dict[str, tuple[str, ...]]) -> None:
 
     Args:
         message: any; its fields are looked at as they were sent.
-        checks: by kind (`text`, `nullable` text, which no list may hold, `object`, `time`), which
-            fields are checked.
+        checks: by kind (`text`, `nullable` text, which no list may hold, `object`, `time`, and the
+            `event` that a track needs), which fields are checked.
 
     Raises:
-        Reject: `invalid_type` or `invalid_timestamp`.
+        Reject: `invalid_type`, `invalid_timestamp` or `missing_event`.
     """
     for field in checks.get("text", ()):
         text_of(sent(message, field), field)
@@ -43,6 +43,9 @@ def check_fields(message: Message, checks: dict[str, tuple[str, ...]]) -> None:
         object_of(sent(message, field), field)
     for field in checks.get("time", ()):
         time_of(sent(message, field), field)
+    for field in checks.get("event", ()):
+        if text_of(sent(message, field), field) is None:
+            raise Reject("missing_event", "name what the user did", field)
 
 
 def sent(message: Message, field: str) -> Any:

@@ -140,14 +140,15 @@ class Connection:
     ) -> None:
         self.name = name
         self._sources = None if sources is None else frozenset(sources)
-        self.treatment = treatment
-        self._privacy = treatment.privacy
         self.client_side = client_side
         self.plugin = plugin
         schema = plugin.hook.settings_schema()
         valid = load_settings(schema, settings)
         self.secrets = secret_values(schema, valid)
         self.settings = _configure(plugin, valid, self.secrets)
+        more_names = self._more_names()
+        self.treatment = treatment = _known_as(treatment, more_names)
+        self._privacy = treatment.privacy
         self._as_sent = self._takes_any_type()
         self._has_own_name = name.casefold() != plugin.name.casefold()
         self._hooks = {
@@ -157,7 +158,7 @@ class Connection:
         self._takers = compile_subscriptions(takes, plugin, self.settings)
         self._preparation = Preparation(
             plugin=plugin.name,
-            names=(*_names(name, plugin), *self._more_names()),
+            names=(*_names(name, plugin), *more_names),
             calls=frozenset(call for call, hook in self._hooks.items() if hook is not None),
             takers=self._takers,
             treatment=treatment,
@@ -515,6 +516,13 @@ def compile_treatment(config: ConnectionConfig, plugin: LoadedPlugin) -> Treatme
 def _names(name: str, plugin: LoadedPlugin) -> tuple[str, ...]:
     """What senders may call a connection in `integrations`, the most specific first."""
     return tuple(dict.fromkeys((name, *plugin.display_names)))
+
+
+def _known_as(treatment: Treatment, names: Sequence[str]) -> Treatment:
+    """Let privacy know what else senders call the connection, which its settings decide."""
+    if treatment.privacy is None or not names:
+        return treatment
+    return replace(treatment, privacy=treatment.privacy.also_called(names))
 
 
 def _only_hook(

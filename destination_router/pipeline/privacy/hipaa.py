@@ -93,7 +93,7 @@ class Privacy:
     ) -> None:
         self.allowed = allowed
         self.keys = keys
-        named = (plugin, tuple(names))
+        self._named = named = (plugin, tuple(names))
         masked = tuple(
             Note("masked", name, f"with key v{keys.versions[0]}")
             for name in ("messageId", "userId", "anonymousId", "groupId", "previousId")
@@ -103,6 +103,11 @@ class Privacy:
         )
         # A field that became an identifier since is masked now.
         self._again = _Builder(allowed, _Masks(_as_it_is, _as_it_is, keys.mask_once), (), *named)
+
+    def also_called(self, names: Iterable[str]) -> Privacy:
+        """Make the same for a connection that senders may call by more names."""
+        plugin, known = self._named
+        return Privacy(self.allowed, self.keys, plugin, (*known, *names))
 
     def apply(self, message: Message) -> tuple[Message, tuple[Note, ...]]:
         """Build what the connection may see of a message.

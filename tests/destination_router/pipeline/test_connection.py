@@ -14,7 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from destination_router import HttpRequest, Note, Outcome, Reject, hookimpl
-from destination_router.pipeline.connection import Connection, Decision, Mapped, Refusal
+from destination_router.config.router_toml import ConnectionConfig, SharedConfig
+from destination_router.pipeline.connection import (
+    Connection,
+    Decision,
+    Mapped,
+    Refusal,
+    configured,
+)
 from destination_router.pipeline.normalise import normalise
 from destination_router.pipeline.packing import packed
 from destination_router.plugins.loading import (
@@ -573,3 +580,43 @@ def test_without_a_list_every_source_is_taken() -> None:
     assert Connection("heap", load_plugin("heap"), {"appId": "11"}).takes_source("any")
     none = Connection("heap", load_plugin("heap"), {"appId": "11"}, sources=[])
     assert not none.takes_source("any")
+
+
+# -- names that depend on the settings ------------------------------------------------------------
+
+
+class Successor(Acme):
+    """A destination that is called otherwise on another plan."""
+
+    @hookimpl
+    def more_display_names(self, settings: Any) -> list[str]:
+        return ["Former Name"] if settings["plan"] == "free" else []
+
+
+def in_hipaa_mode(plan: str) -> Connection:
+    config = ConnectionConfig(
+        name="production",
+        plugin="acme",
+        settings={"plan": plan},
+        privacy={
+            "mode": "hipaa",
+            "keys": {"v1": {"env": "MASKING_KEY_1"}},
+            "allow": {"events": ["Paid"], "integrations": ["session"]},
+        },
+        shared=SharedConfig(privacy={"allow": {"events": ["Paid"], "integrations": ["session"]}}),
+    )
+    seen = Successor(lambda message, _: [HttpRequest(url=URL, json=message.options("acme"))])
+    return configured(config, loaded(seen))
+
+
+@pytest.mark.parametrize(("plan", "told"), [("free", {"session": 7}), ("paid", {})])
+def test_a_name_that_the_settings_add_counts_in_hipaa_mode(
+    plan: str, told: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a message says to the connection under it passes, within the allowlist."""
+    monkeypatch.setenv("MASKING_KEY_1", "0123456789abcdef0123456789abcdef")
+    said = {"Former Name": {"session": 7, "secret": "x"}}
+    decision = in_hipaa_mode(plan).decide(wire(event="Paid", integrations=said))
+    assert [request.json for request in decision.requests] == [told]
+    optout = in_hipaa_mode(plan).decide(wire(event="Paid", integrations={"Former Name": False}))
+    assert optout.result == ("filtered" if plan == "free" else "requests")
