@@ -368,8 +368,12 @@ class _Legacy:
         fits = hour < 24 and minute < 60 and second < 60 and fraction < 1000  # noqa: PLR2004
         if not fits and (hour, minute, second, fraction) != (24, 0, 0, 0):
             return None
-        offset = self.zone_sign * ((self.zone_hour or 0) * 60 + (self.zone_minute or 0))
-        of_day = ((hour * 60 + minute - offset) * 60 + second) * 1000 + fraction
+        # V8 keeps a zone in 32 bits, however far away it is, and refuses what is negative then.
+        zone = ((self.zone_hour or 0) * 3600 + (self.zone_minute or 0) * 60) % 2**32
+        if zone >= 2**31:
+            return None
+        offset = self.zone_sign * zone
+        of_day = ((hour * 60 + minute) * 60 - offset + second) * 1000 + fraction
         return _moment(year, month - 1, day, of_day)
 
     def _date(self) -> tuple[int, int, int]:
