@@ -1,6 +1,7 @@
 """The plain records that pass between a destination and its host.
 
-Nothing here does anything: a destination builds them, the host sends, shows and stores them.
+A destination builds them, the host sends, shows and stores them. `default_outcome` says what an
+HTTP status means where a destination does not.
 """
 
 from __future__ import annotations

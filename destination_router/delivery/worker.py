@@ -13,9 +13,10 @@ from heapq import heappop, heappush
 
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.dispatch import Dispatch
-from destination_router.delivery.ledger import Delivery, Ledger, Report, Source
+from destination_router.delivery.ledger import Delivery, EventSource, Ledger, Report
 from destination_router.delivery.pairings import Pairings
 from destination_router.delivery.quarantine import Watch
+from destination_router.delivery.replays import replayed
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterSink, DroppedDeadLetters
@@ -23,10 +24,7 @@ from destination_router.eventlog.interface import Event, PairingBook
 from destination_router.eventlog.memory import MemoryPairings
 from destination_router.pipeline.connection import Connection, Decision
 
-__all__ = ["Delivery", "Report", "Source", "Worker", "work"]
-
-WINDOW = 1000
-"""How many messages are read, sent and committed together, unless the settings say otherwise."""
+__all__ = ["Delivery", "EventSource", "Report", "Worker", "work"]
 
 _DECIDED_AT_ONCE = 100
 _SHARE_FOR_COMMITS = 0.2
@@ -55,7 +53,7 @@ class Worker:
     def __init__(  # noqa: PLR0913 -- each is a part, by keyword
         self,
         connection: Connection,
-        log: Source,
+        log: EventSource,
         sender: Sender,
         *,
         dead_letters: DeadLetterSink,
@@ -158,14 +156,14 @@ class Worker:
 
     def _take_in(self, event: Event) -> None:
         self._stats.received += 1
-        decision = self._connection.decide(event.body, source=event.source)
+        decision = replayed(self._connection.decide(event.body, source=event.source), event.replay)
         if decision.result == "requests":
             received_at = self._wall_clock() if event.received_at is None else event.received_at
             decision = self._quarantine.judged(decision, received_at)
         self._stats.notes.update(note.code for note in decision.notes)
         match decision.result:
             case "requests":
-                self._dispatch.add(event.offset, event.body, decision)
+                self._dispatch.add(event.offset, event.body, decision, event.replay)
             case "filtered":
                 self._stats.filtered += 1
                 self._ledger.end(Delivery(decision, None, event.offset))
@@ -189,7 +187,7 @@ class Worker:
         self._ledger.end(Delivery(decision, None, event.offset), letter)
 
 
-async def work(connection: Connection, log: Source, sender: Sender, report: Report) -> None:
+async def work(connection: Connection, log: EventSource, sender: Sender, report: Report) -> None:
     """Deliver what comes into a log until cancelled, and report it in the log's order.
 
     For a demo: dead letters are only reported, and the log's offsets run from 0 without a gap.
