@@ -162,6 +162,12 @@ def quotas() -> list[Quota]:
 
 
 @hookimpl
+def origins(settings: HeapSettings) -> list[str]:
+    """Name the region's host, which takes all of Heap's requests."""
+    return [settings.base_url]
+
+
+@hookimpl
 def user_deletion(settings: HeapSettings) -> UserDeletion:
     """Delete users with Heap's deletion API, in all environments of the project."""
     return HeapDeletion(settings)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from conformance.checks import loading, notes, packing, purity, requests, robustness, schema
+from conformance.checks import (
+    loading,
+    notes,
+    origins,
+    packing,
+    purity,
+    requests,
+    robustness,
+    schema,
+)
 from conformance.checks.check import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -10,6 +19,7 @@ CHECKS: tuple[Check, ...] = (
     *schema.CHECKS,
     *purity.CHECKS,
     *requests.CHECKS,
+    *origins.CHECKS,
     *robustness.CHECKS,
     *packing.CHECKS,
     *notes.CHECKS,

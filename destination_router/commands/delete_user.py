@@ -33,6 +33,7 @@ from destination_router.commands.output import (
     print_line,
     problems_told,
     talk,
+    warn,
 )
 from destination_router.config.router_toml import ConnectionConfig, DeliveryConfig, EventLogConfig
 from destination_router.contract.deletion import UserDeletion
@@ -60,6 +61,7 @@ from destination_router.service.connections import (
     connect,
     connect_of_file,
 )
+from destination_router.service.elsewhere import refuse_strange, refuse_strange_of_file
 from destination_router.service.workers import delivery_settings
 from destination_router.settings.validation import is_secret
 
@@ -124,7 +126,13 @@ def delete_user(
         if look_up:
             raise typer.Exit(_look_up(audit, asked, as_json=as_json))
         chosen = _chosen(plugin, config, connection, settings, pairs or [], secret or [])
-        elsewhere = chosen.delivery.origins | read_origins(origin or [])
+        own = read_origins(origin or [])
+        for words in (
+            *refuse_strange(own, chosen.connection),
+            *refuse_strange_of_file(chosen.delivery.origins, chosen.connection, chosen.others),
+        ):
+            warn(words)
+        elsewhere = chosen.delivery.origins | own
         chosen.delivery = replace(chosen.delivery, origins=elsewhere)
         deletion = _deletion(chosen.connection)
         patience = read_wait(wait)
@@ -160,6 +168,7 @@ class _Chosen(msgspec.Struct):
     delivery: DeliveryConfig
     connection: Connection
     eventlog: EventLogConfig | None = None
+    others: tuple[ConnectionConfig, ...] = ()
 
 
 def _leftovers(chosen: _Chosen, who: Wanted) -> LeftoversOf | None:
@@ -248,7 +257,8 @@ def _chosen(
         if plugin not in (None, chosen.plugin):
             raise UsageError(f"the connection {chosen.name!r} is {chosen.plugin}'s, not {plugin}'s")
         ready = connect_of_file(config, router, chosen)
-        return _Chosen(chosen, router.delivery, ready, router.eventlog)
+        others = tuple(each for each in router.connections if each is not chosen)
+        return _Chosen(chosen, router.delivery, ready, router.eventlog, others)
     chosen, loaded = choose_plugin(plugin, connection, settings, pairs)
     schema = loaded.hook.settings_schema()
     for pair in pairs:

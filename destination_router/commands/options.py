@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from destination_router.commands.output import problems_told
-from destination_router.config.schema import LAST_PORT, is_origin
-from destination_router.delivery.sender import ANY_ORIGIN
+from destination_router.config.origins import ANY_ORIGIN, is_origin, plain_origins
+from destination_router.config.schema import LAST_PORT
 from destination_router.faults import UsageError
 from destination_router.units import seconds
 
@@ -133,7 +133,7 @@ def read_origins(pairs: Sequence[str]) -> dict[str, str]:
     Raises:
         UsageError: one is no such pair.
     """
-    return dict(map(_origin, pairs))
+    return plain_origins(dict(map(_origin, pairs)))
 
 
 def _origin(pair: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from destination_router.config.origins import plain_origins
 from destination_router.config.problems import ConfigError, config_error, connection_names
 from destination_router.config.schema import (
     DELIVERY,
@@ -254,7 +255,7 @@ def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> Router
     if problems:
         raise SettingsError(problems)
     delivery = _in_units(checked.get("delivery", {}), DELIVERY)
-    origins = delivery.pop("origins", {})
+    origins = plain_origins(delivery.pop("origins", {}))
     config = msgspec.convert(
         {
             **checked,

@@ -14,9 +14,10 @@ from typing import Any
 import httpx
 import msgspec
 
+from destination_router.config.origins import ANY_ORIGIN
 from destination_router.delivery.dead_letters import DroppedDeadLetters
 from destination_router.delivery.delivery_settings import DeliverySettings
-from destination_router.delivery.sender import ANY_ORIGIN, Sender
+from destination_router.delivery.sender import Sender
 from destination_router.delivery.worker import Delivery, Worker
 from destination_router.demo.recorder import create_recorder
 from destination_router.demo.traffic import send_traffic

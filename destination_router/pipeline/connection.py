@@ -160,6 +160,13 @@ class Connection:
         )
 
     @property
+    def origins(self) -> tuple[str, ...] | None:
+        """The origins that its requests go to; None where its plugin does not say."""
+        if "origins" not in self.plugin.capabilities:
+            return None
+        return tuple(self.plugin.hook.origins(settings=self.settings))
+
+    @property
     def gives_other_ids(self) -> bool:
         """Whether messages may go out under other ids than they came with, masked ones aside."""
         treatment = self.treatment

@@ -23,6 +23,7 @@ from destination_router.delivery.sender import Sender
 from destination_router.pipeline.connection import Connection, Decision, Refusal
 from destination_router.plugins.loading import PluginError
 from destination_router.service.connections import connect, every_problem
+from destination_router.service.elsewhere import look_over
 from destination_router.service.workers import delivery_settings
 from destination_router.settings.errors import Problem, SettingsError
 
@@ -38,11 +39,13 @@ class Checked(msgspec.Struct, frozen=True):
         problems: each with its file, table and key; empty if all is well.
         config: the router.toml; None if it is not well.
         connections: its connections, ready; those that are well.
+        warnings: what may be wrong.
     """
 
     problems: list[str]
     config: RouterConfig | None
     connections: list[Connection]
+    warnings: list[str] = []
 
 
 class ProbeResult(msgspec.Struct, frozen=True):
@@ -85,8 +88,14 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
             connections.append(connect(candidate))
         except (SettingsError, PluginError) as error:
             problems += every_problem(index, candidate, error)
+    warnings: list[str] = []
+    if config is not None and not problems:
+        found = look_over(config.delivery.origins, connections)
+        where = "delivery.origins"
+        problems += [Problem(where, words) for words in found.problems.values()]
+        warnings += [f"{where}: {source}: {words}" for source, words in found.warnings.items()]
     told = config_error(problems, connection_names(content), path).problems
-    return Checked([str(problem) for problem in told], config, connections)
+    return Checked([str(problem) for problem in told], config, connections, warnings)
 
 
 async def probe(

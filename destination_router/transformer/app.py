@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from destination_router.config.origins import plain_origins
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.records import Reject
 from destination_router.delivery.sender import redirected
@@ -63,7 +64,7 @@ def create_transformer(
         SettingsError: an overlay cannot be used.
     """
     served = find_destinations(overlays) if destinations is None else destinations
-    server = _Transformer(served, origins or {}, max_body_bytes)
+    server = _Transformer(served, plain_origins(origins or {}), max_body_bytes)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
