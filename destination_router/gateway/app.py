@@ -142,7 +142,7 @@ class _Gateway:
         self._max_body_bytes = max_body_bytes
 
     async def take(self, intake: _Intake, request: Request) -> Response:
-        """Reply one request, whatever becomes of it."""
+        """Answer one request, whatever becomes of it."""
         async with aclosing(request.stream()) as chunks:
             try:
                 answer = await self._accept(intake, request, chunks)

@@ -75,8 +75,8 @@ def test_where_a_plugin_names_no_origins_the_router_warns() -> None:
     """It cannot know whether an origin is sent to."""
     hooks = {
         "settings_schema": lambda: {"type": "object", "additionalProperties": False},
-        "on_identify": list,
-        "on_track": list,
+        "on_identify": lambda: [None],
+        "on_track": lambda: [None],
     }
     plugin = check_destination(
         SimpleNamespace(**{name: hookimpl(function) for name, function in hooks.items()}),
