@@ -70,6 +70,12 @@ def check_call(message: Message, settings: HeapSettings) -> None:
         raise Reject("unsupported_type", f"message type {call} is not supported", "type")
 
 
+def is_kept_away(message: Message, settings: HeapSettings) -> bool:
+    """Whether the dialect's system sends a message nowhere for what its `integrations` is."""
+    odd = settings.rules.empty_integrations == "everyone"
+    return odd and message.as_sent("integrations") in (None, [])
+
+
 def is_event(message: Group | Alias, settings: HeapSettings) -> bool:
     """Whether the dialect records such a call as an event."""
     return _call(message) in settings.rules.event_names

@@ -238,9 +238,33 @@ def unsafe(identity: str, settings: HeapSettings) -> str | None:
     """Say why an id would merge what does not belong together, or None if it would not."""
     if len(identity) > IDENTITY_CHARACTERS:
         return f"it is longer than {IDENTITY_CHARACTERS} characters"
-    if identity.strip().casefold() in settings.unsafe_identities:
-        return "it is a placeholder, and Heap would merge all who carry it into one"
-    return None
+    listed = settings.unsafe_identities
+    if identity.strip().casefold() in listed:
+        return _PLACEHOLDER
+    if not _LOOKS_ODD(identity):
+        return None
+    bare = identity.strip(_INVISIBLE)
+    if not bare:
+        return "it is blank, and Heap would merge all who carry it into one"
+    if _TEMPLATE.search(bare):
+        return "it is a template that nobody filled in, and Heap would merge all who carry it"
+    is_zero = "0" in listed and _ZEROS.fullmatch(bare) is not None
+    return _PLACEHOLDER if is_zero or bare.casefold() in listed else None
+
+
+_PLACEHOLDER = "it is a placeholder, and Heap would merge all who carry it into one"
+_LOOKS_ODD = re.compile(r"[\W_0\u115f\u1160\u3164\uffa0]|.*[{<%]", re.DOTALL).match
+"""Lets nearly all identities pass at their first letter or digit."""
+_INVISIBLE = (
+    "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
+    + "\0\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200d\u200e\u200f"
+    + "\u2060\u2061\u2062\u2063\u2064\u2800\u3164\ufe0f\ufeff\uffa0"
+)
+"""What shows nothing: Unicode's blanks, and the characters of no width that get copied along."""
+_TEMPLATE = re.compile(
+    r"\{\{.*\}\}|\$\{.*\}|<%.*%>|\{%.*%\}|^%[a-z_]+%$", re.DOTALL | re.IGNORECASE
+)
+_ZEROS = re.compile(r"0[0.\-]*")
 
 
 def stitched_user_id(anonymous_id: str) -> str:

@@ -18,6 +18,7 @@ from typing import Annotated, Any, BinaryIO
 import msgspec
 import typer
 
+from destination_router.commands.once import OnceCommand
 from destination_router.commands.options import ROUTER_TOML, JsonLines, RouterToml, taking
 from destination_router.commands.output import (
     FAILED,
@@ -79,7 +80,7 @@ def _which(
     )
 
 
-@commands.command("list")
+@commands.command("list", cls=OnceCommand)
 @taking(_which)
 def list_(
     which: DeadLetterFilter,
@@ -103,7 +104,7 @@ def list_(
             talk.print(_none_found(which))
 
 
-@commands.command()
+@commands.command(cls=OnceCommand)
 @taking(_which)
 def show(
     which: DeadLetterFilter,
@@ -125,7 +126,7 @@ def show(
             raise typer.Exit(FAILED)
 
 
-@commands.command()
+@commands.command(cls=OnceCommand)
 @taking(_which)
 def replay(
     which: DeadLetterFilter,
@@ -156,7 +157,7 @@ def replay(
     _end(which, found, failed=bool(refused))
 
 
-@commands.command()
+@commands.command(cls=OnceCommand)
 @taking(_which)
 def delete(
     which: DeadLetterFilter,
@@ -178,7 +179,7 @@ def delete(
     _end(which, letters)
 
 
-@commands.command()
+@commands.command(cls=OnceCommand)
 @taking(_which)
 def export(
     which: DeadLetterFilter,

@@ -133,7 +133,13 @@ def read_origins(pairs: Sequence[str]) -> dict[str, str]:
     Raises:
         UsageError: one is no such pair.
     """
-    return plain_origins(dict(map(_origin, pairs)))
+    found: dict[str, str] = {}
+    for source, target in map(_origin, pairs):
+        for plain, where in plain_origins({source: target}).items():
+            if plain in found:
+                raise UsageError(f"--origin names {plain} twice; give it once")
+            found[plain] = where
+    return found
 
 
 def _origin(pair: str) -> tuple[str, str]:

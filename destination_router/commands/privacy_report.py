@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from destination_router.commands.decision_output import counted
+from destination_router.commands.once import OnceCommand
 from destination_router.commands.options import ConnectionName, JsonLines
 from destination_router.commands.output import out, problems_told, summed_up, talk
 from destination_router.config.router_toml import ConnectionConfig
@@ -39,7 +40,7 @@ def _group() -> None:
     """See which fields there are, and which pass."""
 
 
-@commands.command()
+@commands.command(cls=OnceCommand)
 def report(
     source: Annotated[
         str | None,

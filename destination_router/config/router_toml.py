@@ -95,12 +95,14 @@ class QuarantineConfig(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         enabled: whether any is.
         anonymous_ids: how many different ones may carry an identity within the period.
+        changed_traits: how many values of `email`, or of `name`, may come with it meanwhile.
         period: in seconds.
         allow: identities that any number may carry, as the messages have them.
     """
 
     enabled: bool = True
     anonymous_ids: int = 50
+    changed_traits: int = 50
     period: float = 3600.0
     allow: tuple[str, ...] = ()
 

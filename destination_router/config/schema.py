@@ -64,6 +64,7 @@ DELIVERY: dict[str, Json] = {
 QUARANTINE: dict[str, Json] = {
     "enabled": {"type": "boolean"},
     "anonymous_ids": _COUNT,
+    "changed_traits": _COUNT,
     "period": DURATION,
     "allow": {"type": "array", "items": _TEXT},
 }

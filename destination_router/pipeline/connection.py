@@ -24,6 +24,7 @@ from destination_router.pipeline.decisions import (
     joined,
     leaves_user_id_out,
     message_type,
+    personal,
 )
 from destination_router.pipeline.normalise import (
     Normalised,
@@ -383,6 +384,7 @@ class Connection:
             user_id=source.user_id,
             anonymous_id=source.anonymous_id,
             type=message_type(source),
+            person=personal(source),
         )
 
     def _shown_note(self, note: Note) -> Note:

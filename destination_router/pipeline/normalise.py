@@ -186,7 +186,7 @@ def _finished(message: Message) -> Normalised:
 def _mend(raw: bytes, message_id: str | None) -> Normalised:
     content, notes = decode_json(raw)
     if not isinstance(content, dict):
-        raise Reject("not_an_object", f"a message is a JSON object, not {_kind(content)}")
+        raise Reject("not_an_object", f"a message is a JSON object, not {kind_of(content)}")
     kind = _message_type(content)
     mended: dict[str, Any] = {}
     changed: dict[str, tuple[Any, Any]] = {}
@@ -237,9 +237,9 @@ def _mend_text(value: Json, path: str, notes: list[Note]) -> str | None:
         notes.append(Note("dropped", path, "it is not a finite number"))
         return None
     if isinstance(value, (bool, int, float)):
-        notes.append(Note("converted", path, f"{_kind(value)} became text"))
+        notes.append(Note("converted", path, f"{kind_of(value)} became text"))
         return number_text(value)
-    raise Reject("invalid_type", f"must be text or a number, not {_kind(value)}", path)
+    raise Reject("invalid_type", f"must be text or a number, not {kind_of(value)}", path)
 
 
 def number_text(value: float) -> str:
@@ -253,7 +253,7 @@ def _mend_loose_text(value: Json, path: str, notes: list[Note]) -> str | None:
     """Text that no destination depends on: what is not text is left out."""
     if value is None or isinstance(value, str):
         return value
-    notes.append(Note("dropped", path, f"must be text, not {_kind(value)}"))
+    notes.append(Note("dropped", path, f"must be text, not {kind_of(value)}"))
     return None
 
 
@@ -279,14 +279,15 @@ def _mend_object(value: Json, path: str, notes: list[Note]) -> dict[str, Json]:
     if value == []:  # what PHP writes for an empty object
         notes.append(Note("converted", path, "an empty list became an empty object"))
         return {}
-    raise Reject("invalid_type", f"must be an object, not {_kind(value)}", path)
+    raise Reject("invalid_type", f"must be an object, not {kind_of(value)}", path)
 
 
 def _mend_integrations(value: Json, path: str, notes: list[Note]) -> dict[str, Json]:
-    if isinstance(value, dict):
-        return value
-    # rudder-server keeps such a message from every destination, null included.
-    notes.append(Note("converted", path, f"{_kind(value)} was read as All: false"))
+    # Unlike rudder-server, which keeps a message with an empty list or null from every destination:
+    # PHP writes one for an empty map, and null is what many serialisers make of nothing.
+    if isinstance(value, dict) or value is None or value == []:
+        return _mend_object(value, path, notes)
+    notes.append(Note("converted", path, f"{kind_of(value)} was read as All: false"))
     return {"All": False}
 
 
@@ -296,11 +297,11 @@ def _mend_context(value: Json, notes: list[Note]) -> dict[str, Json]:
     if traits is None or isinstance(traits, dict):
         return context
     if traits != []:
-        notes.append(Note("dropped", "context.traits", f"must be an object, not {_kind(traits)}"))
+        notes.append(Note("dropped", "context.traits", f"must be an object, not {kind_of(traits)}"))
     return {name: item for name, item in context.items() if name != "traits"}
 
 
-def _kind(value: Json) -> str:
+def kind_of(value: Json) -> str:
     """Name a value's JSON type, for messages that must not show the value."""
     match value:
         case None:

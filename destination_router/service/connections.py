@@ -80,11 +80,15 @@ def read_settings(plugin: LoadedPlugin, path: Path | None, pairs: Sequence[str])
         SettingsError: the file cannot be read.
     """
     settings = {} if path is None else _read_file(path)
+    given: set[str] = set()
     schema = plugin.hook.settings_schema()
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name:
             raise UsageError(f"--set takes name=value, such as --set appId=11, not {name!r}")
+        if name in given:
+            raise UsageError(f"--set names {name} twice; give it once")
+        given.add(name)
         settings[name] = read_text_setting(schema, name, text)
     return settings
 

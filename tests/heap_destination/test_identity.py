@@ -43,12 +43,13 @@ def test_the_placeholders_are_pinned() -> None:
     """Each of them has merged strangers somewhere."""
     assert set(UNSAFE_IDENTITIES) == {
         "null", "undefined", "none", "nan", "true", "false", "guest", "anonymous", "user",
-        "unknown", "0", "-1", "00000000-0000-0000-0000-000000000000",
+        "unknown", "0", "-1", "00000000-0000-0000-0000-000000000000", "[object object]", "(null)",
+        "<null>", "nil", "<nil>", "n/a", "(none)",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "identity", ["ada", "1", "00", "-10", "null@example.com", "users", "guest7", "n/a"]
+    "identity", ["ada", "1", "01", "-10", "null@example.com", "users", "guest7", "n/a/1", "{ada}"]
 )
 def test_an_id_that_only_resembles_a_placeholder_is_safe(identity: str) -> None:
     """Only the whole id counts."""
@@ -63,11 +64,35 @@ def test_an_identity_has_at_most_255_characters(character: str, length: int, saf
     assert reason == (None if safe else "it is longer than 255 characters")
 
 
+@pytest.mark.parametrize(
+    "identity",
+    ["00", "000000", "0.0", "0-0", "[object Object]", "(null)", "<nil>", "N/A", "\ufeffnull"],
+)
+def test_what_programs_write_for_nothing_is_a_placeholder(identity: str) -> None:
+    """JavaScript's object, C's and Go's null, zeros of any length, a stray mark beside it."""
+    assert unsafe(identity, SETTINGS) == PLACEHOLDER
+
+
+@pytest.mark.parametrize(
+    "identity", ["{{ user.id }}", "user-{{id}}", "${userId}", "<%= id %>", "{% id %}", "%USER_ID%"]
+)
+def test_a_template_that_nobody_filled_in_is_nobody(identity: str) -> None:
+    """Every message that such a program writes carries the same."""
+    assert "template" in (unsafe(identity, SETTINGS) or "")
+
+
+@pytest.mark.parametrize("identity", ["\u200b", "\u2800\u2800", "\u3164", "\ufeff \u00a0", "\0"])
+def test_blanks_that_are_no_ascii_are_nobody(identity: str) -> None:
+    """What shows nothing names nobody."""
+    assert "blank" in (unsafe(identity, SETTINGS) or "")
+
+
 def test_the_list_is_a_setting() -> None:
     """A sender with placeholders of its own names them; the usual ones are then its own affair."""
     settings = heap_settings({"appId": "11", "unsafeIdentities": ["Nobody"]})
     assert unsafe("NOBODY", settings) == PLACEHOLDER
     assert unsafe("guest", settings) is None
+    assert unsafe("000", settings) is None
 
 
 # -- which identifiers --------------------------------------------------------------------------
