@@ -7,6 +7,7 @@ its destination spells it would be missed without a word, and test traffic would
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
@@ -42,6 +43,17 @@ def plain_origins(origins: Mapping[str, str]) -> dict[str, str]:
         source if source == ANY_ORIGIN else plain_origin(source): target.rstrip("/")
         for source, target in origins.items()
     }
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to this machine: what goes there never takes a proxy."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def strange_origin(source: str, known: Collection[str]) -> str | None:

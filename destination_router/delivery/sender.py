@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from destination_router.config.origins import ANY_ORIGIN, plain_origin
+from destination_router.config.origins import ANY_ORIGIN, is_loopback, plain_origin
 from destination_router.contract.records import (
     BasicAuth,
     BearerAuth,
@@ -125,6 +125,7 @@ class Sender:
             most = self._settings.concurrency
             client = self._clients[origin] = httpx.AsyncClient(
                 verify=_tls(),
+                trust_env=not is_loopback(url),
                 timeout=self._settings.timeout,
                 transport=self._transport,
                 limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),

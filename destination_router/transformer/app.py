@@ -71,7 +71,7 @@ def create_transformer(
         async with contextlib.AsyncExitStack() as open_until_the_end:
             open_until_the_end.push_async_callback(server.transmission.close)
             if upstream is not None:
-                client = await open_until_the_end.enter_async_context(upstream_client())
+                client = await open_until_the_end.enter_async_context(upstream_client(upstream))
                 server.upstream = Upstream(upstream, client)
                 # Else workers would remember different ones. Who waits for it could not be stopped.
                 learning = asyncio.create_task(server.learn_features())
