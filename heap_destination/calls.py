@@ -397,15 +397,22 @@ _ADD_ANONYMOUS_ID: dict[str, Callable[[dict[str, Any], str, list[Note]], dict[st
 
 
 def _time_in_utc(message: Message, fields: tuple[str, ...], notes: list[Note]) -> str | None:
-    """Say when it happened, by the first field that parses."""
+    """Say when it happened, by the first field that parses, and which one if it is not the first.
+
+    When a message was received is the last resort, for one from a file: Heap would take the time of
+    import.
+    """
     for field in fields:
         text = _time_field(message, field)
-        if text is None:
+        written = None if text is None else utc_text(text)
+        if written is None:
             continue
-        written = utc_text(text)
-        if written is not None:
-            return written
-        notes.append(_no_time(field))
+        if field == "receivedAt" or (field != fields[0] and message.as_sent(fields[0])):
+            notes.append(Note("converted", fields[0], f"{field} is sent in its place"))
+        if not _FIRST_YEAR <= written < _LAST_YEAR:
+            year = written[:4]
+            notes.append(Note("invalid_timestamp", field, f"its year is {year}; it is sent"))
+        return written
     return None
 
 
@@ -450,7 +457,16 @@ def _no_time(field: str) -> Note:
 
 
 def _time_field(message: Message, field: str) -> str | None:
-    return message.timestamp if field == "timestamp" else message.original_timestamp
+    return _TIME_FIELDS[field](message)
+
+
+_TIME_FIELDS: dict[str, Callable[[Message], str | None]] = {
+    "timestamp": lambda message: message.timestamp,
+    "originalTimestamp": lambda message: message.original_timestamp,
+    "receivedAt": lambda message: message.received_at,
+}
+_FIRST_YEAR, _LAST_YEAR = "1970", "2100"
+"""Beyond them a clock or a unit is wrong, though it may be meant."""
 
 
 _TIMES: dict[str, Callable[[Message, tuple[str, ...], list[Note]], Any]] = {

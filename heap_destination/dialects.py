@@ -137,7 +137,7 @@ _HEAP = Dialect(
     event_shape=None,
     user_shape=None,
     time="utc",
-    time_fields=("timestamp", "originalTimestamp"),
+    time_fields=("timestamp", "originalTimestamp", "receivedAt"),
 )
 
 _SEGMENT = Dialect(

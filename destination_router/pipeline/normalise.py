@@ -33,7 +33,7 @@ from destination_router.contract.messages import (
     with_wire,
 )
 from destination_router.contract.records import Json, Note, Reject
-from destination_router.contract.times import format_time, parse_epoch, parse_time
+from destination_router.contract.times import format_time, parse_time, read_time
 
 _decode_message: Callable[[bytes], Message] = msgspec.json.Decoder(Message).decode
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -186,7 +186,7 @@ def _finished(message: Message) -> Normalised:
 def _mend(raw: bytes, message_id: str | None) -> Normalised:
     content, notes = decode_json(raw)
     if not isinstance(content, dict):
-        raise Reject("not_an_object", f"a message is a JSON object, not {kind_of(content)}")
+        raise Reject("not_an_object", f"a message is a JSON object, not {_kind(content)}")
     kind = _message_type(content)
     mended: dict[str, Any] = {}
     changed: dict[str, tuple[Any, Any]] = {}
@@ -237,9 +237,9 @@ def _mend_text(value: Json, path: str, notes: list[Note]) -> str | None:
         notes.append(Note("dropped", path, "it is not a finite number"))
         return None
     if isinstance(value, (bool, int, float)):
-        notes.append(Note("converted", path, f"{kind_of(value)} became text"))
+        notes.append(Note("converted", path, f"{_kind(value)} became text"))
         return number_text(value)
-    raise Reject("invalid_type", f"must be text or a number, not {kind_of(value)}", path)
+    raise Reject("invalid_type", f"must be text or a number, not {_kind(value)}", path)
 
 
 def number_text(value: float) -> str:
@@ -253,7 +253,7 @@ def _mend_loose_text(value: Json, path: str, notes: list[Note]) -> str | None:
     """Text that no destination depends on: what is not text is left out."""
     if value is None or isinstance(value, str):
         return value
-    notes.append(Note("dropped", path, f"must be text, not {kind_of(value)}"))
+    notes.append(Note("dropped", path, f"must be text, not {_kind(value)}"))
     return None
 
 
@@ -262,12 +262,11 @@ def _mend_time(value: Json, path: str, notes: list[Note]) -> str | None:
         return None
     if isinstance(value, str) and parse_time(value) is not None:
         return value
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        moment = parse_epoch(value)
-        if moment is not None:
-            notes.append(Note("converted", path, "a number was read as time since 1970"))
-            return format_time(moment)
-    notes.append(Note("invalid_timestamp", path, "it is not an ISO 8601 time; it was left out"))
+    moment = read_time(value)
+    if moment is not None:
+        notes.append(Note("converted", path, "a number was read as time since 1970"))
+        return format_time(moment)
+    notes.append(Note("invalid_timestamp", path, "it is not an ISO 8601 time"))
     return None
 
 
@@ -279,7 +278,7 @@ def _mend_object(value: Json, path: str, notes: list[Note]) -> dict[str, Json]:
     if value == []:  # what PHP writes for an empty object
         notes.append(Note("converted", path, "an empty list became an empty object"))
         return {}
-    raise Reject("invalid_type", f"must be an object, not {kind_of(value)}", path)
+    raise Reject("invalid_type", f"must be an object, not {_kind(value)}", path)
 
 
 def _mend_integrations(value: Json, path: str, notes: list[Note]) -> dict[str, Json]:
@@ -287,7 +286,7 @@ def _mend_integrations(value: Json, path: str, notes: list[Note]) -> dict[str, J
     # PHP writes one for an empty map, and null is what many serialisers make of nothing.
     if isinstance(value, dict) or value is None or value == []:
         return _mend_object(value, path, notes)
-    notes.append(Note("converted", path, f"{kind_of(value)} was read as All: false"))
+    notes.append(Note("converted", path, f"{_kind(value)} was read as All: false"))
     return {"All": False}
 
 
@@ -297,7 +296,7 @@ def _mend_context(value: Json, notes: list[Note]) -> dict[str, Json]:
     if traits is None or isinstance(traits, dict):
         return context
     if traits != []:
-        notes.append(Note("dropped", "context.traits", f"must be an object, not {kind_of(traits)}"))
+        notes.append(Note("dropped", "context.traits", f"must be an object, not {_kind(traits)}"))
     return {name: item for name, item in context.items() if name != "traits"}
 
 
@@ -316,6 +315,9 @@ def kind_of(value: Json) -> str:
             return "a list"
         case _:
             return "an object"
+
+
+_kind = kind_of  # short, for the sentences above
 
 
 def _without_surrogates(value: Json) -> Json:
