@@ -201,7 +201,7 @@ def read_config(path: Path) -> dict[str, Json]:
         ConfigError: the file cannot be read, or is not TOML.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([Problem("", file_problem(path, error))]) from error
     except tomllib.TOMLDecodeError as error:

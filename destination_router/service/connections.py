@@ -117,7 +117,7 @@ def sample_settings(schema: Mapping[str, Json]) -> dict[str, Json]:
 
 def _read_file(path: Path) -> dict[str, Json]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         content: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError([Problem("", file_problem(path, error))]) from error
