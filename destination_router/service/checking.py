@@ -26,6 +26,7 @@ from destination_router.service.connections import connect, every_problem
 from destination_router.service.elsewhere import look_over
 from destination_router.service.workers import delivery_settings
 from destination_router.settings.errors import Problem, SettingsError
+from destination_router.settings.redaction import SEARCHED_CHARACTERS
 
 _USER = "destination-router-check"
 _IDENTIFY = {"type": "identify", "userId": _USER, "traits": {"checked": "yes"}}
@@ -94,6 +95,12 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
         where = "delivery.origins"
         problems += [Problem(where, words) for words in found.problems.values()]
         warnings += [f"{where}: {source}: {words}" for source, words in found.warnings.items()]
+    warnings += [
+        f"{connection.name}: a secret has fewer than {SEARCHED_CHARACTERS} characters, and is "
+        "hidden only where a name such as token or apiKey says what it is: use a longer one"
+        for connection in connections
+        if any(len(secret) < SEARCHED_CHARACTERS for secret in connection.secrets)
+    ]
     told = config_error(problems, connection_names(content), path).problems
     return Checked([str(problem) for problem in told], config, connections, warnings)
 

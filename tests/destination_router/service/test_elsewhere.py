@@ -71,6 +71,16 @@ def test_an_origin_of_another_connection_is_none_of_this_ones(
     assert told.returncode == 0
 
 
+def test_a_secret_that_is_too_short_to_be_hidden_is_warned_of(tmp_path: Path) -> None:
+    """`check` says so; a longer one goes without a word."""
+    for key, warned in (("k", True), ("a-long-key", False)):
+        path = router_toml(tmp_path, "*", "US")
+        path.write_text(path.read_text().replace('"11"', f'"11", deletionApiKey = "{key}"'))
+        done = run("check", "--config", path)
+        assert done.returncode == 0
+        assert ("fewer than 8 characters" in done.stderr.replace("\n", " ")) is warned
+
+
 def test_where_a_plugin_names_no_origins_the_router_warns() -> None:
     """It cannot know whether an origin is sent to."""
     hooks = {
