@@ -15,7 +15,11 @@ import msgspec
 
 from destination_router import Group, Identify, Message, Note, Reject, javascript
 from heap_destination.dialects import Dialect
-from heap_destination.limits import IDENTITY_CHARACTERS, USER_ID_BITS
+from heap_destination.limits import (
+    IDENTITY_CHARACTERS,
+    SDK_IDENTITY_CHARACTERS,
+    USER_ID_BITS,
+)
 from heap_destination.settings import HeapSettings
 
 RUDDERSTACK_NAME = "Heap.io"
@@ -25,6 +29,8 @@ NAMES = ("Heap", RUDDERSTACK_NAME)
 """What senders call Heap in `integrations`."""
 
 _OPTION_NAMES = ("heap", *NAMES)
+
+_OPTIONS = ("identity", "user_id", "session_id")
 
 _USER_ID = re.compile("[0-9]{1,16}")
 
@@ -88,7 +94,13 @@ def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) 
         if (known is None or unsafe(known, settings) is None) and (
             anonymous is None or unsafe(anonymous, settings) is None
         ):
-            return Identifiers(identity=known, user_id=None, anonymous_id=anonymous)
+            odd = known is not None and _is_odd(known)
+            return Identifiers(
+                identity=known,
+                user_id=None,
+                anonymous_id=anonymous,
+                notes=tuple(_oddities(known or "", "userId")) if odd else (),
+            )
     notes: list[Note] = []
     extra = {**options, **mapped} if mapped else options
     given = _option_text(options, "identity", notes) if options and "option" in places else None
@@ -101,6 +113,13 @@ def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) 
     anonymous_danger = _danger(message.anonymous_id, "anonymousId", settings)
     if danger or anonymous_danger:
         notes.extend(note for note in (danger, anonymous_danger) if note)
+    elif identity is not None and _is_odd(identity):
+        notes += _oddities(identity, path)
+    notes += [
+        Note("dropped", f"integrations.Heap.{name}", f"only {', '.join(_OPTIONS)} are read there")
+        for name in options
+        if name not in _OPTIONS
+    ]
     user_id = _heap_user_id(extra, notes) if extra else None
     if user_id is not None and (given is not None or mapped.get("identity") is not None):
         detail = f"Heap takes one identifier: {path} is sent"
@@ -267,6 +286,22 @@ _TEMPLATE = re.compile(
 _ZEROS = re.compile(r"0[0.\-]*")
 
 
+def _is_odd(identity: str) -> bool:
+    return len(identity) > SDK_IDENTITY_CHARACTERS or "\0" in identity
+
+
+def _oddities(identity: str, path: str) -> list[Note]:
+    """Tell of an identity that is sent, and may not meet the same user from elsewhere."""
+    notes = []
+    if len(identity) > SDK_IDENTITY_CHARACTERS:
+        detail = f"Heap's own SDKs take {SDK_IDENTITY_CHARACTERS} characters: it never meets theirs"
+        notes.append(Note("long_identity", path, detail))
+    if "\0" in identity:
+        detail = "it holds a NUL, which many programs take for the end of a text"
+        notes.append(Note("control_character", path, detail))
+    return notes
+
+
 def stitched_user_id(anonymous_id: str) -> str:
     """Make a Heap `user_id` from an anonymousId: the same one every time, everywhere.
 
@@ -297,9 +332,12 @@ def _option_text(options: dict[str, Any], name: str, notes: list[Note]) -> str |
     value = options.get(name)
     if value is None:
         return None
+    if isinstance(value, float) and value.is_integer():  # as some languages write every number
+        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if isinstance(value, str):
         return value.strip() or None
-    notes.append(Note("dropped", f"integrations.Heap.{name}", "it must be text or a number"))
+    detail = "it must be text or a whole number"
+    notes.append(Note("dropped", f"integrations.Heap.{name}", detail))
     return None

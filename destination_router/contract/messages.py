@@ -153,6 +153,7 @@ class _Message(
         Raises:
             Reject: as `context`.
         """
+        self.__dict__["_asked"] = None
         whole = dict(self.wire)
         for field in msgspec.structs.fields(self):
             name = field.encode_name
@@ -168,8 +169,12 @@ class _Message(
     def other(self, name: str, default: Any = None) -> Any:
         """A field at the message's root that its call does not define: `email`, a track's `name`.
 
-        What the connection's mapping says comes before what the sender wrote.
+        What the connection's mapping says comes before what the sender wrote. The host notes such a
+        field as dropped unless it is asked for here, or by `to_dict`.
         """
+        asked = self.__dict__.setdefault("_asked", set())
+        if asked is not None:
+            asked.add(name)
         value = self.mapped.get(name, _MISSING)
         return self.wire.get(name, default) if value is _MISSING else value
 
@@ -339,6 +344,38 @@ def root_names(message: _Message) -> frozenset[str]:
         return frozenset(_decode_names(wire_json(message)))
     except (RecursionError, msgspec.DecodeError):
         return frozenset(message.wire)
+
+
+def unasked_names(message: _Message) -> tuple[str, ...]:
+    """Name the fields at a message's root that its call does not define and nobody asked for.
+
+    Without those of the envelope, and those that hold nothing.
+    """
+    asked = message.__dict__.get("_asked", ())
+    if asked is None:
+        return ()
+    strange = root_names(message) - _KNOWN_AT_ROOT[type(message)]
+    if not strange:
+        return ()
+    return tuple(
+        name
+        for name, value in message.wire.items()
+        if name in strange
+        and name not in asked
+        and not name.startswith("_")
+        and value not in (None, "", {}, [])
+    )
+
+
+_ENVELOPE = frozenset(
+    ("type", "version", "writeKey", "projectId", "rudderId", "request_ip", "sourceId", "metadata")
+)
+"""What SDKs, gateways and exports write about a message, and nobody means for a vendor."""
+
+_KNOWN_AT_ROOT: dict[type[_Message], frozenset[str]] = {
+    call: _ENVELOPE.union(field.encode_name for field in msgspec.structs.fields(call))
+    for call in MESSAGE_TYPES.values()
+}
 
 
 def with_mended(message: _M, mended: dict[str, tuple[Any, Any]]) -> _M:

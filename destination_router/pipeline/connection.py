@@ -13,7 +13,13 @@ import msgspec
 from msgspec.structs import replace
 
 from destination_router.config.router_toml import ConnectionConfig
-from destination_router.contract.messages import MESSAGE_TYPES, Message, revised, wire_json
+from destination_router.contract.messages import (
+    MESSAGE_TYPES,
+    Message,
+    revised,
+    unasked_names,
+    wire_json,
+)
 from destination_router.contract.records import HttpRequest, Json, Note, Outcome, Reject
 from destination_router.faults import plain_code, whereabouts
 from destination_router.pipeline.answers import UnfitAnswer, check_records, contents
@@ -373,6 +379,13 @@ class Connection:
             signed.append(_signed(request, source.message_id, user_keys[0]))
         if message is not source and message.user_id != source.user_id:
             signed = _named(signed, own, message.user_id)
+        if message is source:  # a mapping may read whatever it likes
+            noted = {note.path for note in own}
+            own += [
+                Note("dropped", name, f"{self.plugin.name} reads no such field of this call")
+                for name in unasked_names(message)
+                if name not in noted
+            ]
         if self.secrets or not all(map(_has_known_code, own)):
             own = [self._shown_note(note) for note in own]
         return Decision(

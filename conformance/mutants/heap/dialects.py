@@ -122,7 +122,7 @@ DIALECTS = (
     _slip(
         "dialect-empty-traits-are-none",
         "an identify with empty traits is rejected",
-        '    return message.wire.get("traits") is not None or',
+        '    return message.other("traits") is not None or',
         "    return False and",
         "calls",
     ),
