@@ -125,6 +125,10 @@ def record_event(message: EventMessage, settings: HeapSettings) -> list[HttpRequ
     found = identifiers(message, settings)
     notes = list(found.notes)
     profile = _profile_of_event(message, settings, found, notes)
+    if "traits.id" in settings.rules.event_identity and not isinstance(message, Group):
+        traits = message.other("traits")
+        if isinstance(traits, dict) and not traits.keys() <= {"userId", "id"}:
+            notes.append(Note("dropped", "traits", "this dialect reads no more than an id there"))
     request = _event_request(settings, found, _event(message, settings, name, notes), notes)
     if profile is None:
         return [request]

@@ -228,7 +228,7 @@ def _extra(message: Message, name: str, rules: Dialect, notes: list[Note]) -> st
 
 
 def _email(message: Message, rules: Dialect, notes: list[Note]) -> str | None:
-    if "email" not in rules.identifiers:
+    if "email" not in rules.identifiers or type(message) is Identify:
         return None
     if "email" in message.mapped:
         return _option_text(message.mapped, "email", notes)

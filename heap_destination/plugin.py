@@ -167,6 +167,18 @@ def quotas() -> list[Quota]:
 
 
 @hookimpl
+def cautions(settings: HeapSettings) -> list[str]:
+    """Tell who merges users that Heap documents it for one environment only."""
+    if settings.anonymous_events != "stitch":
+        return []
+    words = (
+        "anonymousEvents: stitch: Heap documents the merging of users for the Main Production "
+        "environment; if appId is another's, anonymous users may never be merged"
+    )
+    return [words]
+
+
+@hookimpl
 def origins(settings: HeapSettings) -> list[str]:
     """Name the region's host, which takes all of Heap's requests."""
     return [settings.base_url]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conformance.checks import (
     loading,
+    members,
     notes,
     origins,
     packing,
@@ -23,6 +24,7 @@ CHECKS: tuple[Check, ...] = (
     *robustness.CHECKS,
     *packing.CHECKS,
     *notes.CHECKS,
+    *members.CHECKS,
 )
 """All of them, in the order in which they are best mended."""
 

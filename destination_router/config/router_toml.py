@@ -177,8 +177,12 @@ _LATER_FOR_ALL = frozenset({"privacy", "transformations"})
 """Tables that are checked when a connection is made, each where its meaning is known."""
 
 
-def load_config(path: Path) -> RouterConfig:
+def load_config(path: Path, *, connections: bool = True) -> RouterConfig:
     """Read a router.toml for what needs no senders: their write keys are left out.
+
+    Args:
+        path: the file.
+        connections: whether it has to have one.
 
     References (`{env = NAME}`) are resolved everywhere but in a connection's settings, which
     follow the plugin's schema, and in privacy's tables: both wait until the connection is made.
@@ -189,7 +193,7 @@ def load_config(path: Path) -> RouterConfig:
     """
     content = read_config(path)
     try:
-        return parse_config(content, gateway=False)
+        return parse_config(content, gateway=False, connections=connections)
     except SettingsError as error:
         raise config_error(error.problems, connection_names(content), path) from None
 
@@ -225,33 +229,36 @@ def _anchored(value: Json, folder: Path) -> Json:
     return {key: _anchored(item, folder) for key, item in value.items()}
 
 
-def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> RouterConfig:
+def parse_config(
+    content: Mapping[str, Json], *, gateway: bool = True, connections: bool = True
+) -> RouterConfig:
     """Check the content of a router.toml and type it.
 
     Args:
         content: of the file.
         gateway: whether events shall come in; otherwise the write keys are left unread.
+        connections: whether it has to have one.
 
     Raises:
         SettingsError: with every problem.
     """
     if not gateway:
         content = _without_write_keys(content)
-    connections = content.get("connections")
+    schema = SCHEMA if connections else {**SCHEMA, "required": []}
+    listed = content.get("connections")
     problems = [
-        Problem("connections", f"the name {name!r} is given twice")
-        for name in _given_twice(connections)
+        Problem("connections", f"the name {name!r} is given twice") for name in _given_twice(listed)
     ]
     problems += [
         Problem(f"connections.{index}.subscriptions", "stands beside subscription or mapping")
-        for index, connection in enumerate(_listed(connections))
+        for index, connection in enumerate(_listed(listed))
         if _says_it_twice(connection)
     ]
     problems += _port_problems(content.get("gateway"))
     problems += _room_problems(content.get("eventlog"))
     problems += _lists_for_nobody(content)
     try:
-        checked = load_settings(SCHEMA, _without_later_tables(content))
+        checked = load_settings(schema, _without_later_tables(content))
     except SettingsError as error:
         raise SettingsError([*error.problems, *problems]) from None
     if problems:
@@ -267,7 +274,7 @@ def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> Router
         },
         RouterConfig,
     )
-    whole = tuple(connection_config(content, raw) for raw in _listed(connections))
+    whole = tuple(connection_config(content, raw) for raw in _listed(listed))
     return msgspec.structs.replace(config, connections=whole)
 
 

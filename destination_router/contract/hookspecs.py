@@ -184,6 +184,13 @@ class Destination:
         """
 
     @hookspec(firstresult=True)
+    def cautions(self, settings: Any) -> list[str]:  # type: ignore[empty-body]
+        """Say what settings that work may not do, as sentences; `check` and `run` tell them.
+
+        For what only the vendor's side could show: an environment that ignores a kind of request.
+        """
+
+    @hookspec(firstresult=True)
     def user_deletion(self, settings: Any) -> UserDeletion:  # type: ignore[empty-body]
         """Give the functions with which the host deletes users at the vendor.
 

@@ -110,7 +110,11 @@ class _Message(
 
     @property
     def context_traits(self) -> dict[str, Any]:
-        """The user's traits that ride in `context.traits`; without decoding the rest of it."""
+        """The user's traits that ride in `context.traits`; without decoding the rest of it.
+
+        The host notes them as dropped unless they are asked for here, or by `to_dict`.
+        """
+        self._ask_for("context.traits")
         kept: dict[str, Any] | None = self.__dict__.get("context_traits")
         return self.context_part.traits or {} if kept is None else kept
 
@@ -172,11 +176,14 @@ class _Message(
         What the connection's mapping says comes before what the sender wrote. The host notes such a
         field as dropped unless it is asked for here, or by `to_dict`.
         """
+        self._ask_for(name)
+        value = self.mapped.get(name, _MISSING)
+        return self.wire.get(name, default) if value is _MISSING else value
+
+    def _ask_for(self, name: str) -> None:
         asked = self.__dict__.setdefault("_asked", set())
         if asked is not None:
             asked.add(name)
-        value = self.mapped.get(name, _MISSING)
-        return self.wire.get(name, default) if value is _MISSING else value
 
     def as_sent(self, name: str) -> Any:
         """A field as its sender wrote it, before it was made well-formed.
@@ -346,25 +353,36 @@ def root_names(message: _Message) -> frozenset[str]:
         return frozenset(message.wire)
 
 
-def unasked_names(message: _Message) -> tuple[str, ...]:
-    """Name the fields at a message's root that its call does not define and nobody asked for.
+def forget_what_was_asked(message: _Message) -> None:
+    """Begin anew to watch what is asked of a message: who read it before has no part in it."""
+    message.__dict__.pop("_asked", None)
 
-    Without those of the envelope, and those that hold nothing.
+
+def unasked_names(message: _Message) -> list[str]:
+    """Name what a message holds that its call does not define, and that nobody asked for.
+
+    Those are fields at its root, without the envelope's and those that hold nothing; and
+    `context.traits`, unless they are an identify's traits, or no more than an anonymousId.
     """
     asked = message.__dict__.get("_asked", ())
     if asked is None:
-        return ()
+        return []
+    traits = message.context_part.traits
+    if not traits or "context.traits" in asked or traits == getattr(message, "traits", None):
+        left = []
+    else:
+        left = [] if traits.keys() == {"anonymousId"} else ["context.traits"]
     strange = root_names(message) - _KNOWN_AT_ROOT[type(message)]
     if not strange:
-        return ()
-    return tuple(
+        return left
+    return left + [
         name
         for name, value in message.wire.items()
         if name in strange
         and name not in asked
         and not name.startswith("_")
         and value not in (None, "", {}, [])
-    )
+    ]
 
 
 _ENVELOPE = frozenset(

@@ -16,6 +16,7 @@ from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.messages import (
     MESSAGE_TYPES,
     Message,
+    forget_what_was_asked,
     revised,
     unasked_names,
     wire_json,
@@ -146,6 +147,8 @@ class Connection:
         self.treatment = treatment
         self._privacy = treatment.privacy
         self.client_side = client_side
+        self.tell_plugin_error: Callable[[Exception], None] | None = None
+        """Hears of what a plugin raises, with its words, which may be personal: for its author."""
         self.plugin = plugin
         schema = plugin.hook.settings_schema()
         valid = load_settings(schema, settings)
@@ -172,6 +175,13 @@ class Connection:
         if "origins" not in self.plugin.capabilities:
             return None
         return tuple(self.plugin.hook.origins(settings=self.settings))
+
+    @property
+    def cautions(self) -> list[str]:
+        """What its settings may not do, in its plugin's words."""
+        if "cautions" not in self.plugin.capabilities:
+            return []
+        return [str(words) for words in self.plugin.hook.cautions(settings=self.settings)]
 
     @property
     def gives_other_ids(self) -> bool:
@@ -341,11 +351,14 @@ class Connection:
         if hook is None:
             reason = f"{self.plugin.name} has no use for {message_type(message)} calls"
             return decided(source, "filtered", reason=reason, notes=notes)
+        forget_what_was_asked(message)
         try:
             requests = hook(message)
         except Reject as reject:
             return self._rejected(source, notes, reject.code, reject.detail)
         except Exception as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
+            if self.tell_plugin_error is not None:
+                self.tell_plugin_error(error)
             return self._rejected(source, notes, "plugin_error", whereabouts(error))
         try:
             written = contents(requests)

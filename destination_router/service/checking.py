@@ -18,6 +18,7 @@ from destination_router.config.router_toml import (
     parse_config,
     read_config,
 )
+from destination_router.config.schema import SQLITE_URL
 from destination_router.contract.records import Json, Outcome
 from destination_router.delivery.sender import Sender
 from destination_router.pipeline.connection import Connection, Decision, Refusal
@@ -78,8 +79,11 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
     if gateway and not _in_table(content, "gateway", "write_keys"):
         problems.append(Problem("gateway.write_keys", "is required: senders need a key"))
     url = _in_table(content, "eventlog", "url")
+    is_file = not isinstance(url, str) or url.startswith(SQLITE_URL)  # else the schema tells
     log = EventLogConfig(url=url).path if isinstance(url, str) else Path("router.db")
-    if log.is_dir():
+    if not is_file:
+        pass
+    elif log.is_dir():
         problems.append(Problem("eventlog.url", f"{log} is a folder: name a file in it"))
     elif not log.parent.is_dir():
         problems.append(Problem("eventlog.url", f"there is no folder {log.parent}: make it"))
@@ -101,6 +105,7 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
         for connection in connections
         if any(len(secret) < SEARCHED_CHARACTERS for secret in connection.secrets)
     ]
+    warnings += [f"{each.name}: {words}" for each in connections for words in each.cautions]
     told = config_error(problems, connection_names(content), path).problems
     return Checked([str(problem) for problem in told], config, connections, warnings)
 

@@ -62,7 +62,9 @@ def build_transformer(options: TransformerOptions) -> Starlette:
     """
     if options.upstream is not None and not _is_base_url(options.upstream):
         raise UsageError("--upstream: write a URL, as http://127.0.0.1:9091")
-    config = RouterConfig() if options.config is None else load_config(options.config)
+    config = (
+        RouterConfig() if options.config is None else load_config(options.config, connections=False)
+    )
     private = any(all_private(connection.shared) for connection in config.connections)
     if private and options.upstream is not None:
         raise UsageError(
@@ -145,7 +147,7 @@ def _tell_unused(options: TransformerOptions) -> None:
     """Say what the router.toml asks for that only `run` does."""
     if options.config is None:
         return
-    config = load_config(options.config)
+    config = load_config(options.config, connections=False)
     tables = [f"delivery.{name}" for name in config.delivery.settings]
     if config.quarantine != QuarantineConfig():
         tables.append("quarantine")

@@ -147,6 +147,33 @@ def test_an_option_of_a_wrong_type_is_dropped_with_a_note(value: object) -> None
     assert dropped(ids) == [("dropped", f"integrations.Heap.{name}") for name in options]
 
 
+@pytest.mark.parametrize("given_", [4503599627370497.0, 4503599627370497, "4503599627370497"])
+def test_a_whole_number_is_one_however_it_is_written(given_: object) -> None:
+    """Some languages write every number with a fraction."""
+    sent = found(userId="", integrations={"Heap": {"user_id": given_}})
+    assert (sent.user_id, sent.notes) == ("4503599627370497", ())
+
+
+@pytest.mark.parametrize("name", ["userId", "sessionId", "email"])
+def test_an_option_that_is_not_read_is_told(name: str) -> None:
+    """`userId` in place of `user_id` is a likely slip."""
+    sent = found(userId="ada", integrations={"Heap": {name: "1"}})
+    assert dropped(sent) == [("dropped", f"integrations.Heap.{name}")]
+
+
+@pytest.mark.parametrize(
+    ("identity", "code"), [("a" * 101, "long_identity"), ("a\0b", "control_character")]
+)
+@pytest.mark.parametrize("options", [{}, {"Heap": {"session_id": "1"}}])
+def test_an_identity_that_may_not_meet_itself_elsewhere_is_sent_and_noted(
+    identity: str, code: str, options: dict[str, Any]
+) -> None:
+    """Heap's own SDKs take 100 characters, and many programs end a text at a NUL."""
+    sent = found(userId=identity, integrations=options)
+    assert (sent.identity, dropped(sent)) == (identity, [(code, "userId")])
+    assert found(userId="a" * 100).notes == ()
+
+
 def test_a_number_is_as_good_as_its_digits() -> None:
     """Heap's ids are numbers; whichever way a sender writes them."""
     options = {"user_id": 2**53 - 1, "session_id": 77}

@@ -81,6 +81,25 @@ def test_a_secret_that_is_too_short_to_be_hidden_is_warned_of(tmp_path: Path) ->
         assert ("fewer than 8 characters" in done.stderr.replace("\n", " ")) is warned
 
 
+def test_a_plugins_cautions_are_told(tmp_path: Path) -> None:
+    """Merges in an environment where Heap may ignore them cost nothing but what was hoped for."""
+    path = router_toml(tmp_path, "*", "US")
+    assert "Main Production" not in run("check", "--config", path).stderr
+    path.write_text(path.read_text().replace('"11"', '"11", anonymousEvents = "stitch"'))
+    done = run("check", "--config", path)
+    assert (done.returncode, "Main Production" in done.stderr.replace("\n", " ")) == (0, True)
+
+
+def test_a_log_that_is_no_sqlite_file_is_one_error(tmp_path: Path) -> None:
+    """A mistyped scheme is not taken for a folder."""
+    path = router_toml(tmp_path, "*", "US")
+    path.write_text(path.read_text() + '[eventlog]\nurl = "sqlit:///r.db"\n')
+    done = run("check", "--config", path)
+    assert done.returncode == 2
+    assert "no folder" not in done.stderr.replace("\n", " ")
+    assert "eventlog" in done.stderr
+
+
 def test_where_a_plugin_names_no_origins_the_router_warns() -> None:
     """It cannot know whether an origin is sent to."""
     hooks = {

@@ -15,6 +15,8 @@ import pytest
 from transformer_process import PATIENCE, Transformer
 from waiting import free_port
 
+from destination_router.config.problems import ConfigError
+from destination_router.config.router_toml import load_config
 from destination_router.faults import UsageError
 from destination_router.transformer.server import TransformerOptions, build_transformer
 
@@ -41,6 +43,18 @@ def test_a_configuration_adds_to_a_destination(
     body = added["output"]["body"]["JSON"]
     assert (body["app_id"], "user_id" in body) == ("11", True)
     assert own["statusCode"] == 400
+
+
+def test_a_configuration_may_send_elsewhere_and_nothing_more(tmp_path: Path) -> None:
+    """To divert a vendor, the transformer needs no connection; what runs a router does."""
+    config = tmp_path / "router.toml"
+    config.write_text(
+        '[delivery]\norigins = {"https://heapanalytics.com/" = "http://127.0.0.1:9"}\n'
+    )
+    assert build_transformer(TransformerOptions(config=config))
+    assert load_config(config, connections=False).delivery.origins
+    with pytest.raises(ConfigError, match="connections"):
+        load_config(config)
 
 
 @pytest.mark.parametrize("content", ["name = 5", 'name = "d1"\nplugin = "Heap"'])
