@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from conformance.checks import (
+    identifiers,
     loading,
     members,
     notes,
     origins,
     packing,
+    personal,
     purity,
     requests,
     robustness,
     schema,
+    settings,
 )
 from conformance.checks.check import Check
 
@@ -21,7 +24,10 @@ CHECKS: tuple[Check, ...] = (
     *purity.CHECKS,
     *requests.CHECKS,
     *origins.CHECKS,
+    *identifiers.CHECKS,
+    *settings.CHECKS,
     *robustness.CHECKS,
+    *personal.CHECKS,
     *packing.CHECKS,
     *notes.CHECKS,
     *members.CHECKS,

@@ -66,5 +66,5 @@ def try_(
     raise typer.Exit(FAILED if tally.results["rejected"] else 0)
 
 
-def _print_traceback(error: Exception) -> None:
+def _print_traceback(error: BaseException) -> None:
     talk.print("".join(traceback.format_exception(error)), markup=False, highlight=False)

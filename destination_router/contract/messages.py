@@ -382,6 +382,8 @@ def unasked_names(message: _Message) -> list[str]:
         and name not in asked
         and not name.startswith("_")
         and value not in (None, "", {}, [])
+        # Apps write a screen's name as its event, and `normalise` has found it there.
+        and not (name == "event" and value == getattr(message, "name", None))
     ]
 
 
@@ -437,6 +439,16 @@ def rewritten(message: _M, part: str, **changes: Any) -> _M:
         kept["_mended"] = {name: was for name, was in kept["_mended"].items() if name != part}
     if "wire" in kept:
         kept["wire"] = {**kept["wire"], part: value}
+    return copy
+
+
+def with_root(message: _M, name: str, value: Any) -> _M:
+    """Copy a message with another value for a root field that its call does not define."""
+    copy = revised(message)
+    kept = copy.__dict__
+    kept["_rewritten"] = {**kept.get("_rewritten", {}), name: value}
+    if "wire" in kept:
+        kept["wire"] = {**kept["wire"], name: value}
     return copy
 
 
