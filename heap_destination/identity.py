@@ -260,7 +260,14 @@ def unsafe(identity: str, settings: HeapSettings) -> str | None:
     listed = settings.unsafe_identities
     if identity.strip().casefold() in listed:
         return _PLACEHOLDER
-    if not _LOOKS_ODD(identity):
+    first = identity[:1]
+    # Lets nearly all pass at a glance: this is asked of every message.
+    if (
+        first not in _ODD_LETTERS
+        and first.isalnum()
+        and "{" not in identity
+        and "<" not in identity
+    ):
         return None
     bare = identity.strip(_INVISIBLE)
     if not bare:
@@ -272,8 +279,8 @@ def unsafe(identity: str, settings: HeapSettings) -> str | None:
 
 
 _PLACEHOLDER = "it is a placeholder, and Heap would merge all who carry it into one"
-_LOOKS_ODD = re.compile(r"[\W_0\u115f\u1160\u3164\uffa0]|.*[{<%]", re.DOTALL).match
-"""Lets nearly all identities pass at their first letter or digit."""
+_ODD_LETTERS = frozenset("0\u115f\u1160\u3164\uffa0")
+"""With which a text of zeros begins, or one of letters that show nothing."""
 _INVISIBLE = (
     "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
     + "\0\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200d\u200e\u200f"

@@ -114,8 +114,9 @@ class _Message(
 
         The host notes them as dropped unless they are asked for here, or by `to_dict`.
         """
-        self._ask_for("context.traits")
-        kept: dict[str, Any] | None = self.__dict__.get("context_traits")
+        own = self.__dict__
+        own["_asked_traits"] = True
+        kept: dict[str, Any] | None = own.get("context_traits")
         return self.context_part.traits or {} if kept is None else kept
 
     @property
@@ -181,9 +182,9 @@ class _Message(
         return self.wire.get(name, default) if value is _MISSING else value
 
     def _ask_for(self, name: str) -> None:
-        asked = self.__dict__.setdefault("_asked", set())
+        asked: set[str] | None = self.__dict__.get("_asked", _NOTHING_ASKED)
         if asked is not None:
-            asked.add(name)
+            self.__dict__["_asked"] = {*asked, name}
 
     def as_sent(self, name: str) -> Any:
         """A field as its sender wrote it, before it was made well-formed.
@@ -233,6 +234,7 @@ class _Message(
 
 
 _NOTHING_MAPPED: dict[str, Any] = {}
+_NOTHING_ASKED: set[str] = set()
 
 
 class AbsentTraits(dict[str, Any]):
@@ -355,7 +357,9 @@ def root_names(message: _Message) -> frozenset[str]:
 
 def forget_what_was_asked(message: _Message) -> None:
     """Begin anew to watch what is asked of a message: who read it before has no part in it."""
-    message.__dict__.pop("_asked", None)
+    kept = message.__dict__
+    kept.pop("_asked", None)
+    kept.pop("_asked_traits", None)
 
 
 def unasked_names(message: _Message) -> list[str]:
@@ -364,14 +368,22 @@ def unasked_names(message: _Message) -> list[str]:
     Those are fields at its root, without the envelope's and those that hold nothing; and
     `context.traits`, unless they are an identify's traits, or no more than an anonymousId.
     """
-    asked = message.__dict__.get("_asked", ())
+    kept = message.__dict__
+    asked = kept.get("_asked", ())
     if asked is None:
         return []
     traits = message.context_part.traits
-    if not traits or "context.traits" in asked or traits == getattr(message, "traits", None):
+    if not traits or "_asked_traits" in kept or traits == getattr(message, "traits", None):
         left = []
     else:
         left = [] if traits.keys() == {"anonymousId"} else ["context.traits"]
+    if "wire" not in kept and "_raw" in kept:
+        try:
+            _DECODE_KNOWN[type(message)](wire_json(message))
+        except (RecursionError, msgspec.DecodeError):
+            pass
+        else:
+            return left  # as of nearly all
     strange = root_names(message) - _KNOWN_AT_ROOT[type(message)]
     if not strange:
         return left
@@ -396,6 +408,20 @@ _KNOWN_AT_ROOT: dict[type[_Message], frozenset[str]] = {
     call: _ENVELOPE.union(field.encode_name for field in msgspec.structs.fields(call))
     for call in MESSAGE_TYPES.values()
 }
+
+
+_DECODE_KNOWN: dict[type[_Message], Callable[[bytes], object]] = {
+    call: msgspec.json.Decoder(
+        msgspec.defstruct(
+            call.__name__,
+            [(name, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for name in sorted(names)],
+            forbid_unknown_fields=True,
+            gc=False,
+        )
+    ).decode
+    for call, names in _KNOWN_AT_ROOT.items()
+}
+"""Fails on a message that holds more at its root than is known: the quickest way to ask."""
 
 
 def with_mended(message: _M, mended: dict[str, tuple[Any, Any]]) -> _M:

@@ -427,12 +427,7 @@ class Connection:
         if message is not source and message.user_id != source.user_id:
             signed = _named(signed, own, message.user_id)
         if message is source:  # a mapping may read whatever it likes
-            noted = {note.path for note in own}
-            own += [
-                Note("dropped", name, f"{self.plugin.name} reads no such field of this call")
-                for name in unasked_names(message)
-                if name not in noted
-            ]
+            own += self._unread(message, own)
         if self.secrets or not all(map(_has_known_code, own)):
             own = [self._shown_note(note) for note in own]
         return Decision(
@@ -446,6 +441,15 @@ class Connection:
             type=message_type(source),
             person=personal(source),
         )
+
+    def _unread(self, message: Message, notes: Sequence[Note]) -> list[Note]:
+        """Tell of what a message holds beyond its call, and the plugin did not read."""
+        names = unasked_names(message)
+        if not names:  # as of nearly all
+            return []
+        noted = {note.path for note in notes}
+        detail = f"{self.plugin.name} reads no such field of this call"
+        return [Note("dropped", name, detail) for name in names if name not in noted]
 
     def _shown_note(self, note: Note) -> Note:
         code = plain_code(note.code, "noted")

@@ -80,7 +80,7 @@ def decided(
 
 def personal(message: Message) -> tuple[tuple[str, str], ...]:
     """Read those of a user's traits that a person has one of, with their names."""
-    traits = message.traits if type(message) is Identify else message.context_traits
+    traits = message.traits if type(message) is Identify else message.context_part.traits
     if not traits:
         return ()
     found = ((name, traits.get(name)) for name in _PERSONAL)
