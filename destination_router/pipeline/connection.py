@@ -444,7 +444,8 @@ class Connection:
 
     def _unread(self, message: Message, notes: Sequence[Note]) -> list[Note]:
         """Tell of what a message holds beyond its call, and the plugin did not read."""
-        names = unasked_names(message)
+        # In HIPAA mode privacy has told of what it left out, without names that may be somebody's.
+        names = [] if self._privacy is not None else unasked_names(message)
         if not names:  # as of nearly all
             return []
         noted = {note.path for note in notes}
