@@ -12,6 +12,7 @@ import msgspec
 from destination_router.config.origins import plain_origins
 from destination_router.config.problems import ConfigError, config_error, connection_names
 from destination_router.config.schema import (
+    ALSO_EMPTY,
     DELIVERY,
     EVENTLOG,
     LAST_PORT,
@@ -227,23 +228,25 @@ _LATER_FOR_ALL = frozenset({"privacy", "transformations"})
 """Tables that are checked when a connection is made, each where its meaning is known."""
 
 
-def load_config(path: Path, *, connections: bool = True) -> RouterConfig:
+def load_config(path: Path, *, may_be_empty: bool = False) -> RouterConfig:
     """Read a router.toml for what needs no senders: their write keys are left out.
-
-    Args:
-        path: the file.
-        connections: whether it has to have one.
 
     References (`{env = NAME}`) are resolved everywhere but in a connection's settings, which
     follow the plugin's schema, and in privacy's tables: both wait until the connection is made.
     So a command that only looks into the log wants no secret in its environment.
 
+    Args:
+        path: of the file.
+        may_be_empty: whether it may be without connections, where no table speaks of them.
+
     Raises:
         ConfigError: the file cannot be read, is not TOML, or holds what it should not.
     """
     content = read_config(path)
+    # What is said of all connections protects: it must not go unheeded for want of one.
+    bare = may_be_empty and not content.keys() & _LATER_FOR_ALL
     try:
-        return parse_config(content, gateway=False, connections=connections)
+        return parse_config(content, gateway=False, may_be_empty=bare)
     except SettingsError as error:
         raise config_error(error.problems, connection_names(content), path) from None
 
@@ -280,28 +283,28 @@ def _anchored(value: Json, folder: Path) -> Json:
 
 
 def parse_config(
-    content: Mapping[str, Json], *, gateway: bool = True, connections: bool = True
+    content: Mapping[str, Json], *, gateway: bool = True, may_be_empty: bool = False
 ) -> RouterConfig:
     """Check the content of a router.toml and type it.
 
     Args:
         content: of the file.
         gateway: whether events shall come in; otherwise the write keys are left unread.
-        connections: whether it has to have one.
+        may_be_empty: whether it may be without connections.
 
     Raises:
         SettingsError: with every problem.
     """
     if not gateway:
         content = _without_write_keys(content)
-    schema = SCHEMA if connections else {**SCHEMA, "required": []}
-    listed = content.get("connections")
+    connections = content.get("connections")
     problems = [
-        Problem("connections", f"the name {name!r} is given twice") for name in _given_twice(listed)
+        Problem("connections", f"the name {name!r} is given twice")
+        for name in _given_twice(connections)
     ]
     problems += [
         Problem(f"connections.{index}.subscriptions", "stands beside subscription or mapping")
-        for index, connection in enumerate(_listed(listed))
+        for index, connection in enumerate(_listed(connections))
         if _says_it_twice(connection)
     ]
     problems += _source_problems(content)
@@ -309,6 +312,7 @@ def parse_config(
     problems += _room_problems(content.get("eventlog"))
     problems += _lists_for_nobody(content)
     try:
+        schema = ALSO_EMPTY if may_be_empty else SCHEMA
         checked = load_settings(schema, _without_later_tables(content))
     except SettingsError as error:
         raise SettingsError([*error.problems, *problems]) from None
@@ -328,7 +332,7 @@ def parse_config(
     config = _with_trimmed_keys(config)
     if wrong_keys := _key_problems(config):
         raise SettingsError(wrong_keys)
-    whole = tuple(connection_config(content, raw) for raw in _listed(listed))
+    whole = tuple(connection_config(content, raw) for raw in _listed(connections))
     return msgspec.structs.replace(config, connections=whole)
 
 

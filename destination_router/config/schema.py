@@ -138,3 +138,6 @@ SCHEMA: dict[str, Json] = _table(
     },
     "connections",
 )
+
+ALSO_EMPTY: dict[str, Json] = {**SCHEMA, "required": []}
+"""As `SCHEMA`, for who needs no connection."""

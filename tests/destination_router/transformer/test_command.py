@@ -15,9 +15,8 @@ import pytest
 from transformer_process import PATIENCE, Transformer
 from waiting import free_port
 
-from destination_router.config.problems import ConfigError
-from destination_router.config.router_toml import load_config
 from destination_router.faults import UsageError
+from destination_router.settings.errors import SettingsError
 from destination_router.transformer.server import TransformerOptions, build_transformer
 
 ANONYMOUS = {"type": "track", "anonymousId": "a-1", "event": "E"}
@@ -45,16 +44,27 @@ def test_a_configuration_adds_to_a_destination(
     assert own["statusCode"] == 400
 
 
-def test_a_configuration_may_send_elsewhere_and_nothing_more(tmp_path: Path) -> None:
-    """To divert a vendor, the transformer needs no connection; what runs a router does."""
+def test_origins_alone_are_a_configuration(
+    start: Callable[..., Transformer], tmp_path: Path
+) -> None:
+    """Whoever only sends a vendor's origin elsewhere has no connection to write."""
     config = tmp_path / "router.toml"
     config.write_text(
-        '[delivery]\norigins = {"https://heapanalytics.com/" = "http://127.0.0.1:9"}\n'
+        '[delivery]\norigins = {"https://heapanalytics.com:443/" = "http://127.0.0.1:9"}\n'
     )
-    assert build_transformer(TransformerOptions(config=config))
-    assert load_config(config, connections=False).delivery.origins
-    with pytest.raises(ConfigError, match="connections"):
-        load_config(config)
+    (sent,) = start("--config", str(config)).ask(ANONYMOUS)
+    assert sent["output"]["endpoint"] == "http://127.0.0.1:9/api/integrations/track"
+
+
+@pytest.mark.parametrize(
+    "table", ['[privacy]\nmode = "hipaa"', '[[transformations]]\nname = "x"', "connections = []"]
+)
+def test_what_protects_wants_a_connection(tmp_path: Path, table: str) -> None:
+    """What a file says of all its connections would go unheeded without any."""
+    config = tmp_path / "router.toml"
+    config.write_text(f"{table}\n")
+    with pytest.raises(SettingsError, match="connections"):
+        build_transformer(TransformerOptions(config=config))
 
 
 @pytest.mark.parametrize("content", ["name = 5", 'name = "d1"\nplugin = "Heap"'])
