@@ -211,9 +211,11 @@ def _session_id(message: Message, notes: list[Note]) -> int | None:
     given = message.options(*NAMES).get("session_id")
     if "session_id" in message.mapped:
         path, given = "mapping.session_id", message.mapped["session_id"]
-    is_whole = isinstance(given, float) and given.is_integer()  # as some languages write them
-    is_text = isinstance(given, str) and _WHOLE.fullmatch(given) is not None
-    start = int(given) if is_whole or is_text else given
+    start = given
+    if isinstance(given, float):  # as some languages write every number
+        start = int(given) if given.is_integer() else None
+    elif isinstance(given, str) and _WHOLE.fullmatch(given):
+        start = int(given)
     if type(start) is int and -1 <= start < _SESSIONS:
         return start
     if given is not None:
