@@ -15,6 +15,7 @@ import typer
 from destination_router.commands.output import problems_told, talk
 from destination_router.contract.records import Json
 from destination_router.faults import UsageError
+from destination_router.files.reading import BOM
 from destination_router.migration.translation import imported
 from destination_router.private_files import open_private
 
@@ -55,6 +56,6 @@ def import_(
 
 def _read(file: Path) -> Json:
     try:
-        return msgspec.json.decode(file.read_bytes())
+        return msgspec.json.decode(file.read_bytes().removeprefix(BOM))
     except msgspec.DecodeError as error:
         raise UsageError(f"{file} is not JSON: {error}") from None

@@ -88,6 +88,11 @@ def complain(text: str) -> None:
     talk.print(text, style="red", markup=False)
 
 
+def warn(text: str) -> None:
+    """Say what may be wrong, on standard error."""
+    talk.print(f"warning: {text}", style="yellow", markup=False)
+
+
 def print_line(value: Any) -> None:
     """Write a value as one line of JSON to standard output."""
     sys.stdout.write(msgspec.json.encode(value).decode() + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
 from typing import Annotated
 
@@ -18,6 +19,8 @@ from destination_router.config.router_toml import RouterConfig
 from destination_router.faults import UsageError
 from destination_router.service.checking import check_config
 from destination_router.service.logs import log_as_json
+
+_log = logging.getLogger(__name__)
 
 
 def run(
@@ -55,6 +58,9 @@ def run(
         if found.problems or found.config is None:
             refuse("\n".join(found.problems))
             return
+        log_as_json()
+        for words in found.warnings:
+            _log.warning("configuration", extra={"detail": words})
         address = _address(found.config, listen, workers_only=workers_only)
         plan = RouterPlan(
             config=found.config,
@@ -64,7 +70,6 @@ def run(
             address=address,
             reread=partial(check_config, config, gateway=not workers_only),
         )
-        log_as_json()
         asyncio.run(run_router(plan, _say_where))
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from destination_router.config.origins import plain_origins
 from destination_router.config.problems import ConfigError, config_error, connection_names
 from destination_router.config.schema import (
     ALSO_EMPTY,
@@ -112,12 +113,14 @@ class QuarantineConfig(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         enabled: whether any is.
         anonymous_ids: how many different ones may carry an identity within the period.
+        changed_traits: how many values of `email`, or of `name`, may come with it meanwhile.
         period: in seconds.
         allow: identities that any number may carry, as the messages have them.
     """
 
     enabled: bool = True
     anonymous_ids: int = 50
+    changed_traits: int = 50
     period: float = 3600.0
     allow: tuple[str, ...] = ()
 
@@ -255,7 +258,7 @@ def read_config(path: Path) -> dict[str, Json]:
         ConfigError: the file cannot be read, or is not TOML.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([Problem("", file_problem(path, error))]) from error
     except tomllib.TOMLDecodeError as error:
@@ -316,7 +319,7 @@ def parse_config(
     if problems:
         raise SettingsError(problems)
     delivery = _in_units(checked.get("delivery", {}), DELIVERY)
-    origins = delivery.pop("origins", {})
+    origins = plain_origins(delivery.pop("origins", {}))
     config = msgspec.convert(
         {
             **checked,

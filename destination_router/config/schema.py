@@ -6,16 +6,13 @@ connection is made, where its meaning is known.
 
 from __future__ import annotations
 
-import re
-
+from destination_router.config.origins import ORIGIN, ORIGIN_MEANING
 from destination_router.contract.records import Json
 from destination_router.units import DURATION, SIZE
 
 SQLITE_URL = "sqlite:///"
 LAST_PORT = 65535
 
-_ORIGIN = r"^https?://[^/?#@\s]+/?(?![\s\S])"
-_ORIGIN_MEANING = "Write an origin: https://host or http://host:port."
 
 _TEXT = {"type": "string", "minLength": 1}
 _MAPPING = {"type": "object", "additionalProperties": {"type": "object"}}
@@ -44,11 +41,11 @@ EVENTLOG: dict[str, Json] = {
 DELIVERY: dict[str, Json] = {
     "origins": {
         "type": "object",
-        "propertyNames": {"pattern": f"^[*]$|{_ORIGIN}", "description": _ORIGIN_MEANING},
+        "propertyNames": {"pattern": f"^[*]$|{ORIGIN}", "description": ORIGIN_MEANING},
         "additionalProperties": {
             "type": "string",
-            "pattern": _ORIGIN,
-            "description": _ORIGIN_MEANING,
+            "pattern": ORIGIN,
+            "description": ORIGIN_MEANING,
         },
     },
     "window": {"type": "integer", "minimum": 1, "maximum": 10_000},
@@ -69,6 +66,7 @@ DELIVERY: dict[str, Json] = {
 QUARANTINE: dict[str, Json] = {
     "enabled": {"type": "boolean"},
     "anonymous_ids": _COUNT,
+    "changed_traits": _COUNT,
     "period": DURATION,
     "allow": {"type": "array", "items": _TEXT},
 }
@@ -143,8 +141,3 @@ SCHEMA: dict[str, Json] = _table(
 
 ALSO_EMPTY: dict[str, Json] = {**SCHEMA, "required": []}
 """As `SCHEMA`, for who needs no connection."""
-
-
-def is_origin(text: str) -> bool:
-    """Whether a text is an origin: `https://vendor.example`, `http://127.0.0.1:9100`."""
-    return re.match(_ORIGIN, text) is not None

@@ -61,14 +61,18 @@ def asked_by_option(kind: str, values: Iterable[str]) -> Iterator[Asked | Refuse
         yield _asked(f"{option} {number}", kind, value)
 
 
-def asked_by_lines(lines: Iterable[Line]) -> Iterator[Asked | Refused]:
+def asked_by_lines(lines: Iterable[Line], file: str = "") -> Iterator[Asked | Refused]:
     """Read ids from a file: a userId a line, or an object with `userId`, `anonymousId` or both.
 
     What looks like a table (a heading, a separator, quotes) is refused: its cells are no ids, and
     the vendor would confirm their deletion all the same.
+
+    Args:
+        lines: of the file.
+        file: what tells it from others, where there are several.
     """
     for line in lines:
-        where = f"line {line.number}"
+        where = f"{file}, line {line.number}" if file else f"line {line.number}"
         if _TABULAR.search(line.raw):
             detail = 'it looks like a table; write an id alone, or {"userId": "..."} for an odd one'
             yield Refused(where, "not_an_id", detail)

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
+from destination_router.config.origins import ANY_ORIGIN, is_loopback, plain_origin
 from destination_router.contract.records import (
     BasicAuth,
     BearerAuth,
@@ -35,9 +36,6 @@ from destination_router.delivery.item import Answer
 from destination_router.delivery.outcomes import for_each
 from destination_router.faults import PASSED_ON
 from destination_router.pipeline.connection import Connection
-
-ANY_ORIGIN = "*"
-"""In `origins`: every origin that is not named."""
 
 USER_AGENT = f"destination-router/{version('heap-destination')}"
 
@@ -136,6 +134,7 @@ class Sender:
             most = self._settings.concurrency
             client = self._clients[origin] = httpx.AsyncClient(
                 verify=_tls(),
+                trust_env=not is_loopback(url),
                 timeout=self._settings.timeout,
                 transport=self._transport,
                 limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
@@ -177,11 +176,17 @@ def _basic(request: HttpRequest) -> httpx.BasicAuth | None:
 
 
 def redirected(url: str, origins: Mapping[str, str]) -> str:
-    """Replace the origin of a URL if the configuration sends it elsewhere."""
+    """Replace the origin of a URL if the configuration sends it elsewhere.
+
+    Args:
+        url: of a request.
+        origins: as `plain_origins` writes them.
+    """
+    target = origins.get(plain_origin(url), origins.get(ANY_ORIGIN))
+    if target is None:
+        return url
     parts = urlsplit(url)
-    origin = f"{parts.scheme}://{parts.netloc}"
-    target = origins.get(origin, origins.get(ANY_ORIGIN))
-    return url if target is None else target.rstrip("/") + url[len(origin) :]
+    return target + url[len(f"{parts.scheme}://{parts.netloc}") :]
 
 
 def read_answer(

@@ -80,11 +80,15 @@ def read_settings(plugin: LoadedPlugin, path: Path | None, pairs: Sequence[str])
         SettingsError: the file cannot be read.
     """
     settings = {} if path is None else _read_file(path)
+    given: set[str] = set()
     schema = plugin.hook.settings_schema()
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name:
             raise UsageError(f"--set takes name=value, such as --set appId=11, not {name!r}")
+        if name in given:
+            raise UsageError(f"--set names {name} twice; give it once")
+        given.add(name)
         settings[name] = read_text_setting(schema, name, text)
     return settings
 
@@ -113,7 +117,7 @@ def sample_settings(schema: Mapping[str, Json]) -> dict[str, Json]:
 
 def _read_file(path: Path) -> dict[str, Json]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         content: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError([Problem("", file_problem(path, error))]) from error

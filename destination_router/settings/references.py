@@ -88,7 +88,7 @@ def _read_environment(name: str) -> str:
 
 
 def _read_file(name: str) -> str:
-    return Path(name).read_text(encoding="utf-8").rstrip("\r\n")
+    return Path(name).read_text(encoding="utf-8-sig").rstrip("\r\n")
 
 
 _READERS: dict[str, Callable[[str], str]] = {"env": _read_environment, "file": _read_file}

@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from destination_router.config.origins import plain_origins
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.records import Reject
 from destination_router.delivery.sender import redirected
@@ -73,7 +74,7 @@ def create_transformer(  # noqa: PLR0913 -- all by keyword
     """
     served = find_destinations(overlays) if destinations is None else destinations
     counts = counts or Counts()
-    server = _Transformer(served, origins or {}, max_body_bytes, counts)
+    server = _Transformer(served, plain_origins(origins or {}), max_body_bytes, counts)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -82,7 +83,7 @@ def create_transformer(  # noqa: PLR0913 -- all by keyword
             telling = asyncio.create_task(keep_telling(counts, summary_seconds))
             open_until_the_end.push_async_callback(_ended, telling)
             if upstream is not None:
-                client = await open_until_the_end.enter_async_context(upstream_client())
+                client = await open_until_the_end.enter_async_context(upstream_client(upstream))
                 server.upstream = Upstream(upstream, client)
                 # Else workers would remember different ones. Who waits for it could not be stopped.
                 learning = asyncio.create_task(server.learn_features())

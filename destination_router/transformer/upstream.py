@@ -17,6 +17,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
+from destination_router.config.origins import is_loopback
 from destination_router.contract.records import Json, Reject
 from destination_router.gateway.request_body import read_body
 
@@ -92,14 +93,16 @@ class _UpstreamAnswer(msgspec.Struct, frozen=True):
     content: bytes
 
 
-def upstream_client() -> httpx.AsyncClient:
+def upstream_client(url: str) -> httpx.AsyncClient:
     """Make a client for an upstream.
 
     Each request has a connection of its own, as rudder-server's have: none waits for one that an
     answer without end holds, and none gets what was left over of another's answer.
     """
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    return httpx.AsyncClient(timeout=httpx.Timeout(None, connect=5), limits=limits)
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(None, connect=5), limits=limits, trust_env=not is_loopback(url)
+    )
 
 
 class Upstream:

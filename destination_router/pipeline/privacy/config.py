@@ -206,7 +206,7 @@ def _allow_table(
 
 
 def _read(path: Json) -> Json:
-    text = Path(path).read_text(encoding="utf-8")
+    text = Path(path).read_text(encoding="utf-8-sig")
     return json.loads(text) if str(path).endswith(".json") else tomllib.loads(text)
 
 
