@@ -10,6 +10,11 @@ import re
 from pathlib import Path
 from types import TracebackType
 
+import msgspec
+
+UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What decoding JSON raises that somebody else wrote: it is none, no text, or too deep."""
+
 _CODE = re.compile("[a-z][a-z0-9_]{0,39}")
 
 

@@ -49,6 +49,7 @@ def run(
     with problems_told():
         if gateway_only and workers_only:
             raise UsageError("--gateway-only and --workers-only leave nothing to do: drop one")
+        log_as_json()
         found = check_config(config, gateway=not workers_only)
         if found.problems or found.config is None:
             refuse("\n".join(found.problems))
@@ -61,7 +62,6 @@ def run(
             workers=not gateway_only,
             address=address,
         )
-        log_as_json()
         asyncio.run(run_router(plan, _say_where))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +19,12 @@ from destination_router.config.schema import (
 )
 from destination_router.contract.records import Json
 from destination_router.faults import file_problem
+from destination_router.settings.documents import (
+    DocumentError,
+    number_problems,
+    out_of_bounds,
+    parse_toml,
+)
 from destination_router.settings.errors import Problem, SettingsError
 from destination_router.settings.validation import load_settings
 from destination_router.units import DURATION, SIZE, seconds, size_in_bytes
@@ -195,14 +200,14 @@ def read_config(path: Path) -> dict[str, Json]:
     """Read the content of a router.toml, whatever it says; paths in it count from its folder.
 
     Raises:
-        ConfigError: the file cannot be read, or is not TOML.
+        ConfigError: the file cannot be read, is not TOML, or is nested too deeply.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = parse_toml(path.read_text(encoding="utf-8"))
+    except DocumentError as error:
+        raise ConfigError([Problem("", f"{path} {error}")]) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([Problem("", file_problem(path, error))]) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([Problem("", f"{path} is not TOML: {error}")]) from error
     eventlog = content.setdefault("eventlog", {})
     if isinstance(eventlog, dict):
         url = eventlog.get("url", EventLogConfig().url)
@@ -232,6 +237,9 @@ def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> Router
     Raises:
         SettingsError: with every problem.
     """
+    beyond = out_of_bounds(dict(content))
+    if beyond is not None:
+        raise SettingsError([beyond])
     if not gateway:
         content = _without_write_keys(content)
     connections = content.get("connections")
@@ -247,6 +255,7 @@ def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> Router
     problems += _port_problems(content.get("gateway"))
     problems += _room_problems(content.get("eventlog"))
     problems += _lists_for_nobody(content)
+    problems += number_problems(content)
     try:
         checked = load_settings(SCHEMA, _without_later_tables(content))
     except SettingsError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from destination_router.contract.records import Json
+from destination_router.settings.words import NOT_BLANK
 from destination_router.units import DURATION, SIZE
 
 SQLITE_URL = "sqlite:///"
@@ -17,9 +18,9 @@ LAST_PORT = 65535
 _ORIGIN = r"^https?://[^/?#@\s]+/?(?![\s\S])"
 _ORIGIN_MEANING = "Write an origin: https://host or http://host:port."
 
-_TEXT = {"type": "string", "minLength": 1}
+_TEXT = {"type": "string", "pattern": NOT_BLANK}
 _MAPPING = {"type": "object", "additionalProperties": {"type": "object"}}
-_COUNT = {"type": "integer", "minimum": 1}
+_COUNT = {"type": "integer", "minimum": 1, "maximum": 10**9}
 _GATEWAY: dict[str, Json] = {
     "listen": {
         "type": "string",
@@ -62,7 +63,7 @@ DELIVERY: dict[str, Json] = {
     "circuit_failures": _COUNT,
     "parked_messages": _COUNT,
     "skip_repeats": {"type": "boolean"},
-    "remembered_states": {"type": "integer", "minimum": 0},
+    "remembered_states": {**_COUNT, "minimum": 0},
 }
 QUARANTINE: dict[str, Json] = {
     "enabled": {"type": "boolean"},

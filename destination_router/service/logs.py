@@ -16,6 +16,7 @@ import msgspec
 
 from destination_router.contract.times import format_time
 from destination_router.faults import raised_at
+from destination_router.settings.references import ReadableByAllWarning
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _NOISY = ("httpx", "httpcore", "uvicorn", "asyncio")
@@ -54,13 +55,16 @@ def log_as_json(stream: TextIO | None = None) -> None:
 
 
 def _log_warning(  # noqa: PLR0913, PLR0917 -- as `warnings.showwarning` is called
-    message: Warning | str,  # noqa: ARG001 -- may quote what it is about
+    message: Warning | str,
     category: type[Warning],
     filename: str,
     lineno: int,
     file: TextIO | None = None,  # noqa: ARG001
     line: str | None = None,  # noqa: ARG001
 ) -> None:
-    """Tell a warning of Python's by its type and place, as exceptions are told."""
+    """Tell a warning by its type and place, as exceptions are told: it may quote anything."""
+    if isinstance(message, ReadableByAllWarning):
+        _log.warning("file_readable_by_all", extra={"file": message.file})
+        return
     about = {"category": category.__name__, "where": f"{filename}:{lineno}"}
     _log.warning("python_warning", extra=about)

@@ -271,6 +271,7 @@ def test_wrong_usage_is_told_and_does_nothing(
 def test_a_wrong_key_is_told(tmp_path: Path, heap: Heap) -> None:
     """The vendor's 401, not its words, and exit status 1; the key may come from a file."""
     (tmp_path / "key").write_text("wrong\n")
+    (tmp_path / "key").chmod(0o600)
     command = ("heap", "--set", "appId=11", "--secret", "deletionApiKey=file:key", "--user", "a")
     status, told, said = run(tmp_path, heap, *command)
     assert (status, told) == (1, "1 users: 0 deleted, 0 pending, 1 failed\n")
@@ -307,6 +308,7 @@ def test_masked_ids_are_deleted_under_every_key(tmp_path: Path, heap: Heap) -> N
     for keys in ((first,), (first, second)):
         for number, key in enumerate(keys, 1):
             (tmp_path / f"key-{number}").write_text(key)
+            (tmp_path / f"key-{number}").chmod(0o600)
         table = "\n".join(f'v{n} = {{ file = "key-{n}" }}' for n in range(1, len(keys) + 1))
         (tmp_path / "router.toml").write_text(HIPAA.format(url=heap.url, keys=table))
         lines = [message, {"type": "track", "anonymousId": "anon-1", "event": "E"}]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from destination_router.service.logs import log_as_json
+from destination_router.settings.references import ReadableByAllWarning
 
 
 @pytest.fixture
@@ -69,3 +70,13 @@ def test_a_warning_is_a_line_too(said: io.StringIO) -> None:
     assert line["category"] == "UserWarning"
     assert "test_logs.py:" in line["where"]
     assert "ada" not in said.getvalue()
+
+
+def test_a_key_that_every_user_can_read_is_told(said: io.StringIO) -> None:
+    """By the name of its file, which is what an operator needs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn(ReadableByAllWarning("/run/secrets/key"), stacklevel=1)
+    (line,) = lines(said)
+    assert line["event"] == "file_readable_by_all"
+    assert line["file"] == "/run/secrets/key"
