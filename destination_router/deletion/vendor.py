@@ -23,7 +23,8 @@ from destination_router.contract.records import (
     default_outcome,
 )
 from destination_router.delivery.delivery_settings import DeliverySettings
-from destination_router.delivery.sender import Sender, retry_wait
+from destination_router.delivery.outcomes import retry_wait
+from destination_router.delivery.sender import Sender
 
 _UNAUTHORIZED = 401
 _RENEWED_BEFORE = 30.0

@@ -8,33 +8,35 @@ from collections.abc import Callable, Sequence
 
 from destination_router.contract.records import HttpRequest, Outcome
 from destination_router.delivery.circuit import Circuit
-from destination_router.delivery.dead_letters import DeadLetter
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer, Item
 from destination_router.delivery.ledger import Delivery, Ledger
+from destination_router.delivery.outcomes import (
+    after_failure,
+    is_vendor_failing,
+    own_request,
+    wait_for_all,
+)
 from destination_router.delivery.pairings import Pairings
-from destination_router.delivery.plan import Planner, Step
-from destination_router.delivery.quotas import Quotas, Refusal
+from destination_router.delivery.plan import PlannedRequest, Planner
+from destination_router.delivery.quotas import Quotas, QuotaWait
 from destination_router.delivery.schedule import Schedule
-from destination_router.delivery.sender import LONGEST_ASKED_WAIT, Sender, retry_wait
+from destination_router.delivery.sender import Sender
 from destination_router.delivery.states import States
 from destination_router.delivery.stats import DeliveryStats
-from destination_router.delivery.window import Flight
+from destination_router.delivery.window import Window
+from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.pipeline.connection import Connection, Decision
 
 _ANSWER_CHARACTERS = 2000
-_TOO_MANY_REQUESTS = 429
-_SERVER_ERROR = 500
 _KEPT_WINDOWS = 4
 """How many windows' worth of held messages stay decided; the rest is decided again in its turn."""
-_FAILURES_BEFORE_APART = 4
-"""After how many failures of the same bulk, while others get through, its messages are suspect."""
 
 _log = logging.getLogger(__name__)
 
 
 class Dispatch:
-    """One connection's schedule at work; the `Tower` of its flights.
+    """One connection's schedule at work; the owner of its windows.
 
     Args:
         connection: whose messages they are.
@@ -77,7 +79,7 @@ class Dispatch:
         self._circuit = Circuit(
             settings.circuit_failures, settings.first_wait, settings.longest_wait
         )
-        self._flights: set[asyncio.Task[None]] = set()
+        self._windows: set[asyncio.Task[None]] = set()
         self._last_success = float("-inf")
         self.changed = asyncio.Event()
         """Set whenever something may go out, or come in, that could not before."""
@@ -103,16 +105,16 @@ class Dispatch:
         """Send the next window off, if there is one and it may go now."""
         now = self._clock()
         opens = self._circuit.opens_at(now)
-        if len(self._flights) >= self._settings.concurrency or opens is None or opens > now:
+        if len(self._windows) >= self._settings.concurrency or opens is None or opens > now:
             return False
         probing = self._circuit.state(now) == "half_open"
         items = self._schedule.take(now, self._admit, 1 if probing else None)
         if not items:
             return False
         self._circuit.begin()
-        flight = asyncio.create_task(self._fly(items))
-        self._flights.add(flight)
-        flight.add_done_callback(self._landed)
+        window = asyncio.create_task(self._send_window(items))
+        self._windows.add(window)
+        window.add_done_callback(self._window_over)
         return True
 
     def wake_at(self) -> float | None:
@@ -120,7 +122,7 @@ class Dispatch:
         now = self._clock()
         opens = self._circuit.opens_at(now)
         wake = self._schedule.wake_at(now)
-        if len(self._flights) >= self._settings.concurrency or opens is None or wake is None:
+        if len(self._windows) >= self._settings.concurrency or opens is None or wake is None:
             return None
         return max(opens, wake)
 
@@ -130,25 +132,25 @@ class Dispatch:
         self._stats.parked = self._schedule.parked
         self._stats.circuit = self._circuit.state(self._clock())
 
-    async def land(self, until: float) -> None:
+    async def finish(self, until: float) -> None:
         """Wait for what is under way, until a time on the event loop's clock, then cancel it."""
-        if self._flights:
-            await asyncio.wait(self._flights, timeout=max(0.0, until - self._clock()))
-        flights = list(self._flights)
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        if self._windows:
+            await asyncio.wait(self._windows, timeout=max(0.0, until - self._clock()))
+        windows = list(self._windows)
+        for window in windows:
+            window.cancel()
+        await asyncio.gather(*windows, return_exceptions=True)
 
-    # -- for flights: the tower ----------------------------------------------------------------
+    # -- for windows: their owner ---------------------------------------------------------------
 
     def may_send(self) -> bool:
         """Whether another request may go out now."""
         return self._circuit.may_send(self._clock())
 
-    async def send(self, step: Step) -> Answer:
-        """Send one step's request, unless a tie that it makes says otherwise; learn from it."""
-        if (told := await self._pairings.before(step.request)) is not None:
-            self._quotas.release(step.costs)
+    async def send(self, planned: PlannedRequest) -> Answer:
+        """Send a planned request, unless a tie that it makes says otherwise; learn from it."""
+        if (told := await self._pairings.before(planned.request)) is not None:
+            self._quotas.release(planned.costs)
             made = all(outcome.result == "delivered" for outcome in told.outcomes.values())
             self._stats.skipped += made
             return told
@@ -156,19 +158,19 @@ class Dispatch:
         if self._stats.unanswered_since is None:
             self._stats.unanswered_since = self._clock()
         try:
-            answer = await self._sender.attempt(step.request)
+            answer = await self._sender.attempt(planned.request)
         finally:
             self._stats.in_flight -= 1
-            self._quotas.settle(step.costs, self._clock())
+            self._quotas.settle(planned.costs, self._clock())
         response = answer.response
         self._stats.requests[str(response.status) if response else "network"] += 1
         self._stats.latency.observe(answer.seconds)
         self._learn(answer)
-        await self._pairings.after(step.request, answer)
+        await self._pairings.after(planned.request, answer)
         return answer
 
-    def has(self, item: Item, index: int | None) -> None:
-        """The vendor has one of a message's requests, or all that were left (None)."""
+    def took(self, item: Item, index: int | None) -> None:
+        """The vendor took one of a message's requests, or all that were left (None)."""
         self._planner.delivered(item, index)
 
     def delivered(self, item: Item) -> None:
@@ -190,21 +192,23 @@ class Dispatch:
         for item in items:
             item.attempts += 1
             item.tried_since = now if item.tried_since is None else item.tried_since
-        asked = max(outcome.after or 0.0 for outcome in outcomes)
-        attempt = max(item.attempts for item in items)
-        at = now + retry_wait(self._settings, attempt, asked, self._chance())
-        lasting = []
-        for item, outcome in zip(items, outcomes, strict=True):
-            if self._is_given_up(item, now):
-                self._give_up(item, None, outcome, answer)
-            else:
-                lasting.append(item)
-        self._stats.retried += len(lasting)
-        if self._is_suspicious(lasting, attempt, answer):
-            self._schedule.put_apart(lasting, at)
+        then = after_failure(
+            items,
+            outcomes,
+            answer,
+            settings=self._settings,
+            now=now,
+            last_success=self._last_success,
+            chance=self._chance(),
+        )
+        for at in then.given_up:
+            self._give_up(items[at], None, outcomes[at], answer)
+        self._stats.retried += len(then.lasting)
+        if then.apart:
+            self._schedule.put_apart(then.lasting, then.at)
         else:
-            self._schedule.put_together(lasting, now, at)
-        for item in lasting:
+            self._schedule.put_together(then.lasting, now, then.at)
+        for item in then.lasting:
             self._park(item)
 
     def apart(self, items: Sequence[Item]) -> None:
@@ -213,7 +217,7 @@ class Dispatch:
         self._stats.retried += len(items)
         self._schedule.put_apart(items, self._clock())
 
-    def bury(
+    def dead_letter(
         self, item: Item, request: HttpRequest | None, outcome: Outcome, answer: Answer
     ) -> None:
         """The vendor will never take a message."""
@@ -223,79 +227,55 @@ class Dispatch:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _admit(self, item: Item) -> Refusal | None:
-        refusal = self._planner.admit(item, self._clock())
-        if refusal is not None:
-            self._stats.quota_waits[refusal.quota] += 1
+    def _admit(self, item: Item) -> QuotaWait | None:
+        wait = self._planner.admit(item, self._clock())
+        if wait is not None:
+            self._stats.quota_waits[wait.quota] += 1
             self._park(item)
-        return refusal
+        return wait
 
-    async def _fly(self, items: Sequence[Item]) -> None:
+    async def _send_window(self, items: Sequence[Item]) -> None:
         plan = self._planner.plan(items, self._clock())
         self._stats.skipped += plan.skipped
         for item in plan.finished:
             self.delivered(item)
-        for item, refusal in plan.held:
-            self._stats.quota_waits[refusal.quota] += 1
-            self._schedule.hold(item, refusal.until)
-        flight = Flight(plan, self)
+        for item, wait in plan.held:
+            self._stats.quota_waits[wait.quota] += 1
+            self._schedule.hold(item, wait.until)
+        window = Window(plan, self)
         try:
-            await flight.run()
+            await window.run()
         except Exception:  # noqa: BLE001 -- logged with its traceback
             # A defect of ours must not lose messages, nor stop the rest.
             _log.exception("a window of %s failed; it is sent again", self._connection.name)
-            if left := flight.untold():
+            if left := window.untold():
                 outcomes = [Outcome.retry(code="internal")] * len(left)
                 self.retry(left, outcomes, Answer(outcomes={}, response=None))
         finally:
-            for step in flight.unsent():
-                self._quotas.release(step.costs)
+            for planned in window.unsent():
+                self._quotas.release(planned.costs)
 
-    def _landed(self, flight: asyncio.Task[None]) -> None:
-        self._flights.discard(flight)
+    def _window_over(self, window: asyncio.Task[None]) -> None:
+        self._windows.discard(window)
         self._circuit.cease()
         self._schedule.answered(self._clock())
         self.changed.set()
 
     def _learn(self, answer: Answer) -> None:
         now = self._clock()
-        outcomes = answer.outcomes.values()
-        status = answer.response.status if answer.response else None
-        # Everyone waits only where every message was asked to; one user's throttling is theirs.
-        asked = min((outcome.after or 0.0 for outcome in outcomes), default=0.0)
-        refused = all(outcome.result == "retry" for outcome in outcomes)
-        if refused and asked and len(outcomes) > 1:
-            self._circuit.wait_until(now + min(asked, LONGEST_ASKED_WAIT))
-        if refused and (status is None or status >= _SERVER_ERROR):
+        if asked := wait_for_all(answer):
+            self._circuit.wait_until(now + asked)
+        if is_vendor_failing(answer):
             self._circuit.fail(now, self._chance())
         else:
             self._circuit.succeed()
             self._last_success = now
             self._stats.unanswered_since = now if self._stats.in_flight else None
 
-    def _is_given_up(self, item: Item, now: float) -> bool:
-        most, age = self._settings.max_attempts, self._settings.max_age
-        since = now if item.tried_since is None else item.tried_since
-        return (most is not None and item.attempts >= most) or (
-            age is not None and now - since >= age
-        )
-
-    def _is_suspicious(self, items: Sequence[Item], attempt: int, answer: Answer) -> bool:
-        """Say whether a bulk fails again and again while the vendor takes others."""
-        since = max((item.tried_since or 0.0 for item in items), default=0.0)
-        return (
-            len(items) > 1
-            and attempt % _FAILURES_BEFORE_APART == 0
-            and answer.response is not None
-            and answer.response.status != _TOO_MANY_REQUESTS
-            and self._last_success > since
-        )
-
     def _give_up(
         self, item: Item, request: HttpRequest | None, outcome: Outcome, answer: Answer
     ) -> None:
-        left = item.left()
-        own = request or (left[0][1] if left else None)
+        own = request or own_request(item, None)
         response = answer.response
         words = "" if response is None else self._connection.told_answer(response.text)
         code = outcome.code or outcome.result

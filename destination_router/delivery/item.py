@@ -78,7 +78,7 @@ class Item:
         self.not_before = 0.0
         self.under_way = False
         self.ended = False
-        self.group: Group | None = None
+        self.group: FailedTogether | None = None
 
     def __repr__(self) -> str:
         return f"Item({self.offset}, {self.message_id!r})"
@@ -89,7 +89,7 @@ class Item:
         return [(i, r) for i, r in enumerate(requests) if not self.delivered >> i & 1]
 
 
-class Group:
+class FailedTogether:
     """Messages that were refused or failed together, and go out again without any others.
 
     Attributes:

@@ -9,14 +9,14 @@ import msgspec
 
 from destination_router.contract.records import HttpRequest
 from destination_router.delivery.item import Item
-from destination_router.delivery.quotas import Costs, Quotas, Refusal
+from destination_router.delivery.quotas import Costs, Quotas, QuotaWait
 from destination_router.delivery.states import States
 from destination_router.pipeline.connection import Connection
 from destination_router.pipeline.packing import packed
 
 
-class Step(msgspec.Struct, frozen=True, eq=False):
-    """One request to send.
+class PlannedRequest(msgspec.Struct, frozen=True, eq=False):
+    """A request of a window, with what it costs and carries.
 
     Attributes:
         request: single or bulk.
@@ -40,8 +40,8 @@ class Plan(msgspec.Struct, frozen=True):
         finished: messages of which nothing is left to send.
     """
 
-    steps: list[Step]
-    held: list[tuple[Item, Refusal]]
+    steps: list[PlannedRequest]
+    held: list[tuple[Item, QuotaWait]]
     skipped: int
     finished: list[Item]
 
@@ -60,9 +60,9 @@ class Planner:
         self._packs = "pack" in connection.plugin.capabilities
         self._quotas = quotas
         self._states = states
-        self._flights = 0
+        self._windows = 0
 
-    def admit(self, item: Item, now: float) -> Refusal | None:
+    def admit(self, item: Item, now: float) -> QuotaWait | None:
         """Set aside what a message will take at least, or say what stands in its way."""
         if item.decision is None:
             item.decision = self._connection.decide(item.body)
@@ -73,10 +73,10 @@ class Planner:
             if not self._states.repeats(request)
             for cost in price(request)
         ]
-        refusal = self._quotas.reserve(costs, now)
-        if refusal is None:
+        wait = self._quotas.reserve(costs, now)
+        if wait is None:
             item.reserved = costs
-        return refusal
+        return wait
 
     def plan(self, items: Sequence[Item], now: float) -> Plan:
         """Pack what was admitted, and pay for what that makes.
@@ -90,15 +90,15 @@ class Planner:
         skipped = self._leave_out_repeats(items)
         finished = [item for item in items if not item.left()]
         sent = [item for item in items if item.left()]
-        held: list[tuple[Item, Refusal]] = []
+        held: list[tuple[Item, QuotaWait]] = []
         while True:
             steps = self._steps(sent)
-            refused = self._pay(steps, now)
-            if refused is None:
+            unpaid = self._pay(steps, now)
+            if unpaid is None:
                 return Plan(steps, held, skipped, finished)
-            step, refusal = refused
+            step, wait = unpaid
             gone = _with_later_ones({item for item, _ in step.carries}, sent)
-            held += [(item, refusal) for item in gone]
+            held += [(item, wait) for item in gone]
             self.forget(gone)
             sent = [item for item in sent if item not in gone]
 
@@ -116,7 +116,7 @@ class Planner:
                 item.delivered |= 1 << position
 
     def _leave_out_repeats(self, items: Sequence[Item]) -> int:
-        self._flights += 1
+        self._windows += 1
         skipped = 0
         for item in items:
             for position, request in item.left():
@@ -124,19 +124,21 @@ class Planner:
                     item.delivered |= 1 << position
                     skipped += 1
                 else:
-                    self._states.begin(request, self._flights)
+                    self._states.begin(request, self._windows)
         return skipped
 
-    def _pay(self, steps: Sequence[Step], now: float) -> tuple[Step, Refusal] | None:
+    def _pay(
+        self, steps: Sequence[PlannedRequest], now: float
+    ) -> tuple[PlannedRequest, QuotaWait] | None:
         for position, step in enumerate(steps):
-            refusal = self._quotas.reserve(step.costs, now)
-            if refusal is not None:
+            wait = self._quotas.reserve(step.costs, now)
+            if wait is not None:
                 for paid in steps[:position]:
                     self._quotas.release(paid.costs)
-                return step, refusal
+                return step, wait
         return None
 
-    def _steps(self, items: Sequence[Item]) -> list[Step]:
+    def _steps(self, items: Sequence[Item]) -> list[PlannedRequest]:
         singles = [request for item in items for _, request in item.left()]
         # A single request is packed already.
         requests = packed(self._connection, singles) if len(singles) > 1 else singles
@@ -155,7 +157,7 @@ class Planner:
                 one_to_one = len(left) == total[item]
                 marks.append((item, left[seen[item]][0] if one_to_one else None))
                 seen[item] += 1
-            steps.append(Step(request, self._quotas.costs(request), tuple(marks)))
+            steps.append(PlannedRequest(request, self._quotas.costs(request), tuple(marks)))
         return steps
 
 

@@ -25,8 +25,8 @@ _MARGIN = 0.01
 """Seconds by which a period is taken to be longer: the vendor's clock is not ours."""
 
 
-class Refusal(msgspec.Struct, frozen=True):
-    """What stands in the way of a request, and until when.
+class QuotaWait(msgspec.Struct, frozen=True):
+    """What keeps a request back, and until when.
 
     Attributes:
         quota: the name of the quota that is used up.
@@ -48,7 +48,7 @@ class Quotas:
 
     def __init__(self, quotas: Iterable[Quota]) -> None:
         self._quotas = {quota.name: quota for quota in quotas}
-        self._windows = {name: _Windows(quota) for name, quota in self._quotas.items()}
+        self._budgets = {name: _Budgets(quota) for name, quota in self._quotas.items()}
 
     def costs(self, request: HttpRequest) -> Costs:
         """Say what a request takes when it is sent as it is."""
@@ -69,29 +69,29 @@ class Quotas:
             return costs
         return [cost for cost in costs if self._quotas[cost.quota].unit != "requests"]
 
-    def reserve(self, costs: Costs, now: float) -> Refusal | None:
+    def reserve(self, costs: Costs, now: float) -> QuotaWait | None:
         """Set aside what a request takes, all of it or nothing.
 
         Returns:
             None if there was room; else what stands in the way.
         """
         for cost in costs:
-            until = self._windows[cost.quota].free_at(cost.key, cost.amount, now)
+            until = self._budgets[cost.quota].free_at(cost.key, cost.amount, now)
             if until > now:
-                return Refusal(cost.quota, cost.key, until)
+                return QuotaWait(cost.quota, cost.key, until)
         for cost in costs:
-            self._windows[cost.quota].reserve(cost.key, cost.amount)
+            self._budgets[cost.quota].reserve(cost.key, cost.amount)
         return None
 
     def settle(self, costs: Costs, now: float) -> None:
         """Count what was reserved: the answer has come, or never will."""
         for cost in costs:
-            self._windows[cost.quota].settle(cost.key, cost.amount, now)
+            self._budgets[cost.quota].settle(cost.key, cost.amount, now)
 
     def release(self, costs: Costs) -> None:
         """Give back what was reserved for a request that was never sent."""
         for cost in costs:
-            self._windows[cost.quota].reserve(cost.key, -cost.amount)
+            self._budgets[cost.quota].reserve(cost.key, -cost.amount)
 
     def _default_costs(self, request: HttpRequest, key: str) -> Costs:
         return [
@@ -105,7 +105,7 @@ class Quotas:
 
     def _known(self, costs: Costs) -> Costs:
         # A cost for a quota that is not declared limits nothing.
-        return [cost for cost in costs if cost.quota in self._windows]
+        return [cost for cost in costs if cost.quota in self._budgets]
 
 
 _AMOUNTS: dict[str, Callable[[HttpRequest], int]] = {
@@ -116,7 +116,7 @@ _AMOUNTS: dict[str, Callable[[HttpRequest], int]] = {
 """What a request takes of each unit, unless it says otherwise."""
 
 
-class _Window:
+class _Budget:
     """One budget: what was counted in the last period, and what is reserved."""
 
     __slots__ = ("counted", "entries", "reserved")
@@ -127,50 +127,50 @@ class _Window:
         self.reserved = 0
 
 
-class _Windows:
+class _Budgets:
     """All budgets of one quota; those that are unused take no memory."""
 
     def __init__(self, quota: Quota) -> None:
         self._limit = quota.limit
         self._period = quota.period + _MARGIN
-        self._windows: dict[str, _Window] = {}
+        self._budgets: dict[str, _Budget] = {}
         self._expiries: deque[tuple[float, str]] = deque()
 
     def free_at(self, key: str, amount: int, now: float) -> float:
         """Say when an amount fits: `now` or later. More than the limit fits into an empty one."""
         self._forget(now)
-        window = self._windows.get(key)
-        if window is None:
+        budget = self._budgets.get(key)
+        if budget is None:
             return now
-        excess = window.counted + window.reserved + min(amount, self._limit) - self._limit
+        excess = budget.counted + budget.reserved + min(amount, self._limit) - self._limit
         if excess <= 0:
             return now
-        for at, freed in window.entries:
+        for at, freed in budget.entries:
             excess -= freed
             if excess <= 0:
                 return at
         return UNKNOWN
 
     def reserve(self, key: str, amount: int) -> None:
-        window = self._windows.setdefault(key, _Window())
-        window.reserved += amount
-        self._drop_if_unused(key, window)
+        budget = self._budgets.setdefault(key, _Budget())
+        budget.reserved += amount
+        self._drop_if_unused(key, budget)
 
     def settle(self, key: str, amount: int, now: float) -> None:
-        window = self._windows[key]
-        window.reserved -= amount
-        window.counted += amount
-        window.entries.append((now + self._period, amount))
+        budget = self._budgets[key]
+        budget.reserved -= amount
+        budget.counted += amount
+        budget.entries.append((now + self._period, amount))
         self._expiries.append((now + self._period, key))
 
     def _forget(self, now: float) -> None:
         while self._expiries and self._expiries[0][0] <= now:
             _, key = self._expiries.popleft()
-            window = self._windows[key]
-            _, amount = window.entries.popleft()
-            window.counted -= amount
-            self._drop_if_unused(key, window)
+            budget = self._budgets[key]
+            _, amount = budget.entries.popleft()
+            budget.counted -= amount
+            self._drop_if_unused(key, budget)
 
-    def _drop_if_unused(self, key: str, window: _Window) -> None:
-        if not window.counted and not window.reserved and not window.entries:
-            del self._windows[key]
+    def _drop_if_unused(self, key: str, budget: _Budget) -> None:
+        if not budget.counted and not budget.reserved and not budget.entries:
+            del self._budgets[key]

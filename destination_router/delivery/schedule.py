@@ -19,10 +19,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 
-from destination_router.delivery.item import Group, Item
-from destination_router.delivery.quotas import UNKNOWN, Refusal
+from destination_router.delivery.item import FailedTogether, Item
+from destination_router.delivery.quotas import UNKNOWN, QuotaWait
 
-Admit = Callable[[Item], Refusal | None]
+Admit = Callable[[Item], QuotaWait | None]
 """Sets aside what a message takes from the quotas, or says what stands in its way."""
 
 _Heap = list[tuple[int, Item]]
@@ -57,7 +57,7 @@ class Schedule:
         self._alarms: list[float] = []
         self._held_for_answer = False
         self._lanes: dict[tuple[str, str], _Lane] = {}
-        self._groups: list[Group] = []
+        self._groups: list[FailedTogether] = []
         self._due: float | None = None
         self._waiting = 0
         self._under_way = 0
@@ -205,7 +205,7 @@ class Schedule:
     def _regroup(self, parts: Sequence[Sequence[Item]], at: float) -> None:
         groups = []
         for part in parts:
-            group = Group(at)
+            group = FailedTogether(at)
             for item in part:
                 self._return(item, at)
                 item.group = group
@@ -260,14 +260,14 @@ class Schedule:
         freed: dict[Item, int] = {}
         while len(taken) < most and (heap := _first(heaps)):
             _, item = heappop(heap)
-            refusal = admit(item)
-            if refusal is None:
+            wait = admit(item)
+            if wait is None:
                 taken.append(item)
                 item.under_way = True
                 _follow(item, now, freed, behind)
             elif heap is not behind:
                 # What follows a message of this window is looked at again when that has ended.
-                lane = self._stall(item, refusal)
+                lane = self._stall(item, wait)
                 heaps = [other for other in heaps if other is not lane.heap]
         exhausted = not _first([self._frontier, behind])
         self._unseen = 0 if exhausted else max(0, self._unseen - len(taken))
@@ -275,22 +275,22 @@ class Schedule:
         self._lanes = {key: lane for key, lane in self._lanes.items() if lane.heap}
         return taken
 
-    def _stall(self, item: Item, refusal: Refusal) -> _Lane:
-        lane = self._lanes.setdefault((refusal.quota, refusal.key), _Lane())
+    def _stall(self, item: Item, wait: QuotaWait) -> _Lane:
+        lane = self._lanes.setdefault((wait.quota, wait.key), _Lane())
         heappush(lane.heap, (item.offset, item))
-        lane.until = refusal.until
+        lane.until = wait.until
         return lane
 
 
-def _take_from_group(group: Group, now: float, admit: Admit, most: int) -> list[Item]:
+def _take_from_group(group: FailedTogether, now: float, admit: Admit, most: int) -> list[Item]:
     taken: list[Item] = []
     freed: dict[Item, int] = {}
     for item in list(group.items):
         if len(taken) == most or item.blockers != freed.get(item, 0) or item.not_before > now:
             continue
-        refusal = admit(item)
-        if refusal is not None:
-            group.at = refusal.until
+        wait = admit(item)
+        if wait is not None:
+            group.at = wait.until
             break
         taken.append(item)
         item.under_way = True

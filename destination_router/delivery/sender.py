@@ -31,17 +31,13 @@ from destination_router.contract.records import (
 )
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer
+from destination_router.delivery.outcomes import for_each
 from destination_router.pipeline.connection import Connection
 
 ANY_ORIGIN = "*"
 """In `origins`: every origin that is not named."""
 
 USER_AGENT = f"destination-router/{version('heap-destination')}"
-
-LONGEST_ASKED_WAIT = 86_400.0
-"""The most that a vendor's `Retry-After` is obeyed, in seconds: a typo there must not stop us."""
-
-_ABOUT_THE_BODY = frozenset({400, 413, 422})
 
 _log = logging.getLogger(__name__)
 
@@ -105,10 +101,8 @@ class Sender:
             client = self._client(url)
             prepared = render(request, client, url)
         except (httpx.InvalidURL, ValueError, TypeError, OverflowError, RecursionError) as error:
-            code, detail = "unsendable", type(error).__name__
-            alone = len(request.message_ids) == 1
-            outcome = Outcome.rejected(code, detail) if alone else Outcome.suspect(code, detail)
-            outcomes = dict.fromkeys(request.message_ids, outcome)
+            outcome = Outcome.rejected("unsendable", type(error).__name__)
+            outcomes = for_each(request, outcome, None)
             return Answer(outcomes=outcomes, response=None, seconds=0.0)
         try:
             answer = await client.send(prepared, auth=_basic(request))
@@ -144,22 +138,6 @@ class Sender:
 def _tls() -> ssl.SSLContext:
     """Verify every vendor; the certificates are read once, for all clients."""
     return httpx.create_ssl_context()
-
-
-def retry_wait(
-    settings: DeliverySettings, attempt: int, asked: float | None, chance: float
-) -> float:
-    """Say how long to wait after a failed attempt, in seconds ("full jitter").
-
-    Args:
-        settings: the first and the longest wait.
-        attempt: the one that failed, from 1.
-        asked: what the vendor asked for, if it did: never less than that.
-        chance: from 0 to 1; spreads senders that failed together.
-    """
-    doublings = min(attempt - 1, 62)
-    ceiling = min(settings.longest_wait, settings.first_wait * 2.0**doublings)
-    return max(min(asked or 0.0, LONGEST_ASKED_WAIT), ceiling * chance)
 
 
 def render(request: HttpRequest, client: httpx.AsyncClient, url: str) -> httpx.Request:
@@ -207,20 +185,11 @@ def read_answer(
     """
     read = _plugins_view(connection, request, response)
     if isinstance(read, dict):
-        default = _for_each(request, response, default_outcome(response))
+        default = for_each(request, default_outcome(response), response.status)
         outcomes = default | {key: value for key, value in read.items() if key in default}
     else:
-        outcomes = _for_each(request, response, read)
+        outcomes = for_each(request, read, response.status)
     return {key: connection.told(outcome) for key, outcome in outcomes.items()}
-
-
-def _for_each(request: HttpRequest, response: HttpResponse, outcome: Outcome) -> dict[str, Outcome]:
-    several = len(request.message_ids) > 1
-    if several and outcome.result == "rejected" and response.status in _ABOUT_THE_BODY:
-        outcome = Outcome.suspect(outcome.code, outcome.detail)
-    elif not several and outcome.result == "suspect":
-        outcome = Outcome.rejected(outcome.code, outcome.detail)
-    return dict.fromkeys(request.message_ids, outcome)
 
 
 def _plugins_view(

@@ -52,19 +52,19 @@ class States:
         self._delivered.move_to_end(key)
         return self._delivered[key] == _digest(request)
 
-    def begin(self, request: HttpRequest, flight: int) -> None:
+    def begin(self, request: HttpRequest, window: int) -> None:
         """Note that an update goes out: until it is delivered, its state is unknown.
 
         Args:
             request: a single request.
-            flight: which requests go out together. Those of one user keep their order; updates
+            window: which requests go out together. Those of one user keep their order; updates
                 of one state from elsewhere leave it unknown, because either may come last.
         """
         key = request.state_key
         if key is None or not self._most:
             return
         self._delivered.pop(key, None)
-        owner = (flight, request.user_key)
+        owner = (window, request.user_key)
         state = self._under_way.setdefault(key, _UnderWay(owner))
         state.count += 1
         state.unsure |= state.owner != owner

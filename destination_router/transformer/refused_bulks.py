@@ -6,15 +6,14 @@ holds exactly one list, with one entry for each item; each part keeps the rest o
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from destination_router.contract.records import HttpRequest, Outcome
+from destination_router.delivery.outcomes import alone, smaller_bulks, worst
 
 Send = Callable[[HttpRequest], Awaitable[dict[str, Outcome]]]
-
-_ABOUT_THE_BODY = frozenset({"http_400", "http_413", "http_422"})
 
 
 def bulk_list(request: HttpRequest) -> str | None:
@@ -37,37 +36,15 @@ async def send_apart(request: HttpRequest, send: Send) -> dict[str, Outcome]:
         parts has that of the first which was not delivered.
     """
     outcomes = await send(request)
-    parts = _parts(request.items, outcomes)
+    parts = smaller_bulks(request.items, outcomes)
     in_parts = {index for part in parts for at in part for index in request.items[at]}
     settled = {
-        index: _settled(outcome) for index, outcome in outcomes.items() if index not in in_parts
+        index: alone(outcome) for index, outcome in outcomes.items() if index not in in_parts
     }
     for part in parts:
         for index, outcome in (await send_apart(_part(request, part), send)).items():
-            if settled.get(index, outcome).result == "delivered" or index not in settled:
-                settled[index] = outcome
+            settled[index] = worst([settled.get(index, outcome), outcome])
     return settled
-
-
-def _parts(items: Sequence[Sequence[str]], outcomes: Mapping[str, Outcome]) -> list[Sequence[int]]:
-    """Say which items to send again, and which of them together; each part is a smaller bulk."""
-    results = [{outcomes[index].result for index in item} for item in items]
-    named = any(result & {"rejected", "suspect"} for result in results)
-    named = named or any(outcome.after for outcome in outcomes.values())
-    if len(items) < 2 or not named:  # noqa: PLR2004 -- one item cannot be cut
-        return []
-    if all(outcome.code in _ABOUT_THE_BODY for outcome in outcomes.values()) and all(
-        result == {"rejected"} for result in results
-    ):
-        doubtful: Sequence[int] = range(len(items))
-    else:
-        doubtful = [at for at, result in enumerate(results) if "suspect" in result]
-    innocent = [
-        at for at, item in enumerate(items) if all(outcomes[index].after == 0 for index in item)
-    ]
-    middle = len(doubtful) // 2
-    halves = [doubtful[:middle], doubtful[middle:]] if middle else []
-    return [part for part in (innocent, *halves) if part]
 
 
 def _part(request: HttpRequest, positions: Sequence[int]) -> HttpRequest:
@@ -79,11 +56,4 @@ def _part(request: HttpRequest, positions: Sequence[int]) -> HttpRequest:
         json={**request.json, name: [entries[at] for at in positions]},
         items=items,
         message_ids=tuple(dict.fromkeys(index for item in items for index in item)),
-    )
-
-
-def _settled(outcome: Outcome) -> Outcome:
-    """Find guilty what stands alone under suspicion."""
-    return (
-        Outcome.rejected(outcome.code, outcome.detail) if outcome.result == "suspect" else outcome
     )

@@ -1,4 +1,9 @@
-"""The command line, as a person and as a program uses it."""
+"""The command line, as a person and as a program uses it.
+
+Modules: `cli.py`, `try_.py`, `check.py`, `demo.py`, `plugins.py`, `schema.py`, and what they
+share: `from_file.py`, `options.py`, `output.py`, `decision_output.py`; `demo/stage.py`,
+`demo/traffic.py`.
+"""
 
 import gzip
 import json

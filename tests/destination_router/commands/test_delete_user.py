@@ -1,4 +1,7 @@
-"""`delete-user`, as an operator uses it: a real process, a simulated Heap, files."""
+"""`delete-user`, as an operator uses it: a real process, a simulated Heap, files.
+
+Modules: `deletion/runner.py`, `deletion/people.py`, `deletion/audit.py`.
+"""
 
 import hmac
 import json

@@ -1,4 +1,7 @@
-"""`simulate`: a vendor's stand-in as a process."""
+"""`simulate`: a vendor's stand-in as a process.
+
+Modules: `simulate.py`, `demo/stage.py`.
+"""
 
 import signal
 import socket

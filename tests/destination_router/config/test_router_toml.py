@@ -1,4 +1,7 @@
-"""router.toml → typed records."""
+"""router.toml → typed records.
+
+Modules: `router_toml.py`, `config/schema.py`, `problems.py`.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,7 @@
-"""Deleting users at a simulated Heap, in virtual time."""
+"""Deleting users at a simulated Heap, in virtual time.
+
+Modules: `deletion/vendor.py`, `contract/deletion.py`.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine

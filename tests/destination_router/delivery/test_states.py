@@ -12,9 +12,9 @@ def update(plan: str, user: str = "ada", state: str = "user:ada") -> HttpRequest
     )
 
 
-def send(states: States, *updates: HttpRequest, flight: int = 1, delivered: bool = True) -> None:
+def send(states: States, *updates: HttpRequest, window: int = 1, delivered: bool = True) -> None:
     for one in updates:
-        states.begin(one, flight)
+        states.begin(one, window)
     for one in updates:
         states.end(one, delivered=delivered)
 
@@ -49,7 +49,7 @@ def test_a_failed_update_is_forgotten_with_what_was_before() -> None:
     assert not states.repeats(update("pro"))
 
 
-@pytest.mark.parametrize("other", [(2, "ada"), (1, "bob")], ids=["flight", "user"])
+@pytest.mark.parametrize("other", [(2, "ada"), (1, "bob")], ids=["window", "user"])
 def test_updates_side_by_side_leave_a_state_unknown(other: tuple[int, str]) -> None:
     """Of two updates of one state from elsewhere, either may have come last."""
     states = States(10)

@@ -1,4 +1,7 @@
-"""`send -` and pipes: what has come in goes out, however long the rest takes."""
+"""`send -` and pipes: what has come in goes out, however long the rest takes.
+
+Modules: `line_sources.py`.
+"""
 
 import json
 import os

@@ -1,4 +1,7 @@
-"""What the gateway answers, and what it keeps: request by request, without a socket."""
+"""What the gateway answers, and what it keeps: request by request, without a socket.
+
+Modules: `gateway/app.py`, `replies.py`, `request_body.py`, `write_keys.py`.
+"""
 
 from __future__ import annotations
 

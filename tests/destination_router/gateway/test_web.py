@@ -1,4 +1,7 @@
-"""What browsers, pixels, beacons, webhooks and imports send, and what they are answered."""
+"""What browsers, pixels, beacons, webhooks and imports send, and what they are answered.
+
+Modules: `cors.py`, `pixel.py`, `import_batches.py`, `source_config.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One connection: what it makes of each message, and what it makes of a plugin's mistakes."""
+"""One connection: what it makes of each message, and what it makes of a plugin's mistakes.
+
+Modules: `pipeline/connection.py`, `preparation.py`, `decisions.py`, `packing.py`.
+"""
 
 import datetime as dt
 import json

@@ -1,4 +1,7 @@
-"""The loader: which plugins are found, which are imported, and what each breach is told."""
+"""The loader: which plugins are found, which are imported, and what each breach is told.
+
+Modules: `loading.py`, `breaches.py`.
+"""
 
 import sys
 from collections.abc import Callable, Iterator

@@ -1,4 +1,7 @@
-"""How commands end: by Ctrl-C, by a reader that leaves, and with which status."""
+"""How commands end: by Ctrl-C, by a reader that leaves, and with which status.
+
+Modules: `service/serving.py`, `commands/other_commands.py`.
+"""
 
 import gzip
 import json

@@ -1,4 +1,7 @@
-"""Settings: every problem at once, each with its path, and never a value."""
+"""Settings: every problem at once, each with its path, and never a value.
+
+Modules: `validation.py`, `references.py`, `errors.py`, `settings/schema.py`.
+"""
 
 import json
 import math

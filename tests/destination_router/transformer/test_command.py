@@ -1,4 +1,7 @@
-"""`destination-router transformer` as people start it: its configuration and its log."""
+"""`destination-router transformer` as people start it: its configuration and its log.
+
+Modules: `transformer/server.py`, `commands/transformer.py`.
+"""
 
 from __future__ import annotations
 

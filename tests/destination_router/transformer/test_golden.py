@@ -1,4 +1,8 @@
-"""The transformer protocol as request and response pairs, written by hand from the protocol."""
+"""The transformer protocol as request and response pairs, written by hand from the protocol.
+
+Modules: `transformer/app.py`, `processing.py`, `router_batches.py`, `job_items.py`, `statuses.py`,
+`features.py`, `dynamic_config.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Mappings: compiled once, refused with the path into them, total over every message."""
+"""Mappings: compiled once, refused with the path into them, total over every message.
+
+Modules: `field_mapping.py`, `compiler.py`, `directives.py`, `liquid.py`, `pipeline/paths.py`,
+`pipeline/subscriptions/subscriptions.py`.
+"""
 
 from __future__ import annotations
 

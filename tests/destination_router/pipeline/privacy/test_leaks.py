@@ -1,4 +1,7 @@
-"""In HIPAA mode nothing that was not allowlisted leaves the pipeline, whatever the message."""
+"""In HIPAA mode nothing that was not allowlisted leaves the pipeline, whatever the message.
+
+Modules: `pipeline/privacy/hipaa.py`.
+"""
 
 import base64
 import json

@@ -1,4 +1,7 @@
-"""`privacy report`: which fields there are and which pass, never a value; lists to start from."""
+"""`privacy report`: which fields there are and which pass, never a value; lists to start from.
+
+Modules: `pipeline/privacy/report.py`, `commands/privacy_report.py`.
+"""
 
 import json
 import sqlite3

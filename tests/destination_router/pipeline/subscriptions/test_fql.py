@@ -1,4 +1,7 @@
-"""FQL: parsed with positions, printed back, and never surprised by a message."""
+"""FQL: parsed with positions, printed back, and never surprised by a message.
+
+Modules: `fql.py`, `conditions.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Transformations: each operation, its notes, its condition, and what it does when it cannot."""
+"""Transformations: each operation, its notes, its condition, and what it does when it cannot.
+
+Modules: `steps.py`, `operations.py`, `conversions.py`, `edits.py`, `parts.py`.
+"""
 
 import json
 from typing import Any

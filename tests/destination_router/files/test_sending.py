@@ -1,4 +1,7 @@
-"""`send`: packed, in order, and resumed where a run was interrupted."""
+"""`send`: packed, in order, and resumed where a run was interrupted.
+
+Modules: `sending.py`, `file_source.py`, `reading.py`, `resuming.py`, `commands/send.py`.
+"""
 
 import gzip
 import json

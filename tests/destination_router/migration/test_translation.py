@@ -1,4 +1,8 @@
-"""`import`: a router.toml that works, and a sentence for everything that it lacks."""
+"""`import`: a router.toml that works, and a sentence for everything that it lacks.
+
+Modules: `translation.py`, `exports.py`, `rudderstack_options.py`, `toml_writing.py`,
+`commands/import_.py`.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from destination_router.delivery.item import Item
-from destination_router.delivery.quotas import UNKNOWN, Refusal
+from destination_router.delivery.quotas import UNKNOWN, QuotaWait
 from destination_router.delivery.schedule import Schedule
 from destination_router.pipeline.connection import Decision
 
@@ -111,10 +111,10 @@ class Deliveries(RuleBasedStateMachine):
                 self._end(taken)
         assert sorted(item.offset for item in self.ended) == list(range(len(self.items)))
 
-    def _admit(self, item: Item) -> Refusal | None:
+    def _admit(self, item: Item) -> QuotaWait | None:
         user = item.keys[0]
         until = self.closed.get(user, 0.0)
-        return Refusal("quota", user, until) if until > self.now else None
+        return QuotaWait("quota", user, until) if until > self.now else None
 
     def _check(self, taken: list[Item], most: int | None) -> None:
         assert len(taken) <= (most or WINDOW)
@@ -158,7 +158,7 @@ def test_a_group_sleeps_while_its_messages_do() -> None:
     together = [*schedule.take(0.0, lambda _: None), *schedule.take(0.0, lambda _: None)]
     schedule.put_together(together, 0.0, 0.0)
 
-    closed = Refusal("quota", "b", UNKNOWN)
+    closed = QuotaWait("quota", "b", UNKNOWN)
     taken = schedule.take(0.0, lambda item: closed if item is items[1] else None)
     assert taken == [items[0]]
     schedule.put_back(items[0], 0.0, 3.0)

@@ -1,0 +1,278 @@
+"""What now? From what came of a request, to what becomes of each message in it. Pure.
+
+All that decides about a message after it was sent stands here. The sender asks what an answer says
+of each message, the window what each message does next, dispatch when and with whom a failed one
+goes out again; the transformer asks the same of the bulks that rudder-server hands it.
+
+| The message's outcome | and in the same request | what now |
+|---|---|---|
+| `delivered` | | `delivered`: once all its requests are, it has ended |
+| `rejected` | | `dead_letter` |
+| `suspect` | no other suspect | `dead_letter`: it stands alone |
+| `suspect` | others | `apart`: at once, in two halves, to find the one at fault |
+| `retry(after=0)` | one that is rejected, suspect or asked to wait | `at_once`: not at fault |
+| `retry` | otherwise | `later`, as below |
+
+A message under several ids has the worst of their outcomes (`outcome_of`). No answer at all is
+`retry` with the code `network`; a request that cannot be written is `rejected`, or `suspect` in a
+bulk, and so is one whose body is refused (400, 413, 422) with no word about which message it was.
+
+What goes out `later`, after a wait (`after_failure`):
+
+| What was tried | what now |
+|---|---|
+| `max_attempts` or `max_age` is reached | a dead letter |
+| a bulk fails every fourth time, not by a 429, and the vendor takes others meanwhile | two halves |
+| otherwise | again with those that failed with it |
+
+The wait (`retry_wait`) is random up to a ceiling that doubles with each attempt, and never shorter
+than what the vendor asked for, up to a day. Where every message of several was asked to wait, the
+whole connection does (`wait_for_all`); where the vendor does not answer, or answers with a 5xx and
+a retry for all, the circuit counts a failure (`is_vendor_failing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from destination_router.contract.records import HttpRequest, Outcome
+from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.item import Answer, Item
+
+Next = Literal["delivered", "at_once", "later", "apart", "dead_letter"]
+
+LONGEST_ASKED_WAIT = 86_400.0
+"""The most that a vendor's `Retry-After` is obeyed, in seconds: a typo there must not stop us."""
+
+_FAILURES_BEFORE_APART = 4
+"""After how many failures of the same bulk, while others get through, its messages are suspect."""
+
+_ABOUT_THE_BODY = frozenset({400, 413, 422})
+_CODES_ABOUT_THE_BODY = frozenset(f"http_{status}" for status in _ABOUT_THE_BODY)
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERROR = 500
+
+
+# -- what an answer says of each message ---------------------------------------------------------
+
+
+def for_each(request: HttpRequest, outcome: Outcome, status: int | None) -> dict[str, Outcome]:
+    """Turn an outcome of a whole request into one for each of its messages.
+
+    Args:
+        request: single or bulk.
+        outcome: what its answer means.
+        status: the answer's; None: the request could not even be written.
+    """
+    several = len(request.message_ids) > 1
+    about_the_body = status is None or status in _ABOUT_THE_BODY
+    if several and outcome.result == "rejected" and about_the_body:
+        outcome = Outcome.suspect(outcome.code, outcome.detail)
+    elif not several:
+        outcome = alone(outcome)
+    return dict.fromkeys(request.message_ids, outcome)
+
+
+def alone(outcome: Outcome) -> Outcome:
+    """Find guilty what stands alone under suspicion."""
+    if outcome.result == "suspect":
+        return Outcome.rejected(outcome.code, outcome.detail)
+    return outcome
+
+
+def worst(outcomes: Sequence[Outcome]) -> Outcome:
+    """Choose from what happened to one message: the first outcome that is not delivered."""
+    return next((each for each in outcomes if each.result != "delivered"), outcomes[0])
+
+
+def outcome_of(item: Item, answer: Answer) -> Outcome:
+    """Find the worst of what happened to the ids under which a message is in a request."""
+    found = answer.outcomes.get(item.message_id)
+    if found is not None:
+        return found
+    ids = [i for _, request in item.left() for i in request.message_ids if i in answer.outcomes]
+    return worst([answer.outcomes[i] for i in ids] or list(answer.outcomes.values()))
+
+
+def own_request(item: Item, index: int | None) -> HttpRequest | None:
+    """Find a message's own request: the one that was refused, else the first that is left."""
+    left = item.left()
+    return next((r for i, r in left if index is None or i == index), left[0][1] if left else None)
+
+
+# -- what each message does next -----------------------------------------------------------------
+
+
+def what_now(outcomes: Sequence[Outcome]) -> list[Next]:
+    """Say what each message of a request does next; see the table above.
+
+    Args:
+        outcomes: one for each message.
+    """
+    if all(outcome.result == "delivered" for outcome in outcomes):
+        return ["delivered"] * len(outcomes)
+    suspects = sum(outcome.result == "suspect" for outcome in outcomes)
+    named = _names_someone(outcomes)
+    return [_next(outcome, named=named, suspects=suspects) for outcome in outcomes]
+
+
+def smaller_bulks(
+    items: Sequence[Sequence[str]], outcomes: Mapping[str, Outcome]
+) -> list[Sequence[int]]:
+    """Say which items of a bulk go out again at once, and which of them together.
+
+    For who does not keep messages and so can only send at once: no item waits, and none is a dead
+    letter.
+
+    Args:
+        items: the message ids in each entry of the bulk.
+        outcomes: of each message id.
+    """
+    if len(items) < 2 or not _names_someone(outcomes.values()):  # noqa: PLR2004 -- nothing to cut
+        return []
+    results = [{outcomes[index].result for index in item} for item in items]
+    refused = all(outcome.code in _CODES_ABOUT_THE_BODY for outcome in outcomes.values())
+    if refused and all(result == {"rejected"} for result in results):
+        doubtful: Sequence[int] = range(len(items))
+    else:
+        doubtful = [at for at, result in enumerate(results) if "suspect" in result]
+    innocent = [
+        at for at, item in enumerate(items) if all(outcomes[index].after == 0 for index in item)
+    ]
+    middle = len(doubtful) // 2
+    halves = [doubtful[:middle], doubtful[middle:]] if middle else []
+    return [part for part in (innocent, *halves) if part]
+
+
+def _next(outcome: Outcome, *, named: bool, suspects: int) -> Next:
+    match outcome.result:
+        case "delivered":
+            return "delivered"
+        case "rejected":
+            return "dead_letter"
+        case "suspect":
+            return "apart" if suspects > 1 else "dead_letter"
+        case "retry":
+            return "at_once" if named and outcome.after == 0 else "later"
+
+
+def _names_someone(outcomes: Iterable[Outcome]) -> bool:
+    """Whether an answer says who is at fault or has to wait: then `after=0` clears the others."""
+    return any(each.result in {"rejected", "suspect"} or each.after for each in outcomes)
+
+
+# -- when what failed goes out again -------------------------------------------------------------
+
+
+class AfterFailure(msgspec.Struct, frozen=True):
+    """What becomes of messages that the vendor could not take now.
+
+    Attributes:
+        at: when they may go out again.
+        given_up: places of those whose patience has ended.
+        lasting: those that go out again.
+        apart: whether as two halves.
+    """
+
+    at: float
+    given_up: list[int]
+    lasting: list[Item]
+    apart: bool
+
+
+def after_failure(  # noqa: PLR0913 -- each is a part, by keyword
+    items: Sequence[Item],
+    outcomes: Sequence[Outcome],
+    answer: Answer,
+    *,
+    settings: DeliverySettings,
+    now: float,
+    last_success: float,
+    chance: float,
+) -> AfterFailure:
+    """Say when, and with whom, messages go out again, and which of them are given up.
+
+    Args:
+        items: messages of one request; this failure is counted in them.
+        outcomes: one for each.
+        answer: what came of the request.
+        settings: how patiently.
+        now: on the clock of `tried_since`.
+        last_success: when the vendor took something last, on the same clock.
+        chance: from 0 to 1; spreads senders that failed together.
+    """
+    attempt = max(item.attempts for item in items)
+    asked = max(outcome.after or 0.0 for outcome in outcomes)
+    given_up = [at for at, item in enumerate(items) if _is_given_up(item, settings, now)]
+    gone = set(given_up)
+    lasting = [item for at, item in enumerate(items) if at not in gone]
+    return AfterFailure(
+        at=now + retry_wait(settings, attempt, asked, chance),
+        given_up=given_up,
+        lasting=lasting,
+        apart=_is_suspicious(lasting, attempt, answer, last_success),
+    )
+
+
+def retry_wait(
+    settings: DeliverySettings, attempt: int, asked: float | None, chance: float
+) -> float:
+    """Say how long to wait after a failed attempt, in seconds ("full jitter").
+
+    Args:
+        settings: the first and the longest wait.
+        attempt: the one that failed, from 1.
+        asked: what the vendor asked for, if it did: never less than that.
+        chance: from 0 to 1; spreads senders that failed together.
+    """
+    doublings = min(attempt - 1, 62)
+    ceiling = min(settings.longest_wait, settings.first_wait * 2.0**doublings)
+    return max(min(asked or 0.0, LONGEST_ASKED_WAIT), ceiling * chance)
+
+
+def _is_given_up(item: Item, settings: DeliverySettings, now: float) -> bool:
+    most, age = settings.max_attempts, settings.max_age
+    since = now if item.tried_since is None else item.tried_since
+    return (most is not None and item.attempts >= most) or (age is not None and now - since >= age)
+
+
+def _is_suspicious(
+    items: Sequence[Item], attempt: int, answer: Answer, last_success: float
+) -> bool:
+    """Say whether a bulk fails again and again while the vendor takes others."""
+    since = max((item.tried_since or 0.0 for item in items), default=0.0)
+    return (
+        len(items) > 1
+        and attempt % _FAILURES_BEFORE_APART == 0
+        and answer.response is not None
+        and answer.response.status != _TOO_MANY_REQUESTS
+        and last_success > since
+    )
+
+
+# -- what an answer says of the vendor -----------------------------------------------------------
+
+
+def wait_for_all(answer: Answer) -> float:
+    """Say how long the whole connection waits, in seconds; 0: it does not.
+
+    Only where every message of several was asked to: one user's throttling is theirs alone.
+    """
+    outcomes = answer.outcomes.values()
+    if len(outcomes) < 2 or not _all_to_be_retried(answer):  # noqa: PLR2004 -- several messages
+        return 0.0
+    asked = min(outcome.after or 0.0 for outcome in outcomes)
+    return min(asked, LONGEST_ASKED_WAIT)
+
+
+def is_vendor_failing(answer: Answer) -> bool:
+    """Whether an answer is a sign that the vendor is dead, rather than of life."""
+    status = answer.response.status if answer.response else None
+    return _all_to_be_retried(answer) and (status is None or status >= _SERVER_ERROR)
+
+
+def _all_to_be_retried(answer: Answer) -> bool:
+    return all(outcome.result == "retry" for outcome in answer.outcomes.values())
