@@ -60,7 +60,9 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
             `sqlite:////var/lib/router.db` an absolute one.
         keep_delivered: how long events stay that every connection has delivered.
         max_age: after how long an undelivered event becomes a dead letter; None: never.
-        max_size: how large the log may grow; beyond it, new events are refused with 503.
+        max_size: how much room events may take; beyond it, new ones are refused with 503.
+        max_dead_letters_size: how much room dead letters may take; beyond it, some are deleted.
+            None: a tenth of `max_size`.
         min_free: how much of its disk must be free; below it, new events are refused with 503.
         new_connections: where a connection begins that the log does not know: at the `end`, or
             at the `start` of what the log still holds.
@@ -71,6 +73,7 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
     keep_delivered: float = 0.0
     max_age: float | None = None
     max_size: int = 10 * 2**30
+    max_dead_letters_size: int | None = None
     min_free: int = 64 * 2**20
     new_connections: Literal["end", "start"] = "end"
     keep_dead_letters: float | None = None

@@ -38,6 +38,7 @@ EVENTLOG: dict[str, Json] = {
     "keep_delivered": DURATION,
     "max_age": DURATION,
     "max_size": SIZE,
+    "max_dead_letters_size": SIZE,
     "min_free": SIZE,
     "new_connections": {"enum": ["end", "start"]},
     "keep_dead_letters": DURATION,

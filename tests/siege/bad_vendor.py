@@ -65,7 +65,7 @@ def garbage(client: socket.socket) -> None:
 
 
 def cookies(client: socket.socket) -> None:
-    """A long cookie of a new name with each answer; an answer of 431 to whoever sends many back."""
+    """A long cookie of a new name with each answer."""
     name = next(_COUNT)
     cookie = b"Set-Cookie: c%d=%b\r\n" % (name, b"x" * 3000)
     client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n%b\r\n{}" % cookie)

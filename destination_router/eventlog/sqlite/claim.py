@@ -19,13 +19,15 @@ class LogInUseError(LogFileError):
 def claim(path: Path) -> Iterator[None]:
     """Be the one that delivers from the log at a path, for as long as the block lasts.
 
-    The claim is a lock on the file `<log>.workers`; it ends with the process, however that ends.
+    The claim is a lock on the file `<log>.workers`, beside what a symbolic link leads to; it ends
+    with the process, however that ends. Of hard links, `open_file` refuses all.
 
     Raises:
         LogInUseError: another process has it.
         OSError: the file cannot be made.
     """
-    lock = path.with_name(f"{path.name}.workers")
+    real = path.resolve()
+    lock = real.with_name(f"{real.name}.workers")
     try:
         with open_private(lock, "ab") as held:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

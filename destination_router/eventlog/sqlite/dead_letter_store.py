@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
-from destination_router.eventlog.partition import partition_key
+from destination_router.eventlog.sqlite.queries import APPEND, event_row
 
 _PUT = """
 INSERT INTO dead_letters
@@ -31,7 +31,6 @@ SELECT id, connection, message_id, offset, body, code, detail, at, attempts, req
 FROM dead_letters WHERE {conditions} ORDER BY id LIMIT ?
 """
 _CHUNK = 500
-_APPEND = "INSERT INTO events (received_at, partition, target, body) VALUES (?, ?, ?, ?)"
 
 
 def put_letters(connection: sqlite3.Connection, letters: Iterable[DeadLetter]) -> None:
@@ -68,10 +67,8 @@ def replay_letters(
         now: Unix time, in seconds.
     """
     at = _milliseconds(now)
-    connection.executemany(
-        _APPEND,
-        [(at, partition_key(letter.body), letter.connection, letter.body) for letter in letters],
-    )
+    rows = [event_row(at, letter.body, letter.connection) for letter in letters]
+    connection.executemany(APPEND, rows)
     connection.executemany(
         "UPDATE dead_letters SET replayed_at = ? WHERE id = ?",
         [(at, letter.id) for letter in letters],
