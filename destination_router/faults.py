@@ -6,6 +6,7 @@ is told in our own words, with its name.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,10 @@ import msgspec
 
 UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """What decoding JSON raises that somebody else wrote: it is none, no text, or too deep."""
+
+PASSED_ON = (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit)
+"""What ends a process or a task on purpose. Whatever else code raises stays with the message at
+hand: `MemoryError`, `RecursionError`, and `SystemExit` of a plugin that calls `sys.exit`."""
 
 _CODE = re.compile("[a-z][a-z0-9_]{0,39}")
 

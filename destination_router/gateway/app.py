@@ -7,9 +7,8 @@ destination can do anything with it is for the pipeline to say, later and for th
 from __future__ import annotations
 
 import contextlib
-import hmac
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
@@ -32,6 +31,7 @@ from destination_router.gateway.pixel import GIF, pixel_event
 from destination_router.gateway.replies import ANSWERS, HEALTH, Reply, import_reply
 from destination_router.gateway.request_body import drain, read_body
 from destination_router.gateway.source_config import source_config
+from destination_router.gateway.sources import Sources
 from destination_router.gateway.write_keys import any_key, header_key, query_key
 from destination_router.pipeline.wire import split_batch
 
@@ -79,28 +79,40 @@ def _new_id() -> str:
     return str(uuid.uuid4())
 
 
+def _no_destinations(_: str) -> Sequence[dict[str, Json]]:
+    return ()
+
+
+def _count_nothing(_: str, __: str) -> None:
+    pass
+
+
 def create_gateway(  # noqa: PLR0913 -- each is a setting, by keyword
     log: EventLog,
-    write_keys: Collection[str],
+    sources: Sources,
     *,
     clock: Callable[[], datetime] = _now,
     new_id: Callable[[], str] = _new_id,
     max_body_bytes: int = MAX_BODY_BYTES,
-    destinations: Sequence[dict[str, Json]] = (),
+    destinations: Callable[[str], Sequence[dict[str, Json]]] = _no_destinations,
+    refused: Callable[[str, str], None] = _count_nothing,
 ) -> Starlette:
     """Build the app that takes events, on the paths of rudder-server's gateway.
 
     Args:
         log: where events go. A request's events are appended in one call, all or none, and `ok`
             is answered only when that call has returned.
-        write_keys: whom to let in; the user name of HTTP Basic authentication.
+        sources: whom to let in, by the user name of HTTP Basic authentication.
         clock: tells the time, with a time zone.
         new_id: makes the `messageId` of an event that has none.
         max_body_bytes: how large a body may be, unpacked.
-        destinations: what a browser loads by itself: `device_destinations`.
+        destinations: what a browser of a source, by its name, loads by itself:
+            `device_destinations`.
+        refused: is told of each request that is refused: its source, empty where it is not known,
+            and the code of why.
     """
-    gateway = _Gateway(log, write_keys, clock, new_id, max_body_bytes)
-    sources = partial(gateway.source, destinations)
+    gateway = _Gateway(log, sources, clock, new_id, max_body_bytes, refused)
+    told = partial(gateway.source, destinations)
     app = Starlette(
         middleware=[Middleware(Cors)],
         routes=[
@@ -108,8 +120,8 @@ def create_gateway(  # noqa: PLR0913 -- each is a setting, by keyword
             Route("/health", _health, methods=["GET"]),
             Route("/version", _version, methods=["GET"]),
             Route("/robots.txt", _robots, methods=["GET"]),
-            Route("/sourceConfig", sources, methods=["GET"]),
-            Route("/sourceConfig/", sources, methods=["GET"]),
+            Route("/sourceConfig", told, methods=["GET"]),
+            Route("/sourceConfig/", told, methods=["GET"]),
             Route("/v1/webhook", _empty, methods=["GET"]),
             *(
                 Route(f"/pixel/v1/{kind}", partial(gateway.see, kind), methods=["GET"])
@@ -127,57 +139,67 @@ def create_gateway(  # noqa: PLR0913 -- each is a setting, by keyword
 
 
 class _Gateway:
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 -- each is a setting of the gateway
         self,
         log: EventLog,
-        write_keys: Collection[str],
+        sources: Sources,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         max_body_bytes: int,
+        refused: Callable[[str, str], None],
     ) -> None:
         self._log = log
-        self._write_keys = tuple(key.encode() for key in write_keys)
+        self._sources = sources
+        self._refused = refused
         self._clock = clock
         self._new_id = new_id
         self._max_body_bytes = max_body_bytes
 
     async def take(self, intake: _Intake, request: Request) -> Response:
-        """Reply one request, whatever becomes of it."""
+        """Answer one request, whatever becomes of it."""
+        source = ""
         async with aclosing(request.stream()) as chunks:
             try:
-                answer = await self._accept(intake, request, chunks)
+                sender = self._sources.find(intake.key(request))
+                source = sender.name
+                sender.let_in()
+                return (await self._accept(intake, request, chunks, source)).response()
             except Reject as reject:
-                answer = ANSWERS[reject.code]
+                code = reject.code
                 await drain(chunks, _DRAINED_BODIES * self._max_body_bytes)
             except ClientDisconnect:
-                answer = ANSWERS["unreadable_body"]
+                code = "unreadable_body"
             except LogUnavailableError:
-                answer = ANSWERS["unavailable"]
-        return answer.response()
+                code = "unavailable"
+        self._refused(source, code)
+        return ANSWERS[code].response()
 
     async def see(self, kind: str, request: Request) -> Response:
         """Keep what a pixel's query says, if it can be kept; a page gets its picture anyway."""
         with contextlib.suppress(Reject, LogUnavailableError):
-            self._admit(query_key(request))
+            source = self._sources.admit(query_key(request)).name
             arrival = self._arrival(request, kind)
             query = request.query_params.multi_items()
             event = pixel_event(kind, query, arrival.received_at)
-            await self._log.append([enrich(event, arrival)])
+            await self._log.append([enrich(event, arrival)], source)
         return Response(GIF, media_type="image/gif")
 
-    async def source(self, destinations: Sequence[dict[str, Json]], request: Request) -> Response:
+    async def source(
+        self, destinations: Callable[[str], Sequence[dict[str, Json]]], request: Request
+    ) -> Response:
         """Tell a browser SDK what it is to do."""
         try:
             write_key = any_key(request)
-            self._admit(write_key)
+            source = self._sources.find(write_key)
         except Reject as reject:
             return ANSWERS[reject.code].response()
-        return JSONResponse(source_config(write_key, destinations))
+        return JSONResponse(
+            source_config(write_key, source.name, destinations(source.name), enabled=source.enabled)
+        )
 
     async def _accept(
-        self, intake: _Intake, request: Request, chunks: AsyncIterator[bytes]
+        self, intake: _Intake, request: Request, chunks: AsyncIterator[bytes], source: str
     ) -> Reply:
-        self._admit(intake.key(request))
         body = await read_body(
             chunks, request.headers.get("content-encoding"), self._max_body_bytes
         )
@@ -191,7 +213,9 @@ class _Gateway:
         else:
             kept = [complete(event) for event in events]
         if kept:
-            await self._log.append(kept)
+            await self._log.append(kept, source)
+        for code in codes:
+            self._refused(source, code)
         return import_reply(codes)
 
     def _arrival(self, request: Request, kind: str | None) -> Arrival:
@@ -201,12 +225,6 @@ class _Gateway:
             request_ip=_request_ip(request),
             kind=kind,
         )
-
-    def _admit(self, write_key: bytes) -> None:
-        # Every key is compared, so that the time it takes tells nothing about any of them.
-        matches = [hmac.compare_digest(write_key, key) for key in self._write_keys]
-        if not any(matches):
-            raise Reject("invalid_write_key", "no source has this write key")
 
 
 def _request_ip(request: Request) -> str:

@@ -29,7 +29,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 def import_reply(codes: Sequence[str]) -> Reply:
-    """Reply an import by what its users' events were refused for.
+    """Answer an import by what its users' events were refused for.
 
     Two refusals are told in one breath, which rudder-server then knows no status for but 500.
     """
@@ -50,6 +50,7 @@ ANSWERS: dict[str, Reply] = {
     "missing_write_key": Reply(401, "failed to read writekey from header"),
     "missing_query_key": Reply(401, "failed to read writekey from query params"),
     "invalid_write_key": Reply(401, "invalid write key"),
+    "source_disabled": Reply(404, "source is disabled"),
     "not_found": Reply(404, "404 page not found"),
     "method_not_allowed": Reply(405, ""),
     "too_large": Reply(413, "request size exceeds max limit"),

@@ -13,9 +13,9 @@ class DamageError(Exception):
     """A row is not as it was written, or is missing; the text says which, and holds no content."""
 
 
-def event_checksum(received_at: int, target: str | None, body: bytes) -> int:
+def event_checksum(received_at: int, target: str | None, source: str | None, body: bytes) -> int:
     """Make the checksum of an event from all that decides who gets what."""
-    return crc32(body, crc32(f"{received_at} {target or ''}".encode()))
+    return crc32(body, crc32(f"{received_at} {target!r} {source!r}".encode()))
 
 
 def mark_checksum(connection: str, offset: int) -> int:
@@ -23,8 +23,13 @@ def mark_checksum(connection: str, offset: int) -> int:
     return crc32(f"{offset} {connection}".encode())
 
 
-def check_event(
-    offset: int, target: str | None, body: object, received_at: object, checksum: int | None
+def check_event(  # noqa: PLR0913, PLR0917 -- the columns, in order
+    offset: int,
+    target: str | None,
+    body: object,
+    received_at: object,
+    source: str | None,
+    checksum: int | None,
 ) -> None:
     """See that an event is as it was written.
 
@@ -34,7 +39,7 @@ def check_event(
     written = (
         isinstance(body, bytes)
         and isinstance(received_at, int)
-        and (checksum is None or event_checksum(received_at, target, body) == checksum)
+        and (checksum is None or event_checksum(received_at, target, source, body) == checksum)
     )
     if not written:
         raise DamageError(f"event {offset} is not as it was written")

@@ -22,7 +22,7 @@ from destination_router.faults import file_problem
 APPLICATION_ID = 0x44524C47
 """`DRLG`, in SQLite's header: tells our files from anybody else's."""
 
-VERSION = 3
+VERSION = 4
 """The schema's, in SQLite's `user_version`; a file of an older version is brought up to it."""
 
 _BUSY_SECONDS = 10.0
@@ -81,6 +81,10 @@ CREATE TABLE quarantine (
 ) WITHOUT ROWID""",
 )
 _ADDED_3 = (
+    "ALTER TABLE events ADD COLUMN source TEXT",  # the name of who sent it; NULL: nobody knows
+    "ALTER TABLE dead_letters ADD COLUMN source TEXT",
+)
+_ADDED_4 = (
     # Of rows that were written before there was any, it is NULL, and they are not checked.
     "ALTER TABLE events ADD COLUMN checksum INTEGER",
     "ALTER TABLE connections ADD COLUMN checksum INTEGER",
@@ -89,7 +93,8 @@ _ADDED_3 = (
     "UPDATE connections SET low = max(low, (SELECT ifnull(min(offset) - 1, 0) FROM events))",
     *LETTER_ROOM,
 )
-_ADDED = {2: _ADDED_2, 3: _ADDED_3}
+_ADDED = {1: _ADDED_2, 2: _ADDED_3, 3: _ADDED_4}
+"""What the version after each has in addition."""
 _TABLES = frozenset(
     {
         *("events", "connections", "done", "dead_letters", "probe", "pairings", "quarantine"),
@@ -223,21 +228,16 @@ def _create(path: Path) -> None:
 
 def _bring_up(connection: sqlite3.Connection) -> None:
     """Add what a log of an older version does not have; nothing in it changes."""
-    if not _is_older(connection):
+    application_id, version = _marks(connection)
+    if application_id != APPLICATION_ID or version not in _ADDED:
         return
     connection.execute("BEGIN IMMEDIATE")
-    if _is_older(connection):  # no other process was faster
-        _, version = _marks(connection)
-        for newer in range(version + 1, VERSION + 1):
-            for statement in _ADDED[newer]:
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
+    _, version = _marks(connection)  # another process may have been faster
+    for older in range(version, VERSION):
+        for statement in _ADDED[older]:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
-
-
-def _is_older(connection: sqlite3.Connection) -> bool:
-    application_id, version = _marks(connection)
-    return application_id == APPLICATION_ID and 1 <= version < VERSION
 
 
 def _marks(connection: sqlite3.Connection) -> tuple[int, int]:

@@ -17,9 +17,8 @@ from destination_router.eventlog.sqlite.checksums import (
     mark_checksum,
 )
 
-APPEND = (
-    "INSERT INTO events (received_at, partition, target, body, checksum) VALUES (?, ?, ?, ?, ?)"
-)
+APPEND = """INSERT INTO events
+    (received_at, partition, target, source, body, checksum) VALUES (?, ?, ?, ?, ?, ?)"""
 
 _READ_BYTES = 32 * 2**20
 """How much is read at once: a thousand events may have a few kilobytes each, or megabytes."""
@@ -27,7 +26,7 @@ _READ_BYTES = 32 * 2**20
 _READ_AT_ONCE = 1000
 
 _READ = """
-SELECT offset, target, body, received_at, checksum FROM events
+SELECT offset, target, body, received_at, source, checksum FROM events
 WHERE offset > ? ORDER BY offset LIMIT ?
 """
 _LAST = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
@@ -39,15 +38,19 @@ WHERE offset > (SELECT low FROM connections WHERE name = :name)
 """
 
 
-def event_row(at: int, body: bytes, target: str | None = None) -> tuple[object, ...]:
+def event_row(
+    at: int, body: bytes, source: str | None, target: str | None = None
+) -> tuple[object, ...]:
     """Make the values of `APPEND`.
 
     Args:
         at: when it came in, in milliseconds.
         body: the message as wire JSON.
+        source: who sent it; None where nobody knows.
         target: the only connection that it is for; None: all.
     """
-    return at, partition_key(body), target, body, event_checksum(at, target, body)
+    checksum = event_checksum(at, target, source, body)
+    return at, partition_key(body), target, source, body, checksum
 
 
 def register(
@@ -72,7 +75,7 @@ def register(
 
 def read(
     connection: sqlite3.Connection, after: int, limit: int
-) -> tuple[list[tuple[int, str | None, bytes, int]], int]:
+) -> tuple[list[tuple[int, str | None, bytes, int, str | None]], int]:
     """Read rows up to a limit in number and bytes; and the last offset when nothing was there.
 
     Raises:
@@ -84,13 +87,13 @@ def read(
     rows = []
     room = _READ_BYTES
     expected = after + 1
-    for offset, target, body, received_at, checksum in connection.execute(_READ, (after, limit)):
-        if offset != expected:
+    for row in connection.execute(_READ, (after, limit)):
+        if row[0] != expected:
             raise DamageError(f"event {expected} is missing")
-        check_event(offset, target, body, received_at, checksum)
-        rows.append((offset, target, body, received_at))
+        check_event(*row)
+        rows.append(row[:-1])
         expected += 1
-        room -= len(body)
+        room -= len(row[2])
         if room <= 0:
             break
     if not rows and last > after:
