@@ -287,7 +287,7 @@ class SqliteEventLog:
     async def _read_some(
         self, name: str, reader: _Reader, after: int, limit: int
     ) -> tuple[list[Event], int]:
-        rows, last = await self._in_thread(partial(read, self._reading, after, limit))
+        rows, last = await self._in_thread(partial(read, self._reading, after, limit, name))
         progress = reader.progress
         found = [
             Event(offset, body, received_at / 1000, source)

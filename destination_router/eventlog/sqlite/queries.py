@@ -74,9 +74,15 @@ def register(
 
 
 def read(
-    connection: sqlite3.Connection, after: int, limit: int
+    connection: sqlite3.Connection, after: int, limit: int, name: str | None = None
 ) -> tuple[list[tuple[int, str | None, bytes, int, str | None]], int]:
     """Read rows up to a limit in number and bytes; and the last offset when nothing was there.
+
+    Args:
+        connection: to the file.
+        after: the offset after which to begin.
+        limit: how many at most.
+        name: who reads. Once that connection was forgotten, nothing is kept for it any more.
 
     Raises:
         DamageError: one is not as it was written, or is not there. Offsets have no gaps: events are
@@ -88,17 +94,24 @@ def read(
     room = _READ_BYTES
     expected = after + 1
     for row in connection.execute(_READ, (after, limit)):
-        if row[0] != expected:
+        if row[0] < expected or (row[0] > expected and _is_kept_for(connection, name)):
             raise DamageError(f"event {expected} is missing")
         check_event(*row)
         rows.append(row[:-1])
-        expected += 1
+        expected = row[0] + 1
         room -= len(row[2])
         if room <= 0:
             break
-    if not rows and last > after:
+    if not rows and last > after and _is_kept_for(connection, name):
         raise DamageError(f"event {expected} is missing")
     return rows, last
+
+
+def _is_kept_for(connection: sqlite3.Connection, name: str | None) -> bool:
+    """Whether the log keeps what a connection has not read: always, until it is forgotten."""
+    return name is None or bool(
+        connection.execute("SELECT 1 FROM connections WHERE name = ?", (name,)).fetchone()
+    )
 
 
 def damage(connection: sqlite3.Connection) -> str | None:

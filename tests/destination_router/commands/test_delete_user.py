@@ -152,6 +152,32 @@ def test_a_line_that_was_cut_off_costs_the_audit_nothing_else(tmp_path: Path, he
     assert said.count("cannot be read") == said.count(f"line {len(lines) + 1} ") == 1
 
 
+@pytest.mark.parametrize("line", [b"[" * 100_000, b'{"event": "\xff"}', b"9" * 10_000])
+def test_a_line_that_nobody_wrote_costs_the_audit_nothing_else(
+    tmp_path: Path, heap: Heap, line: bytes
+) -> None:
+    """Whatever stands in it, it is told by its number."""
+    command = ("heap", "--set", "appId=11", *SECRET, "--wait", "0s", "--user", "ada")
+    assert run(tmp_path, heap, *command)[0] == 1
+    with (tmp_path / "deletions.jsonl").open("ab") as file:
+        file.write(line + b"\n")
+    status, told, said = run(tmp_path, heap, "--look-up", "--user", "ada")
+    assert (status, told) == (1, "--user 1: pending\n")
+    assert said.count("cannot be read") == 1
+
+
+@pytest.mark.parametrize("state", [b"{", b"[" * 100_000, b'{"of": "\xff"}', b"9" * 10_000])
+def test_a_state_that_cannot_be_read_is_told(tmp_path: Path, heap: Heap, state: bytes) -> None:
+    """Nothing is asked for a second time before somebody has looked at it."""
+    command = ("heap", "--set", "appId=11", *SECRET, "--wait", "0s", "--user", "ada")
+    assert run(tmp_path, heap, *command)[0] == 1
+    (tmp_path / "deletions.jsonl.state").write_bytes(state)
+    status, _, said = run(tmp_path, heap, *command)
+    assert status == 2
+    assert "deletions.jsonl.state: cannot be read; remove it to start anew" in said
+    assert len(heap.asked_to_delete()) == 1
+
+
 @pytest.mark.parametrize("content", ["", "\n", "0123"])
 def test_an_audit_without_a_true_key_is_not_written(
     tmp_path: Path, heap: Heap, content: str
