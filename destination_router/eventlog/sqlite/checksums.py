@@ -13,9 +13,9 @@ class DamageError(Exception):
     """A row is not as it was written, or is missing; the text says which, and holds no content."""
 
 
-def event_checksum(received_at: int, target: str | None, source: str | None, body: bytes) -> int:
-    """Make the checksum of an event from all that decides who gets what."""
-    return crc32(body, crc32(f"{received_at} {target!r} {source!r}".encode()))
+def event_checksum(body: bytes, *about: object) -> int:
+    """Make the checksum of an event: of its body, and of all that decides who gets what."""
+    return crc32(body, crc32(repr(about).encode()))
 
 
 def mark_checksum(connection: str, offset: int) -> int:
@@ -29,6 +29,7 @@ def check_event(  # noqa: PLR0913, PLR0917 -- the columns, in order
     body: object,
     received_at: object,
     source: str | None,
+    replay: str | None,
     checksum: int | None,
 ) -> None:
     """See that an event is as it was written.
@@ -39,7 +40,10 @@ def check_event(  # noqa: PLR0913, PLR0917 -- the columns, in order
     written = (
         isinstance(body, bytes)
         and isinstance(received_at, int)
-        and (checksum is None or event_checksum(received_at, target, source, body) == checksum)
+        and (
+            checksum is None
+            or event_checksum(body, received_at, target, source, replay) == checksum
+        )
     )
     if not written:
         raise DamageError(f"event {offset} is not as it was written")

@@ -17,7 +17,7 @@ EXPIRED = "expired"
 
 _CHUNK = 500
 _FIND = """
-SELECT offset, target, body, received_at, source, checksum FROM events
+SELECT offset, target, body, received_at, source, replay, checksum FROM events
 WHERE offset > ? AND received_at < ? AND (target IS NULL OR target = ?) ORDER BY offset LIMIT ?
 """
 _log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from destination_router.faults import file_problem
 APPLICATION_ID = 0x44524C47
 """`DRLG`, in SQLite's header: tells our files from anybody else's."""
 
-VERSION = 4
+VERSION = 5
 """The schema's, in SQLite's `user_version`; a file of an older version is brought up to it."""
 
 _BUSY_SECONDS = 10.0
@@ -83,8 +83,23 @@ CREATE TABLE quarantine (
 _ADDED_3 = (
     "ALTER TABLE events ADD COLUMN source TEXT",  # the name of who sent it; NULL: nobody knows
     "ALTER TABLE dead_letters ADD COLUMN source TEXT",
+    "ALTER TABLE events ADD COLUMN replay TEXT",  # what of it is sent again; NULL: it is no replay
 )
 _ADDED_4 = (
+    """
+CREATE TABLE holds (                           -- connections that may not send now
+    connection TEXT PRIMARY KEY,
+    code TEXT NOT NULL,                        -- of the vendor's answer
+    since INTEGER NOT NULL                     -- Unix time in milliseconds
+) WITHOUT ROWID""",
+    """
+CREATE TABLE origins (                         -- those that have taken something of a connection
+    connection TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    PRIMARY KEY (connection, origin)
+) WITHOUT ROWID""",
+)
+_ADDED_5 = (
     # Of rows that were written before there was any, it is NULL, and they are not checked.
     "ALTER TABLE events ADD COLUMN checksum INTEGER",
     "ALTER TABLE connections ADD COLUMN checksum INTEGER",
@@ -93,16 +108,14 @@ _ADDED_4 = (
     "UPDATE connections SET low = max(low, (SELECT ifnull(min(offset) - 1, 0) FROM events))",
     *LETTER_ROOM,
 )
-_ADDED = {1: _ADDED_2, 2: _ADDED_3, 3: _ADDED_4}
+_ADDED = {1: _ADDED_2, 2: _ADDED_3, 3: _ADDED_4, 4: _ADDED_5}
 """What the version after each has in addition."""
 _TABLES = frozenset(
-    {
-        *("events", "connections", "done", "dead_letters", "probe", "pairings", "quarantine"),
-        "letter_room",
-    }
+    {"events", "connections", "done", "dead_letters", "probe", "pairings", "quarantine"}
+    | {"holds", "origins", "letter_room"}
 )
 
-_SMALL_TABLES = ("connections", "done", "letter_room", "probe", "quarantine")
+_SMALL_TABLES = ("connections", "done", "holds", "letter_room", "origins", "probe", "quarantine")
 """They are read as a whole at each start; `pairings` and what waits may have millions of rows."""
 
 
@@ -171,8 +184,8 @@ def integrity_problems(path: Path) -> list[str]:
             rows = connection.execute("PRAGMA quick_check(20)").fetchall()
             problems = [text for (text,) in rows if text != "ok"]
             return problems or [text for text in [damage(connection)] if text is not None]
-    except sqlite3.Error as error:
-        raise _unusable(path, error) from error
+    except sqlite3.DatabaseError as error:  # so damaged that not even its damage can be listed
+        return [str(error)]
 
 
 @contextlib.contextmanager
@@ -182,8 +195,11 @@ def damage_told(path: Path) -> Iterator[None]:
         yield
     except DamageError as error:
         raise damaged(path, str(error)) from error
-    except sqlite3.OperationalError:
-        raise
+    except sqlite3.OperationalError as error:
+        # Busy, full or unreadable now; but a table or a column that is not there never comes.
+        if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR:
+            raise
+        raise _unusable(path, error) from error
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise _unusable(path, error) from error
 

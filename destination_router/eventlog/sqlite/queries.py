@@ -18,7 +18,8 @@ from destination_router.eventlog.sqlite.checksums import (
 )
 
 APPEND = """INSERT INTO events
-    (received_at, partition, target, source, body, checksum) VALUES (?, ?, ?, ?, ?, ?)"""
+    (received_at, partition, target, source, replay, body, checksum)
+    VALUES (?, ?, ?, ?, ?, ?, ?)"""
 
 _READ_BYTES = 32 * 2**20
 """How much is read at once: a thousand events may have a few kilobytes each, or megabytes."""
@@ -26,7 +27,7 @@ _READ_BYTES = 32 * 2**20
 _READ_AT_ONCE = 1000
 
 _READ = """
-SELECT offset, target, body, received_at, source, checksum FROM events
+SELECT offset, target, body, received_at, source, replay, checksum FROM events
 WHERE offset > ? ORDER BY offset LIMIT ?
 """
 _LAST = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
@@ -39,7 +40,11 @@ WHERE offset > (SELECT low FROM connections WHERE name = :name)
 
 
 def event_row(
-    at: int, body: bytes, source: str | None, target: str | None = None
+    at: int,
+    body: bytes,
+    source: str | None,
+    target: str | None = None,
+    replay: str | None = None,
 ) -> tuple[object, ...]:
     """Make the values of `APPEND`.
 
@@ -48,9 +53,10 @@ def event_row(
         body: the message as wire JSON.
         source: who sent it; None where nobody knows.
         target: the only connection that it is for; None: all.
+        replay: what of it is sent again; None: it is no replay.
     """
-    checksum = event_checksum(at, target, source, body)
-    return at, partition_key(body), target, source, body, checksum
+    checksum = event_checksum(body, at, target, source, replay)
+    return at, partition_key(body), target, source, replay, body, checksum
 
 
 def register(
@@ -75,7 +81,7 @@ def register(
 
 def read(
     connection: sqlite3.Connection, after: int, limit: int, name: str | None = None
-) -> tuple[list[tuple[int, str | None, bytes, int, str | None]], int]:
+) -> tuple[list[tuple[int, str | None, bytes, int, str | None, str | None]], int]:
     """Read rows up to a limit in number and bytes; and the last offset when nothing was there.
 
     Args:

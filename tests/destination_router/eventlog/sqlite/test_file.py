@@ -100,6 +100,14 @@ def test_a_log_without_a_table_is_refused(path: Path) -> None:
     assert_refused(path, "the table done is missing")
 
 
+def test_a_log_without_a_column_is_refused(path: Path) -> None:
+    """A reader would ask for it again and again."""
+    filled(path)
+    change(path, "ALTER TABLE events DROP COLUMN source")
+    with pytest.raises(LogFileError, match="no such column"):
+        read_on(path, 20)
+
+
 def test_a_log_that_was_cut_short_is_refused(path: Path) -> None:
     """A file with fewer pages than its header says is damaged."""
     filled(path)
