@@ -54,6 +54,7 @@ def run(
     with problems_told():
         if gateway_only and workers_only:
             raise UsageError("--gateway-only and --workers-only leave nothing to do: drop one")
+        log_as_json()
         found = check_config(config, gateway=not workers_only)
         if found.problems or found.config is None:
             refuse("\n".join(found.problems))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +21,12 @@ from destination_router.config.schema import (
 )
 from destination_router.contract.records import Json
 from destination_router.faults import file_problem
+from destination_router.settings.documents import (
+    DocumentError,
+    number_problems,
+    out_of_bounds,
+    parse_toml,
+)
 from destination_router.settings.errors import Problem, SettingsError
 from destination_router.settings.validation import load_settings
 from destination_router.units import DURATION, SIZE, seconds, size_in_bytes
@@ -74,7 +79,9 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
             `sqlite:////var/lib/router.db` an absolute one.
         keep_delivered: how long events stay that every connection has delivered.
         max_age: after how long an undelivered event becomes a dead letter; None: never.
-        max_size: how large the log may grow; beyond it, new events are refused with 503.
+        max_size: how much room events may take; beyond it, new ones are refused with 503.
+        max_dead_letters_size: how much room dead letters may take; beyond it, some are deleted.
+            None: a tenth of `max_size`.
         min_free: how much of its disk must be free; below it, new events are refused with 503.
         new_connections: where a connection begins that the log does not know: at the `end`, or
             at the `start` of what the log still holds.
@@ -85,6 +92,7 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
     keep_delivered: float = 0.0
     max_age: float | None = None
     max_size: int = 10 * 2**30
+    max_dead_letters_size: int | None = None
     min_free: int = 64 * 2**20
     new_connections: Literal["end", "start"] = "end"
     keep_dead_letters: float | None = None
@@ -255,14 +263,14 @@ def read_config(path: Path) -> dict[str, Json]:
     """Read the content of a router.toml, whatever it says; paths in it count from its folder.
 
     Raises:
-        ConfigError: the file cannot be read, or is not TOML.
+        ConfigError: the file cannot be read, is not TOML, or is nested too deeply.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        content = parse_toml(path.read_text(encoding="utf-8-sig"))
+    except DocumentError as error:
+        raise ConfigError([Problem("", f"{path} {error}")]) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([Problem("", file_problem(path, error))]) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([Problem("", f"{path} is not TOML: {error}")]) from error
     eventlog = content.setdefault("eventlog", {})
     if isinstance(eventlog, dict):
         url = eventlog.get("url", EventLogConfig().url)
@@ -295,6 +303,9 @@ def parse_config(
     Raises:
         SettingsError: with every problem.
     """
+    beyond = out_of_bounds(dict(content))
+    if beyond is not None:
+        raise SettingsError([beyond])
     if not gateway:
         content = _without_write_keys(content)
     connections = content.get("connections")
@@ -311,6 +322,7 @@ def parse_config(
     problems += _port_problems(content.get("gateway"))
     problems += _room_problems(content.get("eventlog"))
     problems += _lists_for_nobody(content)
+    problems += number_problems(content)
     try:
         schema = ALSO_EMPTY if may_be_empty else SCHEMA
         checked = load_settings(schema, _without_later_tables(content))

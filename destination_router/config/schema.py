@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from destination_router.config.origins import ORIGIN, ORIGIN_MEANING
 from destination_router.contract.records import Json
+from destination_router.settings.words import NOT_BLANK
 from destination_router.units import DURATION, SIZE
 
 SQLITE_URL = "sqlite:///"
 LAST_PORT = 65535
 
 
-_TEXT = {"type": "string", "minLength": 1}
+_TEXT = {"type": "string", "pattern": NOT_BLANK}
 _MAPPING = {"type": "object", "additionalProperties": {"type": "object"}}
-_COUNT = {"type": "integer", "minimum": 1}
+_COUNT = {"type": "integer", "minimum": 1, "maximum": 10**9}
 _GATEWAY: dict[str, Json] = {
     "listen": {
         "type": "string",
         "pattern": "^.+:[0-9]+$",
         "description": "Write host:port, such as 127.0.0.1:8080.",
     },
-    "write_keys": {"type": "array", "items": _TEXT},
+    "write_keys": {"type": "array", "items": {"type": "string"}},
 }
 EVENTLOG: dict[str, Json] = {
     "url": {
@@ -34,6 +35,7 @@ EVENTLOG: dict[str, Json] = {
     "keep_delivered": DURATION,
     "max_age": DURATION,
     "max_size": SIZE,
+    "max_dead_letters_size": SIZE,
     "min_free": SIZE,
     "new_connections": {"enum": ["end", "start"]},
     "keep_dead_letters": DURATION,
@@ -61,7 +63,7 @@ DELIVERY: dict[str, Json] = {
     "longest_hold": DURATION,
     "parked_messages": _COUNT,
     "skip_repeats": {"type": "boolean"},
-    "remembered_states": {"type": "integer", "minimum": 0},
+    "remembered_states": {**_COUNT, "minimum": 0},
 }
 QUARANTINE: dict[str, Json] = {
     "enabled": {"type": "boolean"},

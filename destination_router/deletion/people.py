@@ -15,7 +15,7 @@ import msgspec
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.deletion import Identifier, UserDeletion
 from destination_router.contract.records import Json, Reject
-from destination_router.faults import plain_code
+from destination_router.faults import UNDECODABLE, plain_code
 from destination_router.files.reading import Line
 from destination_router.pipeline.privacy.config import is_private
 from destination_router.pipeline.privacy.masking import MaskingKeys, masking_keys
@@ -82,7 +82,7 @@ def asked_by_lines(lines: Iterable[Line], file: str = "") -> Iterator[Asked | Re
             continue
         try:
             content: dict[str, Any] = msgspec.json.decode(line.raw, type=dict[str, Any])
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+        except UNDECODABLE:
             yield Refused(where, "invalid_json", "write an id, or an object with userId")
             continue
         yield from asked_of(where, content)

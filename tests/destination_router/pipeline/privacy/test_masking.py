@@ -119,6 +119,7 @@ def test_keys_come_from_the_environment_and_from_files(
     """Each version's key is read from where its reference points."""
     monkeypatch.setenv("MASKING_KEY_1", OLD.decode())
     (tmp_path / "key").write_bytes(NEW + b"\n")
+    (tmp_path / "key").chmod(0o600)
     raw = {"v1": {"env": "MASKING_KEY_1"}, "v2": {"file": str(tmp_path / "key")}}
     assert load_masking_keys(raw, "privacy.keys").mask("ada") == KEYS.mask("ada")
 
