@@ -25,6 +25,7 @@ from destination_router.commands.import_ import import_
 from destination_router.commands.new import new
 from destination_router.commands.other_commands import WithOtherCommands
 from destination_router.commands.output import FAILED, out
+from destination_router.commands.pausing import commands as connection_commands
 from destination_router.commands.plugins import plugins
 from destination_router.commands.privacy_report import commands as privacy_commands
 from destination_router.commands.reload import reload
@@ -55,6 +56,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
         "transformer": transformer,
         "dead-letters": letter_commands,
         "replay": replay,
+        "connections": connection_commands,
         "eventlog": log_commands,
         "privacy": privacy_commands,
         "delete-user": delete_user,

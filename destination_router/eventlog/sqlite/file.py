@@ -95,12 +95,18 @@ CREATE TABLE origins (                         -- those that have taken somethin
     origin TEXT NOT NULL,
     PRIMARY KEY (connection, origin)
 ) WITHOUT ROWID""",
+    """
+CREATE TABLE orders (                          -- what a person said of a connection last
+    connection TEXT PRIMARY KEY,
+    paused INTEGER NOT NULL,                   -- 1: send nothing; 0: go on, and ask at once
+    at INTEGER NOT NULL                        -- Unix time in milliseconds
+) WITHOUT ROWID""",
 )
 _ADDED = {1: _ADDED_2, 2: _ADDED_3, 3: _ADDED_4}
 """What the version after each has in addition."""
 _TABLES = frozenset(
     {"events", "connections", "done", "dead_letters", "probe", "pairings", "quarantine"}
-    | {"holds", "origins"}
+    | {"holds", "origins", "orders"}
 )
 
 

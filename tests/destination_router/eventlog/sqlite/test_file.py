@@ -109,7 +109,9 @@ def test_a_full_reading_finds_damage_inside(path: Path) -> None:
     filled(path)
     assert integrity_problems(path) == []
     content = bytearray(path.read_bytes())
-    middle = len(content) // 2 // 4096 * 4096
+    # A page in the midst of an event's body, which only a full reading comes to.
+    bodies = [at for at in range(0, len(content), 4096) if content[at + 4 : at + 4096].isspace()]
+    middle = bodies[len(bodies) // 2]
     content[middle : middle + 4096] = b"\xff" * 4096
     path.write_bytes(content)
     assert integrity_problems(path)
