@@ -11,6 +11,7 @@ import msgspec
 
 from destination_router.config.problems import ConfigError, config_error, connection_names
 from destination_router.config.schema import (
+    ALSO_EMPTY,
     DELIVERY,
     EVENTLOG,
     LAST_PORT,
@@ -224,19 +225,25 @@ _LATER_FOR_ALL = frozenset({"privacy", "transformations"})
 """Tables that are checked when a connection is made, each where its meaning is known."""
 
 
-def load_config(path: Path) -> RouterConfig:
+def load_config(path: Path, *, may_be_empty: bool = False) -> RouterConfig:
     """Read a router.toml for what needs no senders: their write keys are left out.
 
     References (`{env = NAME}`) are resolved everywhere but in a connection's settings, which
     follow the plugin's schema, and in privacy's tables: both wait until the connection is made.
     So a command that only looks into the log wants no secret in its environment.
 
+    Args:
+        path: of the file.
+        may_be_empty: whether it may be without connections, where no table speaks of them.
+
     Raises:
         ConfigError: the file cannot be read, is not TOML, or holds what it should not.
     """
     content = read_config(path)
+    # What is said of all connections protects: it must not go unheeded for want of one.
+    bare = may_be_empty and not content.keys() & _LATER_FOR_ALL
     try:
-        return parse_config(content, gateway=False)
+        return parse_config(content, gateway=False, may_be_empty=bare)
     except SettingsError as error:
         raise config_error(error.problems, connection_names(content), path) from None
 
@@ -272,12 +279,15 @@ def _anchored(value: Json, folder: Path) -> Json:
     return {key: _anchored(item, folder) for key, item in value.items()}
 
 
-def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> RouterConfig:
+def parse_config(
+    content: Mapping[str, Json], *, gateway: bool = True, may_be_empty: bool = False
+) -> RouterConfig:
     """Check the content of a router.toml and type it.
 
     Args:
         content: of the file.
         gateway: whether events shall come in; otherwise the write keys are left unread.
+        may_be_empty: whether it may be without connections.
 
     Raises:
         SettingsError: with every problem.
@@ -299,7 +309,8 @@ def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> Router
     problems += _room_problems(content.get("eventlog"))
     problems += _lists_for_nobody(content)
     try:
-        checked = load_settings(SCHEMA, _without_later_tables(content))
+        schema = ALSO_EMPTY if may_be_empty else SCHEMA
+        checked = load_settings(schema, _without_later_tables(content))
     except SettingsError as error:
         raise SettingsError([*error.problems, *problems]) from None
     if problems:

@@ -141,6 +141,9 @@ SCHEMA: dict[str, Json] = _table(
     "connections",
 )
 
+ALSO_EMPTY: dict[str, Json] = {**SCHEMA, "required": []}
+"""As `SCHEMA`, for who needs no connection."""
+
 
 def is_origin(text: str) -> bool:
     """Whether a text is an origin: `https://vendor.example`, `http://127.0.0.1:9100`."""

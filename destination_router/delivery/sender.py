@@ -53,6 +53,7 @@ class Sender:
         connection: whose requests they are; its plugin reads the answers.
         settings: origins, timeout, concurrency and how patient `deliver` is.
         transport: in place of the network: for tests.
+        client: sends everything, and is shared with others: it is not closed here.
         chance: from 0 to 1, evenly; spreads what would happen at once.
     """
 
@@ -62,8 +63,10 @@ class Sender:
         settings: DeliverySettings | None = None,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
+        client: httpx.AsyncClient | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        self._shared = client
         self._connection = connection
         self._settings = settings or DeliverySettings()
         self._transport = transport
@@ -124,6 +127,8 @@ class Sender:
         )
 
     def _client(self, url: str) -> httpx.AsyncClient:
+        if self._shared is not None:
+            return self._shared
         parts = urlsplit(url)
         origin = f"{parts.scheme}://{parts.netloc}"
         client = self._clients.get(origin)

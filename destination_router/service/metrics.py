@@ -154,6 +154,7 @@ def _counters(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
         yield family
     for field, label, text in (
         ("rejected", "code", "Messages that became dead letters"),
+        ("notes", "code", "What mappings changed or left out"),
         ("requests", "result", "Requests to the vendor"),
         ("quota_waits", "quota", "Waits for a quota"),
     ):

@@ -434,6 +434,15 @@ def test_the_documented_router_toml_runs(
     until(lambda: events(heap_url) == ["m1"])
 
 
+def test_what_mappings_leave_out_is_counted(router: Router, heap_url: str) -> None:
+    """A name that is cut is seen in the metrics, not only by whoever tries that message."""
+    (router.directory / "router.toml").write_text(toml(heap_url))
+    router.start()
+    assert router.send({**TRACK, "event": "E" * 2000}) == 200
+    noted = 'router_notes_total{code="truncated",connection="US"}'
+    until(lambda: router.metrics().get(noted) == 1)
+
+
 def test_every_metric_is_documented(router: Router, heap_url: str) -> None:
     """docs/operating.md names each metric that a router shows, and shows no other."""
     (router.directory / "router.toml").write_text(toml(heap_url))
