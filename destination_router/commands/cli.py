@@ -26,6 +26,7 @@ from destination_router.commands.new import new
 from destination_router.commands.once import OnceCommand
 from destination_router.commands.other_commands import WithOtherCommands
 from destination_router.commands.output import FAILED, out
+from destination_router.commands.pausing import commands as connection_commands
 from destination_router.commands.plugins import plugins
 from destination_router.commands.privacy_report import commands as privacy_commands
 from destination_router.commands.reload import reload
@@ -56,6 +57,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
         "transformer": transformer,
         "dead-letters": letter_commands,
         "replay": replay,
+        "connections": connection_commands,
         "eventlog": log_commands,
         "privacy": privacy_commands,
         "delete-user": delete_user,

@@ -168,7 +168,9 @@ class Destination:
     ) -> dict[str, Outcome] | Outcome:
         """Read a vendor's answer: one outcome for all, or one per message id.
 
-        Without it, and for a message id that is left out, `default_outcome` decides.
+        Without it, and for a message id that is left out, `default_outcome` decides. An answer
+        that refuses the connection, such as its key, is `Outcome.held` for all: then it costs no
+        message. One that refuses a single record is that record's `Outcome.rejected`.
         """
 
     @hookspec(firstresult=True)

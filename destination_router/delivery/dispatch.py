@@ -148,6 +148,7 @@ class Dispatch:
         self._stats.waiting = len(self._schedule)
         self._stats.parked = self._schedule.parked
         self._stats.circuit = self._circuit.state(self._clock())
+        self._stats.paused = self._permission.paused
         lasting = [*self._held_alone.values()]
         if (held := self._permission.held) is not None:
             lasting.append(held)

@@ -46,6 +46,7 @@ class DeliveryStats(msgspec.Struct):
         parked: of these, messages that wait for a time: their own retry or a quota.
         circuit: `closed` (all well), `open` (the vendor is taken for dead, nothing is sent) or
             `half_open` (one request asks whether it is back).
+        paused: whether a person has said that nothing shall be sent.
         holds: by the code of each hold since the worker started, whether it lasts: the vendor
             takes nothing of the connection now, or not some of its messages.
         held_since: when the oldest hold that lasts began, Unix time in seconds; None: none does.
@@ -68,6 +69,7 @@ class DeliveryStats(msgspec.Struct):
     waiting: int = 0
     parked: int = 0
     circuit: Literal["closed", "open", "half_open"] = "closed"
+    paused: bool = False
     holds: dict[str, bool] = msgspec.field(default_factory=dict)
     held_since: float | None = None
     held_detail: str = ""

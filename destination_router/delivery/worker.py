@@ -22,7 +22,7 @@ from destination_router.delivery.sender import Sender
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterSink, DroppedDeadLetters
 from destination_router.eventlog.interface import Event, PairingBook, StandingBook
-from destination_router.eventlog.memory import MemoryPairings, MemoryStanding
+from destination_router.eventlog.memory import MemoryPairings
 from destination_router.pipeline.connection import Connection, Decision
 
 __all__ = ["Delivery", "EventSource", "Report", "Worker", "work"]
@@ -44,7 +44,8 @@ class Worker:
         sender: the connection's; the caller closes it.
         settings: how patiently, how many at once, and so on.
         pairings: where the ties are kept that the vendor limits; None: in memory.
-        standing: where it is kept how the connection stands with its vendor; None: in memory.
+        standing: where it is kept how the connection stands with its vendor, and what a person
+            says of it; None: nowhere.
         quarantine: holds back identities that too many carry; None: none.
         dead_letters: keeps what can never be delivered.
         report: is told about every message when it ends, in batches.
@@ -75,9 +76,7 @@ class Worker:
         self._ledger = Ledger(connection.name, log, dead_letters, report or _tell_nobody)
         settings = settings or DeliverySettings()
         self._clock = asyncio.get_running_loop().time
-        self._permission = Permission(
-            connection.name, settings, standing or MemoryStanding(), self._clock, wall_clock
-        )
+        self._permission = Permission(connection.name, settings, standing, self._clock, wall_clock)
         self._dispatch = Dispatch(
             connection,
             sender=sender,
@@ -89,6 +88,7 @@ class Worker:
             wall_clock=wall_clock,
             chance=chance,
         )
+        self._permission.heard = self._dispatch.changed.set
         self._room = asyncio.Event()
         self._stop_by: float | None = None
         self._ended = asyncio.Event()

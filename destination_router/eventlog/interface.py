@@ -149,6 +149,18 @@ class Held(msgspec.Struct, frozen=True):
     since: float
 
 
+class Order(msgspec.Struct, frozen=True):
+    """What a person said of a connection last.
+
+    Attributes:
+        paused: whether it shall send nothing; otherwise it shall go on, and ask at once.
+        at: when, Unix time in seconds.
+    """
+
+    paused: bool
+    at: float
+
+
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """How a connection stands with its vendor, as it is remembered from one run to the next.
 
@@ -166,6 +178,13 @@ class StandingBook(Protocol):
 
     async def standing(self, connection: str) -> Standing:
         """Tell how a connection stands."""
+
+    async def order(self, connection: str) -> Order | None:
+        """Tell what a person said of a connection last; None: nothing.
+
+        Raises:
+            LogUnavailableError: it cannot be told now.
+        """
 
     async def keep(self, connection: str, standing: Standing) -> None:
         """Note how a connection stands; kept when this returns.

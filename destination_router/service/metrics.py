@@ -193,6 +193,7 @@ def _gauges(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
         ("in_flight", "Requests under way"),
         ("waiting", "Messages held in memory"),
         ("parked", "Messages that wait for a retry or a quota"),
+        ("paused", "1 while a person has paused the connection"),
     ):
         family = GaugeMetricFamily(f"router_{field}", text, labels=["connection"])
         for name, stats in deliveries.items():

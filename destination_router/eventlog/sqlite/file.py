@@ -98,6 +98,12 @@ CREATE TABLE origins (                         -- those that have taken somethin
     origin TEXT NOT NULL,
     PRIMARY KEY (connection, origin)
 ) WITHOUT ROWID""",
+    """
+CREATE TABLE orders (                          -- what a person said of a connection last
+    connection TEXT PRIMARY KEY,
+    paused INTEGER NOT NULL,                   -- 1: send nothing; 0: go on, and ask at once
+    at INTEGER NOT NULL                        -- Unix time in milliseconds
+) WITHOUT ROWID""",
 )
 _ADDED_5 = (
     # Of rows that were written before there was any, it is NULL, and they are not checked.
@@ -112,10 +118,19 @@ _ADDED = {1: _ADDED_2, 2: _ADDED_3, 3: _ADDED_4, 4: _ADDED_5}
 """What the version after each has in addition."""
 _TABLES = frozenset(
     {"events", "connections", "done", "dead_letters", "probe", "pairings", "quarantine"}
-    | {"holds", "origins", "letter_room"}
+    | {"holds", "origins", "orders", "letter_room"}
 )
 
-_SMALL_TABLES = ("connections", "done", "holds", "letter_room", "origins", "probe", "quarantine")
+_SMALL_TABLES = (
+    "connections",
+    "done",
+    "holds",
+    "letter_room",
+    "orders",
+    "origins",
+    "probe",
+    "quarantine",
+)
 """They are read as a whole at each start; `pairings` and what waits may have millions of rows."""
 
 

@@ -275,6 +275,17 @@ class SqliteEventLog:
 
         await self.transact(write)
 
+    async def query(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """Read something from the file.
+
+        Raises:
+            LogUnavailableError: it could not be read now.
+        """
+        try:
+            return await self._in_thread(partial(read, self._reading))
+        except sqlite3.OperationalError as error:
+            raise LogUnavailableError(str(error)) from error
+
     async def lags(self) -> dict[str, Lag]:
         """Tell how far each connection of the file is behind, those of other processes included."""
         return await self._in_thread(partial(lags, self._reading, self._clock()))
@@ -301,7 +312,7 @@ class SqliteEventLog:
 
         def write(database: sqlite3.Connection) -> None:
             database.execute("DELETE FROM connections WHERE name = ?", (connection,))
-            for table in ("done", "holds", "origins"):
+            for table in ("done", "holds", "origins", "orders"):
                 database.execute(f"DELETE FROM {table} WHERE connection = ?", (connection,))  # noqa: S608
 
         await self.transact(write)

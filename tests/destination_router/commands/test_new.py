@@ -81,11 +81,11 @@ def test_its_test_file_is_five_lines(written: Path) -> None:
     assert len(lines) == 5
 
 
-def test_its_hooks_are_about_twenty_lines(written: Path) -> None:
+def test_its_hooks_are_about_thirty_lines(written: Path) -> None:
     """A reader takes in the whole plugin at one glance."""
     plugin = (written / NAME.replace("-", "_") / "plugin.py").read_text()
     _, hooks = plugin.split("API = ")
-    assert len([line for line in hooks.splitlines() if line and '"""' not in line]) <= 28
+    assert len([line for line in hooks.splitlines() if line and '"""' not in line]) <= 31
 
 
 def test_nothing_of_the_template_is_left(written: Path) -> None:
