@@ -20,13 +20,18 @@ _ORIGIN_MEANING = "Write an origin: https://host or http://host:port."
 _TEXT = {"type": "string", "minLength": 1}
 _MAPPING = {"type": "object", "additionalProperties": {"type": "object"}}
 _COUNT = {"type": "integer", "minimum": 1}
-_GATEWAY: dict[str, Json] = {
+GATEWAY: dict[str, Json] = {
     "listen": {
         "type": "string",
         "pattern": "^.+:[0-9]+$",
         "description": "Write host:port, such as 127.0.0.1:8080.",
     },
     "write_keys": {"type": "array", "items": _TEXT},
+    "max_events": _COUNT,
+    "max_bodies": SIZE,
+    "max_headers": SIZE,
+    "max_connections": _COUNT,
+    "arrival_timeout": DURATION,
 }
 EVENTLOG: dict[str, Json] = {
     "url": {
@@ -105,7 +110,7 @@ _CONNECTION: dict[str, Json] = {
 
 SCHEMA: dict[str, Json] = _table(
     {
-        "gateway": _table(_GATEWAY),
+        "gateway": _table(GATEWAY),
         "eventlog": _table(EVENTLOG),
         "delivery": _table(DELIVERY),
         "quarantine": _table(QUARANTINE),

@@ -131,6 +131,8 @@ def _operations(
         gateway = create_gateway(
             CountedLog(log, intake),
             plan.config.gateway.write_keys,
+            max_events=plan.config.gateway.max_events,
+            max_bodies_bytes=plan.config.gateway.max_bodies,
             destinations=device_destinations(plan.connections),
         )
     return Operations(log, gateway, intake, deliveries)

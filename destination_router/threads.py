@@ -1,0 +1,53 @@
+"""Work beside the event loop, in a thread that nobody waits for when the process ends.
+
+A thread of asyncio's own pool is waited for: a look-up of a name that no server answers, or a body
+that takes seconds to read, would hold up the end by as long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def in_thread(work: Callable[[], T], name: str) -> T:
+    """Do what blocks, while the event loop goes on.
+
+    Whoever is cancelled waits no longer; the work goes on to its end and is forgotten.
+
+    Args:
+        work: what to do.
+        name: of the thread.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def run() -> None:
+        result: T | None = None
+        error: BaseException | None = None
+        try:
+            result = work()
+        except BaseException as raised:  # noqa: BLE001 -- whoever waits is told, whatever it is
+            error = raised
+        try:
+            loop.call_soon_threadsafe(_tell, done, result, error)
+        except RuntimeError:  # the loop is closed: nobody waits
+            return
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return await done
+
+
+def _tell(done: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if done.done():  # cancelled
+        return
+    if error is None:
+        done.set_result(result)
+    elif isinstance(error, StopIteration):  # no future takes one
+        done.set_exception(RuntimeError("the work raised StopIteration"))
+    else:
+        done.set_exception(error)
