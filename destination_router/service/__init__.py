@@ -2,5 +2,6 @@
 
 `connections` makes what was typed or configured ready, `checking` tells what is wrong with it,
 `router` runs it, `workers` keeps one worker for each connection alive, `health`, `metrics` and
-`logs` tell how it goes, `serving` puts an app on a socket. Open `router` first.
+`logs` tell how it goes, `serving` puts an app on a socket, where `door`
+and `protocol` bound what clients may take. Open `router` first.
 """

@@ -32,7 +32,7 @@ class Intake(msgspec.Struct):
     Attributes:
         events: how many events are in the log because a sender sent them.
         answers: requests by the status of the answer.
-        latency: from the first byte of a request to its answer.
+        latency: from the first byte of a request to the last one of its answer.
     """
 
     events: int = 0

@@ -23,6 +23,7 @@ from destination_router.gateway.source_config import device_destinations
 from destination_router.pipeline.connection import Connection
 from destination_router.service.health import CountedLog, Operations
 from destination_router.service.metrics import Intake
+from destination_router.service.protocol import HttpBounds
 from destination_router.service.serving import Asgi, serving, told_to_stop
 from destination_router.service.workers import Workers, delivery_settings
 
@@ -71,7 +72,7 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
         operations = _operations(plan, log, crew.stats)
         working = asyncio.create_task(crew.work())
         try:
-            async with _answering(operations, plan.address) as url:
+            async with _answering(operations, plan) as url:
                 operations.ready = True
                 _log.info("started", extra={"url": url})
                 started(url)
@@ -139,9 +140,15 @@ def _operations(
 
 
 @contextlib.asynccontextmanager
-async def _answering(app: Asgi, address: tuple[str, int] | None) -> AsyncIterator[str]:
-    if address is None:
+async def _answering(app: Asgi, plan: RouterPlan) -> AsyncIterator[str]:
+    if plan.address is None:
         yield ""
         return
-    async with serving(app, *address) as url:
+    gateway = plan.config.gateway
+    bounds = HttpBounds(
+        header_bytes=gateway.max_headers,
+        arrival=gateway.arrival_timeout,
+        connections=gateway.max_connections,
+    )
+    async with serving(app, *plan.address, bounds) as url:
         yield url
