@@ -20,10 +20,10 @@ import msgspec
 
 from conformance import virtual_time
 from conformance.subject import wire
-from destination_router.delivery.dead_letters import DeadLetter
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.worker import Delivery, Worker
+from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.memory import MemoryEventLog
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import load_plugin

@@ -30,7 +30,7 @@ from destination_router.commands.output import (
 from destination_router.config.router_toml import RouterConfig, load_config
 from destination_router.contract.records import Json
 from destination_router.contract.times import format_time, parse_time
-from destination_router.eventlog.dead_letter import LetterFilter, StoredLetter
+from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
 from destination_router.eventlog.sqlite.dead_letter_store import (
     delete_letters,
     find_letters,
@@ -68,8 +68,8 @@ def _which(
     since: BySince = None,
     message_id: ByMessage = None,
     limit: Limit = None,
-) -> LetterFilter:
-    return LetterFilter(
+) -> DeadLetterFilter:
+    return DeadLetterFilter(
         ids=tuple(ids or ()),
         connection=connection,
         code=code,
@@ -82,7 +82,7 @@ def _which(
 @commands.command("list")
 @taking(_which)
 def list_(
-    which: LetterFilter,
+    which: DeadLetterFilter,
     config: RouterToml = ROUTER_TOML,
     replayed: Replayed = False,
     content: Content = False,
@@ -106,7 +106,7 @@ def list_(
 @commands.command()
 @taking(_which)
 def show(
-    which: LetterFilter,
+    which: DeadLetterFilter,
     config: RouterToml = ROUTER_TOML,
     content: Content = False,
 ) -> None:
@@ -128,7 +128,7 @@ def show(
 @commands.command()
 @taking(_which)
 def replay(
-    which: LetterFilter,
+    which: DeadLetterFilter,
     config: RouterToml = ROUTER_TOML,
     everything: Annotated[bool, typer.Option("--all", help="All that were not replayed.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which.")] = False,
@@ -159,7 +159,7 @@ def replay(
 @commands.command()
 @taking(_which)
 def delete(
-    which: LetterFilter,
+    which: DeadLetterFilter,
     config: RouterToml = ROUTER_TOML,
     replayed: Replayed = False,
     everything: Annotated[bool, typer.Option("--all", help="All that were not replayed.")] = False,
@@ -181,7 +181,7 @@ def delete(
 @commands.command()
 @taking(_which)
 def export(
-    which: LetterFilter,
+    which: DeadLetterFilter,
     config: RouterToml = ROUTER_TOML,
     replayed: Replayed = False,
     output: Annotated[
@@ -200,22 +200,22 @@ def export(
             talk.print(_none_found(which))
 
 
-def _see_that_it_is_meant(which: LetterFilter, *, everything: bool) -> None:
-    if not everything and which == LetterFilter():
+def _see_that_it_is_meant(which: DeadLetterFilter, *, everything: bool) -> None:
+    if not everything and which == DeadLetterFilter():
         raise UsageError("say which, by number or option, or --all")
 
 
-def _none_found(which: LetterFilter) -> str:
-    return "No dead letters." if which == LetterFilter() else "No dead letter is like that."
+def _none_found(which: DeadLetterFilter) -> str:
+    return "No dead letters." if which == DeadLetterFilter() else "No dead letter is like that."
 
 
-def _print_done(letters: Sequence[StoredLetter], verb: str) -> None:
+def _print_done(letters: Sequence[DeadLetter], verb: str) -> None:
     for letter in letters:
         print_letter(letter, content=False)
     talk.print(f"{len(letters)} {verb}")
 
 
-def _end(which: LetterFilter, found: Sequence[StoredLetter], *, failed: bool = False) -> None:
+def _end(which: DeadLetterFilter, found: Sequence[DeadLetter], *, failed: bool = False) -> None:
     """End with the status that tells whether all that was asked for was there, and was done."""
     missing = sorted(set(which.ids).difference(letter.id for letter in found))
     if missing and which.limit is None:
@@ -225,7 +225,7 @@ def _end(which: LetterFilter, found: Sequence[StoredLetter], *, failed: bool = F
         raise typer.Exit(FAILED)
 
 
-def _of(which: LetterFilter, *, replayed: bool) -> LetterFilter:
+def _of(which: DeadLetterFilter, *, replayed: bool) -> DeadLetterFilter:
     """Take those that were replayed, too, or leave them out."""
     return msgspec.structs.replace(which, replayed=None if replayed else False)
 
@@ -264,7 +264,7 @@ def _target(path: Path | None) -> Iterator[BinaryIO]:
         yield target
 
 
-def letter_json(letter: StoredLetter, *, content: bool) -> dict[str, Any]:
+def letter_json(letter: DeadLetter, *, content: bool) -> dict[str, Any]:
     """Turn a dead letter into what is printed.
 
     Args:
@@ -300,7 +300,7 @@ def letter_json(letter: StoredLetter, *, content: bool) -> dict[str, Any]:
     }
 
 
-def print_letter(letter: StoredLetter, *, content: bool) -> None:
+def print_letter(letter: DeadLetter, *, content: bool) -> None:
     """Tell a dead letter in one line; with values, the message too."""
     told = letter_json(letter, content=content)
     words = [told["id"], told["at"], told["connection"], told["messageId"], told["code"]]

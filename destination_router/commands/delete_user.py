@@ -39,7 +39,7 @@ from destination_router.contract.deletion import UserDeletion
 from destination_router.contract.records import Reject
 from destination_router.deletion.audit import found_in, open_audit
 from destination_router.deletion.matching import Theirs
-from destination_router.deletion.pending import LeftoversOf
+from destination_router.deletion.pending import PendingOf
 from destination_router.deletion.people import (
     Asked,
     Refused,
@@ -162,7 +162,7 @@ class _Chosen(msgspec.Struct):
     eventlog: EventLogConfig | None = None
 
 
-def _leftovers(chosen: _Chosen, who: Wanted) -> LeftoversOf | None:
+def _leftovers(chosen: _Chosen, who: Wanted) -> PendingOf | None:
     """Say where the log may hold what is theirs; None where no log is known, or none is there."""
     if chosen.eventlog is None or not chosen.eventlog.path.exists() or not who.subjects:
         return None
@@ -175,14 +175,14 @@ def _leftovers(chosen: _Chosen, who: Wanted) -> LeftoversOf | None:
     ]
     theirs = Theirs(chosen.connection, identifiers, delivery_keys(chosen.config))
     log = chosen.eventlog
-    return LeftoversOf(log.path, chosen.config.name, theirs, log.new_connections)
+    return PendingOf(log.path, chosen.config.name, theirs, log.new_connections)
 
 
 def _delete(
     chosen: _Chosen,
     deletion: UserDeletion,
     who: Wanted,
-    leftovers: LeftoversOf | None,
+    leftovers: PendingOf | None,
     audit: Path,
     patience: float,
 ) -> DeletionSummary:

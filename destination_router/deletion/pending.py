@@ -10,22 +10,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
 
-from destination_router.eventlog.dead_letter import StoredLetter
+from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
 from destination_router.eventlog.sqlite.claim import LogInUseError, claim
+from destination_router.eventlog.sqlite.dead_letter_store import delete_letters, find_letters
 from destination_router.eventlog.sqlite.file import connect, damage_told, open_file
-from destination_router.eventlog.sqlite.pending_events import (
-    all_letters,
-    drop_letters,
-    drop_waiting,
-    waiting_events,
-)
-from destination_router.eventlog.sqlite.queries import register
+from destination_router.eventlog.sqlite.queries import drop_waiting, register, waiting_events
 
 Row = TypeVar("Row")
 
@@ -38,7 +33,7 @@ PATIENCE = 30.0
 """How long a running router is given to deliver what it has in hand, in seconds."""
 
 
-class Leftovers(msgspec.Struct, frozen=True, rename="camel"):
+class Pending(msgspec.Struct, frozen=True, rename="camel"):
     """What was found.
 
     Attributes:
@@ -52,7 +47,7 @@ class Leftovers(msgspec.Struct, frozen=True, rename="camel"):
     waiting: int = 0
 
 
-class LeftoversOf:
+class PendingOf:
     """What a connection's log holds of people.
 
     Args:
@@ -73,10 +68,10 @@ class LeftoversOf:
         self._connection = connection
         self._start = start
         self._is_theirs = is_theirs
-        self.found: Leftovers | None = None
+        self.found: Pending | None = None
         """What `clear` has done so far, even if it was cancelled; None before it did anything."""
 
-    async def count(self) -> Leftovers:
+    async def count(self) -> Pending:
         """Look only: dead letters and waiting events.
 
         Raises:
@@ -84,7 +79,7 @@ class LeftoversOf:
         """
         with self._opened() as database:
             letters, waiting = await self._look(database)
-        return Leftovers(dead_letters=len(letters), waiting=len(waiting))
+        return Pending(dead_letters=len(letters), waiting=len(waiting))
 
     async def clear(self, patience: float, told: Callable[[int], None]) -> None:
         """Drop all of it, and give a running router a while with what it has in hand.
@@ -106,25 +101,25 @@ class LeftoversOf:
             await asyncio.sleep(min(pause, max(0.0, until - clock())))
             pause = min(2 * pause, _LONGEST_PAUSE)
             more = await self._drop()
-            found = self.found = Leftovers(
+            found = self.found = Pending(
                 dead_letters=found.dead_letters + more.dead_letters,
                 dropped=found.dropped + more.dropped,
                 waiting=more.waiting,
             )
 
-    async def _drop(self) -> Leftovers:
+    async def _drop(self) -> Pending:
         """Drop what may be dropped now; one that is cancelled has dropped nothing."""
         with self._opened() as database, _claimed(self._path) as claimed:
             if claimed and self._start == "start":  # else nothing waits for one that is new
                 register(database, (self._connection,), self._start)
             letters, waiting = await self._look(database)
             if letters:
-                drop_letters(database, letters)
+                _drop_letters(database, letters)
             if not claimed:
-                return Leftovers(dead_letters=len(letters), waiting=len(waiting))
+                return Pending(dead_letters=len(letters), waiting=len(waiting))
             if waiting:
                 drop_waiting(database, self._connection, waiting)
-            return Leftovers(dead_letters=len(letters), dropped=len(waiting))
+            return Pending(dead_letters=len(letters), dropped=len(waiting))
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
@@ -132,9 +127,9 @@ class LeftoversOf:
         with damage_told(self._path), contextlib.closing(connect(self._path)) as database:
             yield database
 
-    async def _look(self, database: sqlite3.Connection) -> tuple[list[StoredLetter], list[int]]:
+    async def _look(self, database: sqlite3.Connection) -> tuple[list[DeadLetter], list[int]]:
         return (
-            await self._theirs(all_letters(database, self._connection)),
+            await self._theirs(_all_letters(database, self._connection)),
             await self._theirs(waiting_events(database, self._connection)),
         )
 
@@ -159,3 +154,16 @@ def _claimed(path: Path) -> Iterator[bool]:
             yield False
             return
         yield True
+
+
+def _all_letters(database: sqlite3.Connection, name: str) -> Iterator[tuple[DeadLetter, bytes]]:
+    """Read a connection's dead letters, replayed or not, and their bodies."""
+    for letter in find_letters(database, DeadLetterFilter(connection=name)):
+        yield letter, letter.body
+
+
+def _drop_letters(database: sqlite3.Connection, letters: Collection[DeadLetter]) -> None:
+    """Delete dead letters."""
+    database.execute("BEGIN IMMEDIATE")
+    delete_letters(database, list(letters))
+    database.execute("COMMIT")

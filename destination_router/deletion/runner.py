@@ -12,7 +12,7 @@ import msgspec
 
 from destination_router.contract.deletion import UserDeletion
 from destination_router.deletion.audit import DeletionAudit
-from destination_router.deletion.pending import Leftovers, LeftoversOf
+from destination_router.deletion.pending import Pending, PendingOf
 from destination_router.deletion.people import Wanted
 from destination_router.deletion.vendor import Deleting, DeletionGroup, Hindrance, grouped
 from destination_router.delivery.delivery_settings import DeliverySettings
@@ -39,7 +39,7 @@ class DeletionSummary(msgspec.Struct, rename="camel"):
     pending: int = 0
     failed: int = 0
     interrupted: bool = False
-    log: Leftovers | None = None
+    log: Pending | None = None
 
     @property
     def waiting(self) -> int:
@@ -69,7 +69,7 @@ class Teller(Protocol):
 
 
 def summary_of(
-    wanted: Wanted, groups: Sequence[DeletionGroup] = (), log: Leftovers | None = None
+    wanted: Wanted, groups: Sequence[DeletionGroup] = (), log: Pending | None = None
 ) -> DeletionSummary:
     """Sum up; without groups nothing was asked for."""
     counts = Counter[str]()
@@ -94,7 +94,7 @@ async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
     purpose: Sequence[Any],
     settings: DeliverySettings,
     patience: float,
-    leftovers: LeftoversOf | None,
+    leftovers: PendingOf | None,
     teller: Teller,
 ) -> DeletionSummary:
     """Delete users, or go on where an interrupted run was.
@@ -161,7 +161,7 @@ async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
 
 
 async def _clear(
-    leftovers: LeftoversOf, patience: float, teller: Teller, audit: DeletionAudit
+    leftovers: PendingOf, patience: float, teller: Teller, audit: DeletionAudit
 ) -> None:
     try:
         await leftovers.clear(patience, teller.waiting)

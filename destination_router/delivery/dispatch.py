@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 
 from destination_router.contract.records import HttpRequest, Outcome
 from destination_router.delivery.circuit import Circuit
-from destination_router.delivery.dead_letters import DeadLetter
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer, Item
 from destination_router.delivery.ledger import Delivery, Ledger
@@ -26,6 +25,7 @@ from destination_router.delivery.sender import Sender
 from destination_router.delivery.states import States
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.window import Window
+from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.pipeline.connection import Connection, Decision
 
 _ANSWER_CHARACTERS = 2000

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from destination_router.contract.records import Outcome
-from destination_router.delivery.dead_letters import DeadLetter, DeadLetterSink
+from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterSink
 from destination_router.eventlog.interface import Event, LogUnavailableError
 from destination_router.pipeline.connection import Decision
 

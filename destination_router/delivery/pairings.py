@@ -7,7 +7,7 @@ from collections.abc import Callable
 from destination_router.contract.records import HttpRequest, Outcome
 from destination_router.delivery.item import Answer
 from destination_router.delivery.ledger import patiently
-from destination_router.eventlog.sqlite.pairing_book import PairingBook
+from destination_router.eventlog.interface import PairingBook
 from destination_router.faults import plain_code
 
 

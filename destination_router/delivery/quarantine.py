@@ -11,12 +11,13 @@ import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 
 from destination_router.config.router_toml import QuarantineConfig
 from destination_router.delivery.ledger import patiently
+from destination_router.eventlog.interface import QuarantineBook
 from destination_router.pipeline.connection import Decision, Refusal
 
 CODE = "quarantined_identity"
@@ -27,27 +28,6 @@ MOST_REMEMBERED = 100_000
 are forgotten first, and what floods in is seen all the time."""
 
 _log = logging.getLogger(__name__)
-
-
-class QuarantineBook(Protocol):
-    """Where it is kept which identities are held back, by their digests."""
-
-    async def held(self, connection: str) -> set[bytes]:
-        """List those that a connection holds back."""
-
-    async def hold(self, connection: str, identities: Iterable[bytes], now: float) -> None:
-        """Hold back more; kept when this returns.
-
-        Raises:
-            LogUnavailableError: nothing was kept.
-        """
-
-    async def release(self, connection: str, identities: Iterable[bytes]) -> None:
-        """Hold some back no longer.
-
-        Raises:
-            LogUnavailableError: nothing was changed.
-        """
 
 
 class _Seen:

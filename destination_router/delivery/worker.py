@@ -11,11 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 
-from destination_router.delivery.dead_letters import (
-    DeadLetter,
-    DeadLetterSink,
-    DroppedDeadLetters,
-)
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.dispatch import Dispatch
 from destination_router.delivery.ledger import Delivery, Ledger, Report, Source
@@ -23,8 +18,9 @@ from destination_router.delivery.pairings import Pairings
 from destination_router.delivery.quarantine import Watch
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.stats import DeliveryStats
-from destination_router.eventlog.interface import Event
-from destination_router.eventlog.sqlite.pairing_book import MemoryPairings, PairingBook
+from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterSink, DroppedDeadLetters
+from destination_router.eventlog.interface import Event, PairingBook
+from destination_router.eventlog.memory import MemoryPairings
 from destination_router.pipeline.connection import Connection, Decision
 
 __all__ = ["Delivery", "Report", "Source", "Worker", "work"]

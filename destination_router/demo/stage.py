@@ -14,12 +14,12 @@ from typing import Any
 import httpx
 import msgspec
 
-from destination_router.delivery.dead_letters import DroppedDeadLetters
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.sender import ANY_ORIGIN, Sender
 from destination_router.delivery.worker import Delivery, Worker
 from destination_router.demo.recorder import create_recorder
 from destination_router.demo.traffic import send_traffic
+from destination_router.eventlog.dead_letter import DroppedDeadLetters
 from destination_router.eventlog.memory import MemoryEventLog
 from destination_router.gateway.app import create_gateway
 from destination_router.pipeline.connection import Connection

@@ -1,4 +1,7 @@
-"""Dead letters as records: messages that can never be delivered, with all there is to see why."""
+"""A message that can never be delivered, with all there is to see why: the one record of it.
+
+Delivery makes it, the log keeps it, commands show, replay and delete it.
+"""
 
 from __future__ import annotations
 
@@ -7,61 +10,24 @@ from typing import Any, Protocol
 import msgspec
 
 
-class Letter(Protocol):
-    """What is kept of a message that was given up; each worker brings a record of its own."""
-
-    @property
-    def connection(self) -> str:
-        """Whose message it was."""
-
-    @property
-    def message_id(self) -> str:
-        """The message's; empty where it could not be read."""
-
-    @property
-    def offset(self) -> int:
-        """Its place in the event log."""
-
-    @property
-    def body(self) -> bytes:
-        """The message as wire JSON."""
-
-    @property
-    def code(self) -> str:
-        """Why: `missing_identity`, `http_400`."""
-
-    @property
-    def detail(self) -> str:
-        """A sentence, or the vendor's own words."""
-
-    @property
-    def at(self) -> float:
-        """When it was given up, as Unix time in seconds."""
-
-    @property
-    def attempts(self) -> int:
-        """How many requests carried it."""
-
-    @property
-    def request(self) -> dict[str, Any] | None:
-        """The last of them as it may be shown, secrets hidden."""
-
-    @property
-    def status(self) -> int | None:
-        """The HTTP status of the vendor's answer."""
-
-    @property
-    def answer(self) -> str:
-        """The vendor's answer as text."""
-
-
-class StoredLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A dead letter as it is kept: a `Letter` with a number.
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that was given up, with everything that a person needs to mend and replay it.
 
     Attributes:
+        connection: whose message it was.
+        message_id: the message's. Where it could not be read it is empty, and once it is kept, it
+            is named after its place in the log.
+        offset: its place in the event log.
+        body: the message as wire JSON.
+        code: why, as a stable name: `missing_identity`, `http_400`, ...
+        detail: a sentence, or the vendor's own words.
+        at: when it was given up, as Unix time in seconds.
+        attempts: how many requests carried it, replays included; 0 where none was ever made.
+        request: the last request that carried it, by itself and not as part of a bulk, as it may
+            be shown (`Connection.shown`: secrets are hidden); None where none was made.
+        status: the HTTP status of the vendor's answer; None where there was none.
+        answer: the vendor's answer as text, at most its first 2000 characters.
         id: for commands; 0 before it is kept.
-        message_id: the message's; one that has none is named after its place in the log.
-        attempts: how many requests carried it, replays included.
         replayed_at: when it was put back into the log, Unix time in seconds; None if it was not,
             or if it failed again since.
     """
@@ -81,7 +47,7 @@ class StoredLetter(msgspec.Struct, frozen=True, kw_only=True):
     replayed_at: float | None = None
 
 
-class LetterFilter(msgspec.Struct, frozen=True, kw_only=True):
+class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which dead letters are meant; what is None does not matter.
 
     Attributes:
@@ -101,3 +67,24 @@ class LetterFilter(msgspec.Struct, frozen=True, kw_only=True):
     message_id: str | None = None
     replayed: bool | None = None
     limit: int | None = None
+
+
+class DeadLetterSink(Protocol):
+    """Where dead letters are kept."""
+
+    async def put(self, letters: list[DeadLetter]) -> None:
+        """Keep dead letters durably; only when this returns are the messages committed.
+
+        A crash between this and the commit brings the same letter again: keep one per connection
+        and offset.
+
+        Raises:
+            LogUnavailableError: nothing was kept; the worker tries again.
+        """
+
+
+class DroppedDeadLetters:
+    """Keeps nothing: for a demo, and wherever `report` tells the sender at once."""
+
+    async def put(self, letters: list[DeadLetter]) -> None:
+        """Forget them."""

@@ -6,10 +6,12 @@ connection reads on from where it is, and commits what it is done with, in any o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
+
+from destination_router.contract.records import Pairing
 
 
 class LogUnavailableError(Exception):
@@ -70,3 +72,59 @@ class EventLog(Protocol):
 
     async def commit(self, connection: str, offsets: Collection[int]) -> None:
         """Mark events as done by the connection; they are not read by it again."""
+
+
+class PairingEntry(msgspec.Struct, frozen=True):
+    """Whether a request's ties may be made.
+
+    Attributes:
+        made: the vendor has all of them; there is nothing to send.
+        beyond: the tie that is beyond its limit, if one is; then none was entered.
+    """
+
+    made: bool = False
+    beyond: Pairing | None = None
+
+
+class PairingBook(Protocol):
+    """Where ties are kept."""
+
+    async def enter(self, scope: str, pairings: Sequence[Pairing], now: float) -> PairingEntry:
+        """Enter a request's ties, all or none; they are kept when this returns.
+
+        Args:
+            scope: whose rules they are: the plugin's name.
+            pairings: at least one.
+            now: Unix time, in seconds.
+
+        Raises:
+            LogUnavailableError: nothing was entered.
+        """
+
+    async def confirm(self, scope: str, pairings: Sequence[Pairing], now: float) -> None:
+        """Note that the vendor has made ties: their period begins now.
+
+        Raises:
+            LogUnavailableError: nothing was noted.
+        """
+
+
+class QuarantineBook(Protocol):
+    """Where it is kept which identities are held back, by their digests."""
+
+    async def held(self, connection: str) -> set[bytes]:
+        """List those that a connection holds back."""
+
+    async def hold(self, connection: str, identities: Iterable[bytes], now: float) -> None:
+        """Hold back more; kept when this returns.
+
+        Raises:
+            LogUnavailableError: nothing was kept.
+        """
+
+    async def release(self, connection: str, identities: Iterable[bytes]) -> None:
+        """Hold some back no longer.
+
+        Raises:
+            LogUnavailableError: nothing was changed.
+        """

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
 
-from destination_router.eventlog.interface import Event
+from destination_router.contract.records import Pairing
+from destination_router.eventlog.interface import Event, PairingEntry
 
 
 class MemoryEventLog:
@@ -62,3 +63,46 @@ class MemoryEventLog:
             if offset > after and connection in self._waiting[offset]:
                 found.append(event)
         return found
+
+
+class MemoryPairings:
+    """Keeps ties as long as its process lives: for a demo and for tests."""
+
+    def __init__(self) -> None:
+        self._made_at: dict[tuple[str, str, str], dict[str, int | None]] = {}
+
+    async def enter(self, scope: str, pairings: Sequence[Pairing], now: float) -> PairingEntry:
+        """Enter a request's ties, all or none."""
+        books = [self._book(scope, pairing) for pairing in pairings]
+        both = list(zip(pairings, books, strict=True))
+        if all(book.get(pairing.value) is not None for pairing, book in both):
+            return PairingEntry(made=True)
+        for pairing, book in both:
+            if pairing.value not in book and _others(book, pairing, now) >= pairing.limit:
+                return PairingEntry(beyond=pairing)
+        for pairing, book in both:
+            book.setdefault(pairing.value, None)
+        return PairingEntry()
+
+    async def confirm(self, scope: str, pairings: Sequence[Pairing], now: float) -> None:
+        """Note that the vendor has made ties."""
+        for pairing in pairings:
+            book = self._book(scope, pairing)
+            if pairing.value in book and book[pairing.value] is None:
+                book[pairing.value] = _milliseconds(now)
+
+    def _book(self, scope: str, pairing: Pairing) -> dict[str, int | None]:
+        return self._made_at.setdefault((scope, pairing.rule, pairing.key), {})
+
+
+def _others(book: dict[str, int | None], pairing: Pairing, now: float) -> int:
+    """Count the other values of a tie's key that still count: those not known to be made do."""
+    since = -1 if pairing.period is None else _milliseconds(now - pairing.period)
+    return sum(
+        value != pairing.value and (made_at is None or made_at > since)
+        for value, made_at in book.items()
+    )
+
+
+def _milliseconds(moment: float) -> int:
+    return round(moment * 1000)

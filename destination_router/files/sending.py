@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from destination_router.delivery.dead_letters import DroppedDeadLetters
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.quarantine import Watch
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.worker import Delivery, Worker
-from destination_router.eventlog.sqlite.pairing_book import PairingBook
+from destination_router.eventlog.dead_letter import DroppedDeadLetters
+from destination_router.eventlog.interface import PairingBook
 from destination_router.files.file_source import FileSource
 from destination_router.files.line_sources import LineSource
 from destination_router.files.resuming import SendState

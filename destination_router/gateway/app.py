@@ -177,7 +177,7 @@ class _Gateway:
         self._reading = asyncio.Lock()
 
     async def take(self, intake: _Intake, request: Request) -> Response:
-        """Reply one request, whatever becomes of it."""
+        """Answer one request, whatever becomes of it."""
         async with aclosing(request.stream()) as chunks:
             try:
                 with self._room.place() as place:

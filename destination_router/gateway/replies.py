@@ -41,7 +41,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 def import_reply(codes: Sequence[str]) -> Reply:
-    """Reply an import by what its users' events were refused for.
+    """Answer an import by what its users' events were refused for.
 
     Two refusals are told in one breath, which rudder-server then knows no status for but 500.
     """

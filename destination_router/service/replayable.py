@@ -12,7 +12,7 @@ import msgspec
 
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.records import Json, Reject
-from destination_router.eventlog.dead_letter import StoredLetter
+from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.pipeline.privacy.config import is_private
 from destination_router.pipeline.privacy.masking import MaskingKeys, keys_table, load_masking_keys
 from destination_router.pipeline.privacy.sealing import is_marked, opened, seal_version
@@ -31,11 +31,11 @@ class Seals:
         self._keys: dict[tuple[str, int], MaskingKeys | str] = {}
 
     def sort_out(
-        self, letters: Sequence[StoredLetter]
-    ) -> tuple[list[StoredLetter], dict[str, list[StoredLetter]]]:
+        self, letters: Sequence[DeadLetter]
+    ) -> tuple[list[DeadLetter], dict[str, list[DeadLetter]]]:
         """Part letters into those that can be replayed and, for each reason, those that cannot."""
-        good: list[StoredLetter] = []
-        refused: dict[str, list[StoredLetter]] = {}
+        good: list[DeadLetter] = []
+        refused: dict[str, list[DeadLetter]] = {}
         for letter in letters:
             reason = self.refusal(letter)
             if reason is None:
@@ -44,7 +44,7 @@ class Seals:
                 refused.setdefault(reason, []).append(letter)
         return good, refused
 
-    def refusal(self, letter: StoredLetter) -> str | None:
+    def refusal(self, letter: DeadLetter) -> str | None:
         """Say why a letter cannot be replayed, naming the key that it needs; None if it can."""
         if not is_marked(letter.body):
             return None

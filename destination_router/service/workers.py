@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import msgspec
 
 from destination_router.config.router_toml import DeliveryConfig, QuarantineConfig
-from destination_router.delivery.dead_letters import DeadLetter
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.quarantine import Watch
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.worker import Worker
+from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.pairing_book import LoggedPairings

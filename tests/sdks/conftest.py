@@ -18,10 +18,10 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from destination_router.delivery.dead_letters import DroppedDeadLetters
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.worker import Worker
+from destination_router.eventlog.dead_letter import DroppedDeadLetters
 from destination_router.eventlog.memory import MemoryEventLog
 from destination_router.gateway.app import create_gateway
 from destination_router.gateway.cors import Cors

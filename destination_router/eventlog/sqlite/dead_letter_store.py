@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from destination_router.eventlog.dead_letter import Letter, LetterFilter, StoredLetter
+from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
 from destination_router.eventlog.partition import partition_key
 
 _PUT = """
@@ -34,12 +34,12 @@ _CHUNK = 500
 _APPEND = "INSERT INTO events (received_at, partition, target, body) VALUES (?, ?, ?, ?)"
 
 
-def put_letters(connection: sqlite3.Connection, letters: Iterable[Letter]) -> None:
+def put_letters(connection: sqlite3.Connection, letters: Iterable[DeadLetter]) -> None:
     """Keep dead letters."""
     connection.executemany(_PUT, [_row(letter) for letter in letters])
 
 
-def find_letters(connection: sqlite3.Connection, wanted: LetterFilter) -> Iterator[StoredLetter]:
+def find_letters(connection: sqlite3.Connection, wanted: DeadLetterFilter) -> Iterator[DeadLetter]:
     """Find dead letters, the one that was kept first, first."""
     conditions, values = _conditions(wanted)
     query = _FIND.format(conditions=" AND ".join(conditions))
@@ -58,7 +58,7 @@ def count_letters(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
 
 
 def replay_letters(
-    connection: sqlite3.Connection, letters: Sequence[StoredLetter], now: float
+    connection: sqlite3.Connection, letters: Sequence[DeadLetter], now: float
 ) -> None:
     """Append letters to the log again, each for its own connection only, and mark them.
 
@@ -78,7 +78,7 @@ def replay_letters(
     )
 
 
-def delete_letters(connection: sqlite3.Connection, letters: Sequence[StoredLetter]) -> None:
+def delete_letters(connection: sqlite3.Connection, letters: Sequence[DeadLetter]) -> None:
     """Delete letters for good: what they hold is nowhere else."""
     connection.executemany(
         "DELETE FROM dead_letters WHERE id = ?", [(letter.id,) for letter in letters]
@@ -93,7 +93,7 @@ def delete_letters_before(connection: sqlite3.Connection, moment: float) -> int:
     ).rowcount
 
 
-def _row(letter: Letter) -> tuple[Any, ...]:
+def _row(letter: DeadLetter) -> tuple[Any, ...]:
     return (
         letter.connection,
         letter.message_id or f"offset-{letter.offset}",
@@ -109,10 +109,10 @@ def _row(letter: Letter) -> tuple[Any, ...]:
     )
 
 
-def _stored(row: Sequence[Any]) -> StoredLetter:
+def _stored(row: Sequence[Any]) -> DeadLetter:
     number, connection, message_id, offset, body, code, detail, at, attempts, *rest = row
     request, status, answer, replayed_at = rest
-    return StoredLetter(
+    return DeadLetter(
         id=number,
         connection=connection,
         message_id=message_id,
@@ -129,7 +129,7 @@ def _stored(row: Sequence[Any]) -> StoredLetter:
     )
 
 
-def _conditions(wanted: LetterFilter) -> tuple[list[str], list[Any]]:
+def _conditions(wanted: DeadLetterFilter) -> tuple[list[str], list[Any]]:
     conditions = ["1"]
     values: list[Any] = []
     for column, value in (

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from destination_router.eventlog.dead_letter import StoredLetter
+from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.progress import Progress
 from destination_router.eventlog.sqlite.dead_letter_store import put_letters
 
@@ -58,8 +58,8 @@ def expire(  # noqa: PLR0913 -- each is a part, by keyword
     return [offset for offset, _ in old]
 
 
-def _letter(name: str, offset: int, body: bytes, now: float) -> StoredLetter:
-    return StoredLetter(
+def _letter(name: str, offset: int, body: bytes, now: float) -> DeadLetter:
+    return DeadLetter(
         connection=name,
         message_id=message_id(body),
         offset=offset,

@@ -19,7 +19,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from destination_router.eventlog.dead_letter import Letter
+from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.interface import Event, Lag, LogUnavailableError
 from destination_router.eventlog.partition import partition_key
 from destination_router.eventlog.progress import Progress
@@ -177,7 +177,7 @@ class SqliteEventLog:
         except (sqlite3.Error, RefusedError) as error:
             raise LogUnavailableError(str(error)) from error
 
-    async def put(self, letters: Sequence[Letter]) -> None:
+    async def put(self, letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters; they are on disk when this returns.
 
         Raises:
@@ -289,7 +289,7 @@ def _reader(connection: sqlite3.Connection, name: str) -> _Reader:
     return _Reader(Progress(low, [offset for (offset,) in rows]), set(), asyncio.Lock())
 
 
-def _put(letters: Sequence[Letter], connection: sqlite3.Connection) -> None:
+def _put(letters: Sequence[DeadLetter], connection: sqlite3.Connection) -> None:
     put_letters(connection, letters)
 
 

@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-import weakref
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
-
-import msgspec
 
 from destination_router.contract.records import Pairing
+from destination_router.eventlog.interface import PairingEntry
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.on_demand import LogOnDemand
 
@@ -31,48 +28,13 @@ _ENTER = "INSERT OR IGNORE INTO pairings VALUES (?, ?, NULL)"
 _MADE = "UPDATE pairings SET made_at = ? WHERE key = ? AND value = ? AND made_at IS NULL"
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """Whether a request's ties may be made.
-
-    Attributes:
-        made: the vendor has all of them; there is nothing to send.
-        beyond: the tie that is beyond its limit, if one is; then none was entered.
-    """
-
-    made: bool = False
-    beyond: Pairing | None = None
-
-
-class PairingBook(Protocol):
-    """Where ties are kept."""
-
-    async def enter(self, scope: str, pairings: Sequence[Pairing], now: float) -> Entry:
-        """Enter a request's ties, all or none; they are kept when this returns.
-
-        Args:
-            scope: whose rules they are: the plugin's name.
-            pairings: at least one.
-            now: Unix time, in seconds.
-
-        Raises:
-            LogUnavailableError: nothing was entered.
-        """
-
-    async def confirm(self, scope: str, pairings: Sequence[Pairing], now: float) -> None:
-        """Note that the vendor has made ties: their period begins now.
-
-        Raises:
-            LogUnavailableError: nothing was noted.
-        """
-
-
 class LoggedPairings:
     """Keeps ties in an event log's file."""
 
     def __init__(self, log: SqliteEventLog) -> None:
         self._log = log
 
-    async def enter(self, scope: str, pairings: Sequence[Pairing], now: float) -> Entry:
+    async def enter(self, scope: str, pairings: Sequence[Pairing], now: float) -> PairingEntry:
         """Enter a request's ties, all or none."""
         return await self._log.transact(partial(_enter, scope=scope, pairings=pairings, now=now))
 
@@ -87,7 +49,7 @@ class PairingsFile:
     def __init__(self, file: LogOnDemand) -> None:
         self._file = file
 
-    async def enter(self, scope: str, pairings: Sequence[Pairing], now: float) -> Entry:
+    async def enter(self, scope: str, pairings: Sequence[Pairing], now: float) -> PairingEntry:
         """Enter a request's ties, all or none."""
         return await LoggedPairings(self._file.opened()).enter(scope, pairings, now)
 
@@ -96,38 +58,18 @@ class PairingsFile:
         await LoggedPairings(self._file.opened()).confirm(scope, pairings, now)
 
 
-class MemoryPairings:
-    """Keeps ties as long as its process lives: for a demo and for tests."""
-
-    def __init__(self) -> None:
-        self._database = sqlite3.connect(":memory:", isolation_level=None)
-        weakref.finalize(self, self._database.close)
-        self._database.execute(
-            "CREATE TABLE pairings "
-            "(key BLOB, value BLOB, made_at INTEGER, PRIMARY KEY (key, value))"
-        )
-
-    async def enter(self, scope: str, pairings: Sequence[Pairing], now: float) -> Entry:
-        """Enter a request's ties, all or none."""
-        return _enter(self._database, scope=scope, pairings=pairings, now=now)
-
-    async def confirm(self, scope: str, pairings: Sequence[Pairing], now: float) -> None:
-        """Note that the vendor has made ties."""
-        _confirm(self._database, scope=scope, pairings=pairings, now=now)
-
-
 def _enter(
     connection: sqlite3.Connection, *, scope: str, pairings: Sequence[Pairing], now: float
-) -> Entry:
+) -> PairingEntry:
     rows = [_row(scope, pairing) for pairing in pairings]
     known = [connection.execute(_MADE_AT, row).fetchone() for row in rows]
     if all(made_at not in (None, (None,)) for made_at in known):
-        return Entry(made=True)
+        return PairingEntry(made=True)
     for pairing, row, entered in zip(pairings, rows, known, strict=True):
         if entered is None and _others(connection, pairing, row, now) >= pairing.limit:
-            return Entry(beyond=pairing)
+            return PairingEntry(beyond=pairing)
     connection.executemany(_ENTER, rows)
-    return Entry()
+    return PairingEntry()
 
 
 def _others(

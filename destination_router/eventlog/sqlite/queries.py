@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Literal
 
 from destination_router.eventlog.interface import Lag
@@ -17,6 +17,12 @@ _READ = """
 SELECT offset, target, body, received_at FROM events WHERE offset > ? ORDER BY offset LIMIT ?
 """
 _LAST = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
+_WAITING = """
+SELECT offset, body FROM events
+WHERE offset > (SELECT low FROM connections WHERE name = :name)
+    AND (target IS NULL OR target = :name)
+    AND offset NOT IN (SELECT offset FROM done WHERE connection = :name)
+"""
 
 
 def register(
@@ -73,3 +79,20 @@ def lags(connection: sqlite3.Connection, now: float) -> dict[str, Lag]:
         seconds = 0.0 if oldest is None else max(0.0, now - oldest[0] / 1000)
         found[name] = Lag(messages, seconds)
     return found
+
+
+def waiting_events(database: sqlite3.Connection, name: str) -> Iterator[tuple[int, bytes]]:
+    """Read what a connection has not delivered: offsets and bodies."""
+    return database.execute(_WAITING, {"name": name})
+
+
+def drop_waiting(database: sqlite3.Connection, name: str, offsets: Collection[int]) -> None:
+    """Mark messages as done, undelivered. Only for who has claimed the log: a worker would not see.
+
+    Other connections deliver them all the same.
+    """
+    database.execute("BEGIN IMMEDIATE")
+    database.executemany(
+        "INSERT OR IGNORE INTO done VALUES (?, ?)", [(name, offset) for offset in offsets]
+    )
+    database.execute("COMMIT")

@@ -18,7 +18,7 @@ from command_line import run_command
 from waiting import INTERRUPTIBLE, free_port, until
 
 from destination_router.config.router_toml import load_config
-from destination_router.delivery.dead_letters import DeadLetter
+from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.sqlite.claim import claim
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.service.connections import connect

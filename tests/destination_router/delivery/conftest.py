@@ -9,12 +9,12 @@ import msgspec
 import pytest
 from starlette.applications import Starlette
 
-from destination_router.delivery.dead_letters import DeadLetter
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.worker import Delivery, Worker
+from destination_router.eventlog.dead_letter import DeadLetter
+from destination_router.eventlog.interface import PairingBook
 from destination_router.eventlog.memory import MemoryEventLog
-from destination_router.eventlog.sqlite.pairing_book import PairingBook
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import load_plugin
 from heap_destination.simulator import SimulatedHeap, create_simulator

@@ -1,4 +1,7 @@
-"""What a plugin says of each message of a bulk is what becomes of it."""
+"""What now: from what came of a request to what each of its messages does next.
+
+The table of the module, row by row; then what a plugin says of each message of a bulk, in a worker.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -6,13 +9,27 @@ from typing import Any
 
 import httpx
 import msgspec
+import pytest
 
 from destination_router import HttpRequest, HttpResponse, Message, Outcome, hookimpl
-from destination_router.delivery.dead_letters import DeadLetter
+from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.item import Answer, Item
+from destination_router.delivery.outcomes import (
+    after_failure,
+    alone,
+    for_each,
+    is_vendor_failing,
+    outcome_of,
+    retry_wait,
+    smaller_bulks,
+    wait_for_all,
+    what_now,
+)
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.worker import Worker
+from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.memory import MemoryEventLog
-from destination_router.pipeline.connection import Connection
+from destination_router.pipeline.connection import Connection, Decision
 from destination_router.plugins.loading import check_destination
 
 URL = "https://vendor.example/events"
@@ -133,3 +150,157 @@ def test_a_vendor_that_repeats_the_key_does_not_give_it_away(
         assert KEY not in str(letter)
 
     in_virtual_time(main)
+
+
+DELIVERED, REJECTED, SUSPECT = Outcome.delivered(), Outcome.rejected("no"), Outcome.suspect("no")
+NOW, LATER, SOMETIME = Outcome.retry(0), Outcome.retry(30.0), Outcome.retry()
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([DELIVERED, DELIVERED], ["delivered", "delivered"]),
+        ([DELIVERED, REJECTED], ["delivered", "dead_letter"]),
+        ([SUSPECT, DELIVERED], ["dead_letter", "delivered"]),
+        ([SUSPECT, SUSPECT], ["apart", "apart"]),
+        ([NOW, REJECTED], ["at_once", "dead_letter"]),
+        ([NOW, SUSPECT, SUSPECT], ["at_once", "apart", "apart"]),
+        ([NOW, LATER], ["at_once", "later"]),
+        ([NOW, NOW], ["later", "later"]),
+        ([SOMETIME, REJECTED], ["later", "dead_letter"]),
+        ([SOMETIME], ["later"]),
+    ],
+)
+def test_the_table(outcomes: list[Outcome], expected: list[str]) -> None:
+    """Each row of the module's table, for every message of a request."""
+    assert what_now(outcomes) == expected
+
+
+BULK = HttpRequest(url="https://vendor.example/bulk", message_ids=("a", "b"))
+SINGLE = HttpRequest(url="https://vendor.example/one", message_ids=("a",))
+
+
+@pytest.mark.parametrize("status", [400, 413, 422, None])
+def test_a_refused_bulk_puts_all_its_messages_under_suspicion(status: int | None) -> None:
+    """One body is refused, and nothing says whose part of it was at fault."""
+    told = for_each(BULK, Outcome.rejected("http_400", "words"), status)
+    assert told == dict.fromkeys("ab", Outcome.suspect("http_400", "words"))
+
+
+def test_a_bulk_refused_for_what_is_not_in_its_body_is_refused() -> None:
+    """Taking it apart would ask the same in vain."""
+    told = for_each(BULK, Outcome.rejected("http_410"), 410)
+    assert told == dict.fromkeys("ab", Outcome.rejected("http_410"))
+
+
+def test_what_stands_alone_under_suspicion_is_guilty() -> None:
+    """There is nobody else."""
+    assert for_each(SINGLE, SUSPECT, 400) == {"a": REJECTED}
+    assert alone(DELIVERED) == DELIVERED
+
+
+def item(*requests: HttpRequest, attempts: int = 1, since: float | None = None) -> Item:
+    made = Item(0, b"{}", Decision(message_id="m", result="requests", requests=requests))
+    made.attempts = attempts
+    made.tried_since = since
+    return made
+
+
+def answer(*outcomes: Outcome, status: int | None = 200) -> Answer:
+    response = None if status is None else HttpResponse(status=status)
+    named = {str(number): outcome for number, outcome in enumerate(outcomes)}
+    return Answer(outcomes=named, response=response)
+
+
+def test_a_message_under_several_ids_has_the_worst_outcome() -> None:
+    """Whatever stands first."""
+    made = item(BULK)
+    told = Answer(outcomes={"a": DELIVERED, "b": REJECTED}, response=None)
+    assert outcome_of(made, told) == REJECTED
+    assert outcome_of(made, Answer(outcomes={"m": NOW, "a": REJECTED}, response=None)) == NOW
+
+
+def failed(
+    *items: Item, status: int | None = 503, last_success: float = 0.0, **patience: Any
+) -> Any:
+    return after_failure(
+        items,
+        [SOMETIME] * len(items),
+        answer(*[SOMETIME] * len(items), status=status),
+        settings=DeliverySettings(**patience),
+        now=100.0,
+        last_success=last_success,
+        chance=1.0,
+    )
+
+
+def test_patience_ends_by_attempts_and_by_age() -> None:
+    """For each message by itself; the rest goes out again."""
+    tired, old, fresh = item(attempts=3), item(since=40.0), item(since=99.0)
+    told = failed(tired, old, fresh, max_attempts=3, max_age=60.0)
+    assert (told.given_up, told.lasting) == ([0, 1], [fresh])
+
+
+@pytest.mark.parametrize(
+    ("attempts", "status", "last_success", "apart"),
+    [
+        (4, 503, 99.0, True),
+        (8, 500, 99.0, True),
+        (3, 503, 99.0, False),
+        (4, 429, 99.0, False),
+        (4, None, 99.0, False),
+        (4, 503, 9.0, False),
+    ],
+)
+def test_a_bulk_that_fails_while_others_get_through_goes_apart(
+    attempts: int, status: int | None, last_success: float, *, apart: bool
+) -> None:
+    """Every fourth time; not where everybody is throttled, nor where nothing gets through."""
+    two = [item(attempts=attempts, since=10.0) for _ in range(2)]
+    assert failed(*two, status=status, last_success=last_success).apart is apart
+    assert not failed(two[0], status=status, last_success=last_success).apart
+
+
+def test_everyone_waits_only_where_everyone_was_asked_to() -> None:
+    """One user's throttling is theirs alone, and a typo of the vendor's stops nobody for good."""
+    assert wait_for_all(answer(LATER, LATER, status=429)) == 30.0
+    assert wait_for_all(answer(LATER, SOMETIME, status=429)) == 0.0
+    assert wait_for_all(answer(LATER, status=429)) == 0.0
+    assert wait_for_all(answer(LATER, DELIVERED)) == 0.0
+    assert wait_for_all(answer(*[Outcome.retry(1e12)] * 2)) == 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "failing"),
+    [(SOMETIME, 503, True), (SOMETIME, None, True), (SOMETIME, 429, False), (REJECTED, 500, False)],
+)
+def test_what_the_circuit_counts(outcome: Outcome, status: int | None, *, failing: bool) -> None:
+    """No answer, or a server's error that asks for a retry."""
+    assert is_vendor_failing(answer(outcome, status=status)) is failing
+
+
+def test_a_refused_bulk_becomes_smaller_ones_at_once() -> None:
+    """For who cannot wait: the innocent together, the doubtful by halves."""
+    items = [("a",), ("b",), ("c",)]
+    suspects = {"a": SUSPECT, "b": SUSPECT, "c": NOW}
+    assert [list(part) for part in smaller_bulks(items, suspects)] == [[2], [0], [1]]
+    assert smaller_bulks(items, dict.fromkeys("abc", SOMETIME)) == []
+    assert smaller_bulks(items[:1], {"a": SUSPECT}) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "asked", "chance", "wait"),
+    [
+        (1, None, 1.0, 0.5),
+        (2, None, 1.0, 1.0),
+        (2, None, 0.25, 0.25),
+        (500, None, 1.0, 60.0),
+        (1, 300.0, 0.0, 300.0),
+        (1, 1e12, 0.0, 86_400.0),
+    ],
+)
+def test_waits_double_up_to_a_cap_with_full_jitter(
+    number: int, asked: float | None, chance: float, wait: float
+) -> None:
+    """Never less than the vendor asked for, within a day."""
+    assert retry_wait(DeliverySettings(), number, asked, chance) == wait

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from destination_router.eventlog.memory import MemoryEventLog
-from destination_router.eventlog.sqlite.pairing_book import MemoryPairings
+from destination_router.eventlog.memory import MemoryEventLog, MemoryPairings
 from heap_destination.simulator import Fault
 
 Run = Callable[..., None]

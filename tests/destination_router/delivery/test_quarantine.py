@@ -1,4 +1,7 @@
-"""The watch over identities: too many anonymous ids in too short a time, and what it remembers."""
+"""The watch over identities: too many anonymous ids in too short a time, and what it remembers.
+
+Modules: `delivery/quarantine.py`, `eventlog/sqlite/quarantine_book.py`.
+"""
 
 import json
 from typing import Any

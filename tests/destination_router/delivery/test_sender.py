@@ -16,7 +16,6 @@ from destination_router.contract.records import (
     default_outcome,
 )
 from destination_router.delivery.delivery_settings import DeliverySettings
-from destination_router.delivery.outcomes import retry_wait
 from destination_router.delivery.sender import USER_AGENT, Sender
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import load_plugin
@@ -129,21 +128,3 @@ def test_retry_after_is_read_in_both_forms(headers: dict[str, str], after: float
     response = HttpResponse(status=429, headers=headers)
 
     assert default_outcome(response) == Outcome.retry(after, code="http_429")
-
-
-@pytest.mark.parametrize(
-    ("number", "asked", "chance", "wait"),
-    [
-        (1, None, 1.0, 0.5),
-        (2, None, 1.0, 1.0),
-        (2, None, 0.25, 0.25),
-        (500, None, 1.0, 60.0),
-        (1, 300.0, 0.0, 300.0),
-        (1, 1e12, 0.0, 86_400.0),
-    ],
-)
-def test_waits_double_up_to_a_cap_with_full_jitter(
-    number: int, asked: float | None, chance: float, wait: float
-) -> None:
-    """Never less than the vendor asked for, within a day."""
-    assert retry_wait(DeliverySettings(), number, asked, chance) == wait

@@ -1,4 +1,8 @@
-"""The worker between a log and a simulated Heap, in virtual time: nothing is lost, ever."""
+"""The worker between a log and a simulated Heap, in virtual time: nothing is lost, ever.
+
+Modules: `worker.py`, `dispatch.py`, `window.py`, `plan.py`, `item.py`, `ledger.py`, `stats.py`,
+`delivery_settings.py`.
+"""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,7 @@
-"""The event log in memory: order, waiting, and forgetting what everyone is done with."""
+"""The event log in memory: order, waiting, and forgetting what everyone is done with.
+
+Modules: `memory.py`, `interface.py`.
+"""
 
 import asyncio
 from collections.abc import Coroutine

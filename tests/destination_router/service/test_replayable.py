@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from destination_router.commands.cli import app
 from destination_router.config.router_toml import load_config
-from destination_router.eventlog.dead_letter import StoredLetter
+from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.service.connections import connect
 
@@ -60,7 +60,7 @@ def keep(*letters: tuple[str, bytes]) -> None:
         log = SqliteEventLog(Path("router.db"), ["heap", "open"])
         await log.put(
             [
-                StoredLetter(
+                DeadLetter(
                     connection=name,
                     message_id=f"m{offset}",
                     offset=offset,

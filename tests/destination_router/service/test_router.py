@@ -1,8 +1,8 @@
 """`run`, `check` and `dead-letters`, as an operator uses them: real processes, a real log.
 
 Modules: `service/router.py`, `service/workers.py`, `service/health.py`, `service/metrics.py`,
-`service/checking.py`, `service/connections.py`, and the commands `commands/run.py`, `commands/check.py`,
-`commands/dead_letters.py`, `commands/eventlog.py`.
+`service/checking.py`, `service/connections.py`, and the commands `commands/run.py`,
+`commands/check.py`, `commands/dead_letters.py`, `commands/eventlog.py`.
 """
 
 import contextlib

@@ -1,4 +1,7 @@
-"""Dead letters on disk: one per message and connection, found by what is known, replayed once."""
+"""Dead letters on disk: one per message and connection, found by what is known, replayed once.
+
+Modules: `dead_letter_store.py`, `eventlog/dead_letter.py`.
+"""
 
 import asyncio
 import contextlib
@@ -9,13 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from destination_router.eventlog.dead_letter import LetterFilter, StoredLetter
+from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
 from destination_router.eventlog.sqlite.dead_letter_store import find_letters, replay_letters
 from destination_router.eventlog.sqlite.file import connect
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.retention import Retention
 
-LETTER = StoredLetter(
+LETTER = DeadLetter(
     connection="heap",
     message_id="m1",
     offset=1,
@@ -39,7 +42,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "router.db"
 
 
-def put(path: Path, *letters: StoredLetter) -> None:
+def put(path: Path, *letters: DeadLetter) -> None:
     async def run() -> None:
         log = SqliteEventLog(path, ["heap", "mixpanel"])
         await log.put(letters)
@@ -58,15 +61,15 @@ def database(path: Path) -> Iterator[sqlite3.Connection]:
 
 def test_a_letter_is_kept_as_it_was(database: sqlite3.Connection) -> None:
     """Everything about a failure is there again."""
-    first, *_ = find_letters(database, LetterFilter())
+    first, *_ = find_letters(database, DeadLetterFilter())
     assert first == msgspec.structs.replace(LETTER, id=1)
 
 
 def test_a_message_that_fails_again_is_one_letter(path: Path, database: sqlite3.Connection) -> None:
     """The last failure counts, attempts add up, and it is no longer taken for replayed."""
-    replay_letters(database, list(find_letters(database, LetterFilter(ids=(1,)))), 1500.0)
+    replay_letters(database, list(find_letters(database, DeadLetterFilter(ids=(1,)))), 1500.0)
     put(path, msgspec.structs.replace(LETTER, offset=9, code="http_422", at=4000.0, attempts=1))
-    (letter,) = find_letters(database, LetterFilter(connection="heap", message_id="m1"))
+    (letter,) = find_letters(database, DeadLetterFilter(connection="heap", message_id="m1"))
     assert (letter.id, letter.code, letter.offset) == (1, "http_422", 9)
     assert (letter.attempts, letter.at, letter.replayed_at) == (3, 4000.0, None)
 
@@ -79,7 +82,9 @@ def test_old_letters_are_deleted_where_the_configuration_says_so(path: Path) -> 
         await log.clean()
         log.close()
         with contextlib.closing(connect(path)) as connection:
-            return [f"{x.connection} {x.at:.0f}" for x in find_letters(connection, LetterFilter())]
+            return [
+                f"{x.connection} {x.at:.0f}" for x in find_letters(connection, DeadLetterFilter())
+            ]
 
     put(path, LETTER, *OTHERS)
     everything = ["heap 1000", "mixpanel 2000", "heap 3000"]
@@ -93,7 +98,7 @@ def test_a_message_without_an_id_is_named_after_its_place(path: Path) -> None:
     nameless = msgspec.structs.replace(LETTER, message_id="")
     put(path, nameless, msgspec.structs.replace(nameless, offset=2), nameless)
     connection = connect(path)
-    names = [letter.message_id for letter in find_letters(connection, LetterFilter())]
+    names = [letter.message_id for letter in find_letters(connection, DeadLetterFilter())]
     connection.close()
     assert names == ["offset-1", "offset-2"]
 
@@ -101,19 +106,19 @@ def test_a_message_without_an_id_is_named_after_its_place(path: Path) -> None:
 @pytest.mark.parametrize(
     ("wanted", "ids"),
     [
-        (LetterFilter(), [1, 2, 3]),
-        (LetterFilter(ids=(3, 1)), [1, 3]),
-        (LetterFilter(connection="heap"), [1, 3]),
-        (LetterFilter(code="http_400"), [1, 2]),
-        (LetterFilter(since=2000.0), [2, 3]),
-        (LetterFilter(message_id="m2"), [3]),
-        (LetterFilter(limit=2), [1, 2]),
-        (LetterFilter(connection="heap", code="http_400", limit=5), [1]),
-        (LetterFilter(replayed=True), []),
+        (DeadLetterFilter(), [1, 2, 3]),
+        (DeadLetterFilter(ids=(3, 1)), [1, 3]),
+        (DeadLetterFilter(connection="heap"), [1, 3]),
+        (DeadLetterFilter(code="http_400"), [1, 2]),
+        (DeadLetterFilter(since=2000.0), [2, 3]),
+        (DeadLetterFilter(message_id="m2"), [3]),
+        (DeadLetterFilter(limit=2), [1, 2]),
+        (DeadLetterFilter(connection="heap", code="http_400", limit=5), [1]),
+        (DeadLetterFilter(replayed=True), []),
     ],
 )
 def test_letters_are_found_by_what_is_known(
-    database: sqlite3.Connection, wanted: LetterFilter, ids: list[int]
+    database: sqlite3.Connection, wanted: DeadLetterFilter, ids: list[int]
 ) -> None:
     """Filters narrow each other down."""
     assert [letter.id for letter in find_letters(database, wanted)] == ids
@@ -121,8 +126,8 @@ def test_letters_are_found_by_what_is_known(
 
 def test_a_replay_is_for_one_connection(path: Path, database: sqlite3.Connection) -> None:
     """The message is read again by the connection whose letter it was, and by no other."""
-    replay_letters(database, list(find_letters(database, LetterFilter(ids=(1,)))), 5000.0)
-    assert [x.id for x in find_letters(database, LetterFilter(replayed=False))] == [2, 3]
+    replay_letters(database, list(find_letters(database, DeadLetterFilter(ids=(1,)))), 5000.0)
+    assert [x.id for x in find_letters(database, DeadLetterFilter(replayed=False))] == [2, 3]
 
     async def read() -> tuple[list[bytes], list[bytes]]:
         log = SqliteEventLog(path, ["heap", "mixpanel"])

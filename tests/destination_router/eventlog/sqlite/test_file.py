@@ -1,4 +1,7 @@
-"""A log's file: recognised, refused in clear words where it cannot be used, and never harmed."""
+"""A log's file: recognised, refused in clear words where it cannot be used, and never harmed.
+
+Modules: `file.py`, `claim.py`, `on_demand.py`.
+"""
 
 import asyncio
 import sqlite3

@@ -1,4 +1,8 @@
-"""The embedded log, on real files: what is accepted stays, in order, for every connection."""
+"""The embedded log, on real files: what is accepted stays, in order, for every connection.
+
+Modules: `log.py`, `writer.py`, `queries.py`, `arrivals.py`, `retention.py`, `expiry.py`,
+`eventlog/partition.py`.
+"""
 
 import asyncio
 import contextlib
@@ -11,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from destination_router.eventlog.dead_letter import LetterFilter
+from destination_router.eventlog.dead_letter import DeadLetterFilter
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.sqlite.dead_letter_store import find_letters
 from destination_router.eventlog.sqlite.file import connect
@@ -281,7 +285,7 @@ def test_an_expired_event_keeps_what_its_connection_may_keep(path: Path) -> None
     kept = {"heap": lambda _: b'{"messageId":"masked"}'}
     within(path, use, retention=Retention(max_age=HOUR), clock=clock, kept=kept)
     with contextlib.closing(connect(path)) as database:
-        (letter,) = find_letters(database, LetterFilter())
+        (letter,) = find_letters(database, DeadLetterFilter())
     assert (letter.message_id, letter.body) == ("masked", b'{"messageId":"masked"}')
 
 

@@ -10,16 +10,12 @@ from typing import Any
 import pytest
 
 from destination_router import Pairing
+from destination_router.eventlog.interface import PairingBook, PairingEntry
+from destination_router.eventlog.memory import MemoryPairings
 from destination_router.eventlog.sqlite.file import connect, open_file
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.on_demand import LogOnDemand
-from destination_router.eventlog.sqlite.pairing_book import (
-    Entry,
-    LoggedPairings,
-    MemoryPairings,
-    PairingBook,
-    PairingsFile,
-)
+from destination_router.eventlog.sqlite.pairing_book import LoggedPairings, PairingsFile
 
 DAY = 86_400.0
 Play = Callable[..., Any]
@@ -47,7 +43,9 @@ def book(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PairingBook
                 yield PairingsFile(file)
 
 
-def enter(book: PairingBook, *pairings: Pairing, now: float = 0.0, scope: str = "p") -> Entry:
+def enter(
+    book: PairingBook, *pairings: Pairing, now: float = 0.0, scope: str = "p"
+) -> PairingEntry:
     return asyncio.run(book.enter(scope, pairings, now))
 
 
@@ -57,43 +55,43 @@ def confirm(book: PairingBook, *pairings: Pairing, now: float = 0.0) -> None:
 
 def test_a_tie_beyond_the_limit_is_named(book: PairingBook) -> None:
     """One value for a key, then no other; the key of another plugin or rule is another key."""
-    assert enter(book, once("k", "a")) == Entry()
-    assert enter(book, once("k", "b")) == Entry(beyond=once("k", "b"))
-    assert enter(book, once("l", "b")) == Entry()
-    assert enter(book, once("k", "b"), scope="another") == Entry()
-    assert enter(book, twice("k", "b")) == Entry()
+    assert enter(book, once("k", "a")) == PairingEntry()
+    assert enter(book, once("k", "b")) == PairingEntry(beyond=once("k", "b"))
+    assert enter(book, once("l", "b")) == PairingEntry()
+    assert enter(book, once("k", "b"), scope="another") == PairingEntry()
+    assert enter(book, twice("k", "b")) == PairingEntry()
 
 
 def test_a_tie_that_is_made_need_not_be_sent_again(book: PairingBook) -> None:
     """One that is only entered may not have reached the vendor, and goes out again."""
-    assert enter(book, once("k", "a")) == Entry()
-    assert enter(book, once("k", "a")) == Entry()
+    assert enter(book, once("k", "a")) == PairingEntry()
+    assert enter(book, once("k", "a")) == PairingEntry()
     confirm(book, once("k", "a"))
-    assert enter(book, once("k", "a")) == Entry(made=True)
+    assert enter(book, once("k", "a")) == PairingEntry(made=True)
 
 
 def test_all_ties_of_a_request_are_entered_or_none(book: PairingBook) -> None:
     """What one rule forbids takes no place under another."""
-    assert enter(book, once("k", "a")) == Entry()
+    assert enter(book, once("k", "a")) == PairingEntry()
     assert enter(book, twice("x", "1"), once("k", "b")).beyond == once("k", "b")
-    assert enter(book, twice("x", "2")) == Entry()
-    assert enter(book, twice("x", "3")) == Entry()
+    assert enter(book, twice("x", "2")) == PairingEntry()
+    assert enter(book, twice("x", "3")) == PairingEntry()
     assert enter(book, twice("x", "4")).beyond == twice("x", "4")
 
 
 def test_a_period_begins_when_the_vendor_took_it(book: PairingBook) -> None:
     """Not when it was entered: the vendor counts from what it saw."""
     for value in "ab":
-        assert enter(book, twice("k", value), now=0) == Entry()
+        assert enter(book, twice("k", value), now=0) == PairingEntry()
         confirm(book, twice("k", value), now=DAY / 2)
     assert enter(book, twice("k", "c"), now=DAY).beyond == twice("k", "c")
-    assert enter(book, twice("k", "c"), now=1.5 * DAY) == Entry()
+    assert enter(book, twice("k", "c"), now=1.5 * DAY) == PairingEntry()
 
 
 def test_what_may_be_made_counts_for_as_long_as_nobody_knows(book: PairingBook) -> None:
     """A tie without an answer may have been made late."""
     for value in "ab":
-        assert enter(book, twice("k", value), now=0) == Entry()
+        assert enter(book, twice("k", value), now=0) == PairingEntry()
     assert enter(book, twice("k", "c"), now=9 * DAY).beyond == twice("k", "c")
 
 
@@ -103,15 +101,15 @@ def test_a_repeat_does_not_prolong_a_period(book: PairingBook) -> None:
         enter(book, twice("k", value))
         confirm(book, twice("k", value), now=0)
         confirm(book, twice("k", value), now=DAY - 1)
-    assert enter(book, twice("k", "c"), now=DAY) == Entry()
+    assert enter(book, twice("k", "c"), now=DAY) == PairingEntry()
 
 
 def test_ids_that_no_encoding_holds_are_ids_too(book: PairingBook) -> None:
     """Half of a character in an id is no reason to fail, nor do parts run into each other."""
-    assert enter(book, once("\ud800", "\udfff")) == Entry()
+    assert enter(book, once("\ud800", "\udfff")) == PairingEntry()
     assert enter(book, once("\ud800", "a")).beyond is not None
-    assert enter(book, Pairing(rule="oncek", key="", value="b", limit=1)) == Entry()
-    assert enter(book, once("k", "c")) == Entry()
+    assert enter(book, Pairing(rule="oncek", key="", value="b", limit=1)) == PairingEntry()
+    assert enter(book, once("k", "c")) == PairingEntry()
 
 
 def test_the_file_holds_no_ids(tmp_path: Path) -> None:
@@ -134,7 +132,7 @@ def test_a_log_of_the_first_version_is_brought_up(tmp_path: Path) -> None:
         old.execute("PRAGMA user_version = 1")
     for _ in range(2):
         with contextlib.closing(SqliteEventLog(path, ["heap"])) as log:
-            assert enter(LoggedPairings(log), once("k", "a")) == Entry()
+            assert enter(LoggedPairings(log), once("k", "a")) == PairingEntry()
     with contextlib.closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT low FROM connections").fetchone() == (7,)
         assert database.execute("PRAGMA user_version").fetchone() == (2,)
