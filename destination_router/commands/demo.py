@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -16,6 +15,7 @@ from destination_router.demo.stage import WRITE_KEY, Stage, play, stage
 from destination_router.demo.traffic import require_sdk
 from destination_router.pipeline.connection import Connection
 from destination_router.service.connections import sample_connection
+from destination_router.service.event_loop import run_in_loop
 from destination_router.service.serving import told_to_stop
 
 
@@ -38,7 +38,7 @@ def demo(
     with problems_told():
         require_sdk()
         shown = sample_connection(plugin, settings, pairs or [])
-        raise typer.Exit(asyncio.run(_demo(shown, keep=keep, as_json=as_json)))
+        raise typer.Exit(run_in_loop(_demo(shown, keep=keep, as_json=as_json)))
 
 
 async def _demo(connection: Connection, *, keep: bool, as_json: bool) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -16,6 +15,7 @@ from destination_router.commands.output import (
 from destination_router.config.router_toml import RouterConfig
 from destination_router.faults import UsageError
 from destination_router.service.checking import check_config
+from destination_router.service.event_loop import run_in_loop
 from destination_router.service.logs import log_as_json
 
 
@@ -62,7 +62,7 @@ def run(
             address=address,
         )
         log_as_json()
-        asyncio.run(run_router(plan, _say_where))
+        run_in_loop(run_router(plan, _say_where))
 
 
 def _address(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -40,6 +39,7 @@ from destination_router.files.line_sources import line_source
 from destination_router.files.reading import plain_size
 from destination_router.files.resuming import SendState, state_of
 from destination_router.files.sending import Summary, View, complaint, send_lines
+from destination_router.service.event_loop import run_in_loop
 
 
 @taking(chosen)
@@ -97,7 +97,7 @@ def _send(choice: FileChoice, state: SendState, progress: SendProgress, patience
             patience=patience,
         )
         try:
-            return asyncio.run(sending)
+            return run_in_loop(sending)
         finally:
             choice.kept.close()
 
@@ -106,7 +106,7 @@ def _why_left(summary: Summary, wait: str) -> str:
     if summary.interrupted:
         return "interrupted"
     silence = f"the vendor took nothing for {wait}" if summary.timed_out else ""
-    return ": ".join(filter(None, (silence, answers_told(summary.answers))))
+    return ": ".join(filter(None, (silence, answers_told(summary.answers, summary.failure))))
 
 
 def _print_summary(summary: Summary) -> None:
@@ -167,15 +167,16 @@ class SendProgress:
         dead = view.stats.circuit != "closed"
         if dead and not self._dead:
             self._tell(
-                f"The vendor does not take anything ({answers_told(view.stats.requests)}). Trying "
-                f"for {self._wait}."
+                "The vendor does not take anything "
+                f"({answers_told(view.stats.requests, view.stats.last_failure)}). "
+                f"Trying for {self._wait}."
             )
         elif self._dead and not dead:
             self._tell("The vendor is back.")
         self._dead = dead
 
     def _tell(self, text: str) -> None:
-        self._console.print(text)
+        self._console.print(text, markup=False)
 
 
 def words(view: View, seconds: float) -> str:
@@ -192,7 +193,16 @@ def words(view: View, seconds: float) -> str:
     return "  ".join(told)
 
 
-def answers_told(answers: Mapping[str, int]) -> str:
-    """Say what came back that was no success, the most frequent first: `network 5, 503 2`."""
+def answers_told(answers: Mapping[str, int], failure: str = "") -> str:
+    """Say what came back that was no success, the most frequent first.
+
+    Args:
+        answers: how many there were of each.
+        failure: why there was none the last time.
+
+    Returns:
+        `503 7, network 5: https://vendor.example: the connection was refused`.
+    """
     failures = Counter({name: n for name, n in answers.items() if not name.startswith("2")})
-    return ", ".join(f"{name} {count}" for name, count in failures.most_common())
+    told = ", ".join(f"{name} {count}" for name, count in failures.most_common())
+    return f"{told}: {failure}" if failure else told

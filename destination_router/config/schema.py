@@ -60,6 +60,7 @@ DELIVERY: dict[str, Json] = {
     "linger": DURATION,
     "concurrency": _COUNT,
     "timeout": DURATION,
+    "max_answer": SIZE,
     "first_wait": DURATION,
     "longest_wait": DURATION,
     "max_attempts": _COUNT,

@@ -164,6 +164,10 @@ class Dispatch:
             self._quotas.settle(planned.costs, self._clock())
         response = answer.response
         self._stats.requests[str(response.status) if response else "network"] += 1
+        if answer.failure:
+            self._stats.last_failure = answer.failure
+            about = {"connection": self._connection.name, "detail": answer.failure}
+            _log.warning("vendor_unreachable", extra=about)
         self._stats.latency.observe(answer.seconds)
         self._learn(answer)
         await self._pairings.after(planned.request, answer)

@@ -17,11 +17,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         outcomes: for each of its message ids.
         response: the vendor's answer; None where there was none.
         seconds: how long it took.
+        failure: where there was no answer, what went wrong; no secrets, nothing of a message.
     """
 
     outcomes: dict[str, Outcome]
     response: HttpResponse | None
     seconds: float = 0.0
+    failure: str = ""
 
 
 class Item:

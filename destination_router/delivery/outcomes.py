@@ -16,6 +16,8 @@ goes out again; the transformer asks the same of the bulks that rudder-server ha
 A message under several ids has the worst of their outcomes (`outcome_of`). No answer at all is
 `retry` with the code `network`; a request that cannot be written is `rejected`, or `suspect` in a
 bulk, and so is one whose body is refused (400, 413, 422) with no word about which message it was.
+Of an answer that was cut short, the status decides about a single message; the messages of a bulk
+are `suspect`, unless all of it is to be retried: what it said of each is lost.
 
 What goes out `later`, after a wait (`after_failure`):
 
@@ -73,6 +75,18 @@ def for_each(request: HttpRequest, outcome: Outcome, status: int | None) -> dict
         outcome = Outcome.suspect(outcome.code, outcome.detail)
     elif not several:
         outcome = alone(outcome)
+    return dict.fromkeys(request.message_ids, outcome)
+
+
+def for_each_of_cut(request: HttpRequest, outcome: Outcome) -> dict[str, Outcome]:
+    """Turn the outcome of an answer that was cut short into one for each of its messages.
+
+    Args:
+        request: single or bulk.
+        outcome: what the answer's status means.
+    """
+    if len(request.message_ids) > 1 and outcome.result in {"delivered", "rejected"}:
+        outcome = Outcome.suspect(outcome.code or "cut_answer", outcome.detail)
     return dict.fromkeys(request.message_ids, outcome)
 
 

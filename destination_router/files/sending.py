@@ -41,6 +41,7 @@ class Summary(msgspec.Struct):
         left: how many the next run of the same command has left to send; of a stream that was
             not read to its end, at least.
         answers: requests sent, by what came back: a status such as `200`, or `network`.
+        failure: what went wrong the last time that no answer came; empty: never.
         interrupted: whether Ctrl-C ended it.
         timed_out: whether it ended because the vendor took nothing for as long as it was to wait.
         broken: where the file cannot be read further; None if it was read to its end.
@@ -54,6 +55,7 @@ class Summary(msgspec.Struct):
     passed_over: int = 0
     left: int = 0
     answers: Counter[str] = msgspec.field(default_factory=Counter)
+    failure: str = ""
     interrupted: bool = False
     timed_out: bool = False
     broken: str | None = None
@@ -87,6 +89,7 @@ class Summary(msgspec.Struct):
             "passedOver": self.passed_over,
             "left": self.left,
             "answers": dict(self.answers),
+            "failure": self.failure or None,
             "interrupted": self.interrupted,
             "timedOut": self.timed_out,
             "broken": self.broken,
@@ -207,6 +210,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
     summary.passed_over = source.passed_over
     summary.left = source.left(to_the_end=state.kept)
     summary.answers = worker.stats.requests
+    summary.failure = worker.stats.last_failure
     summary.broken = lines.broken
     if not (summary.left or summary.broken):
         state.finish()

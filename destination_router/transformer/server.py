@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from destination_router.config.router_toml import QuarantineConfig, RouterConfig, load_config
 from destination_router.faults import UsageError
 from destination_router.pipeline.privacy.config import all_private
+from destination_router.service.event_loop import run_in_loop
 from destination_router.service.logs import log_as_json
 from destination_router.service.protocol import HttpBounds
 from destination_router.service.serving import BoundedServer, listen, url_of
@@ -177,7 +178,7 @@ def _serve_app(
         headers=headers,
     )
     look_seldom()
-    BoundedServer(config, _BOUNDS).run(sockets=[listener])
+    run_in_loop(BoundedServer(config, _BOUNDS).serve(sockets=[listener]))
 
 
 def _stop_without_failure() -> None:
