@@ -6,9 +6,14 @@ is told in our own words, with its name.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from types import TracebackType
+
+PASSED_ON = (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit)
+"""What ends a process or a task on purpose. Whatever else code raises stays with the message at
+hand: `MemoryError`, `RecursionError`, and `SystemExit` of a plugin that calls `sys.exit`."""
 
 _CODE = re.compile("[a-z][a-z0-9_]{0,39}")
 

@@ -334,13 +334,28 @@ def _named(message: EventMessage, rules: Dialect, notes: list[Note]) -> dict[str
 
 
 def _named_field(message: EventMessage, field: str, rules: Dialect) -> Any:
-    if getattr(message, field, None) is not None:
+    if getattr(message, field, None) is not None and not _is_elsewhere(message, field, rules):
         return loose(message, field, rules)
     # Heap's own dialect knows a track's `name` only from a mapping; Segment's any sender's.
     if rules.event_shape is None:
         return message.mapped.get(field)
     value = message.other(field)
     return value if isinstance(value, (dict, list)) else as_text(value)
+
+
+def _is_elsewhere(message: EventMessage, field: str, rules: Dialect) -> bool:
+    """Whether a page's or screen's name stands where the dialect does not look for one.
+
+    The other systems read the root's alone. Heap's own dialect reads a screen's `event` too, where
+    apps write the name; a page's is no name by Segment's documentation, and no SDK writes it.
+    """
+    if field != "name" or message.as_sent(field) == getattr(message, field):
+        return False
+    if rules.event_shape is not None:
+        return True
+    if not isinstance(message, Page):
+        return False
+    return javascript.text(message.properties.get("name")) != message.name
 
 
 def _has_traits(message: Identify) -> bool:

@@ -55,6 +55,23 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
         return host.strip("[]"), int(port)
 
 
+class SourceConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One of `[[sources]]`: whoever sends with one of its write keys.
+
+    Attributes:
+        name: what it is called, in the log, metrics and `sources` of connections.
+        write_keys: what it authenticates with; several, so that keys can be rotated.
+        enabled: whether it may send.
+    """
+
+    name: str
+    write_keys: tuple[str, ...] = ()
+    enabled: bool = True
+
+
+DEFAULT_SOURCE = "default"
+"""The name of the source that `[gateway] write_keys` is."""
+
 LEAST_FREE = 16 * 2**20
 """SQLite's journal holds 4 MB and what is appended at once; then the file grows by as much."""
 
@@ -130,6 +147,26 @@ class SubscriptionConfig(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
 
 
+class ConsentConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What people must allow before a connection takes their messages: one of its `consent`.
+
+    Attributes:
+        provider: whose categories they are: `oneTrust`, `ketch`, `custom`, ...
+        categories: the ids that the provider gives to them.
+        resolution: `and`: each must be allowed; `or`: one of them. A message's own strategy comes
+            first, except for the provider `custom`.
+        when_absent: what becomes of a message that says nothing of consent.
+        legacy: an older setting of RudderStack, for messages that name no provider, too; its own
+            resolution holds.
+    """
+
+    provider: str
+    categories: tuple[str, ...]
+    resolution: Literal["and", "or"] = "and"
+    when_absent: Literal["pass", "filter"] = "pass"
+    legacy: bool = False
+
+
 class SharedConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What a router.toml says for all of its connections.
 
@@ -156,6 +193,9 @@ class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
         client_side: `clientSide`: browsers are told to load the destination by themselves.
         transformations: what it does to messages, in order.
         privacy: what it may pass on and under which keys it masks, references unresolved.
+        sources: the names of the sources whose messages it takes; None: all. A message without a
+            source, of a file or an older log, passes.
+        consent: what people must allow.
         shared: what holds for every connection.
     """
 
@@ -168,6 +208,8 @@ class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
     client_side: bool = msgspec.field(default=False, name="clientSide")
     transformations: tuple[dict[str, Any], ...] = ()
     privacy: dict[str, Any] = {}
+    sources: tuple[str, ...] | None = None
+    consent: tuple[ConsentConfig, ...] = ()
     shared: SharedConfig = SharedConfig()
 
 
@@ -175,10 +217,18 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A whole router.toml."""
 
     gateway: GatewayConfig = GatewayConfig()
+    sources: tuple[SourceConfig, ...] = ()
     eventlog: EventLogConfig = EventLogConfig()
     delivery: DeliveryConfig = DeliveryConfig()
     quarantine: QuarantineConfig = QuarantineConfig()
     connections: tuple[ConnectionConfig, ...] = ()
+
+    @property
+    def all_sources(self) -> tuple[SourceConfig, ...]:
+        """`[[sources]]`, after the one that `[gateway] write_keys` is, if there are such keys."""
+        keys = self.gateway.write_keys
+        default = (SourceConfig(name=DEFAULT_SOURCE, write_keys=keys),) if keys else ()
+        return (*default, *self.sources)
 
 
 _LATER = frozenset({"settings", "privacy", "transformations"})
@@ -256,6 +306,7 @@ def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> Router
         for index, connection in enumerate(_listed(connections))
         if _says_it_twice(connection)
     ]
+    problems += _source_problems(content)
     problems += _port_problems(content.get("gateway"))
     problems += _room_problems(content.get("eventlog"))
     problems += _lists_for_nobody(content)
@@ -277,6 +328,9 @@ def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> Router
         },
         RouterConfig,
     )
+    config = _with_trimmed_keys(config)
+    if wrong_keys := _key_problems(config):
+        raise SettingsError(wrong_keys)
     whole = tuple(connection_config(content, raw) for raw in _listed(connections))
     return msgspec.structs.replace(config, connections=whole)
 
@@ -340,10 +394,69 @@ def _emptied(table: Mapping[str, Json], names: Collection[str]) -> dict[str, Jso
 
 
 def _without_write_keys(content: Mapping[str, Json]) -> dict[str, Json]:
-    table = content.get("gateway")
-    if not isinstance(table, dict):
-        return dict(content)
-    return {**content, "gateway": {k: v for k, v in table.items() if k != "write_keys"}}
+    without = dict(content)
+    if isinstance(table := content.get("gateway"), dict):
+        without["gateway"] = {k: v for k, v in table.items() if k != "write_keys"}
+    if isinstance(sources := content.get("sources"), list):
+        without["sources"] = [
+            {**source, "write_keys": []} if isinstance(source, dict) else source
+            for source in sources
+        ]
+    return without
+
+
+def _source_problems(content: Mapping[str, Json]) -> list[Problem]:
+    """Tell of names that are given twice, and of sources that a connection names in vain."""
+    sources = [s for s in _listed(content.get("sources")) if isinstance(s, dict)]
+    problems = [
+        Problem("sources", f"the name {name!r} is given twice") for name in _given_twice(sources)
+    ]
+    names = {s["name"] for s in sources if isinstance(s.get("name"), str)}
+    if DEFAULT_SOURCE in names:
+        detail = "is the name of the source that [gateway] write_keys is: give it another"
+        problems.append(Problem("sources.name", f"{DEFAULT_SOURCE!r} {detail}"))
+    known = names | {DEFAULT_SOURCE}
+    for index, connection in enumerate(_listed(content.get("connections"))):
+        wanted = connection.get("sources") if isinstance(connection, dict) else None
+        problems += [
+            Problem(
+                f"connections.{index}.sources",
+                f"there is no source {name!r}; there are {', '.join(sorted(known))}",
+            )
+            for name in _listed(wanted)
+            if isinstance(name, str) and name not in known
+        ]
+    return problems
+
+
+def _with_trimmed_keys(config: RouterConfig) -> RouterConfig:
+    """Trim write keys, wherever they come from: a variable or file often ends with a newline."""
+    replace = msgspec.structs.replace
+    gateway = replace(config.gateway, write_keys=_trimmed(config.gateway.write_keys))
+    sources = tuple(replace(s, write_keys=_trimmed(s.write_keys)) for s in config.sources)
+    return replace(config, gateway=gateway, sources=sources)
+
+
+def _trimmed(keys: Collection[str]) -> tuple[str, ...]:
+    return tuple(key.strip() for key in keys)
+
+
+def _key_problems(config: RouterConfig) -> list[Problem]:
+    """Tell of write keys that nobody could send with, or that two sources would share."""
+    places = [("gateway.write_keys", config.gateway.write_keys)]
+    places += [(f"sources.{i}.write_keys", s.write_keys) for i, s in enumerate(config.sources)]
+    problems: list[Problem] = []
+    seen: dict[str, str] = {}
+    for place, keys in places:
+        for number, key in enumerate(keys):
+            path = f"{place}.{number}"
+            if not key:
+                problems.append(Problem(path, "is blank: give senders a key"))
+            elif not key.isprintable():
+                problems.append(Problem(path, "holds a control character, which no sender sends"))
+            elif seen.setdefault(key, place) != place:
+                problems.append(Problem(path, f"is in {seen[key]} too: a key says who sent"))
+    return problems
 
 
 def _lists_for_nobody(content: Mapping[str, Json]) -> list[Problem]:

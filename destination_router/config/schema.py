@@ -92,11 +92,29 @@ _SUBSCRIPTION: dict[str, Json] = {
     "subscription": _TEXT,
     "mapping": _MAPPING,
 }
+_SOURCE: dict[str, Json] = {
+    "name": {
+        "type": "string",
+        "pattern": r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}(?![\s\S])",
+        "description": "Write letters, digits, blanks, dots, dashes; at most 64 characters.",
+    },
+    "write_keys": {"type": "array", "items": {"type": "string"}},
+    "enabled": {"type": "boolean"},
+}
+_CONSENT: dict[str, Json] = {
+    "provider": _TEXT,
+    "categories": {"type": "array", "minItems": 1, "items": _TEXT},
+    "resolution": {"enum": ["and", "or"]},
+    "when_absent": {"enum": ["pass", "filter"]},
+    "legacy": {"type": "boolean"},
+}
 _CONNECTION: dict[str, Json] = {
     "name": _TEXT,
     "plugin": _TEXT,
     "settings": {"type": "object"},
     "clientSide": {"type": "boolean"},
+    "sources": {"type": "array", "items": _TEXT},
+    "consent": {"type": "array", "items": _table(_CONSENT, "provider", "categories")},
     "privacy": {"type": "object"},
     "transformations": {"type": "array", "items": {"type": "object"}},
     "subscription": _TEXT,
@@ -112,6 +130,7 @@ _CONNECTION: dict[str, Json] = {
 SCHEMA: dict[str, Json] = _table(
     {
         "gateway": _table(GATEWAY),
+        "sources": {"type": "array", "items": _table(_SOURCE, "name", "write_keys")},
         "eventlog": _table(EVENTLOG),
         "delivery": _table(DELIVERY),
         "quarantine": _table(QUARANTINE),

@@ -385,6 +385,16 @@ def rewritten(message: _M, part: str, **changes: Any) -> _M:
     return copy
 
 
+def with_root(message: _M, name: str, value: Any) -> _M:
+    """Copy a message with another value for a root field that its call does not define."""
+    copy = revised(message)
+    kept = copy.__dict__
+    kept["_rewritten"] = {**kept.get("_rewritten", {}), name: value}
+    if "wire" in kept:
+        kept["wire"] = {**kept["wire"], name: value}
+    return copy
+
+
 def with_context(message: _M, context: dict[str, Any]) -> _M:
     """Copy a message with another context, decoded."""
     part = ContextPart(context.get("traits") or None)

@@ -35,6 +35,7 @@ from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer
 from destination_router.delivery.network import proxy_for, told_failure
 from destination_router.delivery.outcomes import for_each, for_each_of_cut
+from destination_router.faults import PASSED_ON
 from destination_router.pipeline.connection import Connection
 from destination_router.settings.redaction import hide
 
@@ -263,7 +264,9 @@ def _plugins_view(
         answer = connection.plugin.hook.on_response(
             request=request, response=response, settings=connection.settings
         )
-    except Exception as error:  # noqa: BLE001 -- a plugin's bug must not lose the answer
+    except PASSED_ON:
+        raise
+    except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not lose the answer
         _log.error("on_response of %s failed: %s", connection.plugin.origin, type(error).__name__)
         return default_outcome(response)
     if isinstance(answer, (Outcome, dict)):

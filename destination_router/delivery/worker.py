@@ -158,7 +158,7 @@ class Worker:
 
     def _take_in(self, event: Event) -> None:
         self._stats.received += 1
-        decision = self._connection.decide(event.body)
+        decision = self._connection.decide(event.body, source=event.source)
         if decision.result == "requests":
             received_at = self._wall_clock() if event.received_at is None else event.received_at
             decision = self._quarantine.judged(decision, received_at)

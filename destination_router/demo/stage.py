@@ -22,6 +22,7 @@ from destination_router.demo.traffic import send_traffic
 from destination_router.eventlog.dead_letter import DroppedDeadLetters
 from destination_router.eventlog.memory import MemoryEventLog
 from destination_router.gateway.app import create_gateway
+from destination_router.gateway.sources import Sources
 from destination_router.pipeline.connection import Connection
 from destination_router.service.serving import Asgi, serving
 
@@ -48,7 +49,7 @@ async def stage(connection: Connection, report: Report) -> AsyncIterator[Stage]:
         report: is told what became of each window of messages.
     """
     log = MemoryEventLog([connection.name])
-    gateway = create_gateway(log, [WRITE_KEY])
+    gateway = create_gateway(log, Sources.of_keys([WRITE_KEY]))
     async with (
         serving(vendor_of(connection)) as vendor_url,
         serving(gateway) as gateway_url,

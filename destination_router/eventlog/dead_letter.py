@@ -30,6 +30,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         id: for commands; 0 before it is kept.
         replayed_at: when it was put back into the log, Unix time in seconds; None if it was not,
             or if it failed again since.
+        source: who sent it; None before it is kept, or where the log does not know.
     """
 
     connection: str
@@ -45,6 +46,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     answer: str = ""
     id: int = 0
     replayed_at: float | None = None
+    source: str | None = None
 
 
 class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):

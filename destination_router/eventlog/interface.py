@@ -29,11 +29,14 @@ class Event(msgspec.Struct, frozen=True):
         offset: rising; never given twice.
         body: one message.
         received_at: Unix time in seconds; None where the log does not know.
+        source: the name of the source that sent it; None where it came from a file or before
+            sources had names.
     """
 
     offset: int
     body: bytes
     received_at: float | None = None
+    source: str | None = None
 
 
 class Lag(msgspec.Struct, frozen=True):
@@ -51,11 +54,12 @@ class Lag(msgspec.Struct, frozen=True):
 class EventLog(Protocol):
     """An ordered log of events, and what each connection has done with them."""
 
-    async def append(self, bodies: Sequence[bytes]) -> None:
+    async def append(self, bodies: Sequence[bytes], source: str | None = None) -> None:
         """Accept events, all or none; they are kept when this returns.
 
         Args:
             bodies: one message each, as wire JSON.
+            source: who sent them; kept beside each, not in it.
 
         Raises:
             LogUnavailableError: nothing was accepted.

@@ -23,12 +23,12 @@ class MemoryEventLog:
         self._next_offset = 0
         self._changed = asyncio.Condition()
 
-    async def append(self, bodies: Sequence[bytes]) -> None:
+    async def append(self, bodies: Sequence[bytes], source: str | None = None) -> None:
         """Accept events in order."""
         async with self._changed:
             for body in bodies:
                 if self._connections:  # else nobody would ever commit it
-                    self._events[self._next_offset] = Event(self._next_offset, body)
+                    self._events[self._next_offset] = Event(self._next_offset, body, source=source)
                     self._waiting[self._next_offset] = set(self._connections)
                 self._next_offset += 1
             self._changed.notify_all()

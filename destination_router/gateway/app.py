@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
@@ -34,6 +33,7 @@ from destination_router.gateway.pixel import GIF, pixel_event
 from destination_router.gateway.replies import ANSWERS, HEALTH, Reply, import_reply
 from destination_router.gateway.request_body import drain, read_body
 from destination_router.gateway.source_config import source_config
+from destination_router.gateway.sources import Sources
 from destination_router.gateway.write_keys import any_key, header_key, query_key
 from destination_router.pipeline.wire import split_batch
 from destination_router.threads import in_thread
@@ -98,33 +98,45 @@ def _new_id() -> str:
     return str(uuid.uuid4())
 
 
+def _no_destinations(_: str) -> Sequence[dict[str, Json]]:
+    return ()
+
+
+def _count_nothing(_: str, __: str) -> None:
+    pass
+
+
 def create_gateway(  # noqa: PLR0913 -- each is a setting, by keyword
     log: EventLog,
-    write_keys: Collection[str],
+    sources: Sources,
     *,
     clock: Callable[[], datetime] = _now,
     new_id: Callable[[], str] = _new_id,
     max_body_bytes: int = MAX_BODY_BYTES,
     max_events: int = MAX_EVENTS,
     max_bodies_bytes: int = MAX_BODIES_BYTES,
-    destinations: Sequence[dict[str, Json]] = (),
+    destinations: Callable[[str], Sequence[dict[str, Json]]] = _no_destinations,
+    refused: Callable[[str, str], None] = _count_nothing,
 ) -> Starlette:
     """Build the app that takes events, on the paths of rudder-server's gateway.
 
     Args:
         log: where events go. A request's events are appended in one call, all or none, and `ok`
             is answered only when that call has returned.
-        write_keys: whom to let in; the user name of HTTP Basic authentication.
+        sources: whom to let in, by the user name of HTTP Basic authentication.
         clock: tells the time, with a time zone.
         new_id: makes the `messageId` of an event that has none.
         max_body_bytes: how large a body may be, unpacked.
         max_events: how many events a request may hold.
         max_bodies_bytes: how much memory the bodies of all requests may take together.
-        destinations: what a browser loads by itself: `device_destinations`.
+        destinations: what a browser of a source, by its name, loads by itself:
+            `device_destinations`.
+        refused: is told of each request that is refused: its source, empty where it is not known,
+            and the code of why.
     """
     bounds = _Bounds(max_body_bytes, max_events, max_bodies_bytes)
-    gateway = _Gateway(log, write_keys, clock, new_id, bounds)
-    sources = partial(gateway.source, destinations)
+    gateway = _Gateway(log, sources, clock, new_id, bounds, refused)
+    told = partial(gateway.source, destinations)
     app = Starlette(
         middleware=[Middleware(Cors)],
         routes=[
@@ -132,8 +144,8 @@ def create_gateway(  # noqa: PLR0913 -- each is a setting, by keyword
             Route("/health", _health, methods=["GET"]),
             Route("/version", _version, methods=["GET"]),
             Route("/robots.txt", _robots, methods=["GET"]),
-            Route("/sourceConfig", sources, methods=["GET"]),
-            Route("/sourceConfig/", sources, methods=["GET"]),
+            Route("/sourceConfig", told, methods=["GET"]),
+            Route("/sourceConfig/", told, methods=["GET"]),
             Route("/v1/webhook", _empty, methods=["GET"]),
             *(
                 Route(f"/pixel/v1/{kind}", partial(gateway.see, kind), methods=["GET"])
@@ -159,16 +171,18 @@ class _Bounds(msgspec.Struct, frozen=True):
 
 
 class _Gateway:
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 -- each is a setting of the gateway
         self,
         log: EventLog,
-        write_keys: Collection[str],
+        sources: Sources,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         bounds: _Bounds,
+        refused: Callable[[str, str], None],
     ) -> None:
         self._log = log
-        self._write_keys = tuple(key.encode() for key in write_keys)
+        self._sources = sources
+        self._refused = refused
         self._clock = clock
         self._new_id = new_id
         self._bounds = bounds
@@ -178,43 +192,56 @@ class _Gateway:
 
     async def take(self, intake: _Intake, request: Request) -> Response:
         """Answer one request, whatever becomes of it."""
+        source = ""
         async with aclosing(request.stream()) as chunks:
             try:
+                sender = self._sources.find(intake.key(request))
+                source = sender.name
+                sender.let_in()
                 with self._room.place() as place:
-                    answer = await self._accept(intake, request, chunks, place)
+                    return (await self._accept(intake, request, chunks, source, place)).response()
             except Reject as reject:
-                answer = ANSWERS[reject.code]
+                code = reject.code
                 await drain(chunks, _DRAINED_BODIES * self._bounds.body_bytes)
             except ClientDisconnect:
-                answer = ANSWERS["unreadable_body"]
+                code = "unreadable_body"
             except LogUnavailableError:
-                answer = ANSWERS["unavailable"]
-        return answer.response()
+                code = "unavailable"
+        self._refused(source, code)
+        return ANSWERS[code].response()
 
     async def see(self, kind: str, request: Request) -> Response:
         """Keep what a pixel's query says, if it can be kept; a page gets its picture anyway."""
         with contextlib.suppress(Reject, LogUnavailableError):
-            self._admit(query_key(request))
+            source = self._sources.admit(query_key(request)).name
             arrival = self._arrival(request, kind)
             query = request.query_params.multi_items()
             event = pixel_event(kind, query, arrival.received_at)
             if len(event) <= self._bounds.body_bytes:  # a short path may make a long list
-                await self._log.append([enrich(event, arrival)])
+                await self._log.append([enrich(event, arrival)], source)
         return Response(GIF, media_type="image/gif")
 
-    async def source(self, destinations: Sequence[dict[str, Json]], request: Request) -> Response:
+    async def source(
+        self, destinations: Callable[[str], Sequence[dict[str, Json]]], request: Request
+    ) -> Response:
         """Tell a browser SDK what it is to do."""
         try:
             write_key = any_key(request)
-            self._admit(write_key)
+            source = self._sources.find(write_key)
         except Reject as reject:
             return ANSWERS[reject.code].response()
-        return JSONResponse(source_config(write_key, destinations))
+        return JSONResponse(
+            source_config(write_key, source.name, destinations(source.name), enabled=source.enabled)
+        )
 
     async def _accept(
-        self, intake: _Intake, request: Request, chunks: AsyncIterator[bytes], place: Place
+        self,
+        intake: _Intake,
+        request: Request,
+        chunks: AsyncIterator[bytes],
+        source: str,
+        place: Place,
     ) -> Reply:
-        self._admit(intake.key(request))
         encoding = request.headers.get("content-encoding")
         body = await read_body(chunks, encoding, self._bounds.body_bytes, place)
         if not body:
@@ -230,7 +257,9 @@ class _Gateway:
         del body, take_apart  # what is kept is another copy
         place.hold(sum(map(len, kept)) + _EVENT_BYTES * len(kept))
         if kept:
-            await self._log.append(kept)
+            await self._log.append(kept, source)
+        for code in codes:
+            self._refused(source, code)
         return import_reply(codes)
 
     def _arrival(self, request: Request, kind: str | None) -> Arrival:
@@ -240,12 +269,6 @@ class _Gateway:
             request_ip=_request_ip(request),
             kind=kind,
         )
-
-    def _admit(self, write_key: bytes) -> None:
-        # Every key is compared, so that the time it takes tells nothing about any of them.
-        matches = [hmac.compare_digest(write_key, key) for key in self._write_keys]
-        if not any(matches):
-            raise Reject("invalid_write_key", "no source has this write key")
 
 
 def _is_soon_read(body: bytes) -> bool:

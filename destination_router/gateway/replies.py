@@ -62,6 +62,7 @@ ANSWERS: dict[str, Reply] = {
     "missing_write_key": Reply(401, "failed to read writekey from header"),
     "missing_query_key": Reply(401, "failed to read writekey from query params"),
     "invalid_write_key": Reply(401, "invalid write key"),
+    "source_disabled": Reply(404, "source is disabled"),
     "not_found": Reply(404, "404 page not found"),
     "method_not_allowed": Reply(405, ""),
     "too_large": Reply(413, "request size exceeds max limit"),

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from destination_router.config.router_toml import DEFAULT_SOURCE
 from destination_router.contract.records import Json
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import PluginError
@@ -40,18 +41,24 @@ def device_destinations(connections: Iterable[Connection]) -> list[dict[str, Jso
     return [_described(connection) for connection in connections if connection.client_side]
 
 
-def source_config(write_key: bytes, destinations: Sequence[dict[str, Json]]) -> dict[str, Json]:
+def source_config(
+    write_key: bytes, name: str, destinations: Sequence[dict[str, Json]], *, enabled: bool = True
+) -> dict[str, Json]:
     """Answer for one source.
 
     Args:
-        write_key: the source's, already admitted; its id is made from it and does not tell it.
+        write_key: the source's; the id of the one that has no name of its own is made from it and
+            does not tell it.
+        name: the source's. A key that is rotated leaves its id as it is.
         destinations: `device_destinations`.
+        enabled: whether it may send.
     """
+    unnamed = name == DEFAULT_SOURCE
     return {
         "source": {
-            "id": _id("source", write_key),
-            "name": "router",
-            "enabled": True,
+            "id": _id("source", write_key if unnamed else name.encode()),
+            "name": "router" if unnamed else name,
+            "enabled": enabled,
             "workspaceId": _WORKSPACE,
             "config": _QUIET,
             "destinations": list(destinations),

@@ -7,7 +7,7 @@ destination's own in there, its plugin translates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -32,12 +32,14 @@ class Export(msgspec.Struct, frozen=True):
         write_keys: what senders authenticate with.
         lost: what cannot be carried over, a sentence each.
         client_side: which destinations browsers load by themselves, from 0.
+        consent: of destinations, from 0: what people must allow.
     """
 
     destinations: list[dict[str, Any]]
     write_keys: list[str]
     lost: list[str]
     client_side: frozenset[int] = frozenset()
+    consent: Mapping[int, Sequence[Json]] = {}
 
 
 def read_export(system: str, content: Json) -> Export:
@@ -117,6 +119,7 @@ def _rudderstack(content: Json) -> Export:
         list(dict.fromkeys(keys)),
         lost,
         frozenset(number for number, read in enumerate(options) if read.client_side),
+        {number: read.consent for number, read in enumerate(options) if read.consent},
     )
 
 

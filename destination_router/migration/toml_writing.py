@@ -12,7 +12,7 @@ from typing import Any
 
 from destination_router.contract.records import Json
 
-_HEAD = ("name", "plugin", "subscription", "clientSide")
+_HEAD = ("name", "plugin", "subscription", "clientSide", "consent")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 

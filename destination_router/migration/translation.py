@@ -14,7 +14,7 @@ import msgspec
 
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.records import Imported, Json
-from destination_router.faults import UsageError, whereabouts
+from destination_router.faults import PASSED_ON, UsageError, whereabouts
 from destination_router.migration.exports import read_export
 from destination_router.migration.toml_writing import without_nulls, write_router
 from destination_router.pipeline.subscriptions import fql
@@ -68,6 +68,8 @@ def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str
             "plugin": loaded.name,
             "settings": result.settings,
         }
+        if number in export.consent:
+            connection["consent"] = list(export.consent[number])
         own_lost: list[str] = []
         if number in export.client_side:
             if "client_side" in loaded.capabilities:
@@ -109,7 +111,9 @@ def _translated(
             )
         except ValueError:
             continue
-        except Exception as error:
+        except PASSED_ON:
+            raise
+        except BaseException as error:
             broken = f"plugin {plugin.name!r} of {plugin.origin}: import_settings failed"
             raise PluginError(f"{broken}: {whereabouts(error)}") from error
         return plugin, result

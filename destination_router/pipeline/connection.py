@@ -6,7 +6,7 @@ A message that several subscriptions take is mapped once for each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast, final
 
 import msgspec
@@ -15,8 +15,9 @@ from msgspec.structs import replace
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.messages import MESSAGE_TYPES, Message, revised, wire_json
 from destination_router.contract.records import HttpRequest, Json, Note, Outcome, Reject
-from destination_router.faults import plain_code, whereabouts
+from destination_router.faults import PASSED_ON, plain_code, whereabouts
 from destination_router.pipeline.answers import UnfitAnswer, check_records, contents
+from destination_router.pipeline.consent import Consent
 from destination_router.pipeline.decisions import (
     Decision,
     Refusal,
@@ -118,6 +119,7 @@ class Connection:
         treatment: what it does to messages before it maps them.
         client_side: whether browsers load the destination by themselves, and so send to it what
             happens in them: a message of the `web` channel would be there twice.
+        sources: the names of the sources whose messages it takes; None: all.
 
     Raises:
         SettingsError: settings that the plugin's schema or its `configure` refuses.
@@ -134,8 +136,10 @@ class Connection:
         *,
         treatment: Treatment = _NO_TREATMENT,
         client_side: bool = False,
+        sources: Collection[str] | None = None,
     ) -> None:
         self.name = name
+        self._sources = None if sources is None else frozenset(sources)
         self.treatment = treatment
         self._privacy = treatment.privacy
         self.client_side = client_side
@@ -167,18 +171,42 @@ class Connection:
             taker.mapping is not None for taker in self._takers
         )
 
-    def decide(self, raw: bytes, *, message_id: str | None = None) -> Decision:
+    def takes_source(self, source: str | None) -> bool:
+        """Say whether it takes messages of a source; one without a source, of a file, passes."""
+        return self._sources is None or source is None or source in self._sources
+
+    def decide(
+        self, raw: bytes, *, message_id: str | None = None, source: str | None = None
+    ) -> Decision:
         """Say what becomes of one message; never raises, whatever the message.
 
         Args:
             raw: the message as wire JSON.
             message_id: its id in case it has none.
+            source: the name of who sent it, if that is known.
         """
-        return self._decision(self.map(raw, message_id=message_id))
+        if not self.takes_source(source):
+            reason = f"source {source} is not among the connection's sources"
+            return Decision(message_id=_id_of(raw), result="filtered", reason=reason)
+        try:
+            return self._decision(self.map(raw, message_id=message_id))
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- whatever it is, it is this message's
+            return self._failed(raw, message_id, error)
 
     def decide_message(self, normalised: Normalised) -> Decision:
         """Say what becomes of a message that is well-formed already."""
         return self._decision(self._mapped(self._preparation.prepare(normalised)))
+
+    def _failed(self, raw: bytes, message_id: str | None, error: BaseException) -> Decision:
+        """File a message that no step of ours could be done with, by the place that failed."""
+        reject = Reject("plugin_error", whereabouts(error))
+        try:
+            return self._unreadable(raw, message_id, reject)
+        except (MemoryError, RecursionError):  # not even its id can be had
+            said = Refusal(reject.code, reject.detail)
+            return Decision(message_id="", result="rejected", reject=said)
 
     def map(self, raw: bytes, *, message_id: str | None = None) -> Mapped | Decision:
         """As `decide`, for who needs no more than the requests, where there are any."""
@@ -242,6 +270,10 @@ class Connection:
             ready = self._preparation.prepare(normalise(raw))
         except Reject as reject:
             ready = self._unreadable(raw, None, reject)
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- what cannot be masked is not kept
+            ready = self._failed(raw, None, error)
         if isinstance(ready, Decision):
             return msgspec.json.encode({"messageId": ready.message_id})
         return sealed(ready.message, ready.takers, self.name, privacy.keys)
@@ -331,7 +363,9 @@ class Connection:
             requests = hook(message)
         except Reject as reject:
             return self._rejected(source, notes, reject.code, reject.detail)
-        except Exception as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
             return self._rejected(source, notes, "plugin_error", whereabouts(error))
         try:
             written = contents(requests)
@@ -402,6 +436,18 @@ def wordless(outcome: Outcome) -> Outcome:
     return replace(outcome, code=code, detail="")
 
 
+class _OnlyId(msgspec.Struct, rename="camel"):
+    message_id: str = ""
+
+
+def _id_of(raw: bytes) -> str:
+    """Read a message's id alone, if it can be read."""
+    try:
+        return msgspec.json.decode(raw, type=_OnlyId).message_id
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ""
+
+
 def configured(config: ConnectionConfig, plugin: LoadedPlugin) -> Connection:
     """Make the connection that a configuration describes, with its plugin, which is loaded already.
 
@@ -417,6 +463,7 @@ def configured(config: ConnectionConfig, plugin: LoadedPlugin) -> Connection:
         subscription_sources(config),
         treatment=compile_treatment(config, plugin),
         client_side=config.client_side,
+        sources=config.sources,
     )
 
 
@@ -446,7 +493,8 @@ def compile_treatment(config: ConnectionConfig, plugin: LoadedPlugin) -> Treatme
     if problems:
         raise TableError(list(dict.fromkeys(problems)))
     shared, own = lists
-    return Treatment(shared=shared, own=own, privacy=privacy)
+    consent = Consent(config.consent) if config.consent else None
+    return Treatment(shared=shared, own=own, privacy=privacy, consent=consent)
 
 
 def _names(name: str, plugin: LoadedPlugin) -> tuple[str, ...]:
@@ -487,7 +535,9 @@ def _configure(plugin: LoadedPlugin, settings: dict[str, Json], secrets: frozens
     except ValueError as error:
         # Not `from error`: it may quote a secret.
         raise SettingsError([Problem("", hide(str(error), secrets))]) from None
-    except Exception as error:
+    except PASSED_ON:
+        raise
+    except BaseException as error:
         raise PluginError(f"{broken} failed: {whereabouts(error)}") from error
     if configured is None:
         raise PluginError(f"{broken} returned None; return what the other hooks shall receive")

@@ -25,6 +25,8 @@ from destination_router.contract.messages import (
     Group,
     Identify,
     Message,
+    Page,
+    Screen,
     wire_json,
     with_content,
     with_mended,
@@ -34,6 +36,7 @@ from destination_router.contract.messages import (
 )
 from destination_router.contract.records import Json, Note, Reject
 from destination_router.contract.times import format_time, parse_epoch, parse_time
+from destination_router.pipeline.names import named
 
 _decode_message: Callable[[bytes], Message] = msgspec.json.Decoder(Message).decode
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -170,7 +173,9 @@ def _is_normal(message: Message) -> bool:
 
 
 def _finished(message: Message) -> Normalised:
-    """Let an identify that has no `traits` fall back to `context.traits`."""
+    """Let an identify without `traits` fall back to `context.traits`; name a page or screen."""
+    if type(message) is Page or type(message) is Screen:
+        return Normalised(named(message))
     if type(message) is not Identify or type(message.traits) is not AbsentTraits:
         return Normalised(message)
     if not message.context_traits:
@@ -202,8 +207,10 @@ def _mend(raw: bytes, message_id: str | None) -> Normalised:
     mended["message_id"] = mended.get("message_id") or message_id or _id_from(raw)
     mended["context_part"] = ContextPart(context.get("traits"))
     message = with_content(MESSAGE_TYPES[kind](**mended), content)
-    message = with_own_context(message, context)
-    return Normalised(with_mended(message, changed), tuple(notes))
+    message = with_mended(with_own_context(message, context), changed)
+    if isinstance(message, (Page, Screen)):
+        message = named(message)
+    return Normalised(message, tuple(notes))
 
 
 def _message_type(content: dict[str, Json]) -> str:

@@ -1,7 +1,8 @@
 """Paths of the mapping and subscription languages, compiled to functions over typed messages.
 
 A message is read as its sender wrote it: a number is a number where an id should be text, so it
-does not equal that text. A path is `$.a.b[0].c`, its leading `$.` optional, keys in quotes or not.
+does not equal that text. What its SDK wrote elsewhere is read from there: the name of a screen, the
+traits of an identify. A path is `$.a.b[0].c`, its leading `$.` optional, keys in quotes or not.
 How it is cut and followed is Segment's (`segmentio/action-destinations`, packages/core/src/get.ts):
 a path that goes on past null, false, 0 or empty text gives that value; past anything else without
 that part, nothing.
@@ -104,11 +105,17 @@ def _root(key: str) -> Evaluate:
         if value is UNDEFINED:  # another call's field
             return message.wire.get(key, UNDEFINED)
         if "_mended" in message.__dict__:
-            value = message.as_sent(key)
+            sent = message.as_sent(key)
+            if not value or not _is_blank(sent):  # else the value stands elsewhere in the message
+                value = sent
         # What is empty may be so because it is absent: only the wire can tell.
         return value if value or key in message.wire else UNDEFINED
 
     return read
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _context(message: Message) -> Any:

@@ -19,6 +19,7 @@ import msgspec
 
 from destination_router.contract.messages import MESSAGE_TYPES, Message
 from destination_router.contract.records import Note, Reject
+from destination_router.pipeline.consent import Consent
 from destination_router.pipeline.decisions import Decision, Refusal, decided, message_type
 from destination_router.pipeline.integrations import refusal
 from destination_router.pipeline.normalise import Normalised
@@ -71,11 +72,13 @@ class Treatment(msgspec.Struct, frozen=True, kw_only=True):
         shared: the router's transformations.
         own: the connection's.
         privacy: what it may see; None for one that may see everything.
+        consent: what people must allow; None for one that asks for nothing.
     """
 
     shared: Transformations = _NO_STEPS
     own: Transformations = _NO_STEPS
     privacy: Privacy | None = None
+    consent: Consent | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -114,12 +117,16 @@ class Preparation:
         self._shared = treatment.shared if treatment.shared.steps else None
         self._own = treatment.own if treatment.own.steps else None
         self._privacy = treatment.privacy
+        self._consent = treatment.consent
         self._client_side = client_side
 
     def prepare(self, normalised: Normalised) -> Ready | Decision:
         """Make a message ready, or say how it ended."""
         message, notes = normalised.message, normalised.notes
         try:
+            # As the sender wrote it: no transformation may take a refusal away.
+            if self._consent is not None and (denied := self._consent.refusal(message)):
+                return self._ended(message, notes, denied)
             if self._shared is not None:
                 done = self._shared.apply(message)
                 notes = (*notes, *done.notes)

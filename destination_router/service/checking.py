@@ -71,8 +71,9 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
         config = parse_config(content, gateway=gateway)
     except SettingsError as error:
         problems += error.problems
-    if gateway and not _in_table(content, "gateway", "write_keys"):
-        problems.append(Problem("gateway.write_keys", "is required: senders need a key"))
+    if gateway and not _in_table(content, "gateway", "write_keys") and not content.get("sources"):
+        detail = "is required: senders need a key, here or in [[sources]]"
+        problems.append(Problem("gateway.write_keys", detail))
     url = _in_table(content, "eventlog", "url")
     log = EventLogConfig(url=url).path if isinstance(url, str) else Path("router.db")
     if log.is_dir():

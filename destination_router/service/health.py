@@ -32,10 +32,10 @@ class CountedLog:
         self._log = log
         self._intake = intake
 
-    async def append(self, bodies: Sequence[bytes]) -> None:
+    async def append(self, bodies: Sequence[bytes], source: str | None = None) -> None:
         """Append, and count what was accepted."""
-        await self._log.append(bodies)
-        self._intake.events += len(bodies)
+        await self._log.append(bodies, source)
+        self._intake.received[source or ""] += len(bodies)
 
     async def read(self, connection: str, after: int, limit: int) -> list[Event]:
         """Read as from the log itself."""

@@ -30,14 +30,20 @@ class Intake(msgspec.Struct):
     """What the gateway counts.
 
     Attributes:
-        events: how many events are in the log because a sender sent them.
+        received: how many events are in the log because a sender sent them, by source.
+        refused: requests that were refused, by source and code; an empty source is not known.
         answers: requests by the status of the answer.
         latency: from the first byte of a request to the last one of its answer.
     """
 
-    events: int = 0
+    received: Counter[str] = msgspec.field(default_factory=Counter)
+    refused: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
     answers: Counter[str] = msgspec.field(default_factory=Counter)
     latency: Latency = msgspec.field(default_factory=Latency)
+
+    def count_refusal(self, source: str, code: str) -> None:
+        """Count a request that was refused."""
+        self.refused[source, code] += 1
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +94,20 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
 
 
 def _intake(intake: Intake) -> Iterator[Metric]:
-    yield CounterMetricFamily("router_received", "Events accepted by the gateway", intake.events)
+    received = CounterMetricFamily(
+        "router_received", "Events accepted by the gateway", labels=["source"]
+    )
+    for source, count in intake.received.items():
+        received.add_metric([source], count)
+    yield received
+    refused = CounterMetricFamily(
+        "router_rejected_at_gateway",
+        "Requests that the gateway refused",
+        labels=["source", "reason"],
+    )
+    for (source, reason), count in intake.refused.items():
+        refused.add_metric([source, reason], count)
+    yield refused
     answers = CounterMetricFamily(
         "router_gateway_requests", "Requests to the gateway", labels=["status"]
     )

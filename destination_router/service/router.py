@@ -20,6 +20,7 @@ from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.retention import Retention
 from destination_router.gateway.app import create_gateway
 from destination_router.gateway.source_config import device_destinations
+from destination_router.gateway.sources import Sources
 from destination_router.pipeline.connection import Connection
 from destination_router.service.health import CountedLog, Operations
 from destination_router.service.metrics import Intake
@@ -131,10 +132,13 @@ def _operations(
     if plan.gateway:
         gateway = create_gateway(
             CountedLog(log, intake),
-            plan.config.gateway.write_keys,
+            Sources(plan.config.all_sources),
             max_events=plan.config.gateway.max_events,
             max_bodies_bytes=plan.config.gateway.max_bodies,
-            destinations=device_destinations(plan.connections),
+            destinations=lambda source: device_destinations(
+                each for each in plan.connections if each.takes_source(source)
+            ),
+            refused=intake.count_refusal,
         )
     return Operations(log, gateway, intake, deliveries)
 

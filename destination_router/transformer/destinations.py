@@ -21,6 +21,7 @@ import msgspec
 
 from destination_router.config.router_toml import ConnectionConfig, SharedConfig
 from destination_router.contract.records import Json
+from destination_router.faults import PASSED_ON
 from destination_router.pipeline.connection import Connection, configured
 from destination_router.pipeline.privacy.config import is_private
 from destination_router.plugins.loading import (
@@ -268,7 +269,9 @@ def _settings(plugin: LoadedPlugin, config: dict[str, Json]) -> dict[str, Json]:
     if "settings_from" in plugin.capabilities:
         try:
             config = dict(plugin.hook.settings_from(system=SYSTEM, config=config))
-        except Exception as error:  # noqa: BLE001 -- a plugin's bug must not fail the batch
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not fail the batch
             # Not its words: they may quote a secret.
             text = f"plugin {plugin.name!r}: settings_from failed: {type(error).__name__}"
             raise PluginError(text) from None

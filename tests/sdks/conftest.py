@@ -26,6 +26,7 @@ from destination_router.eventlog.memory import MemoryEventLog
 from destination_router.gateway.app import create_gateway
 from destination_router.gateway.cors import Cors
 from destination_router.gateway.source_config import device_destinations
+from destination_router.gateway.sources import Sources
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import load_plugin
 from destination_router.service.serving import Asgi
@@ -96,7 +97,11 @@ def router(serve: Callable[[Asgi], str], heap_url: str) -> Callable[..., Router]
         settings = {"appId": "123", "anonymousEvents": "stitch"}
         heap = Connection("heap", load_plugin("heap"), settings, client_side=client_side)
         log = MemoryEventLog(["heap"])
-        gateway = create_gateway(log, [KEY], destinations=device_destinations([heap]))
+        gateway = create_gateway(
+            log,
+            Sources.of_keys([KEY]),
+            destinations=lambda _: device_destinations([heap]),
+        )
         unreliable = Unreliable(gateway, failures)
 
         @contextlib.asynccontextmanager

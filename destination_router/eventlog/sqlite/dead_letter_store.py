@@ -17,21 +17,25 @@ from destination_router.eventlog.partition import partition_key
 
 _PUT = """
 INSERT INTO dead_letters
-    (connection, message_id, offset, body, code, detail, at, attempts, request, status, answer)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    (connection, message_id, offset, body, code, detail, at, attempts, request, status, answer,
+     source)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+    coalesce(?, (SELECT source FROM events WHERE events.offset = ?)))
 ON CONFLICT (connection, message_id) DO UPDATE SET
     offset = excluded.offset, body = excluded.body, code = excluded.code,
     detail = excluded.detail, at = excluded.at, attempts = attempts + excluded.attempts,
     request = excluded.request, status = excluded.status, answer = excluded.answer,
-    replayed_at = NULL
+    replayed_at = NULL, source = excluded.source
 """
 _FIND = """
 SELECT id, connection, message_id, offset, body, code, detail, at, attempts, request, status,
-       answer, replayed_at
+       answer, replayed_at, source
 FROM dead_letters WHERE {conditions} ORDER BY id LIMIT ?
 """
 _CHUNK = 500
-_APPEND = "INSERT INTO events (received_at, partition, target, body) VALUES (?, ?, ?, ?)"
+_APPEND = """
+INSERT INTO events (received_at, partition, target, source, body) VALUES (?, ?, ?, ?, ?)
+"""
 
 
 def put_letters(connection: sqlite3.Connection, letters: Iterable[DeadLetter]) -> None:
@@ -70,7 +74,10 @@ def replay_letters(
     at = _milliseconds(now)
     connection.executemany(
         _APPEND,
-        [(at, partition_key(letter.body), letter.connection, letter.body) for letter in letters],
+        [
+            (at, partition_key(letter.body), letter.connection, letter.source, letter.body)
+            for letter in letters
+        ],
     )
     connection.executemany(
         "UPDATE dead_letters SET replayed_at = ? WHERE id = ?",
@@ -106,12 +113,14 @@ def _row(letter: DeadLetter) -> tuple[Any, ...]:
         None if letter.request is None else msgspec.json.encode(letter.request),
         letter.status,
         letter.answer,
+        letter.source,
+        letter.offset,
     )
 
 
 def _stored(row: Sequence[Any]) -> DeadLetter:
     number, connection, message_id, offset, body, code, detail, at, attempts, *rest = row
-    request, status, answer, replayed_at = rest
+    request, status, answer, replayed_at, source = rest
     return DeadLetter(
         id=number,
         connection=connection,
@@ -126,6 +135,7 @@ def _stored(row: Sequence[Any]) -> DeadLetter:
         status=status,
         answer=answer,
         replayed_at=None if replayed_at is None else replayed_at / 1000,
+        source=source,
     )
 
 

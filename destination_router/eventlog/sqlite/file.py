@@ -19,7 +19,7 @@ from destination_router.faults import file_problem
 APPLICATION_ID = 0x44524C47
 """`DRLG`, in SQLite's header: tells our files from anybody else's."""
 
-VERSION = 2
+VERSION = 3
 """The schema's, in SQLite's `user_version`; a file of an older version is brought up to it."""
 
 _BUSY_SECONDS = 10.0
@@ -77,6 +77,12 @@ CREATE TABLE quarantine (
     PRIMARY KEY (connection, identity)
 ) WITHOUT ROWID""",
 )
+_ADDED_3 = (
+    "ALTER TABLE events ADD COLUMN source TEXT",  # the name of who sent it; NULL: nobody knows
+    "ALTER TABLE dead_letters ADD COLUMN source TEXT",
+)
+_ADDED = {1: _ADDED_2, 2: _ADDED_3}
+"""What the version after each has in addition."""
 _TABLES = frozenset(
     {"events", "connections", "done", "dead_letters", "probe", "pairings", "quarantine"}
 )
@@ -168,7 +174,9 @@ def _create(path: Path) -> None:
         with contextlib.closing(connect(draft)) as connection:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(f"BEGIN; {_SCHEMA} {'; '.join(_ADDED_2)}; COMMIT;")
+            connection.executescript(
+                f"BEGIN; {_SCHEMA} {'; '.join((*_ADDED_2, *_ADDED_3))}; COMMIT;"
+            )
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
         with contextlib.suppress(FileExistsError):  # another process was faster
@@ -180,14 +188,16 @@ def _create(path: Path) -> None:
 
 
 def _bring_up(connection: sqlite3.Connection) -> None:
-    """Add what a log of the first version does not have; nothing in it changes."""
-    if _marks(connection) != (APPLICATION_ID, 1):
+    """Add what a log of an older version does not have; nothing in it changes."""
+    application_id, version = _marks(connection)
+    if application_id != APPLICATION_ID or version not in _ADDED:
         return
     connection.execute("BEGIN IMMEDIATE")
-    if _marks(connection) == (APPLICATION_ID, 1):  # no other process was faster
-        for statement in _ADDED_2:
+    _, version = _marks(connection)  # another process may have been faster
+    for older in range(version, VERSION):
+        for statement in _ADDED[older]:
             connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
 
 

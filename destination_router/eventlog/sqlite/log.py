@@ -98,7 +98,7 @@ class SqliteEventLog:
         self._thread = ThreadPoolExecutor(1, "event-log-reader")
         self._arrivals = Arrivals()
 
-    async def append(self, bodies: Sequence[bytes]) -> None:
+    async def append(self, bodies: Sequence[bytes], source: str | None = None) -> None:
         """Accept events, all or none; they are on disk when this returns.
 
         Raises:
@@ -107,7 +107,7 @@ class SqliteEventLog:
         if not bodies:
             return
         at = round(self._clock() * 1000)
-        rows = [(at, partition_key(body), body) for body in bodies]
+        rows = [(at, partition_key(body), source, body) for body in bodies]
 
         def write(connection: sqlite3.Connection) -> None:
             refuse_if_full(connection, self.path, self._retention)
@@ -248,8 +248,8 @@ class SqliteEventLog:
         rows, last = await self._in_thread(partial(read, self._reading, after, limit))
         progress = reader.progress
         found = [
-            Event(offset, body, received_at / 1000)
-            for offset, target, body, received_at in rows
+            Event(offset, body, received_at / 1000, source)
+            for offset, target, body, received_at, source in rows
             if target in (None, name) and not progress.is_done(offset)
         ]
         through = rows[-1][0] if rows else last

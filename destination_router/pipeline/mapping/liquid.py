@@ -7,9 +7,11 @@ a host's memory is limited here as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, wraps
 from typing import Any
+
+from destination_router.contract.records import Reject
 
 CHARACTERS = 1000
 OFF_TAGS = ("case", "for", "include", "layout", "render", "tablerow")
@@ -27,10 +29,19 @@ OFF_FILTERS = (
     "uniq",
 )
 _OUTPUT_BYTES = 1_000_000
+"""What a template, a filter's value or a variable of it may hold, in characters."""
+
+_MULTIPLYING = frozenset({"join", "replace", "replace_first", "replace_last"})
+"""Filters whose value may be longer than all that they were given."""
+
+_LONGEST_FORMAT = 200
+_TOO_LARGE = "template_too_large"
 
 
 def compile_template(template: str) -> Callable[[Mapping[str, Any]], str | None]:
     """Compile a template to a function from a message's object to text; None where it fails.
+
+    The function raises `Reject` where a message lets it exceed its bounds.
 
     Raises:
         ValueError: it is too long, is no Liquid, or uses what is off; or the extra is missing.
@@ -38,7 +49,7 @@ def compile_template(template: str) -> Callable[[Mapping[str, Any]], str | None]
     if len(template) > CHARACTERS:
         raise ValueError(f"has {len(template)} characters; at most {CHARACTERS} are allowed")
     try:
-        from liquid.exceptions import LiquidError  # noqa: PLC0415 -- an extra
+        from liquid.exceptions import LiquidError, ResourceLimitError  # noqa: PLC0415 -- an extra
     except ImportError:
         raise ValueError("needs python-liquid: pip install 'heap-destination[liquid]'") from None
     try:
@@ -49,6 +60,9 @@ def compile_template(template: str) -> Callable[[Mapping[str, Any]], str | None]
     def render(values: Mapping[str, Any]) -> str | None:
         try:
             return str(parsed.render(**values))
+        except (ResourceLimitError, MemoryError):
+            detail = f"its template may hold {_OUTPUT_BYTES} characters and {CHARACTERS} rounds"
+            raise Reject(_TOO_LARGE, detail) from None
         except (LiquidError, ArithmeticError, TypeError, ValueError, RecursionError):
             return None
 
@@ -70,4 +84,78 @@ def _environment() -> Any:
         environment.tags.pop(tag, None)
     for name in OFF_FILTERS:
         environment.filters.pop(name, None)
+    for name, filter_ in environment.filters.items():
+        environment.filters[name] = _bounded(name, filter_)
     return environment
+
+
+def _bounded(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
+    """Hold a filter to the bounds before it begins, and what it gives, too."""
+    from liquid.exceptions import ResourceLimitError  # noqa: PLC0415 -- an extra
+
+    @wraps(filter_)  # with the marks by which the library passes a context
+    def bounded(left: Any, *arguments: Any, **named: Any) -> Any:
+        given = (left, *arguments, *named.values())
+        if _size(given) > _OUTPUT_BYTES or _most(name, left, arguments) > _OUTPUT_BYTES:
+            raise ResourceLimitError(f"{name} would exceed {_OUTPUT_BYTES}", token=None)
+        value = filter_(left, *arguments, **named)
+        if _size((value,)) > _OUTPUT_BYTES:
+            raise ResourceLimitError(f"{name} exceeds {_OUTPUT_BYTES}", token=None)
+        return value
+
+    return bounded
+
+
+def _size(values: tuple[Any, ...]) -> int:
+    return sum(map(_characters, _leaves(values)))
+
+
+def _leaves(values: tuple[Any, ...]) -> Iterator[Any]:
+    """List values, and what stands in lists of them; what is deeper no filter here multiplies."""
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            yield from value
+        else:
+            yield value
+
+
+def _characters(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, range):  # written out, a number has up to ten digits
+        return 10 * len(value) if len(value) <= CHARACTERS else _OUTPUT_BYTES + 1
+    return 1
+
+
+def _most(name: str, left: Any, arguments: tuple[Any, ...]) -> int:
+    """Say how long a filter's value may become at most."""
+    if name == "date":
+        long = arguments and len(str(arguments[0])) > _LONGEST_FORMAT
+        return _OUTPUT_BYTES + 1 if long or _is_padded(arguments) else 0
+    if name not in _MULTIPLYING:
+        return 0
+    if name == "join":
+        separator = len(str(arguments[0])) if arguments else 1
+        return _items(left) * (separator + 1)
+    text, old = str(left), str(arguments[0]) if arguments else ""
+    new = len(str(arguments[1])) if len(arguments) > 1 else 0
+    times = text.count(old) if name == "replace" else 1
+    return len(text) + times * new
+
+
+def _items(left: Any) -> int:
+    """Count what `join` would write: it flattens lists, and takes a text by its letters."""
+    count, pending = 0, [left]
+    while pending and count <= _OUTPUT_BYTES:
+        value = pending.pop()
+        if isinstance(value, (list, tuple)):
+            pending.extend(value)
+        else:
+            count += len(value) if isinstance(value, (str, range)) else 1
+    return count
+
+
+def _is_padded(arguments: tuple[Any, ...]) -> bool:
+    """Whether a format of dates asks for a width, with which C libraries fill memory."""
+    text = str(arguments[0]) if arguments else ""
+    return any(part[:1].isdigit() or part[1:2].isdigit() for part in text.split("%")[1:])

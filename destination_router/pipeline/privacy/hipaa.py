@@ -28,6 +28,7 @@ from destination_router.contract.messages import (
 )
 from destination_router.contract.records import Note, Reject
 from destination_router.contract.times import utc_text
+from destination_router.pipeline.names import name_text
 from destination_router.pipeline.privacy.allowlists import Allowlist, Rule, Tally
 from destination_router.pipeline.privacy.masking import PLACEHOLDERS, MaskingKeys
 
@@ -149,6 +150,7 @@ class _Builder:
         self._plugin = plugin
         self._names = names
         self._properties = Allowlist(allowed.properties, masks.listed)
+        self._names_are_masked = Rule("name", masked=True) in allowed.properties
         self._traits = Allowlist(allowed.traits, masks.listed)
         self._group_traits = Allowlist(allowed.group_traits, masks.listed)
         self._context = Allowlist(allowed.context, masks.listed)
@@ -219,20 +221,27 @@ class _Builder:
     def _page(self, message: Page, notes: list[Note]) -> dict[str, Any]:
         if (message.name or "") not in self._allowed.pages:
             raise Withheld("the page is not on both allowlists")
-        return self._seen(message, notes)
+        return self._seen(message, self._allowed.pages, notes)
 
     def _screen(self, message: Screen, notes: list[Note]) -> dict[str, Any]:
         if (message.name or "") not in self._allowed.screens:
             raise Withheld("the screen is not on both allowlists")
-        return self._seen(message, notes)
+        return self._seen(message, self._allowed.screens, notes)
 
-    def _seen(self, message: Page | Screen, notes: list[Note]) -> dict[str, Any]:
+    def _seen(
+        self, message: Page | Screen, names: frozenset[str], notes: list[Note]
+    ) -> dict[str, Any]:
         category = None
         if message.category is not None:
             # SDKs write it twice, here and as a property: the property's rule holds for both.
             kept = _kept(self._properties, {"category": message.category}, "category", notes)
             category = kept.get("category")
-        properties = _kept(self._properties, message.properties, "properties", notes)
+        properties = message.properties
+        # Its name may stand there again, or another: the list of names holds for both.
+        if not self._names_are_masked and not _is_listed(properties.get("name"), names):
+            properties = {key: item for key, item in properties.items() if key != "name"}
+            notes.append(_left_out("properties.name", 1))
+        properties = _kept(self._properties, properties, "properties", notes)
         return {"name": message.name, "category": category, "properties": properties}
 
     def _group(self, message: Group, notes: list[Note]) -> dict[str, Any]:
@@ -295,6 +304,13 @@ def _kept(
     kept, tally = allowlist.kept(value)
     _tell(tally, path, notes)
     return kept
+
+
+def _is_listed(name: Any, names: frozenset[str]) -> bool:
+    """Whether what a property `name` holds of a page or screen is no name, or one that may pass."""
+    if name is None or isinstance(name, dict) or (isinstance(name, str) and not name.strip()):
+        return True  # an object's fields have rules of their own
+    return name_text(name) in names
 
 
 def _tell(tally: Tally, path: str, notes: list[Note]) -> None:

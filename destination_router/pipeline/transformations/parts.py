@@ -6,11 +6,20 @@ from typing import Any
 
 import msgspec
 
-from destination_router.contract.messages import Identify, Message, rewritten, with_context
+from destination_router.contract.messages import (
+    Identify,
+    Message,
+    Page,
+    Screen,
+    rewritten,
+    with_context,
+    with_root,
+)
 from destination_router.contract.records import Note
+from destination_router.pipeline.names import event_of, name_text
 from destination_router.pipeline.normalise import mend_part
 from destination_router.pipeline.paths import UNDEFINED, keys_of
-from destination_router.pipeline.transformations.edits import Change, edited, placed
+from destination_router.pipeline.transformations.edits import EACH, Change, edited, placed
 
 _OBJECTS = {"properties": "properties", "traits": "traits", "context": "context"}
 _TEXTS = {
@@ -24,6 +33,9 @@ _TEXTS = {
     "timestamp": "timestamp",
 }
 _CONTEXT = "context"
+_VIEW_NAMES = ("name", "category")
+_EVENT_OF_VIEW = "event of a page or screen"
+"""Stands for a root field that is none of the call's, and that no path leads to."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -68,33 +80,37 @@ def value_at(message: Message, place: Place) -> Any:
 
 
 def changed(message: Message, place: Place, change: Change, notes: list[Note]) -> Message:
-    """Change what stands at a place, if anything does.
-
-    What an identify says of its user stands in `traits`, in `context.traits`, or in both: a change
-    of the one is a change of the other.
+    """Change what stands at a place, if anything does, and at its twins (`_twins`).
 
     Raises:
         Reject: the part cannot hold what it was changed to.
     """
-    part, keys = place.part, place.keys
-    now = _current(message, part)
-    if now is UNDEFINED or now is None:
-        return message
-    new = edited(now, keys, change)
-    if new is not now:
-        message = _put(message, part, None if new is UNDEFINED else new, notes)
-    if part == "traits" and isinstance(message, Identify) and message.context_traits:
-        twin = Place(place.text, _CONTEXT, ("traits", *keys))
-        return changed(message, twin, change, notes)
+    for one in (place, *_twins(message, place)):
+        now = _current(message, one.part)
+        if now is UNDEFINED or now is None:
+            continue
+        new = edited(now, one.keys, change)
+        if new is not now:
+            message = _put(message, one.part, None if new is UNDEFINED else new, notes)
     return message
 
 
 def set_at(message: Message, place: Place, value: Any, notes: list[Note]) -> Message:
     """Put a value at a place; a note where the message has no room for it.
 
+    Where the place has twins, they hold the value too.
+
     Raises:
         Reject: the part cannot hold the value.
     """
+    twins = _twins(message, place)
+    message = _set_at(message, place, value, notes)
+    for twin in twins:
+        message = _set_at(message, twin, value, notes)
+    return message
+
+
+def _set_at(message: Message, place: Place, value: Any, notes: list[Note]) -> Message:
     now = _current(message, place.part)
     if now is UNDEFINED:
         return message
@@ -105,14 +121,59 @@ def set_at(message: Message, place: Place, value: Any, notes: list[Note]) -> Mes
     return _put(message, place.part, new, notes)
 
 
+def _twins(message: Message, place: Place) -> list[Place]:
+    """List the other places where SDKs write the same: a change of the one is one of the others.
+
+    What an identify says of its user stands in `traits`, in `context.traits`, or in both; what a
+    page or screen is called, at the root, in its properties, in its `event`, or in several.
+    """
+    if isinstance(message, Identify):
+        return _twins_of_traits(message, place)
+    if not isinstance(message, (Page, Screen)):
+        return []
+    if place.part in _VIEW_NAMES and not place.keys:
+        return _twins_of_name(message, place, place.part)
+    if place.part == "properties" and place.keys in ((EACH,), *((name,) for name in _VIEW_NAMES)):
+        names = _VIEW_NAMES if place.keys == (EACH,) else place.keys
+        return [
+            twin
+            for name in names
+            if name_text(message.properties.get(name)) == (getattr(message, name) or UNDEFINED)
+            for twin in (Place(place.text, name, ()), *_twins_of_name(message, place, name))
+            if twin.part != "properties"
+        ]
+    return []
+
+
+def _twins_of_traits(message: Identify, place: Place) -> list[Place]:
+    if place.part == "traits" and message.context_traits:
+        return [Place(place.text, _CONTEXT, ("traits", *place.keys))]
+    if place.part == _CONTEXT and place.keys[0] == "traits" and len(place.keys) > 1:
+        return [Place(place.text, "traits", place.keys[1:])]
+    return []
+
+
+def _twins_of_name(message: Page | Screen, place: Place, name: str) -> list[Place]:
+    twins = []
+    if name_text(message.properties.get(name)) is not None:
+        twins.append(Place(place.text, "properties", (name,)))
+    if name == "name" and name_text(event_of(message)) is not None:
+        twins.append(Place(place.text, _EVENT_OF_VIEW, ()))
+    return twins
+
+
 def _current(message: Message, part: str) -> Any:
     if part == _CONTEXT:
         return message.context
+    if part == _EVENT_OF_VIEW:
+        return message.wire.get("event", UNDEFINED)
     return getattr(message, _OBJECTS.get(part) or _TEXTS[part], UNDEFINED)
 
 
 def _put(message: Message, part: str, value: Any, notes: list[Note]) -> Message:
     if part == _CONTEXT:
         return with_context(message, value)
+    if part == _EVENT_OF_VIEW:
+        return with_root(message, "event", value)
     kind = str(message.__struct_config__.tag)
     return rewritten(message, part, **mend_part(kind, part, value, part, notes))

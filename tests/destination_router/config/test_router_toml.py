@@ -181,3 +181,69 @@ def test_the_gateways_bounds_are_in_the_units_that_they_are_written_in() -> None
     assert (gateway.max_bodies, gateway.max_headers) == (2**20, 4096)
     assert (gateway.arrival_timeout, gateway.max_events) == (120.0, 7)
     assert gateway.max_connections == 1000
+
+
+def with_sources(*sources: dict[str, object], **connection: object) -> dict[str, object]:
+    return {
+        "sources": list(sources),
+        "connections": [{"name": "heap", "plugin": "heap", **connection}],
+    }
+
+
+def test_write_keys_are_trimmed_wherever_they_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that ends with a newline would turn every sender away."""
+    monkeypatch.setenv("SHOP_KEY", " shop-key\n")
+    content = {
+        **with_sources({"name": "shop", "write_keys": [{"env": "SHOP_KEY"}], "enabled": False}),
+        "gateway": {"write_keys": ["key\t"]},
+    }
+    default, shop = parse_config(content).all_sources
+    assert (default.name, default.write_keys, default.enabled) == ("default", ("key",), True)
+    assert (shop.name, shop.write_keys, shop.enabled) == ("shop", ("shop-key",), False)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (
+            with_sources({"name": "a", "write_keys": ["k"]}, {"name": "a", "write_keys": ["l"]}),
+            "sources: the name 'a' is given twice",
+        ),
+        (
+            with_sources({"name": "default", "write_keys": ["k"]}),
+            (
+                "sources.name: 'default' is the name of the source that [gateway] write_keys is: "
+                "give it another"
+            ),
+        ),
+        (
+            with_sources({"name": "a", "write_keys": ["k"]}, sources=["a", "b"]),
+            "connections.0.sources: there is no source 'b'; there are a, default",
+        ),
+        (
+            with_sources({"name": "a", "write_keys": ["k\x00y"]}),
+            "sources.0.write_keys.0: holds a control character, which no sender sends",
+        ),
+        (
+            with_sources({"name": "a", "write_keys": ["k"]}, {"name": "b", "write_keys": ["k"]}),
+            "sources.1.write_keys.0: is in sources.0.write_keys too: a key says who sent",
+        ),
+        (
+            with_sources({"name": "a", "write_keys": ["  "]}),
+            "sources.0.write_keys.0: is blank: give senders a key",
+        ),
+    ],
+)
+def test_sources_that_cannot_be_told_apart_are_refused(
+    content: dict[str, object], problem: str
+) -> None:
+    """Each key has one source, each source one name, and a connection names those that exist."""
+    with pytest.raises(SettingsError) as refused:
+        parse_config(content)
+    assert problem in list(map(str, refused.value.problems))
+
+
+def test_without_a_gateway_no_key_of_a_source_is_read() -> None:
+    """A command that only looks into the log wants no secret in its environment."""
+    content = with_sources({"name": "a", "write_keys": [{"env": "NOT_SET_ANYWHERE"}]})
+    assert parse_config(content, gateway=False).sources[0].write_keys == ()

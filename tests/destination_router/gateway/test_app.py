@@ -23,6 +23,7 @@ import pytest
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.gateway.app import create_gateway
 from destination_router.gateway.body_room import FREE_BYTES
+from destination_router.gateway.sources import Sources
 
 KEYS = ["key-one", "clé-deux"]
 EVENT = {"type": "track", "userId": "u", "event": "Signed up", "messageId": "m"}
@@ -37,7 +38,7 @@ class Recorder:
         self.calls: list[list[dict[str, Any]]] = []
         self._full = full
 
-    async def append(self, bodies: Sequence[bytes]) -> None:
+    async def append(self, bodies: Sequence[bytes], source: str | None = None) -> None:  # noqa: ARG002
         if self._full:
             raise LogUnavailableError("the disk of the event log is full")
         self.calls.append([json.loads(body) for body in bodies])
@@ -61,7 +62,7 @@ class Sender:
         self.log = Recorder(full=full)
         self.app = create_gateway(
             self.log,
-            KEYS,
+            Sources.of_keys(KEYS),
             clock=lambda: datetime(2026, 3, 4, 5, 6, 7, 890_123, tzinfo=UTC),
             new_id=lambda: f"new-{next(numbers)}",
             **options,
@@ -190,11 +191,11 @@ def test_one_odd_event_costs_its_neighbours_nothing(odd: str) -> None:
     kept: list[bytes] = []
 
     class Keeper(Recorder):
-        async def append(self, bodies: Sequence[bytes]) -> None:
+        async def append(self, bodies: Sequence[bytes], source: str | None = None) -> None:  # noqa: ARG002
             kept.extend(bodies)
 
     send = Sender()
-    send.app = create_gateway(Keeper(), KEYS)
+    send.app = create_gateway(Keeper(), Sources.of_keys(KEYS))
     good = [json.dumps({**EVENT, "n": n}) for n in range(99)]
     bad = f'{{"userId":"u","type":"track","properties":{{"odd":{odd}}}}}'
 
@@ -305,7 +306,7 @@ def test_the_write_key_is_checked_before_the_body(send: Sender) -> None:
 def test_an_empty_write_key_lets_nobody_in() -> None:
     """A key that a configuration left blank is no open door."""
     send = Sender()
-    send.app = create_gateway(send.log, [""])
+    send.app = create_gateway(send.log, Sources.of_keys([""]))
 
     assert send("/v1/track", EVENT, user="").status_code == 401
 
@@ -502,7 +503,7 @@ def test_a_large_body_holds_up_nobody() -> None:
         assert go_on.wait(timeout=30)
         return "new"
 
-    app = create_gateway(Recorder(), KEYS, new_id=new_id)
+    app = create_gateway(Recorder(), Sources.of_keys(KEYS), new_id=new_id)
     large = {"batch": [{"userId": "u", "text": "x" * 10_000}]}
 
     async def run() -> list[int]:
@@ -524,7 +525,7 @@ def test_a_large_body_holds_up_nobody() -> None:
 def test_bodies_share_a_bounded_memory() -> None:
     """Who finds no room is told when to come again; small bodies need none; it is given back."""
     log = Recorder()
-    app = create_gateway(log, KEYS, max_bodies_bytes=2_000_000)
+    app = create_gateway(log, Sources.of_keys(KEYS), max_bodies_bytes=2_000_000)
     large = b'{"batch":[' + json.dumps({"userId": "u", "x": "x" * 1_500_000}).encode() + b"]}"
     small = json.dumps({"userId": "u", "x": "x" * (FREE_BYTES - 500)}).encode()
 

@@ -29,6 +29,7 @@ from destination_router.contract.messages import (
 )
 from destination_router.eventlog.memory import MemoryEventLog
 from destination_router.gateway.app import create_gateway
+from destination_router.gateway.sources import Sources
 from destination_router.pipeline.normalise import normalise
 
 KEY = "write-key"
@@ -53,7 +54,7 @@ class Gateway:
 @asynccontextmanager
 async def listening(max_body_bytes: int) -> AsyncIterator[Gateway]:
     log = MemoryEventLog(["test"])
-    app = create_gateway(log, [KEY], max_body_bytes=max_body_bytes)
+    app = create_gateway(log, Sources.of_keys([KEY]), max_body_bytes=max_body_bytes)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
     with socket.create_server(("127.0.0.1", 0)) as listener:  # from here on, callers queue up
         serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -18,6 +18,7 @@ import pytest
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.gateway.app import create_gateway
 from destination_router.gateway.source_config import device_destinations
+from destination_router.gateway.sources import Sources
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import PluginError, load_plugin
 
@@ -35,7 +36,7 @@ class Log:
         self.events: list[dict[str, Any]] = []
         self.full = False
 
-    async def append(self, bodies: Sequence[bytes]) -> None:
+    async def append(self, bodies: Sequence[bytes], source: str | None = None) -> None:  # noqa: ARG002
         if self.full:
             raise LogUnavailableError("full")
         self.events.extend(json.loads(body) for body in bodies)
@@ -55,7 +56,7 @@ class Gateway:
         self.log = Log()
         self._app = create_gateway(
             self.log,
-            [KEY],
+            Sources.of_keys([KEY]),
             clock=lambda: datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC),
             new_id=lambda: f"new-{next(numbers)}",
             **options,
@@ -340,7 +341,7 @@ def test_a_client_side_heap_is_loaded_by_the_browser() -> None:
         Connection("heap-web", heap, {"appId": "123"}, client_side=True),
         Connection("heap-server", heap, {"appId": "456"}),
     ]
-    gateway = Gateway(destinations=device_destinations(connections))
+    gateway = Gateway(destinations=lambda _: device_destinations(connections))
 
     (told,) = gateway("GET", "/sourceConfig", key=KEY).json()["source"]["destinations"]
 

@@ -368,8 +368,13 @@ def test_an_option_that_is_not_used_is_not_told(options: dict[str, Any]) -> None
             "heap: device mode of android, ios: only browsers load",
         ),
         (
-            {"oneTrustCookieCategories": {"web": [{"oneTrustCookieCategory": "C0002"}]}},
-            "heap: oneTrustCookieCategories: rudder-server holds back by consent, nothing here",
+            {
+                "oneTrustCookieCategories": {
+                    "web": [{"oneTrustCookieCategory": "C0002"}],
+                    "android": [{"oneTrustCookieCategory": "C0003"}],
+                }
+            },
+            "heap: oneTrustCookieCategories: differs by the kind of source; here it holds for all",
         ),
     ],
 )
@@ -377,6 +382,33 @@ def test_an_option_that_does_not_hold_here_is_told(options: dict[str, Any], told
     """What went out to nobody there must not go out here in silence."""
     _, (sentence,) = imported("rudderstack", workspace(**options))
     assert sentence.startswith(told)
+
+
+def test_consent_is_carried_over() -> None:
+    """RudderStack's newer form by provider, and the older ones of OneTrust and ketch."""
+    text, lost = imported(
+        "rudderstack",
+        workspace(
+            consentManagement={
+                "web": [
+                    {
+                        "provider": "custom",
+                        "resolutionStrategy": "or",
+                        "consents": [{"consent": "c1"}, {"consent": ""}],
+                    },
+                    {"provider": "oneTrust", "resolutionStrategy": "", "consents": []},
+                ]
+            },
+            oneTrustCookieCategories={"web": [{"oneTrustCookieCategory": "C0002"}]},
+            ketchConsentPurposes=[{"purpose": "ads"}],
+        ),
+    )
+    assert lost == []
+    assert tomllib.loads(text)["connections"][0]["consent"] == [
+        {"provider": "custom", "categories": ["c1"], "resolution": "or"},
+        {"provider": "oneTrust", "categories": ["C0002"], "resolution": "and", "legacy": True},
+        {"provider": "ketch", "categories": ["ads"], "resolution": "or", "legacy": True},
+    ]
 
 
 def test_without_a_list_of_types_nothing_is_filtered(tmp_path: Path) -> None:

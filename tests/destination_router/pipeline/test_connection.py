@@ -3,6 +3,7 @@
 Modules: `pipeline/connection.py`, `preparation.py`, `decisions.py`, `packing.py`.
 """
 
+import asyncio
 import datetime as dt
 import json
 from collections.abc import Callable
@@ -15,7 +16,13 @@ from hypothesis import strategies as st
 from destination_router import HttpRequest, Note, Outcome, Reject, hookimpl
 from destination_router.pipeline.connection import Connection, Decision, Mapped, Refusal
 from destination_router.pipeline.normalise import normalise
-from destination_router.plugins.loading import LoadedPlugin, PluginError, check_destination
+from destination_router.pipeline.packing import packed
+from destination_router.plugins.loading import (
+    LoadedPlugin,
+    PluginError,
+    check_destination,
+    load_plugin,
+)
 from destination_router.settings.errors import SettingsError
 
 URL = "https://api.example.com/v1"
@@ -330,6 +337,55 @@ def test_an_exceptions_whereabouts_are_told() -> None:
     assert f"LookupError at {__file__}:" in decision.reject.detail
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), MemoryError(), RecursionError(), BaseException()])
+def test_whatever_a_plugin_raises_stays_with_its_message(error: BaseException) -> None:
+    """`sys.exit()` in a plugin ends no process, and what fills memory stops no worker."""
+    decision = decide(raising(error))
+    assert (decision.result, decision.message_id) == ("rejected", "m1")
+    assert decision.reject is not None
+    assert decision.reject.code == "plugin_error"
+    assert decision.reject.detail.startswith(type(error).__name__)
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit()])
+def test_what_ends_on_purpose_passes(end: BaseException) -> None:
+    """Ctrl-C and a cancelled task are nobody's mistake."""
+    with pytest.raises(type(end)):
+        decide(raising(end))
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RecursionError(), SystemExit()])
+def test_whatever_a_step_of_ours_raises_stays_with_its_message(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """A connection whose decision fails files the message and goes on; so does a dead letter."""
+    broken = connection(one)
+
+    def fail(_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(broken, "_mapped", fail)
+    decision = broken.decide(wire(event="E"))
+    assert decision.message_id == "m1"
+    assert decision.reject is not None
+    assert decision.reject.code == "plugin_error"
+    monkeypatch.undo()
+    assert broken.decide(wire(event="E")).result == "requests"
+
+
+@pytest.mark.parametrize("error", [SystemExit(), MemoryError()])
+def test_whatever_a_pack_raises_sends_the_requests_one_by_one(error: BaseException) -> None:
+    """None is lost."""
+
+    class Packing(Acme):
+        @hookimpl
+        def pack(self) -> Any:
+            raise error
+
+    singles = [HttpRequest(url=URL, message_ids=(name,)) for name in "ab"]
+    assert packed(Connection("acme", loaded(Packing(one)), {}), singles) == singles
+
+
 def test_a_mistake_with_one_message_does_not_harm_the_next() -> None:
     """A poisoned message is rejected, its neighbours are delivered."""
 
@@ -495,3 +551,25 @@ def test_requests_are_packed_by_the_plugin_if_it_can() -> None:
     assert connection(one).pack(requests) == requests
     packing = Connection("c", loaded(Packing(one)), {})
     assert packing.pack(requests) == [HttpRequest(url=URL, json=[1, 2, {"plan": "free"}])]
+
+
+@pytest.mark.parametrize(
+    ("source", "result"),
+    [("web", "requests"), ("shop", "filtered"), (None, "requests")],
+)
+def test_a_connection_takes_the_sources_that_it_names(source: str | None, result: str) -> None:
+    """A message without one, of a file or an older log, passes; who is left out is told."""
+    connection = Connection("heap", load_plugin("heap"), {"appId": "11"}, sources=["web", "tv"])
+    decision = connection.decide(
+        b'{"type": "track", "userId": "u", "event": "E", "messageId": "m"}', source=source
+    )
+    assert (decision.result, decision.message_id) == (result, "m")
+    if result == "filtered":
+        assert decision.reason == "source shop is not among the connection's sources"
+
+
+def test_without_a_list_every_source_is_taken() -> None:
+    """And an empty list takes none."""
+    assert Connection("heap", load_plugin("heap"), {"appId": "11"}).takes_source("any")
+    none = Connection("heap", load_plugin("heap"), {"appId": "11"}, sources=[])
+    assert not none.takes_source("any")

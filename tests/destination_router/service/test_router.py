@@ -133,7 +133,7 @@ def test_a_router_delivers_and_stops_when_told(router: Router, heap_url: str) ->
     until(lambda: router.metrics()['router_lag_messages{connection="US"}'] == 0)
     metrics = router.metrics()
     assert events(heap_url) == ["m1"]
-    assert metrics["router_received_total"] == 2
+    assert metrics['router_received_total{source="default"}'] == 2
     assert metrics['router_delivered_total{connection="US"}'] == 1
     assert metrics['router_rejected_total{code="missing_event",connection="US"}'] == 1
     assert metrics['router_dead_letters{code="missing_event",connection="US"}'] == 1
@@ -516,3 +516,34 @@ def test_every_metric_is_documented(router: Router, heap_url: str) -> None:
     shown = set(re.findall(r"^# TYPE (router_\w+) ", text, re.MULTILINE))
     documented = set(re.findall(r"^\| `(router_\w+)", OPERATING.read_text(), re.MULTILINE))
     assert shown == documented
+
+
+def test_sources_reach_the_connections_that_name_them(router: Router, heap_url: str) -> None:
+    """Each source has its own key; a source that is switched off is turned away and counted."""
+    sources = (
+        '[[sources]]\nname = "web"\nwrite_keys = ["web-key", "old-web-key"]\n'
+        '[[sources]]\nname = "shop"\nwrite_keys = ["shop-key"]\n'
+        '[[sources]]\nname = "tv"\nwrite_keys = ["tv-key"]\nenabled = false\n'
+    )
+    text = toml(heap_url).replace("[[connections]]", '[[connections]]\nsources = ["web"]')
+    (router.directory / "router.toml").write_text(sources + text)
+    router.start()
+
+    def send(key: str, number: str) -> int:
+        event = {**TRACK, "messageId": number}
+        return httpx.post(f"{router.url}/v1/track", auth=(key, ""), json=event).status_code
+
+    sent = [send(key, key) for key in ("web-key", "shop-key", "old-web-key", "tv-key", "none")]
+    assert sent == [200, 200, 200, 404, 401]
+    until(lambda: router.metrics()['router_lag_messages{connection="US"}'] == 0)
+    metrics = router.metrics()
+    assert events(heap_url) == ["web-key", "old-web-key"]
+    assert metrics['router_received_total{source="web"}'] == 2
+    assert metrics['router_received_total{source="shop"}'] == 1
+    assert metrics['router_filtered_total{connection="US"}'] == 1
+    refused = "router_rejected_at_gateway_total"
+    assert metrics[f'{refused}{{reason="source_disabled",source="tv"}}'] == 1
+    assert metrics[f'{refused}{{reason="invalid_write_key",source=""}}'] == 1
+    router.stop()
+    told = [line for line in router.lines() if line["event"] == "unknown_write_key"]
+    assert [(line["begins"], line["count"]) for line in told] == [("none", 1)]

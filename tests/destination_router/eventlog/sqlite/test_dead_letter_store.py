@@ -138,3 +138,23 @@ def test_a_replay_is_for_one_connection(path: Path, database: sqlite3.Connection
         return [event.body for event in heap], [event.body for event in mixpanel]
 
     assert asyncio.run(read()) == ([LETTER.body, b"after"], [b"after"])
+
+
+def test_a_letter_knows_who_sent_its_message_and_a_replay_still_does(path: Path) -> None:
+    """What the log keeps beside an event stays beside its dead letter, and comes back with it."""
+
+    async def run() -> list[str | None]:
+        log = SqliteEventLog(path, ["heap"])
+        try:
+            await log.append([LETTER.body], "web")
+            (event,) = await log.read("heap", -1, 9)
+            await log.put([msgspec.structs.replace(LETTER, offset=event.offset)])
+            with contextlib.closing(connect(path)) as database:
+                letters = list(find_letters(database, DeadLetterFilter()))
+                replay_letters(database, letters, 1500.0)
+            (again,) = await log.read("heap", event.offset, 9)
+            return [event.source, letters[0].source, again.source]
+        finally:
+            log.close()
+
+    assert asyncio.run(run()) == ["web", "web", "web"]
