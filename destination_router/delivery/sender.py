@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import math
 import random
 import ssl
 from collections.abc import AsyncIterable, Callable, Mapping
@@ -241,7 +242,11 @@ def read_answer(
     read = _plugins_view(connection, request, response)
     if isinstance(read, dict):
         default = for_each(request, default_outcome(response), response.status)
-        outcomes = default | {key: value for key, value in read.items() if key in default}
+        unfit = [key for key in default if key in read and not _is_outcome(read[key])]
+        if unfit:
+            _log.error("on_response of %s returned no outcome for some", connection.plugin.origin)
+        known = {key: read[key] for key in default if key in read and key not in unfit}
+        outcomes = default | known
     else:
         outcomes = for_each(request, read, response.status)
     return {key: connection.told(outcome) for key, outcome in outcomes.items()}
@@ -269,7 +274,7 @@ def _plugins_view(
     except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not lose the answer
         _log.error("on_response of %s failed: %s", connection.plugin.origin, type(error).__name__)
         return default_outcome(response)
-    if isinstance(answer, (Outcome, dict)):
+    if isinstance(answer, dict) or (isinstance(answer, Outcome) and _is_outcome(answer)):
         return answer
     _log.error(
         "on_response of %s returned %s; return an Outcome, or one per message id",
@@ -277,3 +282,14 @@ def _plugins_view(
         type(answer).__name__,
     )
     return default_outcome(response)
+
+
+def _is_outcome(answer: object) -> bool:
+    """Tell whether something is an outcome that can be acted on: `Outcome` checks nothing."""
+    if not isinstance(answer, Outcome):
+        return False
+    try:
+        checked = msgspec.convert(msgspec.structs.asdict(answer), Outcome)
+    except msgspec.ValidationError:
+        return False
+    return checked.after is None or 0 <= checked.after < math.inf
