@@ -25,21 +25,28 @@ async def in_thread(work: Callable[[], T], name: str) -> T:
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
+    threading.Thread(target=_run, args=(work, loop, done), name=name, daemon=True).start()
+    try:
+        return await done
+    finally:
+        # What was raised holds this frame, and the frame would hold it: a circle, and with it all
+        # that the work had in hand, until somebody looks for circles.
+        del done, work
 
-    def run() -> None:
-        result: T | None = None
-        error: BaseException | None = None
-        try:
-            result = work()
-        except BaseException as raised:  # noqa: BLE001 -- whoever waits is told, whatever it is
-            error = raised
-        try:
-            loop.call_soon_threadsafe(_tell, done, result, error)
-        except RuntimeError:  # the loop is closed: nobody waits
-            return
 
-    threading.Thread(target=run, name=name, daemon=True).start()
-    return await done
+def _run(work: Callable[[], T], loop: asyncio.AbstractEventLoop, done: asyncio.Future[T]) -> None:
+    result: T | None = None
+    error: BaseException | None = None
+    try:
+        result = work()
+    except BaseException as raised:  # noqa: BLE001 -- whoever waits is told, whatever it is
+        error = raised
+    try:
+        loop.call_soon_threadsafe(_tell, done, result, error)
+    except RuntimeError:  # the loop is closed: nobody waits
+        pass
+    finally:
+        del done, error  # as above
 
 
 def _tell(done: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

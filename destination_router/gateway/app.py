@@ -192,7 +192,7 @@ class _Gateway:
 
     async def take(self, intake: _Intake, request: Request) -> Response:
         """Answer one request, whatever becomes of it."""
-        source = ""
+        source, more = "", False
         async with aclosing(request.stream()) as chunks:
             try:
                 sender = self._sources.find(intake.key(request))
@@ -201,12 +201,13 @@ class _Gateway:
                 with self._room.place() as place:
                     return (await self._accept(intake, request, chunks, source, place)).response()
             except Reject as reject:
-                code = reject.code
-                await drain(chunks, _DRAINED_BODIES * self._bounds.body_bytes)
+                code, more = reject.code, True
             except ClientDisconnect:
                 code = "unreadable_body"
             except LogUnavailableError:
                 code = "unavailable"
+            if more:  # drained here, where nothing holds what was read of the body any more
+                await drain(chunks, _DRAINED_BODIES * self._bounds.body_bytes)
         self._refused(source, code)
         return ANSWERS[code].response()
 

@@ -38,6 +38,9 @@ _UNTOLD = frozenset({"too_deep", "too_many_digits"})
 _BLANKS = b" \t\n\r"
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _MARK = re.compile(rb'(?:[^"\[\]{},]++|' + _STRING + rb')*+([\[\]{},"])', re.DOTALL)
+_BATCH_DEPTH = 2
+"""Where commas part the events: within the body's object, within an array."""
+
 _STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 _MEMBER = re.compile(rb"[ \t\n\r]*(" + _STRING + rb")[ \t\n\r]*:(.*)", re.DOTALL)
 
@@ -59,6 +62,8 @@ def split_batch(body: bytes, most: int | None = None) -> list[bytes]:
     Raises:
         Reject: `invalid_json`, `empty_batch` or `too_many_events`.
     """
+    if most is not None and body.count(b",") >= most:
+        _refuse_more(body, most)
     try:
         raw_events = _decode_batch(body).batch
     except _UNDECODABLE:
@@ -122,6 +127,29 @@ def _items(batch: bytes, most: int | None = None) -> list[bytes]:
         return _cut(batch, most)
     _count(len(raw_items), most)
     return [bytes(item) for item in raw_items]
+
+
+def _refuse_more(body: bytes, most: int) -> None:
+    """Refuse a body with too many events before they are made: a million would take 100 MB.
+
+    Looks no further than it must; whatever else is wrong with the body, others tell.
+
+    Raises:
+        Reject: `too_many_events`.
+    """
+    depth = events = 0
+    for found in _MARK.finditer(body):
+        mark = found[1]
+        if mark == b",":
+            if depth == _BATCH_DEPTH:
+                events += 1
+                _count(events + 1, most)
+        elif mark == b'"':
+            return
+        else:
+            depth += _STEPS[mark]
+            if depth < _BATCH_DEPTH:
+                events = 0
 
 
 def _count(events: int, most: int | None) -> None:

@@ -31,6 +31,10 @@ _LINGERING_SECONDS = 2.0
 """How long a client that was refused may go on sending; it is thrown away."""
 
 
+_LAST_SECONDS = 1.0
+"""How long a request that is half there may take to arrive once the server shall end."""
+
+
 class HttpBounds(msgspec.Struct, frozen=True, kw_only=True):
     """What clients may take.
 
@@ -115,6 +119,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif self._stage != self._timed_stage:
             self._wait_for(self._stage)
+
+    def shutdown(self) -> None:
+        """Answer what is there, and end; half a request has a moment left to arrive."""
+        super().shutdown()
+        if self._stage != "idle":
+            self.loop.call_later(_LAST_SECONDS, self._cut_off)
+
+    def _cut_off(self) -> None:
+        if self._stage != "idle":
+            self.transport.abort()
 
     def pause_writing(self) -> None:
         """An answer waits to be fetched."""

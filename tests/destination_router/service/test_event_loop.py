@@ -4,12 +4,16 @@ Modules: `service/event_loop.py`, `threads.py`.
 """
 
 import asyncio
+import contextlib
+import gc
 import socket
 import subprocess
 import sys
 import threading
+import weakref
 
 import pytest
+from waiting import until
 
 from destination_router.service.event_loop import run_in_loop
 from destination_router.threads import in_thread
@@ -80,3 +84,29 @@ def test_what_a_thread_raises_is_raised_where_it_is_waited_for() -> None:
             await in_thread(lambda: next(iter(())), "test")
 
     run_in_loop(run())
+
+
+def test_what_the_work_had_in_hand_goes_with_what_it_raised() -> None:
+    """Megabytes would stay until somebody looks for circles among what is held."""
+
+    class Held:
+        pass
+
+    gone: list[weakref.ref[Held]] = []
+
+    def fail() -> None:
+        held = Held()
+        gone.append(weakref.ref(held))
+        raise ValueError("no")
+
+    async def run() -> None:
+        with contextlib.suppress(ValueError):
+            await in_thread(fail, "test")
+        await asyncio.sleep(0)  # the loop itself holds what woke this up
+        until(lambda: gone[0]() is None)
+
+    gc.disable()
+    try:
+        run_in_loop(run())
+    finally:
+        gc.enable()
