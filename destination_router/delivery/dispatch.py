@@ -168,8 +168,11 @@ class Dispatch:
         self._stats.requests[str(response.status) if response else "network"] += 1
         if answer.failure:
             self._stats.last_failure = answer.failure
-            about = {"connection": self._connection.name, "detail": answer.failure}
-            _log.warning("vendor_unreachable", extra=about)
+            detail = {"connection": self._connection.name, "detail": answer.failure}
+            _log.warning("vendor_unreachable", extra=detail)
+        if answer.is_cut and response is not None:
+            about = {"connection": self._connection.name, "status": response.status}
+            _log.warning("answer_cut", extra=about)
         self._stats.latency.observe(answer.seconds)
         self._learn(answer)
         await self._pairings.after(planned.request, answer)

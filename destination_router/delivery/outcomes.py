@@ -8,7 +8,7 @@ goes out again; the transformer asks the same of the bulks that rudder-server ha
 |---|---|---|
 | `delivered` | | `delivered`: once all its requests are, it has ended |
 | `rejected` | | `dead_letter` |
-| `suspect` | no other suspect | `dead_letter`: it stands alone |
+| `suspect` | no other suspect | `dead_letter`: it stands alone; `delivered` if the answer was cut |
 | `suspect` | others | `apart`: at once, in two halves, to find the one at fault |
 | `retry(after=0)` | one that is rejected, suspect or asked to wait | `at_once`: not at fault |
 | `retry` | otherwise | `later`, as below |
@@ -49,6 +49,9 @@ Next = Literal["delivered", "at_once", "later", "apart", "dead_letter"]
 LONGEST_ASKED_WAIT = 86_400.0
 """The most that a vendor's `Retry-After` is obeyed, in seconds: a typo there must not stop us."""
 
+CUT_ANSWER = "cut_answer"
+"""The vendor's status says that it took a bulk; what else it said of its messages is lost."""
+
 _FAILURES_BEFORE_APART = 4
 """After how many failures of the same bulk, while others get through, its messages are suspect."""
 
@@ -86,7 +89,7 @@ def for_each_of_cut(request: HttpRequest, outcome: Outcome) -> dict[str, Outcome
         outcome: what the answer's status means.
     """
     if len(request.message_ids) > 1 and outcome.result in {"delivered", "rejected"}:
-        outcome = Outcome.suspect(outcome.code or "cut_answer", outcome.detail)
+        outcome = Outcome.suspect(outcome.code or CUT_ANSWER, outcome.detail)
     return dict.fromkeys(request.message_ids, outcome)
 
 
@@ -168,7 +171,9 @@ def _next(outcome: Outcome, *, named: bool, suspects: int) -> Next:
         case "rejected":
             return "dead_letter"
         case "suspect":
-            return "apart" if suspects > 1 else "dead_letter"
+            if suspects > 1:
+                return "apart"
+            return "delivered" if outcome.code == CUT_ANSWER else "dead_letter"
         case "retry":
             return "at_once" if named and outcome.after == 0 else "later"
 

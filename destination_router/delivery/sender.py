@@ -137,6 +137,7 @@ class Sender:
             outcomes=read(self._connection, request, response),
             response=response,
             seconds=clock() - started,
+            is_cut=not body.is_whole,
         )
 
     async def _read_body(self, answer: httpx.Response, deadline: float) -> AnswerBody:

@@ -268,6 +268,7 @@ def bare(content: bytes) -> bytes:
         ("deflate", bare(TEXT)),
         ("unheard-of", TEXT),
     ],
+    ids=["plain", "identity", "gzip", "GZIP", "x-gzip", "deflate", "bare deflate", "unheard-of"],
 )
 def test_what_is_packed_is_unpacked(encoding: str, packed: bytes, step: int) -> None:
     """In whatever pieces it comes; what nobody knows how to unpack is read as it is."""
