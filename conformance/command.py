@@ -89,9 +89,9 @@ def conformance(  # noqa: PLR0913, PLR0917 -- one option each
 
     Sends nothing. Known failures are read from the pyproject.toml of the working directory.
 
-    Examples:
-    destination-router conformance heap
-    destination-router conformance matrix reports/*.json --html site/
+    `conformance matrix REPORT... --html FOLDER` draws many reports as one site.
+
+    Example: destination-router conformance heap
     """
     if name == MATRIX:
         _matrix(reports or [], html_file)

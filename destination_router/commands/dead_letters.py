@@ -10,6 +10,7 @@ import contextlib
 import sqlite3
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,13 @@ from typing import Annotated, Any, BinaryIO
 import msgspec
 import typer
 
-from destination_router.commands.options import ROUTER_TOML, JsonLines, RouterToml, taking
+from destination_router.commands.options import (
+    ROUTER_TOML,
+    JsonLines,
+    RouterToml,
+    read_moment,
+    taking,
+)
 from destination_router.commands.output import (
     FAILED,
     complain,
@@ -29,22 +36,25 @@ from destination_router.commands.output import (
 )
 from destination_router.config.router_toml import RouterConfig, load_config
 from destination_router.contract.records import Json
-from destination_router.contract.times import format_time, parse_time
+from destination_router.contract.times import format_time
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
 from destination_router.eventlog.sqlite.dead_letter_store import (
     delete_letters,
     find_letters,
+    group_letters,
     replay_letters,
 )
 from destination_router.eventlog.sqlite.file import connect, damage_told, open_file
 from destination_router.faults import UsageError
 from destination_router.private_files import open_private
 from destination_router.service.replayable import Seals
-from destination_router.units import seconds
 
 commands = typer.Typer(
     no_args_is_help=True, help="See what could not be delivered, and deliver it after all."
 )
+
+_MOST_LINES = 100
+_MOST_NUMBERS = 20
 
 Ids = Annotated[
     list[int] | None,
@@ -73,7 +83,7 @@ def _which(
         ids=tuple(ids or ()),
         connection=connection,
         code=code,
-        since=None if since is None else _moment(since),
+        since=None if since is None else read_moment("--since", since),
         message_id=message_id,
         limit=limit,
     )
@@ -85,22 +95,58 @@ def list_(
     which: DeadLetterFilter,
     config: RouterToml = ROUTER_TOML,
     replayed: Replayed = False,
+    each: Annotated[
+        bool, typer.Option("--each", help="Each of them, in place of a line for each code.")
+    ] = False,
     content: Content = False,
     as_json: JsonLines = False,
 ) -> None:
-    """List dead letters: number, time, connection, message, code.
+    """Count dead letters by connection and code, with a sample of each.
+
+    --each lists them one by one, and so do numbers, --message-id, --content and --json. No more
+    than 100 lines are printed, unless --limit says how many, or --json is given.
 
     Example: destination-router dead-letters list --since 12h
     """
-    with problems_told(), _opened(load_config(config)) as database:
-        letter = None
-        for letter in find_letters(database, _of(which, replayed=replayed)):
-            if as_json:
+    one_by_one = each or content or bool(which.ids) or which.message_id is not None
+    wanted = _of(which, replayed=replayed)
+    with problems_told(), opened_log(load_config(config)) as database:
+        if as_json:
+            letter = None
+            for letter in find_letters(database, wanted):
                 print_line(letter_json(letter, content=content))
-            else:
-                print_letter(letter, content=content)
-        if letter is None:
+            told = 0 if letter is None else 1
+        elif one_by_one:
+            told = _print_each(database, wanted, content=content)
+        else:
+            told = _print_groups(database, wanted)
+        if not told:
             talk.print(_none_found(which))
+
+
+def _print_each(database: sqlite3.Connection, wanted: DeadLetterFilter, *, content: bool) -> int:
+    most = wanted.limit or _MOST_LINES
+    one_more = msgspec.structs.replace(wanted, limit=most + 1)
+    letters = list(find_letters(database, one_more))
+    for letter in letters[:most]:
+        print_letter(letter, content=content)
+    if len(letters) > most and wanted.limit is None:
+        talk.print(f"There are more than {most}: --limit says how many to show.")
+    return len(letters)
+
+
+def _print_groups(database: sqlite3.Connection, wanted: DeadLetterFilter) -> int:
+    groups = group_letters(database, wanted)
+    most = wanted.limit or _MOST_LINES
+    for group in groups[:most]:
+        told = letter_json(group.sample, content=False)
+        sample = [told["id"], told["at"], told["messageId"], told["detail"]]
+        words = [group.count, group.sample.connection, group.sample.code]
+        line = "  ".join(map(str, words)), "  ".join(map(str, filter(None, sample)))
+        out.print(f"{line[0]}  such as  {line[1]}", markup=False)
+    if len(groups) > most:
+        talk.print(f"There are {len(groups) - most} more codes: --limit says how many to show.")
+    return len(groups)
 
 
 @commands.command()
@@ -116,7 +162,7 @@ def show(
 
     Example: destination-router dead-letters show 17
     """
-    with problems_told(), _opened(load_config(config)) as database:
+    with problems_told(), opened_log(load_config(config)) as database:
         found = list(find_letters(database, _of(which, replayed=True)))
         for letter in found:
             out.print_json(msgspec.json.encode(letter_json(letter, content=content)).decode())
@@ -142,16 +188,17 @@ def replay(
     """
     with problems_told():
         router = load_config(config)
-        with _opened(router, to_write=True) as database:
+        with opened_log(router, to_write=True) as database:
             _see_that_it_is_meant(which, everything=everything)
             # A letter that was replayed is replayed again only if it is asked for by number.
             found = list(find_letters(database, _of(which, replayed=bool(which.ids))))
             letters, refused = Seals(router.connections).sort_out(found)
             if not dry_run:
                 replay_letters(database, letters, time.time())
-    _print_done(letters, "would be replayed" if dry_run else "replayed")
+    _print_done(which, letters, "would be replayed" if dry_run else "replayed")
     for reason, left in refused.items():
-        numbers = ", ".join(str(letter.id) for letter in left)
+        numbers = ", ".join(str(letter.id) for letter in left[:_MOST_NUMBERS])
+        numbers += ", ..." if len(left) > _MOST_NUMBERS else ""
         complain(f"{len(left)} not replayed, but kept: {numbers}. {reason}")
     _end(which, found, failed=bool(refused))
 
@@ -169,12 +216,12 @@ def delete(
 
     Example: destination-router dead-letters delete --since 30d --dry-run
     """
-    with problems_told(), _opened(load_config(config), to_write=True) as database:
+    with problems_told(), opened_log(load_config(config), to_write=True) as database:
         _see_that_it_is_meant(which, everything=everything)
         letters = list(find_letters(database, _of(which, replayed=replayed or bool(which.ids))))
         if not dry_run:
             delete_letters(database, letters)
-    _print_done(letters, "would be deleted" if dry_run else "deleted")
+    _print_done(which, letters, "would be deleted" if dry_run else "deleted")
     _end(which, letters)
 
 
@@ -192,7 +239,7 @@ def export(
 
     Example: destination-router dead-letters export --output messages.jsonl
     """
-    with problems_told(), _opened(load_config(config)) as database, _target(output) as target:
+    with problems_told(), opened_log(load_config(config)) as database, _target(output) as target:
         letter = None
         for letter in find_letters(database, _of(which, replayed=replayed)):
             target.write(letter.body.replace(b"\n", b" ") + b"\n")
@@ -209,10 +256,14 @@ def _none_found(which: DeadLetterFilter) -> str:
     return "No dead letters." if which == DeadLetterFilter() else "No dead letter is like that."
 
 
-def _print_done(letters: Sequence[DeadLetter], verb: str) -> None:
-    for letter in letters:
-        print_letter(letter, content=False)
-    talk.print(f"{len(letters)} {verb}")
+def _print_done(which: DeadLetterFilter, letters: Sequence[DeadLetter], verb: str) -> None:
+    """Tell what was done: of those that were asked for by number, each; of others, by code."""
+    if which.ids:
+        for letter in letters:
+            print_letter(letter, content=False)
+    codes = Counter(f"{letter.connection} {letter.code}" for letter in letters)
+    told = ", ".join(f"{name} {count}" for name, count in codes.most_common(_MOST_NUMBERS))
+    talk.print(f"{len(letters)} {verb}" + (f": {told}" if told else ""), markup=False)
 
 
 def _end(which: DeadLetterFilter, found: Sequence[DeadLetter], *, failed: bool = False) -> None:
@@ -230,18 +281,8 @@ def _of(which: DeadLetterFilter, *, replayed: bool) -> DeadLetterFilter:
     return msgspec.structs.replace(which, replayed=None if replayed else False)
 
 
-def _moment(text: str) -> float:
-    try:
-        return time.time() - seconds(text)
-    except ValueError:
-        moment = parse_time(text)
-    if moment is None:
-        raise UsageError(f"--since takes a time or a duration such as 12h, not {text!r}")
-    return moment.timestamp()
-
-
 @contextlib.contextmanager
-def _opened(router: RouterConfig, *, to_write: bool = False) -> Iterator[sqlite3.Connection]:
+def opened_log(router: RouterConfig, *, to_write: bool = False) -> Iterator[sqlite3.Connection]:
     """Open the log of a router.toml within a transaction, so that what is read belongs together.
 
     One that is to write has the log to itself: two people who replay at once do not replay twice.

@@ -36,10 +36,13 @@ class Item:
         message_id: its id.
         keys: whose order it belongs to.
         body: its wire JSON.
+        replay: as `Event.replay`.
         decision: what the connection makes of it; None while it is parked: it is made again.
         delivered: bit `i` is set when the vendor has `decision.requests[i]`.
         attempts: requests that carried it and failed.
         tried_since: when it first failed.
+        held: how often it was held while the connection was sending.
+        held_at: when that was last.
         reserved: what is set aside for it in the quotas.
         blockers: how many earlier messages of its users have not ended.
         followers: the next messages of its users.
@@ -58,24 +61,32 @@ class Item:
         "ended",
         "followers",
         "group",
+        "held",
+        "held_at",
         "keys",
         "message_id",
         "not_before",
         "offset",
+        "replay",
         "reserved",
         "tried_since",
         "under_way",
     )
 
-    def __init__(self, offset: int, body: bytes, decision: Decision) -> None:
+    def __init__(
+        self, offset: int, body: bytes, decision: Decision, replay: str | None = None
+    ) -> None:
         self.offset = offset
         self.body = body
+        self.replay = replay
         self.message_id = decision.message_id
         self.keys = tuple(dict.fromkeys(decision.user_keys))
         self.decision: Decision | None = decision
         self.delivered = 0
         self.attempts = 0
         self.tried_since: float | None = None
+        self.held = 0
+        self.held_at: float | None = None
         self.reserved: list[Cost] = []
         self.blockers = 0
         self.followers: list[Item] = []

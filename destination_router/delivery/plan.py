@@ -10,8 +10,9 @@ import msgspec
 from destination_router.contract.records import HttpRequest
 from destination_router.delivery.item import Item
 from destination_router.delivery.quotas import Costs, Quotas, QuotaWait
+from destination_router.delivery.replays import replayed
 from destination_router.delivery.states import States
-from destination_router.pipeline.connection import Connection
+from destination_router.pipeline.connection import Connection, Decision
 from destination_router.pipeline.packing import packed
 
 
@@ -65,7 +66,7 @@ class Planner:
     def admit(self, item: Item, now: float) -> QuotaWait | None:
         """Set aside what a message will take at least, or say what stands in its way."""
         if item.decision is None:
-            item.decision = self._connection.decide(item.body)
+            item.decision = replayed(self._connection.decide(item.body), item.replay)
         price = self._quotas.bulk_costs if self._packs else self._quotas.costs
         costs = [
             cost
@@ -101,6 +102,11 @@ class Planner:
             held += [(item, wait) for item in gone]
             self.forget(gone)
             sent = [item for item in sent if item not in gone]
+
+    def send_again(self, decision: Decision) -> None:
+        """Let a replay bring its updates to the vendor, though it may have them already."""
+        for request in decision.requests:
+            self._states.forget(request)
 
     def forget(self, items: Iterable[Item]) -> None:
         """Note that what is left of messages did not get through this time."""

@@ -17,7 +17,7 @@ from email.utils import formatdate
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from types import TracebackType
-from typing import Self, cast
+from typing import Self, TypeGuard, cast, get_args
 from urllib.parse import urlsplit
 
 import httpx
@@ -29,6 +29,7 @@ from destination_router.contract.records import (
     HttpRequest,
     HttpResponse,
     Outcome,
+    Result,
     default_outcome,
 )
 from destination_router.delivery.answer_body import AnswerBody, read_answer_body
@@ -44,6 +45,8 @@ ANY_ORIGIN = "*"
 """In `origins`: every origin that is not named."""
 
 USER_AGENT = f"destination-router/{version('heap-destination')}"
+
+_RESULTS = frozenset(get_args(Result))
 
 _log = logging.getLogger(__name__)
 
@@ -243,11 +246,7 @@ def read_answer(
     read = _plugins_view(connection, request, response)
     if isinstance(read, dict):
         default = for_each(request, default_outcome(response), response.status)
-        unfit = [key for key in default if key in read and not _is_outcome(read[key])]
-        if unfit:
-            _log.error("on_response of %s returned no outcome for some", connection.plugin.origin)
-        known = {key: read[key] for key in default if key in read and key not in unfit}
-        outcomes = default | known
+        outcomes = default | {key: value for key, value in read.items() if key in default}
     else:
         outcomes = for_each(request, read, response.status)
     return {key: connection.told(outcome) for key, outcome in outcomes.items()}
@@ -275,22 +274,31 @@ def _plugins_view(
     except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not lose the answer
         _log.error("on_response of %s failed: %s", connection.plugin.origin, type(error).__name__)
         return default_outcome(response)
-    if isinstance(answer, dict) or (isinstance(answer, Outcome) and _is_outcome(answer)):
+    if isinstance(answer, dict):
+        known = {key: each for key, each in answer.items() if _is_outcome(each)}
+        if len(known) == len(answer):
+            return answer
+        read: Outcome | dict[str, Outcome] = known
+    elif _is_outcome(answer):
         return answer
+    else:
+        read = default_outcome(response)
     _log.error(
-        "on_response of %s returned %s; return an Outcome, or one per message id",
+        "on_response of %s returned %s with something else in it than an Outcome of ours; return "
+        "an Outcome, or one per message id",
         connection.plugin.origin,
         type(answer).__name__,
     )
-    return default_outcome(response)
+    return read
 
 
-def _is_outcome(answer: object) -> bool:
-    """Tell whether something is an outcome that can be acted on: `Outcome` checks nothing."""
-    if not isinstance(answer, Outcome):
+def _is_outcome(value: object) -> TypeGuard[Outcome]:
+    """Whether delivery knows what to do with it: a message with any other would be lost."""
+    if not isinstance(value, Outcome):
         return False
-    try:
-        checked = msgspec.convert(msgspec.structs.asdict(answer), Outcome)
+    try:  # which checks nothing when it is made
+        checked = msgspec.convert(msgspec.structs.asdict(value), Outcome)
     except msgspec.ValidationError:
         return False
-    return checked.after is None or 0 <= checked.after < math.inf
+    known = checked.result in _RESULTS
+    return known and (checked.after is None or 0 <= checked.after < math.inf)

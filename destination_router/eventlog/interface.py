@@ -31,12 +31,15 @@ class Event(msgspec.Struct, frozen=True):
         received_at: Unix time in seconds; None where the log does not know.
         source: the name of the source that sent it; None where it came from a file or before
             sources had names.
+        replay: for one that a person sends again: `events`, without updates of profiles, or
+            `profiles`, with them; None for any other.
     """
 
     offset: int
     body: bytes
     received_at: float | None = None
     source: str | None = None
+    replay: str | None = None
 
 
 class Lag(msgspec.Struct, frozen=True):
@@ -131,4 +134,42 @@ class QuarantineBook(Protocol):
 
         Raises:
             LogUnavailableError: nothing was changed.
+        """
+
+
+class Held(msgspec.Struct, frozen=True):
+    """Why a connection may not send, and since when.
+
+    Attributes:
+        code: of the vendor's answer: `http_401`.
+        since: Unix time, in seconds.
+    """
+
+    code: str
+    since: float
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a connection stands with its vendor, as it is remembered from one run to the next.
+
+    Attributes:
+        held: why it is held; None: it is not.
+        origins: those that have taken something from it.
+    """
+
+    held: Held | None = None
+    origins: frozenset[str] = frozenset()
+
+
+class StandingBook(Protocol):
+    """Where it is kept how connections stand with their vendors."""
+
+    async def standing(self, connection: str) -> Standing:
+        """Tell how a connection stands."""
+
+    async def keep(self, connection: str, standing: Standing) -> None:
+        """Note how a connection stands; kept when this returns.
+
+        Raises:
+            LogUnavailableError: nothing was kept.
         """

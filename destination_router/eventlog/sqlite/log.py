@@ -260,7 +260,8 @@ class SqliteEventLog:
 
         def write(database: sqlite3.Connection) -> None:
             database.execute("DELETE FROM connections WHERE name = ?", (connection,))
-            database.execute("DELETE FROM done WHERE connection = ?", (connection,))
+            for table in ("done", "holds", "origins"):
+                database.execute(f"DELETE FROM {table} WHERE connection = ?", (connection,))  # noqa: S608
 
         await self.transact(write)
         return lag
@@ -277,8 +278,8 @@ class SqliteEventLog:
         rows, last = await self._in_thread(partial(read, self._reading, after, limit))
         progress = reader.progress
         found = [
-            Event(offset, body, received_at / 1000, source)
-            for offset, target, body, received_at, source in rows
+            Event(offset, body, received_at / 1000, source, again)
+            for offset, target, body, received_at, source, again in rows
             if target in (None, name) and not progress.is_done(offset)
         ]
         through = rows[-1][0] if rows else last
