@@ -70,6 +70,12 @@ def check_call(message: Message, settings: HeapSettings) -> None:
         raise Reject("unsupported_type", f"message type {call} is not supported", "type")
 
 
+def is_kept_away(message: Message, settings: HeapSettings) -> bool:
+    """Whether the dialect's system sends a message nowhere for what its `integrations` is."""
+    odd = settings.rules.empty_integrations == "everyone"
+    return odd and message.as_sent("integrations") in (None, [])
+
+
 def is_event(message: Group | Alias, settings: HeapSettings) -> bool:
     """Whether the dialect records such a call as an event."""
     return _call(message) in settings.rules.event_names
@@ -84,8 +90,7 @@ def identify_user(message: Identify, settings: HeapSettings) -> list[HttpRequest
     if rules.user_traits == "given" and not _has_traits(message):
         raise Reject("missing_traits", "traits are required", "traits")
     notes = list(found.notes)
-    traits = message.traits if rules.user_traits_fallback else message.as_sent("traits") or {}
-    profile = flat_user(traits, "traits", notes, settings)
+    profile = flat_user(_user_traits(message, rules, notes), "traits", notes, settings)
     if rules.user_traits == "some" and not profile:
         raise Reject("missing_traits", "no properties to update; send some", "traits")
     own_id = anonymous_id(message, rules)
@@ -104,6 +109,9 @@ def merge_users(message: Alias, settings: HeapSettings) -> list[HttpRequest]:
     found = identifiers(message, settings)
     if found.identity is None:
         raise missing_identity(found.identity_danger, "the id that the user has from now on")
+    if message.previous_id is not None and "@" in message.previous_id:
+        detail = "an e-mail is a known user's, and Heap merges anonymous ones; send the anonymousId"
+        raise Reject("known_user", detail, "previousId")
     if message.previous_id is None:
         raise Reject("missing_previous_id", "say which id is the user's too", "previousId")
     if danger := unsafe(message.previous_id, settings):
@@ -117,6 +125,10 @@ def record_event(message: EventMessage, settings: HeapSettings) -> list[HttpRequ
     found = identifiers(message, settings)
     notes = list(found.notes)
     profile = _profile_of_event(message, settings, found, notes)
+    if "traits.id" in settings.rules.event_identity and not isinstance(message, Group):
+        traits = message.other("traits")
+        if isinstance(traits, dict) and not traits.keys() <= {"userId", "id"}:
+            notes.append(Note("dropped", "traits", "this dialect reads no more than an id there"))
     request = _event_request(settings, found, _event(message, settings, name, notes), notes)
     if profile is None:
         return [request]
@@ -135,6 +147,8 @@ def update_account(message: Group, settings: HeapSettings) -> list[HttpRequest]:
     if danger := unsafe(message.group_id, settings):
         raise Reject("unsafe_identity", f"{danger}; send the account's own id", "groupId")
     notes: list[Note] = []
+    if _has_more_traits(message, settings.rules):
+        notes.append(Note("dropped", "context.traits", "a group call sends the account's traits"))
     properties = flat_event(message.traits, "traits", notes, settings)
     return [
         *_account_membership(message, settings, notes),
@@ -167,10 +181,20 @@ def _profile_of_event(
     if rules.event_profile == "never" or (
         found.identity is None and not rules.traits_need_identity
     ):
+        if _has_more_traits(message, rules):
+            why = (
+                "this dialect sends none with an event"
+                if found.identity
+                else "they need an identity"
+            )
+            notes.append(Note("dropped", "context.traits", why))
         return None
-    if rules.event_profile == "traits" and not message.context_traits:
+    traits = message.context_traits
+    if rules.traits_need_identity and traits.keys() == {"anonymousId"}:
+        traits = {}  # RudderStack's SDKs put the anonymousId there, which is nobody's trait
+    if rules.event_profile == "traits" and not traits:
         return None
-    profile = flat_user(message.context_traits, "context.traits", notes, settings)
+    profile = flat_user(traits, "context.traits", notes, settings)
     if found.identity is None:
         if not profile:
             return None
@@ -246,6 +270,11 @@ def _user_identifier(found: Identifiers, rules: Dialect) -> dict[str, Any]:
     """Name the user in every way that the dialect does, or in the first that is there."""
     who = {name: getattr(found, name) for name in rules.identifiers}
     present = {name: value for name, value in who.items() if value is not None}
+    if not present and any(note.path == "userId" for note in found.notes):
+        detail = (
+            "this dialect sends no userId with an event unless identity is mapped to it; send it"
+        )
+        raise Reject("missing_identity", detail, "anonymousId")
     if not present:
         raise missing_identity(None, f"one of {', '.join(rules.identifiers)}")
     if rules.identifier_choice == "all":
@@ -283,6 +312,9 @@ def _merge(
     else:
         return []
     notes: list[Note] = []
+    if type(message) is Alias and message.anonymous_id not in (None, anonymous_id):
+        detail = "it is not the anonymousId: a known user's makes a stand-in without events"
+        notes.append(Note("doubtful_merge", "previousId", detail))
     timestamp = _time_in_utc(message, settings.rules.time_fields, notes)
     return [
         endpoints.identify(
@@ -343,6 +375,37 @@ def _named_field(message: EventMessage, field: str, rules: Dialect) -> Any:
     return value if isinstance(value, (dict, list)) else as_text(value)
 
 
+def _user_traits(message: Identify, rules: Dialect, notes: list[Note]) -> dict[str, Any]:
+    """Find an identify's traits; RudderStack's SDKs write them into the context alone."""
+    if rules.user_traits_fallback:
+        traits = message.traits
+    else:
+        traits = message.as_sent("traits") or {}
+        if not traits and _has_more_traits(message, rules) and _is_from_rudderstack(message):
+            detail = "sent as the traits: RudderStack's SDKs put them there"
+            notes.append(Note("converted", "context.traits", detail))
+            return {
+                name: value
+                for name, value in message.context_traits.items()
+                if name != "anonymousId"
+            }
+    if traits != message.context_traits and _has_more_traits(message, rules):
+        notes.append(Note("dropped", "context.traits", "an identify sends its own traits"))
+    return traits
+
+
+def _has_more_traits(message: Message, rules: Dialect) -> bool:
+    """Whether `context.traits` holds more than ids that are read there, or that nobody needs."""
+    read = {"anonymousId", *(place.rpartition(".")[2] for place in rules.event_identity)}
+    return not message.context_traits.keys() <= read.union(rules.identifiers)
+
+
+def _is_from_rudderstack(message: Message) -> bool:
+    library = message.context.get("library")
+    name = library.get("name") if isinstance(library, dict) else None
+    return isinstance(name, str) and "rudder" in name.lower()
+
+
 def _is_elsewhere(message: EventMessage, field: str, rules: Dialect) -> bool:
     """Whether a page's or screen's name stands where the dialect does not look for one.
 
@@ -364,7 +427,7 @@ def _has_traits(message: Identify) -> bool:
         return message.mapped["traits"] is not None
     if message.traits or message.context_traits:
         return True
-    return message.wire.get("traits") is not None or message.context.get("traits") is not None
+    return message.other("traits") is not None or message.context.get("traits") is not None
 
 
 def _with_anonymous_id_last(
@@ -406,15 +469,22 @@ _ADD_ANONYMOUS_ID: dict[str, Callable[[dict[str, Any], str, list[Note]], dict[st
 
 
 def _time_in_utc(message: Message, fields: tuple[str, ...], notes: list[Note]) -> str | None:
-    """Say when it happened, by the first field that parses."""
+    """Say when it happened, by the first field that parses, and which one if it is not the first.
+
+    When a message was received is the last resort, for one from a file: Heap would take the time of
+    import.
+    """
     for field in fields:
         text = _time_field(message, field)
-        if text is None:
+        written = None if text is None else utc_text(text)
+        if written is None:
             continue
-        written = utc_text(text)
-        if written is not None:
-            return written
-        notes.append(_no_time(field))
+        if field == "receivedAt" or (field != fields[0] and message.as_sent(fields[0])):
+            notes.append(Note("converted", fields[0], f"{field} is sent in its place"))
+        if not _FIRST_YEAR <= written < _LAST_YEAR:
+            year = written[:4]
+            notes.append(Note("invalid_timestamp", field, f"its year is {year}; it is sent"))
+        return written
     return None
 
 
@@ -459,7 +529,16 @@ def _no_time(field: str) -> Note:
 
 
 def _time_field(message: Message, field: str) -> str | None:
-    return message.timestamp if field == "timestamp" else message.original_timestamp
+    return _TIME_FIELDS[field](message)
+
+
+_TIME_FIELDS: dict[str, Callable[[Message], str | None]] = {
+    "timestamp": lambda message: message.timestamp,
+    "originalTimestamp": lambda message: message.original_timestamp,
+    "receivedAt": lambda message: message.received_at,
+}
+_FIRST_YEAR, _LAST_YEAR = "1970", "2100"
+"""Beyond them a clock or a unit is wrong, though it may be meant."""
 
 
 _TIMES: dict[str, Callable[[Message, tuple[str, ...], list[Note]], Any]] = {

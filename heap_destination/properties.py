@@ -16,6 +16,7 @@ from heap_destination.limits import (
     ARRAY_SEPARATOR,
     BUILT_IN_EMAIL,
     DEPTH,
+    EXACT_INTEGER,
     KEY_CHARACTERS,
     NUMBER_BITS,
     RESERVED_USER_PROPERTIES,
@@ -25,7 +26,6 @@ from heap_destination.limits import (
 Properties: TypeAlias = dict[str, str | int | float]
 
 _SHOWN_PATH = 200
-_PLAIN_INTEGER = 2**63
 _TEXTS = frozenset({str})
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
@@ -103,7 +103,7 @@ class _Flattening:
             if kind is str:
                 fits = len(item) <= VALUE_CHARACTERS
             elif kind is int:
-                fits = -_PLAIN_INTEGER < item < _PLAIN_INTEGER
+                fits = -EXACT_INTEGER <= item <= EXACT_INTEGER
             elif kind is float:
                 fits = isfinite(item)
             elif kind is list and item and _TEXTS.issuperset(map(type, item)):
@@ -129,6 +129,9 @@ class _Flattening:
             self._keep(key, self._text(key, value), depth)
         elif kind is int or kind is float:
             if (problem := _number_problem(value)) is None:
+                if kind is int and abs(value) > EXACT_INTEGER:
+                    detail = "beyond 2^53 a reader may round it; send it as text"
+                    self._note("imprecise_number", key, detail)
                 self._keep(key, value, depth)
             else:
                 self._note("dropped", key, problem)

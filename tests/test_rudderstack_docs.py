@@ -13,12 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
-from destination_router.config.router_toml import parse_config
+from destination_router.config.router_toml import load_config, parse_config
 from destination_router.migration.translation import imported
 from destination_router.service.connections import connect
 from destination_router.service.serving import Asgi
 from destination_router.transformer.app import create_transformer
 from destination_router.transformer.overlays import ready_overlays
+from destination_router.transformer.server import TransformerOptions, build_transformer
 
 TEXT = (Path(__file__).parent.parent / "docs" / "rudderstack.md").read_text(encoding="utf-8")
 EVENTS: list[dict[str, Any]] = [
@@ -75,6 +76,16 @@ def test_a_transformers_connection_can_be_copied() -> None:
     (overlay,) = ready_overlays(parse_config(tomllib.loads(blocks("toml")[1])).connections)
     (source,) = workspace()["sources"]
     assert overlay.name in {destination["id"] for destination in source["destinations"]}
+
+
+def test_origins_alone_can_be_copied(tmp_path: Path) -> None:
+    """The third has no connection; both of Heap's hosts go to the simulator."""
+    path = tmp_path / "router.toml"
+    path.write_text(blocks("toml")[2], encoding="utf-8")
+    build_transformer(TransformerOptions(config=path))
+    origins = load_config(path, may_be_empty=True).delivery.origins
+    assert set(origins.values()) == {"http://127.0.0.1:9100"}
+    assert len(origins) == 2
 
 
 def test_the_workspace_configuration_reaches_heap(

@@ -15,6 +15,7 @@ from destination_router.commands.output import (
     out,
     problems_told,
     talk,
+    warn,
 )
 from destination_router.eventlog.sqlite.file import integrity_problems
 from destination_router.service.checking import check_config, probe
@@ -46,6 +47,8 @@ def check(
             complain(problem)
         if found.problems or found.config is None:
             raise typer.Exit(WRONG_USAGE)
+        for warning in found.warnings:
+            warn(warning)
         failed = False
         for connection in found.connections:
             for result in run_in_loop(probe(connection, found.config.delivery, live=live)):

@@ -23,6 +23,7 @@ from destination_router.commands.diff import diff
 from destination_router.commands.eventlog import commands as log_commands
 from destination_router.commands.import_ import import_
 from destination_router.commands.new import new
+from destination_router.commands.once import OnceCommand
 from destination_router.commands.other_commands import WithOtherCommands
 from destination_router.commands.output import FAILED, out
 from destination_router.commands.plugins import plugins
@@ -78,7 +79,7 @@ for _heading, _commands in COMMANDS.items():
         if isinstance(_command, typer.Typer):
             app.add_typer(_command, name=_name, rich_help_panel=_heading)
         else:
-            app.command(_name, rich_help_panel=_heading)(_command)
+            app.command(_name, cls=OnceCommand, rich_help_panel=_heading)(_command)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it so

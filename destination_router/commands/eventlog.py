@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from destination_router.commands.decision_output import counted
+from destination_router.commands.once import OnceCommand
 from destination_router.commands.options import ROUTER_TOML, RouterToml
 from destination_router.commands.output import out, problems_told, talk
 from destination_router.config.router_toml import RouterConfig, load_config
@@ -26,7 +27,7 @@ commands = typer.Typer(
 )
 
 
-@commands.command()
+@commands.command(cls=OnceCommand)
 def status(config: RouterToml = ROUTER_TOML) -> None:
     """Tell how far each connection is behind, and which are held.
 
@@ -51,7 +52,7 @@ def status(config: RouterToml = ROUTER_TOML) -> None:
                 talk.print("No connection has begun to read the log: start the router once.")
 
 
-@commands.command()
+@commands.command(cls=OnceCommand)
 def forget(
     connection: Annotated[
         str, typer.Argument(metavar="NAME", help="A connection that is no more.")

@@ -32,6 +32,7 @@ from destination_router.commands.output import (
     print_line,
     problems_told,
     talk,
+    warn,
 )
 from destination_router.delivery.worker import Delivery
 from destination_router.eventlog.sqlite.pairing_book import PairingsFile
@@ -39,6 +40,7 @@ from destination_router.files.line_sources import line_source
 from destination_router.files.reading import plain_size
 from destination_router.files.resuming import SendState, state_of
 from destination_router.files.sending import Summary, View, complaint, held_words, send_lines
+from destination_router.service.elsewhere import refuse_strange, refuse_strange_of_file
 from destination_router.service.event_loop import run_in_loop
 
 
@@ -55,7 +57,13 @@ def send(
     """
     with problems_told():
         patience = read_wait(wait)
-        origins = choice.delivery.origins | read_origins(origin or [])
+        own = read_origins(origin or [])
+        for words in (
+            *refuse_strange(own, choice.connection),
+            *refuse_strange_of_file(choice.delivery.origins, choice.connection, choice.others),
+        ):
+            warn(words)
+        origins = choice.delivery.origins | own
         choice.delivery = msgspec.structs.replace(choice.delivery, origins=origins)
         state = state_of(
             choice.source, choice.connection.name, choice.identity, choice.delivery.origins

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from destination_router.config.origins import plain_origins
 from destination_router.config.problems import ConfigError, config_error, connection_names
 from destination_router.config.schema import (
+    ALSO_EMPTY,
     DELIVERY,
     EVENTLOG,
     GATEWAY,
@@ -21,6 +22,12 @@ from destination_router.config.schema import (
 )
 from destination_router.contract.records import Json
 from destination_router.faults import file_problem
+from destination_router.settings.documents import (
+    DocumentError,
+    number_problems,
+    out_of_bounds,
+    parse_toml,
+)
 from destination_router.settings.errors import Problem, SettingsError
 from destination_router.settings.validation import load_settings
 from destination_router.units import DURATION, SIZE, seconds, size_in_bytes
@@ -84,7 +91,9 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
             `sqlite:////var/lib/router.db` an absolute one.
         keep_delivered: how long events stay that every connection has delivered.
         max_age: after how long an undelivered event becomes a dead letter; None: never.
-        max_size: how large the log may grow; beyond it, new events are refused with 503.
+        max_size: how much room events may take; beyond it, new ones are refused with 503.
+        max_dead_letters_size: how much room dead letters may take; beyond it, some are deleted.
+            None: a tenth of `max_size`.
         min_free: how much of its disk must be free; below it, new events are refused with 503.
         new_connections: where a connection begins that the log does not know: at the `end`, or
             at the `start` of what the log still holds.
@@ -95,6 +104,7 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
     keep_delivered: float = 0.0
     max_age: float | None = None
     max_size: int = 10 * 2**30
+    max_dead_letters_size: int | None = None
     min_free: int = 64 * 2**20
     new_connections: Literal["end", "start"] = "end"
     keep_dead_letters: float | None = None
@@ -123,12 +133,14 @@ class QuarantineConfig(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         enabled: whether any is.
         anonymous_ids: how many different ones may carry an identity within the period.
+        changed_traits: how many values of `email`, or of `name`, may come with it meanwhile.
         period: in seconds.
         allow: identities that any number may carry, as the messages have them.
     """
 
     enabled: bool = True
     anonymous_ids: int = 50
+    changed_traits: int = 50
     period: float = 3600.0
     allow: tuple[str, ...] = ()
 
@@ -236,19 +248,25 @@ _LATER_FOR_ALL = frozenset({"privacy", "transformations"})
 """Tables that are checked when a connection is made, each where its meaning is known."""
 
 
-def load_config(path: Path) -> RouterConfig:
+def load_config(path: Path, *, may_be_empty: bool = False) -> RouterConfig:
     """Read a router.toml for what needs no senders: their write keys are left out.
 
     References (`{env = NAME}`) are resolved everywhere but in a connection's settings, which
     follow the plugin's schema, and in privacy's tables: both wait until the connection is made.
     So a command that only looks into the log wants no secret in its environment.
 
+    Args:
+        path: of the file.
+        may_be_empty: whether it may be without connections, where no table speaks of them.
+
     Raises:
         ConfigError: the file cannot be read, is not TOML, or holds what it should not.
     """
     content = read_config(path)
+    # What is said of all connections protects: it must not go unheeded for want of one.
+    bare = may_be_empty and not content.keys() & _LATER_FOR_ALL
     try:
-        return parse_config(content, gateway=False)
+        return parse_config(content, gateway=False, may_be_empty=bare)
     except SettingsError as error:
         raise config_error(error.problems, connection_names(content), path) from None
 
@@ -257,14 +275,14 @@ def read_config(path: Path) -> dict[str, Json]:
     """Read the content of a router.toml, whatever it says; paths in it count from its folder.
 
     Raises:
-        ConfigError: the file cannot be read, or is not TOML.
+        ConfigError: the file cannot be read, is not TOML, or is nested too deeply.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = parse_toml(path.read_text(encoding="utf-8-sig"))
+    except DocumentError as error:
+        raise ConfigError([Problem("", f"{path} {error}")]) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([Problem("", file_problem(path, error))]) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([Problem("", f"{path} is not TOML: {error}")]) from error
     eventlog = content.setdefault("eventlog", {})
     if isinstance(eventlog, dict):
         url = eventlog.get("url", EventLogConfig().url)
@@ -284,16 +302,22 @@ def _anchored(value: Json, folder: Path) -> Json:
     return {key: _anchored(item, folder) for key, item in value.items()}
 
 
-def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> RouterConfig:
+def parse_config(
+    content: Mapping[str, Json], *, gateway: bool = True, may_be_empty: bool = False
+) -> RouterConfig:
     """Check the content of a router.toml and type it.
 
     Args:
         content: of the file.
         gateway: whether events shall come in; otherwise the write keys are left unread.
+        may_be_empty: whether it may be without connections.
 
     Raises:
         SettingsError: with every problem.
     """
+    beyond = out_of_bounds(dict(content))
+    if beyond is not None:
+        raise SettingsError([beyond])
     if not gateway:
         content = _without_write_keys(content)
     connections = content.get("connections")
@@ -310,14 +334,16 @@ def parse_config(content: Mapping[str, Json], *, gateway: bool = True) -> Router
     problems += _port_problems(content.get("gateway"))
     problems += _room_problems(content.get("eventlog"))
     problems += _lists_for_nobody(content)
+    problems += number_problems(content)
     try:
-        checked = load_settings(SCHEMA, _without_later_tables(content))
+        schema = ALSO_EMPTY if may_be_empty else SCHEMA
+        checked = load_settings(schema, _without_later_tables(content))
     except SettingsError as error:
         raise SettingsError([*error.problems, *problems]) from None
     if problems:
         raise SettingsError(problems)
     delivery = _in_units(checked.get("delivery", {}), DELIVERY)
-    origins = delivery.pop("origins", {})
+    origins = plain_origins(delivery.pop("origins", {}))
     config = msgspec.convert(
         {
             **checked,

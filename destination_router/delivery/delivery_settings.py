@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from destination_router.config.origins import plain_origins
+
 
 class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
     """How one connection's messages are packed, sent, retried and given up.
@@ -53,3 +55,7 @@ class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
     parked_messages: int = 50_000
     skip_repeats: bool = True
     remembered_states: int = 100_000
+
+    def __post_init__(self) -> None:
+        """Write the origins as `redirected` looks them up."""
+        msgspec.structs.force_setattr(self, "origins", plain_origins(self.origins))

@@ -2,7 +2,7 @@
 
 All that decides about a message after it was sent stands here. The sender asks what an answer says
 of each message, the window what each message does next, dispatch when and with whom a failed one
-goes out again; the transformer asks the same of the bulks that rudder-server hands it.
+goes out again; the transformer asks what each message does next.
 
 | The message's outcome | and in the same request | what now |
 |---|---|---|
@@ -43,7 +43,7 @@ a retry for all, the circuit counts a failure (`is_vendor_failing`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, assert_never
 
 import msgspec
@@ -65,7 +65,6 @@ _FAILURES_BEFORE_APART = 4
 """After how many failures of the same bulk, while others get through, its messages are suspect."""
 
 _ABOUT_THE_BODY = frozenset({400, 413, 422})
-_CODES_ABOUT_THE_BODY = frozenset(f"http_{status}" for status in _ABOUT_THE_BODY)
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
 
@@ -160,34 +159,6 @@ def what_now(outcomes: Sequence[Outcome]) -> list[Next]:
     suspects = sum(outcome.result == "suspect" for outcome in outcomes)
     named = _names_someone(outcomes)
     return [_next(outcome, named=named, suspects=suspects) for outcome in outcomes]
-
-
-def smaller_bulks(
-    items: Sequence[Sequence[str]], outcomes: Mapping[str, Outcome]
-) -> list[Sequence[int]]:
-    """Say which items of a bulk go out again at once, and which of them together.
-
-    For who does not keep messages and so can only send at once: no item waits, and none is a dead
-    letter.
-
-    Args:
-        items: the message ids in each entry of the bulk.
-        outcomes: of each message id.
-    """
-    if len(items) < 2 or not _names_someone(outcomes.values()):  # noqa: PLR2004 -- nothing to cut
-        return []
-    results = [{outcomes[index].result for index in item} for item in items]
-    refused = all(outcome.code in _CODES_ABOUT_THE_BODY for outcome in outcomes.values())
-    if refused and all(result == {"rejected"} for result in results):
-        doubtful: Sequence[int] = range(len(items))
-    else:
-        doubtful = [at for at, result in enumerate(results) if "suspect" in result]
-    innocent = [
-        at for at, item in enumerate(items) if all(outcomes[index].after == 0 for index in item)
-    ]
-    middle = len(doubtful) // 2
-    halves = [doubtful[:middle], doubtful[middle:]] if middle else []
-    return [part for part in (innocent, *halves) if part]
 
 
 def _next(outcome: Outcome, *, named: bool, suspects: int) -> Next:

@@ -99,7 +99,7 @@ class Permission:
         """Say what an answer means, given what the vendor took before; learn what it takes."""
         if answer.response is None:
             return answer
-        origin = _origin(redirected(request.url, self._origins))
+        origin = origin_of(redirected(request.url, self._origins))
         if origin in self._standing.origins:
             answer = as_proven(request, answer)
         if took_something(answer):
@@ -130,6 +130,7 @@ class Permission:
         self._changed.set()
 
 
-def _origin(url: str) -> str:
+def origin_of(url: str) -> str:
+    """Tell the scheme and host of a URL: which vendor's door it is."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
+from destination_router.config.origins import ANY_ORIGIN, is_loopback, plain_origin
 from destination_router.contract.records import (
     BasicAuth,
     BearerAuth,
@@ -41,9 +42,6 @@ from destination_router.faults import PASSED_ON
 from destination_router.pipeline.connection import Connection
 from destination_router.settings.redaction import hide
 
-ANY_ORIGIN = "*"
-"""In `origins`: every origin that is not named."""
-
 USER_AGENT = f"destination-router/{version('heap-destination')}"
 
 _RESULTS = frozenset(get_args(Result))
@@ -58,6 +56,7 @@ class Sender:
         connection: whose requests they are; its plugin reads the answers.
         settings: origins, timeout, concurrency and how patient `deliver` is.
         transport: in place of the network: for tests.
+        client: sends everything, and is shared with others: it is not closed here.
         chance: from 0 to 1, evenly; spreads what would happen at once.
     """
 
@@ -67,8 +66,10 @@ class Sender:
         settings: DeliverySettings | None = None,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
+        client: httpx.AsyncClient | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        self._shared = client
         self._connection = connection
         self._settings = settings or DeliverySettings()
         self._transport = transport
@@ -149,6 +150,8 @@ class Sender:
         return await read_answer_body(stream, encoding, self._settings.max_answer, deadline)
 
     def _client(self, url: str) -> httpx.AsyncClient:
+        if self._shared is not None:
+            return self._shared
         parts = urlsplit(url)
         origin = f"{parts.scheme}://{parts.netloc}"
         client = self._clients.get(origin)
@@ -158,7 +161,8 @@ class Sender:
 
     def _new_client(self, url: str) -> httpx.AsyncClient:
         most = self._settings.concurrency
-        proxy = proxy_for(url) if self._transport is None else None
+        alone = self._transport is not None or is_loopback(url)
+        proxy = None if alone else proxy_for(url)
         try:
             client = httpx.AsyncClient(
                 verify=_tls(),
@@ -228,11 +232,17 @@ def _basic(request: HttpRequest) -> httpx.BasicAuth | None:
 
 
 def redirected(url: str, origins: Mapping[str, str]) -> str:
-    """Replace the origin of a URL if the configuration sends it elsewhere."""
+    """Replace the origin of a URL if the configuration sends it elsewhere.
+
+    Args:
+        url: of a request.
+        origins: as `plain_origins` writes them.
+    """
+    target = origins.get(plain_origin(url), origins.get(ANY_ORIGIN))
+    if target is None:
+        return url
     parts = urlsplit(url)
-    origin = f"{parts.scheme}://{parts.netloc}"
-    target = origins.get(origin, origins.get(ANY_ORIGIN))
-    return url if target is None else target.rstrip("/") + url[len(origin) :]
+    return target + url[len(f"{parts.scheme}://{parts.netloc}") :]
 
 
 def read_answer(

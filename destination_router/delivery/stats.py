@@ -36,6 +36,7 @@ class DeliveryStats(msgspec.Struct):
         delivered: messages of which the vendor has every request.
         filtered: messages that were not for this destination, or ignored on purpose.
         rejected: messages that became dead letters, by code.
+        notes: what mappings changed or left out, by code.
         retried: messages that are to be sent again, each time.
         skipped: profile updates and ties left out because the vendor has exactly that already.
         requests: requests sent, by what came back: a status such as `200`, or `network`.
@@ -59,6 +60,7 @@ class DeliveryStats(msgspec.Struct):
     delivered: int = 0
     filtered: int = 0
     rejected: Counter[str] = msgspec.field(default_factory=Counter)
+    notes: Counter[str] = msgspec.field(default_factory=Counter)
     retried: int = 0
     skipped: int = 0
     requests: Counter[str] = msgspec.field(default_factory=Counter)

@@ -171,6 +171,7 @@ class Worker:
         if decision.result == "requests":
             received_at = self._wall_clock() if event.received_at is None else event.received_at
             decision = self._quarantine.judged(decision, received_at)
+        self._stats.notes.update(note.code for note in decision.notes)
         match decision.result:
             case "requests":
                 self._dispatch.add(event.offset, event.body, decision, event.replay)

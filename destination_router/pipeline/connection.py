@@ -13,7 +13,14 @@ import msgspec
 from msgspec.structs import replace
 
 from destination_router.config.router_toml import ConnectionConfig
-from destination_router.contract.messages import MESSAGE_TYPES, Message, revised, wire_json
+from destination_router.contract.messages import (
+    MESSAGE_TYPES,
+    Message,
+    forget_what_was_asked,
+    revised,
+    unasked_names,
+    wire_json,
+)
 from destination_router.contract.records import HttpRequest, Json, Note, Outcome, Reject
 from destination_router.faults import PASSED_ON, plain_code, whereabouts
 from destination_router.pipeline.answers import UnfitAnswer, check_records, contents
@@ -25,6 +32,7 @@ from destination_router.pipeline.decisions import (
     joined,
     leaves_user_id_out,
     message_type,
+    personal,
 )
 from destination_router.pipeline.normalise import (
     Normalised,
@@ -143,6 +151,8 @@ class Connection:
         self.treatment = treatment
         self._privacy = treatment.privacy
         self.client_side = client_side
+        self.tell_plugin_error: Callable[[BaseException], None] | None = None
+        """Hears of what a plugin raises, with its words, which may be personal: for its author."""
         self.plugin = plugin
         schema = plugin.hook.settings_schema()
         valid = load_settings(schema, settings)
@@ -162,6 +172,20 @@ class Connection:
             treatment=treatment,
             client_side=client_side,
         )
+
+    @property
+    def origins(self) -> tuple[str, ...] | None:
+        """The origins that its requests go to; None where its plugin does not say."""
+        if "origins" not in self.plugin.capabilities:
+            return None
+        return tuple(self.plugin.hook.origins(settings=self.settings))
+
+    @property
+    def cautions(self) -> list[str]:
+        """What its settings may not do, in its plugin's words."""
+        if "cautions" not in self.plugin.capabilities:
+            return []
+        return [str(words) for words in self.plugin.hook.cautions(settings=self.settings)]
 
     @property
     def gives_other_ids(self) -> bool:
@@ -359,6 +383,7 @@ class Connection:
         if hook is None:
             reason = f"{self.plugin.name} has no use for {message_type(message)} calls"
             return decided(source, "filtered", reason=reason, notes=notes)
+        forget_what_was_asked(message)
         try:
             requests = hook(message)
         except Reject as reject:
@@ -366,6 +391,8 @@ class Connection:
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
+            if self.tell_plugin_error is not None:
+                self.tell_plugin_error(error)
             return self._rejected(source, notes, "plugin_error", whereabouts(error))
         try:
             written = contents(requests)
@@ -399,6 +426,8 @@ class Connection:
             signed.append(_signed(request, source.message_id, user_keys[0]))
         if message is not source and message.user_id != source.user_id:
             signed = _named(signed, own, message.user_id)
+        if message is source:  # a mapping may read whatever it likes
+            own += self._unread(message, own)
         if self.secrets or not all(map(_has_known_code, own)):
             own = [self._shown_note(note) for note in own]
         return Decision(
@@ -410,7 +439,18 @@ class Connection:
             user_id=source.user_id,
             anonymous_id=source.anonymous_id,
             type=message_type(source),
+            person=personal(source),
         )
+
+    def _unread(self, message: Message, notes: Sequence[Note]) -> list[Note]:
+        """Tell of what a message holds beyond its call, and the plugin did not read."""
+        # In HIPAA mode privacy has told of what it left out, without names that may be somebody's.
+        names = [] if self._privacy is not None else unasked_names(message)
+        if not names:  # as of nearly all
+            return []
+        noted = {note.path for note in notes}
+        detail = f"{self.plugin.name} reads no such field of this call"
+        return [Note("dropped", name, detail) for name in names if name not in noted]
 
     def _shown_note(self, note: Note) -> Note:
         code = plain_code(note.code, "noted")

@@ -116,7 +116,9 @@ class Operations:
             deliveries=self._deliveries(),
             lags=await self._log.lags(),
             letters=await self._log.dead_letters(),
+            lost_letters=self._log.lost_letters,
             log_bytes=await self._log.size(),
+            letter_bytes=await self._log.letters_size(),
             writable=await self._trouble() is None,
         )
         return Response(exposition(snapshot), media_type=CONTENT_TYPE_LATEST)

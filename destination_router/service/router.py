@@ -185,6 +185,7 @@ def _open_log(plan: RouterPlan) -> Iterator[SqliteEventLog]:
             keep_delivered=settings.keep_delivered,
             max_age=settings.max_age,
             max_bytes=settings.max_size,
+            max_letter_bytes=settings.max_dead_letters_size,
             min_free_bytes=settings.min_free,
             keep_dead_letters=settings.keep_dead_letters,
         ),

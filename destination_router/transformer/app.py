@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import posixpath
 import re
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 from starlette.applications import Starlette
@@ -16,12 +18,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from destination_router.config.origins import plain_origins
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.records import Reject
 from destination_router.delivery.sender import redirected
 from destination_router.gateway.body_room import RETRY_AFTER_SECONDS, BodyRoom
 from destination_router.gateway.request_body import drain, read_body
 from destination_router.transformer import proxy
+from destination_router.transformer.counts import SUMMARY_SECONDS, Counts, keep_telling
 from destination_router.transformer.deletions import answer_jobs, read_request
 from destination_router.transformer.destinations import Destinations, find_destinations
 from destination_router.transformer.features import STAND_IN, UNKNOWN_UPSTREAM, features
@@ -29,6 +33,8 @@ from destination_router.transformer.garbage import Sweep
 from destination_router.transformer.jobs import destination_type
 from destination_router.transformer.processing import Endpoint, process
 from destination_router.transformer.proxy import Transmission
+from destination_router.transformer.proxy_calls import ProxyCalls
+from destination_router.transformer.rest import read_proxied
 from destination_router.transformer.router_batches import batch_jobs
 from destination_router.transformer.upstream import Upstream, refuse_private, upstream_client
 
@@ -50,7 +56,7 @@ _EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 Transform = Callable[[str, Destinations, bytes, Endpoint], bytes]
 
 
-def create_transformer(  # noqa: PLR0913 -- each is a setting, by keyword
+def create_transformer(  # noqa: PLR0913 -- all by keyword
     *,
     destinations: Mapping[str, Destinations] | None = None,
     overlays: Sequence[ConnectionConfig] = (),
@@ -58,6 +64,8 @@ def create_transformer(  # noqa: PLR0913 -- each is a setting, by keyword
     upstream: str | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
     max_bodies_bytes: int = MAX_BODIES_BYTES,
+    counts: Counts | None = None,
+    summary_seconds: float = SUMMARY_SECONDS,
 ) -> Starlette:
     """Build the app.
 
@@ -68,19 +76,24 @@ def create_transformer(  # noqa: PLR0913 -- each is a setting, by keyword
         upstream: the base URL of the transformer that answers what is not ours.
         max_body_bytes: how large a request may be, unpacked.
         max_bodies_bytes: how much memory the bodies of all requests may take together.
+        counts: where what happens is counted; of this process alone if None.
+        summary_seconds: after how long what was counted is summed up in the log.
 
     Raises:
         SettingsError: an overlay cannot be used.
     """
     served = find_destinations(overlays) if destinations is None else destinations
-    server = _Transformer(served, origins or {}, max_body_bytes)
+    counts = counts or Counts()
+    server = _Transformer(served, plain_origins(origins or {}), max_body_bytes, counts)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as open_until_the_end:
             open_until_the_end.push_async_callback(server.transmission.close)
+            telling = asyncio.create_task(keep_telling(counts, summary_seconds))
+            open_until_the_end.push_async_callback(_ended, telling)
             if upstream is not None:
-                client = await open_until_the_end.enter_async_context(upstream_client())
+                client = await open_until_the_end.enter_async_context(upstream_client(upstream))
                 server.upstream = Upstream(upstream, client)
                 # Else workers would remember different ones. Who waits for it could not be stopped.
                 learning = asyncio.create_task(server.learn_features())
@@ -91,6 +104,7 @@ def create_transformer(  # noqa: PLR0913 -- each is a setting, by keyword
         lifespan=lifespan,
         routes=[
             Route("/health", server.health, methods=["GET"]),
+            Route("/metrics", server.metrics, methods=["GET"]),
             Route("/features", server.features, methods=["GET"]),
             Route("/v0/destinations/{type}", server.process, methods=["POST"]),
             Route("/routertransform", server.batch, methods=["POST"]),
@@ -126,7 +140,9 @@ class _Transformer:
         destinations: Mapping[str, Destinations],
         origins: Mapping[str, str],
         max_body_bytes: int,
+        counts: Counts,
     ) -> None:
+        self._counts = counts
         self._destinations = destinations
         self._origins = origins
         self._max_body_bytes = max_body_bytes
@@ -134,10 +150,19 @@ class _Transformer:
         self._features = UNKNOWN_UPSTREAM
         self.upstream: Upstream | None = None
         self.transmission = Transmission(origins)
+        self._proxy_calls: dict[str, ProxyCalls] = defaultdict(ProxyCalls)
         self._sweep = Sweep()
 
     async def health(self, _: Request) -> Response:
         return _json(b'{"status":"UP"}')
+
+    async def metrics(self, _: Request) -> Response:
+        from destination_router.transformer.exposition import (  # noqa: PLC0415 -- 4 MB, for few
+            exposition,
+        )
+
+        text = exposition(self._counts.total(), one_process=not self._counts.is_shared)
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def features(self, _: Request) -> Response:
         await self.learn_features()
@@ -153,7 +178,7 @@ class _Transformer:
         name = _type(request)
         if name not in self._destinations:
             return await self.elsewhere(request)
-        return await self._transformed(request, name, process)
+        return await self._transformed(request, name, partial(process, counts=self._counts))
 
     async def batch(self, request: Request) -> Response:
         try:
@@ -163,7 +188,8 @@ class _Transformer:
             return _refused(reject)
         if name not in self._destinations:
             return await self.elsewhere(request, body)
-        return await self._transformed(request, name, batch_jobs, body)
+        transform = partial(batch_jobs, counts=self._counts, calls=self._proxy_calls[name])
+        return await self._transformed(request, name, transform, body)
 
     async def proxy_first(self, request: Request) -> Response:
         return await self._delivered(request, proxy.first_version)
@@ -232,12 +258,18 @@ class _Transformer:
         if name not in self._destinations:
             return await self.elsewhere(request)
         try:
+            content = await self._read(request)
+            proxied = read_proxied(content)
+            self._proxy_calls[name].called(
+                proxy.destination_of(proxied), for_each_job=written is proxy.second_version
+            )
             statuses = await proxy.deliver(
                 name,
                 self._destinations[name],
-                await self._read(request),
+                proxied,
                 self.transmission.send,
                 patience=_patience(request),
+                counts=self._counts,
             )
         except Reject as reject:
             return _refused(reject)
@@ -252,6 +284,11 @@ class _Transformer:
 
     def _endpoint(self, url: str) -> str:
         return redirected(url, self._origins) if self._origins else url
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _nobody_waits(_: Request, __: Exception) -> Response:

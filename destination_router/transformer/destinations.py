@@ -55,11 +55,13 @@ class Prepared(msgspec.Struct, frozen=True):
         connection: what to map with.
         problem: what is wrong with the configuration or the plugin; quotes no value.
         fault: the plugin's fault (`transformation`) or the configuration's (`configuration`).
+        overlay: the connection of a router.toml that stands for it; empty: none.
     """
 
     connection: Connection | None
     problem: str = ""
     fault: str = ""
+    overlay: str = ""
 
 
 class _Destination(msgspec.Struct):
@@ -180,16 +182,20 @@ class Destinations:
             return prepared, len(destination) <= _KEPT_BYTES
         return self._compiled(dynamic_config.resolve(config, text()), overlay), False
 
-    def prepare_config(self, config: bytes) -> Prepared:
+    def prepare_config(self, config: bytes, overlay: str = "") -> Prepared:
         """Make ready what has a configuration alone, as in a request to the proxy.
 
         What comes to the proxy was transformed, and masked, before.
+
+        Args:
+            config: as wire JSON.
+            overlay: what `Prepared.overlay` said when it was transformed.
         """
         try:
             resolved = dynamic_config.resolve(msgspec.json.decode(config or b"{}"), b"null")
         except _UNDECODABLE:
             return Prepared(None, "the destination cannot be read", "configuration")
-        return self._compiled(resolved, _PROXIED)
+        return self._compiled(resolved, self._overlays.get(overlay, _PROXIED))
 
     def _read(self, destination: bytes) -> tuple[Prepared | None, Json, ConnectionConfig]:
         """Read a record; of one that depends on the message there is only the configuration."""
@@ -243,7 +249,8 @@ class Destinations:
                 problem = "Config: env and file references are for router.toml alone"
                 return Prepared(None, problem, "configuration")
             settings = {**overlay.settings, **_settings(plugin, config)}
-            return Prepared(configured(_described(overlay, plugin.name, settings), plugin))
+            connection = configured(_described(overlay, plugin.name, settings), plugin)
+            return Prepared(connection, overlay=overlay.name)
         except TableError as error:
             # They compiled at the start. Where keys and lists are is not rudder-server's to know.
             paths = ", ".join(dict.fromkeys(problem.path for problem in error.problems))

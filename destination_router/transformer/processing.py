@@ -13,6 +13,7 @@ import msgspec
 
 from destination_router.pipeline.answers import content
 from destination_router.pipeline.connection import Decision, Mapped
+from destination_router.transformer.counts import Counts
 from destination_router.transformer.destinations import Destinations
 from destination_router.transformer.jobs import DecodedJob, Job, each_job, read_jobs
 from destination_router.transformer.rest import written_output
@@ -37,7 +38,13 @@ class Refused(msgspec.Struct, rename="camel", omit_defaults=True):
     stat_tags: dict[str, str] | None = None
 
 
-def process(name: str, destinations: Destinations, body: bytes, endpoint: Endpoint) -> bytes:
+def process(
+    name: str,
+    destinations: Destinations,
+    body: bytes,
+    endpoint: Endpoint,
+    counts: Counts | None = None,
+) -> bytes:
     """Transform events.
 
     Args:
@@ -45,6 +52,7 @@ def process(name: str, destinations: Destinations, body: bytes, endpoint: Endpoi
         destinations: the plugin's, as configured.
         body: the request's, with the events.
         endpoint: where URLs are sent.
+        counts: where what happens is counted; None: nowhere.
 
     Returns:
         The answer's body: a JSON array, in the order of the jobs.
@@ -52,16 +60,19 @@ def process(name: str, destinations: Destinations, body: bytes, endpoint: Endpoi
     Raises:
         Reject: as `read_jobs`.
     """
+    counts = counts or Counts()
+    received: list[str] = []
     answer: list[bytes | msgspec.Raw] = [b"["]
     # Whoever masks looks at an event's bytes first.
     jobs = read_jobs(body) if destinations.some_private else each_job(body)
     for job in jobs:
         # Written at once, so that what is alive is one event's and not a whole request's.
-        made = _made(name, destinations, job)
+        made = _made(name, destinations, job, counts, received)
         if type(made) is Refused:
             answer.append(_encode(made) + b",")
         else:
             _write(made, job.metadata, endpoint, answer)
+    counts.received(received)
     if len(answer) > 1:
         answer[-1] = answer[-1][:-1]  # the last comma
     answer.append(b"]")
@@ -69,17 +80,25 @@ def process(name: str, destinations: Destinations, body: bytes, endpoint: Endpoi
 
 
 def _made(
-    name: str, destinations: Destinations, job: Job | DecodedJob
+    name: str,
+    destinations: Destinations,
+    job: Job | DecodedJob,
+    counts: Counts,
+    received: list[str],
 ) -> Mapped | Decision | Refused:
     prepared = destinations.prepare(job)
     connection = prepared.connection
     if connection is None:
+        received.append(name)
+        counts.unusable(name, prepared.fault)
         told = EventStatus(ABORTED, prepared.problem, prepared.fault)
         return refused(name, job, told, FEATURE)
+    received.append(connection.name)
     if type(job) is DecodedJob:
         made = connection.map_decoded(job.message)
     else:
         made = connection.map(job.text())
+    counts.decided(connection.name, made)
     if type(made) is Mapped or made.result == "requests":
         return made
     return refused(name, job, event_status(made), FEATURE)

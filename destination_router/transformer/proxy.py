@@ -1,13 +1,26 @@
 """`POST /v0|/v1/destinations/{type}/proxy`: sends for rudder-server, and reports on each job.
 
-It sends once: rudder-server does the retrying.
+It sends once: rudder-server does the retrying. What each job is told stands in `_TOLD`.
+
+| What came of a job | rudder-server is told | and does |
+|---|---|---|
+| `delivered` | 200, with the vendor's words | counts it as delivered |
+| `retry` | the vendor's status where that means a retry there too, else 500 | sends it again |
+| `rejected` | the vendor's status where that means an end there too, else 400 | aborts it |
+| the vendor takes nothing from this connection now (401, 403, 407, a redirect) | 429 | sends it \
+again for as long as it keeps jobs; a 500 it would give up after three hours |
+| no answer in time | 504 | sends it again |
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -15,12 +28,24 @@ import msgspec
 
 from destination_router.contract.records import HttpRequest, Outcome, Reject
 from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.item import Answer
+from destination_router.delivery.outcomes import as_proven, took_something
+from destination_router.delivery.permission import origin_of
 from destination_router.delivery.sender import Sender
 from destination_router.pipeline.connection import Connection, wordless
+from destination_router.pipeline.packing import packed
+from destination_router.transformer.carrying_out import CarryingOut
+from destination_router.transformer.counts import Counts
 from destination_router.transformer.destinations import Destinations
-from destination_router.transformer.job_items import item_places
-from destination_router.transformer.refused_bulks import bulk_list, send_apart
-from destination_router.transformer.rest import Proxied, http_request, read_proxied
+from destination_router.transformer.rest import Proxied, http_request
+from destination_router.transformer.sequences import (
+    THE_JOB,
+    Carried,
+    is_sent_later,
+    job_name,
+    read_alone,
+    read_together,
+)
 from destination_router.transformer.statuses import EventStatus
 
 FEATURE = "dataDelivery"
@@ -36,6 +61,16 @@ _TIMED_OUT = 504
 _HTTP_CODE = re.compile("http_([345][0-9]{2})")
 _THROTTLED = 429
 _ASKS_FOR_RETRY = frozenset({408, _THROTTLED})
+
+_TOLD = {"retry": _TO_BE_RETRIED, "rejected": _ABORTED, "suspect": _ABORTED, "held": _THROTTLED}
+"""What rudder-server is told of an outcome, where the vendor's own status would mislead it."""
+
+_NOT_WHOLE = "not sent: it is not whole, or the proxy's first version was asked for several jobs"
+
+_MOST_PROVEN = 10_000
+"""How many connections' origins are remembered that have taken something, the last of them."""
+
+_HELD = "held"
 
 
 class JobStatus(msgspec.Struct, rename="camel"):
@@ -58,54 +93,86 @@ class _Answer(msgspec.Struct):
     output: _Report
 
 
-async def deliver(
+async def deliver(  # noqa: PLR0913 -- the last two by keyword
     name: str,
     destinations: Destinations,
-    body: bytes,
+    proxied: Proxied,
     transmit: Transmit,
     *,
     patience: float,
+    counts: Counts | None = None,
 ) -> list[JobStatus]:
     """Send what rudder-server asks to be sent.
 
     Args:
         name: the plugin's.
         destinations: the plugin's, as configured.
-        body: the request to the proxy.
+        proxied: the request to the proxy.
         transmit: sends a request once.
         patience: how long rudder-server waits for an answer, in seconds.
+        counts: where what happens is counted; None: nowhere.
 
     Returns:
         The status of each job, in the order of their metadata.
-
-    Raises:
-        Reject: `invalid_json`: it is no request for the proxy.
     """
-    proxied = read_proxied(body)
+    counts = counts or Counts()
     metadata = _metadata(proxied)
-    prepared = destinations.prepare_config(bytes(proxied.destination_config))
-    if prepared.connection is None:
-        return [JobStatus(_ABORTED, prepared.problem, raw) for raw in metadata]
-    connection = prepared.connection
+    if is_sent_later(proxied):
+        return [JobStatus(DELIVERED, "sent with its job's last request", raw) for raw in metadata]
+    whose, statuses = await _sent(name, destinations, proxied, metadata, transmit, patience)
+    for job in statuses:
+        if job.status_code == DELIVERED:
+            counts.add("delivered", whose)
+        else:
+            counts.add("refused", whose, str(job.status_code))
+    return statuses
+
+
+async def _sent(  # noqa: PLR0913, PLR0917 -- as `deliver`
+    name: str,
+    destinations: Destinations,
+    proxied: Proxied,
+    metadata: Sequence[msgspec.Raw],
+    transmit: Transmit,
+    patience: float,
+) -> tuple[str, list[JobStatus]]:
+    """Send; gives the connection's name, or the plugin's where there is none, and the statuses."""
+
+    def nothing(status: int, why: str) -> tuple[str, list[JobStatus]]:
+        return name, [JobStatus(status, why, raw) for raw in metadata]
+
     try:
-        request = _for_jobs(http_request(proxied), metadata)
+        jobs, carried = _carried(proxied, metadata)
     except Reject as reject:
-        return [JobStatus(_ABORTED, str(reject), raw) for raw in metadata]
+        return nothing(_ABORTED, str(reject))
+    if not carried.requests or carried.jobs != set(jobs):
+        return nothing(_TO_BE_RETRIED, _NOT_WHOLE)
+    prepared = destinations.prepare_config(bytes(proxied.destination_config), carried.connection)
+    if prepared.connection is None:
+        return nothing(_ABORTED, prepared.problem)
+    connection = prepared.connection
 
     async def send(part: HttpRequest) -> dict[str, Outcome]:
         outcomes = await transmit(connection, part)
-        if not destinations.some_private:
-            return outcomes
         # A vendor's words may repeat what it knows from elsewhere.
-        return {key: wordless(outcome) for key, outcome in outcomes.items()}
+        told = wordless if destinations.some_private else _as_it_is
+        return {key: _held(told(outcome)) for key, outcome in outcomes.items()}
 
-    try:
+    carrying = CarryingOut(carried, partial(packed, connection), send)
+    # What is known by the time that rudder-server stops waiting is told.
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(patience):
-            outcomes = await send_apart(request, send)
-    except TimeoutError:
-        error = f"{name} did not answer in time"
-        return [JobStatus(_TIMED_OUT, error, raw) for raw in metadata]
-    return [_status(raw, outcomes[str(at)]) for at, raw in enumerate(metadata)]
+            await carrying.run()
+    late = f"{name} did not answer in time"
+    return connection.name, [
+        JobStatus(_TIMED_OUT, late, raw) if outcome is None else _status(raw, outcome)
+        for raw, outcome in zip(metadata, map(carrying.outcome, jobs), strict=True)
+    ]
+
+
+def destination_of(proxied: Proxied) -> str:
+    """Read for which destination the proxy is called."""
+    return job_name(_metadata(proxied)[0]).destination
 
 
 def first_version(name: str, statuses: Sequence[JobStatus]) -> tuple[int, bytes]:
@@ -141,34 +208,45 @@ def _metadata(proxied: Proxied) -> list[msgspec.Raw]:
     return msgspec.json.decode(raw, type=list[msgspec.Raw]) or [msgspec.Raw(b"{}")]
 
 
-def _for_jobs(request: HttpRequest, metadata: Sequence[msgspec.Raw]) -> HttpRequest:
-    """Say on a request whose jobs it carries, and item by item if that is known of every one."""
-    jobs = [str(at) for at in range(len(metadata))]
-    request = msgspec.structs.replace(request, message_ids=tuple(jobs))
-    name = bulk_list(request)
-    if name is None:
-        return request
-    count = len(request.json[name])
-    items: list[list[str]] = [[] for _ in range(count)]
-    for job, raw in zip(jobs, metadata, strict=True):
-        for at in item_places(raw, request.url, count):
-            if 0 <= at < count:
-                items[at].append(job)
-    if not all(items) or {job for item in items for job in item} != set(jobs):
-        return request
-    return msgspec.structs.replace(request, items=tuple(map(tuple, items)))
+def _carried(proxied: Proxied, metadata: Sequence[msgspec.Raw]) -> tuple[list[str], Carried]:
+    """Read which job each metadata is of, and what is to be sent for them.
+
+    Raises:
+        Reject: as `http_request`.
+    """
+    carried = read_together(proxied)
+    if carried is not None:
+        return [job_name(raw).id for raw in metadata], carried
+    # Of several jobs in a request that is not ours, nobody knows whose its parts are.
+    return [THE_JOB] * len(metadata), read_alone(proxied, http_request(proxied), metadata[0])
+
+
+def _held(outcome: Outcome) -> Outcome:
+    """Let what says nothing about a message be sent again, and be told apart."""
+    if outcome.result == "held":
+        return Outcome.retry(code=_HELD, detail=_words(outcome))
+    return outcome
+
+
+def _words(outcome: Outcome) -> str:
+    return ": ".join(part for part in (outcome.code, outcome.detail) if part)
+
+
+def _as_it_is(outcome: Outcome) -> Outcome:
+    return outcome
 
 
 def _status(metadata: msgspec.Raw, outcome: Outcome) -> JobStatus:
     if outcome.result == "delivered":
-        return JobStatus(DELIVERED, "", metadata)
+        return JobStatus(DELIVERED, outcome.detail, metadata)
+    if outcome.code == _HELD and outcome.result == "retry":
+        return JobStatus(_TOLD["held"], _words(outcome), metadata)
     found = _HTTP_CODE.fullmatch(outcome.code)
     status = int(found[1]) if found else 0
     if not status or _is_retried(status) != (outcome.result == "retry"):
         # The plugin knows better than the vendor's status whether to send again.
-        status = _TO_BE_RETRIED if outcome.result == "retry" else _ABORTED
-    words = ": ".join(part for part in (outcome.code, outcome.detail) if part)
-    return JobStatus(status, words, metadata)
+        status = _TOLD[outcome.result]
+    return JobStatus(status, _words(outcome), metadata)
 
 
 def _summary(statuses: Sequence[JobStatus]) -> str:
@@ -197,6 +275,8 @@ def _is_retried(status: int) -> bool:
     return status in _ASKS_FOR_RETRY or status >= _TO_BE_RETRIED
 
 
+_WORDS = 500
+
 # As many as rudder-server asks for at a time, which bounds them: where they were fewer, one vendor
 # that hangs would take them all. Those that stay open, idle, are bounded.
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=100)
@@ -211,18 +291,47 @@ class Transmission:
 
     def __init__(self, origins: Mapping[str, str]) -> None:
         self._settings = DeliverySettings(origins=dict(origins))
-        self._transport: httpx.AsyncHTTPTransport | None = None
+        self._client: httpx.AsyncClient | None = None
+        self._proven: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     async def send(self, connection: Connection, request: HttpRequest) -> dict[str, Outcome]:
-        """Send a request once."""
-        if self._transport is None:
-            verified = httpx.create_ssl_context()
-            self._transport = httpx.AsyncHTTPTransport(verify=verified, limits=_LIMITS)
-        # The sender itself is cheap, and closing it would close the shared sockets.
-        sender = Sender(connection, self._settings, transport=self._transport)
-        return (await sender.attempt(request)).outcomes
+        """Send a request once; what was taken has the vendor's words as its detail."""
+        if self._client is None:
+            self._client = _shared_client(self._settings.timeout)
+        # The sender itself is cheap: it is the client that costs, and that is shared.
+        answer = await Sender(connection, self._settings, client=self._client).attempt(request)
+        response = answer.response
+        if response is None:
+            return answer.outcomes
+        answer = self._read(connection, request, answer)
+        words = connection.told_answer(response.text.strip()[:_WORDS])
+        taken = f"{response.status} {words}".strip()
+        return {
+            key: msgspec.structs.replace(outcome, detail=taken)
+            if outcome.result == "delivered"
+            else outcome
+            for key, outcome in answer.outcomes.items()
+        }
+
+    def _read(self, connection: Connection, request: HttpRequest, answer: Answer) -> Answer:
+        """Say what an answer means, given what its origin took of the connection before."""
+        proven = (connection.name, origin_of(request.url))
+        if took_something(answer):
+            self._proven[proven] = None
+            if len(self._proven) > _MOST_PROVEN:
+                self._proven.popitem(last=False)
+        return as_proven(request, answer) if proven in self._proven else answer
 
     async def close(self) -> None:
         """Close every socket."""
-        if self._transport is not None:
-            await self._transport.aclose()
+        if self._client is not None:
+            await self._client.aclose()
+
+
+def _shared_client(timeout: float) -> httpx.AsyncClient:
+    """Make a client that keeps no cookie: what one connection is given is not another's."""
+    return httpx.AsyncClient(
+        transport=httpx.AsyncHTTPTransport(verify=httpx.create_ssl_context(), limits=_LIMITS),
+        timeout=timeout,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    )

@@ -49,7 +49,7 @@ class Rest(msgspec.Struct, rename="camel"):
     method: str = "POST"
     headers: Mapping[str, str] = {}
     params: Mapping[str, Any] = {}
-    body: Body = msgspec.field(default_factory=Body)
+    body: Body | dict[str, str] = msgspec.field(default_factory=Body)
     files: dict[str, Any] = {}
     user_id: str = ""
 
@@ -124,6 +124,14 @@ def _body(request: HttpRequest) -> Body:
     return Body(json_array={"batch": msgspec.json.encode(request.json).decode()})
 
 
+class ProxiedBody(Body, rename={"sequence": "SEQUENCE", "later": "LATER", "last": "LAST"}):
+    """A body as it comes back: with what only we write beside the formats (`sequences`)."""
+
+    sequence: str | None = None
+    later: dict[str, Any] | None = None
+    last: dict[str, Any] | None = None
+
+
 class Proxied(msgspec.Struct, rename="camel"):
     """A request to the proxy: post parameters, whose jobs they are, and the configuration.
 
@@ -136,7 +144,7 @@ class Proxied(msgspec.Struct, rename="camel"):
     endpoint_path: str | None = None
     headers: dict[str, Any] | None = None
     params: dict[str, Any] | None = None
-    body: Body | None = None
+    body: ProxiedBody | None = None
     metadata: msgspec.Raw = msgspec.Raw(b"{}")
     destination_config: msgspec.Raw = msgspec.Raw(b"{}")
 

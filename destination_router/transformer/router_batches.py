@@ -1,24 +1,34 @@
-"""`POST /routerTransform`: many jobs become few requests, packed by the plugin.
+"""`POST /routerTransform`: many jobs become few answers, which rudder-server's router sends.
 
-rudder-server's router asks, and sends the requests of one answer in order, for all of its jobs at
-once; each job may stand in one answer only. So requests are answered together exactly where a job
-has a part in both: an answer ends where no job goes on.
+Where it sends through the proxy, the jobs of a destination are one answer, packed and carried out
+there. Elsewhere each job is an answer by itself: the one status that all jobs of an answer get
+would be that of whichever was refused. `sequences` says why, and how they are written.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import msgspec
 
 from destination_router.contract.records import HttpRequest
 from destination_router.pipeline.connection import Connection
-from destination_router.pipeline.packing import packed
+from destination_router.transformer.counts import Counts
 from destination_router.transformer.destinations import Destinations
-from destination_router.transformer.job_items import with_items
 from destination_router.transformer.jobs import Job, read_jobs
 from destination_router.transformer.processing import Endpoint
-from destination_router.transformer.rest import Rest, rest_output
+from destination_router.transformer.proxy_calls import ProxyCalls
+from destination_router.transformer.rest import Rest
+from destination_router.transformer.sequences import (
+    Carried,
+    JobName,
+    alone,
+    job_name,
+    of_job,
+    together,
+)
 from destination_router.transformer.statuses import ABORTED, ROUTED, EventStatus, event_status
 
 FEATURE = "router"
@@ -40,27 +50,42 @@ class _Output(msgspec.Struct):
     output: list[Batch]
 
 
-class _PackedJobs(msgspec.Struct):
-    """The jobs of one destination that have something to send.
+class _Mapped(msgspec.Struct):
+    """A job that has something to send."""
 
-    Attributes:
-        requests: theirs, in order; each carries the index of its job as its one message id.
-    """
+    job: Job
+    name: JobName
+    requests: tuple[HttpRequest, ...]
+    user_keys: tuple[str, ...]
+
+
+class _Group(msgspec.Struct):
+    """The jobs of one destination that have something to send, in order."""
 
     connection: Connection
+    overlay: str
     destination: msgspec.Raw
-    jobs: dict[str, Job] = {}
-    requests: list[HttpRequest] = []
+    jobs: list[_Mapped] = []
 
 
-def batch_jobs(name: str, destinations: Destinations, body: bytes, endpoint: Endpoint) -> bytes:
-    """Transform and pack jobs.
+def batch_jobs(  # noqa: PLR0913 -- the last two by keyword
+    name: str,
+    destinations: Destinations,
+    body: bytes,
+    endpoint: Endpoint,
+    *,
+    counts: Counts | None = None,
+    calls: ProxyCalls | None = None,
+) -> bytes:
+    """Transform jobs.
 
     Args:
         name: the plugin's.
         destinations: the plugin's, as configured.
         body: the request's, with the jobs in their users' order.
         endpoint: where URLs are sent.
+        counts: where what happens is counted; None: nowhere.
+        calls: what is known of the proxy; None: nothing.
 
     Returns:
         The answer's body, `{"output": [...]}`: every job in exactly one of its items.
@@ -68,35 +93,38 @@ def batch_jobs(name: str, destinations: Destinations, body: bytes, endpoint: End
     Raises:
         Reject: as `read_jobs`.
     """
-    groups: dict[bytes, _PackedJobs] = {}
+    counts = counts or Counts()
+    groups: dict[bytes, _Group] = {}
     refused: list[Batch] = []
-    for index, job in enumerate(read_jobs(body)):
-        told = _join(groups, destinations, job, str(index))
+    for job in read_jobs(body):
+        told = _join(groups, name, destinations, job, counts)
         if told is not None:
             refused.append(_refused(name, job, told))
-    batches = [batch for group in groups.values() for batch in _packed(group, endpoint)]
+    known = calls or ProxyCalls()
+    batches = [batch for group in groups.values() for batch in _answers(group, endpoint, known)]
     return msgspec.json.encode(_Output([*batches, *refused]))
 
 
 def _join(
-    groups: dict[bytes, _PackedJobs], destinations: Destinations, job: Job, index: str
+    groups: dict[bytes, _Group], name: str, destinations: Destinations, job: Job, counts: Counts
 ) -> EventStatus | None:
     """Put a job with its destination's others, or say why it is not sent."""
     prepared = destinations.prepare(job)
     connection = prepared.connection
     if connection is None:
+        counts.received([name])
+        counts.unusable(name, prepared.fault)
         return EventStatus(ABORTED, prepared.problem, prepared.fault)
     decision = connection.decide(job.text())
+    counts.received([connection.name])
+    counts.decided(connection.name, decision)
     if decision.result != "requests":
         return event_status(decision)
     # One configuration that depends on the message is as many connections as it has values.
     key = bytes(job.destination) + b"%d" % id(connection)
-    group = groups.setdefault(key, _PackedJobs(connection, job.destination))
-    group.jobs[index] = job
-    # Two jobs may carry the same message: only its place tells a job.
-    group.requests.extend(
-        msgspec.structs.replace(request, message_ids=(index,)) for request in decision.requests
-    )
+    group = groups.setdefault(key, _Group(connection, prepared.overlay, job.destination))
+    named = job_name(job.metadata)
+    group.jobs.append(_Mapped(job, named, decision.requests, decision.user_keys))
     return None
 
 
@@ -111,32 +139,51 @@ def _refused(name: str, job: Job, told: EventStatus) -> Batch:
     )
 
 
-def _packed(group: _PackedJobs, endpoint: Endpoint) -> Iterator[Batch]:
-    for requests in _separable(packed(group.connection, group.requests)):
-        indices = list(
-            dict.fromkeys(index for request in requests for index in request.message_ids)
-        )
-        outputs = [rest_output(request, endpoint(request.url)) for request in requests]
-        yield Batch(
-            metadata=with_items(
-                {index: group.jobs[index].metadata for index in indices},
-                [(output.endpoint, r.items) for output, r in zip(outputs, requests, strict=True)],
-            ),
-            destination=group.destination,
-            batched=len(indices) > 1,
-            status_code=ROUTED,
-            batched_request=outputs[0] if len(outputs) == 1 else outputs,
-        )
+def _answers(group: _Group, endpoint: Endpoint, calls: ProxyCalls) -> Iterator[Batch]:
+    """Answer the jobs that can be told apart by their ids together, in order, the others alone."""
+    names = Counter(mapped.name.id for mapped in group.jobs)
+    for is_named, some in groupby(
+        group.jobs, lambda one: names[one.name.id] == 1 and one.name.id != ""
+    ):
+        jobs = list(some)
+        destination = jobs[0].name.destination
+        if is_named and len(jobs) > 1 and calls.expected(destination):
+            calls.answered(destination)
+            yield _together(group, jobs)
+        else:
+            yield from (_alone(group, mapped, endpoint) for mapped in jobs)
 
 
-def _separable(requests: Sequence[HttpRequest]) -> Iterator[list[HttpRequest]]:
-    """Cut a sequence of requests wherever no job has requests on both sides."""
-    last = {index: at for at, request in enumerate(requests) for index in request.message_ids}
-    together: list[HttpRequest] = []
-    until = 0
-    for at, request in enumerate(requests):
-        together.append(request)
-        until = max([until, *(last[index] for index in request.message_ids)])
-        if at >= until:
-            yield together
-            together = []
+def _alone(group: _Group, mapped: _Mapped, endpoint: Endpoint) -> Batch:
+    outputs, metadata = alone(mapped.requests, mapped.job.metadata, group.overlay, endpoint)
+    return Batch(
+        metadata=[metadata],
+        destination=group.destination,
+        batched=False,
+        status_code=ROUTED,
+        batched_request=outputs[0] if len(outputs) == 1 else outputs,
+    )
+
+
+def _together(group: _Group, jobs: Sequence[_Mapped]) -> Batch:
+    requests = [of_job(one, mapped.name.id) for mapped in jobs for one in mapped.requests]
+    return Batch(
+        metadata=[mapped.job.metadata for mapped in jobs],
+        destination=group.destination,
+        batched=True,
+        status_code=ROUTED,
+        batched_request=together(Carried(requests, _numbered_keys(jobs), group.overlay)),
+    )
+
+
+def _numbered_keys(jobs: Sequence[_Mapped]) -> dict[str, list[int]]:
+    """Say which jobs keep their order among each other: a user's, as seen here and there."""
+    numbers: dict[tuple[str, str], int] = {}
+    return {
+        mapped.name.id: [
+            numbers.setdefault(key, len(numbers))
+            for key in (("theirs", mapped.name.order), *(("ours", k) for k in mapped.user_keys))
+            if key[1]
+        ]
+        for mapped in jobs
+    }

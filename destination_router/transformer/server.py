@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -25,6 +26,7 @@ from destination_router.service.logs import log_as_json
 from destination_router.service.protocol import HttpBounds
 from destination_router.service.serving import BoundedServer, listen, url_of
 from destination_router.transformer.app import create_transformer
+from destination_router.transformer.counts import Counts
 from destination_router.transformer.garbage import look_seldom
 from destination_router.transformer.processes import run_workers
 
@@ -57,8 +59,12 @@ class TransformerOptions(msgspec.Struct, frozen=True):
     upstream: str | None = None
 
 
-def build_transformer(options: TransformerOptions) -> Starlette:
+def build_transformer(options: TransformerOptions, folder: Path | None = None) -> Starlette:
     """Make the app.
+
+    Args:
+        options: what to serve.
+        folder: where its processes leave their counts; None: it is one process.
 
     Raises:
         SettingsError: the router.toml cannot be used.
@@ -67,7 +73,7 @@ def build_transformer(options: TransformerOptions) -> Starlette:
     """
     if options.upstream is not None and not _is_base_url(options.upstream):
         raise UsageError("--upstream: write a URL, as http://127.0.0.1:9091")
-    config = RouterConfig() if options.config is None else load_config(options.config)
+    config = RouterConfig() if options.config is None else _read(options.config)
     private = any(all_private(connection.shared) for connection in config.connections)
     if private and options.upstream is not None:
         raise UsageError(
@@ -75,8 +81,16 @@ def build_transformer(options: TransformerOptions) -> Starlette:
             "drop one, or write the mode into the connections that need it"
         )
     return create_transformer(
-        overlays=config.connections, origins=config.delivery.origins, upstream=options.upstream
+        overlays=config.connections,
+        origins=config.delivery.origins,
+        upstream=options.upstream,
+        counts=Counts(folder),
     )
+
+
+def _read(path: Path) -> RouterConfig:
+    """Read a router.toml; one that only says where requests go (`origins`) has no connections."""
+    return load_config(path, may_be_empty=True)
 
 
 def _is_base_url(text: str) -> bool:
@@ -143,14 +157,15 @@ def serve_until_stopped(service: Service) -> None:
     if service.workers == 1:
         _serve_app(build_transformer(options), listener)
     else:
-        run_workers(partial(_serve, options), listener, service.workers)
+        with tempfile.TemporaryDirectory(prefix="destination-router-") as folder:
+            run_workers(partial(_serve, options, Path(folder)), listener, service.workers)
 
 
 def _tell_unused(options: TransformerOptions) -> None:
     """Say what the router.toml asks for that only `run` does."""
     if options.config is None:
         return
-    config = load_config(options.config)
+    config = _read(options.config)
     tables = [f"delivery.{name}" for name in config.delivery.settings]
     if config.quarantine != QuarantineConfig():
         tables.append("quarantine")
@@ -158,12 +173,12 @@ def _tell_unused(options: TransformerOptions) -> None:
         _log.warning("config_not_used", extra={"keys": tables})
 
 
-def _serve(options: TransformerOptions, listener: socket.socket) -> None:
+def _serve(options: TransformerOptions, folder: Path, listener: socket.socket) -> None:
     _stop_without_failure()
     log_as_json()
     # A connection that stayed open would stay with one worker, however busy: of a few that are
     # kept alive, one worker may hold most. With a new one each request goes to who is idle.
-    _serve_app(build_transformer(options), listener, headers=[("Connection", "close")])
+    _serve_app(build_transformer(options, folder), listener, headers=[("Connection", "close")])
 
 
 def _serve_app(

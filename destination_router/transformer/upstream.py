@@ -17,6 +17,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
+from destination_router.config.origins import is_loopback
 from destination_router.contract.records import Json, Reject
 from destination_router.delivery.network import told_failure
 from destination_router.delivery.sender import no_cookies
@@ -95,7 +96,7 @@ class _UpstreamAnswer(msgspec.Struct, frozen=True):
     content: bytes
 
 
-def upstream_client() -> httpx.AsyncClient:
+def upstream_client(url: str) -> httpx.AsyncClient:
     """Make a client for an upstream.
 
     Each request has a connection of its own, as rudder-server's have: none waits for one that an
@@ -103,7 +104,10 @@ def upstream_client() -> httpx.AsyncClient:
     """
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     return httpx.AsyncClient(
-        timeout=httpx.Timeout(None, connect=_CONNECTING), limits=limits, cookies=no_cookies()
+        timeout=httpx.Timeout(None, connect=_CONNECTING),
+        limits=limits,
+        cookies=no_cookies(),
+        trust_env=not is_loopback(url),
     )
 
 

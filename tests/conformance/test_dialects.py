@@ -13,6 +13,9 @@ DECIDED = {
     "segment/mapping-unknown-field",
     "segment/setting-of-another-dialect",
     "segment-cloud/event-absent",
+    "rudderstack/integrations-empty-list",
+    "segment/integrations-empty-list",
+    "segment-cloud/integrations-empty-list",
 }
 """Where the systems are silent, so that it had to be decided."""
 

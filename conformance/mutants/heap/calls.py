@@ -150,8 +150,8 @@ CALLS = (
     _slip(
         "profile-as-event-properties",
         "the traits in an event's context are not held to the rules for users",
-        'profile = flat_user(message.context_traits, "context.traits", notes, settings)',
-        'profile = flat_event(message.context_traits, "context.traits", notes, settings)',
+        'profile = flat_user(traits, "context.traits", notes, settings)',
+        'profile = flat_event(traits, "context.traits", notes, settings)',
     ),
     _slip(
         "identify-without-anonymous-id",
@@ -283,22 +283,20 @@ CALLS = (
     _slip(
         "sent-at-counts",
         "the time of sending stands in for the time of happening",
-        'return message.timestamp if field == "timestamp" else message.original_timestamp',
-        'return message.timestamp if field == "timestamp" else '
-        "message.original_timestamp or message.sent_at",
+        "lambda message: message.received_at,",
+        "lambda message: message.received_at or message.sent_at,",
     ),
     _slip(
         "timestamp-as-given",
         "a time is sent as the sender wrote it",
-        "        written = utc_text(text)\n",
+        "        written = None if text is None else utc_text(text)\n",
         "        written = text\n",
     ),
     _slip(
         "timestamp-of-the-clock",
         "where there is no time, the host's clock is read",
-        "            return written\n        notes.append(_no_time(field))\n    return None",
-        "            return written\n        notes.append(_no_time(field))\n"
-        "    return datetime.now(UTC).isoformat()",
+        'it is sent"))\n        return written\n    return None',
+        'it is sent"))\n        return written\n    return datetime.now(UTC).isoformat()',
     ),
     _slip(
         "partner-key-as-given",

@@ -101,8 +101,8 @@ DIALECTS = (
     _slip(
         "dialect-traits-of-the-context",
         "an identify without traits takes those of its context in every dialect",
-        "message.traits if rules.user_traits_fallback else",
-        "message.traits if True else",
+        "    if rules.user_traits_fallback:\n        traits = message.traits\n",
+        "    if True:\n        traits = message.traits\n",
         "calls",
     ),
     _slip(
@@ -122,7 +122,7 @@ DIALECTS = (
     _slip(
         "dialect-empty-traits-are-none",
         "an identify with empty traits is rejected",
-        '    return message.wire.get("traits") is not None or',
+        '    return message.other("traits") is not None or',
         "    return False and",
         "calls",
     ),

@@ -26,7 +26,6 @@ from destination_router.delivery.outcomes import (
     is_vendor_failing,
     outcome_of,
     retry_wait,
-    smaller_bulks,
     wait_for_all,
     what_now,
 )
@@ -293,15 +292,6 @@ def test_everyone_waits_only_where_everyone_was_asked_to() -> None:
 def test_what_the_circuit_counts(outcome: Outcome, status: int | None, *, failing: bool) -> None:
     """No answer, or a server's error that asks for a retry."""
     assert is_vendor_failing(answer(outcome, status=status)) is failing
-
-
-def test_a_refused_bulk_becomes_smaller_ones_at_once() -> None:
-    """For who cannot wait: the innocent together, the doubtful by halves."""
-    items = [("a",), ("b",), ("c",)]
-    suspects = {"a": SUSPECT, "b": SUSPECT, "c": NOW}
-    assert [list(part) for part in smaller_bulks(items, suspects)] == [[2], [0], [1]]
-    assert smaller_bulks(items, dict.fromkeys("abc", SOMETIME)) == []
-    assert smaller_bulks(items[:1], {"a": SUSPECT}) == []
 
 
 @pytest.mark.parametrize(

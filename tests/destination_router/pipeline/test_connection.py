@@ -490,7 +490,7 @@ def test_configure_makes_what_the_other_hooks_receive() -> None:
 def test_settings_that_configure_refuses_are_a_settings_error_without_secrets() -> None:
     """The plugin's words are shown, a secret that they quote is not, not even as the cause."""
     with pytest.raises(SettingsError) as caught:
-        Connection("c", loaded(Configured(ValueError)), {"apiKey": "s3cret"})
+        Connection("c", loaded(Configured(ValueError)), {"apiKey": "s3cret-key"})
     assert str(caught.value) == "wrong: ***"
     assert caught.value.__cause__ is None
 
@@ -505,29 +505,29 @@ def test_settings_that_configure_refuses_are_a_settings_error_without_secrets() 
 def test_a_configure_that_is_broken_is_the_plugins_fault(outcome: Any, words: str) -> None:
     """A mistake in `configure` names the plugin and its distribution."""
     with pytest.raises(PluginError) as caught:
-        Connection("c", loaded(Configured(outcome)), {"apiKey": "s3cret"})
+        Connection("c", loaded(Configured(outcome)), {"apiKey": "s3cret-key"})
     assert "plugin 'acme' of acme-destination 1.0: " in str(caught.value)
     assert words in str(caught.value)
-    assert "s3cret" not in str(caught.value)
+    assert "s3cret-key" not in str(caught.value)
 
 
 def test_secrets_are_hidden_wherever_a_decision_is_shown() -> None:
     """Rejections, notes and requests do not quote what the schema marks `writeOnly`."""
 
     def rejecting(*_: Any) -> Any:
-        raise Reject("refused", "the key s3cret is not good", "apiKey")
+        raise Reject("refused", "the key s3cret-key is not good", "apiKey")
 
-    rejected = connection(rejecting, apiKey="s3cret").decide(wire())
+    rejected = connection(rejecting, apiKey="s3cret-key").decide(wire())
     assert rejected.reject is not None
     assert rejected.reject.detail == "apiKey: the key *** is not good"
 
-    note = Note("dropped", "properties.s3cret", "it is s3cret")
-    request = HttpRequest(url=URL, json={"key": "s3cret"}, notes=(note,))
-    answering = connection(lambda *_: [request], apiKey="s3cret")
+    note = Note("dropped", "properties.s3cret-key", "it is s3cret-key")
+    request = HttpRequest(url=URL, json={"key": "s3cret-key"}, notes=(note,))
+    answering = connection(lambda *_: [request], apiKey="s3cret-key")
     decision = answering.decide(wire())
     assert decision.notes == (Note("dropped", "properties.***", "it is ***"),)
     assert answering.shown(decision.requests[0])["json"] == {"key": "***"}
-    assert decision.requests[0].json == {"key": "s3cret"}
+    assert decision.requests[0].json == {"key": "s3cret-key"}
 
 
 def test_a_body_may_hold_what_the_hosts_encoder_can_write() -> None:

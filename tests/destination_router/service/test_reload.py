@@ -47,6 +47,7 @@ def test_a_key_that_was_rotated_in_its_file_is_a_change(tmp_path: Path) -> None:
     """Though router.toml is the same to the letter."""
     key = tmp_path / "key"
     key.write_text("11")
+    key.chmod(0o600)
     old = config("a", app_id={"file": str(key)})
     before = fingerprints(old)
     key.write_text("12")

@@ -16,6 +16,7 @@ from transformer_process import PATIENCE, Transformer
 from waiting import free_port
 
 from destination_router.faults import UsageError
+from destination_router.settings.errors import SettingsError
 from destination_router.transformer.server import TransformerOptions, build_transformer
 
 ANONYMOUS = {"type": "track", "anonymousId": "a-1", "event": "E"}
@@ -41,6 +42,29 @@ def test_a_configuration_adds_to_a_destination(
     body = added["output"]["body"]["JSON"]
     assert (body["app_id"], "user_id" in body) == ("11", True)
     assert own["statusCode"] == 400
+
+
+def test_origins_alone_are_a_configuration(
+    start: Callable[..., Transformer], tmp_path: Path
+) -> None:
+    """Whoever only sends a vendor's origin elsewhere has no connection to write."""
+    config = tmp_path / "router.toml"
+    config.write_text(
+        '[delivery]\norigins = {"https://heapanalytics.com:443/" = "http://127.0.0.1:9"}\n'
+    )
+    (sent,) = start("--config", str(config)).ask(ANONYMOUS)
+    assert sent["output"]["endpoint"] == "http://127.0.0.1:9/api/integrations/track"
+
+
+@pytest.mark.parametrize(
+    "table", ['[privacy]\nmode = "hipaa"', '[[transformations]]\nname = "x"', "connections = []"]
+)
+def test_what_protects_wants_a_connection(tmp_path: Path, table: str) -> None:
+    """What a file says of all its connections would go unheeded without any."""
+    config = tmp_path / "router.toml"
+    config.write_text(f"{table}\n")
+    with pytest.raises(SettingsError, match="connections"):
+        build_transformer(TransformerOptions(config=config))
 
 
 @pytest.mark.parametrize("content", ["name = 5", 'name = "d1"\nplugin = "Heap"'])

@@ -1,6 +1,6 @@
 """The transformer protocol as request and response pairs, written by hand from the protocol.
 
-Modules: `transformer/app.py`, `processing.py`, `router_batches.py`, `job_items.py`, `statuses.py`,
+Modules: `transformer/app.py`, `processing.py`, `router_batches.py`, `sequences.py`, `statuses.py`,
 `features.py`, `dynamic_config.py`.
 """
 

@@ -94,12 +94,25 @@ def test_the_first_version_says_what_the_vendor_said(transformer: str) -> None:
     }
 
 
+def test_a_vendor_that_was_never_reached_may_not_be_there(transformer: str, heap_url: str) -> None:
+    """Its 404 says nothing of a message yet: rudder-server is to try again."""
+    fail(heap_url, status=404, next=1)
+    request = parameters(TRACK) | {"metadata": [job(1)]}
+    answer = httpx.post(f"{transformer}/v1/destinations/heap/proxy", json=request)
+    assert [item["statusCode"] for item in answer.json()["output"]["response"]] == [429]
+
+
 def test_in_the_first_version_a_vendors_404_is_no_missing_route(
     transformer: str, heap_url: str
 ) -> None:
-    """rudder-server takes an HTTP 404 for a transformer without a proxy, and retries for ever."""
-    fail(heap_url, status=404, next=2)
+    """rudder-server takes an HTTP 404 for a transformer without a proxy, and retries for ever.
+
+    A vendor that has taken something before means the message by it.
+    """
     first = parameters(TRACK) | {"metadata": job(1)}
+    taken = httpx.post(f"{transformer}/v0/destinations/heap/proxy", json=first)
+    assert taken.status_code == 200
+    fail(heap_url, status=404, next=2)
     answer = httpx.post(f"{transformer}/v0/destinations/heap/proxy", json=first)
     assert (answer.status_code, answer.json()["output"]["status"]) == (400, 400)
     assert answer.json()["output"]["destinationResponse"]["status"] == 404
@@ -137,7 +150,7 @@ def test_the_second_version_answers_for_each_job_with_its_metadata(transformer: 
         "output": {
             "status": 200,
             "message": "2 of 2 delivered",
-            "response": [{"statusCode": 200, "error": "", "metadata": one} for one in jobs],
+            "response": [{"statusCode": 200, "error": "200 {}", "metadata": one} for one in jobs],
         }
     }
 
@@ -238,3 +251,29 @@ def test_other_bodies_and_credentials_are_sent_as_they_are(
         assert answer.json()["output"]["status"] == 200
     kept = httpx.get(f"{recorder_url}/_simulator/requests").json()["requests"]
     assert [request["body"] for request in kept] == ["a=1&n=2", [1, {"a": 2}]]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 401, 403, 407])
+@pytest.mark.parametrize("version", ["v0", "v1"])
+def test_a_key_that_is_refused_is_no_fault_of_the_jobs(
+    transformer: str, heap_url: str, version: str, status: int
+) -> None:
+    """rudder-server repeats a 429 as long as it keeps jobs; a 500 it gives up, a 401 at once."""
+    fail(heap_url, status=status, body="who are you?", next=1)
+    metadata: Any = job(1) if version == "v0" else [job(1)]
+    body = parameters(TRACK) | {"metadata": metadata}
+    answer = httpx.post(f"{transformer}/{version}/destinations/heap/proxy", json=body)
+
+    output = answer.json()["output"]
+    assert output["status"] == 429
+    if version == "v0":
+        assert answer.status_code == 429
+        words = output["destinationResponse"]["response"]
+    else:
+        (told,) = output["response"]
+        words = told["error"]
+        assert told["statusCode"] == 429
+    assert words.startswith(f"held: http_{status}")
+    assert httpx.get(f"{heap_url}/_simulator/stats").json()["requests"] == {
+        "/api/track": {str(status): 1}
+    }

@@ -1,0 +1,146 @@
+"""What the transformer counts, by connection: the source of its metrics and of its log lines.
+
+rudder-server keeps no row of an event that its processor was told to drop, so somebody else has to
+say that there was one. With several processes each leaves its counts in a file, where whichever is
+asked for the metrics finds them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from destination_router.contract.records import Note
+from destination_router.faults import plain_code
+from destination_router.pipeline.connection import Decision, Mapped
+
+What: TypeAlias = Literal["received", "filtered", "rejected", "notes", "delivered", "refused"]
+"""What happens to an event (the first four), and to a job at the proxy."""
+
+SUMMARY_SECONDS = 60.0
+_SHARED_SECONDS = 1.0
+_TOLD = ("rejected", "notes", "refused")
+"""What is worth a line in the log: every code by itself."""
+
+_Key: TypeAlias = tuple[What, str, str]
+_Rows = list[tuple[What, str, str, int]]
+
+_log = logging.getLogger(__name__)
+
+
+class Counts:
+    """How often each thing happened in this process.
+
+    Args:
+        folder: where the processes of a transformer leave their counts; None: it is one process.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._file = None if folder is None else folder / f"{os.getpid()}.json"
+        self._numbers: Counter[_Key] = Counter()
+        self._told: Counter[_Key] = Counter()
+        self._shared: Counter[_Key] = Counter()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes count too."""
+        return self._file is not None
+
+    def add(self, what: What, connection: str, label: str = "", count: int = 1) -> None:
+        """Count something."""
+        self._numbers[what, connection, label] += count
+
+    def received(self, connections: Sequence[str]) -> None:
+        """Count events, each by its connection."""
+        for connection, count in Counter(connections).items():
+            self._numbers["received", connection, ""] += count
+
+    def decided(self, connection: str, made: Mapped | Decision) -> None:
+        """Count what a connection made of an event; `received` counts the event itself."""
+        if made.notes:
+            self.noted(connection, made.notes)
+        if type(made) is Mapped:
+            for request in made.requests:
+                if request.notes:
+                    self.noted(connection, request.notes)
+        elif made.result == "filtered":
+            self.add("filtered", connection)
+        elif made.result == "rejected":
+            self.add("rejected", connection, "" if made.reject is None else made.reject.code)
+
+    def unusable(self, plugin: str, fault: str) -> None:
+        """Count that an event's destination cannot be used; whose fault that is, is the code."""
+        self.add("rejected", plugin, fault)
+
+    def total(self) -> Counter[_Key]:
+        """Add up what all processes counted."""
+        if self._file is None:
+            return self._numbers.copy()
+        self.share()
+        total: Counter[_Key] = Counter()
+        for path in self._file.parent.glob("*.json"):
+            for what, connection, label, count in msgspec.json.decode(
+                path.read_bytes(), type=_Rows
+            ):
+                total[what, connection, label] += count
+        return total
+
+    def share(self) -> None:
+        """Leave this process's counts where the others find them."""
+        if self._file is None or self._shared == self._numbers:
+            return
+        rows = [(*key, count) for key, count in self._numbers.items()]
+        new = self._file.with_suffix(".new")
+        new.write_bytes(msgspec.json.encode(rows))
+        new.replace(self._file)
+        self._shared = self._numbers.copy()
+
+    def summed_up(self) -> Iterator[dict[str, str | int]]:
+        """Say what happened since the last time, one line for each code of a connection."""
+        for key in sorted(self._numbers):
+            what, connection, label = key
+            count = self._numbers[key] - self._told[key]
+            if count and what in _TOLD:
+                name = "status" if what == "refused" else "code"
+                yield {"event": what, "connection": connection, name: label, "count": count}
+        self._told = self._numbers.copy()
+
+    def noted(self, connection: str, notes: object) -> None:
+        """Count notes on an event. Nobody has looked at them: a plugin may return anything."""
+        numbers = self._numbers
+        for note in notes if type(notes) is tuple else (notes,):
+            code = note.code if type(note) is Note and type(note.code) is str else ""
+            key: _Key = ("notes", connection, code)
+            if key not in numbers:  # most are known, and a code takes a while to be looked at
+                key = ("notes", connection, plain_code(code, "noted"))
+            numbers[key] += 1
+
+
+def log_summary(counts: Counts) -> None:
+    """Write a line for each code of what happened since the last time."""
+    for line in counts.summed_up():
+        event = line.pop("event")
+        _log.info("transformer_%s", event, extra=line)
+
+
+async def keep_telling(counts: Counts, seconds: float = SUMMARY_SECONDS) -> None:
+    """Sum up in the log every minute, and share with other processes meanwhile; until cancelled."""
+    clock = asyncio.get_running_loop().time
+    due = clock() + seconds
+    try:
+        while True:
+            await asyncio.sleep(min(seconds, _SHARED_SECONDS))
+            counts.share()
+            if clock() >= due:
+                log_summary(counts)
+                due += seconds
+    finally:
+        counts.share()
+        log_summary(counts)
