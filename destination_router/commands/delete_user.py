@@ -62,6 +62,7 @@ from destination_router.service.connections import (
     connect_of_file,
 )
 from destination_router.service.elsewhere import refuse_strange, refuse_strange_of_file
+from destination_router.service.event_loop import run_in_loop
 from destination_router.service.workers import delivery_settings
 from destination_router.settings.validation import is_secret
 
@@ -142,7 +143,7 @@ def delete_user(
             talk.print(words, markup=False)
         leftovers = _leftovers(chosen, who)
         if dry_run or not who.subjects:
-            found = None if leftovers is None else asyncio.run(leftovers.count())
+            found = None if leftovers is None else run_in_loop(leftovers.count())
             summary = summary_of(who, log=found)
         else:
             _check_key(deletion)
@@ -208,7 +209,7 @@ def _delete(
             leftovers=leftovers,
             teller=Talk(),
         )
-        return asyncio.run(_until_stopped(deleting))
+        return run_in_loop(_until_stopped(deleting))
 
 
 async def _until_stopped(deleting: Coroutine[Any, Any, DeletionSummary]) -> DeletionSummary:

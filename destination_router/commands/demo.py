@@ -16,6 +16,7 @@ from destination_router.demo.stage import WRITE_KEY, Stage, play, stage
 from destination_router.demo.traffic import require_sdk
 from destination_router.pipeline.connection import Connection
 from destination_router.service.connections import sample_connection
+from destination_router.service.event_loop import run_in_loop
 from destination_router.service.signals import told_to_stop
 
 
@@ -38,7 +39,7 @@ def demo(
     with problems_told():
         require_sdk()
         shown = sample_connection(plugin, settings, pairs or [])
-        raise typer.Exit(asyncio.run(_demo(shown, keep=keep, as_json=as_json)))
+        raise typer.Exit(run_in_loop(_demo(shown, keep=keep, as_json=as_json)))
 
 
 async def _demo(connection: Connection, *, keep: bool, as_json: bool) -> int:

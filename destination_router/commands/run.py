@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from functools import partial
 from typing import Annotated
@@ -18,6 +17,7 @@ from destination_router.commands.output import (
 from destination_router.config.router_toml import RouterConfig
 from destination_router.faults import UsageError
 from destination_router.service.checking import check_config
+from destination_router.service.event_loop import run_in_loop
 from destination_router.service.logs import log_as_json
 
 _log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def run(
             address=address,
             reread=partial(check_config, config, gateway=not workers_only),
         )
-        asyncio.run(run_router(plan, _say_where))
+        run_in_loop(run_router(plan, _say_where))
 
 
 def _address(

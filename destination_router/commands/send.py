@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -42,6 +41,7 @@ from destination_router.files.reading import plain_size
 from destination_router.files.resuming import SendState, state_of
 from destination_router.files.sending import Summary, View, complaint, held_words, send_lines
 from destination_router.service.elsewhere import refuse_strange, refuse_strange_of_file
+from destination_router.service.event_loop import run_in_loop
 
 
 @taking(chosen)
@@ -105,7 +105,7 @@ def _send(choice: FileChoice, state: SendState, progress: SendProgress, patience
             patience=patience,
         )
         try:
-            return asyncio.run(sending)
+            return run_in_loop(sending)
         finally:
             choice.kept.close()
 
@@ -115,7 +115,8 @@ def _why_left(summary: Summary, wait: str) -> str:
         return "interrupted"
     silence = f"the vendor took nothing for {wait}" if summary.timed_out else ""
     held = f"held, {summary.held}" if summary.held else ""
-    return ": ".join(filter(None, (silence, held or answers_told(summary.answers))))
+    answers = answers_told(summary.answers, summary.failure)
+    return ": ".join(filter(None, (silence, held or answers)))
 
 
 def _print_summary(summary: Summary) -> None:
@@ -176,7 +177,7 @@ class SendProgress:
         held = held_words(view.stats)
         dead = view.stats.circuit != "closed" or bool(held)
         if dead and not self._dead:
-            told = held or answers_told(view.stats.requests)
+            told = held or answers_told(view.stats.requests, view.stats.last_failure)
             self._tell(f"The vendor does not take anything ({told}). Trying for {self._wait}.")
         elif self._dead and not dead:
             self._tell("The vendor is back.")
@@ -202,7 +203,16 @@ def words(view: View, seconds: float) -> str:
     return "  ".join(told)
 
 
-def answers_told(answers: Mapping[str, int]) -> str:
-    """Say what came back that was no success, the most frequent first: `network 5, 503 2`."""
+def answers_told(answers: Mapping[str, int], failure: str = "") -> str:
+    """Say what came back that was no success, the most frequent first.
+
+    Args:
+        answers: how many there were of each.
+        failure: why there was none the last time.
+
+    Returns:
+        `503 7, network 5: https://vendor.example: the connection was refused`.
+    """
     failures = Counter({name: n for name, n in answers.items() if not name.startswith("2")})
-    return ", ".join(f"{name} {count}" for name, count in failures.most_common())
+    told = ", ".join(f"{name} {count}" for name, count in failures.most_common())
+    return f"{told}: {failure}" if failure else told

@@ -14,6 +14,7 @@ from destination_router.config.schema import (
     ALSO_EMPTY,
     DELIVERY,
     EVENTLOG,
+    GATEWAY,
     LAST_PORT,
     QUARANTINE,
     SCHEMA,
@@ -33,15 +34,26 @@ from destination_router.units import DURATION, SIZE, seconds, size_in_bytes
 
 
 class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The table `[gateway]`: where events come in.
+    """The table `[gateway]`: where events come in, and how much of it at once.
 
     Attributes:
         listen: `host:port`; loopback unless the configuration says otherwise.
         write_keys: what senders authenticate with.
+        max_events: how many events a request may hold; 413 beyond.
+        max_bodies: how many bytes of bodies may be in memory, beside the first 64 KiB of each; 503
+            with `Retry-After` beyond.
+        max_headers: how many bytes the headers of a request may have; 431 beyond.
+        max_connections: how many connections may be open; 503 with `Retry-After` beyond.
+        arrival_timeout: how long a request may take to come in, in seconds; 408 beyond.
     """
 
     listen: str = "127.0.0.1:8080"
     write_keys: tuple[str, ...] = ()
+    max_events: int = 10_000
+    max_bodies: int = 64 * 2**20
+    max_headers: int = 64 * 2**10
+    max_connections: int = 1000
+    arrival_timeout: float = 60.0
 
     @property
     def address(self) -> tuple[str, int]:
@@ -335,6 +347,7 @@ def parse_config(
     config = msgspec.convert(
         {
             **checked,
+            "gateway": _in_units(checked.get("gateway", {}), GATEWAY),
             "eventlog": _in_units(checked.get("eventlog", {}), EVENTLOG),
             "quarantine": _in_units(checked.get("quarantine", {}), QUARANTINE),
             "delivery": {"origins": origins, "settings": delivery},

@@ -18,13 +18,18 @@ LAST_PORT = 65535
 _TEXT = {"type": "string", "pattern": NOT_BLANK}
 _MAPPING = {"type": "object", "additionalProperties": {"type": "object"}}
 _COUNT = {"type": "integer", "minimum": 1, "maximum": 10**9}
-_GATEWAY: dict[str, Json] = {
+GATEWAY: dict[str, Json] = {
     "listen": {
         "type": "string",
         "pattern": "^.+:[0-9]+$",
         "description": "Write host:port, such as 127.0.0.1:8080.",
     },
     "write_keys": {"type": "array", "items": {"type": "string"}},
+    "max_events": _COUNT,
+    "max_bodies": SIZE,
+    "max_headers": SIZE,
+    "max_connections": _COUNT,
+    "arrival_timeout": DURATION,
 }
 EVENTLOG: dict[str, Json] = {
     "url": {
@@ -54,6 +59,7 @@ DELIVERY: dict[str, Json] = {
     "linger": DURATION,
     "concurrency": _COUNT,
     "timeout": DURATION,
+    "max_answer": SIZE,
     "first_wait": DURATION,
     "longest_wait": DURATION,
     "max_attempts": _COUNT,
@@ -125,7 +131,7 @@ _CONNECTION: dict[str, Json] = {
 
 SCHEMA: dict[str, Json] = _table(
     {
-        "gateway": _table(_GATEWAY),
+        "gateway": _table(GATEWAY),
         "sources": {"type": "array", "items": _table(_SOURCE, "name", "write_keys")},
         "eventlog": _table(EVENTLOG),
         "delivery": _table(DELIVERY),

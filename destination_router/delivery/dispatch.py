@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from destination_router.contract.records import HttpRequest, Outcome
+from destination_router.contract.records import HttpRequest, HttpResponse, Outcome
 from destination_router.delivery.circuit import Circuit
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer, Item
@@ -36,6 +36,7 @@ from destination_router.faults import PASSED_ON
 from destination_router.pipeline.connection import Connection, Decision
 
 _ANSWER_CHARACTERS = 2000
+_READ_BYTES = 5 * _ANSWER_CHARACTERS
 _KEPT_WINDOWS = 4
 """How many windows' worth of held messages stay decided; the rest is decided again in its turn."""
 
@@ -189,6 +190,13 @@ class Dispatch:
             self._quotas.settle(planned.costs, self._clock())
         response = answer.response
         self._stats.requests[str(response.status) if response else "network"] += 1
+        if answer.failure:
+            self._stats.last_failure = answer.failure
+            detail = {"connection": self._connection.name, "detail": answer.failure}
+            _log.warning("vendor_unreachable", extra=detail)
+        if answer.is_cut and response is not None:
+            about = {"connection": self._connection.name, "status": response.status}
+            _log.warning("answer_cut", extra=about)
         self._stats.latency.observe(answer.seconds)
         self._learn(answer)
         await self._pairings.after(planned.request, answer)
@@ -359,7 +367,7 @@ class Dispatch:
     ) -> None:
         own = request or own_request(item, None)
         response = answer.response
-        words = "" if response is None else self._connection.told_answer(response.text)
+        words = "" if response is None else self._words(response)
         code = outcome.code or outcome.result
         letter = DeadLetter(
             connection=self._connection.name,
@@ -372,10 +380,22 @@ class Dispatch:
             attempts=item.attempts,
             request=None if own is None else self._connection.shown(own),
             status=None if response is None else response.status,
-            answer=words[:_ANSWER_CHARACTERS],
+            answer=words,
         )
         self._stats.rejected[code] += 1
         self._end(item, outcome, letter)
+
+    def _words(self, response: HttpResponse) -> str:
+        """The beginning of an answer, without secrets; each letter of a bulk has it.
+
+        Not all of a megabyte is looked through for each, and where it was cut, half a secret may
+        stand, which nobody would find.
+        """
+        text = response.body[:_READ_BYTES].decode("utf-8", "replace")
+        words = self._connection.told_answer(text)
+        if len(response.body) > _READ_BYTES:
+            words = words[:-_ANSWER_CHARACTERS]
+        return words[:_ANSWER_CHARACTERS]
 
     def _end(self, item: Item, outcome: Outcome, letter: DeadLetter | None = None) -> None:
         self._schedule.done(item, self._clock())

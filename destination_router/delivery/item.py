@@ -17,11 +17,15 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         outcomes: for each of its message ids.
         response: the vendor's answer; None where there was none.
         seconds: how long it took.
+        is_cut: whether the answer was too long, or too slow to come to its end.
+        failure: where there was no answer, what went wrong; no secrets, nothing of a message.
     """
 
     outcomes: dict[str, Outcome]
     response: HttpResponse | None
     seconds: float = 0.0
+    is_cut: bool = False
+    failure: str = ""
 
 
 class Item:

@@ -40,6 +40,7 @@ class DeliveryStats(msgspec.Struct):
         retried: messages that are to be sent again, each time.
         skipped: profile updates and ties left out because the vendor has exactly that already.
         requests: requests sent, by what came back: a status such as `200`, or `network`.
+        last_failure: what went wrong the last time that no answer came; empty: never.
         quota_waits: how often messages of a user, or all, had to wait for a quota, by its name.
         in_flight: requests under way now.
         waiting: messages held in memory now, those under way included.
@@ -64,6 +65,7 @@ class DeliveryStats(msgspec.Struct):
     retried: int = 0
     skipped: int = 0
     requests: Counter[str] = msgspec.field(default_factory=Counter)
+    last_failure: str = ""
     quota_waits: Counter[str] = msgspec.field(default_factory=Counter)
     in_flight: int = 0
     waiting: int = 0

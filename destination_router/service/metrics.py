@@ -33,7 +33,7 @@ class Intake(msgspec.Struct):
         received: how many events are in the log because a sender sent them, by source.
         refused: requests that were refused, by source and code; an empty source is not known.
         answers: requests by the status of the answer.
-        latency: from the first byte of a request to its answer.
+        latency: from the first byte of a request to the last one of its answer.
     """
 
     received: Counter[str] = msgspec.field(default_factory=Counter)

@@ -181,7 +181,10 @@ class Workers:
                 _log.warning("log_unavailable", extra={"detail": str(error)})
             for name, stats in self.stats().items():
                 if circuits.get(name, "closed") != stats.circuit:
-                    _log.warning(f"circuit_{stats.circuit}", extra={"connection": name})
+                    about = {"connection": name}
+                    if stats.circuit == "open" and stats.last_failure:
+                        about["detail"] = stats.last_failure
+                    _log.warning(f"circuit_{stats.circuit}", extra=about)
                 circuits[name] = stats.circuit
             if not deleted:
                 await self._pause(_PAUSE)

@@ -33,6 +33,9 @@ _MARKS = frozenset("%\\&")
 _JSON_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\([\s\S])")
 _BACKSLASHES = r"\\{1,16}"
 """A bound, or a long row of them would be gone through from each of its places."""
+_CHARACTER_NUMBER = re.compile("&#0*([0-9]{1,8})[0-9]*")
+"""No character has more digits; Python reads no number of more than 4,300."""
+
 _UNITS = re.compile("u([0-9a-fA-F]{4})")
 _ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}
 _ESCAPED = {written: meant for meant, written in _ESCAPES.items()}
@@ -151,7 +154,7 @@ def _known(secrets: frozenset[str]) -> _Secrets:
 def _decoded(text: str) -> str:
     """Undo one layer of what URLs, JSON and HTML write for a character."""
     if "&" in text:
-        text = html.unescape(text)
+        text = html.unescape(_CHARACTER_NUMBER.sub(r"&#\1", text))
     if "\\" in text:
         text = _JSON_ESCAPES.sub(_unescaped, text)
     if "%" in text:
@@ -238,7 +241,11 @@ def _hide(value: Json, secrets: _Secrets) -> Json:
     if isinstance(value, (list, tuple)):
         return [_hide(item, secrets) for item in value]
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return HIDDEN if any(map(secrets.are_in, _number_texts(value))) else value
+        try:
+            texts = _number_texts(value)
+        except ValueError:  # more digits than Python writes
+            return HIDDEN
+        return HIDDEN if any(map(secrets.are_in, texts)) else value
     return value
 
 

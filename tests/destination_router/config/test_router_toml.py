@@ -176,6 +176,15 @@ def test_a_log_may_leave_little_room(size: int | str) -> None:
     assert config.eventlog.min_free == 16 * 2**20
 
 
+def test_the_gateways_bounds_are_in_the_units_that_they_are_written_in() -> None:
+    """Sizes become bytes, durations seconds; what is left out keeps its default."""
+    written = {"max_bodies": "1MB", "max_headers": 4096, "arrival_timeout": "2m", "max_events": 7}
+    gateway = parse_config({"gateway": written, "connections": [CONNECTION]}).gateway
+    assert (gateway.max_bodies, gateway.max_headers) == (2**20, 4096)
+    assert (gateway.arrival_timeout, gateway.max_events) == (120.0, 7)
+    assert gateway.max_connections == 1000
+
+
 def _types(schema: dict[str, object]) -> set[object]:
     kinds = schema.get("type")
     return set(kinds) if isinstance(kinds, list) else {kinds}

@@ -64,9 +64,10 @@ def test_what_holds_for_every_connection_changes_each() -> None:
 
 def test_what_only_a_restart_changes_is_named() -> None:
     """By its key in router.toml."""
-    moved = config("a", gateway={"listen": "127.0.0.1:9"}, eventlog={"max_size": "9GB"})
+    gateway = {"listen": "127.0.0.1:9", "max_events": 7, "write_keys": ["another"]}
+    moved = config("a", gateway=gateway, eventlog={"max_size": "9GB"})
     assert compared(config("a"), moved) == Changes(
-        needs_restart=("gateway.listen", "eventlog.max_size")
+        needs_restart=("gateway.listen", "gateway.max_events", "eventlog.max_size")
     )
 
 

@@ -79,6 +79,8 @@ def test_what_was_not_delivered_is_delivered_after_the_next_start(
     assert router.send(TRACK) == 200
     until(lambda: router.metrics().get('router_requests_total{connection="US",result="network"}'))
     assert router.stop()[0] == 0
+    failed = [line for line in router.lines() if line["event"] == "vendor_unreachable"]
+    assert {line["detail"] for line in failed} == {f"{DEAD}: the connection was refused"}
     path.write_text(toml(heap_url))
     router.start()
     until(lambda: events(heap_url) == ["m1"])
@@ -418,6 +420,10 @@ def test_check_asks_the_simulator_and_only_if_told_the_vendor(
     assert command(tmp_path, "check", "--live").returncode == 0
     assert len(events(heap_url)) == 1
     assert not (tmp_path / "router.db").exists()
+    (tmp_path / "router.toml").write_text(toml(DEAD))
+    away = command(tmp_path, "check", "--live")
+    assert away.returncode == 1
+    assert f"US  track  left  network: {DEAD}: the connection was refused" in away.stdout
 
 
 def test_the_documented_router_toml_runs(
