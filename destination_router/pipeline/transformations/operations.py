@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
@@ -20,6 +19,7 @@ from destination_router.contract.messages import (
 )
 from destination_router.contract.records import Json, Note, Reject
 from destination_router.faults import plain_code
+from destination_router.pipeline.globs import any_glob
 from destination_router.pipeline.normalise import normalise, number_text
 from destination_router.pipeline.paths import UNDEFINED, of_message
 from destination_router.pipeline.privacy.masking import MaskingKeys
@@ -77,7 +77,7 @@ def _rename_event(value: Json, _: Surroundings) -> Apply:
 
 
 def _drop_events(value: Json, _: Surroundings) -> Apply:
-    matches = _matcher(value)
+    matches = any_glob(_texts(value))
 
     def apply(message: Message, _notes: list[Note]) -> Message:
         name = _event_name(message)
@@ -89,7 +89,7 @@ def _drop_events(value: Json, _: Surroundings) -> Apply:
 
 
 def _keep_events(value: Json, _: Surroundings) -> Apply:
-    matches = _matcher(value)
+    matches = any_glob(_texts(value))
 
     def apply(message: Message, _notes: list[Note]) -> Message:
         name = _event_name(message)
@@ -105,13 +105,6 @@ def _event_name(message: Message) -> str | None:
     if isinstance(message, Track):
         return message.event or ""
     return message.name or "" if isinstance(message, (Page, Screen)) else None
-
-
-def _matcher(value: Json) -> Callable[[str], bool]:
-    names = _texts(value)
-    parts = ["[\\s\\S]*".join(map(re.escape, name.split("*"))) for name in names]
-    pattern = re.compile("|".join(parts))
-    return lambda name: pattern.fullmatch(name) is not None
 
 
 # -- properties and traits ----------------------------------------------------------------------
