@@ -26,6 +26,7 @@ from destination_router.delivery.states import States
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.window import Window
 from destination_router.eventlog.dead_letter import DeadLetter
+from destination_router.faults import PASSING, whereabouts
 from destination_router.pipeline.connection import Connection, Decision
 
 _ANSWER_CHARACTERS = 2000
@@ -70,9 +71,7 @@ class Dispatch:
         self._wall_clock = wall_clock
         self._chance = chance
         self._clock = asyncio.get_running_loop().time
-        has_quotas = "quotas" in connection.plugin.capabilities
-        declared = connection.plugin.hook.quotas(settings=connection.settings) if has_quotas else ()
-        self._quotas = Quotas(declared)
+        self._quotas = declared_quotas(connection)
         states = States(settings.remembered_states if settings.skip_repeats else 0)
         self._planner = Planner(connection, self._quotas, states)
         self._schedule = Schedule(settings.window, settings.linger)
@@ -304,3 +303,16 @@ class Dispatch:
         """Forget what can be made again, so that many messages can wait."""
         if len(self._schedule) > _KEPT_WINDOWS * self._settings.window:
             item.decision = None
+
+
+def declared_quotas(connection: Connection) -> Quotas:
+    """Ask a destination for its vendor's limits; without any, the vendor's answers set them."""
+    if "quotas" not in connection.plugin.capabilities:
+        return Quotas(())
+    try:
+        return Quotas(connection.plugin.hook.quotas(settings=connection.settings))
+    except PASSING:
+        raise
+    except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not stop its connection
+        _log.error("quotas of %s failed: %s", connection.plugin.origin, whereabouts(error))
+        return Quotas(())

@@ -32,6 +32,7 @@ from destination_router.contract.records import (
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer
 from destination_router.delivery.outcomes import for_each
+from destination_router.faults import PASSING
 from destination_router.pipeline.connection import Connection
 
 ANY_ORIGIN = "*"
@@ -201,10 +202,14 @@ def _plugins_view(
         answer = connection.plugin.hook.on_response(
             request=request, response=response, settings=connection.settings
         )
-    except Exception as error:  # noqa: BLE001 -- a plugin's bug must not lose the answer
+    except PASSING:
+        raise
+    except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not lose the answer
         _log.error("on_response of %s failed: %s", connection.plugin.origin, type(error).__name__)
         return default_outcome(response)
-    if isinstance(answer, (Outcome, dict)):
+    if isinstance(answer, Outcome):
+        return answer
+    if isinstance(answer, dict) and all(isinstance(said, Outcome) for said in answer.values()):
         return answer
     _log.error(
         "on_response of %s returned %s; return an Outcome, or one per message id",

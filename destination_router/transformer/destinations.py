@@ -21,6 +21,7 @@ import msgspec
 
 from destination_router.config.router_toml import ConnectionConfig, SharedConfig
 from destination_router.contract.records import Json
+from destination_router.faults import PASSING, whereabouts
 from destination_router.pipeline.connection import Connection, configured
 from destination_router.pipeline.privacy.config import is_private
 from destination_router.plugins.loading import (
@@ -254,6 +255,11 @@ class Destinations:
             return Prepared(None, str(error), "transformation")
         except RecursionError:
             return Prepared(None, "Config: it is nested too deep", "configuration")
+        except PASSING:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not fail the batch
+            problem = f"plugin {plugin.name!r} failed: {whereabouts(error)}"
+            return Prepared(None, problem, "transformation")
 
 
 def _described(overlay: ConnectionConfig, name: str, settings: dict[str, Json]) -> ConnectionConfig:
@@ -268,7 +274,9 @@ def _settings(plugin: LoadedPlugin, config: dict[str, Json]) -> dict[str, Json]:
     if "settings_from" in plugin.capabilities:
         try:
             config = dict(plugin.hook.settings_from(system=SYSTEM, config=config))
-        except Exception as error:  # noqa: BLE001 -- a plugin's bug must not fail the batch
+        except PASSING:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not fail the batch
             # Not its words: they may quote a secret.
             text = f"plugin {plugin.name!r}: settings_from failed: {type(error).__name__}"
             raise PluginError(text) from None

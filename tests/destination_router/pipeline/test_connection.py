@@ -3,6 +3,7 @@
 Modules: `pipeline/connection.py`, `preparation.py`, `decisions.py`, `packing.py`.
 """
 
+import asyncio
 import datetime as dt
 import json
 from collections.abc import Callable
@@ -12,9 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from destination_router import HttpRequest, Note, Outcome, Reject, hookimpl
+from destination_router import HttpRequest, HttpResponse, Note, Outcome, Reject, hookimpl
+from destination_router.delivery.dispatch import declared_quotas
+from destination_router.delivery.sender import read_answer
 from destination_router.pipeline.connection import Connection, Decision, Mapped, Refusal
 from destination_router.pipeline.normalise import normalise
+from destination_router.pipeline.packing import packed
+from destination_router.pipeline.preparation import Treatment
+from destination_router.pipeline.transformations.operations import Surroundings
+from destination_router.pipeline.transformations.steps import Transformations
 from destination_router.plugins.loading import (
     LoadedPlugin,
     PluginError,
@@ -522,3 +529,166 @@ def test_without_a_list_every_source_is_taken() -> None:
     assert Connection("heap", load_plugin("heap"), {"appId": "11"}).takes_source("any")
     none = Connection("heap", load_plugin("heap"), {"appId": "11"}, sources=[])
     assert not none.takes_source("any")
+
+
+# -- what is raised stays here ------------------------------------------------------------------
+
+
+class Odd(BaseException):
+    """What nobody expects to be raised."""
+
+
+FAILURES = [MemoryError, RecursionError, SystemExit, ZeroDivisionError, Odd]
+PASSING = [KeyboardInterrupt, asyncio.CancelledError, GeneratorExit]
+failures = pytest.mark.parametrize("failure", FAILURES)
+
+
+def failing(error: type[BaseException]) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error(PERSONAL)
+
+    return fail
+
+
+@pytest.fixture(
+    params=["hook", "preparation", "normalise", "mapping", "records", "content", "transformation"]
+)
+def breaking(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[type[BaseException]], Connection]:
+    """Make a connection in which one step of deciding raises what it is told to."""
+
+    def broken(error: type[BaseException]) -> Connection:
+        fail, where = failing(error), "destination_router.pipeline.connection"
+        match request.param:
+            case "hook":
+                return connection(fail)
+            case "preparation":
+                made = connection(one)
+                monkeypatch.setattr(made._preparation, "prepare", fail)
+                return made
+            case "transformation":
+                steps = Transformations(
+                    [{"code": "x"}],
+                    Surroundings(
+                        load=lambda _: fail,
+                    ),
+                )
+                treatment = Treatment(own=steps)
+                return Connection("production", loaded(Acme(one)), {}, treatment=treatment)
+            case "mapping":
+                made = connection(one)
+                monkeypatch.setattr(made, "_taken", fail)
+                return made
+            case step:
+                name = {"records": "check_records", "content": "contents"}.get(step, step)
+                monkeypatch.setattr(f"{where}.{name}", fail)
+                return connection(one)
+
+    return broken
+
+
+@failures
+def test_nothing_that_is_raised_leaves_a_decision(
+    failure: type[BaseException], breaking: Callable[[type[BaseException]], Connection]
+) -> None:
+    """The message is rejected with the place of the failure and none of its words."""
+    decision = breaking(failure).decide(wire(event="Paid"))
+    assert (decision.result, decision.message_id) == ("rejected", "m1")
+    assert decision.reject is not None
+    assert decision.reject.code in {"plugin_error", "transformation_error"}
+    assert failure.__name__ in decision.reject.detail
+    assert PERSONAL not in repr(decision)
+
+
+@pytest.mark.parametrize("passing", PASSING)
+def test_what_ends_the_process_on_purpose_passes(
+    passing: type[BaseException], breaking: Callable[[type[BaseException]], Connection]
+) -> None:
+    """Ctrl-C and cancellation are nobody's bug."""
+    made = breaking(passing)
+    with pytest.raises(passing):
+        made.decide(wire(event="Paid"))
+
+
+@failures
+def test_packing_survives_whatever_pack_raises(failure: type[BaseException]) -> None:
+    """What it breaks goes out as it was."""
+
+    class Packing(Acme):
+        @hookimpl
+        def pack(self) -> Any:
+            raise failure
+
+    made = Connection("production", loaded(Packing(one)), {})
+    singles = [HttpRequest(url=URL, json={}, message_ids=("m1",))]
+    assert packed(made, singles) == singles
+
+
+@failures
+def test_configure_that_fails_is_the_plugins_error(failure: type[BaseException]) -> None:
+    """Whoever asked is told so, and goes on."""
+
+    class Configured(Acme):
+        @hookimpl
+        def configure(self) -> Any:
+            raise failure
+
+    with pytest.raises(PluginError, match="configure failed"):
+        Connection("production", loaded(Configured(one)), {})
+
+
+@failures
+def test_a_default_subscription_that_fails_is_the_plugins_error(
+    failure: type[BaseException],
+) -> None:
+    """So is it where a connection is made of it."""
+
+    class Subscribed(Acme):
+        @hookimpl
+        def default_subscription(self) -> Any:
+            raise failure
+
+    with pytest.raises(PluginError, match="default_subscription failed"):
+        Connection("production", loaded(Subscribed(one)), {})
+
+
+class OddAnswers(Acme):
+    """A destination whose hooks about delivery raise, or give what is no answer."""
+
+    failure: type[BaseException] | None = None
+
+    @hookimpl
+    def on_response(self) -> Any:
+        return self._give({"m1": "delivered"})
+
+    @hookimpl
+    def quotas(self) -> Any:
+        return self._give(["one a second"])
+
+    def _give(self, answer: object) -> object:
+        if self.failure is not None:
+            raise self.failure
+        return answer
+
+
+@pytest.mark.parametrize("failure", [None, *FAILURES])
+def test_an_answer_is_read_whatever_on_response_does(
+    failure: type[BaseException] | None,
+) -> None:
+    """By the default, where the plugin's own view fails or is none."""
+    plugin = OddAnswers(one)
+    plugin.failure = failure
+    made = Connection("production", loaded(plugin), {})
+    request = HttpRequest(url=URL, json={}, message_ids=("m1",))
+    outcomes = read_answer(made, request, HttpResponse(status=204))
+    assert outcomes == {"m1": Outcome.delivered()}
+
+
+@pytest.mark.parametrize("failure", [None, *FAILURES])
+def test_a_connection_starts_whatever_quotas_does(failure: type[BaseException] | None) -> None:
+    """Without limits of the plugin's own; the vendor's answers still hold."""
+    plugin = OddAnswers(one)
+    plugin.failure = failure
+    quotas = declared_quotas(Connection("production", loaded(plugin), {}))
+    assert quotas.reserve(quotas.costs(HttpRequest(url=URL, json={})), 0.0) is None
