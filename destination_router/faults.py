@@ -6,17 +6,14 @@ is told in our own words, with its name.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from asyncio import CancelledError
 from pathlib import Path
 from types import TracebackType
 
-PASSING = (KeyboardInterrupt, CancelledError, GeneratorExit)
-"""What is not the doing of the code that it comes out of: Ctrl-C, cancellation, an end.
-
-Around code that is not ours, or that a message could bring to its limits, all else is caught:
-`except PASSING: raise`, then `except BaseException`. A plugin's `sys.exit` is a bug like any other.
-"""
+PASSED_ON = (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit)
+"""What ends a process or a task on purpose. Whatever else code raises stays with the message at
+hand: `MemoryError`, `RecursionError`, and `SystemExit` of a plugin that calls `sys.exit`."""
 
 _CODE = re.compile("[a-z][a-z0-9_]{0,39}")
 

@@ -26,7 +26,7 @@ from destination_router.delivery.states import States
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.window import Window
 from destination_router.eventlog.dead_letter import DeadLetter
-from destination_router.faults import PASSING, whereabouts
+from destination_router.faults import PASSED_ON, whereabouts
 from destination_router.pipeline.connection import Connection, Decision
 
 _ANSWER_CHARACTERS = 2000
@@ -244,7 +244,9 @@ class Dispatch:
         window = Window(plan, self)
         try:
             await window.run()
-        except Exception:  # noqa: BLE001 -- logged with its traceback
+        except PASSED_ON:
+            raise
+        except BaseException:  # noqa: BLE001 -- logged with its traceback
             # A defect of ours must not lose messages, nor stop the rest.
             _log.exception("a window of %s failed; it is sent again", self._connection.name)
             if left := window.untold():
@@ -311,7 +313,7 @@ def declared_quotas(connection: Connection) -> Quotas:
         return Quotas(())
     try:
         return Quotas(connection.plugin.hook.quotas(settings=connection.settings))
-    except PASSING:
+    except PASSED_ON:
         raise
     except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not stop its connection
         _log.error("quotas of %s failed: %s", connection.plugin.origin, whereabouts(error))

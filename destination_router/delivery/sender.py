@@ -32,7 +32,7 @@ from destination_router.contract.records import (
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer
 from destination_router.delivery.outcomes import for_each
-from destination_router.faults import PASSING
+from destination_router.faults import PASSED_ON
 from destination_router.pipeline.connection import Connection
 
 ANY_ORIGIN = "*"
@@ -202,7 +202,7 @@ def _plugins_view(
         answer = connection.plugin.hook.on_response(
             request=request, response=response, settings=connection.settings
         )
-    except PASSING:
+    except PASSED_ON:
         raise
     except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not lose the answer
         _log.error("on_response of %s failed: %s", connection.plugin.origin, type(error).__name__)

@@ -26,6 +26,9 @@ _WRITE_KEY = "writeKey"
 _PART = re.compile(r"((?:[^.\\]++|\\.|\\\Z)*+)(?:\.|\Z)", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _PATTERN = re.compile(r"(?<!\\)[*?#|@]")
+_LONGEST_PATH = 2000
+"""No name of an event is longer, and to look for its dots takes time that grows faster than it."""
+
 _LONGEST_LIST = 100
 _DEEPEST = 32
 
@@ -78,7 +81,7 @@ def _set(event: dict[str, Any], path: str, value: str) -> None:
 
 def _parts(path: str) -> list[str]:
     """Cut a path at its dots; none where it is empty or a pattern."""
-    if not path or _PATTERN.search(path):
+    if not 0 < len(path) <= _LONGEST_PATH or _PATTERN.search(path):
         return []
     parts = [match[1] for match in _PART.finditer(path)][: path.count(".") + 1]
     if path[-1] != "." and parts and parts[-1] == "":

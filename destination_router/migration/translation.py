@@ -14,7 +14,7 @@ import msgspec
 
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.records import Imported, Json
-from destination_router.faults import PASSING, UsageError, whereabouts
+from destination_router.faults import PASSED_ON, UsageError, whereabouts
 from destination_router.migration.exports import read_export
 from destination_router.migration.toml_writing import without_nulls, write_router
 from destination_router.pipeline.subscriptions import fql
@@ -111,7 +111,7 @@ def _translated(
             )
         except ValueError:
             continue
-        except PASSING:
+        except PASSED_ON:
             raise
         except BaseException as error:
             broken = f"plugin {plugin.name!r} of {plugin.origin}: import_settings failed"

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.messages import MESSAGE_TYPES, Message, revised, wire_json
 from destination_router.contract.records import HttpRequest, Json, Note, Outcome, Reject
-from destination_router.faults import PASSING, plain_code, whereabouts
+from destination_router.faults import PASSED_ON, plain_code, whereabouts
 from destination_router.pipeline.answers import UnfitAnswer, check_records, contents
 from destination_router.pipeline.consent import Consent
 from destination_router.pipeline.decisions import (
@@ -201,7 +201,7 @@ class Connection:
             normalised = normalise(raw, message_id=message_id)
         except Reject as reject:
             return self._unreadable(raw, message_id, reject)
-        except PASSING:
+        except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- no message may take the process along
             return self._unreadable(raw, message_id, _failed(error))
@@ -215,7 +215,7 @@ class Connection:
             normalised = normalise_decoded(message)
         except Reject as reject:
             return self._unreadable(wire_json(message), None, reject)
-        except PASSING:
+        except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- no message may take the process along
             return self._unreadable(wire_json(message), None, _failed(error))
@@ -229,7 +229,7 @@ class Connection:
             if takers is None:
                 return self._mapped(self._preparation.prepare(normalised))
             return self._mapped(self._preparation.prepare_again(normalised, takers))
-        except PASSING:
+        except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- no message may take the process along
             return self._broken(normalised.message, error, is_masked=takers is not None)
@@ -285,7 +285,7 @@ class Connection:
                 return sealed(ready.message, ready.takers, self.name, privacy.keys)
         except Reject as reject:
             ready = self._unreadable(raw, None, reject)
-        except PASSING:
+        except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- what cannot be masked is not kept
             ready = self._unreadable(raw, None, _failed(error))
@@ -376,7 +376,7 @@ class Connection:
             requests = hook(message)
         except Reject as reject:
             return self._rejected(source, notes, reject.code, reject.detail)
-        except PASSING:
+        except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
             return self._rejected(source, notes, "plugin_error", whereabouts(error))
@@ -399,7 +399,7 @@ class Connection:
         """As `_decision`, but never raises."""
         try:
             return self._decision(mapped)
-        except PASSING:
+        except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- no message may take the process along
             assert isinstance(mapped, Mapped)  # noqa: S101 -- a decision is given back as it is
@@ -563,7 +563,7 @@ def _configure(plugin: LoadedPlugin, settings: dict[str, Json], secrets: frozens
     except ValueError as error:
         # Not `from error`: it may quote a secret.
         raise SettingsError([Problem("", hide(str(error), secrets))]) from None
-    except PASSING:
+    except PASSED_ON:
         raise
     except BaseException as error:
         raise PluginError(f"{broken} failed: {whereabouts(error)}") from error

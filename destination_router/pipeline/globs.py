@@ -1,51 +1,38 @@
-"""Texts matched by their parts, as `Debug *` matches: in time linear in the text's length. Pure.
+"""Patterns of names with `*` for anything: `drop_events`, `keep_events`, and FQL's `match`.
 
-A regular expression of several stars goes back and forth in a text that nearly matches, which takes
-hours for one that is long. A star stands for any text, so the first place where a part is found is
-as good as any later one: there is no need to go back.
+A name is looked through once for each part of a pattern, and never twice: a sender chooses the
+name, and a regular expression with several stars takes time that grows as a power of its length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias
-
-Matches: TypeAlias = Callable[[str], bool]
-
-ANY = "*"
+from collections.abc import Callable, Iterable
 
 
-def glob(parts: Sequence[str]) -> Matches:
-    """Make a matcher of texts that hold all parts in order, with any text between two of them.
+def compile_globs(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """Compile patterns to a test whether a name is like one of them."""
+    whole: set[str] = set()
+    cut: list[tuple[str, list[str], str]] = []
+    for pattern in patterns:
+        first, *rest = pattern.split("*")
+        if rest:
+            cut.append((first, [part for part in rest[:-1] if part], rest[-1]))
+        else:
+            whole.add(pattern)
+    if not cut:
+        return whole.__contains__
+    return lambda name: name in whole or any(_is_like(name, *parts) for parts in cut)
 
-    Args:
-        parts: the first is at the beginning of a text, the last at its end; `["Debug ", ""]`
-            matches what begins so.
-    """
-    first, *middle = parts
-    if not middle:
-        return lambda text: text == first
-    last = middle.pop()
-    shortest = sum(map(len, parts))
-    inner = [part for part in middle if part]
 
-    def matches(text: str) -> bool:
-        if len(text) < shortest or not text.startswith(first) or not text.endswith(last):
+def _is_like(name: str, start: str, middle: list[str], end: str) -> bool:
+    """Find each part at the first place behind the one before: if that fails, none fits."""
+    last = len(name) - len(end)
+    if last < len(start) or not name.startswith(start) or not name.endswith(end):
+        return False
+    at = len(start)
+    for part in middle:
+        at = name.find(part, at, last)
+        if at < 0:
             return False
-        at, end = len(first), len(text) - len(last)
-        for part in inner:
-            found = text.find(part, at, end)
-            if found < 0:
-                return False
-            at = found + len(part)
-        return at <= end
-
-    return matches
-
-
-def any_glob(texts: Iterable[str]) -> Matches:
-    """Make a matcher of several texts, in each of which every star stands for any text."""
-    texts = list(texts)
-    plain = frozenset(text for text in texts if ANY not in text)
-    globs = [glob(text.split(ANY)) for text in texts if ANY in text]
-    return lambda text: text in plain or any(matches(text) for matches in globs)
+        at += len(part)
+    return True

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 
 from destination_router.contract.records import HttpRequest
-from destination_router.faults import PASSING
+from destination_router.faults import PASSED_ON
 from destination_router.pipeline.connection import Connection
 
 _log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ def packed(connection: Connection, singles: list[HttpRequest]) -> list[HttpReque
     try:
         requests = connection.pack(singles)
         problem = _problem(singles, requests)
-    except PASSING:
+    except PASSED_ON:
         raise
     except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not lose a message
         problem = f"failed: {type(error).__name__}"

@@ -19,6 +19,7 @@ from destination_router.eventlog.interface import LogFileError, LogUnavailableEr
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.pairing_book import LoggedPairings
 from destination_router.eventlog.sqlite.quarantine_book import LoggedQuarantine
+from destination_router.faults import PASSED_ON
 from destination_router.pipeline.connection import Connection
 
 GRACE = 4.0
@@ -98,7 +99,9 @@ class Workers:
                     await worker.run()
                 except LogFileError:
                     raise
-                except Exception:  # noqa: BLE001 -- one broken worker stops no other
+                except PASSED_ON:
+                    raise
+                except BaseException:  # noqa: BLE001 -- one broken worker stops no other
                     _log.exception("worker_failed", extra={"connection": connection.name})
             await self._pause(_RESTART_PAUSE)
 

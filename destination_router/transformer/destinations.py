@@ -21,7 +21,7 @@ import msgspec
 
 from destination_router.config.router_toml import ConnectionConfig, SharedConfig
 from destination_router.contract.records import Json
-from destination_router.faults import PASSING, whereabouts
+from destination_router.faults import PASSED_ON, whereabouts
 from destination_router.pipeline.connection import Connection, configured
 from destination_router.pipeline.privacy.config import is_private
 from destination_router.plugins.loading import (
@@ -255,7 +255,7 @@ class Destinations:
             return Prepared(None, str(error), "transformation")
         except RecursionError:
             return Prepared(None, "Config: it is nested too deep", "configuration")
-        except PASSING:
+        except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not fail the batch
             problem = f"plugin {plugin.name!r} failed: {whereabouts(error)}"
@@ -274,7 +274,7 @@ def _settings(plugin: LoadedPlugin, config: dict[str, Json]) -> dict[str, Json]:
     if "settings_from" in plugin.capabilities:
         try:
             config = dict(plugin.hook.settings_from(system=SYSTEM, config=config))
-        except PASSING:
+        except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not fail the batch
             # Not its words: they may quote a secret.

@@ -321,7 +321,7 @@ def _liquid(compiler: Compiler, value: Json, path: str) -> Evaluate:
     if not isinstance(value, str):
         return compiler.refuse(path, "must be text")
     try:
-        render = compile_template(value, path)
+        render = compile_template(value)
     except ValueError as error:
         return compiler.refuse(path, str(error))
     whole = compiler.read("$")

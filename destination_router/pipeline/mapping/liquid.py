@@ -2,8 +2,7 @@
 
 Segment's limits (`segmentio/action-destinations`, mapping-kit/liquid-directive.ts): 1000
 characters; no tags that loop or include; no filters over lists. What a template could still do to
-a host is limited here as well: the library bounds what it writes and keeps, and what a filter is
-given and gives is bounded before it runs, since most of a filter's work is a single call.
+a host's memory is limited here as well.
 """
 
 from __future__ import annotations
@@ -30,21 +29,26 @@ OFF_FILTERS = (
     "uniq",
 )
 _OUTPUT_BYTES = 1_000_000
-_SHORT_TEXT = 10_000
-_SLOW_FILTERS = ("date", "strip_html")
-"""They parse their text, in time that may grow faster than it."""
-_DIGITS = 100
-"""More are in no number that can be rounded to them."""
+"""What a template, a filter's value or a variable of it may hold, in characters."""
+
+_MULTIPLYING = frozenset({"join", "replace", "replace_first", "replace_last"})
+"""Filters whose value may be longer than all that they were given."""
+
+_PARSING = frozenset({"date", "strip_html"})
+"""Filters that parse their text, in time that may grow faster than it."""
+
+_LONGEST_PARSED = 10_000
+_LONGEST_FORMAT = 200
+_MOST_DIGITS = 100
+"""No number has more that could be rounded to."""
+
+_TOO_LARGE = "template_too_large"
 
 
-def compile_template(template: str, path: str = "") -> Callable[[Mapping[str, Any]], str | None]:
+def compile_template(template: str) -> Callable[[Mapping[str, Any]], str | None]:
     """Compile a template to a function from a message's object to text; None where it fails.
 
-    The function raises Reject (`too_large`) where a limit is exceeded.
-
-    Args:
-        template: Liquid.
-        path: where it stands, for rejections.
+    The function raises `Reject` where a message lets it exceed its bounds.
 
     Raises:
         ValueError: it is too long, is no Liquid, or uses what is off; or the extra is missing.
@@ -52,10 +56,7 @@ def compile_template(template: str, path: str = "") -> Callable[[Mapping[str, An
     if len(template) > CHARACTERS:
         raise ValueError(f"has {len(template)} characters; at most {CHARACTERS} are allowed")
     try:
-        from liquid.exceptions import (  # noqa: PLC0415 -- an extra
-            LiquidError,
-            ResourceLimitError,
-        )
+        from liquid.exceptions import LiquidError, ResourceLimitError  # noqa: PLC0415 -- an extra
     except ImportError:
         raise ValueError("needs python-liquid: pip install 'heap-destination[liquid]'") from None
     try:
@@ -68,8 +69,8 @@ def compile_template(template: str, path: str = "") -> Callable[[Mapping[str, An
         try:
             return str(parsed.render(**values))
         except (ResourceLimitError, MemoryError):
-            detail = "the template takes more memory or steps than one message may"
-            raise Reject("too_large", detail, path) from None
+            detail = f"its template may hold {_OUTPUT_BYTES} characters and {CHARACTERS} rounds"
+            raise Reject(_TOO_LARGE, detail) from None
         except (LiquidError, ArithmeticError, TypeError, ValueError, RecursionError):
             return None
 
@@ -91,59 +92,95 @@ def _environment() -> Any:
         environment.tags.pop(tag, None)
     for name in OFF_FILTERS:
         environment.filters.pop(name, None)
-    for name, function in environment.filters.items():
-        environment.filters[name] = _bounded(name, function)
+    for name, filter_ in environment.filters.items():
+        environment.filters[name] = _bounded(name, filter_)
     return environment
 
 
-def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a filter refuse what would make it, or what it gives, too large."""
-    from liquid.exceptions import OutputStreamLimitError  # noqa: PLC0415 -- an extra
+def _bounded(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
+    """Hold a filter to the bounds before it begins, and what it gives, too."""
+    from liquid.exceptions import ResourceLimitError  # noqa: PLC0415 -- an extra
 
-    longest = _SHORT_TEXT if name in _SLOW_FILTERS else _OUTPUT_BYTES
-    foreseen = _FORESEEN.get(name)
+    @wraps(filter_)  # with the marks by which the library passes a context
+    def bounded(left: Any, *arguments: Any, **named: Any) -> Any:
+        given = (left, *arguments, *named.values())
+        if _size(given) > _OUTPUT_BYTES or _most(name, left, arguments) > _OUTPUT_BYTES:
+            raise ResourceLimitError(f"{name} would exceed {_OUTPUT_BYTES}", token=None)
+        value = filter_(left, *arguments, **named)
+        if _size((value,)) > _OUTPUT_BYTES:
+            raise ResourceLimitError(f"{name} exceeds {_OUTPUT_BYTES}", token=None)
+        return value
 
-    @wraps(function)
-    def call(*given: Any, **others: Any) -> Any:
-        if any(_size(value) > longest for value in given) or (
-            foreseen is not None and foreseen(*given) > _OUTPUT_BYTES
-        ):
-            raise OutputStreamLimitError(f"{name} is given too much", token=None)
-        made = function(*given, **others)
-        if _size(made) > _OUTPUT_BYTES:
-            raise OutputStreamLimitError(f"{name} gives too much", token=None)
-        return made
-
-    return call
+    return bounded
 
 
-def _size(value: Any) -> int:
-    return len(value) if isinstance(value, (str, list, tuple)) else 0
+def _size(values: tuple[Any, ...]) -> int:
+    return sum(map(_characters, _leaves(values)))
 
 
-def _replaced_size(value: Any = "", old: Any = "", new: Any = "", *_: Any) -> int:
-    text, part = str(value), str(old)
-    return len(text) + text.count(part) * len(str(new))
+def _leaves(values: tuple[Any, ...]) -> Iterator[Any]:
+    """List values, and what stands in lists of them; what is deeper no filter here multiplies."""
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            yield from value
+        else:
+            yield value
 
 
-def _joined_size(items: Any = (), separator: Any = " ", *_: Any) -> int:
-    return _size(items) * len(str(separator)) + sum(map(_size, items if _size(items) else ()))
+def _characters(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, range):  # written out, a number has up to ten digits
+        return 10 * len(value) if len(value) <= CHARACTERS else _OUTPUT_BYTES + 1
+    return 1
 
 
-def _rounded_size(_: Any = 0, digits: Any = 0, *__: Any) -> int:
-    """Count digits as far too many bytes where there are too many: a power of ten is made first."""
+def _most(name: str, left: Any, arguments: tuple[Any, ...]) -> int:
+    """Say how long a filter's value may become; more than is allowed for what is refused."""
+    if name in _PARSING and _characters(left) > _LONGEST_PARSED:
+        return _OUTPUT_BYTES + 1
+    if name == "round":
+        return _OUTPUT_BYTES + 1 if arguments and _are_many(arguments[0]) else 0
+    if name == "date":
+        long = arguments and len(str(arguments[0])) > _LONGEST_FORMAT
+        return _OUTPUT_BYTES + 1 if long or _is_padded(arguments) else 0
+    if name not in _MULTIPLYING:
+        return 0
+    if name == "join":
+        separator = len(str(arguments[0])) if arguments else 1
+        return _items(left) * (separator + 1)
+    text, old = str(left), str(arguments[0]) if arguments else ""
+    new = len(str(arguments[1])) if len(arguments) > 1 else 0
+    times = text.count(old) if name == "replace" else 1
+    return len(text) + times * new
+
+
+def _items(left: Any) -> int:
+    """Count what `join` would write: it flattens lists, and takes a text by its letters."""
+    count, pending = 0, [left]
+    while pending and count <= _OUTPUT_BYTES:
+        value = pending.pop()
+        if isinstance(value, (list, tuple)):
+            pending.extend(value)
+        else:
+            count += len(value) if isinstance(value, (str, range)) else 1
+    return count
+
+
+def _is_padded(arguments: tuple[Any, ...]) -> bool:
+    """Whether a format of dates asks for a width, with which C libraries fill memory."""
+    text = str(arguments[0]) if arguments else ""
+    return any(part[:1].isdigit() or part[1:2].isdigit() for part in text.split("%")[1:])
+
+
+def _are_many(digits: Any) -> bool:
+    """Whether so many digits are asked for that the power of ten would fill memory."""
     try:
-        return _OUTPUT_BYTES + 1 if abs(float(digits)) > _DIGITS else 0
-    except (TypeError, ValueError, OverflowError):
-        return _OUTPUT_BYTES + 1 if isinstance(digits, int) else 0
-
-
-_FORESEEN: dict[str, Callable[..., int]] = {
-    "replace": _replaced_size,
-    "join": _joined_size,
-    "round": _rounded_size,
-}
-"""What a filter would give, at most, as far as that may be more than what it is given."""
+        return abs(float(digits)) > _MOST_DIGITS
+    except OverflowError:
+        return True
+    except (TypeError, ValueError):
+        return False
 
 
 def _bound_ranges(template: Any) -> None:

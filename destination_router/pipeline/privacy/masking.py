@@ -53,7 +53,6 @@ would look like a person, and no destination could tell any more that it must no
 _BLOCK = 64
 _VERSION = re.compile("v[1-9][0-9]{0,5}")
 _MASKED = re.compile("v[0-9]+_[0-9a-f]{64}")
-_BLANK = re.compile(r"\s")
 
 
 class MaskingKeys:
@@ -119,6 +118,14 @@ class MaskingKeys:
         )
 
 
+def _is_email(text: str) -> bool:
+    """Tell whether a text reads `name@domain.tld`, in time that grows as its length does."""
+    name, at, domain = text.partition("@")
+    if not at or not name or "@" in domain or len(text.split()) > 1:
+        return False
+    return "." in domain[1:-1]
+
+
 def plain_identifier(identifier: str) -> str:
     """Make the spellings of one identifier one: what is hashed, and what deletion starts from.
 
@@ -127,19 +134,9 @@ def plain_identifier(identifier: str) -> str:
     """
     trimmed = identifier.strip()
     lowered = trimmed.lower()
-    if lowered in PLACEHOLDERS or ("@" in trimmed and _is_email(trimmed)):
+    if lowered in PLACEHOLDERS or _is_email(trimmed):
         return lowered
     return trimmed
-
-
-def _is_email(text: str) -> bool:
-    """Tell by its form whether a text is an e-mail address: `name@domain.top`, without blanks.
-
-    Part by part: a regular expression for it goes back and forth between the dots of a long text.
-    """
-    name, _, domain = text.partition("@")
-    is_form = name != "" and "@" not in domain and "." in domain[1:-1]
-    return is_form and _BLANK.search(text) is None
 
 
 def masking_keys(config: ConnectionConfig) -> MaskingKeys | None:

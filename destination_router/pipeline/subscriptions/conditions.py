@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from destination_router.contract.messages import MESSAGE_TYPES, Message
 from destination_router.contract.records import Reject
-from destination_router.pipeline.globs import ANY, glob
+from destination_router.pipeline.globs import compile_globs
 from destination_router.pipeline.paths import UNDEFINED, reader
 from destination_router.pipeline.subscriptions import fql
 
@@ -134,6 +134,5 @@ def _test(test: fql.Test) -> Callable[[Any], bool]:
     text, wanted = test.text, not test.negated
     if test.function == "contains":
         return lambda found: isinstance(found, str) and (text in found) is wanted
-    # One star, at the end or else at the beginning: any other stands for itself, as in Segment.
-    matches = glob([text[:-1], ""] if text.endswith(ANY) else ["", text[1:]])
+    matches = compile_globs([text])
     return lambda found: isinstance(found, str) and matches(found) is wanted

@@ -9,7 +9,7 @@ import msgspec
 
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.records import Json
-from destination_router.faults import PASSING, whereabouts
+from destination_router.faults import PASSED_ON, whereabouts
 from destination_router.pipeline.mapping.field_mapping import FieldMapping
 from destination_router.pipeline.subscriptions.conditions import Condition, compile_condition
 from destination_router.pipeline.subscriptions.fql import FqlError
@@ -143,7 +143,7 @@ def _asked(plugin: LoadedPlugin, hook: str, ask: Callable[[], Any]) -> Any:
     """
     try:
         return ask()
-    except PASSING:
+    except PASSED_ON:
         raise
     except BaseException as error:
         text = f"plugin {plugin.name!r} of {plugin.origin}: {hook} failed: {whereabouts(error)}"

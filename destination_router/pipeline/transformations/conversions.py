@@ -11,7 +11,7 @@ from destination_router.contract import javascript
 from destination_router.contract.times import format_time, parse_epoch, parse_time
 from destination_router.pipeline.paths import UNDEFINED
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _MOST_DIGITS = 400
 

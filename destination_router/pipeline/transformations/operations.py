@@ -19,7 +19,7 @@ from destination_router.contract.messages import (
 )
 from destination_router.contract.records import Json, Note, Reject
 from destination_router.faults import plain_code
-from destination_router.pipeline.globs import any_glob
+from destination_router.pipeline.globs import compile_globs
 from destination_router.pipeline.normalise import normalise, number_text
 from destination_router.pipeline.paths import UNDEFINED, of_message
 from destination_router.pipeline.privacy.masking import MaskingKeys
@@ -77,7 +77,7 @@ def _rename_event(value: Json, _: Surroundings) -> Apply:
 
 
 def _drop_events(value: Json, _: Surroundings) -> Apply:
-    matches = any_glob(_texts(value))
+    matches = compile_globs(_texts(value))
 
     def apply(message: Message, _notes: list[Note]) -> Message:
         name = _event_name(message)
@@ -89,7 +89,7 @@ def _drop_events(value: Json, _: Surroundings) -> Apply:
 
 
 def _keep_events(value: Json, _: Surroundings) -> Apply:
-    matches = any_glob(_texts(value))
+    matches = compile_globs(_texts(value))
 
     def apply(message: Message, _notes: list[Note]) -> Message:
         name = _event_name(message)

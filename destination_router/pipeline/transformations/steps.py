@@ -15,7 +15,7 @@ import msgspec
 
 from destination_router.contract.messages import Message
 from destination_router.contract.records import Json, Note, Reject
-from destination_router.faults import PASSING, whereabouts
+from destination_router.faults import PASSED_ON, whereabouts
 from destination_router.pipeline.subscriptions.conditions import Holds, compile_condition
 from destination_router.pipeline.subscriptions.fql import FqlError
 from destination_router.pipeline.transformations.operations import (
@@ -118,7 +118,9 @@ def apply_step(step: Step, message: Message) -> Transformed:
     except Dropped as dropped:
         reason = f"{step.where}: {dropped}"
         return Transformed(None, (*notes, Note("dropped", step.where, str(dropped))), reason)
-    except (Reject, *PASSING):
+    except Reject:
+        raise
+    except PASSED_ON:
         raise
     except BaseException as error:  # noqa: BLE001 -- above all, code that is not ours
         raise Reject(FAILED, whereabouts(error), step.where) from None
