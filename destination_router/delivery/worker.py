@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 
+from destination_router.delivery.attempts import POISONED, TRIES, Attempts
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.dispatch import Dispatch
 from destination_router.delivery.ledger import Delivery, Ledger, Report, Source
@@ -19,9 +20,11 @@ from destination_router.delivery.quarantine import Watch
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterSink, DroppedDeadLetters
-from destination_router.eventlog.interface import Event, PairingBook
+from destination_router.eventlog.interface import AttemptBook, Event, PairingBook
 from destination_router.eventlog.memory import MemoryPairings
-from destination_router.pipeline.connection import Connection, Decision
+from destination_router.faults import PASSED_ON, whereabouts
+from destination_router.pipeline.connection import Connection, Decision, Refusal
+from destination_router.pipeline.packing import packed
 
 __all__ = ["Delivery", "Report", "Source", "Worker", "work"]
 
@@ -46,6 +49,7 @@ class Worker:
         settings: how patiently, how many at once, and so on.
         pairings: where the ties are kept that the vendor limits; None: in memory.
         quarantine: holds back identities that too many carry; None: none.
+        attempts: where it is kept what is at hand, in case the process dies; None: nowhere.
         dead_letters: keeps what can never be delivered.
         report: is told about every message when it ends, in batches.
         wall_clock: Unix time in seconds, for dead letters.
@@ -62,6 +66,7 @@ class Worker:
         settings: DeliverySettings | None = None,
         pairings: PairingBook | None = None,
         quarantine: Watch | None = None,
+        attempts: AttemptBook | None = None,
         report: Report | None = None,
         wall_clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
@@ -70,6 +75,7 @@ class Worker:
         self._log = log
         self._quarantine = quarantine or Watch(connection.name)
         self._wall_clock = wall_clock
+        self._attempts = Attempts(connection.name, attempts)
         self._stats = DeliveryStats()
         self._ledger = Ledger(connection.name, log, dead_letters, report or _tell_nobody)
         self._dispatch = Dispatch(
@@ -79,6 +85,7 @@ class Worker:
             pairings=Pairings(connection.plugin.name, pairings or MemoryPairings(), wall_clock),
             settings=settings or DeliverySettings(),
             stats=self._stats,
+            attempts=self._attempts,
             wall_clock=wall_clock,
             chance=chance,
         )
@@ -142,6 +149,7 @@ class Worker:
 
     async def _read(self) -> None:
         after = -1
+        await self._attempts.open()
         await self._quarantine.open()
         while True:
             while not (room := self._dispatch.room):
@@ -149,19 +157,35 @@ class Worker:
                 await self._room.wait()
             events = await self._log.read(self._connection.name, after, room)
             after = events[-1].offset
-            for position, event in enumerate(events, 1):
-                self._take_in(event)
-                if position % _DECIDED_AT_ONCE == 0:
-                    await asyncio.sleep(0)
+            for start in range(0, len(events), _DECIDED_AT_ONCE):
+                self._take_in_some(events[start : start + _DECIDED_AT_ONCE])
+                await asyncio.sleep(0)
             await self._quarantine.keep(self._wall_clock())
             self._dispatch.changed.set()
 
-    def _take_in(self, event: Event) -> None:
+    def _take_in_some(self, events: Sequence[Event]) -> None:
+        if not self._attempts.suspects:
+            with self._attempts.at_hand([event.offset for event in events]):
+                for event in events:
+                    self._take_in(event)
+            return
+        for event in events:
+            tries = self._attempts.tries(event.offset)
+            if tries >= TRIES:
+                self._poisoned(event, f"the process ended while it was decided, {tries} times")
+                continue
+            with self._attempts.at_hand([event.offset]):
+                self._take_in(event, alone=tries > 0)
+
+    def _take_in(self, event: Event, *, alone: bool = False) -> None:
+        """Decide what becomes of a message; `alone`: try to pack it, too, while it is at hand."""
         self._stats.received += 1
-        decision = self._connection.decide(event.body, source=event.source)
-        if decision.result == "requests":
-            received_at = self._wall_clock() if event.received_at is None else event.received_at
-            decision = self._quarantine.judged(decision, received_at)
+        decision = self._decided(event)
+        if isinstance(decision, str):
+            self._poisoned(event, decision)
+            return
+        if alone:
+            packed(self._connection, list(decision.requests))
         match decision.result:
             case "requests":
                 self._dispatch.add(event.offset, event.body, decision)
@@ -170,6 +194,23 @@ class Worker:
                 self._ledger.end(Delivery(decision, None, event.offset))
             case "rejected":
                 self._reject(event, decision)
+
+    def _decided(self, event: Event) -> Decision | str:
+        """Decide, or say where that failed the last of three times."""
+        place = ""
+        for _ in range(TRIES):
+            try:
+                decision = self._connection.decide(event.body, source=event.source)
+                if decision.result != "requests":
+                    return decision
+                known = event.received_at
+                received_at = self._wall_clock() if known is None else known
+                return self._quarantine.judged(decision, received_at)
+            except PASSED_ON:
+                raise
+            except BaseException as error:  # noqa: BLE001 -- no message may stop its neighbours
+                place = whereabouts(error)
+        return place
 
     def _reject(self, event: Event, decision: Decision) -> None:
         code, detail = "rejected", ""
@@ -185,6 +226,22 @@ class Worker:
             at=self._wall_clock(),
         )
         self._stats.rejected[code] += 1
+        self._ledger.end(Delivery(decision, None, event.offset), letter)
+
+    def _poisoned(self, event: Event, place: str) -> None:
+        """Give up a message without looking at it again."""
+        letter = DeadLetter(
+            connection=self._connection.name,
+            message_id="",
+            offset=event.offset,
+            body=self._connection.kept_unread(event.body),
+            code=POISONED,
+            detail=place,
+            at=self._wall_clock(),
+        )
+        self._stats.rejected[POISONED] += 1
+        reject = Refusal(POISONED, place)
+        decision = Decision(message_id="", result="rejected", reject=reject)
         self._ledger.end(Delivery(decision, None, event.offset), letter)
 
 

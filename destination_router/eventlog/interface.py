@@ -132,3 +132,20 @@ class QuarantineBook(Protocol):
         Raises:
             LogUnavailableError: nothing was changed.
         """
+
+
+class AttemptBook(Protocol):
+    """Where it is kept which messages are at hand: what of it survives the process tells why."""
+
+    async def open(self, connection: str) -> dict[int, int]:
+        """List the messages at which processes died, each with how often, by offset.
+
+        Raises:
+            LogUnavailableError: nothing was noted.
+        """
+
+    def begin(self, connection: str, offsets: Sequence[int]) -> None:
+        """Note what is at hand, until `end`. Never raises, and never waits for a disk."""
+
+    def end(self) -> None:
+        """Note that nothing is at hand. Never raises."""

@@ -291,6 +291,10 @@ class Connection:
             ready = self._unreadable(raw, None, _failed(error))
         return msgspec.json.encode({"messageId": ready.message_id})
 
+    def kept_unread(self, raw: bytes) -> bytes:
+        """As `kept`, of a message that must not be looked at: in HIPAA mode nothing."""
+        return raw if self._privacy is None else b"{}"
+
     def told(self, outcome: Outcome) -> Outcome:
         """Turn an outcome into what may be kept of it: a plain code, words without secrets.
 

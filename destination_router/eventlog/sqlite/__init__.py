@@ -2,6 +2,6 @@
 
 `log` is the log, `file` its file, `writer` the one thread that writes, `retention` and `expiry`
 what ends, `claim` the lock of the process that delivers. Dead letters, ties and quarantined
-identities are in the same file (`dead_letter_store`, `pairing_book`, `quarantine_book`). Open
-`log` first.
+identities are in the same file (`dead_letter_store`, `pairing_book`, `quarantine_book`).
+`attempt_book` knows what was at hand when a process died. Open `log` first.
 """

@@ -19,7 +19,7 @@ from destination_router.faults import file_problem
 APPLICATION_ID = 0x44524C47
 """`DRLG`, in SQLite's header: tells our files from anybody else's."""
 
-VERSION = 3
+VERSION = 4
 """The schema's, in SQLite's `user_version`; a file of an older version is brought up to it."""
 
 _BUSY_SECONDS = 10.0
@@ -81,10 +81,28 @@ _ADDED_3 = (
     "ALTER TABLE events ADD COLUMN source TEXT",  # the name of who sent it; NULL: nobody knows
     "ALTER TABLE dead_letters ADD COLUMN source TEXT",
 )
-_ADDED = {1: _ADDED_2, 2: _ADDED_3}
+_ADDED_4 = (
+    """
+CREATE TABLE attempts (                        -- messages at hand when a process died
+    connection TEXT NOT NULL,
+    offset INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    PRIMARY KEY (connection, offset)
+) WITHOUT ROWID""",
+)
+_ADDED = {1: _ADDED_2, 2: _ADDED_3, 3: _ADDED_4}
 """What the version after each has in addition."""
 _TABLES = frozenset(
-    {"events", "connections", "done", "dead_letters", "probe", "pairings", "quarantine"}
+    {
+        "events",
+        "connections",
+        "done",
+        "dead_letters",
+        "probe",
+        "pairings",
+        "quarantine",
+        "attempts",
+    }
 )
 
 
@@ -142,8 +160,10 @@ def integrity_problems(path: Path) -> list[str]:
     try:
         with contextlib.closing(connect(path)) as connection:
             rows = connection.execute("PRAGMA quick_check(20)").fetchall()
-    except sqlite3.Error as error:
+    except sqlite3.OperationalError as error:
         raise _unusable(path, error) from error
+    except sqlite3.DatabaseError as error:  # a page is damaged without which nothing can be read
+        return [str(error)]
     return [text for (text,) in rows if text != "ok"]
 
 
@@ -175,7 +195,7 @@ def _create(path: Path) -> None:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(
-                f"BEGIN; {_SCHEMA} {'; '.join((*_ADDED_2, *_ADDED_3))}; COMMIT;"
+                f"BEGIN; {_SCHEMA} {'; '.join((*_ADDED_2, *_ADDED_3, *_ADDED_4))}; COMMIT;"
             )
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")

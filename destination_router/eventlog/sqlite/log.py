@@ -232,6 +232,7 @@ class SqliteEventLog:
         def write(database: sqlite3.Connection) -> None:
             database.execute("DELETE FROM connections WHERE name = ?", (connection,))
             database.execute("DELETE FROM done WHERE connection = ?", (connection,))
+            database.execute("DELETE FROM attempts WHERE connection = ?", (connection,))
 
         await self.transact(write)
         return lag

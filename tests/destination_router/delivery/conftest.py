@@ -13,7 +13,7 @@ from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.worker import Delivery, Worker
 from destination_router.eventlog.dead_letter import DeadLetter
-from destination_router.eventlog.interface import PairingBook
+from destination_router.eventlog.interface import AttemptBook, PairingBook
 from destination_router.eventlog.memory import MemoryEventLog
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import load_plugin
@@ -90,17 +90,19 @@ def open_line() -> Callable[..., Line]:
     are further parts of the worker; whatever else is given is for delivery.
     """
 
-    def start(
+    def start(  # noqa: PLR0913 -- each is a part, by keyword
         log: MemoryEventLog,
         name: str = "heap",
         *,
         settings: dict[str, Any] | None = None,
         app: Starlette | None = None,
         pairings: PairingBook | None = None,
+        attempts: AttemptBook | None = None,
         **delivery: Any,
     ) -> Line:
         chosen = settings or {"appId": "11"}
-        return Line(log, name, DeliverySettings(**delivery), chosen, app, pairings=pairings)
+        parts = {"pairings": pairings, "attempts": attempts}
+        return Line(log, name, DeliverySettings(**delivery), chosen, app, **parts)
 
     return start
 
