@@ -13,6 +13,8 @@ import msgspec
 
 from conformance import echo
 from conformance.case import CaseError, CaseSet, load_cases
+from conformance.frozen import Requirements, load_requirements
+from conformance.statements import Page, load_pages
 from conformance.subject import Subject
 from destination_router.plugins.loading import (
     InstalledPlugin,
@@ -34,6 +36,8 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
         settings: settings that work, for the checks that need no case.
         distribution: whose it is; empty where it is not installed.
         version: of that distribution.
+        pages: what its vendor's pages say, and which cases test that.
+        requirements: the frozen set that it is scored by; None for all that there is.
     """
 
     name: str
@@ -43,10 +47,15 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = {}
     distribution: str = ""
     version: str = ""
+    pages: tuple[Page, ...] = ()
+    requirements: Requirements | None = None
 
 
 def open_bench(
-    name: str, cases: Path | None = None, settings: dict[str, Any] | None = None
+    name: str,
+    cases: Path | None = None,
+    settings: dict[str, Any] | None = None,
+    requirements: str | None = None,
 ) -> Bench:
     """Load a destination and its cases.
 
@@ -55,14 +64,23 @@ def open_bench(
         cases: the folder of its cases; looked for (`find_cases`) if None.
         settings: for the checks that need no case; those of the first case file if None, else
             what the schema itself offers.
+        requirements: the date of a frozen set to be scored by (`2026-11`).
 
     Raises:
-        CaseError: a folder was given or found, and its files cannot be used.
+        CaseError: a folder was given or found, and its files cannot be used; or there is no such
+            frozen set.
     """
-    if name == echo.NAME:
-        return _router_bench(cases)
+    pinned = None if requirements is None else load_requirements(requirements)
     folder = find_cases(name) if cases is None else cases
     case_set = CaseSet() if folder is None else load_cases(folder)
+    pages = load_pages(_sources_of(name, folder), case_set.cases)
+    bench = _loaded_bench(name, case_set, settings)
+    return msgspec.structs.replace(bench, pages=pages, requirements=pinned)
+
+
+def _loaded_bench(name: str, case_set: CaseSet, settings: dict[str, Any] | None) -> Bench:
+    if name == echo.NAME:
+        return _router_bench(case_set)
     offers = [plugin for plugin in installed_plugins() if plugin.name == name]
     distribution, version = (offers[0].distribution, offers[0].version) if offers else ("", "")
     try:
@@ -79,13 +97,11 @@ def open_bench(
     return bench_for(subject, case_set, settings, distribution=distribution, version=version)
 
 
-def _router_bench(cases: Path | None) -> Bench:
+def _router_bench(case_set: CaseSet) -> Bench:
     """Put the router itself to the test, with a destination that shows what it does to messages."""
     os.environ.update(echo.KEYS)
-    folder = find_cases(echo.NAME) if cases is None else cases
     suite = version("heap-destination")
     subject = Subject(check_destination(echo, echo.NAME, f"heap-destination {suite}"))
-    case_set = CaseSet() if folder is None else load_cases(folder)
     return bench_for(subject, case_set, distribution="heap-destination", version=suite)
 
 
@@ -122,6 +138,16 @@ def find_cases(name: str) -> Path | None:
         if plugin.name == name:
             places.extend(_beside(plugin))
     return next((place for place in places if any(place.glob("*.json"))), None)
+
+
+def _sources_of(name: str, cases: Path | None) -> Path | None:
+    """Find the pages of a folder of cases: the suite's own, or `sources` beside the folder."""
+    home = Path(str(files("conformance")))
+    if cases is None:
+        return None
+    own = cases.resolve() == (home / "cases" / name).resolve()
+    folder = home / "sources" / name if own else cases.parent / "sources"
+    return folder if folder.is_dir() else None
 
 
 def sample_settings(schema: dict[str, Any]) -> dict[str, Any]:

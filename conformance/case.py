@@ -138,6 +138,7 @@ class Case(_Record, frozen=True, kw_only=True):
         since: the suite version that it came with; empty for the first.
         level: `core` or `extended`.
         source: where the rule is documented; the file's, if the case has none.
+        statement: the sentence of that page, by page and number: `track-1/3`.
         settings: the connection's, with the file's defaults filled in.
         connection: what it says beside its settings (a mapping, say), spelt as in a router.toml.
         message: the input, if it is one message.
@@ -153,6 +154,7 @@ class Case(_Record, frozen=True, kw_only=True):
     level: Literal["core", "extended"]
     expect: Expectation
     source: Source
+    statement: str = ""
     since: str = ""
     settings: dict[str, Any] = {}
     connection: dict[str, Any] = {}
@@ -263,7 +265,10 @@ def _cases(
             problems.append(f"{name}: case {case_id}: it has no source, nor has the file")
             continue
         settings = {**defaults.get("settings", {}), **case.get("settings", {})}
-        yield msgspec.convert({**case, "source": source, "settings": settings}, Case)
+        # A statement belongs to its source: a case with a source of its own inherits neither.
+        inherited = {} if "source" in case else {"statement": defaults.get("statement", "")}
+        filled = {**inherited, **case, "source": source, "settings": settings}
+        yield msgspec.convert(filled, Case)
 
 
 def _limits(raw: list[dict[str, Any]], defaults: dict[str, Any]) -> list[Limit]:

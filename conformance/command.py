@@ -11,21 +11,33 @@ import difflib
 from pathlib import Path
 from typing import Annotated, NoReturn
 
+import msgspec
 import typer
 
 from conformance.bench import Bench, open_bench
 from conformance.case import CaseError
 from conformance.known import KnownFailure, KnownFailureError, load_known_failures
 from conformance.report import badge, build_report, html, markdown, report_json
+from conformance.report.matrix import ReportError, read_report, write_site
 from conformance.report.records import Report
-from conformance.report.words import counts, headline, skips
+from conformance.report.words import counts, covered, headline, open_statements, skips
 from conformance.runner import FAILING, Verdict, failure_text, rules, run_all
 
 FAILED = 1
 WRONG_USAGE = 2
+MATRIX = "matrix"
+"""What stands in place of a destination to draw many reports as one page."""
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="The destination: what a configuration calls it.")
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="The destination: what a configuration calls it. Or `matrix`, for a page of reports.",
+    ),
+]
+Reports = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[REPORT]...", help="With `matrix`: the reports, as --json wrote them."),
 ]
 Cases = Annotated[
     Path | None,
@@ -36,29 +48,61 @@ Cases = Annotated[
 ]
 CaseId = Annotated[str | None, typer.Option(help="Run one case or check only.")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the report as JSON.")]
-HtmlFile = Annotated[Path | None, typer.Option("--html", help="Write the report as one HTML file.")]
+HtmlFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--html", help="Write the report as one HTML file; with `matrix`, the folder of its pages."
+    ),
+]
 BadgeFile = Annotated[Path | None, typer.Option("--badge", help="Write a badge as SVG.")]
+Pinned = Annotated[
+    str | None,
+    typer.Option(
+        "--requirements",
+        metavar="DATE",
+        help="Score by what was asked for at that date (2026-11); what came later is reported and "
+        "fails nothing.",
+    ),
+]
+WithMutants = Annotated[
+    bool,
+    typer.Option(
+        "--mutants", help="Apply its deliberate defects too, and report what catches each."
+    ),
+]
 AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print the report as Markdown.")]
 
 
 def conformance(  # noqa: PLR0913, PLR0917 -- one option each
     name: Name,
+    reports: Reports = None,
     cases: Cases = None,
     case: CaseId = None,
     json: JsonFile = None,
     html_file: HtmlFile = None,
     badge_file: BadgeFile = None,
+    requirements: Pinned = None,
+    mutants: WithMutants = False,  # noqa: FBT002 -- typer reads the signature
     as_markdown: AsMarkdown = False,  # noqa: FBT002 -- typer reads the signature
 ) -> None:
     """Show which documented cases a destination passes.
 
     Sends nothing. Known failures are read from the pyproject.toml of the working directory.
 
+    `conformance matrix REPORT... --html FOLDER` draws many reports as one site.
+
     Example: destination-router conformance heap
     """
-    bench, known = _opened(name, cases, case)
+    if name == MATRIX:
+        _matrix(reports or [], html_file)
+        return
+    if reports:
+        _misused(f"{reports[0]}: reports go with `destination-router conformance {MATRIX}`")
+    bench, known = _opened(name, cases, case, requirements)
     verdicts = _verdicts(bench, known, case)
     report = build_report(bench, verdicts)
+    if mutants:
+        report = _with_mutants(report)
     for path, text in (
         (json, report_json(report)),
         (html_file, html(report).encode()),
@@ -72,11 +116,37 @@ def conformance(  # noqa: PLR0913, PLR0917 -- one option each
     raise typer.Exit(FAILED if report.result == "failure" else 0)
 
 
+def _matrix(paths: list[Path], folder: Path | None) -> None:
+    """Write the page of many reports; that one of them is a failure is no failure of this."""
+    if not paths or folder is None:
+        _misused("give the reports, and with --html the folder to write to")
+    try:
+        reports = [read_report(path) for path in paths]
+        write_site(reports, folder)
+    except ReportError as error:
+        _misused(str(error))
+    except OSError as error:
+        _misused(f"{error.filename or folder} cannot be written: {error.strerror}")
+    for report in reports:
+        typer.echo(headline(report))
+
+
+def _with_mutants(report: Report) -> Report:
+    from conformance.mutants import MutantError  # noqa: PLC0415 -- seldom asked for
+    from conformance.mutants.score import mutation_score  # noqa: PLC0415
+
+    try:
+        score = mutation_score(report.destination.name)
+    except MutantError as error:
+        _misused(str(error))
+    return msgspec.structs.replace(report, mutants=score)
+
+
 def _opened(
-    name: str, cases: Path | None, case: str | None
+    name: str, cases: Path | None, case: str | None, requirements: str | None
 ) -> tuple[Bench, dict[str, KnownFailure]]:
     try:
-        bench = open_bench(name, cases)
+        bench = open_bench(name, cases, requirements=requirements)
         ids = {rule.id for rule in rules(bench)}
         known = load_known_failures(Path("pyproject.toml"), name, ids)
     except (CaseError, KnownFailureError) as error:
@@ -111,8 +181,19 @@ def _text(bench: Bench, report: Report, verdicts: list[Verdict], *, whole: bool)
         for verdict in verdicts
         if verdict.result in FAILING
     ]
-    told = [*failures, "\n".join((headline(report), counts(report), *skips(report)))]
+    told = [*failures, "\n".join(_summary(report))]
     return "\n\n".join(told) + "\n"
+
+
+def _summary(report: Report) -> list[str]:
+    told = [headline(report), counts(report), *skips(report)]
+    if report.pages:
+        told.append(covered(report.pages))
+        told.extend(f"  open: {statement}" for statement in open_statements(report.pages))
+    if report.mutants:
+        told.append(f"{report.mutants.caught} of {report.mutants.total} mutants caught")
+        told.extend(f"  missed: {one.id}" for one in report.mutants.mutants if not one.by)
+    return told
 
 
 def _write(path: Path, content: bytes) -> None:

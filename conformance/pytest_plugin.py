@@ -39,6 +39,8 @@ class RuleUnderTest:
             pytest.fail(text, pytrace=False)
         if verdict.result == "skipped":
             pytest.skip(verdict.reason)
+        if verdict.result == "unscored_failure":
+            pytest.xfail(f"{verdict.reason}: {verdict.difference}")
         if verdict.result == "known_failure":
             pytest.xfail(verdict.reason)
         if verdict.result == "provisional_failure":
@@ -85,7 +87,8 @@ def _suite(metafunc: pytest.Metafunc) -> tuple[Bench, Mapping[str, KnownFailure]
             raise pytest.Collector.CollectError(f'{suite.__name__}: set destination = "its-name"')
         here = Path(str(metafunc.module.__file__)).parent
         try:
-            bench = open_bench(name, here / suite.cases if suite.cases else None, suite.settings)
+            cases = here / suite.cases if suite.cases else None
+            bench = open_bench(name, cases, suite.settings, suite.requirements)
             pyproject = metafunc.config.rootpath / "pyproject.toml"
             ids = {rule.id for rule in rules(bench)}
             opened[suite] = (bench, load_known_failures(pyproject, name, ids))

@@ -30,11 +30,14 @@ class DestinationSuite:
             the suite or with the destination's distribution.
         settings: settings that work, for the checks that need no case; None for those of the
             first case file.
+        requirements: the date of a frozen set (`2026-11`): what came later is reported and fails
+            nothing; None for all that there is.
     """
 
     destination: ClassVar[str]
     cases: ClassVar[str | None] = None
     settings: ClassVar[dict[str, Any] | None] = None
+    requirements: ClassVar[str | None] = None
 
     def test_check(self, conformance_check: Verifiable) -> None:
         """What every destination must do."""

@@ -27,6 +27,7 @@ from generated_docs import write_or_check
 
 from conformance.bench import find_cases
 from conformance.case import Case, CaseError, load_cases
+from conformance.mutants.without_cases import MUTANTS
 
 _BLOCK = re.compile(
     r"(?P<open><!-- conformance: (?P<name>\S+)(?P<topics>(?: \S+)+) -->\n)"
@@ -38,6 +39,7 @@ _DISAGREEMENT = re.compile(
     r".*?(?P<close><!-- /disagreement -->)",
     re.DOTALL,
 )
+_MUTANTS = re.compile(r"(?P<open><!-- mutants -->\n).*?(?P<close><!-- /mutants -->)", re.DOTALL)
 _SHOWN = 60
 _ITEMS = 4
 
@@ -55,6 +57,7 @@ def with_tables(document: str) -> str:
         ),
         document,
     )
+    drawn = _MUTANTS.sub(lambda block: block["open"] + _mutants() + block["close"], drawn)
     return _DISAGREEMENT.sub(
         lambda block: "\n".join(
             (
@@ -65,6 +68,17 @@ def with_tables(document: str) -> str:
         ),
         drawn,
     )
+
+
+def _mutants() -> str:
+    """List the defects that no case is needed to find, by the check that does."""
+    rows = sorted(
+        (mutant.check.removeprefix("check/"), name, _plain(mutant.description))
+        for name, mutants in MUTANTS.items()
+        for mutant in mutants
+    )
+    head = "\n| Check | Destination | Defect |\n| --- | --- | --- |\n"
+    return head + "".join(f"| {' | '.join(row)} |\n" for row in rows) + "\n"
 
 
 def table(cases: Iterable[Case]) -> str:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from conformance.checks import loading, notes, packing, purity, requests, robustness, schema
+from conformance.checks import (
+    identifiers,
+    loading,
+    notes,
+    packing,
+    personal,
+    purity,
+    requests,
+    robustness,
+    schema,
+    settings,
+)
 from conformance.checks.check import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -10,7 +21,10 @@ CHECKS: tuple[Check, ...] = (
     *schema.CHECKS,
     *purity.CHECKS,
     *requests.CHECKS,
+    *identifiers.CHECKS,
+    *settings.CHECKS,
     *robustness.CHECKS,
+    *personal.CHECKS,
     *packing.CHECKS,
     *notes.CHECKS,
 )

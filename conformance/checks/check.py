@@ -32,12 +32,14 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
         title: the rule, as a sentence.
         run: yields a difference for each breach.
         needs: the hooks without which the check does not apply.
+        vendor: whether it judges what a vendor would make of a request.
     """
 
     id: str
     title: str
     run: Callable[[Bed], Iterator[Difference]]
     needs: tuple[str, ...] = ()
+    vendor: bool = False
 
     @property
     def documented(self) -> str:

@@ -17,9 +17,9 @@ from conformance.checks.check import Bed, Check
 from conformance.checks.scalars import leaves, scalars
 from conformance.checks.traffic import Sent, case_traffic, plain_traffic
 from conformance.compare import Difference, shown
-from conformance.subject import wire
+from conformance.subject import request_json, wire
 from destination_router import Note
-from destination_router.pipeline.connection import Decision
+from destination_router.pipeline.connection import Connection, Decision
 
 _FIELDS = {
     "identify": ("traits",),
@@ -87,6 +87,131 @@ def _unexplained(path: str, message: dict[str, Any], decision: Decision) -> Iter
                 yield Difference(path, got, "the value, or a note")
 
 
+_VANISHING: tuple[Any, ...] = (
+    None,
+    True,
+    False,
+    0,
+    -1,
+    71.7171,
+    2**53 + 1,
+    10**30,
+    "",
+    " ",
+    "probe",
+    "null",
+    "x" * 70_000,
+    [],
+    {},
+    [None],
+    ["probe", None],
+    [[]],
+    {"a": None},
+    {"a": {}},
+    {"": "probe"},
+)
+"""Values that a destination may have no use for."""
+
+_TAKEN = (
+    "name",
+    "category",
+    "event",
+    "type",
+    "id",
+    "userId",
+    "user_id",
+    "anonymousId",
+    "anonymous_id",
+    "groupId",
+    "group_id",
+    "messageId",
+    "timestamp",
+    "time",
+    "token",
+    "properties",
+    "url",
+    "title",
+    "email",
+    "firstName",
+    "lastName",
+    "phone",
+    "avatar",
+    "createdAt",
+    "price",
+    "revenue",
+)
+"""Names that a destination may want for something of its own."""
+
+
+def _nothing_vanishes(bed: Bed) -> Iterator[Difference]:
+    """Send a value alone: requests as without it, and no note, are a value that vanished."""
+    connection = bed.subject.connection(bed.settings)
+    for kind, fields in _FIELDS.items():
+        bag = next((field for field in fields if field in ("traits", "properties")), None)
+        if bag is None:
+            continue
+        without = _bodies(_with_bag(connection, kind, {bag: {"kept": "kept"}}))
+        for value in _VANISHING:
+            sent = _with_bag(connection, kind, {bag: {"kept": "kept", "probe": value}})
+            decision = sent.decide()
+            vanished = decision.result == "requests" and _bodies(sent) == without
+            if vanished and not _explained(f"{bag}.probe", decision.notes):
+                got = f"{shown(value)} vanished from {bag}, and no note"
+                yield Difference(f"vanishing.{kind}", got, "the value, or a note")
+            elif decision.result == "requests":
+                message = msgspec.json.decode(sent.raw)
+                yield from _unexplained(f"vanishing.{kind}", message, decision)
+
+
+def _nothing_replaced(bed: Bed) -> Iterator[Difference]:
+    """Send properties whose names a destination may use itself: each arrives, or has a note."""
+    connection = bed.subject.connection(bed.settings)
+    for kind, fields in _FIELDS.items():
+        bag = next((field for field in fields if field in ("traits", "properties")), None)
+        if bag is None:
+            continue
+        own = {field: f"own-{field}" for field in fields if field != bag}
+        for name in _TAKEN:
+            given = {name: f"clash-{name}"}
+            sent = _with_bag(connection, kind, {**own, bag: given})
+            also = {key: f"other-{name}" for key in _arrived(sent, f"clash-{name}") if key != name}
+            for both in (given, {**given, **also}, {**also, **given}):
+                sent = _with_bag(connection, kind, {**own, bag: both})
+                decision = sent.decide()
+                if decision.result == "requests":
+                    path = f"clash.{kind}.{name}"
+                    yield from _unexplained(path, msgspec.json.decode(sent.raw), decision)
+
+
+def _arrived(sent: Sent, value: str) -> set[str]:
+    """Find under which names a value stands in the requests."""
+    return {
+        path.rpartition(".")[2]
+        for request in sent.decide().requests
+        for path, found in leaves(request.json, "")
+        if found == value
+    }
+
+
+def _with_bag(connection: Connection, kind: str, fields: dict[str, Any]) -> Sent:
+    message = {
+        "type": kind,
+        "messageId": f"probe-{kind}",
+        "userId": "probe-user",
+        "anonymousId": "probe-anonymous",
+        "timestamp": "2026-11-22T10:00:00.000Z",
+        "event": "Probe",
+        "name": "Probe",
+        "groupId": "probe-group",
+        **fields,
+    }
+    return Sent(path=f"probe.{kind}", connection=connection, raw=wire(message))
+
+
+def _bodies(sent: Sent) -> list[dict[str, Any]]:
+    return [request_json(request) for request in sent.decide().requests]
+
+
 def _typed(value: Any) -> tuple[str, Any]:
     """Tell 1 from 1.0 and from True, which are equal in Python. Containers count by their type."""
     kind = type(value).__name__
@@ -111,5 +236,15 @@ CHECKS = (
         id="check/notes-nothing-missing",
         title="What is missing from the requests, compared to the message, is explained by a note",
         run=_nothing_missing,
+    ),
+    Check(
+        id="check/notes-nothing-vanishes",
+        title="A null, an empty or an odd value is sent, or a note says what became of it",
+        run=_nothing_vanishes,
+    ),
+    Check(
+        id="check/notes-nothing-replaced",
+        title="A property is not replaced by a field of the same name, but with a note",
+        run=_nothing_replaced,
     ),
 )

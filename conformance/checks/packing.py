@@ -15,7 +15,7 @@ from conformance.case import Limit
 from conformance.checks.check import Bed, Check
 from conformance.checks.scalars import field_json, leaves, scalars
 from conformance.checks.traffic import case_traffic, plain_traffic
-from conformance.checks.windows import conversation, heavy, many, mixed_window
+from conformance.checks.windows import conversation, heavy, many, mixed_window, visitors
 from conformance.compare import Difference, shown
 from conformance.subject import request_json, wire
 from destination_router import HttpRequest, body_bytes
@@ -70,6 +70,48 @@ def _order(bed: Bed) -> Iterator[Difference]:
             if place[ids[0]] < place[ids[1]]:
                 got = f"{ids[0]} ({message['type']}) ahead of {ids[1]} ({earlier['type']})"
                 yield Difference(f"messages.{index}", got, "the order in which the user sent them")
+
+
+def _visitors_order(bed: Bed) -> Iterator[Difference]:
+    """Judge a window in which visitors become users, as the vendor sees it: by endpoint.
+
+    Whatever one person does arrives at one endpoint in the order of the window, by whichever of
+    the two ids it came; and no event goes ahead of an identify that names its person.
+    """
+    connection = bed.subject.connection(bed.settings)
+    messages = list(visitors())
+    packed = connection.pack(_singles(connection, messages))
+    effects = _places(packed)
+    streams = _streams(packed)
+    for index, message in enumerate(messages):
+        for earlier in messages[:index]:
+            if not _same_person(message, earlier):
+                continue
+            ids = (message["messageId"], earlier["messageId"])
+            told = f"{ids[0]} ({message['type']}) ahead of {ids[1]} ({earlier['type']})"
+            wanted = "the order in which the person sent them"
+            for url, places in streams.items():
+                if places.keys() >= set(ids) and places[ids[0]] < places[ids[1]]:
+                    yield Difference(f"messages.{index}", f"{told} at {url}", wanted)
+            events = message["type"] == "track" and earlier["type"] == "identify"
+            if events and effects.keys() >= set(ids) and effects[ids[0]] < effects[ids[1]]:
+                yield Difference(f"messages.{index}", told, wanted)
+
+
+def _same_person(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    names = ("userId", "anonymousId")
+    return any(one.get(name) and one.get(name) == other.get(name) for name in names)
+
+
+def _streams(requests: Sequence[HttpRequest]) -> dict[str, dict[str, int]]:
+    """For each endpoint, where each message takes its last effect among all that it gets."""
+    streams: dict[str, dict[str, int]] = {}
+    for request in requests:
+        places = streams.setdefault(request.url, {})
+        start = max(places.values(), default=-1) + 1
+        in_order = [i for item in request.items for i in item] or request.message_ids
+        places.update({message_id: start + place for place, message_id in enumerate(in_order)})
+    return streams
 
 
 def _places(requests: Sequence[HttpRequest]) -> dict[str, tuple[int, int]]:
@@ -229,6 +271,12 @@ CHECKS = (
         id="check/packing-order",
         title="No event goes ahead of what its user sent before it",
         run=_order,
+        needs=("pack",),
+    ),
+    Check(
+        id="check/packing-order-of-visitors",
+        title="What a person does arrives in its order, before and after they are known",
+        run=_visitors_order,
         needs=("pack",),
     ),
     Check(

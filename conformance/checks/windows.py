@@ -30,6 +30,32 @@ def conversation() -> Iterator[dict[str, Any]]:
                 yield {**made, "traits": {"turn": turn}, "context": {}}
 
 
+def visitors() -> Iterator[dict[str, Any]]:
+    """Visitors who become users, in turns: unknown, with both ids, by one of them, known again.
+
+    Their ids sort in another order than they come, and one identify comes in the middle.
+    """
+    steps = (
+        ("track", False, True),
+        ("identify", True, True),
+        ("track", True, True),
+        ("track", False, True),
+        ("track", True, False),
+        ("identify", True, True),
+        ("track", True, True),
+    )
+    for step, (kind, known, unknown) in enumerate(steps):
+        for person in range(_USERS):
+            made = _made(_PLAIN[kind], f"visitor-{step}-{person}", user=None)
+            yield {
+                **made,
+                "userId": f"user-{_USERS - person}" if known else None,
+                "anonymousId": f"visitor-{person * 5 % _USERS}" if unknown else None,
+                "traits": {"step": step},
+                "context": {},
+            }
+
+
 def many(count: int) -> Iterator[list[dict[str, Any]]]:
     """For each kind of message, a window of `count` that have nothing in common but the kind."""
     for kind, message in _PLAIN.items():

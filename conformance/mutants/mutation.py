@@ -42,6 +42,7 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
         new: the source with the slip.
         repack: in place of source, what becomes of the list that `pack` returns.
         needs: the hooks without which it means nothing.
+        check: the check that catches it, where no case has to.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
     new: str = ""
     repack: Callable[[list[HttpRequest]], list[HttpRequest]] | None = None
     needs: tuple[str, ...] = ()
+    check: str = ""
 
 
 def caught_by(mutant: Mutant, plugin: str, name: str, case_set: CaseSet) -> str | None:

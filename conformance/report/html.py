@@ -11,8 +11,8 @@ from html import escape
 from importlib.resources import files
 from itertools import groupby
 
-from conformance.report.records import Report, RuleResult
-from conformance.report.words import RESULT_NAMES, counts, headline, skips
+from conformance.report.records import PageResult, Report, RuleResult, StatementResult
+from conformance.report.words import RESULT_NAMES, counts, covered, headline, skips
 
 
 def html(report: Report) -> str:
@@ -40,7 +40,7 @@ def html(report: Report) -> str:
 </header>
 {_filters(report)}
 <main>
-{"".join(_section(topic, found) for topic, found in topics)}</main>
+{"".join(_section(topic, found) for topic, found in topics)}{_background(report)}</main>
 </body>
 </html>
 """
@@ -96,6 +96,63 @@ def _section(topic: str, found: list[RuleResult]) -> str:
         f'<section id="{escape(topic)}" aria-labelledby="h-{escape(topic)}">\n'
         f'<h2 id="h-{escape(topic)}">{escape(topic)} <small>{told}</small></h2>\n'
         f"{''.join(map(_article, found))}</section>\n"
+    )
+
+
+def _statements(report: Report) -> str:
+    """What the vendor's pages say: a foldable list for each page, the open ones marked."""
+    if not report.pages:
+        return ""
+    return (
+        '<section class="statements" id="statements" aria-labelledby="h-statements">\n'
+        f'<h2 id="h-statements">Statements <small>{escape(covered(report.pages))}</small></h2>\n'
+        f"{''.join(map(_page, report.pages))}</section>\n"
+    )
+
+
+def _background(report: Report) -> str:
+    return _statements(report) + _mutants(report)
+
+
+def _mutants(report: Report) -> str:
+    """Which case or check catches each deliberate defect, those that none does first."""
+    if not report.mutants:
+        return ""
+    score = report.mutants
+    rows = "".join(
+        f'<tr class="{"passed" if one.by else "failed"}"><th scope="row">{escape(one.id)}</th>'
+        f"<td>{escape(one.description)}</td>"
+        f"<td>{f'<code>{escape(one.by)}</code>' if one.by else 'nothing'}</td></tr>\n"
+        for one in sorted(score.mutants, key=lambda one: bool(one.by))
+    )
+    return (
+        '<section id="mutants" aria-labelledby="h-mutants">\n<h2 id="h-mutants">Mutants '
+        f"<small>{score.caught} of {score.total} deliberate defects are caught</small></h2>\n"
+        '<div class="wide"><table><thead><tr><th scope="col">Defect</th><th scope="col">What was '
+        'done</th><th scope="col">Caught by</th></tr></thead>\n'
+        f"<tbody>\n{rows}</tbody></table></div></section>\n"
+    )
+
+
+def _page(page: PageResult) -> str:
+    said = "".join(map(_statement, page.statements))
+    return (
+        f"<details{' open' if page.open else ''}><summary>{escape(page.heading)}: "
+        f"{page.tested} tested, {page.excluded} excluded, {page.open} open</summary>\n"
+        f'<p><a href="{escape(page.url)}">{escape(_short(page.url))}</a>, {page.retrieved}</p>\n'
+        f"<ol>{said}</ol></details>\n"
+    )
+
+
+def _statement(statement: StatementResult) -> str:
+    links = ", ".join(
+        f'<a href="#{escape(case.replace("/", "--"))}"><code>{escape(case)}</code></a>'
+        for case in statement.cases
+    )
+    told = links or escape(statement.excluded or "open: no case tests it yet")
+    return (
+        f'<li value="{statement.number}" class="{statement.state}">{escape(statement.says)} '
+        f"<small>{told}</small></li>\n"
     )
 
 

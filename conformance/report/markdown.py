@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import groupby
 
 from conformance.report.records import Report, RuleResult
-from conformance.report.words import RESULT_NAMES, counts, headline, skips
+from conformance.report.words import RESULT_NAMES, counts, covered, headline, open_statements, skips
 
 
 def markdown(report: Report) -> str:
@@ -17,9 +17,35 @@ def markdown(report: Report) -> str:
         *[f"- {line}" for line in skips(report)],
         *_attention(report),
         _topics(report),
+        *_statements(report),
+        *_mutants(report),
         f"Cases {report.cases_digest}.",
     ]
     return "\n\n".join(parts).replace("\n\n- ", "\n- ") + "\n"
+
+
+def _statements(report: Report) -> list[str]:
+    if not report.pages:
+        return []
+    told = [f"- Open: {statement}" for statement in open_statements(report.pages)]
+    return [covered(report.pages) + ".", *told]
+
+
+def _mutants(report: Report) -> list[str]:
+    """Say which case or check catches each deliberate defect, folded away."""
+    if not report.mutants:
+        return []
+    score = report.mutants
+    told = f"{score.caught} of {score.total} deliberate defects are caught"
+    rows = [
+        f"| {one.id} | {_cell(one.description)} | {one.by or 'nothing'} |" for one in score.mutants
+    ]
+    table = "\n".join(("| Defect | What was done | Caught by |", "| --- | --- | --- |", *rows))
+    return [f"<details><summary>{told}</summary>\n\n{table}\n\n</details>"]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _attention(report: Report) -> list[str]:

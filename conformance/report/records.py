@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from conformance.bench import Bench
 from conformance.case import Case, Source
 from conformance.checks import Check
 from conformance.runner import FAILING, Result, Verdict, rules
+from conformance.statements import Page, State
 
 SUITE_VERSION = "1.0"
 """Of the suite. New cases enter as provisional and are stable one minor version later."""
@@ -40,8 +42,50 @@ class Failure(_Record, frozen=True, kw_only=True, omit_defaults=True):
     more: int = 0
 
 
+class StatementResult(_Record, frozen=True, kw_only=True, omit_defaults=True):
+    """What a page says in one sentence, and what tests it or why nothing does."""
+
+    number: int
+    says: str
+    state: State
+    cases: tuple[str, ...] = ()
+    excluded: str = ""
+
+
+class PageResult(_Record, frozen=True, kw_only=True):
+    """One page of the vendor's, and how many of its statements are in which state."""
+
+    id: str
+    url: str
+    heading: str
+    retrieved: str
+    tested: int
+    excluded: int
+    open: int
+    statements: tuple[StatementResult, ...]
+
+
+class Caught(_Record, frozen=True, kw_only=True):
+    """A deliberate defect, and the case or check that catches it; empty where none does."""
+
+    id: str
+    description: str
+    by: str
+
+
+class MutationScore(_Record, frozen=True, kw_only=True):
+    """How many of a destination's deliberate defects the suite catches."""
+
+    total: int
+    caught: int
+    mutants: tuple[Caught, ...]
+
+
 class RuleResult(_Record, frozen=True, kw_only=True, omit_defaults=True):
-    """How one case or check ended; `source` is spelt as in a case file."""
+    """How one case or check ended; `source` is spelt as in a case file.
+
+    `scored` is false where it came later than the requirements that the destination pins.
+    """
 
     id: str
     kind: Literal["check", "case"]
@@ -50,6 +94,8 @@ class RuleResult(_Record, frozen=True, kw_only=True, omit_defaults=True):
     status: Literal["stable", "provisional"]
     source: dict[str, str]
     result: Result
+    statement: str = ""
+    scored: bool = True
     reason: str = ""
     failure: Failure | None = None
 
@@ -70,12 +116,15 @@ class Report(_Record, frozen=True, kw_only=True):
     result: Literal["success", "partial", "failure"]
     summary: dict[str, int]
     results: tuple[RuleResult, ...]
+    requirements: str | UnsetType = UNSET
+    pages: tuple[PageResult, ...] | UnsetType = UNSET
+    mutants: MutationScore | UnsetType = UNSET
 
     @property
     def percent(self) -> int:
         """How much of what applies is passed, rounded down: 100 means all of it."""
-        applied = len(self.results) - self.summary["skipped"]
-        return 100 * self.summary["passed"] // applied if applied else 0
+        applied = [r.result for r in self.results if r.scored and r.result != "skipped"]
+        return 100 * applied.count("passed") // len(applied) if applied else 0
 
     @property
     def cases(self) -> int:
@@ -86,7 +135,7 @@ class Report(_Record, frozen=True, kw_only=True):
 def build_report(bench: Bench, verdicts: Iterable[Verdict]) -> Report:
     """Put the verdicts of a run together."""
     by_id = {rule.id: rule for rule in rules(bench)}
-    results = tuple(_result(by_id[verdict.id], verdict) for verdict in verdicts)
+    results = tuple(_result(bench, by_id[verdict.id], verdict) for verdict in verdicts)
     counted = Counter(result.result for result in results)
     tested = Tested(name=bench.name, distribution=bench.distribution, version=bench.version)
     return Report(
@@ -96,6 +145,8 @@ def build_report(bench: Bench, verdicts: Iterable[Verdict]) -> Report:
         result=_overall(results),
         summary={name: counted[name] for name in get_args(Result)},
         results=results,
+        requirements=bench.requirements.date if bench.requirements else UNSET,
+        pages=tuple(map(_page, bench.pages)) or UNSET,
     )
 
 
@@ -110,13 +161,32 @@ def _overall(results: Iterable[RuleResult]) -> Literal["success", "partial", "fa
     for result in results:
         if result.result in FAILING:
             return "failure"
+        if not result.scored:
+            continue
         skipped_case = result.result == "skipped" and result.kind == "case"
         partial |= skipped_case or result.result in _HELD_BACK
     return "partial" if partial else "success"
 
 
-def _result(rule: Check | Case, verdict: Verdict) -> RuleResult:
+def _page(page: Page) -> PageResult:
+    return PageResult(
+        id=page.id,
+        url=page.url,
+        heading=page.heading,
+        retrieved=page.retrieved,
+        tested=page.count("tested"),
+        excluded=page.count("excluded"),
+        open=page.count("open"),
+        statements=tuple(
+            StatementResult(state=told.state, **msgspec.structs.asdict(told))
+            for told in page.statements
+        ),
+    )
+
+
+def _result(bench: Bench, rule: Check | Case, verdict: Verdict) -> RuleResult:
     difference = verdict.difference
+    pinned = bench.requirements
     return RuleResult(
         id=rule.id,
         kind="case" if isinstance(rule, Case) else "check",
@@ -124,6 +194,8 @@ def _result(rule: Check | Case, verdict: Verdict) -> RuleResult:
         level=rule.level if isinstance(rule, Case) else "core",
         status=rule.status if isinstance(rule, Case) else "stable",
         source=_source(rule.source if isinstance(rule, Case) else _contract(rule)),
+        statement=rule.statement if isinstance(rule, Case) else "",
+        scored=pinned is None or pinned.scores(bench.name, rule.id),
         result=verdict.result,
         reason=verdict.reason,
         failure=None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
-from conformance.report.records import Report
+from conformance.report.records import PageResult, Report
 from conformance.runner import Result
 
 RESULT_NAMES: dict[Result, str] = {
@@ -12,6 +13,7 @@ RESULT_NAMES: dict[Result, str] = {
     "unexpected_pass": "unexpected pass",
     "provisional_failure": "provisional failure",
     "known_failure": "known failure",
+    "unscored_failure": "unscored failure",
     "skipped": "skipped",
     "passed": "passed",
 }
@@ -22,7 +24,10 @@ def headline(report: Report) -> str:
     """Say what was under test: `heap of heap-destination 0.1.0, suite 1.0: success`."""
     tested = report.destination
     origin = " ".join(part for part in (tested.distribution, tested.version) if part)
-    return f"{tested.name} of {origin}, conformance suite {report.suite_version}: {report.result}"
+    suite = f"conformance suite {report.suite_version}"
+    if report.requirements:
+        suite += f", requirements of {report.requirements}"
+    return f"{tested.name} of {origin}, {suite}: {report.result}"
 
 
 def counts(report: Report) -> str:
@@ -44,3 +49,24 @@ def skips(report: Report) -> list[str]:
     """Say why what was skipped was: `17 skipped: heap has no pack hook`."""
     reasons = Counter(result.reason for result in report.results if result.result == "skipped")
     return [f"{count} skipped: {reason}" for reason, count in reasons.items()]
+
+
+def covered(pages: Iterable[PageResult]) -> str:
+    """Say how much of what the vendor's pages say is tested."""
+    pages = list(pages)
+    tested, excluded, still_open = (
+        sum(getattr(page, state) for page in pages) for state in ("tested", "excluded", "open")
+    )
+    total = tested + excluded + still_open
+    return (
+        f"{total} statements of {_several(len(pages), 'page')}: {tested} tested, "
+        f"{excluded} excluded with a reason, {still_open} open"
+    )
+
+
+def open_statements(pages: Iterable[PageResult]) -> Iterator[str]:
+    """List what nothing tests yet: `identify-1/4: timestamp may say when it happened.`."""
+    for page in pages:
+        for statement in page.statements:
+            if statement.state == "open":
+                yield f"{page.id}/{statement.number}: {statement.says}"

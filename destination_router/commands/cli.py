@@ -27,6 +27,8 @@ from destination_router.commands.other_commands import WithOtherCommands
 from destination_router.commands.output import FAILED, out
 from destination_router.commands.plugins import plugins
 from destination_router.commands.privacy_report import commands as privacy_commands
+from destination_router.commands.reload import reload
+from destination_router.commands.replay import replay
 from destination_router.commands.run import run
 from destination_router.commands.schema import schema
 from destination_router.commands.send import send
@@ -49,8 +51,10 @@ COMMANDS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
     "Run a router": {
         "check": check,
         "run": run,
+        "reload": reload,
         "transformer": transformer,
         "dead-letters": letter_commands,
+        "replay": replay,
         "eventlog": log_commands,
         "privacy": privacy_commands,
         "delete-user": delete_user,

@@ -18,7 +18,13 @@ from typing import Annotated, Any, BinaryIO
 import msgspec
 import typer
 
-from destination_router.commands.options import ROUTER_TOML, JsonLines, RouterToml, taking
+from destination_router.commands.options import (
+    ROUTER_TOML,
+    JsonLines,
+    RouterToml,
+    read_moment,
+    taking,
+)
 from destination_router.commands.output import (
     FAILED,
     complain,
@@ -29,7 +35,7 @@ from destination_router.commands.output import (
 )
 from destination_router.config.router_toml import RouterConfig, load_config
 from destination_router.contract.records import Json
-from destination_router.contract.times import format_time, parse_time
+from destination_router.contract.times import format_time
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
 from destination_router.eventlog.sqlite.dead_letter_store import (
     delete_letters,
@@ -40,7 +46,6 @@ from destination_router.eventlog.sqlite.file import connect, damage_told, open_f
 from destination_router.faults import UsageError
 from destination_router.private_files import open_private
 from destination_router.service.replayable import Seals
-from destination_router.units import seconds
 
 commands = typer.Typer(
     no_args_is_help=True, help="See what could not be delivered, and deliver it after all."
@@ -73,7 +78,7 @@ def _which(
         ids=tuple(ids or ()),
         connection=connection,
         code=code,
-        since=None if since is None else _moment(since),
+        since=None if since is None else read_moment("--since", since),
         message_id=message_id,
         limit=limit,
     )
@@ -92,7 +97,7 @@ def list_(
 
     Example: destination-router dead-letters list --since 12h
     """
-    with problems_told(), _opened(load_config(config)) as database:
+    with problems_told(), opened_log(load_config(config)) as database:
         letter = None
         for letter in find_letters(database, _of(which, replayed=replayed)):
             if as_json:
@@ -116,7 +121,7 @@ def show(
 
     Example: destination-router dead-letters show 17
     """
-    with problems_told(), _opened(load_config(config)) as database:
+    with problems_told(), opened_log(load_config(config)) as database:
         found = list(find_letters(database, _of(which, replayed=True)))
         for letter in found:
             out.print_json(msgspec.json.encode(letter_json(letter, content=content)).decode())
@@ -142,7 +147,7 @@ def replay(
     """
     with problems_told():
         router = load_config(config)
-        with _opened(router, to_write=True) as database:
+        with opened_log(router, to_write=True) as database:
             _see_that_it_is_meant(which, everything=everything)
             # A letter that was replayed is replayed again only if it is asked for by number.
             found = list(find_letters(database, _of(which, replayed=bool(which.ids))))
@@ -169,7 +174,7 @@ def delete(
 
     Example: destination-router dead-letters delete --since 30d --dry-run
     """
-    with problems_told(), _opened(load_config(config), to_write=True) as database:
+    with problems_told(), opened_log(load_config(config), to_write=True) as database:
         _see_that_it_is_meant(which, everything=everything)
         letters = list(find_letters(database, _of(which, replayed=replayed or bool(which.ids))))
         if not dry_run:
@@ -192,7 +197,7 @@ def export(
 
     Example: destination-router dead-letters export --output messages.jsonl
     """
-    with problems_told(), _opened(load_config(config)) as database, _target(output) as target:
+    with problems_told(), opened_log(load_config(config)) as database, _target(output) as target:
         letter = None
         for letter in find_letters(database, _of(which, replayed=replayed)):
             target.write(letter.body.replace(b"\n", b" ") + b"\n")
@@ -230,18 +235,8 @@ def _of(which: DeadLetterFilter, *, replayed: bool) -> DeadLetterFilter:
     return msgspec.structs.replace(which, replayed=None if replayed else False)
 
 
-def _moment(text: str) -> float:
-    try:
-        return time.time() - seconds(text)
-    except ValueError:
-        moment = parse_time(text)
-    if moment is None:
-        raise UsageError(f"--since takes a time or a duration such as 12h, not {text!r}")
-    return moment.timestamp()
-
-
 @contextlib.contextmanager
-def _opened(router: RouterConfig, *, to_write: bool = False) -> Iterator[sqlite3.Connection]:
+def opened_log(router: RouterConfig, *, to_write: bool = False) -> Iterator[sqlite3.Connection]:
     """Open the log of a router.toml within a transaction, so that what is read belongs together.
 
     One that is to write has the log to itself: two people who replay at once do not replay twice.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ import typer
 
 from destination_router.commands.output import problems_told
 from destination_router.config.schema import LAST_PORT, is_origin
+from destination_router.contract.times import parse_time
 from destination_router.delivery.sender import ANY_ORIGIN
 from destination_router.faults import UsageError
 from destination_router.units import seconds
@@ -144,3 +146,18 @@ def _origin(pair: str) -> tuple[str, str]:
         if origin != ANY_ORIGIN and not is_origin(origin):
             raise UsageError(f"--origin takes http(s)://host[:port] on both sides, not {origin!r}")
     return source, target
+
+
+def read_moment(option: str, text: str) -> float:
+    """Read a time, or a duration that counts back from now, as Unix time.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    try:
+        return time.time() - seconds(text)
+    except ValueError:
+        moment = parse_time(text)
+    if moment is None:
+        raise UsageError(f"{option} takes a time or a duration such as 12h, not {text!r}")
+    return moment.timestamp()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -39,7 +40,8 @@ def run(
     """Take events and deliver them, until SIGTERM or Ctrl-C.
 
     A gateway for RudderStack's SDKs, an event log on disk, and workers that deliver to every
-    connection of the router.toml. It logs one JSON object a line, on standard error.
+    connection of the router.toml. It logs one JSON object a line, on standard error. SIGHUP, or the
+    command `reload`, lets it read the router.toml again.
 
     Example: destination-router run --config router.toml
     """
@@ -60,6 +62,7 @@ def run(
             gateway=not workers_only,
             workers=not gateway_only,
             address=address,
+            reread=partial(check_config, config, gateway=not workers_only),
         )
         log_as_json()
         asyncio.run(run_router(plan, _say_where))

@@ -22,6 +22,7 @@ from destination_router.delivery.outcomes import (
 from destination_router.delivery.pairings import Pairings
 from destination_router.delivery.plan import PlannedRequest, Planner
 from destination_router.delivery.quotas import Quotas, QuotaWait
+from destination_router.delivery.replays import PROFILES
 from destination_router.delivery.schedule import Schedule
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.states import States
@@ -97,9 +98,11 @@ class Dispatch:
         free = self._settings.parked_messages - len(self._schedule)
         return max(0, min(self._settings.window, free))
 
-    def add(self, offset: int, body: bytes, decision: Decision) -> None:
+    def add(self, offset: int, body: bytes, decision: Decision, replay: str | None = None) -> None:
         """Take in a message that is to be sent."""
-        item = Item(offset, body, decision)
+        item = Item(offset, body, decision, replay)
+        if replay == PROFILES:
+            self._planner.send_again(decision)
         self._schedule.add(item, self._clock())
         if item.blockers:
             self._park(item)

@@ -32,6 +32,7 @@ class Item:
         message_id: its id.
         keys: whose order it belongs to.
         body: its wire JSON.
+        replay: as `Event.replay`.
         decision: what the connection makes of it; None while it is parked: it is made again.
         delivered: bit `i` is set when the vendor has `decision.requests[i]`.
         attempts: requests that carried it and failed.
@@ -59,15 +60,19 @@ class Item:
         "message_id",
         "not_before",
         "offset",
+        "replay",
         "reserved",
         "tried_since",
         "under_way",
         "unplanned",
     )
 
-    def __init__(self, offset: int, body: bytes, decision: Decision) -> None:
+    def __init__(
+        self, offset: int, body: bytes, decision: Decision, replay: str | None = None
+    ) -> None:
         self.offset = offset
         self.body = body
+        self.replay = replay
         self.message_id = decision.message_id
         self.keys = tuple(dict.fromkeys(decision.user_keys))
         self.decision: Decision | None = decision

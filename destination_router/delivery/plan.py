@@ -10,8 +10,9 @@ import msgspec
 from destination_router.contract.records import HttpRequest
 from destination_router.delivery.item import Item
 from destination_router.delivery.quotas import Costs, Quotas, QuotaWait
+from destination_router.delivery.replays import replayed
 from destination_router.delivery.states import States
-from destination_router.pipeline.connection import Connection
+from destination_router.pipeline.connection import Connection, Decision
 from destination_router.pipeline.packing import packed
 
 
@@ -106,6 +107,11 @@ class Planner:
             self.forget(gone)
             sent = [item for item in sent if item not in gone]
 
+    def send_again(self, decision: Decision) -> None:
+        """Let a replay bring its updates to the vendor, though it may have them already."""
+        for request in decision.requests:
+            self._states.forget(request)
+
     def forget(self, items: Iterable[Item]) -> None:
         """Note that what is left of messages did not get through this time."""
         for item in items:
@@ -123,7 +129,7 @@ class Planner:
         """Make a parked message's decision again: it was one to send."""
         if item.decision is not None:
             return
-        decision = self._connection.decide(item.body)
+        decision = replayed(self._connection.decide(item.body), item.replay)
         if decision.result != "requests":  # else it would count as delivered
             raise UndecidedError
         item.decision = decision

@@ -52,6 +52,11 @@ class States:
         self._delivered.move_to_end(key)
         return self._delivered[key] == _digest(request)
 
+    def forget(self, request: HttpRequest) -> None:
+        """Remember no longer what the vendor has of a request's state: the next one goes out."""
+        if request.state_key is not None:
+            self._delivered.pop(request.state_key, None)
+
     def begin(self, request: HttpRequest, window: int) -> None:
         """Note that an update goes out: until it is delivered, its state is unknown.
 

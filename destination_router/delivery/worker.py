@@ -17,6 +17,7 @@ from destination_router.delivery.dispatch import Dispatch
 from destination_router.delivery.ledger import Delivery, Ledger, Report, Source
 from destination_router.delivery.pairings import Pairings
 from destination_router.delivery.quarantine import Watch
+from destination_router.delivery.replays import replayed
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterSink, DroppedDeadLetters
@@ -188,7 +189,7 @@ class Worker:
             packed(self._connection, list(decision.requests))
         match decision.result:
             case "requests":
-                self._dispatch.add(event.offset, event.body, decision)
+                self._dispatch.add(event.offset, event.body, decision, event.replay)
             case "filtered":
                 self._stats.filtered += 1
                 self._ledger.end(Delivery(decision, None, event.offset))
@@ -200,7 +201,8 @@ class Worker:
         place = ""
         for _ in range(TRIES):
             try:
-                decision = self._connection.decide(event.body, source=event.source)
+                decided = self._connection.decide(event.body, source=event.source)
+                decision = replayed(decided, event.replay)
                 if decision.result != "requests":
                     return decision
                 known = event.received_at

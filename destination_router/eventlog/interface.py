@@ -31,12 +31,15 @@ class Event(msgspec.Struct, frozen=True):
         received_at: Unix time in seconds; None where the log does not know.
         source: the name of the source that sent it; None where it came from a file or before
             sources had names.
+        replay: for one that a person sends again: `events`, without updates of profiles, or
+            `profiles`, with them; None for any other.
     """
 
     offset: int
     body: bytes
     received_at: float | None = None
     source: str | None = None
+    replay: str | None = None
 
 
 class Lag(msgspec.Struct, frozen=True):

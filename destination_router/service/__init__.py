@@ -1,6 +1,7 @@
 """A process at work: from a router.toml to a gateway and workers that start, run and end together.
 
 `connections` makes what was typed or configured ready, `checking` tells what is wrong with it,
-`router` runs it, `workers` keeps one worker for each connection alive, `health`, `metrics` and
-`logs` tell how it goes, `serving` puts an app on a socket. Open `router` first.
+`router` runs it, `changes` tells what a changed file changes, `workers` keeps one worker for each
+connection alive, `health`, `metrics` and `logs` tell how it goes, `serving` puts an app on a
+socket. Open `router` first.
 """

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 import msgspec
 
 from destination_router.config.router_toml import RouterConfig
-from destination_router.delivery.stats import DeliveryStats
+from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.sqlite.claim import claim
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.retention import Retention
@@ -22,9 +22,11 @@ from destination_router.gateway.app import create_gateway
 from destination_router.gateway.source_config import device_destinations
 from destination_router.gateway.sources import Sources
 from destination_router.pipeline.connection import Connection
+from destination_router.service.changes import changes, fingerprints
+from destination_router.service.checking import Checked
 from destination_router.service.health import CountedLog, Operations
 from destination_router.service.metrics import Intake
-from destination_router.service.serving import Asgi, serving, told_to_stop
+from destination_router.service.serving import Asgi, serving, told_to_reload, told_to_stop
 from destination_router.service.workers import Workers, delivery_settings
 
 _log = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
         gateway: whether to take events.
         workers: whether to deliver them.
         address: where to answer; None: nowhere, which only a process without a gateway can do.
+        reread: reads and checks router.toml again; None: it cannot be reloaded.
     """
 
     config: RouterConfig
@@ -46,10 +49,11 @@ class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
     gateway: bool = True
     workers: bool = True
     address: tuple[str, int] | None = None
+    reread: Callable[[], Checked] | None = None
 
 
 async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
-    """Run until SIGTERM or SIGINT.
+    """Run until SIGTERM or SIGINT; at SIGHUP, read router.toml again.
 
     Args:
         plan: what to do.
@@ -59,18 +63,20 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
         LogFileError: the log cannot be used, or another process delivers from it.
         UsageError: the address cannot be had.
     """
-    told = told_to_stop()
+    told, reload = told_to_stop(), told_to_reload()
     with contextlib.ExitStack() as held:
         if plan.workers:
             held.enter_context(claim(plan.config.eventlog.path))
         log = held.enter_context(_open_log(plan))
-        await _warn_of_strangers(plan, log)
+        await _warn_of_strangers(plan.connections, log)
         settings = delivery_settings(plan.config.delivery)
         crew = Workers(
             plan.connections if plan.workers else (), log, settings, plan.config.quarantine
         )
-        operations = _operations(plan, log, crew.stats)
+        router = _Router(plan, log, crew)
+        operations = router.operations()
         working = asyncio.create_task(crew.work())
+        reloading = asyncio.create_task(router.reload_whenever(reload))
         try:
             async with _answering(operations, plan.address) as url:
                 operations.ready = True
@@ -86,9 +92,81 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
                 stopping = asyncio.create_task(crew.stop())
             await stopping
         finally:
+            reloading.cancel()
+            await asyncio.gather(reloading, return_exceptions=True)
             await crew.stop()
             await working
     _log.info("stopped")
+
+
+class _Router:
+    """What of a router a changed router.toml changes: sources, connections, workers."""
+
+    def __init__(self, plan: RouterPlan, log: SqliteEventLog, crew: Workers) -> None:
+        self._plan = plan
+        self._log = log
+        self._crew = crew
+        self._config = plan.config
+        self._connections = list(plan.connections)
+        self._fingerprints = fingerprints(plan.config)
+        self._sources = Sources(plan.config.all_sources)
+
+    def operations(self) -> Operations:
+        """Make the app: the operators' paths, and the gateway behind them."""
+        intake = Intake()
+        gateway = None
+        if self._plan.gateway:
+            gateway = create_gateway(
+                CountedLog(self._log, intake),
+                self._sources,
+                destinations=lambda source: device_destinations(
+                    each for each in self._connections if each.takes_source(source)
+                ),
+                refused=intake.count_refusal,
+            )
+        return Operations(self._log, gateway, intake, self._crew.stats)
+
+    async def reload_whenever(self, told: asyncio.Event) -> None:
+        """Read router.toml again when the event is set; a file with an error changes nothing."""
+        while True:
+            await told.wait()
+            told.clear()
+            try:
+                await self._reload()
+            except LogUnavailableError as error:
+                _log.error("reload_failed", extra={"detail": str(error)})
+
+    async def _reload(self) -> None:
+        if self._plan.reread is None:
+            return
+        found = await asyncio.to_thread(self._plan.reread)
+        if found.problems or found.config is None:
+            _log.error("reload_refused", extra={"problems": found.problems})
+            return
+        after = fingerprints(found.config)
+        what = changes(self._config, found.config, self._fingerprints, after)
+        anew = {*what.added, *what.changed}
+        by_name = {connection.name: connection for connection in self._connections}
+        connections = [
+            each if each.name in anew else by_name[each.name] for each in found.connections
+        ]
+        if self._plan.workers:
+            await self._log.admit(
+                [connection.name for connection in connections],
+                start=self._config.eventlog.new_connections,
+                kept={connection.name: connection.kept for connection in connections},
+            )
+            settings = delivery_settings(found.config.delivery)
+            await self._crew.change(connections, anew, settings, found.config.quarantine)
+        self._sources.replace(found.config.all_sources)
+        self._config, self._connections, self._fingerprints = found.config, connections, after
+        if what.needs_restart:
+            _log.warning("reload_needs_restart", extra={"keys": what.needs_restart})
+        _log.info(
+            "reloaded",
+            extra={"added": what.added, "removed": what.removed, "changed": what.changed},
+        )
+        await _warn_of_strangers(connections, self._log)
 
 
 @contextlib.contextmanager
@@ -113,31 +191,14 @@ def _open_log(plan: RouterPlan) -> Iterator[SqliteEventLog]:
         log.close()
 
 
-async def _warn_of_strangers(plan: RouterPlan, log: SqliteEventLog) -> None:
+async def _warn_of_strangers(connections: Sequence[Connection], log: SqliteEventLog) -> None:
     """Tell of connections that the log knows and nobody reads: their events are never deleted."""
-    known = {connection.name for connection in plan.connections}
+    known = {connection.name for connection in connections}
     for name, lag in (await log.lags()).items():
         if name not in known:
             _log.warning(
                 "connection_not_configured", extra={"connection": name, "messages": lag.messages}
             )
-
-
-def _operations(
-    plan: RouterPlan, log: SqliteEventLog, deliveries: Callable[[], Mapping[str, DeliveryStats]]
-) -> Operations:
-    intake = Intake()
-    gateway = None
-    if plan.gateway:
-        gateway = create_gateway(
-            CountedLog(log, intake),
-            Sources(plan.config.all_sources),
-            destinations=lambda source: device_destinations(
-                each for each in plan.connections if each.takes_source(source)
-            ),
-            refused=intake.count_refusal,
-        )
-    return Operations(log, gateway, intake, deliveries)
 
 
 @contextlib.asynccontextmanager

@@ -94,6 +94,13 @@ def url_of(host: str, listener: socket.socket) -> str:
     return f"http://{shown}:{listener.getsockname()[1]}"
 
 
+def told_to_reload() -> asyncio.Event:
+    """Watch for SIGHUP, which sets the event; whoever waits for it clears it."""
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told.set)
+    return told
+
+
 def told_to_stop() -> asyncio.Event:
     """Watch for SIGINT and SIGTERM, which set the event; also where a shell ignores SIGINT.
 

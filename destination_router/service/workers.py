@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -60,8 +60,12 @@ class Workers:
         self._settings = settings
         self._quarantine = quarantine
         self._workers: dict[str, Worker] = {}
-        self._connections = connections
+        self._connections = {connection.name: connection for connection in connections}
+        self._deliveries: dict[str, asyncio.Task[None]] = {}
+        self._leaving: set[str] = set()
         self._over = asyncio.Event()
+        self._broken = asyncio.Event()
+        self._delivers = bool(connections)
 
     def stats(self) -> dict[str, DeliveryStats]:
         """Tell what each worker has done since it started."""
@@ -73,10 +77,18 @@ class Workers:
         Raises:
             LogFileError: the log is damaged.
         """
-        work = [self._deliver(connection) for connection in self._connections]
+        for connection in self._connections.values():
+            self._start(connection)
+        maintaining = asyncio.create_task(self._maintain())
+        broken = asyncio.create_task(self._broken.wait())
         try:
-            await asyncio.gather(*work, self._maintain())
+            await asyncio.wait({maintaining, broken}, return_when=asyncio.FIRST_COMPLETED)
+            if self._broken.is_set():
+                self._over.set()
+            await asyncio.gather(maintaining, *self._deliveries.values())
         finally:
+            broken.cancel()
+            maintaining.cancel()
             self._attempts.close()
 
     async def stop(self) -> None:
@@ -84,9 +96,52 @@ class Workers:
         self._over.set()
         await asyncio.gather(*(worker.stop(GRACE) for worker in self._workers.values()))
 
+    async def change(
+        self,
+        connections: Sequence[Connection],
+        anew: Collection[str],
+        settings: DeliverySettings,
+        quarantine: QuarantineConfig,
+    ) -> None:
+        """Deliver to other connections from now on; those that stay as they are notice nothing.
+
+        Args:
+            connections: all of them; the log knows them already.
+            anew: the names of those to start, again or for the first time. What one that is at
+                work has under way ends first, and what has not ended is sent by its successor.
+            settings: how, for those.
+            quarantine: when an identity is held back, for those.
+        """
+        kept = {connection.name for connection in connections} - set(anew)
+        leaving = [name for name in self._deliveries if name not in kept]
+        self._leaving.update(leaving)
+        await asyncio.gather(*(self._workers[name].stop(GRACE) for name in leaving))
+        await asyncio.gather(*(self._deliveries.pop(name) for name in leaving))
+        for name in leaving:
+            self._workers.pop(name, None)
+        self._leaving.difference_update(leaving)
+        self._settings, self._quarantine = settings, quarantine
+        self._connections = {connection.name: connection for connection in connections}
+        if not self._over.is_set():
+            for connection in connections:
+                if connection.name not in self._deliveries:
+                    self._start(connection)
+
+    def _start(self, connection: Connection) -> None:
+        task = asyncio.create_task(self._deliver(connection))
+        self._deliveries[connection.name] = task
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is not None:
+            self._broken.set()
+
+    def _is_leaving(self, name: str) -> bool:
+        return self._over.is_set() or name in self._leaving
+
     async def _deliver(self, connection: Connection) -> None:
         """Run a connection's worker; one that breaks is started again, and its neighbours go on."""
-        while not self._over.is_set():
+        while not self._is_leaving(connection.name):
             async with Sender(connection, self._settings) as sender:
                 worker = Worker(
                     connection,
@@ -109,14 +164,15 @@ class Workers:
                     raise
                 except BaseException:  # noqa: BLE001 -- one broken worker stops no other
                     _log.exception("worker_failed", extra={"connection": connection.name})
-            await self._pause(_RESTART_PAUSE)
+            if not self._is_leaving(connection.name):
+                await self._pause(_RESTART_PAUSE)
 
     async def _maintain(self) -> None:
         """Delete what is delivered, and tell of vendors that fall silent or come back.
 
         Only where events are delivered: no other process knows what a worker has at hand.
         """
-        if not self._connections:
+        if not self._delivers:
             await self._over.wait()
         circuits: dict[str, str] = {}
         while not self._over.is_set():

@@ -11,7 +11,7 @@ import pytest
 from conformance.bench import Bench, bench_for
 from conformance.case import CaseSet
 from conformance.subject import Subject
-from destination_router import HttpRequest, hookimpl
+from destination_router import HttpRequest, Reject, hookimpl
 from destination_router.plugins.loading import check_destination
 
 
@@ -39,11 +39,20 @@ def _request(message: Any, **fields: Any) -> HttpRequest:
     return HttpRequest(url="https://vendor.example/events", json=body)
 
 
+def _named(message: Any) -> None:
+    if message.user_id is None:
+        raise Reject("missing_identity", "it is missing: send one", "userId")
+    if not (getattr(message, "event", "x") or "").strip():
+        raise Reject("missing_event", "it is missing: send one", "event")
+
+
 def _on_identify(message: Any) -> list[HttpRequest]:
+    _named(message)
     return [_request(message, traits=message.traits)]
 
 
 def _on_track(message: Any) -> list[HttpRequest]:
+    _named(message)
     return [_request(message, event=message.event, properties=message.properties)]
 
 

@@ -8,13 +8,14 @@ from html.parser import HTMLParser
 from importlib.resources import files
 from xml.etree import ElementTree as ET
 
+import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
 from conformance.bench import Bench
 from conformance.case import Case, CaseSet, read_cases
 from conformance.compare import Difference
-from conformance.report import Report, badge, build_report, html, markdown, report_json
+from conformance.report import Report, badge, build_report, html, markdown, records, report_json
 from conformance.runner import Result, Verdict
 
 MakeBench = Callable[..., Bench]
@@ -45,7 +46,7 @@ def cases(count: int) -> CaseSet:
 
 
 def verdict(case: Case, result: Result) -> Verdict:
-    if result in ("failed", "known_failure", "provisional_failure"):
+    if result.endswith(("failed", "_failure")):
         difference = Difference("requests.0.json.a", '"`<a>`"', "1")
         return Verdict(id=case.id, result=result, difference=difference, others=(difference,) * 2)
     reason = {"skipped": "small has no pack hook", "unexpected_pass": "it passes"}.get(result, "")
@@ -69,6 +70,7 @@ ALL: tuple[Result, ...] = (
     "skipped",
     "provisional_failure",
     "known_failure",
+    "unscored_failure",
     "unexpected_pass",
 )
 
@@ -195,4 +197,19 @@ def test_the_page_has_a_filter_for_each_result(page: _Page) -> None:
 def test_the_page_quotes_beside_each_case(page: _Page) -> None:
     """The vendor's words, with a link to them."""
     quotes = [attributes for tag, attributes in page.elements if tag == "blockquote"]
-    assert [attributes["cite"] for attributes in quotes] == ["https://example.com/a?b=1&c=2"] * 6
+    assert [attributes["cite"] for attributes in quotes] == ["https://example.com/a?b=1&c=2"] * len(
+        ALL
+    )
+
+
+def test_which_defects_are_caught_is_told(report: BuildReport) -> None:
+    """Each deliberate defect stands beside what catches it; what nothing catches is named."""
+    caught = records.Caught(id="one", description="a slip | of two", by="check/purity-no-io")
+    missed = records.Caught(id="two", description="another", by="")
+    score = records.MutationScore(total=2, caught=1, mutants=(caught, missed))
+    told = msgspec.structs.replace(report("passed"), mutants=score)
+    schema = files("conformance").joinpath("schema", "report.v1.json").read_bytes()
+    Draft202012Validator(json.loads(schema)).validate(json.loads(report_json(told)))
+    assert "1 of 2 deliberate defects are caught" in markdown(told)
+    assert r"| one | a slip \| of two | check/purity-no-io |" in markdown(told)
+    assert "<td>another</td><td>nothing</td>" in html(told)

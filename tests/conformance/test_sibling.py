@@ -32,6 +32,10 @@ def on_identify(message: Identify, settings):
 
 @hookimpl
 def on_track(message: Track, settings):
+    if message.user_id is None:
+        raise Reject("missing_user", "send a userId", "userId")
+    if not (message.event or "").strip():
+        raise Reject("missing_event", "send the event's name", "event")
     body = {
         "project": settings["project"],
         "user": message.user_id,

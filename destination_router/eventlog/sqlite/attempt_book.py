@@ -58,6 +58,8 @@ class LoggedAttempts:
                 del file
         except OSError as error:
             _log.warning("attempts_not_kept", extra={"detail": file_problem(path, error)})
+        # At once: the first connection that is at work writes over what another one's died of.
+        self._whose, self._left = self._found()
 
     async def open(self, connection: str) -> dict[int, int]:
         """List the messages at which processes died, each with how often, this time included.
@@ -65,10 +67,10 @@ class LoggedAttempts:
         Raises:
             LogUnavailableError: nothing was noted; what was at hand is still known.
         """
-        left = self._left(connection)
+        left = self._left if self._whose == _digest(connection) else ()
         tries = await self._log.transact(partial(_noted, connection=connection, left=left))
         if left:
-            self.end()
+            self._left = ()
         return tries
 
     def begin(self, connection: str, offsets: Sequence[int]) -> None:
@@ -93,19 +95,20 @@ class LoggedAttempts:
             os.close(self._file)
             self._file = None
 
-    def _left(self, connection: str) -> tuple[int, ...]:
-        """Read what was at hand when a process died, if it was this connection's."""
+    def _found(self) -> tuple[bytes, tuple[int, ...]]:
+        """Read what was at hand when a process died: whose it was, and which messages."""
         if self._file is None:
-            return ()
+            return b"", ()
         try:
             head = os.pread(self._file, _OFFSETS, 0)
-            if len(head) < _OFFSETS or head[_COUNT.size :] != _digest(connection):
-                return ()
+            if len(head) < _OFFSETS:
+                return b"", ()
             (count,) = _COUNT.unpack_from(head)
             content = os.pread(self._file, 8 * min(count, MOST), _OFFSETS)
         except OSError:
-            return ()
-        return struct.unpack(f"<{len(content) // 8}q", content[: len(content) // 8 * 8])
+            return b"", ()
+        whole = len(content) // 8
+        return head[_COUNT.size :], struct.unpack_from(f"<{whole}q", content)
 
 
 def _digest(connection: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,13 +26,34 @@ def claim(path: Path) -> Iterator[None]:
         LogInUseError: another process has it.
         OSError: the file cannot be made.
     """
-    lock = path.with_name(f"{path.name}.workers")
+    lock = _lock_of(path)
     try:
         with open_private(lock, "ab") as held:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.truncate(0)
+            held.write(b"%d\n" % os.getpid())
+            held.flush()
             yield
     except BlockingIOError:
         raise LogInUseError(
             f"{path}: another process delivers from this log already; end it first, or start this "
             "one with --gateway-only"
         ) from None
+
+
+def claimant(path: Path) -> int | None:
+    """Tell the process that delivers from a log; None where none does."""
+    try:
+        with _lock_of(path).open("rb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                text = lock.read(20).strip()
+                return int(text) if text.isdigit() else None
+    except OSError:
+        pass
+    return None
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.workers")

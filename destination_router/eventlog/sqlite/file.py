@@ -80,6 +80,7 @@ CREATE TABLE quarantine (
 _ADDED_3 = (
     "ALTER TABLE events ADD COLUMN source TEXT",  # the name of who sent it; NULL: nobody knows
     "ALTER TABLE dead_letters ADD COLUMN source TEXT",
+    "ALTER TABLE events ADD COLUMN replay TEXT",  # what of it is sent again; NULL: it is no replay
 )
 _ADDED_4 = (
     """

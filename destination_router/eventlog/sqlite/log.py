@@ -98,6 +98,35 @@ class SqliteEventLog:
         self._thread = ThreadPoolExecutor(1, "event-log-reader")
         self._arrivals = Arrivals()
 
+    async def admit(
+        self,
+        connections: Iterable[str],
+        *,
+        start: Literal["end", "start"],
+        kept: Mapping[str, Callable[[bytes], bytes]],
+    ) -> None:
+        """Let connections read that did not when the log was opened.
+
+        Args:
+            connections: all that read from now on.
+            start: where one begins that the log does not know.
+            kept: as when the log was opened.
+
+        Raises:
+            LogUnavailableError: the log cannot be written now; nothing has changed.
+        """
+        new = [name for name in connections if name not in self._readers]
+
+        def enter() -> dict[str, _Reader]:
+            register(self._reading, new, start)
+            return {name: _reader(self._reading, name) for name in new}
+
+        try:
+            self._readers.update(await self._in_thread(enter))
+        except sqlite3.OperationalError as error:
+            raise LogUnavailableError(f"{self.path}: {error}") from error
+        self._kept = {**self._kept, **kept}
+
     async def append(self, bodies: Sequence[bytes], source: str | None = None) -> None:
         """Accept events, all or none; they are on disk when this returns.
 
@@ -249,8 +278,8 @@ class SqliteEventLog:
         rows, last = await self._in_thread(partial(read, self._reading, after, limit))
         progress = reader.progress
         found = [
-            Event(offset, body, received_at / 1000, source)
-            for offset, target, body, received_at, source in rows
+            Event(offset, body, received_at / 1000, source, again)
+            for offset, target, body, received_at, source, again in rows
             if target in (None, name) and not progress.is_done(offset)
         ]
         through = rows[-1][0] if rows else last

@@ -14,7 +14,7 @@ _READ_BYTES = 32 * 2**20
 """How much is read at once: a thousand events may have a few kilobytes each, or megabytes."""
 
 _READ = """
-SELECT offset, target, body, received_at, source FROM events
+SELECT offset, target, body, received_at, source, replay FROM events
 WHERE offset > ? ORDER BY offset LIMIT ?
 """
 _LAST = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
@@ -44,7 +44,7 @@ def register(
 
 def read(
     connection: sqlite3.Connection, after: int, limit: int
-) -> tuple[list[tuple[int, str | None, bytes, int, str | None]], int]:
+) -> tuple[list[tuple[int, str | None, bytes, int, str | None, str | None]], int]:
     """Read rows up to a limit in number and bytes; and the last offset when nothing was there."""
     # Asked for first: what is appended in between is above it.
     last = last_offset(connection)

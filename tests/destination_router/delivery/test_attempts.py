@@ -160,6 +160,26 @@ def test_what_ended_well_leaves_nothing(tmp_path: Path) -> None:
     ]
 
 
+def test_one_connection_at_work_does_not_hide_what_another_died_of(tmp_path: Path) -> None:
+    """What is in the file is read before anything is written to it."""
+
+    async def use() -> list[dict[int, int]]:
+        log = SqliteEventLog(tmp_path / "log.db", ["c", "d"])
+        attempts = LoggedAttempts(log)
+        attempts.begin("d", [7])
+        attempts.close()
+        attempts = LoggedAttempts(log)
+        found = [await attempts.open("c")]
+        attempts.begin("c", [1])
+        attempts.end()
+        found.append(await attempts.open("d"))
+        attempts.close()
+        log.close()
+        return found
+
+    assert asyncio.run(use()) == [{}, {7: 1}]
+
+
 def test_what_is_committed_is_forgotten(tmp_path: Path) -> None:
     """A message that ended is nobody's suspect."""
 
@@ -168,7 +188,9 @@ def test_what_is_committed_is_forgotten(tmp_path: Path) -> None:
         await log.append([track(1), track(2)])
         attempts = LoggedAttempts(log)
         attempts.begin("c", [1, 2])
-        await attempts.open("c")
+        attempts.close()
+        attempts = LoggedAttempts(log)
+        assert await attempts.open("c") == {1: 1, 2: 1}
         await log.read("c", -1, 10)
         await log.commit("c", [1, 2])
         found = await attempts.open("c")

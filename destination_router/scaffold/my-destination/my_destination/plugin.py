@@ -27,11 +27,14 @@ def on_identify(message: Identify, settings: dict[str, Json]) -> list[HttpReques
 @hookimpl
 def on_track(message: Track, settings: dict[str, Json]) -> list[HttpRequest]:
     """Record an event. A repeat has the same `id`, so that the vendor keeps one."""
-    if message.event is None:
+    if not message.event or not message.event.strip():
         raise Reject("missing_event", "send the event's name", "event")
+    user = message.user_id or message.anonymous_id
+    if user is None:
+        raise Reject("missing_user", "send a userId or an anonymousId", "userId")
     body = {
         "id": message.message_id,
-        "user": message.user_id or message.anonymous_id,
+        "user": user,
         "event": message.event,
         "properties": message.properties,
         "time": message.timestamp,

@@ -131,6 +131,7 @@ def test_a_log_of_the_first_version_is_brought_up(tmp_path: Path) -> None:
         old.execute("DROP TABLE quarantine")
         old.execute("DROP TABLE attempts")
         old.execute("ALTER TABLE events DROP COLUMN source")
+        old.execute("ALTER TABLE events DROP COLUMN replay")
         old.execute("ALTER TABLE dead_letters DROP COLUMN source")
         old.execute("PRAGMA user_version = 1")
     for _ in range(2):

@@ -1,0 +1,33 @@
+"""`reload`: a router that is at work reads its router.toml again."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from destination_router.commands.options import ROUTER_TOML, RouterToml
+from destination_router.commands.output import problems_told, refuse, talk
+from destination_router.eventlog.sqlite.claim import claimant
+from destination_router.faults import UsageError
+from destination_router.service.checking import check_config
+
+
+def reload(config: RouterToml = ROUTER_TOML) -> None:
+    """Let a running router read its router.toml again.
+
+    The file is checked first. Connections come, go and change without losing a message; the others
+    are not touched. What the router made of it stands in its log. A process with --gateway-only is
+    told by SIGHUP instead.
+
+    Example: destination-router reload --config router.toml
+    """
+    with problems_told():
+        found = check_config(config)
+        if found.problems or found.config is None:
+            refuse("\n".join(found.problems))
+            return
+        process = claimant(found.config.eventlog.path)
+        if process is None:
+            raise UsageError(f"no process delivers from {found.config.eventlog.path}")
+        os.kill(process, signal.SIGHUP)
+        talk.print(f"Process {process} reads {config} again; its log tells what changed.")

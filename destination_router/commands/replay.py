@@ -1,0 +1,127 @@
+"""`replay`: what a connection delivered, and the log still keeps, is sent again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+import typer
+
+from destination_router.commands.dead_letters import opened_log
+from destination_router.commands.decision_output import counted
+from destination_router.commands.options import ROUTER_TOML, RouterToml, read_moment
+from destination_router.commands.output import FAILED, problems_told, talk
+from destination_router.config.router_toml import load_config
+from destination_router.contract.times import format_time
+from destination_router.delivery.replays import EVENTS, PROFILES
+from destination_router.eventlog.sqlite.delivered_events import (
+    Kept,
+    delivered_events,
+    kept_since,
+    send_again,
+)
+from destination_router.faults import UsageError
+
+
+def replay(
+    connection: Annotated[
+        str, typer.Option("--connection", metavar="NAME", help="To which connection.")
+    ],
+    since: Annotated[
+        str,
+        typer.Option(
+            "--since", metavar="TIME", help="What came in since 2026-11-22T10:00Z, or 2h ago."
+        ),
+    ],
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="What came in before then.")
+    ] = None,
+    event: Annotated[
+        list[str] | None,
+        typer.Option("--event", metavar="NAME", help="Only this event, page or screen; repeat it."),
+    ] = None,
+    user: Annotated[
+        list[str] | None,
+        typer.Option("--user", metavar="ID", help="Only of this userId or anonymousId; repeat it."),
+    ] = None,
+    profiles: Annotated[
+        bool,
+        typer.Option(
+            "--profiles",
+            help="Updates of profiles, too: older values may overwrite newer ones.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell how many there are.")
+    ] = False,
+    config: RouterToml = ROUTER_TOML,
+) -> None:
+    """Send again what a connection delivered, if it is kept.
+
+    It goes to this connection alone, in order, behind what waits. The vendor knows each event by
+    the same key as before. What is kept is up to keep_delivered of the event log.
+
+    Example: destination-router replay --connection heap --since 2h --dry-run
+    """
+    with problems_told():
+        router = load_config(config)
+        names = [each.name for each in router.connections]
+        if connection not in names:
+            raise UsageError(
+                f"{config} has no connection {connection!r}; it has {', '.join(names)}"
+            )
+        start = read_moment("--since", since)
+        end = time.time() if until is None else read_moment("--until", until)
+        with opened_log(router, to_write=not dry_run) as database:
+            complete = kept_since(database)
+            kept = delivered_events(database, connection, start, end)
+            chosen = list(_chosen(kept, event or [], user or []))
+            if chosen and not dry_run:
+                what = PROFILES if profiles else EVENTS
+                send_again(database, connection, chosen, what, time.time())
+        if not chosen:
+            talk.print(_nothing(router.eventlog.keep_delivered, complete), markup=False)
+            raise typer.Exit(FAILED)
+        verb = "would go" if dry_run else "go"
+        talk.print(f"{counted(len(chosen), 'message')}: {verb} to {connection} again", markup=False)
+        if complete is not None and complete > start:
+            talk.print(f"Of what came in before {_time(complete)}, not all is kept.", markup=False)
+        if profiles:
+            talk.print("Older values of profiles may overwrite newer ones.")
+
+
+class _About(msgspec.Struct, rename="camel"):
+    event: object = None
+    name: object = None
+    user_id: object = None
+    anonymous_id: object = None
+
+
+def _chosen(kept: Iterator[Kept], events: list[str], users: list[str]) -> Iterator[Kept]:
+    for each in kept:
+        if events or users:
+            try:
+                about = msgspec.json.decode(each.body, type=_About)
+            except (msgspec.MsgspecError, ValueError, RecursionError):
+                continue
+            if events and not {about.event, about.name}.intersection(events):
+                continue
+            if users and {str(about.user_id), str(about.anonymous_id)}.isdisjoint(users):
+                continue
+        yield each
+
+
+def _nothing(keep_delivered: float, complete: float | None) -> str:
+    if not keep_delivered:
+        return "Nothing of that is kept: [eventlog] keep_delivered says for how long it would be."
+    if complete is None:
+        return "Nothing of that was delivered."
+    held = "nothing" if complete == float("inf") else f"all since {_time(complete)}"
+    return f"Nothing of that was delivered, or it is not kept any more: the log holds {held}."
+
+
+def _time(moment: float) -> str:
+    return format_time(datetime.fromtimestamp(moment, UTC))

@@ -1,0 +1,29 @@
+"""What of a message goes out again when a person replays it. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from destination_router.pipeline.connection import Decision
+
+EVENTS = "events"
+"""A replay without updates of profiles: an older value would overwrite a newer one."""
+
+PROFILES = "profiles"
+"""A replay with them."""
+
+
+def replayed(decision: Decision, replay: str | None) -> Decision:
+    """Leave of a decision what a replay sends; any other message is as it was.
+
+    An update of a profile is a request that only overwrites state (`HttpRequest.state_key`).
+    """
+    if replay != EVENTS or decision.result != "requests":
+        return decision
+    events = tuple(request for request in decision.requests if request.state_key is None)
+    if len(events) == len(decision.requests):
+        return decision
+    if not events:
+        reason = "a replay of events alone leaves profiles as they are"
+        return msgspec.structs.replace(decision, result="filtered", reason=reason, requests=())
+    return msgspec.structs.replace(decision, requests=events)

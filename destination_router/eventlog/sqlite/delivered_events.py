@@ -1,0 +1,89 @@
+"""What was delivered and is still kept, to be sent again to one connection.
+
+Every function runs within a transaction of whoever calls it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from destination_router.eventlog.partition import partition_key
+
+_DELIVERED = """
+SELECT offset, received_at, source, body FROM events
+WHERE received_at >= :since AND received_at < :until
+    AND replay IS NULL AND (target IS NULL OR target = :name)
+    AND (
+        offset <= (SELECT low FROM connections WHERE name = :name)
+        OR offset IN (SELECT offset FROM done WHERE connection = :name)
+    )
+    AND offset NOT IN (SELECT offset FROM dead_letters WHERE connection = :name)
+ORDER BY offset
+"""
+_APPEND = """
+INSERT INTO events (received_at, partition, target, source, replay, body) VALUES (?, ?, ?, ?, ?, ?)
+"""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """An event that a connection has delivered.
+
+    Attributes:
+        offset: its place in the log.
+        received_at: Unix time in seconds.
+        source: who sent it.
+        body: one message, as wire JSON.
+    """
+
+    offset: int
+    received_at: float
+    source: str | None
+    body: bytes
+
+
+def delivered_events(
+    database: sqlite3.Connection, name: str, since: float, until: float
+) -> Iterator[Kept]:
+    """Read what a connection delivered of what came in between two Unix times, in order."""
+    values = {"name": name, "since": round(since * 1000), "until": round(until * 1000)}
+    for offset, received_at, source, body in database.execute(_DELIVERED, values):
+        yield Kept(offset, received_at / 1000, source, body)
+
+
+def kept_since(database: sqlite3.Connection) -> float | None:
+    """Tell since when the log holds all that came in; None where nothing was deleted yet.
+
+    Offsets begin at 1 and are never given twice. Of an empty log everything may be gone.
+    """
+    row = database.execute(
+        "SELECT offset, received_at FROM events ORDER BY offset LIMIT 1"
+    ).fetchone()
+    if row is None:
+        return float("inf")
+    first, moment = row
+    return None if first == 1 else float(moment) / 1000
+
+
+def send_again(
+    database: sqlite3.Connection, name: str, events: Sequence[Kept], replay: str, now: float
+) -> None:
+    """Append events behind what waits, for one connection alone.
+
+    Args:
+        database: within a transaction, so that it happens to all or none.
+        name: the connection's.
+        events: which, in their order.
+        replay: `events` or `profiles`, as `Event.replay`.
+        now: Unix time, in seconds.
+    """
+    at = round(now * 1000)
+    database.executemany(
+        _APPEND,
+        [
+            (at, partition_key(event.body), name, event.source, replay, event.body)
+            for event in events
+        ],
+    )
