@@ -105,7 +105,13 @@ def _expected_outcome(case: Case) -> dict[str, dict[str, Any]]:
     if by_message is None:
         by_message = dict.fromkeys(case.response.request.message_ids, case.expect.outcome)
     return {
-        message_id: {"result": "", "code": "", "after": None, **_with_float(outcome)}
+        message_id: {
+            "result": "",
+            "code": "",
+            "after": None,
+            "unlessProven": False,
+            **_with_float(outcome),
+        }
         for message_id, outcome in by_message.items()
     }
 
@@ -117,7 +123,12 @@ def _with_float(outcome: Mapping[str, Any]) -> dict[str, Any]:
 
 def _outcome_json(outcome: Outcome, *, with_detail: bool) -> dict[str, Any]:
     after = None if outcome.after is None else float(outcome.after)
-    told = {"result": outcome.result, "code": outcome.code, "after": after}
+    told = {
+        "result": outcome.result,
+        "code": outcome.code,
+        "after": after,
+        "unlessProven": outcome.unless_proven,
+    }
     return {**told, "detail": outcome.detail} if with_detail else told
 
 

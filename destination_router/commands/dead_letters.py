@@ -10,6 +10,7 @@ import contextlib
 import sqlite3
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +41,7 @@ from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
 from destination_router.eventlog.sqlite.dead_letter_store import (
     delete_letters,
     find_letters,
+    group_letters,
     replay_letters,
 )
 from destination_router.eventlog.sqlite.file import connect, damage_told, open_file
@@ -50,6 +52,9 @@ from destination_router.service.replayable import Seals
 commands = typer.Typer(
     no_args_is_help=True, help="See what could not be delivered, and deliver it after all."
 )
+
+_MOST_LINES = 100
+_MOST_NUMBERS = 20
 
 Ids = Annotated[
     list[int] | None,
@@ -90,22 +95,58 @@ def list_(
     which: DeadLetterFilter,
     config: RouterToml = ROUTER_TOML,
     replayed: Replayed = False,
+    each: Annotated[
+        bool, typer.Option("--each", help="Each of them, in place of a line for each code.")
+    ] = False,
     content: Content = False,
     as_json: JsonLines = False,
 ) -> None:
-    """List dead letters: number, time, connection, message, code.
+    """Count dead letters by connection and code, with a sample of each.
+
+    --each lists them one by one, and so do numbers, --message-id, --content and --json. No more
+    than 100 lines are printed, unless --limit says how many, or --json is given.
 
     Example: destination-router dead-letters list --since 12h
     """
+    one_by_one = each or content or bool(which.ids) or which.message_id is not None
+    wanted = _of(which, replayed=replayed)
     with problems_told(), opened_log(load_config(config)) as database:
-        letter = None
-        for letter in find_letters(database, _of(which, replayed=replayed)):
-            if as_json:
+        if as_json:
+            letter = None
+            for letter in find_letters(database, wanted):
                 print_line(letter_json(letter, content=content))
-            else:
-                print_letter(letter, content=content)
-        if letter is None:
+            told = 0 if letter is None else 1
+        elif one_by_one:
+            told = _print_each(database, wanted, content=content)
+        else:
+            told = _print_groups(database, wanted)
+        if not told:
             talk.print(_none_found(which))
+
+
+def _print_each(database: sqlite3.Connection, wanted: DeadLetterFilter, *, content: bool) -> int:
+    most = wanted.limit or _MOST_LINES
+    one_more = msgspec.structs.replace(wanted, limit=most + 1)
+    letters = list(find_letters(database, one_more))
+    for letter in letters[:most]:
+        print_letter(letter, content=content)
+    if len(letters) > most and wanted.limit is None:
+        talk.print(f"There are more than {most}: --limit says how many to show.")
+    return len(letters)
+
+
+def _print_groups(database: sqlite3.Connection, wanted: DeadLetterFilter) -> int:
+    groups = group_letters(database, wanted)
+    most = wanted.limit or _MOST_LINES
+    for group in groups[:most]:
+        told = letter_json(group.sample, content=False)
+        sample = [told["id"], told["at"], told["messageId"], told["detail"]]
+        words = [group.count, group.sample.connection, group.sample.code]
+        line = "  ".join(map(str, words)), "  ".join(map(str, filter(None, sample)))
+        out.print(f"{line[0]}  such as  {line[1]}", markup=False)
+    if len(groups) > most:
+        talk.print(f"There are {len(groups) - most} more codes: --limit says how many to show.")
+    return len(groups)
 
 
 @commands.command()
@@ -154,9 +195,10 @@ def replay(
             letters, refused = Seals(router.connections).sort_out(found)
             if not dry_run:
                 replay_letters(database, letters, time.time())
-    _print_done(letters, "would be replayed" if dry_run else "replayed")
+    _print_done(which, letters, "would be replayed" if dry_run else "replayed")
     for reason, left in refused.items():
-        numbers = ", ".join(str(letter.id) for letter in left)
+        numbers = ", ".join(str(letter.id) for letter in left[:_MOST_NUMBERS])
+        numbers += ", ..." if len(left) > _MOST_NUMBERS else ""
         complain(f"{len(left)} not replayed, but kept: {numbers}. {reason}")
     _end(which, found, failed=bool(refused))
 
@@ -179,7 +221,7 @@ def delete(
         letters = list(find_letters(database, _of(which, replayed=replayed or bool(which.ids))))
         if not dry_run:
             delete_letters(database, letters)
-    _print_done(letters, "would be deleted" if dry_run else "deleted")
+    _print_done(which, letters, "would be deleted" if dry_run else "deleted")
     _end(which, letters)
 
 
@@ -214,10 +256,14 @@ def _none_found(which: DeadLetterFilter) -> str:
     return "No dead letters." if which == DeadLetterFilter() else "No dead letter is like that."
 
 
-def _print_done(letters: Sequence[DeadLetter], verb: str) -> None:
-    for letter in letters:
-        print_letter(letter, content=False)
-    talk.print(f"{len(letters)} {verb}")
+def _print_done(which: DeadLetterFilter, letters: Sequence[DeadLetter], verb: str) -> None:
+    """Tell what was done: of those that were asked for by number, each; of others, by code."""
+    if which.ids:
+        for letter in letters:
+            print_letter(letter, content=False)
+    codes = Counter(f"{letter.connection} {letter.code}" for letter in letters)
+    told = ", ".join(f"{name} {count}" for name, count in codes.most_common(_MOST_NUMBERS))
+    talk.print(f"{len(letters)} {verb}" + (f": {told}" if told else ""), markup=False)
 
 
 def _end(which: DeadLetterFilter, found: Sequence[DeadLetter], *, failed: bool = False) -> None:

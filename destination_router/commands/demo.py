@@ -16,7 +16,7 @@ from destination_router.demo.stage import WRITE_KEY, Stage, play, stage
 from destination_router.demo.traffic import require_sdk
 from destination_router.pipeline.connection import Connection
 from destination_router.service.connections import sample_connection
-from destination_router.service.serving import told_to_stop
+from destination_router.service.signals import told_to_stop
 
 
 def demo(

@@ -39,7 +39,7 @@ from destination_router.eventlog.sqlite.pairing_book import PairingsFile
 from destination_router.files.line_sources import line_source
 from destination_router.files.reading import plain_size
 from destination_router.files.resuming import SendState, state_of
-from destination_router.files.sending import Summary, View, complaint, send_lines
+from destination_router.files.sending import Summary, View, complaint, held_words, send_lines
 
 
 @taking(chosen)
@@ -72,7 +72,7 @@ def send(
             told = _why_left(summary, wait)
             cause = f" ({told})" if told else ""
             rest = "The same command sends the rest." if state.kept else "Streams are not resumed."
-            talk.print(f"{counted(summary.left, 'message')} left{cause}. {rest}")
+            talk.print(f"{counted(summary.left, 'message')} left{cause}. {rest}", markup=False)
         if summary.broken is not None:
             complain(summary.broken)
     raise typer.Exit(0 if summary.all_well else FAILED)
@@ -106,7 +106,8 @@ def _why_left(summary: Summary, wait: str) -> str:
     if summary.interrupted:
         return "interrupted"
     silence = f"the vendor took nothing for {wait}" if summary.timed_out else ""
-    return ": ".join(filter(None, (silence, answers_told(summary.answers))))
+    held = f"held, {summary.held}" if summary.held else ""
+    return ": ".join(filter(None, (silence, held or answers_told(summary.answers))))
 
 
 def _print_summary(summary: Summary) -> None:
@@ -164,18 +165,17 @@ class SendProgress:
             completed=view.bytes_done,
             words=words(view, time.monotonic() - self._begun),
         )
-        dead = view.stats.circuit != "closed"
+        held = held_words(view.stats)
+        dead = view.stats.circuit != "closed" or bool(held)
         if dead and not self._dead:
-            self._tell(
-                f"The vendor does not take anything ({answers_told(view.stats.requests)}). Trying "
-                f"for {self._wait}."
-            )
+            told = held or answers_told(view.stats.requests)
+            self._tell(f"The vendor does not take anything ({told}). Trying for {self._wait}.")
         elif self._dead and not dead:
             self._tell("The vendor is back.")
         self._dead = dead
 
     def _tell(self, text: str) -> None:
-        self._console.print(text)
+        self._console.print(text, markup=False)
 
 
 def words(view: View, seconds: float) -> str:
@@ -187,7 +187,9 @@ def words(view: View, seconds: float) -> str:
         f"{summary.rejected.total()} rejected",
         f"{stats.parked} retrying",
     ]
-    if stats.circuit != "closed":
+    if held := held_words(stats):
+        told.append(f"held, {held}")
+    elif stats.circuit != "closed":
         told.append("vendor down")
     return "  ".join(told)
 

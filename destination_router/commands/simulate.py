@@ -12,7 +12,8 @@ from destination_router.commands.output import out, problems_told
 from destination_router.demo.stage import vendor_of
 from destination_router.pipeline.connection import Connection
 from destination_router.service.connections import sample_connection
-from destination_router.service.serving import serving, told_to_stop
+from destination_router.service.serving import serving
+from destination_router.service.signals import told_to_stop
 
 
 def simulate(

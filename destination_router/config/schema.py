@@ -60,6 +60,8 @@ DELIVERY: dict[str, Json] = {
     "max_attempts": _COUNT,
     "max_age": DURATION,
     "circuit_failures": _COUNT,
+    "hold_wait": DURATION,
+    "longest_hold": DURATION,
     "parked_messages": _COUNT,
     "skip_repeats": {"type": "boolean"},
     "remembered_states": {"type": "integer", "minimum": 0},

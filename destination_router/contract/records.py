@@ -1,6 +1,7 @@
 """The plain records that pass between a destination and its host.
 
-Nothing here does anything: a destination builds them, the host sends, shows and stores them.
+A destination builds them, the host sends, shows and stores them. `default_outcome` says what an
+HTTP status means where a destination does not.
 """
 
 from __future__ import annotations
@@ -15,8 +16,13 @@ import msgspec
 Json: TypeAlias = Any
 """A JSON value: None, bool, int, float, str, list of these, or dict of text to these."""
 
+Result = Literal["delivered", "retry", "rejected", "suspect", "held"]
+
 _RETRIED_STATUSES = frozenset({408, 423, 429})
 _NOT_IMPLEMENTED = 501
+_HELD_STATUSES = frozenset({401, 403, 407})
+_HELD_UNLESS_PROVEN = frozenset({402, 404, 405, 410})
+_WORDS = 500
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -191,20 +197,25 @@ class Outcome(msgspec.Struct, frozen=True):
     """What a vendor's answer means for one message.
 
     Build one with `Outcome.delivered()`, `Outcome.retry(after=…)`,
-    `Outcome.rejected(code, detail)` or `Outcome.suspect(code, detail)`.
+    `Outcome.rejected(code, detail)`, `Outcome.suspect(code, detail)` or
+    `Outcome.held(code, detail)`.
 
     Attributes:
         result: `delivered`; `retry` (the same request may succeed later); `rejected` (it never
-            will); or `suspect` (it or a neighbour that is suspect too never will).
-        code: why, for `rejected` and `suspect` (required) and `retry` (optional).
+            will); `suspect` (it or a neighbour that is suspect too never will); or `held`
+            (nothing is wrong with it, but the connection may not send now).
+        code: why, for `rejected`, `suspect` and `held` (required) and `retry` (optional).
         detail: the vendor's own words, or a sentence of the destination's.
         after: for `retry`, the seconds that the vendor asks to wait.
+        unless_proven: for `held`: it is `rejected` where the request's origin has taken something
+            from this connection before, now or in an earlier run of the router.
     """
 
-    result: Literal["delivered", "retry", "rejected", "suspect"]
+    result: Result
     code: str = ""
     detail: str = ""
     after: float | None = None
+    unless_proven: bool = False
 
     @classmethod
     def delivered(cls) -> Outcome:
@@ -235,6 +246,23 @@ class Outcome(msgspec.Struct, frozen=True):
         """
         return cls("suspect", code, detail)
 
+    @classmethod
+    def held(cls, code: str, detail: str = "", *, unless_proven: bool = False) -> Outcome:
+        """Nothing is wrong with the message, but the vendor takes none of this connection's now.
+
+        Its key was revoked, say, or its account is closed. The host stops sending for the
+        connection and keeps every message, in order. It asks again with one request now and then,
+        and goes on by itself once the vendor takes one. A refusal that is about one record alone
+        is `rejected`.
+
+        Args:
+            code: a stable name for the reason, in snake_case: `invalid_api_key`.
+            detail: the vendor's own words.
+            unless_proven: for an answer that may be about this request alone (a 404): it is
+                `rejected` once the vendor has taken something from this connection.
+        """
+        return cls("held", code, detail, unless_proven=unless_proven)
+
 
 _DELIVERED = Outcome("delivered")
 
@@ -261,8 +289,16 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
 def default_outcome(response: HttpResponse) -> Outcome:
     """Read an answer as most vendors mean it.
 
-    2xx is delivered; 408, 423, 429 and 5xx except 501 ask for a retry (not before what
-    `Retry-After` says); the rest is rejected as `http_<status>` with the first line of the answer.
+    | Status | Outcome |
+    |---|---|
+    | 2xx | `delivered` |
+    | 408, 423, 429, 5xx except 501 | `retry`, not before what `Retry-After` says |
+    | 401, 403, 407 | `held`: the connection's credentials are refused |
+    | 3xx | `held`: the vendor moved; following it could carry data to a stranger |
+    | 402, 404, 405, 410 | `held(unless_proven=True)` |
+    | any other | `rejected` |
+
+    The code is `http_<status>`, the detail the first line of the answer.
     """
     status = response.status
     if 200 <= status < 300:  # noqa: PLR2004 -- the class of HTTP statuses
@@ -270,7 +306,12 @@ def default_outcome(response: HttpResponse) -> Outcome:
     code = f"http_{status}"
     if status in _RETRIED_STATUSES or (500 <= status < 600 and status != _NOT_IMPLEMENTED):  # noqa: PLR2004
         return Outcome.retry(retry_after(response), code=code)
-    return Outcome.rejected(code, response.text.strip().partition("\n")[0][:500])
+    if 300 <= status < 400:  # noqa: PLR2004
+        return Outcome.held(code, "a redirect, which is not followed")
+    words = response.text.strip().partition("\n")[0][:_WORDS]
+    if status in _HELD_STATUSES or status in _HELD_UNLESS_PROVEN:
+        return Outcome.held(code, words, unless_proven=status in _HELD_UNLESS_PROVEN)
+    return Outcome.rejected(code, words)
 
 
 def retry_after(response: HttpResponse) -> float | None:

@@ -24,6 +24,9 @@ class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
             for ever.
         circuit_failures: after how many failures in a row the vendor is taken for dead: then one
             request at a time asks whether it is back.
+        hold_wait: how long a connection that is held (its key is refused, say) waits before it asks
+            again with one request, in seconds; it doubles each time.
+        longest_hold: the most that it waits before it asks again, in seconds.
         parked_messages: how many messages may be held in memory: those that wait for their
             user's retry or quota, and the next windows. When so many wait, no more are read, and
             lag grows for all users of the connection. A held message costs about its own size
@@ -43,6 +46,8 @@ class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int | None = None
     max_age: float | None = None
     circuit_failures: int = 5
+    hold_wait: float = 10.0
+    longest_hold: float = 300.0
     parked_messages: int = 50_000
     skip_repeats: bool = True
     remembered_states: int = 100_000

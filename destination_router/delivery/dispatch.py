@@ -15,11 +15,15 @@ from destination_router.delivery.item import Answer, Item
 from destination_router.delivery.ledger import Delivery, Ledger
 from destination_router.delivery.outcomes import (
     after_failure,
+    holds,
+    is_own_matter,
     is_vendor_failing,
     own_request,
+    took_something,
     wait_for_all,
 )
 from destination_router.delivery.pairings import Pairings
+from destination_router.delivery.permission import Permission
 from destination_router.delivery.plan import PlannedRequest, Planner
 from destination_router.delivery.quotas import Quotas, QuotaWait
 from destination_router.delivery.replays import PROFILES
@@ -29,6 +33,7 @@ from destination_router.delivery.states import States
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.window import Window
 from destination_router.eventlog.dead_letter import DeadLetter
+from destination_router.eventlog.interface import Held
 from destination_router.faults import PASSED_ON, whereabouts
 from destination_router.pipeline.connection import Connection, Decision
 
@@ -47,6 +52,7 @@ class Dispatch:
         sender: sends its requests.
         ledger: is told what ended.
         pairings: keeps the ties that the vendor limits.
+        permission: says whether the connection may send.
         settings: how patiently, how many at once.
         stats: counts.
         wall_clock: Unix time in seconds, for dead letters.
@@ -60,6 +66,7 @@ class Dispatch:
         sender: Sender,
         ledger: Ledger,
         pairings: Pairings,
+        permission: Permission,
         settings: DeliverySettings,
         stats: DeliveryStats,
         attempts: Attempts,
@@ -70,6 +77,7 @@ class Dispatch:
         self._sender = sender
         self._ledger = ledger
         self._pairings = pairings
+        self._permission = permission
         self._settings = settings
         self._stats = stats
         self._attempts = attempts
@@ -85,6 +93,7 @@ class Dispatch:
         )
         self._windows: set[asyncio.Task[None]] = set()
         self._last_success = float("-inf")
+        self._held_alone: dict[Item, Held] = {}
         self.changed = asyncio.Event()
         """Set whenever something may go out, or come in, that could not before."""
 
@@ -93,7 +102,9 @@ class Dispatch:
     @property
     def room(self) -> int:
         """How many more messages may be read now."""
-        if self._schedule.unseen >= 2 * self._settings.window:
+        # While the connection is held, one user's backlog must not keep the next user from asking.
+        looks_for_others = self._permission.held is not None and not self._schedule.has_choice
+        if self._schedule.unseen >= 2 * self._settings.window and not looks_for_others:
             return 0
         free = self._settings.parked_messages - len(self._schedule)
         return max(0, min(self._settings.window, free))
@@ -104,20 +115,24 @@ class Dispatch:
         if replay == PROFILES:
             self._planner.send_again(decision)
         self._schedule.add(item, self._clock())
-        if item.blockers:
+        if item.blockers or self._permission.held is not None:
             self._park(item)
 
     def launch(self) -> bool:
         """Send the next window off, if there is one and it may go now."""
         now = self._clock()
-        opens = self._circuit.opens_at(now)
-        if len(self._windows) >= self._settings.concurrency or opens is None or opens > now:
+        opens = self._opens_at(now)
+        if opens is None or opens > now:
             return False
-        probing = self._circuit.state(now) == "half_open"
-        items = self._schedule.take(now, self._admit, 1 if probing else None)
+        if self._permission.held is not None:
+            items = self._schedule.take_one(now, self._admit)
+        else:
+            probing = self._circuit.state(now) == "half_open"
+            items = self._schedule.take(now, self._admit, 1 if probing else None)
         if not items:
             return False
         self._circuit.begin()
+        self._permission.begin()
         window = asyncio.create_task(self._send_window(items))
         self._windows.add(window)
         window.add_done_callback(self._window_over)
@@ -126,17 +141,21 @@ class Dispatch:
     def wake_at(self) -> float | None:
         """Say when `launch` may do something, on the event loop's clock; None: after a change."""
         now = self._clock()
-        opens = self._circuit.opens_at(now)
+        opens = self._opens_at(now)
         wake = self._schedule.wake_at(now)
-        if len(self._windows) >= self._settings.concurrency or opens is None or wake is None:
-            return None
-        return max(opens, wake)
+        return None if opens is None or wake is None else max(opens, wake)
 
     def update_stats(self) -> None:
         """Bring the numbers that are not counted up to date."""
         self._stats.waiting = len(self._schedule)
         self._stats.parked = self._schedule.parked
         self._stats.circuit = self._circuit.state(self._clock())
+        lasting = [*self._held_alone.values()]
+        if (held := self._permission.held) is not None:
+            lasting.append(held)
+        codes = {each.code for each in lasting}
+        self._stats.holds = {code: code in codes for code in (*self._stats.holds, *codes)}
+        self._stats.held_since = min((each.since for each in lasting), default=None)
 
     async def finish(self, until: float) -> None:
         """Wait for what is under way, until a time on the event loop's clock, then cancel it."""
@@ -151,7 +170,7 @@ class Dispatch:
 
     def may_send(self) -> bool:
         """Whether another request may go out now."""
-        return self._circuit.may_send(self._clock())
+        return self._circuit.may_send(self._clock()) and self._permission.may_send()
 
     async def send(self, planned: PlannedRequest) -> Answer:
         """Send a planned request, unless a tie that it makes says otherwise; learn from it."""
@@ -165,6 +184,7 @@ class Dispatch:
             self._stats.unanswered_since = self._clock()
         try:
             answer = await self._sender.attempt(planned.request)
+            answer = self._permission.read(planned.request, answer)
         finally:
             self._stats.in_flight -= 1
             self._quotas.settle(planned.costs, self._clock())
@@ -223,6 +243,31 @@ class Dispatch:
         self._stats.retried += len(items)
         self._schedule.put_apart(items, self._clock())
 
+    def held(self, items: Sequence[Item], outcomes: Sequence[Outcome], answer: Answer) -> None:
+        """The vendor takes nothing of this connection now, or not these messages.
+
+        No attempt is counted: nothing is wrong with them.
+        """
+        now = self._clock()
+        self._stats.held_detail = outcomes[0].detail
+        if self._permission.held is not None:
+            self._permission.refuse(outcomes[0].code, answer)
+            self.again(items)
+        else:
+            own = is_own_matter(items, answer, self._last_success)
+            self._planner.forget(items)
+            for item in items:
+                item.held += 1
+                item.held_at = now
+            if own:
+                self._hold_alone(items, outcomes)
+            else:
+                self._permission.refuse(outcomes[0].code, answer)
+                # Together: should they be held again, it shows that it is for what they are.
+                self._schedule.put_together(items, now, now)
+        for item in items:
+            self._park(item)
+
     def dead_letter(
         self, item: Item, request: HttpRequest | None, outcome: Outcome, answer: Answer
     ) -> None:
@@ -232,6 +277,33 @@ class Dispatch:
         self._give_up(item, request, outcome, answer)
 
     # -- inside --------------------------------------------------------------------------------
+
+    def _opens_at(self, now: float) -> float | None:
+        """Say when a window may set off: `now`, later, or None (after another one has ended)."""
+        opens = self._circuit.opens_at(now), self._permission.opens_at(now)
+        # What set off before the hold shall not be taken for the answer to what asks.
+        most = self._settings.concurrency if self._permission.held is None else 1
+        if len(self._windows) >= most or opens[0] is None or opens[1] is None:
+            return None
+        return max(opens[0], opens[1])
+
+    def _hold_alone(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> None:
+        """Let messages wait that the vendor does not take while it takes others: by halves."""
+        now = self._clock()
+        new = {
+            item: Held(outcome.code, self._wall_clock())
+            for item, outcome in zip(items, outcomes, strict=True)
+            if item not in self._held_alone
+        }
+        if new:
+            self._held_alone |= new
+            about = {"connection": self._connection.name, "code": outcomes[0].code}
+            _log.warning("messages_held", extra={**about, "count": len(new)})
+        doublings = min(max(item.held for item in items) - 1, 30)
+        wait = min(self._settings.longest_hold, self._settings.hold_wait * 2.0**doublings)
+        middle = (len(items) + 1) // 2
+        for half in filter(None, (items[:middle], items[middle:])):
+            self._schedule.put_together(half, now, now + wait)
 
     def _admit(self, item: Item) -> QuotaWait | None:
         try:
@@ -297,6 +369,7 @@ class Dispatch:
     def _window_over(self, window: asyncio.Task[None]) -> None:
         self._windows.discard(window)
         self._circuit.cease()
+        self._permission.cease()
         self._schedule.answered(self._clock())
         self.changed.set()
 
@@ -306,6 +379,8 @@ class Dispatch:
             self._circuit.wait_until(now + asked)
         if is_vendor_failing(answer):
             self._circuit.fail(now, self._chance())
+        elif holds(answer) and not took_something(answer):
+            self._circuit.succeed()
         else:
             self._circuit.succeed()
             self._last_success = now
@@ -336,6 +411,7 @@ class Dispatch:
 
     def _end(self, item: Item, outcome: Outcome, letter: DeadLetter | None = None) -> None:
         self._schedule.done(item, self._clock())
+        self._held_alone.pop(item, None)
         decision = item.decision or Decision(message_id=item.message_id, result="requests")
         self._ledger.end(Delivery(decision, outcome, item.offset), letter)
 

@@ -37,6 +37,8 @@ class Item:
         delivered: bit `i` is set when the vendor has `decision.requests[i]`.
         attempts: requests that carried it and failed.
         tried_since: when it first failed.
+        held: how often it was held while the connection was sending.
+        held_at: when that was last.
         reserved: what is set aside for it in the quotas.
         blockers: how many earlier messages of its users have not ended.
         followers: the next messages of its users.
@@ -56,6 +58,8 @@ class Item:
         "ended",
         "followers",
         "group",
+        "held",
+        "held_at",
         "keys",
         "message_id",
         "not_before",
@@ -79,6 +83,8 @@ class Item:
         self.delivered = 0
         self.attempts = 0
         self.tried_since: float | None = None
+        self.held = 0
+        self.held_at: float | None = None
         self.reserved: list[Cost] = []
         self.blockers = 0
         self.followers: list[Item] = []

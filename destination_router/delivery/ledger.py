@@ -48,7 +48,7 @@ Report = Callable[[Sequence[Delivery]], None]
 """Is told what became of messages, as they end; called before they are committed."""
 
 
-class Source(Protocol):
+class EventSource(Protocol):
     """What a worker needs of an event log: `EventLog` is one; a file of messages can be one."""
 
     async def read(self, connection: str, after: int, limit: int) -> list[Event]:
@@ -69,7 +69,7 @@ class Ledger:
     """
 
     def __init__(
-        self, connection: str, log: Source, dead_letters: DeadLetterSink, report: Report
+        self, connection: str, log: EventSource, dead_letters: DeadLetterSink, report: Report
     ) -> None:
         self._connection = connection
         self._log = log

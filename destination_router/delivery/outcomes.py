@@ -10,12 +10,20 @@ goes out again; the transformer asks the same of the bulks that rudder-server ha
 | `rejected` | | `dead_letter` |
 | `suspect` | no other suspect | `dead_letter`: it stands alone |
 | `suspect` | others | `apart`: at once, in two halves, to find the one at fault |
-| `retry(after=0)` | one that is rejected, suspect or asked to wait | `at_once`: not at fault |
+| `retry(after=0)` | one that is rejected, suspect, held or to wait | `at_once`: not at fault |
 | `retry` | otherwise | `later`, as below |
+| `held` | | `held`: nothing is wrong with it, so no attempt is counted |
 
 A message under several ids has the worst of their outcomes (`outcome_of`). No answer at all is
 `retry` with the code `network`; a request that cannot be written is `rejected`, or `suspect` in a
 bulk, and so is one whose body is refused (400, 413, 422) with no word about which message it was.
+
+`held(unless_proven=True)` is `rejected` where the request's origin has taken something from the
+connection before (`as_proven`): then it is this request that the vendor does not know.
+
+What is `held` makes the whole connection stop (`hold.py`), unless it is that message's own matter
+(`is_own_matter`): the vendor took another one of the same request, or took others since it last
+held this one. Then it waits by itself, a bulk as two halves.
 
 What goes out `later`, after a wait (`after_failure`):
 
@@ -34,7 +42,7 @@ a retry for all, the circuit counts a failure (`is_vendor_failing`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, assert_never
 
 import msgspec
 
@@ -42,7 +50,8 @@ from destination_router.contract.records import HttpRequest, Outcome
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer, Item
 
-Next = Literal["delivered", "at_once", "later", "apart", "dead_letter"]
+Next = Literal["delivered", "dead_letter", "apart", "at_once", "later", "held"]
+"""What a message does next, in the order in which a window sees to it."""
 
 LONGEST_ASKED_WAIT = 86_400.0
 """The most that a vendor's `Retry-After` is obeyed, in seconds: a typo there must not stop us."""
@@ -67,13 +76,17 @@ def for_each(request: HttpRequest, outcome: Outcome, status: int | None) -> dict
         outcome: what its answer means.
         status: the answer's; None: the request could not even be written.
     """
-    several = len(request.message_ids) > 1
+    return dict.fromkeys(request.message_ids, _blamed(request, outcome, status))
+
+
+def _blamed(request: HttpRequest, outcome: Outcome, status: int | None) -> Outcome:
+    """Suspect all of a bulk that is refused for its body; in a single request, find guilty."""
     about_the_body = status is None or status in _ABOUT_THE_BODY
-    if several and outcome.result == "rejected" and about_the_body:
-        outcome = Outcome.suspect(outcome.code, outcome.detail)
-    elif not several:
-        outcome = alone(outcome)
-    return dict.fromkeys(request.message_ids, outcome)
+    if len(request.message_ids) <= 1:
+        return alone(outcome)
+    if outcome.result == "rejected" and about_the_body:
+        return Outcome.suspect(outcome.code, outcome.detail)
+    return outcome
 
 
 def alone(outcome: Outcome) -> Outcome:
@@ -81,6 +94,19 @@ def alone(outcome: Outcome) -> Outcome:
     if outcome.result == "suspect":
         return Outcome.rejected(outcome.code, outcome.detail)
     return outcome
+
+
+def as_proven(request: HttpRequest, answer: Answer) -> Answer:
+    """Turn what is held unless proven into a rejection: the origin has taken something before."""
+    status = None if answer.response is None else answer.response.status
+    outcomes = {key: _proven(request, each, status) for key, each in answer.outcomes.items()}
+    return msgspec.structs.replace(answer, outcomes=outcomes)
+
+
+def _proven(request: HttpRequest, outcome: Outcome, status: int | None) -> Outcome:
+    if not outcome.unless_proven:
+        return outcome
+    return _blamed(request, Outcome.rejected(outcome.code, outcome.detail), status)
 
 
 def worst(outcomes: Sequence[Outcome]) -> Outcome:
@@ -157,11 +183,15 @@ def _next(outcome: Outcome, *, named: bool, suspects: int) -> Next:
             return "apart" if suspects > 1 else "dead_letter"
         case "retry":
             return "at_once" if named and outcome.after == 0 else "later"
+        case "held":
+            return "held"
+        case _:
+            assert_never(outcome.result)
 
 
 def _names_someone(outcomes: Iterable[Outcome]) -> bool:
     """Whether an answer says who is at fault or has to wait: then `after=0` clears the others."""
-    return any(each.result in {"rejected", "suspect"} or each.after for each in outcomes)
+    return any(each.result in {"rejected", "suspect", "held"} or each.after for each in outcomes)
 
 
 # -- when what failed goes out again -------------------------------------------------------------
@@ -253,7 +283,32 @@ def _is_suspicious(
     )
 
 
+# -- what is held --------------------------------------------------------------------------------
+
+
+def is_own_matter(items: Sequence[Item], answer: Answer, last_success: float) -> bool:
+    """Say whether messages are held for what they are, and not for whom they come from.
+
+    Args:
+        items: those of a request that are held; not yet this time.
+        answer: what came of the request.
+        last_success: when the vendor took something last, on the clock of `held_at`.
+    """
+    since = [item.held_at for item in items]
+    return took_something(answer) or all(at is not None and last_success > at for at in since)
+
+
 # -- what an answer says of the vendor -----------------------------------------------------------
+
+
+def took_something(answer: Answer) -> bool:
+    """Whether the vendor has taken a message of a request."""
+    return any(outcome.result == "delivered" for outcome in answer.outcomes.values())
+
+
+def holds(answer: Answer) -> bool:
+    """Whether an answer holds a message."""
+    return any(outcome.result == "held" for outcome in answer.outcomes.values())
 
 
 def wait_for_all(answer: Answer) -> float:

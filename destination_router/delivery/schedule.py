@@ -17,7 +17,7 @@ Where a message that has not ended and is not under way can be:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from destination_router.delivery.item import FailedTogether, Item
 from destination_router.delivery.quotas import UNKNOWN, QuotaWait
@@ -62,6 +62,7 @@ class Schedule:
         self._waiting = 0
         self._under_way = 0
         self._unseen = 0
+        self._asked = -1
 
     def __len__(self) -> int:
         """How many messages have not ended."""
@@ -71,6 +72,12 @@ class Schedule:
     def unseen(self) -> int:
         """About how many messages could go out in windows to come, as far as anyone has looked."""
         return self._unseen
+
+    @property
+    def has_choice(self) -> bool:
+        """Whether messages of different users may go out."""
+        failed = sum(not item.blockers for group in self._groups for item in group.items)
+        return len(self._frontier) + failed > 1
 
     @property
     def parked(self) -> int:
@@ -106,6 +113,24 @@ class Schedule:
         taken = self._take_group(now, admit, most)
         if not taken and self._is_due(now):
             taken = self._take_window(now, admit, most)
+        self._waiting -= len(taken)
+        self._under_way += len(taken)
+        return taken
+
+    def take_one(self, now: float, admit: Admit) -> list[Item]:
+        """Choose one message to ask a vendor with that takes nothing; none if it is too early.
+
+        Those that may go out take turns, and so do their users: where a vendor refuses one of them
+        for what it is, the next one asks.
+
+        Args:
+            now: seconds on any clock that never goes back.
+            admit: is asked about a message before it is chosen.
+        """
+        self._wake(now)
+        taken = self._take_turn(now, admit)
+        if not taken and self._is_due(now):
+            taken = self._take_window(now, admit, 1)
         self._waiting -= len(taken)
         self._under_way += len(taken)
         return taken
@@ -244,6 +269,37 @@ class Schedule:
             or (bool(self._frontier) and self._unseen >= self._window)
             or any(lane.until <= now for lane in self._lanes.values())
         )
+
+    def _take_turn(self, now: float, admit: Admit) -> list[Item]:
+        """Take the message whose turn it is, of all those that nothing is before."""
+        ready = [(item.offset > self._asked, item.offset, item) for _, item in self._frontier]
+        for group in self._groups:
+            ready += [
+                (item.offset > self._asked, item.offset, item)
+                for item in group.items
+                if group.at <= now and item.not_before <= now and not item.blockers
+            ]
+        for _, _, item in sorted(ready, key=lambda turn: (not turn[0], turn[1])):
+            wait = admit(item)
+            if wait is None:
+                self._take_out(item)
+                item.under_way = True
+                self._asked = item.offset
+                return [item]
+            if item.group is None:
+                self._take_out(item)
+                self._stall(item, wait)
+            else:
+                item.group.at = wait.until
+        return []
+
+    def _take_out(self, item: Item) -> None:
+        if item.group is None or item not in item.group.items:
+            self._frontier.remove((item.offset, item))
+            heapify(self._frontier)
+            return
+        item.group.items.remove(item)
+        self._groups = [group for group in self._groups if group.items]
 
     def _take_group(self, now: float, admit: Admit, most: int) -> list[Item]:
         for group in self._groups:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from importlib.metadata import version
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeGuard, get_args
 from urllib.parse import urlsplit
 
 import httpx
@@ -27,6 +27,7 @@ from destination_router.contract.records import (
     HttpRequest,
     HttpResponse,
     Outcome,
+    Result,
     default_outcome,
 )
 from destination_router.delivery.delivery_settings import DeliverySettings
@@ -39,6 +40,8 @@ ANY_ORIGIN = "*"
 """In `origins`: every origin that is not named."""
 
 USER_AGENT = f"destination-router/{version('heap-destination')}"
+
+_RESULTS = frozenset(get_args(Result))
 
 _log = logging.getLogger(__name__)
 
@@ -207,13 +210,24 @@ def _plugins_view(
     except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not lose the answer
         _log.error("on_response of %s failed: %s", connection.plugin.origin, type(error).__name__)
         return default_outcome(response)
-    if isinstance(answer, Outcome):
+    if isinstance(answer, dict):
+        known = {key: each for key, each in answer.items() if _is_outcome(each)}
+        if len(known) == len(answer):
+            return answer
+        read: Outcome | dict[str, Outcome] = known
+    elif _is_outcome(answer):
         return answer
-    if isinstance(answer, dict) and all(isinstance(said, Outcome) for said in answer.values()):
-        return answer
+    else:
+        read = default_outcome(response)
     _log.error(
-        "on_response of %s returned %s; return an Outcome, or one per message id",
+        "on_response of %s returned %s with something else in it than an Outcome of ours; return "
+        "an Outcome, or one per message id",
         connection.plugin.origin,
         type(answer).__name__,
     )
-    return default_outcome(response)
+    return read
+
+
+def _is_outcome(value: object) -> TypeGuard[Outcome]:
+    """Whether delivery knows what to do with it: a message with any other would be lost."""
+    return isinstance(value, Outcome) and value.result in _RESULTS

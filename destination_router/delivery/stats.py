@@ -45,8 +45,12 @@ class DeliveryStats(msgspec.Struct):
         parked: of these, messages that wait for a time: their own retry or a quota.
         circuit: `closed` (all well), `open` (the vendor is taken for dead, nothing is sent) or
             `half_open` (one request asks whether it is back).
-        unanswered_since: when the first request went out since the vendor last took or refused one,
-            on the event loop's clock; None while it owes no answer.
+        holds: by the code of each hold since the worker started, whether it lasts: the vendor
+            takes nothing of the connection now, or not some of its messages.
+        held_since: when the oldest hold that lasts began, Unix time in seconds; None: none does.
+        held_detail: the vendor's words about the last hold.
+        unanswered_since: when the first request went out since the vendor last took or rejected
+            one, on the event loop's clock; None while it owes no answer.
         latency: of requests, from the first byte sent to the answer read.
     """
 
@@ -62,5 +66,8 @@ class DeliveryStats(msgspec.Struct):
     waiting: int = 0
     parked: int = 0
     circuit: Literal["closed", "open", "half_open"] = "closed"
+    holds: dict[str, bool] = msgspec.field(default_factory=dict)
+    held_since: float | None = None
+    held_detail: str = ""
     unanswered_since: float | None = None
     latency: Latency = msgspec.field(default_factory=Latency)

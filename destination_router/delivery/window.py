@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, assert_never, get_args
 
 from destination_router.contract.records import HttpRequest, Outcome
 from destination_router.delivery.item import Answer, Item
@@ -18,6 +18,9 @@ from destination_router.delivery.plan import Plan, PlannedRequest
 
 _Told = tuple[Item, int | None, Outcome]
 """A message, which of its requests this was, and what came of it."""
+
+_ORDER: tuple[Next, ...] = get_args(Next)
+"""Everything that a message can do next: what is not in it would be forgotten."""
 
 
 class WindowOwner(Protocol):
@@ -43,6 +46,9 @@ class WindowOwner(Protocol):
 
     def apart(self, items: Sequence[Item]) -> None:
         """One of several messages is at fault."""
+
+    def held(self, items: Sequence[Item], outcomes: Sequence[Outcome], answer: Answer) -> None:
+        """The vendor takes nothing of this connection now, or not these messages."""
 
     def dead_letter(
         self, item: Item, request: HttpRequest | None, outcome: Outcome, answer: Answer
@@ -115,22 +121,37 @@ class Window:
         for (item, index), outcome, now in zip(
             planned.carries, outcomes, what_now(outcomes), strict=True
         ):
-            if now == "delivered":
-                self._advance(item, index)
-            else:
-                todo.setdefault(now, []).append((item, index, outcome))
-        for item, index, outcome in todo.get("dead_letter", ()):
-            self._withdrawn.add(item)
-            self._owner.dead_letter(item, own_request(item, index), outcome, answer)
-        if apart := [item for item, _, _ in todo.get("apart", ())]:
-            self._withdraw(apart)
-            self._owner.apart(apart)
-        self._return([item for item, _, _ in todo.get("at_once", ())])
-        later = [told for told in todo.get("later", ()) if told[0] not in self._withdrawn]
-        if later:
-            failed = [item for item, _, _ in later]
-            self._withdraw(failed)
-            self._owner.retry(failed, [outcome for _, _, outcome in later], answer)
+            todo.setdefault(now, []).append((item, index, outcome))
+        for now in _ORDER:
+            if told := todo.pop(now, None):
+                self._do(now, told, answer)
+
+    def _do(self, now: Next, told: Sequence[_Told], answer: Answer) -> None:
+        match now:
+            case "delivered":
+                for item, index, _ in told:
+                    self._advance(item, index)
+            case "dead_letter":
+                for item, index, outcome in told:
+                    self._withdrawn.add(item)
+                    self._owner.dead_letter(item, own_request(item, index), outcome, answer)
+            case "apart":
+                items = [item for item, _, _ in told]
+                self._withdraw(items)
+                self._owner.apart(items)
+            case "at_once":
+                self._return([item for item, _, _ in told])
+            case "later" | "held":
+                told = [each for each in told if each[0] not in self._withdrawn]
+                items = [item for item, _, _ in told]
+                outcomes = [outcome for _, _, outcome in told]
+                self._withdraw(items)
+                if items and now == "later":
+                    self._owner.retry(items, outcomes, answer)
+                elif items:
+                    self._owner.held(items, outcomes, answer)
+            case _:
+                assert_never(now)
 
     def _advance(self, item: Item, index: int | None) -> None:
         self._left[item] -= 1

@@ -14,23 +14,21 @@ from heapq import heappop, heappush
 from destination_router.delivery.attempts import POISONED, TRIES, Attempts
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.dispatch import Dispatch
-from destination_router.delivery.ledger import Delivery, Ledger, Report, Source
+from destination_router.delivery.ledger import Delivery, EventSource, Ledger, Report
 from destination_router.delivery.pairings import Pairings
+from destination_router.delivery.permission import Permission
 from destination_router.delivery.quarantine import Watch
 from destination_router.delivery.replays import replayed
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterSink, DroppedDeadLetters
-from destination_router.eventlog.interface import AttemptBook, Event, PairingBook
-from destination_router.eventlog.memory import MemoryPairings
+from destination_router.eventlog.interface import AttemptBook, Event, PairingBook, StandingBook
+from destination_router.eventlog.memory import MemoryPairings, MemoryStanding
 from destination_router.faults import PASSED_ON, whereabouts
 from destination_router.pipeline.connection import Connection, Decision, Refusal
 from destination_router.pipeline.packing import packed
 
-__all__ = ["Delivery", "Report", "Source", "Worker", "work"]
-
-WINDOW = 1000
-"""How many messages are read, sent and committed together, unless the settings say otherwise."""
+__all__ = ["Delivery", "EventSource", "Report", "Worker", "work"]
 
 _DECIDED_AT_ONCE = 100
 _SHARE_FOR_COMMITS = 0.2
@@ -49,6 +47,7 @@ class Worker:
         sender: the connection's; the caller closes it.
         settings: how patiently, how many at once, and so on.
         pairings: where the ties are kept that the vendor limits; None: in memory.
+        standing: where it is kept how the connection stands with its vendor; None: in memory.
         quarantine: holds back identities that too many carry; None: none.
         attempts: where it is kept what is at hand, in case the process dies; None: nowhere.
         dead_letters: keeps what can never be delivered.
@@ -60,12 +59,13 @@ class Worker:
     def __init__(  # noqa: PLR0913 -- each is a part, by keyword
         self,
         connection: Connection,
-        log: Source,
+        log: EventSource,
         sender: Sender,
         *,
         dead_letters: DeadLetterSink,
         settings: DeliverySettings | None = None,
         pairings: PairingBook | None = None,
+        standing: StandingBook | None = None,
         quarantine: Watch | None = None,
         attempts: AttemptBook | None = None,
         report: Report | None = None,
@@ -79,18 +79,23 @@ class Worker:
         self._attempts = Attempts(connection.name, attempts)
         self._stats = DeliveryStats()
         self._ledger = Ledger(connection.name, log, dead_letters, report or _tell_nobody)
+        settings = settings or DeliverySettings()
+        self._clock = asyncio.get_running_loop().time
+        self._permission = Permission(
+            connection.name, settings, standing or MemoryStanding(), self._clock, wall_clock
+        )
         self._dispatch = Dispatch(
             connection,
             sender=sender,
             ledger=self._ledger,
             pairings=Pairings(connection.plugin.name, pairings or MemoryPairings(), wall_clock),
-            settings=settings or DeliverySettings(),
+            permission=self._permission,
+            settings=settings,
             stats=self._stats,
             attempts=self._attempts,
             wall_clock=wall_clock,
             chance=chance,
         )
-        self._clock = asyncio.get_running_loop().time
         self._room = asyncio.Event()
         self._stop_by: float | None = None
         self._ended = asyncio.Event()
@@ -109,11 +114,12 @@ class Worker:
         """
         reading = asyncio.create_task(self._read())
         committing = asyncio.create_task(self._ledger.run())
-        for task in (reading, committing):
+        standing = asyncio.create_task(self._permission.run())
+        for task in (reading, committing, standing):
             task.add_done_callback(lambda _: self._dispatch.changed.set())
         try:
             while self._stop_by is None:
-                for task in (reading, committing):
+                for task in (reading, committing, standing):
                     if task.done():
                         task.result()
                 self._dispatch.changed.clear()
@@ -124,11 +130,12 @@ class Worker:
             reading.cancel()
             await self._dispatch.finish(self._stop_by)
             await self._ledger.flush()
+            await self._permission.keep()
         finally:
-            reading.cancel()
-            committing.cancel()
+            for task in (reading, committing, standing):
+                task.cancel()
             await self._dispatch.finish(0.0)
-            await asyncio.gather(reading, committing, return_exceptions=True)
+            await asyncio.gather(reading, committing, standing, return_exceptions=True)
             self._ended.set()
 
     async def stop(self, grace: float) -> None:
@@ -152,6 +159,7 @@ class Worker:
         after = -1
         await self._attempts.open()
         await self._quarantine.open()
+        await self._permission.open()
         while True:
             while not (room := self._dispatch.room):
                 self._room.clear()
@@ -247,7 +255,7 @@ class Worker:
         self._ledger.end(Delivery(decision, None, event.offset), letter)
 
 
-async def work(connection: Connection, log: Source, sender: Sender, report: Report) -> None:
+async def work(connection: Connection, log: EventSource, sender: Sender, report: Report) -> None:
     """Deliver what comes into a log until cancelled, and report it in the log's order.
 
     For a demo: dead letters are only reported, and the log's offsets run from 0 without a gap.

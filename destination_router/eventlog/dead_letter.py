@@ -49,6 +49,18 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None = None
 
 
+class LetterGroup(msgspec.Struct, frozen=True):
+    """The dead letters of one connection with one code.
+
+    Attributes:
+        count: how many there are.
+        sample: the one that was kept last.
+    """
+
+    count: int
+    sample: DeadLetter
+
+
 class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which dead letters are meant; what is None does not matter.
 

@@ -152,3 +152,41 @@ class AttemptBook(Protocol):
 
     def end(self) -> None:
         """Note that nothing is at hand. Never raises."""
+
+
+class Held(msgspec.Struct, frozen=True):
+    """Why a connection may not send, and since when.
+
+    Attributes:
+        code: of the vendor's answer: `http_401`.
+        since: Unix time, in seconds.
+    """
+
+    code: str
+    since: float
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a connection stands with its vendor, as it is remembered from one run to the next.
+
+    Attributes:
+        held: why it is held; None: it is not.
+        origins: those that have taken something from it.
+    """
+
+    held: Held | None = None
+    origins: frozenset[str] = frozenset()
+
+
+class StandingBook(Protocol):
+    """Where it is kept how connections stand with their vendors."""
+
+    async def standing(self, connection: str) -> Standing:
+        """Tell how a connection stands."""
+
+    async def keep(self, connection: str, standing: Standing) -> None:
+        """Note how a connection stands; kept when this returns.
+
+        Raises:
+            LogUnavailableError: nothing was kept.
+        """

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Sequence
 
 from destination_router.contract.records import Pairing
-from destination_router.eventlog.interface import Event, PairingEntry
+from destination_router.eventlog.interface import Event, PairingEntry, Standing
 
 
 class MemoryEventLog:
@@ -93,6 +93,21 @@ class MemoryPairings:
 
     def _book(self, scope: str, pairing: Pairing) -> dict[str, int | None]:
         return self._made_at.setdefault((scope, pairing.rule, pairing.key), {})
+
+
+class MemoryStanding:
+    """Keeps how connections stand as long as its process lives: for a demo and for tests."""
+
+    def __init__(self) -> None:
+        self._standing: dict[str, Standing] = {}
+
+    async def standing(self, connection: str) -> Standing:
+        """Tell how a connection stands."""
+        return self._standing.get(connection, Standing())
+
+    async def keep(self, connection: str, standing: Standing) -> None:
+        """Note how a connection stands."""
+        self._standing[connection] = standing
 
 
 def _others(book: dict[str, int | None], pairing: Pairing, now: float) -> int:

@@ -43,6 +43,8 @@ class Summary(msgspec.Struct):
         answers: requests sent, by what came back: a status such as `200`, or `network`.
         interrupted: whether Ctrl-C ended it.
         timed_out: whether it ended because the vendor took nothing for as long as it was to wait.
+        held: why the vendor took nothing of the connection when it ended: code and the vendor's
+            words. Empty if it was not held.
         broken: where the file cannot be read further; None if it was read to its end.
     """
 
@@ -56,6 +58,7 @@ class Summary(msgspec.Struct):
     answers: Counter[str] = msgspec.field(default_factory=Counter)
     interrupted: bool = False
     timed_out: bool = False
+    held: str = ""
     broken: str | None = None
 
     @property
@@ -89,6 +92,7 @@ class Summary(msgspec.Struct):
             "answers": dict(self.answers),
             "interrupted": self.interrupted,
             "timedOut": self.timed_out,
+            "held": self.held,
             "broken": self.broken,
         }
 
@@ -207,10 +211,17 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
     summary.passed_over = source.passed_over
     summary.left = source.left(to_the_end=state.kept)
     summary.answers = worker.stats.requests
+    summary.held = held_words(worker.stats)
     summary.broken = lines.broken
     if not (summary.left or summary.broken):
         state.finish()
     return summary
+
+
+def held_words(stats: DeliveryStats) -> str:
+    """Say why the vendor takes nothing of a connection: `http_401: no`; empty if it is not held."""
+    codes = [code for code, lasts in stats.holds.items() if lasts]
+    return ": ".join(filter(None, (", ".join(codes), stats.held_detail))) if codes else ""
 
 
 def _has_returned(task: asyncio.Task[None]) -> bool:

@@ -2,6 +2,7 @@
 
 In this order:
 
+0. consent, as the sender wrote it: no transformation may take a refusal away;
 1. the router's transformations, which every connection sees the result of;
 2. `integrations` and the connection's subscriptions, which see the message unmasked, so that they
    can ask for what shall not go out;

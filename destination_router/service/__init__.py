@@ -1,7 +1,8 @@
 """A process at work: from a router.toml to a gateway and workers that start, run and end together.
 
-`connections` makes what was typed or configured ready, `checking` tells what is wrong with it,
-`router` runs it, `changes` tells what a changed file changes, `workers` keeps one worker for each
-connection alive, `health`, `metrics` and `logs` tell how it goes, `serving` puts an app on a
-socket. Open `router` first.
+`connections` makes what was typed or configured ready, `checking` tells what is wrong with it.
+`router` runs it, and ends it when `signals` says so; `changes` tells what a changed file changes.
+`workers` keeps one worker for each connection alive, `health`, `metrics` and `logs` tell how it
+goes, `replayable` which dead letters can come back, `serving` puts an app on a socket. Open
+`router` first.
 """

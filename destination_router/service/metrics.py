@@ -186,6 +186,23 @@ def _gauges(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
     for name, stats in deliveries.items():
         circuit.add_metric([name], CIRCUIT[stats.circuit])
     yield circuit
+    yield from _holds(deliveries)
+
+
+def _holds(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
+    held = GaugeMetricFamily(
+        "router_held", "1 while the vendor takes nothing", labels=["connection", "code"]
+    )
+    since = GaugeMetricFamily(
+        "router_held_since_seconds", "Unix time at which the hold began", labels=["connection"]
+    )
+    for name, stats in deliveries.items():
+        for code, lasts in stats.holds.items():
+            held.add_metric([name, code], lasts)
+        if stats.held_since is not None:
+            since.add_metric([name], stats.held_since)
+    yield held
+    yield since
 
 
 def _add_histogram(family: HistogramMetricFamily, labels: list[str], latency: Latency) -> None:

@@ -26,7 +26,8 @@ from destination_router.service.changes import changes, fingerprints
 from destination_router.service.checking import Checked
 from destination_router.service.health import CountedLog, Operations
 from destination_router.service.metrics import Intake
-from destination_router.service.serving import Asgi, serving, told_to_reload, told_to_stop
+from destination_router.service.serving import Asgi, serving
+from destination_router.service.signals import told_to_reload, told_to_stop
 from destination_router.service.workers import Workers, delivery_settings
 
 _log = logging.getLogger(__name__)

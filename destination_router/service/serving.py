@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -92,21 +91,3 @@ def url_of(host: str, listener: socket.socket) -> str:
     """Say at which URL a socket is reached that listens on a host."""
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{listener.getsockname()[1]}"
-
-
-def told_to_reload() -> asyncio.Event:
-    """Watch for SIGHUP, which sets the event; whoever waits for it clears it."""
-    told = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told.set)
-    return told
-
-
-def told_to_stop() -> asyncio.Event:
-    """Watch for SIGINT and SIGTERM, which set the event; also where a shell ignores SIGINT.
-
-    Shells start what runs in the background with SIGINT ignored, and Python leaves it so.
-    """
-    told = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    return told

@@ -20,6 +20,7 @@ from destination_router.eventlog.sqlite.attempt_book import LoggedAttempts
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.pairing_book import LoggedPairings
 from destination_router.eventlog.sqlite.quarantine_book import LoggedQuarantine
+from destination_router.eventlog.sqlite.standing_book import LoggedStanding
 from destination_router.faults import PASSED_ON
 from destination_router.pipeline.connection import Connection
 
@@ -150,6 +151,7 @@ class Workers:
                     dead_letters=self._letters,
                     settings=self._settings,
                     pairings=LoggedPairings(self._log),
+                    standing=LoggedStanding(self._log),
                     quarantine=Watch(
                         connection.name, self._quarantine, LoggedQuarantine(self._log)
                     ),

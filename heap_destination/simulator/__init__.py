@@ -8,7 +8,7 @@ hide behind the same misreading here.
 It is strict: what Heap does not document is refused, even where the real Heap might let it
 pass. Everything is kept in memory.
 
-A request goes `http.py` → `bodies.py` and `partner.py` (what does it ask for?) → `rates.py`
+A request goes `app.py` → `bodies.py` and `partner.py` (what does it ask for?) → `rates.py`
 (may it?) → `store.py` (what does Heap then hold?). `faults.py` says where the network or Heap
 fails on the way, and `inspection.py` shows what came of it all.
 """

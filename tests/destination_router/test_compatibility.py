@@ -30,7 +30,7 @@ RECORDS = {
     "Identify": f"{MESSAGE} traits?",
     "Imported": "settings subscriptions? lost?",
     "Note": "code path detail",
-    "Outcome": "result code? detail? after?",
+    "Outcome": "result code? detail? after? unless_proven?",
     "Page": f"{MESSAGE} name? category? properties?",
     "Pairing": "rule key value limit period? detail?",
     "Quota": "name limit period unit? scope?",
@@ -41,7 +41,7 @@ RECORDS = {
 
 BEYOND_FIELDS = {
     "HttpResponse": {"text", "json"},
-    "Outcome": {"delivered", "retry", "rejected", "suspect"},
+    "Outcome": {"delivered", "retry", "rejected", "suspect", "held"},
     "Reject": {"code", "detail", "path"},
     "Track": {"context", "context_json", "context_traits", "mapped", "wire", "to_dict", "other",
               "options", "user_keys"},

@@ -73,7 +73,7 @@ def test_a_single_request_is_refused_as_a_whole() -> None:
         (200, Outcome.delivered()),
         (429, Outcome.retry(30.0, code="http_429")),
         (500, Outcome.retry(30.0, code="http_500")),
-        (404, Outcome.rejected("http_404", WORDS)),
+        (404, Outcome.held("http_404", WORDS, unless_proven=True)),
     ],
 )
 def test_other_answers_mean_what_they_mean_elsewhere(status: int, outcome: Outcome) -> None:

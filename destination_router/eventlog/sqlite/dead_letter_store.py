@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
+from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter, LetterGroup
 from destination_router.eventlog.partition import partition_key
 
 _PUT = """
@@ -32,6 +32,10 @@ SELECT id, connection, message_id, offset, body, code, detail, at, attempts, req
        answer, replayed_at, source
 FROM dead_letters WHERE {conditions} ORDER BY id LIMIT ?
 """
+_GROUPS = """
+SELECT count(*), max(id) FROM dead_letters WHERE {conditions} GROUP BY connection, code
+ORDER BY count(*) DESC, max(id)
+"""
 _CHUNK = 500
 _APPEND = """
 INSERT INTO events (received_at, partition, target, source, body) VALUES (?, ?, ?, ?, ?)
@@ -50,6 +54,17 @@ def find_letters(connection: sqlite3.Connection, wanted: DeadLetterFilter) -> It
     limit = -1 if wanted.limit is None else wanted.limit
     for row in connection.execute(query, [*values, limit]):
         yield _stored(row)
+
+
+def group_letters(connection: sqlite3.Connection, wanted: DeadLetterFilter) -> list[LetterGroup]:
+    """Group dead letters by connection and code, the largest group first; no limit counts."""
+    conditions, values = _conditions(wanted)
+    query = _GROUPS.format(conditions=" AND ".join(conditions))
+    rows = connection.execute(query, values).fetchall()
+    return [
+        LetterGroup(count, next(find_letters(connection, DeadLetterFilter(ids=(sample,)))))
+        for count, sample in rows
+    ]
 
 
 def count_letters(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:

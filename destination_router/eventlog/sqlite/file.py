@@ -90,20 +90,24 @@ CREATE TABLE attempts (                        -- messages at hand when a proces
     tries INTEGER NOT NULL,
     PRIMARY KEY (connection, offset)
 ) WITHOUT ROWID""",
+    """
+CREATE TABLE holds (                           -- connections that may not send now
+    connection TEXT PRIMARY KEY,
+    code TEXT NOT NULL,                        -- of the vendor's answer
+    since INTEGER NOT NULL                     -- Unix time in milliseconds
+) WITHOUT ROWID""",
+    """
+CREATE TABLE origins (                         -- those that have taken something of a connection
+    connection TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    PRIMARY KEY (connection, origin)
+) WITHOUT ROWID""",
 )
 _ADDED = {1: _ADDED_2, 2: _ADDED_3, 3: _ADDED_4}
 """What the version after each has in addition."""
 _TABLES = frozenset(
-    {
-        "events",
-        "connections",
-        "done",
-        "dead_letters",
-        "probe",
-        "pairings",
-        "quarantine",
-        "attempts",
-    }
+    {"events", "connections", "done", "dead_letters", "probe", "pairings", "quarantine"}
+    | {"holds", "origins", "attempts"}
 )
 
 
@@ -161,9 +165,7 @@ def integrity_problems(path: Path) -> list[str]:
     try:
         with contextlib.closing(connect(path)) as connection:
             rows = connection.execute("PRAGMA quick_check(20)").fetchall()
-    except sqlite3.OperationalError as error:
-        raise _unusable(path, error) from error
-    except sqlite3.DatabaseError as error:  # a page is damaged without which nothing can be read
+    except sqlite3.DatabaseError as error:  # so damaged that not even its damage can be listed
         return [str(error)]
     return [text for (text,) in rows if text != "ok"]
 

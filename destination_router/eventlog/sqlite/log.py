@@ -260,8 +260,8 @@ class SqliteEventLog:
 
         def write(database: sqlite3.Connection) -> None:
             database.execute("DELETE FROM connections WHERE name = ?", (connection,))
-            database.execute("DELETE FROM done WHERE connection = ?", (connection,))
-            database.execute("DELETE FROM attempts WHERE connection = ?", (connection,))
+            for table in ("done", "holds", "origins", "attempts"):
+                database.execute(f"DELETE FROM {table} WHERE connection = ?", (connection,))  # noqa: S608
 
         await self.transact(write)
         return lag

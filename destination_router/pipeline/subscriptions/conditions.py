@@ -1,9 +1,7 @@
-"""Which messages a connection takes: its subscription, and what the sender says in `integrations`.
+"""A condition on messages: FQL, compiled for each of the six calls on its own.
 
-The rules for each kind of value in `integrations` are rudder-server's (`FilterClientIntegrations`),
-except that names are compared in any casing: rudder-server's exact comparison is a known trap. A
-subscription is FQL, compiled for each of the six calls on its own: one that asks for nothing but
-the type costs one look-up.
+One that asks for nothing but the type costs one look-up. Subscriptions are made of them, and the
+`when` of a transformation.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Amplitude's answers → an outcome for each message that a request carried.
 
-A 400 or 429 keeps nothing of the request, and names the events that were at fault or too many, by
-their indexes or by the ids of their users and devices. The others go out again at once. What
-answers hold, and what to do about it: https://amplitude.com/docs/apis/analytics, pages http-v2,
-batch-event-upload and http-api-batching-retries.
+A 400 with the words `Invalid API key` is about the connection and holds it: no message is at fault.
+Any other 400, or a 429, keeps nothing of the request, and names the events that were at fault or
+too many, by their indexes or by the ids of their users and devices. The others go out again at
+once. What answers hold, and what to do about it: https://amplitude.com/docs/apis/analytics, pages
+http-v2, batch-event-upload and http-api-batching-retries.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ Events = Sequence[Mapping[str, Json]]
 def read_response(
     request: HttpRequest, response: HttpResponse, settings: AmplitudeSettings
 ) -> Outcome | dict[str, Outcome]:
-    """Read an answer as most vendors mean it, but for a 400 or 429 to events."""
+    """Read an answer as most vendors mean it, but for a wrong key and a 400 or 429 to events."""
     answer = response.json()
+    if response.status == _BAD_REQUEST and _blames_the_key(answer, response.text):
+        return Outcome.held("invalid_api_key", _WRONG_KEY)
     events = request.json.get("events") if isinstance(request.json, dict) else None
     refused = response.status in (_BAD_REQUEST, _TOO_MANY_REQUESTS)
     if not refused or not events or not isinstance(answer, dict):
@@ -39,15 +42,20 @@ def read_response(
     if not verdicts and response.status == _TOO_MANY_REQUESTS:
         return Outcome.retry(settings.api.pause, code="throttled", detail=_words(answer))
     if not verdicts:  # no event is at fault, so the bulk is not to be taken apart
-        code = "invalid_api_key" if answer.get("error") == _WRONG_KEY else "refused_request"
         words = _words(answer, str(answer.get("missing_field") or ""))
-        return dict.fromkeys(request.message_ids, Outcome.rejected(code, words))
+        return dict.fromkeys(request.message_ids, Outcome.rejected("refused_request", words))
     outcomes = dict.fromkeys(request.message_ids, Outcome.retry(after=0, code="neighbour_refused"))
     items = request.items or (request.message_ids,)
     # A message may be in several events: the worst counts, so rejections come last.
     for index in sorted(verdicts, key=lambda index: verdicts[index].result == "rejected"):
         outcomes |= dict.fromkeys(items[index], verdicts[index])
     return outcomes
+
+
+def _blames_the_key(answer: Json, text: str) -> bool:
+    """Whether the key is refused, which Amplitude says with a 400: in JSON, or to forms in text."""
+    error = answer.get("error") if isinstance(answer, dict) else text.strip()
+    return error == _WRONG_KEY
 
 
 def _verdicts(answer: Mapping[str, Json], events: Events, pause: float) -> dict[int, Outcome]:

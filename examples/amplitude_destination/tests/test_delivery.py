@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import msgspec
@@ -16,15 +18,30 @@ KEY = "0123456789abcdef0123456789abcdef"
 
 
 class Vendor:
-    """A simulated Amplitude that a test prepares, and looks into afterwards."""
+    """A simulated Amplitude that a test prepares, and looks into afterwards.
 
-    def __init__(self, prepare: Callable[[Starlette], None] = lambda _: None) -> None:
+    Args:
+        prepare: what is done to it beforehand.
+        until: for how long its faults last, in seconds.
+    """
+
+    def __init__(
+        self, prepare: Callable[[Starlette], None] = lambda _: None, until: float = inf
+    ) -> None:
         self._prepare = prepare
+        self._until = until
 
-    def __call__(self, clock: Callable[[], float]) -> Starlette:
+    def __call__(self, clock: Callable[[], float]) -> Any:
         self.app = create_simulator(KEY, clock=clock)
         self._prepare(self.app)
-        return self.app
+        mended_at = clock() + self._until
+
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            if clock() > mended_at:
+                self.app.state.faults.rules.clear()
+            await self.app(scope, receive, send)
+
+        return answer
 
     @property
     def amplitude(self) -> SimulatedAmplitude:
@@ -110,16 +127,20 @@ def test_the_key_is_in_no_dead_letter() -> None:
     assert KEY not in str(msgspec.json.encode(letter))
 
 
-def test_a_wrong_key_costs_one_request() -> None:
-    """Every message is a dead letter that says so, and the bulk is not taken apart."""
-    vendor = Vendor()
-    done = deliver("amplitude", {"apiKey": "another"}, [track(n) for n in range(50)], vendor)
+def test_a_wrong_key_costs_nothing_but_time() -> None:
+    """An hour of 400 `Invalid API key`, then the right one: no dead letter, and order is kept."""
+    words = json.dumps({"code": 400, "error": "Invalid API key"})
+    refusal = Fault(status=400, body=words)
+    vendor = Vendor(lambda app: app.state.faults.rules.append(refusal), until=3600.0)
+    done = run(vendor, [track(n, f"user-{n % 5}") for n in range(50)])
 
-    assert {(letter.code, letter.detail) for letter in done.dead_letters} == {
-        ("invalid_api_key", "Invalid API key")
-    }
-    assert len(done.dead_letters) == 50
-    assert vendor.app.state.answers == {"/batch 400": 1}
+    assert not done.dead_letters
+    assert min(done.after.values()) > 3600
+    keys = vendor.keys()
+    for user in range(5):
+        sent = [key for key in keys if int(key[2:]) % 5 == user]
+        assert sent == [f"m-{n}" for n in range(user, 50, 5)]
+    assert vendor.app.state.answers["/batch 400"] < 25
 
 
 def test_an_answer_that_is_lost_doubles_nothing() -> None:

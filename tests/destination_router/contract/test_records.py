@@ -74,6 +74,9 @@ def test_a_rejection_tells_its_code_and_its_path(reject: Reject, detail: str) ->
     assert (reject.detail, str(reject)) == (detail, f"missing_event: {detail}")
 
 
+REDIRECT = "a redirect, which is not followed"
+
+
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
@@ -88,14 +91,19 @@ def test_a_rejection_tells_its_code_and_its_path(reject: Reject, detail: str) ->
         (599, Outcome.retry(code="http_599")),
         (501, Outcome.rejected("http_501", "no such user")),
         (199, Outcome.rejected("http_199", "no such user")),
-        (301, Outcome.rejected("http_301", "no such user")),
+        *((status, Outcome.held(f"http_{status}", REDIRECT)) for status in (301, 302, 307, 308)),
+        *((status, Outcome.held(f"http_{status}", "no such user")) for status in (401, 403, 407)),
+        *(
+            (status, Outcome.held(f"http_{status}", "no such user", unless_proven=True))
+            for status in (402, 404, 405, 410)
+        ),
         (400, Outcome.rejected("http_400", "no such user")),
-        (404, Outcome.rejected("http_404", "no such user")),
+        (406, Outcome.rejected("http_406", "no such user")),
         (600, Outcome.rejected("http_600", "no such user")),
     ],
 )
 def test_an_answer_is_read_as_most_vendors_mean_it(status: int, expected: Outcome) -> None:
-    """2xx is delivered; 408, 423, 429 and 5xx except 501 ask for a retry; the rest is rejected."""
+    """Some ask for a retry, some hold the connection, a few of these unless it is proven."""
     response = HttpResponse(status=status, body=b"  no such user\nsee the manual")
     assert default_outcome(response) == expected
 

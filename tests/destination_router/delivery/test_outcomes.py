@@ -5,19 +5,23 @@ The table of the module, row by row; then what a plugin says of each message of 
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import msgspec
 import pytest
 
 from destination_router import HttpRequest, HttpResponse, Message, Outcome, hookimpl
+from destination_router.contract.records import Result
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer, Item
 from destination_router.delivery.outcomes import (
+    Next,
     after_failure,
     alone,
+    as_proven,
     for_each,
+    is_own_matter,
     is_vendor_failing,
     outcome_of,
     retry_wait,
@@ -153,6 +157,7 @@ def test_a_vendor_that_repeats_the_key_does_not_give_it_away(
 
 
 DELIVERED, REJECTED, SUSPECT = Outcome.delivered(), Outcome.rejected("no"), Outcome.suspect("no")
+HELD, UNPROVEN = Outcome.held("http_401"), Outcome.held("http_404", unless_proven=True)
 NOW, LATER, SOMETIME = Outcome.retry(0), Outcome.retry(30.0), Outcome.retry()
 
 
@@ -169,11 +174,21 @@ NOW, LATER, SOMETIME = Outcome.retry(0), Outcome.retry(30.0), Outcome.retry()
         ([NOW, NOW], ["later", "later"]),
         ([SOMETIME, REJECTED], ["later", "dead_letter"]),
         ([SOMETIME], ["later"]),
+        ([HELD, UNPROVEN], ["held", "held"]),
+        ([HELD, NOW, SOMETIME], ["held", "at_once", "later"]),
+        ([HELD, DELIVERED, REJECTED], ["held", "delivered", "dead_letter"]),
     ],
 )
 def test_the_table(outcomes: list[Outcome], expected: list[str]) -> None:
     """Each row of the module's table, for every message of a request."""
     assert what_now(outcomes) == expected
+
+
+@pytest.mark.parametrize("result", get_args(Result))
+def test_the_table_has_every_outcome(result: Any) -> None:
+    """An outcome without a row would be forgotten, and its message with it."""
+    (now,) = what_now([Outcome(result)])
+    assert now in get_args(Next)
 
 
 BULK = HttpRequest(url="https://vendor.example/bulk", message_ids=("a", "b"))
@@ -304,3 +319,32 @@ def test_waits_double_up_to_a_cap_with_full_jitter(
 ) -> None:
     """Never less than the vendor asked for, within a day."""
     assert retry_wait(DeliverySettings(), number, asked, chance) == wait
+
+
+def answered(**outcomes: Outcome) -> Answer:
+    return Answer(outcomes=outcomes, response=HttpResponse(status=404))
+
+
+def test_what_is_held_unless_proven_is_rejected_once_it_is() -> None:
+    """The vendor takes others there, so it is this request that it does not know."""
+    told = as_proven(BULK, answered(a=UNPROVEN, b=HELD)).outcomes
+    assert told == {"a": Outcome.rejected("http_404"), "b": HELD}
+
+
+@pytest.mark.parametrize(
+    ("answer", "held_at", "own"),
+    [
+        (answered(a=HELD, b=HELD), None, False),
+        (answered(a=HELD, b=DELIVERED), None, True),
+        (answered(a=HELD, b=HELD), 4.0, True),
+        (answered(a=HELD, b=HELD), 6.0, False),
+    ],
+    ids=["first", "others were taken with it", "others were taken since", "none was taken since"],
+)
+def test_a_message_that_is_held_while_others_are_taken_is_held_alone(
+    answer: Answer, held_at: float | None, *, own: bool
+) -> None:
+    """A connection stops for what is wrong with it, and not for what is wrong with one record."""
+    item = Item(0, b"", Decision(message_id="a", result="requests"))
+    item.held_at = held_at
+    assert is_own_matter([item], answer, last_success=5.0) is own

@@ -54,6 +54,13 @@ class Deliveries(RuleBasedStateMachine):
         if taken:
             self.under_way.append(taken)
 
+    @rule()
+    def take_one(self) -> None:
+        taken = self.schedule.take_one(self.now, self._admit)
+        self._check(taken, 1)
+        if taken:
+            self.under_way.append(taken)
+
     @precondition(lambda self: self.under_way)
     @rule(data=st.data())
     def answer(self, data: Any) -> None:
@@ -168,3 +175,19 @@ def test_a_group_sleeps_while_its_messages_do() -> None:
     schedule.answered(1.0)
     assert schedule.wake_at(1.0) == 3.0
     assert schedule.take(3.0, lambda _: None) == [items[0]]
+
+
+def test_those_who_ask_take_turns() -> None:
+    """Every user asks before one asks again, those among what failed together too."""
+    schedule = Schedule(WINDOW, linger=0.0)
+    for at, user in enumerate("abcaab"):
+        keys = (user,)
+        schedule.add(Item(at, b"", Decision(message_id="m", result="requests", user_keys=keys)), 0)
+    schedule.put_together(schedule.take(0.0, lambda _: None, 2), 0.0, 0.0)
+
+    asked = []
+    for _ in range(7):
+        (item,) = schedule.take_one(0.0, lambda _: None)
+        asked.append(item.offset)
+        schedule.put_back(item, 0.0, 0.0)
+    assert asked == [0, 1, 2, 0, 1, 2, 0]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -16,7 +17,7 @@ from destination_router.contract.records import (
     default_outcome,
 )
 from destination_router.delivery.delivery_settings import DeliverySettings
-from destination_router.delivery.sender import USER_AGENT, Sender
+from destination_router.delivery.sender import USER_AGENT, Sender, read_answer
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import load_plugin
 
@@ -92,11 +93,26 @@ def test_a_bulk_that_is_refused_for_its_body_makes_all_suspect(status: int) -> N
     assert {outcome.result for outcome in outcomes.values()} == {"suspect"}
 
 
-def test_a_bulk_that_is_refused_for_its_sender_is_rejected_at_once() -> None:
+def test_a_bulk_that_is_refused_for_its_sender_is_held() -> None:
     """Wrong credentials are no message's fault: taking the bulk apart would not help."""
     outcomes = attempt(lambda _: httpx.Response(401, text="no"))
 
-    assert {outcome.result for outcome in outcomes.values()} == {"rejected"}
+    assert set(outcomes.values()) == {Outcome.held("http_401", "no")}
+
+
+NOBODY_KNOWS: Any = Outcome("lost")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("answer", [NOBODY_KNOWS, {"a": NOBODY_KNOWS, "b": "delivered"}])
+def test_an_outcome_that_nobody_knows_is_not_believed(answer: Any) -> None:
+    """A message with it would be lost: what the status means by default counts."""
+    connection = Connection("heap", load_plugin("heap"), {"appId": "11"})
+    hook = SimpleNamespace(on_response=lambda **_: answer)
+    connection.plugin = msgspec.structs.replace(connection.plugin, hook=hook)
+    request = HttpRequest(url="https://vendor.example", message_ids=("a", "b"))
+    outcomes = read_answer(connection, request, HttpResponse(status=503))
+
+    assert {outcome.result for outcome in outcomes.values()} == {"retry"}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """How commands end: by Ctrl-C, by a reader that leaves, and with which status.
 
-Modules: `service/serving.py`, `commands/other_commands.py`.
+Modules: `service/serving.py`, `service/signals.py`, `commands/other_commands.py`.
 """
 
 import gzip

@@ -5,95 +5,22 @@ Modules: `service/router.py`, `service/workers.py`, `service/health.py`, `servic
 `commands/check.py`, `commands/dead_letters.py`, `commands/eventlog.py`.
 """
 
-import contextlib
 import json
 import re
-import signal
 import socket
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from command_line import run_command
-from waiting import free_port, until
+from router_process import CLI, DEAD, Router, command, events, toml
+from waiting import until
 
-CLI = [sys.executable, "-m", "destination_router.commands.cli"]
 OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
 README = OPERATING.parents[1] / "README.md"
 TRACK = {"type": "track", "userId": "ada@example.com", "event": "E", "messageId": "m1"}
 NAMELESS = {**TRACK, "messageId": "m2", "event": None, "properties": {"secret": "of ada"}}
-US, EU = "https://heapanalytics.com", "https://c.eu.heap-api.com"
-DEAD = "http://127.0.0.1:9"
-
-
-def toml(heap_url: str, *regions: str, eventlog: str = "", gateway: str = "") -> str:
-    connections = "".join(
-        f'[[connections]]\nname = "{region}"\nplugin = "heap"\n'
-        f'settings = {{appId = "11", region = "{region}"}}\n'
-        for region in regions or ("US",)
-    )
-    return (
-        f'[gateway]\nwrite_keys = ["key"]\n{gateway}\n'
-        f'[eventlog]\nurl = "sqlite:///router.db"\n{eventlog}\n'
-        f'[delivery]\nfirst_wait = "10ms"\norigins = {{"{US}" = "{heap_url}", "{EU}" = "{DEAD}"}}\n'
-        f"{connections}"
-    )
-
-
-class Router:
-    """A router process in a directory with a router.toml."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.url = ""
-        self.said = ""
-        self._process: subprocess.Popen[str] | None = None
-
-    def start(self, *options: str) -> None:
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        command = [*CLI, "run", "--listen", f"127.0.0.1:{port}", *options]
-        with (self.directory / "said.log").open("a") as said:
-            self._process = subprocess.Popen(command, cwd=self.directory, stderr=said, text=True)
-        until(self._answers)
-
-    def send(self, *messages: object) -> int:
-        answer = httpx.post(f"{self.url}/v1/batch", json={"batch": messages}, auth=("key", ""))
-        return answer.status_code
-
-    def metrics(self) -> dict[str, float]:
-        text = httpx.get(f"{self.url}/metrics").text
-        lines = re.findall(r"^([a-z]\S*) (\S+)$", text, re.MULTILINE)
-        return {name: float(value) for name, value in lines}
-
-    def stop(self) -> tuple[int, float]:
-        """SIGTERM; the exit status and how many seconds it took."""
-        assert self._process is not None
-        begun = time.monotonic()
-        self._process.send_signal(signal.SIGTERM)
-        status = self._process.wait(timeout=30)
-        return status, time.monotonic() - begun
-
-    def lines(self) -> list[Any]:
-        """What it logged: nothing but JSON."""
-        return [json.loads(line) for line in (self.directory / "said.log").read_text().splitlines()]
-
-    def end(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-
-    def _answers(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, (self.directory / "said.log").read_text()
-        with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/ready").status_code == 200
-        return False
 
 
 @pytest.fixture
@@ -101,10 +28,6 @@ def router(tmp_path: Path) -> Iterator[Router]:
     running = Router(tmp_path)
     yield running
     running.end()
-
-
-def command(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run_command(*arguments, cwd=directory)
 
 
 def run(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -118,11 +41,6 @@ def run(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 def starts(beginning: str) -> Callable[[str], bool]:
     return lambda text: text.startswith(beginning)
-
-
-def events(heap_url: str) -> list[str]:
-    rows = httpx.get(f"{heap_url}/_simulator/events").json()["events"]
-    return [row["idempotency_key"] for row in rows]
 
 
 def test_a_router_delivers_and_stops_when_told(router: Router, heap_url: str) -> None:
@@ -226,7 +144,8 @@ def test_an_identity_that_too_many_carry_is_held_back_until_it_is_released(
     assert "till" not in json.dumps(router.lines())
     assert "quarantined_identity" in [line["event"] for line in router.lines()]
     listed = command(router.directory, "dead-letters", "list")
-    assert listed.stdout.count("quarantined_identity  identity: more than 3 anonymous ids") == 3
+    assert listed.stdout.startswith("3  US  quarantined_identity  such as  ")
+    assert "  identity: more than 3 anonymous ids" in listed.stdout
     assert "till" not in listed.stdout
 
     router.end()
@@ -309,7 +228,13 @@ def test_dead_letters_are_shown_without_values_and_replayed(router: Router, heap
     until(lambda: router.metrics().get('router_dead_letters{code="http_400",connection="US"}'))
     until(lambda: router.metrics()['router_lag_messages{connection="US"}'] == 0)
 
-    listed = command(directory, "dead-letters", "list", "--connection", "US")
+    listed = command(directory, "dead-letters", "list", "--connection", "US", "--each")
+    grouped = command(directory, "dead-letters", "list").stdout.splitlines()
+    assert sorted(line.partition("  such as  ")[0] for line in grouped) == [
+        "1  EU  missing_event",
+        "1  US  http_400",
+        "1  US  missing_event",
+    ]
     shown = command(directory, "dead-letters", "show", "--connection", "US")
     assert {line.split()[3] for line in listed.stdout.splitlines()} == {"m1", "m2"}
     assert '"properties.secret"' in shown.stdout
@@ -337,7 +262,8 @@ def test_dead_letters_are_shown_without_values_and_replayed(router: Router, heap
     of_us = ("dead-letters", "delete", "--connection", "US")
     assert "1 would be deleted" in command(directory, *of_us, "--dry-run").stderr
     assert "1 deleted" in command(directory, *of_us).stderr
-    left = command(directory, "dead-letters", "list", "--replayed", "--connection", "US").stdout
+    each = ("dead-letters", "list", "--each", "--replayed", "--connection", "US")
+    left = command(directory, *each).stdout
     assert [line.split()[3] for line in left.splitlines()] == ["m1"]
 
 

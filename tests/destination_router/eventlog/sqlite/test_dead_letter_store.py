@@ -13,7 +13,11 @@ import msgspec
 import pytest
 
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
-from destination_router.eventlog.sqlite.dead_letter_store import find_letters, replay_letters
+from destination_router.eventlog.sqlite.dead_letter_store import (
+    find_letters,
+    group_letters,
+    replay_letters,
+)
 from destination_router.eventlog.sqlite.file import connect
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.retention import Retention
@@ -122,6 +126,19 @@ def test_letters_are_found_by_what_is_known(
 ) -> None:
     """Filters narrow each other down."""
     assert [letter.id for letter in find_letters(database, wanted)] == ids
+
+
+def test_letters_are_grouped_by_connection_and_code(
+    path: Path, database: sqlite3.Connection
+) -> None:
+    """The largest group first, each with the letter that was kept last."""
+    put(path, msgspec.structs.replace(LETTER, message_id="m9", offset=9))
+    groups = group_letters(database, DeadLetterFilter(code="http_400"))
+    assert [(group.count, group.sample.connection) for group in groups] == [
+        (2, "heap"),
+        (1, "mixpanel"),
+    ]
+    assert groups[0].sample.message_id == "m9"
 
 
 def test_a_replay_is_for_one_connection(path: Path, database: sqlite3.Connection) -> None:

@@ -130,6 +130,8 @@ def test_a_log_of_the_first_version_is_brought_up(tmp_path: Path) -> None:
         old.execute("DROP TABLE pairings")
         old.execute("DROP TABLE quarantine")
         old.execute("DROP TABLE attempts")
+        old.execute("DROP TABLE holds")
+        old.execute("DROP TABLE origins")
         old.execute("ALTER TABLE events DROP COLUMN source")
         old.execute("ALTER TABLE events DROP COLUMN replay")
         old.execute("ALTER TABLE dead_letters DROP COLUMN source")

@@ -1,0 +1,135 @@
+"""Whether a connection may send now, and what of it is remembered from one run to the next.
+
+Here a hold (`hold.py`) meets the book that it is kept in, the origins that are proven, and the log
+that tells of its begin and end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from destination_router.contract.records import HttpRequest
+from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.hold import Hold
+from destination_router.delivery.item import Answer
+from destination_router.delivery.ledger import patiently
+from destination_router.delivery.outcomes import as_proven, took_something
+from destination_router.delivery.sender import redirected
+from destination_router.eventlog.interface import Held, Standing, StandingBook
+
+_log = logging.getLogger(__name__)
+
+
+class Permission:
+    """One connection's.
+
+    Args:
+        connection: the connection's name.
+        settings: how long a hold waits; where origins are sent.
+        book: where it is kept how the connection stands.
+        clock: seconds that never go back.
+        wall_clock: Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        connection: str,
+        settings: DeliverySettings,
+        book: StandingBook,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._connection = connection
+        self._origins = settings.origins
+        self._book = book
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._hold = Hold(settings.hold_wait, settings.longest_hold)
+        self._standing = Standing()
+        self._changed = asyncio.Event()
+
+    async def open(self) -> None:
+        """Read how the connection stands; one that was held is asked at once."""
+        self._standing = await patiently(lambda: self._book.standing(self._connection))
+        if self._standing.held is not None:
+            self._hold.go_on(self._standing.held.code, self._clock())
+
+    async def run(self) -> None:
+        """Keep what changes, for ever."""
+        while True:
+            await self._changed.wait()
+            await self.keep()
+
+    async def keep(self) -> None:
+        """Keep what has changed."""
+        if self._changed.is_set():
+            self._changed.clear()
+            await patiently(lambda: self._book.keep(self._connection, self._standing))
+
+    @property
+    def held(self) -> Held | None:
+        """Why the connection is held; None: it is not."""
+        return self._standing.held
+
+    @property
+    def asking(self) -> bool:
+        """Whether the one request is under way that asks a vendor that holds."""
+        return self._hold.asking
+
+    def opens_at(self, now: float) -> float | None:
+        """Say when requests may go out: `now`, later, or None (after the answer to the one)."""
+        return self._hold.opens_at(now)
+
+    def may_send(self) -> bool:
+        """Say whether what has set off may go on."""
+        return self._hold.may_send()
+
+    def begin(self) -> None:
+        """Note that requests go out."""
+        self._hold.begin()
+
+    def cease(self) -> None:
+        """Note that they have ended."""
+        self._hold.cease(self._clock())
+
+    def read(self, request: HttpRequest, answer: Answer) -> Answer:
+        """Say what an answer means, given what the vendor took before; learn what it takes."""
+        if answer.response is None:
+            return answer
+        origin = _origin(redirected(request.url, self._origins))
+        if origin in self._standing.origins:
+            answer = as_proven(request, answer)
+        if took_something(answer):
+            self._take(origin)
+        return answer
+
+    def refuse(self, code: str, answer: Answer) -> None:
+        """Note that the vendor takes nothing of this connection."""
+        if not self._hold.refuse(code, self._clock()):
+            return
+        self._stand(Held(code, self._wall_clock()), self._standing.origins)
+        status = None if answer.response is None else answer.response.status
+        about = {"connection": self._connection, "code": code, "status": status}
+        _log.warning("connection_held", extra=about)
+
+    def _take(self, origin: str) -> None:
+        held, origins = self._standing.held, self._standing.origins
+        if self._hold.take() and held is not None:
+            seconds = round(self._wall_clock() - held.since)
+            about = {"connection": self._connection, "code": held.code, "seconds": seconds}
+            _log.warning("connection_goes_on", extra=about)
+            self._stand(None, origins | {origin})
+        elif origin not in origins:
+            self._stand(held, origins | {origin})
+
+    def _stand(self, held: Held | None, origins: frozenset[str]) -> None:
+        self._standing = Standing(held=held, origins=origins)
+        self._changed.set()
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

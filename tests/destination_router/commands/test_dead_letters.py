@@ -1,0 +1,82 @@
+"""`dead-letters` where there are thousands: what is printed stays short."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import run_command
+
+from destination_router.eventlog.dead_letter import DeadLetter
+from destination_router.eventlog.sqlite.log import SqliteEventLog
+
+MANY = 3000
+TOML = """
+[eventlog]
+url = "sqlite:///router.db"
+[[connections]]
+name = "heap"
+plugin = "heap"
+settings = {appId = "11"}
+"""
+
+
+def letter(number: int, code: str) -> DeadLetter:
+    return DeadLetter(
+        connection="heap",
+        message_id=f"m{number}",
+        offset=number,
+        body=b'{"type": "track", "messageId": "m%d"}' % number,
+        code=code,
+        detail="event: name it",
+        at=1_800_000_000.0,
+    )
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A router with thousands of letters of one code, and one of each of 150 others."""
+    (tmp_path / "router.toml").write_text(TOML)
+    many = [letter(number, "http_400") for number in range(MANY)]
+
+    async def fill() -> None:
+        log = SqliteEventLog(tmp_path / "router.db", ["heap"])
+        await log.put([*many, *(letter(MANY + n, f"code_{n}") for n in range(150))])
+        log.close()
+
+    asyncio.run(fill())
+    return tmp_path
+
+
+def dead_letters(directory: Path, *arguments: str) -> Any:
+    return run_command("dead-letters", *arguments, cwd=directory)
+
+
+def test_a_list_is_a_line_for_each_code(directory: Path) -> None:
+    """With a count and a sample, the most frequent first, and no more lines than one reads."""
+    told = dead_letters(directory, "list")
+    lines = told.stdout.splitlines()
+    assert lines[0].startswith("3000  heap  http_400  such as  3000  ")
+    assert lines[0].endswith("m2999  event: name it")
+    assert len(lines) == 100
+    assert told.stderr == "There are 51 more codes: --limit says how many to show.\n"
+    assert len(dead_letters(directory, "list", "--limit", "151").stdout.splitlines()) == 151
+
+
+def test_each_is_listed_if_that_is_asked_for(directory: Path) -> None:
+    """A hundred, unless a limit or a program asks for more."""
+    told = dead_letters(directory, "list", "--each", "--code", "http_400")
+    assert len(told.stdout.splitlines()) == 100
+    assert "There are more than 100" in told.stderr
+    limited = dead_letters(directory, "list", "--each", "--limit", "120")
+    assert (len(limited.stdout.splitlines()), limited.stderr) == (120, "")
+    assert len(dead_letters(directory, "list", "--json").stdout.splitlines()) == MANY + 150
+    assert dead_letters(directory, "list", "17").stdout.split()[3] == "m16"
+
+
+def test_a_replay_of_all_is_one_line(directory: Path) -> None:
+    """It says how many there were, by connection and code."""
+    told = dead_letters(directory, "replay", "--all")
+    assert (told.returncode, told.stdout) == (0, "")
+    (line,) = told.stderr.splitlines()
+    assert line.startswith("3150 replayed: heap http_400 3000, heap code_0 1, ")

@@ -1,0 +1,130 @@
+"""A vendor that takes nothing of a connection, with real processes, a real log and short waits.
+
+Modules: `eventlog/sqlite/standing_book.py`.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from router_process import Router, command, events, toml
+from waiting import until
+
+WAITS = '[delivery]\nhold_wait = "50ms"\nlongest_hold = "100ms"\n'
+LAG = 'router_lag_messages{connection="US"}'
+MOVED = {"location": "https://elsewhere.example/"}
+
+
+@pytest.fixture
+def router(tmp_path: Path) -> Iterator[Router]:
+    running = Router(tmp_path)
+    yield running
+    running.end()
+
+
+def configure(directory: Path, heap_url: str) -> None:
+    (directory / "router.toml").write_text(toml(heap_url).replace("[delivery]\n", WAITS))
+
+
+def refuse(heap_url: str, status: int, **fault: Any) -> None:
+    httpx.post(f"{heap_url}/_simulator/faults", json={"status": status, **fault}).raise_for_status()
+
+
+def mend(heap_url: str) -> None:
+    httpx.delete(f"{heap_url}/_simulator/faults").raise_for_status()
+
+
+def track(number: int) -> dict[str, Any]:
+    user = f"user-{number % 7}"
+    return {"type": "track", "userId": user, "event": "E", "messageId": f"m{number}"}
+
+
+@pytest.mark.parametrize(
+    ("status", "more"),
+    [(401, {}), (403, {}), (407, {}), (404, {}), (307, {"headers": MOVED})],
+    ids=["401", "403", "407", "404 before a success", "a redirect"],
+)
+def test_a_refused_connection_holds_through_a_restart_and_goes_on(
+    router: Router, heap_url: str, status: int, more: dict[str, Any]
+) -> None:
+    """No dead letter, order kept, everything delivered once; it is seen while it lasts."""
+    configure(router.directory, heap_url)
+    refuse(heap_url, status, **more)
+    router.start()
+    held = f'router_held{{code="http_{status}",connection="US"}}'
+    assert router.send(*map(track, range(300))) == 200
+    until(lambda: router.metrics().get(held) == 1)
+    metrics = router.metrics()
+    assert metrics[LAG] == 300
+    since = metrics['router_held_since_seconds{connection="US"}']
+    said = command(router.directory, "eventlog", "status").stdout
+    assert f"(http_{status})" in said
+    assert "held since 20" in said
+    assert router.stop()[0] == 0
+    router.start()
+    until(lambda: router.metrics().get(held) == 1)
+    again = router.metrics()['router_held_since_seconds{connection="US"}']
+    assert again == pytest.approx(since, abs=0.01)
+    mend(heap_url)
+    until(lambda: router.metrics()[LAG] == 0)
+    metrics = router.metrics()
+    assert metrics[held] == 0
+    assert 'router_held_since_seconds{connection="US"}' not in metrics
+    assert "held" not in command(router.directory, "eventlog", "status").stdout
+    router.stop()
+
+    sent = events(heap_url)
+    assert sorted(sent) == sorted(f"m{n}" for n in range(300))
+    for user in range(7):
+        assert [i for i in sent if int(i[1:]) % 7 == user] == [f"m{n}" for n in range(user, 300, 7)]
+    assert command(router.directory, "dead-letters", "list").stdout == ""
+    told = [line["event"] for line in router.lines()]
+    assert (told.count("connection_held"), told.count("connection_goes_on")) == (1, 1)
+
+
+def test_a_404_after_a_success_is_that_messages_own(router: Router, heap_url: str) -> None:
+    """Also where the router was restarted in between."""
+    configure(router.directory, heap_url)
+    router.start()
+    router.send(track(1))
+    until(lambda: router.metrics()[LAG] == 0)
+    router.stop()
+    refuse(heap_url, 404)
+    router.start()
+    router.send(track(2))
+    until(lambda: router.metrics()[LAG] == 0)
+    router.stop()
+
+    assert "http_404" in command(router.directory, "dead-letters", "list").stdout
+
+
+def test_send_ends_with_the_reason_and_goes_on_the_next_time(
+    tmp_path: Path, heap_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After --wait it says why and how many are left, with status 1."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    configure(tmp_path, heap_url)
+    lines = tmp_path / "messages.jsonl"
+    lines.write_text("".join(json.dumps(track(n)) + "\n" for n in range(20)))
+    refuse(heap_url, 401, body="no such key")
+    told = command(tmp_path, "send", "--config", "router.toml", "--wait", "300ms", str(lines))
+    assert told.returncode == 1
+    assert (
+        "20 messages left (the vendor took nothing for 300ms: held, http_401: no such key). "
+        "The same command sends the rest."
+    ) in told.stderr
+    mend(heap_url)
+    told = command(tmp_path, "send", "--config", "router.toml", str(lines))
+    assert (told.returncode, len(events(heap_url))) == (0, 20)
+
+
+def test_check_live_tells_that_a_connection_is_held(tmp_path: Path, heap_url: str) -> None:
+    """The test messages are sent once, and what the vendor says is shown."""
+    configure(tmp_path, heap_url)
+    refuse(heap_url, 401, body="no such key")
+    told = command(tmp_path, "check", "--live")
+    assert told.returncode == 1
+    assert "US  identify  held  http_401: no such key" in told.stdout

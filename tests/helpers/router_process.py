@@ -1,0 +1,93 @@
+"""A router process with a router.toml that delivers to a simulated Heap."""
+
+import contextlib
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+from command_line import run_command
+from waiting import free_port, until
+
+CLI = [sys.executable, "-m", "destination_router.commands.cli"]
+US, EU = "https://heapanalytics.com", "https://c.eu.heap-api.com"
+DEAD = "http://127.0.0.1:9"
+
+
+def toml(heap_url: str, *regions: str, eventlog: str = "", gateway: str = "") -> str:
+    connections = "".join(
+        f'[[connections]]\nname = "{region}"\nplugin = "heap"\n'
+        f'settings = {{appId = "11", region = "{region}"}}\n'
+        for region in regions or ("US",)
+    )
+    return (
+        f'[gateway]\nwrite_keys = ["key"]\n{gateway}\n'
+        f'[eventlog]\nurl = "sqlite:///router.db"\n{eventlog}\n'
+        f'[delivery]\nfirst_wait = "10ms"\norigins = {{"{US}" = "{heap_url}", "{EU}" = "{DEAD}"}}\n'
+        f"{connections}"
+    )
+
+
+class Router:
+    """A router process in a directory with a router.toml."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.url = ""
+        self.said = ""
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self, *options: str) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        command = [*CLI, "run", "--listen", f"127.0.0.1:{port}", *options]
+        with (self.directory / "said.log").open("a") as said:
+            self._process = subprocess.Popen(command, cwd=self.directory, stderr=said, text=True)
+        until(self._answers)
+
+    def send(self, *messages: object) -> int:
+        answer = httpx.post(f"{self.url}/v1/batch", json={"batch": messages}, auth=("key", ""))
+        return answer.status_code
+
+    def metrics(self) -> dict[str, float]:
+        text = httpx.get(f"{self.url}/metrics").text
+        lines = re.findall(r"^([a-z]\S*) (\S+)$", text, re.MULTILINE)
+        return {name: float(value) for name, value in lines}
+
+    def stop(self) -> tuple[int, float]:
+        """SIGTERM; the exit status and how many seconds it took."""
+        assert self._process is not None
+        begun = time.monotonic()
+        self._process.send_signal(signal.SIGTERM)
+        status = self._process.wait(timeout=30)
+        return status, time.monotonic() - begun
+
+    def lines(self) -> list[Any]:
+        """What it logged: nothing but JSON."""
+        return [json.loads(line) for line in (self.directory / "said.log").read_text().splitlines()]
+
+    def end(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.directory / "said.log").read_text()
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/ready").status_code == 200
+        return False
+
+
+def command(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_command(*arguments, cwd=directory)
+
+
+def events(heap_url: str) -> list[str]:
+    rows = httpx.get(f"{heap_url}/_simulator/events").json()["events"]
+    return [row["idempotency_key"] for row in rows]
