@@ -26,6 +26,7 @@ from heap_destination.limits import (
 Properties: TypeAlias = dict[str, str | int | float]
 
 _SHOWN_PATH = 200
+_LONG_NAME = f"its name is longer than {KEY_CHARACTERS} characters"
 _TEXTS = frozenset({str})
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
@@ -153,6 +154,8 @@ class _Flattening:
     def _array(self, values: list[Any] | tuple[Any, ...], key: str, depth: int) -> None:
         if not values:
             self._note("dropped", key, "an empty list")
+        elif len(key) > KEY_CHARACTERS:
+            self._note("dropped", key, _LONG_NAME)
         elif _holds_containers(values):
             self._container({str(at): item for at, item in enumerate(values)}, key, depth)
         elif items := self._items(values, key):
@@ -176,6 +179,8 @@ class _Flattening:
     def _container(self, value: Mapping[str, Any], key: str, depth: int) -> None:
         if not value:
             self._note("dropped", key, "an empty object")
+        elif len(key) > KEY_CHARACTERS:  # and so are those within it, each as long and longer
+            self._note("dropped", key, _LONG_NAME)
         elif depth >= DEPTH:
             self._note("dropped", key, f"it is nested deeper than {DEPTH} levels")
         else:
@@ -190,7 +195,7 @@ class _Flattening:
         if not key:
             self._note("dropped", key, "its name is empty")
         elif len(key) > KEY_CHARACTERS:
-            self._note("dropped", key, f"its name is longer than {KEY_CHARACTERS} characters")
+            self._note("dropped", key, _LONG_NAME)
         elif key in self.flat and depth > self.depths.get(key, 1):
             self._note("dropped", key, "a property that is spelt with the dot has the same name")
         else:

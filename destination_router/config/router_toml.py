@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -389,7 +390,7 @@ def _as_is(value: Json) -> Json:
 def _given_twice(connections: Json) -> list[str]:
     names = [c.get("name") for c in _listed(connections) if isinstance(c, dict)]
     texts = [name for name in names if isinstance(name, str)]
-    return sorted({name for name in texts if texts.count(name) > 1})
+    return sorted(name for name, times in Counter(texts).items() if times > 1)
 
 
 def _says_it_twice(connection: Json) -> bool:
@@ -413,10 +414,13 @@ def _without_later_tables(content: Mapping[str, Json]) -> dict[str, Json]:
 
 def _emptied(table: Mapping[str, Json], names: Collection[str]) -> dict[str, Json]:
     """Empty some tables; what is none stays, for the schema to tell."""
-    return {
-        name: type(value)() if name in names and isinstance(value, (dict, list)) else value
-        for name, value in table.items()
-    }
+    return {name: _bare(value) if name in names else value for name, value in table.items()}
+
+
+def _bare(value: Json) -> Json:
+    if isinstance(value, list):
+        return [{} if isinstance(item, dict) else item for item in value]
+    return {} if isinstance(value, dict) else value
 
 
 def _without_write_keys(content: Mapping[str, Json]) -> dict[str, Json]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext as _nothing
 
 from destination_router.contract.records import HttpRequest, HttpResponse, Outcome
+from destination_router.delivery.attempts import POISONED, TRIES, Attempts
 from destination_router.delivery.circuit import Circuit
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer, Item
@@ -32,7 +34,7 @@ from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.window import Window
 from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.interface import Held
-from destination_router.faults import PASSED_ON
+from destination_router.faults import PASSED_ON, whereabouts
 from destination_router.pipeline.connection import Connection, Decision
 
 _ANSWER_CHARACTERS = 2000
@@ -68,6 +70,7 @@ class Dispatch:
         permission: Permission,
         settings: DeliverySettings,
         stats: DeliveryStats,
+        attempts: Attempts,
         wall_clock: Callable[[], float],
         chance: Callable[[], float],
     ) -> None:
@@ -78,12 +81,11 @@ class Dispatch:
         self._permission = permission
         self._settings = settings
         self._stats = stats
+        self._attempts = attempts
         self._wall_clock = wall_clock
         self._chance = chance
         self._clock = asyncio.get_running_loop().time
-        has_quotas = "quotas" in connection.plugin.capabilities
-        declared = connection.plugin.hook.quotas(settings=connection.settings) if has_quotas else ()
-        self._quotas = Quotas(declared)
+        self._quotas = declared_quotas(connection)
         states = States(settings.remembered_states if settings.skip_repeats else 0)
         self._planner = Planner(connection, self._quotas, states)
         self._schedule = Schedule(settings.window, settings.linger)
@@ -313,14 +315,27 @@ class Dispatch:
             self._schedule.put_together(half, now, now + wait)
 
     def _admit(self, item: Item) -> QuotaWait | None:
-        wait = self._planner.admit(item, self._clock())
+        try:
+            with self._attempts.at_hand([item.offset]) if item.decision is None else _nothing():
+                wait = self._planner.admit(item, self._clock())
+        except PASSED_ON:
+            raise
+        except BaseException:  # noqa: BLE001 -- as it is planned it fails again, and is counted
+            return None
         if wait is not None:
             self._stats.quota_waits[wait.quota] += 1
             self._park(item)
         return wait
 
     async def _send_window(self, items: Sequence[Item]) -> None:
-        plan = self._planner.plan(items, self._clock())
+        try:
+            with self._attempts.at_hand([item.offset for item in items]):
+                plan = self._planner.plan(items, self._clock())
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- it is found out whose fault it is
+            self._unplanned(items, whereabouts(error))
+            return
         self._stats.skipped += plan.skipped
         for item in plan.finished:
             self.delivered(item)
@@ -341,6 +356,24 @@ class Dispatch:
         finally:
             for planned in window.unsent():
                 self._quotas.release(planned.costs)
+
+    def _unplanned(self, items: Sequence[Item], place: str) -> None:
+        """Find by halves which message no window can be planned with, and give it up in the end."""
+        now = self._clock()
+        for item in items:
+            self._quotas.release(item.reserved)
+            item.reserved = []
+        self._planner.forget(items)
+        if len(items) > 1:
+            self._schedule.put_apart(items, now)
+            return
+        (item,) = items
+        item.unplanned += 1
+        if item.unplanned < TRIES:
+            self._schedule.put_apart(items, now + self._settings.first_wait)
+            return
+        outcome = Outcome.rejected(POISONED, place)
+        self._give_up(item, None, outcome, Answer(outcomes={}, response=None))
 
     def _window_over(self, window: asyncio.Task[None]) -> None:
         self._windows.discard(window)
@@ -407,3 +440,16 @@ class Dispatch:
         """Forget what can be made again, so that many messages can wait."""
         if len(self._schedule) > _KEPT_WINDOWS * self._settings.window:
             item.decision = None
+
+
+def declared_quotas(connection: Connection) -> Quotas:
+    """Ask a destination for its vendor's limits; without any, the vendor's answers set them."""
+    if "quotas" not in connection.plugin.capabilities:
+        return Quotas(())
+    try:
+        return Quotas(connection.plugin.hook.quotas(settings=connection.settings))
+    except PASSED_ON:
+        raise
+    except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not stop its connection
+        _log.error("quotas of %s failed: %s", connection.plugin.origin, whereabouts(error))
+        return Quotas(())

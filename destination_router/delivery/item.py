@@ -48,6 +48,7 @@ class Item:
         followers: the next messages of its users.
         not_before: when it may go out again.
         under_way: whether it is in a window that is being sent.
+        unplanned: how often a window of it alone could not be planned.
         ended: whether it is delivered or a dead letter.
         group: the messages that it was refused with, or failed with, the last time.
     """
@@ -71,6 +72,7 @@ class Item:
         "reserved",
         "tried_since",
         "under_way",
+        "unplanned",
     )
 
     def __init__(
@@ -92,6 +94,7 @@ class Item:
         self.followers: list[Item] = []
         self.not_before = 0.0
         self.under_way = False
+        self.unplanned = 0
         self.ended = False
         self.group: FailedTogether | None = None
 

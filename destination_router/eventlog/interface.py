@@ -137,6 +137,23 @@ class QuarantineBook(Protocol):
         """
 
 
+class AttemptBook(Protocol):
+    """Where it is kept which messages are at hand: what of it survives the process tells why."""
+
+    async def open(self, connection: str) -> dict[int, int]:
+        """List the messages at which processes died, each with how often, by offset.
+
+        Raises:
+            LogUnavailableError: nothing was noted.
+        """
+
+    def begin(self, connection: str, offsets: Sequence[int]) -> None:
+        """Note what is at hand, until `end`. Never raises, and never waits for a disk."""
+
+    def end(self) -> None:
+        """Note that nothing is at hand. Never raises."""
+
+
 class Held(msgspec.Struct, frozen=True):
     """Why a connection may not send, and since when.
 

@@ -212,25 +212,11 @@ class Connection:
         if not self.takes_source(source):
             reason = f"source {source} is not among the connection's sources"
             return Decision(message_id=_id_of(raw), result="filtered", reason=reason)
-        try:
-            return self._decision(self.map(raw, message_id=message_id))
-        except PASSED_ON:
-            raise
-        except BaseException as error:  # noqa: BLE001 -- whatever it is, it is this message's
-            return self._failed(raw, message_id, error)
+        return self._written(self.map(raw, message_id=message_id))
 
     def decide_message(self, normalised: Normalised) -> Decision:
         """Say what becomes of a message that is well-formed already."""
-        return self._decision(self._mapped(self._preparation.prepare(normalised)))
-
-    def _failed(self, raw: bytes, message_id: str | None, error: BaseException) -> Decision:
-        """File a message that no step of ours could be done with, by the place that failed."""
-        reject = Reject("plugin_error", whereabouts(error))
-        try:
-            return self._unreadable(raw, message_id, reject)
-        except (MemoryError, RecursionError):  # not even its id can be had
-            said = Refusal(reject.code, reject.detail)
-            return Decision(message_id="", result="rejected", reject=said)
+        return self._written(self._made(normalised))
 
     def map(self, raw: bytes, *, message_id: str | None = None) -> Mapped | Decision:
         """As `decide`, for who needs no more than the requests, where there are any."""
@@ -239,9 +225,11 @@ class Connection:
             normalised = normalise(raw, message_id=message_id)
         except Reject as reject:
             return self._unreadable(raw, message_id, reject)
-        if takers is None:
-            return self._mapped(self._preparation.prepare(normalised))
-        return self._mapped(self._preparation.prepare_again(normalised, takers))
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- no message may take the process along
+            return self._unreadable(raw, message_id, _failed(error))
+        return self._made(normalised, takers)
 
     def map_decoded(self, message: Message) -> Mapped | Decision:
         """As `map`, of a message that was decoded along with others (`normalise_decoded`)."""
@@ -251,7 +239,32 @@ class Connection:
             normalised = normalise_decoded(message)
         except Reject as reject:
             return self._unreadable(wire_json(message), None, reject)
-        return self._mapped(self._preparation.prepare(normalised))
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- no message may take the process along
+            return self._unreadable(wire_json(message), None, _failed(error))
+        return self._made(normalised)
+
+    def _made(
+        self, normalised: Normalised, takers: Sequence[int] | None = None
+    ) -> Mapped | Decision:
+        """Prepare and map a message; `takers` are those of one that was sealed by us."""
+        try:
+            if takers is None:
+                return self._mapped(self._preparation.prepare(normalised))
+            return self._mapped(self._preparation.prepare_again(normalised, takers))
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- no message may take the process along
+            return self._broken(normalised.message, error, is_masked=takers is not None)
+
+    def _broken(self, message: Message, error: BaseException, *, is_masked: bool) -> Decision:
+        """Reject a message at which a step failed that is not supposed to."""
+        said = _failed(error)
+        refusal = Refusal(said.code, said.detail)
+        decision = decided(message, "rejected", reject=refusal)
+        privacy = self._privacy
+        return decision if privacy is None or is_masked else masked_decision(decision, privacy)
 
     def _mapped(self, ready: Ready | Decision) -> Mapped | Decision:
         if type(ready) is not Ready:
@@ -292,15 +305,19 @@ class Connection:
             if self._seal_of(raw) is not None:
                 return raw
             ready = self._preparation.prepare(normalise(raw))
+            if not isinstance(ready, Decision):
+                return sealed(ready.message, ready.takers, self.name, privacy.keys)
         except Reject as reject:
             ready = self._unreadable(raw, None, reject)
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- what cannot be masked is not kept
-            ready = self._failed(raw, None, error)
-        if isinstance(ready, Decision):
-            return msgspec.json.encode({"messageId": ready.message_id})
-        return sealed(ready.message, ready.takers, self.name, privacy.keys)
+            ready = self._unreadable(raw, None, _failed(error))
+        return msgspec.json.encode({"messageId": ready.message_id})
+
+    def kept_unread(self, raw: bytes) -> bytes:
+        """As `kept`, of a message that must not be looked at: in HIPAA mode nothing."""
+        return raw if self._privacy is None else b"{}"
 
     def told(self, outcome: Outcome) -> Outcome:
         """Turn an outcome into what may be kept of it: a plain code, words without secrets.
@@ -409,6 +426,16 @@ class Connection:
         detail = f"on_{message_type(message)} {unfit}"
         return self._rejected(source, notes, "plugin_error", detail)
 
+    def _written(self, mapped: Mapped | Decision) -> Decision:
+        """As `_decision`, but never raises."""
+        try:
+            return self._decision(mapped)
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- no message may take the process along
+            assert isinstance(mapped, Mapped)  # noqa: S101 -- a decision is given back as it is
+            return self._broken(mapped.source, error, is_masked=True)
+
     def _decision(self, mapped: Mapped | Decision) -> Decision:
         """Write down what was made of a message, with its requests signed."""
         if type(mapped) is not Mapped:
@@ -464,6 +491,11 @@ class Connection:
         # A plugin writes both: the code may hold a user's value, the detail a setting's.
         refusal = Refusal(plain_code(code), hide(detail, self.secrets))
         return decided(message, "rejected", reject=refusal, notes=notes)
+
+
+def _failed(error: BaseException) -> Reject:
+    """Say what went wrong where nothing should, without its words."""
+    return Reject("plugin_error", whereabouts(error))
 
 
 def _has_known_code(note: Note) -> bool:

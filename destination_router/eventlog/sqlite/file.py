@@ -87,6 +87,13 @@ _ADDED_3 = (
 )
 _ADDED_4 = (
     """
+CREATE TABLE attempts (                        -- messages at hand when a process died
+    connection TEXT NOT NULL,
+    offset INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    PRIMARY KEY (connection, offset)
+) WITHOUT ROWID""",
+    """
 CREATE TABLE holds (                           -- connections that may not send now
     connection TEXT PRIMARY KEY,
     code TEXT NOT NULL,                        -- of the vendor's answer
@@ -118,10 +125,11 @@ _ADDED = {1: _ADDED_2, 2: _ADDED_3, 3: _ADDED_4, 4: _ADDED_5}
 """What the version after each has in addition."""
 _TABLES = frozenset(
     {"events", "connections", "done", "dead_letters", "probe", "pairings", "quarantine"}
-    | {"holds", "origins", "orders", "letter_room"}
+    | {"attempts", "holds", "origins", "orders", "letter_room"}
 )
 
 _SMALL_TABLES = (
+    "attempts",
     "connections",
     "done",
     "holds",

@@ -312,7 +312,7 @@ class SqliteEventLog:
 
         def write(database: sqlite3.Connection) -> None:
             database.execute("DELETE FROM connections WHERE name = ?", (connection,))
-            for table in ("done", "holds", "origins", "orders"):
+            for table in ("done", "holds", "origins", "orders", "attempts"):
                 database.execute(f"DELETE FROM {table} WHERE connection = ?", (connection,))  # noqa: S608
 
         await self.transact(write)

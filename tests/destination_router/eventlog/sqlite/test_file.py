@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 def filled(path: Path) -> None:
     async def run() -> None:
         log = SqliteEventLog(path, ["heap"])
-        await log.append([b'{"userId":"ada"}' + b" " * 5000] * 20)
+        await log.append([b'{"userId":"ada"}' + b" " * 5000] * 200)
         log.close()
 
     asyncio.run(run())
