@@ -117,6 +117,8 @@ def _data_plane() -> Iterator[tuple[str, Callable[[int], list[Any]]]]:
     arrived = threading.Condition()
 
     class Handler(BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":

@@ -18,6 +18,8 @@ import msgspec
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from destination_router.settings.documents import DocumentError, parse_json
+
 
 class CaseError(ValueError):
     """Case files that cannot be used; one line for each problem, with its file and case."""
@@ -241,9 +243,10 @@ def read_cases(contents: Mapping[str, bytes]) -> CaseSet:
 
 def _document(name: str, content: bytes, problems: list[str]) -> dict[str, Any] | None:
     try:
-        document = msgspec.json.decode(content)
-    except msgspec.DecodeError as error:
-        problems.append(f"{name}: it is not JSON: {error}")
+        document = parse_json(content.decode())
+    except (DocumentError, UnicodeDecodeError) as error:
+        detail = error if isinstance(error, DocumentError) else "is not text in UTF-8"
+        problems.append(f"{name} {detail}")
         return None
     found = [_explain(name, document, error) for error in _validator().iter_errors(document)]
     problems.extend(sorted(found))

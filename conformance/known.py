@@ -9,13 +9,15 @@ destination = "my-destination"      # needed where several are tested
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
+
+from destination_router.faults import file_problem
+from destination_router.settings.documents import DocumentError, parse_toml
 
 
 class KnownFailureError(ValueError):
@@ -48,11 +50,13 @@ def load_known_failures(
         KnownFailureError: the list is malformed, or names what does not exist.
     """
     try:
-        document = tomllib.loads(pyproject.read_text(encoding="utf-8"))
+        document = parse_toml(pyproject.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise KnownFailureError(f"{pyproject}: {error}") from error
+    except DocumentError as error:
+        raise KnownFailureError(f"{pyproject} {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise KnownFailureError(file_problem(pyproject, error)) from error
     listed = _listed(pyproject, document)
     mine = [failure for failure in listed if failure.destination in ("", destination)]
     for failure in mine:

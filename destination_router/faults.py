@@ -11,6 +11,11 @@ import re
 from pathlib import Path
 from types import TracebackType
 
+import msgspec
+
+UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What decoding JSON raises that somebody else wrote: it is none, no text, or too deep."""
+
 PASSED_ON = (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit)
 """What ends a process or a task on purpose. Whatever else code raises stays with the message at
 hand: `MemoryError`, `RecursionError`, and `SystemExit` of a plugin that calls `sys.exit`."""

@@ -79,6 +79,12 @@ def check_call(message: Message, settings: HeapSettings) -> None:
         check_fields(message, rules.checks[call])
 
 
+def is_kept_away(message: Message, settings: HeapSettings) -> bool:
+    """Whether the dialect's system sends a message nowhere for what its `integrations` is."""
+    odd = settings.rules.empty_integrations == "everyone"
+    return odd and message.as_sent("integrations") in (None, [])
+
+
 def is_event(message: Group | Alias, settings: HeapSettings) -> bool:
     """Whether the dialect records such a call as an event."""
     return _call(message) in settings.rules.event_names
@@ -91,7 +97,7 @@ def identify_user(message: Identify, settings: HeapSettings) -> list[HttpRequest
     if found.identity is None:
         raise missing_identity(found.identity_danger, "an id that is this user's alone")
     notes = list(found.notes)
-    traits = _TRAITS[rules.user_traits](message, rules)
+    traits = _user_traits(message, rules, notes)
     profile = flat_user(traits, "traits", notes, settings)
     if rules.user_traits == "some" and not profile:
         raise Reject("missing_traits", "no properties to update; send some", "traits")
@@ -111,6 +117,9 @@ def merge_users(message: Alias, settings: HeapSettings) -> list[HttpRequest]:
     found = identifiers(message, settings)
     if found.identity is None:
         raise missing_identity(found.identity_danger, "the id that the user has from now on")
+    if message.previous_id is not None and "@" in message.previous_id:
+        detail = "an e-mail is a known user's, and Heap merges anonymous ones; send the anonymousId"
+        raise Reject("known_user", detail, "previousId")
     if message.previous_id is None:
         raise Reject("missing_previous_id", "say which id is the user's too", "previousId")
     if danger := unsafe(message.previous_id, settings):
@@ -125,6 +134,10 @@ def record_event(message: EventMessage, settings: HeapSettings) -> list[HttpRequ
     found = identifiers(message, settings)
     notes.extend(found.notes)
     profile = _profile_of_event(message, settings, found, notes)
+    if "traits.id" in settings.rules.event_identity and not isinstance(message, Group):
+        traits = message.other("traits")
+        if isinstance(traits, dict) and not traits.keys() <= {"userId", "id"}:
+            notes.append(Note("dropped", "traits", "this dialect reads no more than an id there"))
     request = _event_request(settings, found, _event(message, settings, name, notes), notes)
     if profile is None:
         return [request]
@@ -143,6 +156,8 @@ def update_account(message: Group, settings: HeapSettings) -> list[HttpRequest]:
     if danger := unsafe(message.group_id, settings):
         raise Reject("unsafe_identity", f"{danger}; send the account's own id", "groupId")
     notes: list[Note] = []
+    if _has_more_traits(message, settings.rules):
+        notes.append(Note("dropped", "context.traits", "a group call sends the account's traits"))
     properties = flat_event(message.traits, "traits", notes, settings)
     return [
         *_account_membership(message, settings, notes),
@@ -180,8 +195,17 @@ def _profile_of_event(
     if rules.event_profile == "never" or (
         found.identity is None and not rules.traits_need_identity
     ):
+        if _has_more_traits(message, rules):
+            why = (
+                "this dialect sends none with an event"
+                if found.identity
+                else "they need an identity"
+            )
+            notes.append(Note("dropped", "context.traits", why))
         return None
     traits = _context_traits(message, rules)
+    if rules.traits_need_identity and traits.keys() == {"anonymousId"}:
+        traits = {}  # RudderStack's SDKs put the anonymousId there, which is nobody's trait
     if rules.event_profile == "traits" and not traits:
         return None
     profile = flat_user(traits, "context.traits", notes, settings)
@@ -269,6 +293,11 @@ def _user_identifier(found: Identifiers, rules: Dialect) -> dict[str, Any]:
     """Name the user in every way that the dialect does, or in the first that is there."""
     who = {name: getattr(found, name) for name in rules.identifiers}
     present = {name: value for name, value in who.items() if value is not None}
+    if not present and any(note.path == "userId" for note in found.notes):
+        detail = (
+            "this dialect sends no userId with an event unless identity is mapped to it; send it"
+        )
+        raise Reject("missing_identity", detail, "anonymousId")
     if not present:
         raise missing_identity(None, f"one of {', '.join(rules.identifiers)}")
     if rules.identifier_choice == "all":
@@ -306,6 +335,9 @@ def _merge(
     else:
         return []
     notes: list[Note] = []
+    if type(message) is Alias and message.anonymous_id not in (None, anonymous_id):
+        detail = "it is not the anonymousId: a known user's makes a stand-in without events"
+        notes.append(Note("doubtful_merge", "previousId", detail))
     timestamp = _time_in_utc(message, settings.rules, notes)
     return [
         endpoints.identify(
@@ -373,6 +405,33 @@ def _segment_name(message: EventMessage, field: str, rules: Dialect) -> str | No
     return None if rules.loose == "trimmed" and trimmed(text) is None else text
 
 
+def _user_traits(message: Identify, rules: Dialect, notes: list[Note]) -> Any:
+    """Find an identify's traits; RudderStack's SDKs write them into the context alone."""
+    traits = _TRAITS[rules.user_traits](message, rules)
+    if not _has_more_traits(message, rules):
+        return traits
+    if rules.checks and not traits and _is_from_rudderstack(message):
+        detail = "sent as the traits: RudderStack's SDKs put them there"
+        notes.append(Note("converted", "context.traits", detail))
+        given = message.context_traits
+        return {name: value for name, value in given.items() if name != "anonymousId"}
+    if traits != message.context_traits:
+        notes.append(Note("dropped", "context.traits", "an identify sends its own traits"))
+    return traits
+
+
+def _has_more_traits(message: Message, rules: Dialect) -> bool:
+    """Whether `context.traits` holds more than ids that are read there, or that nobody needs."""
+    read = {"anonymousId", *(place.rpartition(".")[2] for place in rules.event_identity)}
+    return not message.context_traits.keys() <= read.union(rules.identifiers)
+
+
+def _is_from_rudderstack(message: Message) -> bool:
+    library = message.context.get("library")
+    name = library.get("name") if isinstance(library, dict) else None
+    return isinstance(name, str) and "rudder" in name.lower()
+
+
 def _any_traits(message: Identify, rules: Dialect) -> Any:
     """Take the traits; Segment knows none but those at the message's root."""
     if rules.checks:
@@ -384,7 +443,7 @@ def _given_traits(message: Identify, _rules: Dialect) -> Any:
     """Take the traits, whatever they are, or those of the context; they must be something."""
     traits = message.as_sent("traits")
     if "traits" not in message.mapped:
-        if not traits and message.wire.get("traits") is None:
+        if not traits and message.other("traits") is None:
             traits = None
         if traits is None:
             traits = message.as_sent("context.traits")
@@ -460,15 +519,23 @@ _ADD_ANONYMOUS_ID: dict[str, Callable[[dict[str, Any], str, list[Note]], dict[st
 
 
 def _time_in_utc(message: Message, rules: Dialect, notes: list[Note]) -> str | None:
-    """Say when it happened, by the first field that parses."""
+    """Say when it happened, by the first field that parses, and which one if it is not the first.
+
+    When a message was received is the last resort, for one from a file: Heap would take the time of
+    import.
+    """
+    first = rules.time_fields[0]
     for field in rules.time_fields:
         text = _time_field(message, field)
-        if text is None:
+        written = None if text is None else utc_text(text)
+        if written is None:
             continue
-        written = utc_text(text)
-        if written is not None:
-            return written
-        notes.append(_no_time(field))
+        if field == "receivedAt" or (field != first and message.as_sent(first)):
+            notes.append(Note("converted", first, f"{field} is sent in its place"))
+        if not _FIRST_YEAR <= written < _LAST_YEAR:
+            year = written[:4]
+            notes.append(Note("invalid_timestamp", field, f"its year is {year}; it is sent"))
+        return written
     return None
 
 
@@ -510,7 +577,16 @@ def _no_time(field: str) -> Note:
 
 
 def _time_field(message: Message, field: str) -> str | None:
-    return message.timestamp if field == "timestamp" else message.original_timestamp
+    return _TIME_FIELDS[field](message)
+
+
+_TIME_FIELDS: dict[str, Callable[[Message], str | None]] = {
+    "timestamp": lambda message: message.timestamp,
+    "originalTimestamp": lambda message: message.original_timestamp,
+    "receivedAt": lambda message: message.received_at,
+}
+_FIRST_YEAR, _LAST_YEAR = "1970", "2100"
+"""Beyond them a clock or a unit is wrong, though it may be meant."""
 
 
 _TIMES: dict[str, Callable[[Any, Dialect, list[Note]], Any]] = {

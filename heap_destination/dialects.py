@@ -82,6 +82,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         time_fields: where it is looked for.
         key: where the idempotency key comes from: the `message`'s id, or the property
             `idempotencyKey` (`property`).
+        empty_integrations: whether an `integrations` that is an empty list or null, which stand
+            for an empty object, keeps a message from `nobody` or from `everyone`.
         headers: beyond those the host adds.
         orders: the order of keys in bodies where it is another than Heap's documentation has.
     """
@@ -115,6 +117,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     time: Literal["utc", "javascript", "given"]
     time_fields: tuple[str, ...] = ("timestamp",)
     key: Literal["message", "property"] = "message"
+    empty_integrations: Literal["nobody", "everyone"] = "nobody"
     headers: dict[str, str] = {}
     orders: dict[str, tuple[str, ...]] = {}
 
@@ -157,7 +160,7 @@ _HEAP = Dialect(
     event_shape=None,
     user_shape=None,
     time="utc",
-    time_fields=("timestamp", "originalTimestamp"),
+    time_fields=("timestamp", "originalTimestamp", "receivedAt"),
 )
 
 _SEGMENT = Dialect(
@@ -255,6 +258,7 @@ _RUDDERSTACK = Dialect(
     time="given",
     time_fields=("timestamp", "originalTimestamp"),
     key="property",
+    empty_integrations="everyone",
     headers={"Accept": "application/json", "Content-Type": "application/json"},
     orders={
         "identify": ("identity", "properties", "app_id"),

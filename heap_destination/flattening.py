@@ -16,6 +16,8 @@ from heap_destination.properties import event_properties, user_properties
 from heap_destination.settings import HeapSettings
 
 _SHOWN_PATH = 200
+_FLAT_CHARACTERS = 10_000_000
+"""The systems have no bound, and a message of a few megabytes could ask for all memory there is."""
 
 
 def flat_event(
@@ -74,6 +76,7 @@ def _leaves(
     waiting = [
         (key, value, 1) for key, value in reversed(list(javascript.in_order(properties).items()))
     ]
+    room = _FLAT_CHARACTERS
     while waiting:
         key, value, depth = waiting.pop()
         if not isinstance(value, (Mapping, list, tuple)):
@@ -84,6 +87,10 @@ def _leaves(
         elif depth == 1 and nested == "drop":
             notes.append(_note("dropped", path, key, "it is nested"))
         elif value:
+            room -= len(key) * len(value)  # which the names within it repeat
+            if room < 0:
+                detail = f"flattened, names come to more than {_FLAT_CHARACTERS} characters"
+                raise Reject("too_large", detail, path)
             parts = reversed(list(_parts(value, key, shape)))
             waiting.extend((part, item, depth + 1) for part, item in parts)
         elif shape.empty == "kept" and (key or not isinstance(value, Mapping)):

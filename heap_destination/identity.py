@@ -16,7 +16,11 @@ import msgspec
 from destination_router import Group, Identify, Message, Note, Reject
 from heap_destination.dialects import Dialect
 from heap_destination.framework import email_of, text_of, trimmed
-from heap_destination.limits import IDENTITY_CHARACTERS, USER_ID_BITS
+from heap_destination.limits import (
+    IDENTITY_CHARACTERS,
+    SDK_IDENTITY_CHARACTERS,
+    USER_ID_BITS,
+)
 from heap_destination.settings import HeapSettings
 
 RUDDERSTACK_NAME = "Heap.io"
@@ -26,6 +30,8 @@ NAMES = ("Heap", RUDDERSTACK_NAME)
 """What senders call Heap in `integrations`."""
 
 _OPTION_NAMES = ("heap", *NAMES)
+
+_OPTIONS = ("identity", "user_id", "session_id")
 
 _USER_ID = re.compile("[0-9]{1,16}")
 
@@ -89,7 +95,13 @@ def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) 
         if (known is None or unsafe(known, settings) is None) and (
             anonymous is None or unsafe(anonymous, settings) is None
         ):
-            return Identifiers(identity=known, user_id=None, anonymous_id=anonymous)
+            odd = known is not None and _is_odd(known)
+            return Identifiers(
+                identity=known,
+                user_id=None,
+                anonymous_id=anonymous,
+                notes=tuple(_oddities(known or "", "userId")) if odd else (),
+            )
     notes: list[Note] = []
     extra = {**options, **mapped} if mapped else options
     given = _option_text(options, "identity", notes) if options and "option" in places else None
@@ -102,6 +114,13 @@ def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) 
     anonymous_danger = _danger(message.anonymous_id, "anonymousId", settings)
     if danger or anonymous_danger:
         notes.extend(note for note in (danger, anonymous_danger) if note)
+    elif identity is not None and _is_odd(identity):
+        notes += _oddities(identity, path)
+    notes += [
+        Note("dropped", f"integrations.Heap.{name}", f"only {', '.join(_OPTIONS)} are read there")
+        for name in options
+        if name not in _OPTIONS
+    ]
     user_id = _heap_user_id(extra, notes) if extra else None
     if user_id is not None and (given is not None or mapped.get("identity") is not None):
         detail = f"Heap takes one identifier: {path} is sent"
@@ -240,9 +259,56 @@ def unsafe(identity: str, settings: HeapSettings) -> str | None:
     """Say why an id would merge what does not belong together, or None if it would not."""
     if len(identity) > IDENTITY_CHARACTERS:
         return f"it is longer than {IDENTITY_CHARACTERS} characters"
-    if identity.strip().casefold() in settings.unsafe_identities:
-        return "it is a placeholder, and Heap would merge all who carry it into one"
-    return None
+    listed = settings.unsafe_identities
+    if identity.strip().casefold() in listed:
+        return _PLACEHOLDER
+    first = identity[:1]
+    # Lets nearly all pass at a glance: this is asked of every message.
+    if (
+        first not in _ODD_LETTERS
+        and first.isalnum()
+        and "{" not in identity
+        and "<" not in identity
+    ):
+        return None
+    bare = identity.strip(_INVISIBLE)
+    if not bare:
+        return "it is blank, and Heap would merge all who carry it into one"
+    if _TEMPLATE.search(bare):
+        return "it is a template that nobody filled in, and Heap would merge all who carry it"
+    is_zero = "0" in listed and _ZEROS.fullmatch(bare) is not None
+    return _PLACEHOLDER if is_zero or bare.casefold() in listed else None
+
+
+_PLACEHOLDER = "it is a placeholder, and Heap would merge all who carry it into one"
+_ODD_LETTERS = frozenset("0\u115f\u1160\u3164\uffa0")
+"""With which a text of zeros begins, or one of letters that show nothing."""
+_INVISIBLE = (
+    "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
+    + "\0\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200d\u200e\u200f"
+    + "\u2060\u2061\u2062\u2063\u2064\u2800\u3164\ufe0f\ufeff\uffa0"
+)
+"""What shows nothing: Unicode's blanks, and the characters of no width that get copied along."""
+_TEMPLATE = re.compile(
+    r"\{\{.*\}\}|\$\{.*\}|<%.*%>|\{%.*%\}|^%[a-z_]+%$", re.DOTALL | re.IGNORECASE
+)
+_ZEROS = re.compile(r"0[0.\-]*")
+
+
+def _is_odd(identity: str) -> bool:
+    return len(identity) > SDK_IDENTITY_CHARACTERS or "\0" in identity
+
+
+def _oddities(identity: str, path: str) -> list[Note]:
+    """Tell of an identity that is sent, and may not meet the same user from elsewhere."""
+    notes = []
+    if len(identity) > SDK_IDENTITY_CHARACTERS:
+        detail = f"Heap's own SDKs take {SDK_IDENTITY_CHARACTERS} characters: it never meets theirs"
+        notes.append(Note("long_identity", path, detail))
+    if "\0" in identity:
+        detail = "it holds a NUL, which many programs take for the end of a text"
+        notes.append(Note("control_character", path, detail))
+    return notes
 
 
 def stitched_user_id(anonymous_id: str) -> str:
@@ -275,9 +341,12 @@ def _option_text(options: dict[str, Any], name: str, notes: list[Note]) -> str |
     value = options.get(name)
     if value is None:
         return None
+    if isinstance(value, float) and value.is_integer():  # as some languages write every number
+        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if isinstance(value, str):
         return value.strip() or None
-    notes.append(Note("dropped", f"integrations.Heap.{name}", "it must be text or a number"))
+    detail = "it must be text or a whole number"
+    notes.append(Note("dropped", f"integrations.Heap.{name}", detail))
     return None

@@ -12,6 +12,9 @@ EVENT_CHARACTERS: Final = 1024
 IDENTITY_CHARACTERS: Final = 255
 """An identity, at most [track-1]."""
 
+SDK_IDENTITY_CHARACTERS: Final = 100
+"""An identity in Contentsquare's browser and app SDKs, which are Heap's, at most."""
+
 KEY_CHARACTERS: Final = 1023
 """A property's key: "fewer than 1024 characters" [track-1]."""
 
@@ -72,6 +75,9 @@ EVENTS_PER_APP: Final = (15_000, 60.0)
 
 DEPTH: Final = 32
 """How deep an object may nest before what is deeper is dropped."""
+
+EXACT_INTEGER: Final = 2**53
+"""Up to it, every whole number survives a reader that knows no integers [ECMA-262]."""
 
 NUMBER_BITS: Final = 1024
 """A whole number of more bits is beyond every JSON reader's largest number."""

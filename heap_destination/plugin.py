@@ -26,6 +26,7 @@ from heap_destination.calls import (
     check_call,
     identify_user,
     is_event,
+    is_kept_away,
     merge_users,
     record_event,
     update_account,
@@ -113,6 +114,8 @@ def client_side(settings: HeapSettings) -> dict[str, Json]:
 def on_identify(message: Identify, settings: HeapSettings) -> list[HttpRequest]:
     """Create or update the user."""
     check_call(message, settings)
+    if is_kept_away(message, settings):
+        return []
     return identify_user(message, settings)
 
 
@@ -120,6 +123,8 @@ def on_identify(message: Identify, settings: HeapSettings) -> list[HttpRequest]:
 def on_track(message: Track, settings: HeapSettings) -> list[HttpRequest]:
     """Record the event by its name."""
     check_call(message, settings)
+    if is_kept_away(message, settings):
+        return []
     return record_event(message, settings)
 
 
@@ -171,6 +176,24 @@ def on_response(request: HttpRequest, response: HttpResponse) -> Outcome | dict[
 def quotas() -> list[Quota]:
     """Declare the rate limits that Heap documents."""
     return list(QUOTAS)
+
+
+@hookimpl
+def cautions(settings: HeapSettings) -> list[str]:
+    """Tell who merges users that Heap documents it for one environment only."""
+    if settings.anonymous_events != "stitch":
+        return []
+    words = (
+        "anonymousEvents: stitch: Heap documents the merging of users for the Main Production "
+        "environment; if appId is another's, anonymous users may never be merged"
+    )
+    return [words]
+
+
+@hookimpl
+def origins(settings: HeapSettings) -> list[str]:
+    """Name the region's host, which takes all of Heap's requests."""
+    return [settings.base_url]
 
 
 @hookimpl

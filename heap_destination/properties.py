@@ -16,6 +16,7 @@ from heap_destination.limits import (
     ARRAY_SEPARATOR,
     BUILT_IN_EMAIL,
     DEPTH,
+    EXACT_INTEGER,
     KEY_CHARACTERS,
     NUMBER_BITS,
     RESERVED_USER_PROPERTIES,
@@ -25,7 +26,7 @@ from heap_destination.limits import (
 Properties: TypeAlias = dict[str, str | int | float]
 
 _SHOWN_PATH = 200
-_PLAIN_INTEGER = 2**63
+_LONG_NAME = f"its name is longer than {KEY_CHARACTERS} characters"
 _TEXTS = frozenset({str})
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
@@ -103,7 +104,7 @@ class _Flattening:
             if kind is str:
                 fits = len(item) <= VALUE_CHARACTERS
             elif kind is int:
-                fits = -_PLAIN_INTEGER < item < _PLAIN_INTEGER
+                fits = -EXACT_INTEGER <= item <= EXACT_INTEGER
             elif kind is float:
                 fits = isfinite(item)
             elif kind is list and item and _TEXTS.issuperset(map(type, item)):
@@ -129,6 +130,9 @@ class _Flattening:
             self._keep(key, self._text(key, value), depth)
         elif kind is int or kind is float:
             if (problem := _number_problem(value)) is None:
+                if kind is int and abs(value) > EXACT_INTEGER:
+                    detail = "beyond 2^53 a reader may round it; send it as text"
+                    self._note("imprecise_number", key, detail)
                 self._keep(key, value, depth)
             else:
                 self._note("dropped", key, problem)
@@ -150,6 +154,8 @@ class _Flattening:
     def _array(self, values: list[Any] | tuple[Any, ...], key: str, depth: int) -> None:
         if not values:
             self._note("dropped", key, "an empty list")
+        elif len(key) > KEY_CHARACTERS:
+            self._note("dropped", key, _LONG_NAME)
         elif _holds_containers(values):
             self._container({str(at): item for at, item in enumerate(values)}, key, depth)
         elif items := self._items(values, key):
@@ -173,6 +179,8 @@ class _Flattening:
     def _container(self, value: Mapping[str, Any], key: str, depth: int) -> None:
         if not value:
             self._note("dropped", key, "an empty object")
+        elif len(key) > KEY_CHARACTERS:  # and so are those within it, each as long and longer
+            self._note("dropped", key, _LONG_NAME)
         elif depth >= DEPTH:
             self._note("dropped", key, f"it is nested deeper than {DEPTH} levels")
         else:
@@ -187,7 +195,7 @@ class _Flattening:
         if not key:
             self._note("dropped", key, "its name is empty")
         elif len(key) > KEY_CHARACTERS:
-            self._note("dropped", key, f"its name is longer than {KEY_CHARACTERS} characters")
+            self._note("dropped", key, _LONG_NAME)
         elif key in self.flat and depth > self.depths.get(key, 1):
             self._note("dropped", key, "a property that is spelt with the dot has the same name")
         else:

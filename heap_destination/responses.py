@@ -1,7 +1,8 @@
 """Heap's answers → an outcome for each message that a request carried.
 
-Heap documents 200 and 400 only. A 400 refuses the whole bulk and says why in text that begins with
-the offending field: `postBody.events[3].properties should be object`.
+Heap documents 200 and 400 only. A success that is a web page comes from a proxy or a portal on the
+way, and not from Heap: nothing was taken. A 400 refuses the whole bulk and says why in text that
+begins with the offending field: `postBody.events[3].properties should be object`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,12 @@ from destination_router import HttpRequest, HttpResponse, Outcome, default_outco
 _BAD_REQUEST = 400
 _NAMED_ITEM = re.compile(r"postBody\.(?:events|users|accounts)\[([0-9]{1,4})\]")
 _DETAIL_CHARACTERS = 500
+_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+
+
+def _is_page(response: HttpResponse) -> bool:
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "text/html" or _PAGE.match(response.body) is not None
 
 
 def read_response(request: HttpRequest, response: HttpResponse) -> Outcome | dict[str, Outcome]:
@@ -22,6 +29,8 @@ def read_response(request: HttpRequest, response: HttpResponse) -> Outcome | dic
     is at fault. The neighbours go out again without them.
     """
     default = default_outcome(response)
+    if default.result == "delivered" and _is_page(response):
+        return Outcome.retry(code="html_answer", detail="a web page answered in place of Heap")
     if response.status != _BAD_REQUEST or not request.items:
         return default
     words = response.text.strip()

@@ -23,6 +23,13 @@ UNSAFE_IDENTITIES = (
     "0",
     "-1",
     "00000000-0000-0000-0000-000000000000",
+    "[object object]",
+    "(null)",
+    "<null>",
+    "nil",
+    "<nil>",
+    "n/a",
+    "(none)",
 )
 """What senders write where they know no user. Heap merges all who carry the same identity, for
 good [developers.heap.io/reference/identify]."""
@@ -175,7 +182,9 @@ SETTINGS_SCHEMA: dict[str, Any] = {
             "title": "Unsafe identities",
             "description": (
                 "Values, in any casing, that are never sent as an identity: Heap would merge "
-                "everyone who carries one, and cannot undo it."
+                "everyone who carries one, and cannot undo it. A text of zeros goes with 0. Blanks "
+                "of every kind and templates that nobody filled in ({{ user.id }}) never are sent, "
+                "listed or not."
             ),
             "type": "array",
             "items": {"type": "string"},

@@ -5,7 +5,9 @@ from __future__ import annotations
 from conformance.checks import (
     identifiers,
     loading,
+    members,
     notes,
+    origins,
     packing,
     personal,
     purity,
@@ -21,12 +23,14 @@ CHECKS: tuple[Check, ...] = (
     *schema.CHECKS,
     *purity.CHECKS,
     *requests.CHECKS,
+    *origins.CHECKS,
     *identifiers.CHECKS,
     *settings.CHECKS,
     *robustness.CHECKS,
     *personal.CHECKS,
     *packing.CHECKS,
     *notes.CHECKS,
+    *members.CHECKS,
 )
 """All of them, in the order in which they are best mended."""
 

@@ -77,14 +77,27 @@ def _probes(bed: Bed) -> Iterator[Sent]:
 
 
 def _unexplained(path: str, message: dict[str, Any], decision: Decision) -> Iterator[Difference]:
-    sent = {_typed(value) for request in decision.requests for value in scalars(request)}
     for field in _FIELDS[decision.type]:
-        if message.get(field) in (None, "", {}, []):
-            continue
-        for place, value in leaves(message[field], field):
-            if _typed(value) not in sent and not _explained(place, decision.notes):
-                got = f"{shown(value)} missing at {place[:200]}, and no note"
-                yield Difference(path, got, "the value, or a note")
+        if message.get(field) not in (None, "", {}, []):
+            yield from unexplained_leaves(path, field, message[field], decision)
+
+
+def unexplained_leaves(
+    path: str, field: str, value: Any, decision: Decision
+) -> Iterator[Difference]:
+    """List the values of a field that no request holds and no note names.
+
+    Args:
+        path: the message's, for whoever reads what differs.
+        field: where the value stands in the message.
+        value: what stands there.
+        decision: what the destination made of the message.
+    """
+    sent = {_typed(item) for request in decision.requests for item in scalars(request)}
+    for place, leaf in leaves(value, field):
+        if _typed(leaf) not in sent and not _explained(place, decision.notes):
+            got = f"{shown(leaf)} missing at {place[:200]}, and no note"
+            yield Difference(path, got, "the value, or a note")
 
 
 _VANISHING: tuple[Any, ...] = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -16,9 +15,11 @@ from destination_router.commands.output import (
     out,
     problems_told,
     talk,
+    warn,
 )
 from destination_router.eventlog.sqlite.file import integrity_problems
 from destination_router.service.checking import check_config, probe
+from destination_router.service.event_loop import run_in_loop
 
 
 def check(
@@ -46,9 +47,11 @@ def check(
             complain(problem)
         if found.problems or found.config is None:
             raise typer.Exit(WRONG_USAGE)
+        for warning in found.warnings:
+            warn(warning)
         failed = False
         for connection in found.connections:
-            for result in asyncio.run(probe(connection, found.config.delivery, live=live)):
+            for result in run_in_loop(probe(connection, found.config.delivery, live=live)):
                 failed |= result.result not in {"delivered", "filtered", "not asked"}
                 words = (result.connection, result.call, result.result, result.detail)
                 out.print("  ".join(word for word in words if word), markup=False)

@@ -23,8 +23,10 @@ from destination_router.commands.diff import diff
 from destination_router.commands.eventlog import commands as log_commands
 from destination_router.commands.import_ import import_
 from destination_router.commands.new import new
+from destination_router.commands.once import OnceCommand
 from destination_router.commands.other_commands import WithOtherCommands
 from destination_router.commands.output import FAILED, out
+from destination_router.commands.pausing import commands as connection_commands
 from destination_router.commands.plugins import plugins
 from destination_router.commands.privacy_report import commands as privacy_commands
 from destination_router.commands.reload import reload
@@ -55,6 +57,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
         "transformer": transformer,
         "dead-letters": letter_commands,
         "replay": replay,
+        "connections": connection_commands,
         "eventlog": log_commands,
         "privacy": privacy_commands,
         "delete-user": delete_user,
@@ -78,7 +81,7 @@ for _heading, _commands in COMMANDS.items():
         if isinstance(_command, typer.Typer):
             app.add_typer(_command, name=_name, rich_help_panel=_heading)
         else:
-            app.command(_name, rich_help_panel=_heading)(_command)
+            app.command(_name, cls=OnceCommand, rich_help_panel=_heading)(_command)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it so

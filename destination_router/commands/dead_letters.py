@@ -19,6 +19,7 @@ from typing import Annotated, Any, BinaryIO
 import msgspec
 import typer
 
+from destination_router.commands.once import OnceCommand
 from destination_router.commands.options import (
     ROUTER_TOML,
     JsonLines,
@@ -89,7 +90,7 @@ def _which(
     )
 
 
-@commands.command("list")
+@commands.command("list", cls=OnceCommand)
 @taking(_which)
 def list_(
     which: DeadLetterFilter,
@@ -149,7 +150,7 @@ def _print_groups(database: sqlite3.Connection, wanted: DeadLetterFilter) -> int
     return len(groups)
 
 
-@commands.command()
+@commands.command(cls=OnceCommand)
 @taking(_which)
 def show(
     which: DeadLetterFilter,
@@ -171,7 +172,7 @@ def show(
             raise typer.Exit(FAILED)
 
 
-@commands.command()
+@commands.command(cls=OnceCommand)
 @taking(_which)
 def replay(
     which: DeadLetterFilter,
@@ -203,7 +204,7 @@ def replay(
     _end(which, found, failed=bool(refused))
 
 
-@commands.command()
+@commands.command(cls=OnceCommand)
 @taking(_which)
 def delete(
     which: DeadLetterFilter,
@@ -225,7 +226,7 @@ def delete(
     _end(which, letters)
 
 
-@commands.command()
+@commands.command(cls=OnceCommand)
 @taking(_which)
 def export(
     which: DeadLetterFilter,

@@ -33,6 +33,7 @@ from destination_router.commands.output import (
     print_line,
     problems_told,
     talk,
+    warn,
 )
 from destination_router.config.router_toml import ConnectionConfig, DeliveryConfig, EventLogConfig
 from destination_router.contract.deletion import UserDeletion
@@ -60,6 +61,8 @@ from destination_router.service.connections import (
     connect,
     connect_of_file,
 )
+from destination_router.service.elsewhere import refuse_strange, refuse_strange_of_file
+from destination_router.service.event_loop import run_in_loop
 from destination_router.service.workers import delivery_settings
 from destination_router.settings.validation import is_secret
 
@@ -78,12 +81,12 @@ def delete_user(
         list[str] | None,
         typer.Option("--anonymous", metavar="ID", help="An anonymousId; may be repeated."),
     ] = None,
-    file: Annotated[
-        str | None,
+    files: Annotated[
+        list[str] | None,
         typer.Option(
             "--file",
             help="A userId a line, or an object with userId, anonymousId or both; plain or "
-            "gzipped; - is standard input.",
+            "gzipped; - is standard input; may be repeated.",
         ),
     ] = None,
     config: ConfigFile = None,
@@ -120,11 +123,17 @@ def delete_user(
     Example: destination-router delete-user heap --user ada --dry-run
     """
     with problems_told():
-        asked = list(_asked(user or [], anonymous or [], file))
+        asked = list(_asked(user or [], anonymous or [], files or []))
         if look_up:
             raise typer.Exit(_look_up(audit, asked, as_json=as_json))
         chosen = _chosen(plugin, config, connection, settings, pairs or [], secret or [])
-        elsewhere = chosen.delivery.origins | read_origins(origin or [])
+        own = read_origins(origin or [])
+        for words in (
+            *refuse_strange(own, chosen.connection),
+            *refuse_strange_of_file(chosen.delivery.origins, chosen.connection, chosen.others),
+        ):
+            warn(words)
+        elsewhere = chosen.delivery.origins | own
         chosen.delivery = replace(chosen.delivery, origins=elsewhere)
         deletion = _deletion(chosen.connection)
         patience = read_wait(wait)
@@ -134,7 +143,7 @@ def delete_user(
             talk.print(words, markup=False)
         leftovers = _leftovers(chosen, who)
         if dry_run or not who.subjects:
-            found = None if leftovers is None else asyncio.run(leftovers.count())
+            found = None if leftovers is None else run_in_loop(leftovers.count())
             summary = summary_of(who, log=found)
         else:
             _check_key(deletion)
@@ -160,6 +169,7 @@ class _Chosen(msgspec.Struct):
     delivery: DeliveryConfig
     connection: Connection
     eventlog: EventLogConfig | None = None
+    others: tuple[ConnectionConfig, ...] = ()
 
 
 def _leftovers(chosen: _Chosen, who: Wanted) -> PendingOf | None:
@@ -199,7 +209,7 @@ def _delete(
             leftovers=leftovers,
             teller=Talk(),
         )
-        return asyncio.run(_until_stopped(deleting))
+        return run_in_loop(_until_stopped(deleting))
 
 
 async def _until_stopped(deleting: Coroutine[Any, Any, DeletionSummary]) -> DeletionSummary:
@@ -225,12 +235,14 @@ def _look_up(audit: Path, asked: Sequence[Asked | Refused], *, as_json: bool) ->
 
 
 def _asked(
-    users: Sequence[str], anonymous: Sequence[str], file: str | None
+    users: Sequence[str], anonymous: Sequence[str], files: Sequence[str]
 ) -> Iterator[Asked | Refused]:
-    if not users and not anonymous and file is None:
+    if not users and not anonymous and not files:
         raise UsageError("say who: --user ID, --anonymous ID or --file FILE")
-    lines = () if file is None else asked_by_lines(read_lines(file))
-    return chain(asked_by_option("userId", users), asked_by_option("anonymousId", anonymous), lines)
+    lines = (asked_by_lines(read_lines(file), file if len(files) > 1 else "") for file in files)
+    return chain(
+        asked_by_option("userId", users), asked_by_option("anonymousId", anonymous), *lines
+    )
 
 
 def _chosen(
@@ -248,7 +260,8 @@ def _chosen(
         if plugin not in (None, chosen.plugin):
             raise UsageError(f"the connection {chosen.name!r} is {chosen.plugin}'s, not {plugin}'s")
         ready = connect_of_file(config, router, chosen)
-        return _Chosen(chosen, router.delivery, ready, router.eventlog)
+        others = tuple(each for each in router.connections if each is not chosen)
+        return _Chosen(chosen, router.delivery, ready, router.eventlog, others)
     chosen, loaded = choose_plugin(plugin, connection, settings, pairs)
     schema = loaded.hook.settings_schema()
     for pair in pairs:
@@ -256,7 +269,7 @@ def _chosen(
         if is_secret(schema, name):
             detail = "others can read a command line; use --secret"
             raise UsageError(f"--set {name}: {detail} {name}=env:VARIABLE, or {name}=file:PATH")
-    chosen = replace(chosen, settings=chosen.settings | dict(map(_secret, secrets)))
+    chosen = replace(chosen, settings=chosen.settings | _secrets(secrets))
     return _Chosen(chosen, DeliveryConfig(), connect(chosen))
 
 
@@ -266,6 +279,16 @@ def _secret(pair: str) -> tuple[str, dict[str, Any]]:
     if not name or kind not in ("env", "file") or not where:
         raise UsageError("--secret takes NAME=env:VARIABLE or NAME=file:PATH")
     return name, {kind: where}
+
+
+def _secrets(pairs: Sequence[str]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for pair in pairs:
+        name, reference = _secret(pair)
+        if name in found:
+            raise UsageError(f"--secret names {name} twice; give it once")
+        found[name] = reference
+    return found
 
 
 def _deletion(ready: Connection) -> UserDeletion:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +16,7 @@ from destination_router.demo.stage import WRITE_KEY, Stage, play, stage
 from destination_router.demo.traffic import require_sdk
 from destination_router.pipeline.connection import Connection
 from destination_router.service.connections import sample_connection
+from destination_router.service.event_loop import run_in_loop
 from destination_router.service.signals import told_to_stop
 
 
@@ -38,10 +39,12 @@ def demo(
     with problems_told():
         require_sdk()
         shown = sample_connection(plugin, settings, pairs or [])
-        raise typer.Exit(asyncio.run(_demo(shown, keep=keep, as_json=as_json)))
+        raise typer.Exit(run_in_loop(_demo(shown, keep=keep, as_json=as_json)))
 
 
 async def _demo(connection: Connection, *, keep: bool, as_json: bool) -> int:
+    # From here on a signal ends what is played, and nothing else: servers stop as they always do.
+    told = told_to_stop()
     deliveries: list[Delivery] = []
 
     def report(window: Sequence[Delivery]) -> None:
@@ -53,7 +56,9 @@ async def _demo(connection: Connection, *, keep: bool, as_json: bool) -> int:
     async with stage(connection, report) as running:
         if not as_json:
             _introduce(connection, running)
-        held = await play(running)
+        held = await _unless(told, play(running))
+        if held is None:
+            raise KeyboardInterrupt
         if as_json:
             deliveries.sort(key=lambda delivery: delivery.offset)
             messages = [delivery_json(delivery, connection) for delivery in deliveries]
@@ -63,11 +68,22 @@ async def _demo(connection: Connection, *, keep: bool, as_json: bool) -> int:
         if keep:
             talk.print(f"Still running: write key {WRITE_KEY}, data plane {running.gateway_url}")
             talk.print(f"The vendor's stand-in: {running.vendor_url}/_simulator/requests")
-            told = told_to_stop()
             talk.print("Ctrl-C ends it.")
             await told.wait()
     undelivered = [d for d in deliveries if d.outcome and d.outcome.result != "delivered"]
     return FAILED if undelivered or not deliveries else 0
+
+
+async def _unless(
+    told: asyncio.Event, playing: Coroutine[Any, Any, dict[str, list[Any]]]
+) -> dict[str, list[Any]] | None:
+    """Play to the end; None if the user stops it."""
+    tasks = asyncio.create_task(playing), asyncio.create_task(told.wait())
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    return None if tasks[0].cancelled() else tasks[0].result()
 
 
 def _introduce(connection: Connection, running: Stage) -> None:

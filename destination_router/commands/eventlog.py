@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from destination_router.commands.decision_output import counted
+from destination_router.commands.once import OnceCommand
 from destination_router.commands.options import ROUTER_TOML, RouterToml
 from destination_router.commands.output import out, problems_told, talk
+from destination_router.commands.pausing import standing_words
 from destination_router.config.router_toml import RouterConfig, load_config
-from destination_router.contract.times import format_time
-from destination_router.eventlog.interface import Held
 from destination_router.eventlog.sqlite.file import open_file
 from destination_router.eventlog.sqlite.log import SqliteEventLog
-from destination_router.eventlog.sqlite.standing_book import LoggedStanding
 from destination_router.faults import UsageError
 
 commands = typer.Typer(
@@ -26,9 +24,9 @@ commands = typer.Typer(
 )
 
 
-@commands.command()
+@commands.command(cls=OnceCommand)
 def status(config: RouterToml = ROUTER_TOML) -> None:
-    """Tell how far each connection is behind, and which are held.
+    """Tell how far each connection is behind, and which do not send.
 
     A vendor takes nothing of a connection that is held: its key was revoked, say. Nothing is lost
     meanwhile.
@@ -40,18 +38,18 @@ def status(config: RouterToml = ROUTER_TOML) -> None:
         configured = {connection.name for connection in router.connections}
         with _log(router) as log:
             lags = asyncio.run(log.lags())
-            holds = asyncio.run(LoggedStanding(log).held())
+            states = asyncio.run(log.query(standing_words))
             for name, lag in sorted(lags.items()):
                 words = f"{name}  {counted(lag.messages, 'message')}  {lag.seconds:.0f} s"
-                if name in holds:
-                    words += f"  {_held(holds[name])}"
+                if name in states:
+                    words += f"  {states[name]}"
                 unknown = "" if name in configured else "  not in the configuration"
                 out.print(words + unknown, markup=False)
             if not lags:
                 talk.print("No connection has begun to read the log: start the router once.")
 
 
-@commands.command()
+@commands.command(cls=OnceCommand)
 def forget(
     connection: Annotated[
         str, typer.Argument(metavar="NAME", help="A connection that is no more.")
@@ -73,11 +71,6 @@ def forget(
         if lag is None:
             raise UsageError(f"the log knows no connection {connection!r}")
         talk.print(f"{connection}: {lag.messages} undelivered messages given up", markup=False)
-
-
-def _held(held: Held) -> str:
-    since = format_time(datetime.fromtimestamp(held.since, UTC))
-    return f"held since {since} ({held.code})"
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from destination_router.commands.options import (
     Pairs,
     SettingsFile,
 )
-from destination_router.config.router_toml import DeliveryConfig, QuarantineConfig
+from destination_router.config.router_toml import ConnectionConfig, DeliveryConfig, QuarantineConfig
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.quarantine import Watch
 from destination_router.eventlog.sqlite.on_demand import LogOnDemand
@@ -52,6 +52,7 @@ class FileChoice(msgspec.Struct):
     """What a command line chose: a connection, a file and how requests go.
 
     `identity` is what makes it the same choice another time: the plugin and its settings.
+    `others` are the other connections of a router.toml.
     `kept` is the event log of a router.toml, or a file of the user's own; `quarantine` is held in
     the former, and without one in memory.
     """
@@ -62,6 +63,7 @@ class FileChoice(msgspec.Struct):
     identity: tuple[str, dict[str, Any]]
     kept: LogOnDemand
     quarantine: Watch
+    others: tuple[ConnectionConfig, ...] = ()
 
 
 def chosen(
@@ -89,7 +91,9 @@ def chosen(
         source = _source(plugin)  # the one argument that is left
         delivery, kept = router.delivery, LogOnDemand(router.eventlog.path)
         quarantine = Watch(chosen.name, router.quarantine, QuarantineFile(kept))
+        others = tuple(each for each in router.connections if each is not chosen)
     else:
+        others = ()
         chosen, _ = choose_plugin(plugin, connection, settings, pairs or [])
         ready = connect(chosen)
         source = _source(file)
@@ -105,6 +109,7 @@ def chosen(
         (chosen.plugin, chosen.settings),
         kept,
         quarantine,
+        others,
     )
 
 

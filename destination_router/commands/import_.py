@@ -9,14 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from destination_router.commands.output import problems_told, talk
 from destination_router.contract.records import Json
-from destination_router.faults import UsageError
+from destination_router.faults import UsageError, file_problem
 from destination_router.migration.translation import imported
 from destination_router.private_files import open_private
+from destination_router.settings.documents import DocumentError, number_problems, parse_json
 
 
 def import_(
@@ -55,6 +55,11 @@ def import_(
 
 def _read(file: Path) -> Json:
     try:
-        return msgspec.json.decode(file.read_bytes())
-    except msgspec.DecodeError as error:
-        raise UsageError(f"{file} is not JSON: {error}") from None
+        content = parse_json(file.read_text(encoding="utf-8-sig"))
+    except DocumentError as error:
+        raise UsageError(f"{file} {error}") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(file_problem(file, error)) from None
+    for problem in number_problems(content):
+        raise UsageError(f"{file}: {problem}")
+    return content

@@ -32,7 +32,10 @@ _LEFT_BEHIND = re.compile(r"__pycache__|\..*_cache|.*\.egg-info|\.venv")
 def new(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="What a configuration will call it: my-destination."),
+        typer.Argument(
+            metavar="NAME",
+            help="The distribution's name, and without -destination what a configuration calls it.",
+        ),
     ],
     directory: Annotated[
         Path | None,
@@ -49,15 +52,22 @@ def new(
         folder = Path(name) if directory is None else directory
         check_name(name)
         write_destination(name, folder)
+    plugin = plugin_of(name)
+    called = "" if plugin == name else f" A configuration calls the destination {plugin}."
     talk.print(
-        f"Wrote {folder}. Next:\n\n"
+        f"Wrote {folder}.{called} Next:\n\n"
         f"  cd {folder}\n"
         "  pip install -e '.[dev]'\n"
-        f"  destination-router conformance {name}\n"
-        f"  destination-router demo {name}\n\n"
+        f"  destination-router conformance {plugin}\n"
+        f"  destination-router demo {plugin}\n\n"
         f"Its hooks are in {package_of(name)}/plugin.py.",
         markup=False,
     )
+
+
+def plugin_of(name: str) -> str:
+    """Give what a configuration calls a destination: `posthog` of `posthog-destination`."""
+    return name if name == _TEMPLATE else name.removesuffix("-destination")
 
 
 def package_of(name: str) -> str:
@@ -79,9 +89,9 @@ def check_name(name: str) -> None:
             f"parts joined by a hyphen, a letter first, {_LONGEST_NAME} characters at most{hint}"
         )
     for plugin in installed_plugins():
-        if plugin.name == name:
+        if plugin.name == plugin_of(name):
             raise UsageError(
-                f"{plugin.origin} offers a destination called {name!r}: choose another"
+                f"{plugin.origin} offers a destination called {plugin.name!r}: choose another"
             )
     package = package_of(name)
     if keyword.iskeyword(package) or package in sys.stdlib_module_names or find_spec(package):
@@ -100,13 +110,16 @@ def write_destination(name: str, folder: Path) -> None:
     for parts, text in _template():
         path = folder.joinpath(*(_renamed(part, name) for part in parts))
         path.parent.mkdir(parents=True, exist_ok=True)
+        if parts == ("pyproject.toml",):  # where the distribution is named, too
+            text = text.replace(f'name = "{_TEMPLATE}"', f'name = "{name}"', 1)  # noqa: PLW2901
         path.write_text(_renamed(text, name), encoding="utf-8")
 
 
 def _renamed(text: str, name: str) -> str:
-    words = name.split("-")
+    plugin = plugin_of(name)
+    words = plugin.split("-")
     for ours, theirs in (
-        ("my-destination", name),
+        ("my-destination", plugin),
         ("my_destination", package_of(name)),
         ("MyDestination", "".join(map(str.capitalize, words))),
         ("My Destination", " ".join(map(str.capitalize, words))),

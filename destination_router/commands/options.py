@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from destination_router.commands.output import problems_told
-from destination_router.config.schema import LAST_PORT, is_origin
+from destination_router.config.origins import ANY_ORIGIN, is_origin, plain_origins
+from destination_router.config.schema import LAST_PORT
 from destination_router.contract.times import parse_time
-from destination_router.delivery.sender import ANY_ORIGIN
 from destination_router.faults import UsageError
 from destination_router.units import seconds
 
@@ -135,7 +135,13 @@ def read_origins(pairs: Sequence[str]) -> dict[str, str]:
     Raises:
         UsageError: one is no such pair.
     """
-    return dict(map(_origin, pairs))
+    found: dict[str, str] = {}
+    for source, target in map(_origin, pairs):
+        for plain, where in plain_origins({source: target}).items():
+            if plain in found:
+                raise UsageError(f"--origin names {plain} twice; give it once")
+            found[plain] = where
+    return found
 
 
 def _origin(pair: str) -> tuple[str, str]:

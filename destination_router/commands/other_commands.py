@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from destination_router.commands.once import OnceCommand
 from destination_router.commands.output import interruption_told
 
 COMMANDS = "destination_router.commands"
@@ -32,7 +33,8 @@ class WithOtherCommands(TyperGroup):
         if own is not None or cmd_name not in _others():
             return own
         alone = typer.Typer(add_completion=False)
-        alone.command(cmd_name, rich_help_panel=_HEADING)(_others()[cmd_name].load())
+        make = alone.command(cmd_name, cls=OnceCommand, rich_help_panel=_HEADING)
+        make(_others()[cmd_name].load())
         return typer.main.get_command(alone)
 
     def make_context(self, *arguments: Any, **more: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -17,6 +18,7 @@ from destination_router.faults import UsageError, file_problem
 from destination_router.files.reading import BrokenOffError
 from destination_router.plugins.loading import PluginError
 from destination_router.settings.errors import SettingsError
+from destination_router.settings.references import ReadableByAllWarning
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -28,13 +30,14 @@ talk = Console(stderr=True, soft_wrap=True, highlight=False)
 
 @contextlib.contextmanager
 def problems_told() -> Iterator[None]:
-    """Tell what is wrong without a traceback, and end the command.
+    """Tell what is wrong without a traceback, and end the command; tell what is dangerous.
 
-    With status 2 for the usage and the configuration; with 1 for what breaks off in its midst: a
+    Its status is 2 for the usage and the configuration, and 1 for what breaks off in its midst: a
     file that cannot be read further, and Ctrl-C.
     """
     try:
-        yield
+        with _warnings_told():
+            yield
     except (UsageError, PluginError, LogFileError, LogUnavailableError) as error:
         refuse(str(error))
     except ConfigError as error:
@@ -50,6 +53,22 @@ def problems_told() -> Iterator[None]:
         raise
     except OSError as error:
         refuse(file_problem(str(error.filename or "a file"), error))
+
+
+@contextlib.contextmanager
+def _warnings_told() -> Iterator[None]:
+    """Tell warnings that are for whoever gave the command; those of Python itself look as ever."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def tell(message: Warning | str, *where: Any, **more: Any) -> None:
+            if isinstance(message, ReadableByAllWarning):
+                talk.print(str(message), style="yellow", markup=False)
+            else:
+                show(message, *where, **more)
+
+        warnings.showwarning = tell
+        yield
 
 
 @contextlib.contextmanager
@@ -86,6 +105,11 @@ def refuse(text: str) -> None:
 def complain(text: str) -> None:
     """Say what is wrong, on standard error."""
     talk.print(text, style="red", markup=False)
+
+
+def warn(text: str) -> None:
+    """Say what may be wrong, on standard error."""
+    talk.print(f"warning: {text}", style="yellow", markup=False)
 
 
 def print_line(value: Any) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from destination_router.commands.decision_output import counted
+from destination_router.commands.once import OnceCommand
 from destination_router.commands.options import ConnectionName, JsonLines
 from destination_router.commands.output import out, problems_told, summed_up, talk
 from destination_router.config.router_toml import ConnectionConfig
@@ -23,7 +24,7 @@ from destination_router.pipeline.normalise import normalise
 from destination_router.pipeline.privacy.config import load_allowed
 from destination_router.pipeline.privacy.hipaa import Allowed
 from destination_router.pipeline.privacy.masking import MaskingKeys
-from destination_router.pipeline.privacy.report import Report, proposal
+from destination_router.pipeline.privacy.report import HIDDEN_NAME, Report, proposal
 from destination_router.pipeline.transformations.operations import Surroundings
 from destination_router.pipeline.transformations.steps import Transformations
 from destination_router.service.connections import choose_from_config
@@ -39,7 +40,7 @@ def _group() -> None:
     """See which fields there are, and which pass."""
 
 
-@commands.command()
+@commands.command(cls=OnceCommand)
 def report(
     source: Annotated[
         str | None,
@@ -82,7 +83,7 @@ def report(
             if not told.messages and not unread:
                 talk.print(_nothing_seen(source, log), markup=False)
                 return
-            _print(told, as_toml=as_toml, as_json=as_json)
+            _print(told, people, as_toml=as_toml, as_json=as_json)
             more = unread.total()
             talk.print(f"{counted(told.messages, 'message')}, {more} more could not be read")
 
@@ -140,7 +141,7 @@ def _bodies(
             yield body
 
 
-def _print(told: Report, *, as_toml: bool, as_json: bool) -> None:
+def _print(told: Report, people: int, *, as_toml: bool, as_json: bool) -> None:
     rows = told.rows()
     if as_toml:
         typer.echo(proposal(rows), nl=False)
@@ -156,3 +157,9 @@ def _print(told: Report, *, as_toml: bool, as_json: bool) -> None:
         for line in lines:
             cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
             out.print("  ".join(cells).rstrip(), markup=False)
+        if any(row.name == HIDDEN_NAME for row in rows):
+            talk.print(
+                f"{HIDDEN_NAME}: names that fewer than {people} people sent, or that look like "
+                "a value: they may name somebody (--people 1 shows the former)",
+                markup=False,
+            )

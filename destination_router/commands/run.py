@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from functools import partial
 from typing import Annotated
 
@@ -17,7 +17,10 @@ from destination_router.commands.output import (
 from destination_router.config.router_toml import RouterConfig
 from destination_router.faults import UsageError
 from destination_router.service.checking import check_config
+from destination_router.service.event_loop import run_in_loop
 from destination_router.service.logs import log_as_json
+
+_log = logging.getLogger(__name__)
 
 
 def run(
@@ -51,10 +54,14 @@ def run(
     with problems_told():
         if gateway_only and workers_only:
             raise UsageError("--gateway-only and --workers-only leave nothing to do: drop one")
+        log_as_json()
         found = check_config(config, gateway=not workers_only)
         if found.problems or found.config is None:
             refuse("\n".join(found.problems))
             return
+        log_as_json()
+        for words in found.warnings:
+            _log.warning("configuration", extra={"detail": words})
         address = _address(found.config, listen, workers_only=workers_only)
         plan = RouterPlan(
             config=found.config,
@@ -64,8 +71,7 @@ def run(
             address=address,
             reread=partial(check_config, config, gateway=not workers_only),
         )
-        log_as_json()
-        asyncio.run(run_router(plan, _say_where))
+        run_in_loop(run_router(plan, _say_where))
 
 
 def _address(

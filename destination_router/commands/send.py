@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -33,6 +32,7 @@ from destination_router.commands.output import (
     print_line,
     problems_told,
     talk,
+    warn,
 )
 from destination_router.delivery.worker import Delivery
 from destination_router.eventlog.sqlite.pairing_book import PairingsFile
@@ -40,6 +40,8 @@ from destination_router.files.line_sources import line_source
 from destination_router.files.reading import plain_size
 from destination_router.files.resuming import SendState, state_of
 from destination_router.files.sending import Summary, View, complaint, held_words, send_lines
+from destination_router.service.elsewhere import refuse_strange, refuse_strange_of_file
+from destination_router.service.event_loop import run_in_loop
 
 
 @taking(chosen)
@@ -55,7 +57,13 @@ def send(
     """
     with problems_told():
         patience = read_wait(wait)
-        origins = choice.delivery.origins | read_origins(origin or [])
+        own = read_origins(origin or [])
+        for words in (
+            *refuse_strange(own, choice.connection),
+            *refuse_strange_of_file(choice.delivery.origins, choice.connection, choice.others),
+        ):
+            warn(words)
+        origins = choice.delivery.origins | own
         choice.delivery = msgspec.structs.replace(choice.delivery, origins=origins)
         state = state_of(
             choice.source, choice.connection.name, choice.identity, choice.delivery.origins
@@ -97,7 +105,7 @@ def _send(choice: FileChoice, state: SendState, progress: SendProgress, patience
             patience=patience,
         )
         try:
-            return asyncio.run(sending)
+            return run_in_loop(sending)
         finally:
             choice.kept.close()
 
@@ -107,7 +115,8 @@ def _why_left(summary: Summary, wait: str) -> str:
         return "interrupted"
     silence = f"the vendor took nothing for {wait}" if summary.timed_out else ""
     held = f"held, {summary.held}" if summary.held else ""
-    return ": ".join(filter(None, (silence, held or answers_told(summary.answers))))
+    answers = answers_told(summary.answers, summary.failure)
+    return ": ".join(filter(None, (silence, held or answers)))
 
 
 def _print_summary(summary: Summary) -> None:
@@ -168,7 +177,7 @@ class SendProgress:
         held = held_words(view.stats)
         dead = view.stats.circuit != "closed" or bool(held)
         if dead and not self._dead:
-            told = held or answers_told(view.stats.requests)
+            told = held or answers_told(view.stats.requests, view.stats.last_failure)
             self._tell(f"The vendor does not take anything ({told}). Trying for {self._wait}.")
         elif self._dead and not dead:
             self._tell("The vendor is back.")
@@ -194,7 +203,16 @@ def words(view: View, seconds: float) -> str:
     return "  ".join(told)
 
 
-def answers_told(answers: Mapping[str, int]) -> str:
-    """Say what came back that was no success, the most frequent first: `network 5, 503 2`."""
+def answers_told(answers: Mapping[str, int], failure: str = "") -> str:
+    """Say what came back that was no success, the most frequent first.
+
+    Args:
+        answers: how many there were of each.
+        failure: why there was none the last time.
+
+    Returns:
+        `503 7, network 5: https://vendor.example: the connection was refused`.
+    """
     failures = Counter({name: n for name, n in answers.items() if not name.startswith("2")})
-    return ", ".join(f"{name} {count}" for name, count in failures.most_common())
+    told = ", ".join(f"{name} {count}" for name, count in failures.most_common())
+    return f"{told}: {failure}" if failure else told

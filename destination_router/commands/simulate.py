@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from destination_router.commands.output import out, problems_told
 from destination_router.demo.stage import vendor_of
 from destination_router.pipeline.connection import Connection
 from destination_router.service.connections import sample_connection
+from destination_router.service.event_loop import run_in_loop
 from destination_router.service.serving import serving
 from destination_router.service.signals import told_to_stop
 
@@ -34,7 +34,7 @@ def simulate(
     with problems_told():
         host, port = read_address(listen)
         connection = sample_connection(plugin, settings, pairs or [])
-        asyncio.run(_serve(connection, host, port))
+        run_in_loop(_serve(connection, host, port))
 
 
 async def _serve(connection: Connection, host: str, port: int) -> None:

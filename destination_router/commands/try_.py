@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
+from typing import Annotated
+
 import typer
 
 from destination_router.commands.decision_output import (
@@ -28,7 +31,16 @@ from destination_router.files.reading import read_lines
 
 
 @taking(chosen)
-def try_(choice: FileChoice, as_json: JsonLines = False) -> None:
+def try_(
+    choice: FileChoice,
+    as_json: JsonLines = False,
+    with_traceback: Annotated[
+        bool,
+        typer.Option(
+            "--traceback", help="Show what a plugin raises, with its words, on standard error."
+        ),
+    ] = False,
+) -> None:
     """Show what would be sent for each message; sends nothing.
 
     Every request, every note of what was changed or left out, and why a message is filtered or
@@ -37,6 +49,8 @@ def try_(choice: FileChoice, as_json: JsonLines = False) -> None:
     Example: destination-router try heap --set appId=1234567890 messages.jsonl
     """
     with problems_told():
+        if with_traceback:
+            choice.connection.tell_plugin_error = _print_traceback
         tally = Tally()
         with summed_up(lambda: None if as_json else talk.print(str(tally))):
             for line in read_lines(choice.source):
@@ -50,3 +64,7 @@ def try_(choice: FileChoice, as_json: JsonLines = False) -> None:
                     print_decision(out, decision, choice.connection, line=line.number)
                     print_steps(out, steps)
     raise typer.Exit(FAILED if tally.results["rejected"] else 0)
+
+
+def _print_traceback(error: BaseException) -> None:
+    talk.print("".join(traceback.format_exception(error)), markup=False, highlight=False)

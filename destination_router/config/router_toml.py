@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import tomllib
+from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from destination_router.config.origins import plain_origins
 from destination_router.config.problems import ConfigError, config_error, connection_names
 from destination_router.config.schema import (
     ALSO_EMPTY,
     DELIVERY,
     EVENTLOG,
+    GATEWAY,
     LAST_PORT,
     QUARANTINE,
     SCHEMA,
@@ -21,21 +23,38 @@ from destination_router.config.schema import (
 )
 from destination_router.contract.records import Json
 from destination_router.faults import file_problem
+from destination_router.settings.documents import (
+    DocumentError,
+    number_problems,
+    out_of_bounds,
+    parse_toml,
+)
 from destination_router.settings.errors import Problem, SettingsError
 from destination_router.settings.validation import load_settings
 from destination_router.units import DURATION, SIZE, seconds, size_in_bytes
 
 
 class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The table `[gateway]`: where events come in.
+    """The table `[gateway]`: where events come in, and how much of it at once.
 
     Attributes:
         listen: `host:port`; loopback unless the configuration says otherwise.
         write_keys: what senders authenticate with.
+        max_events: how many events a request may hold; 413 beyond.
+        max_bodies: how many bytes of bodies may be in memory, beside the first 64 KiB of each; 503
+            with `Retry-After` beyond.
+        max_headers: how many bytes the headers of a request may have; 431 beyond.
+        max_connections: how many connections may be open; 503 with `Retry-After` beyond.
+        arrival_timeout: how long a request may take to come in, in seconds; 408 beyond.
     """
 
     listen: str = "127.0.0.1:8080"
     write_keys: tuple[str, ...] = ()
+    max_events: int = 10_000
+    max_bodies: int = 64 * 2**20
+    max_headers: int = 64 * 2**10
+    max_connections: int = 1000
+    arrival_timeout: float = 60.0
 
     @property
     def address(self) -> tuple[str, int]:
@@ -73,7 +92,9 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
             `sqlite:////var/lib/router.db` an absolute one.
         keep_delivered: how long events stay that every connection has delivered.
         max_age: after how long an undelivered event becomes a dead letter; None: never.
-        max_size: how large the log may grow; beyond it, new events are refused with 503.
+        max_size: how much room events may take; beyond it, new ones are refused with 503.
+        max_dead_letters_size: how much room dead letters may take; beyond it, some are deleted.
+            None: a tenth of `max_size`.
         min_free: how much of its disk must be free; below it, new events are refused with 503.
         new_connections: where a connection begins that the log does not know: at the `end`, or
             at the `start` of what the log still holds.
@@ -84,6 +105,7 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
     keep_delivered: float = 0.0
     max_age: float | None = None
     max_size: int = 10 * 2**30
+    max_dead_letters_size: int | None = None
     min_free: int = 64 * 2**20
     new_connections: Literal["end", "start"] = "end"
     keep_dead_letters: float | None = None
@@ -112,12 +134,14 @@ class QuarantineConfig(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         enabled: whether any is.
         anonymous_ids: how many different ones may carry an identity within the period.
+        changed_traits: how many values of `email`, or of `name`, may come with it meanwhile.
         period: in seconds.
         allow: identities that any number may carry, as the messages have them.
     """
 
     enabled: bool = True
     anonymous_ids: int = 50
+    changed_traits: int = 50
     period: float = 3600.0
     allow: tuple[str, ...] = ()
 
@@ -252,14 +276,14 @@ def read_config(path: Path) -> dict[str, Json]:
     """Read the content of a router.toml, whatever it says; paths in it count from its folder.
 
     Raises:
-        ConfigError: the file cannot be read, or is not TOML.
+        ConfigError: the file cannot be read, is not TOML, or is nested too deeply.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = parse_toml(path.read_text(encoding="utf-8-sig"))
+    except DocumentError as error:
+        raise ConfigError([Problem("", f"{path} {error}")]) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([Problem("", file_problem(path, error))]) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([Problem("", f"{path} is not TOML: {error}")]) from error
     eventlog = content.setdefault("eventlog", {})
     if isinstance(eventlog, dict):
         url = eventlog.get("url", EventLogConfig().url)
@@ -292,6 +316,9 @@ def parse_config(
     Raises:
         SettingsError: with every problem.
     """
+    beyond = out_of_bounds(dict(content))
+    if beyond is not None:
+        raise SettingsError([beyond])
     if not gateway:
         content = _without_write_keys(content)
     connections = content.get("connections")
@@ -308,6 +335,7 @@ def parse_config(
     problems += _port_problems(content.get("gateway"))
     problems += _room_problems(content.get("eventlog"))
     problems += _lists_for_nobody(content)
+    problems += number_problems(content)
     try:
         schema = ALSO_EMPTY if may_be_empty else SCHEMA
         checked = load_settings(schema, _without_later_tables(content))
@@ -316,10 +344,11 @@ def parse_config(
     if problems:
         raise SettingsError(problems)
     delivery = _in_units(checked.get("delivery", {}), DELIVERY)
-    origins = delivery.pop("origins", {})
+    origins = plain_origins(delivery.pop("origins", {}))
     config = msgspec.convert(
         {
             **checked,
+            "gateway": _in_units(checked.get("gateway", {}), GATEWAY),
             "eventlog": _in_units(checked.get("eventlog", {}), EVENTLOG),
             "quarantine": _in_units(checked.get("quarantine", {}), QUARANTINE),
             "delivery": {"origins": origins, "settings": delivery},
@@ -361,7 +390,7 @@ def _as_is(value: Json) -> Json:
 def _given_twice(connections: Json) -> list[str]:
     names = [c.get("name") for c in _listed(connections) if isinstance(c, dict)]
     texts = [name for name in names if isinstance(name, str)]
-    return sorted({name for name in texts if texts.count(name) > 1})
+    return sorted(name for name, times in Counter(texts).items() if times > 1)
 
 
 def _says_it_twice(connection: Json) -> bool:
@@ -385,10 +414,13 @@ def _without_later_tables(content: Mapping[str, Json]) -> dict[str, Json]:
 
 def _emptied(table: Mapping[str, Json], names: Collection[str]) -> dict[str, Json]:
     """Empty some tables; what is none stays, for the schema to tell."""
-    return {
-        name: type(value)() if name in names and isinstance(value, (dict, list)) else value
-        for name, value in table.items()
-    }
+    return {name: _bare(value) if name in names else value for name, value in table.items()}
+
+
+def _bare(value: Json) -> Json:
+    if isinstance(value, list):
+        return [{} if isinstance(item, dict) else item for item in value]
+    return {} if isinstance(value, dict) else value
 
 
 def _without_write_keys(content: Mapping[str, Json]) -> dict[str, Json]:

@@ -6,27 +6,30 @@ connection is made, where its meaning is known.
 
 from __future__ import annotations
 
-import re
-
+from destination_router.config.origins import ORIGIN, ORIGIN_MEANING
 from destination_router.contract.records import Json
+from destination_router.settings.words import NOT_BLANK
 from destination_router.units import DURATION, SIZE
 
 SQLITE_URL = "sqlite:///"
 LAST_PORT = 65535
 
-_ORIGIN = r"^https?://[^/?#@\s]+/?(?![\s\S])"
-_ORIGIN_MEANING = "Write an origin: https://host or http://host:port."
 
-_TEXT = {"type": "string", "minLength": 1}
+_TEXT = {"type": "string", "pattern": NOT_BLANK}
 _MAPPING = {"type": "object", "additionalProperties": {"type": "object"}}
-_COUNT = {"type": "integer", "minimum": 1}
-_GATEWAY: dict[str, Json] = {
+_COUNT = {"type": "integer", "minimum": 1, "maximum": 10**9}
+GATEWAY: dict[str, Json] = {
     "listen": {
         "type": "string",
         "pattern": "^.+:[0-9]+$",
         "description": "Write host:port, such as 127.0.0.1:8080.",
     },
-    "write_keys": {"type": "array", "items": _TEXT},
+    "write_keys": {"type": "array", "items": {"type": "string"}},
+    "max_events": _COUNT,
+    "max_bodies": SIZE,
+    "max_headers": SIZE,
+    "max_connections": _COUNT,
+    "arrival_timeout": DURATION,
 }
 EVENTLOG: dict[str, Json] = {
     "url": {
@@ -37,6 +40,7 @@ EVENTLOG: dict[str, Json] = {
     "keep_delivered": DURATION,
     "max_age": DURATION,
     "max_size": SIZE,
+    "max_dead_letters_size": SIZE,
     "min_free": SIZE,
     "new_connections": {"enum": ["end", "start"]},
     "keep_dead_letters": DURATION,
@@ -44,17 +48,18 @@ EVENTLOG: dict[str, Json] = {
 DELIVERY: dict[str, Json] = {
     "origins": {
         "type": "object",
-        "propertyNames": {"pattern": f"^[*]$|{_ORIGIN}", "description": _ORIGIN_MEANING},
+        "propertyNames": {"pattern": f"^[*]$|{ORIGIN}", "description": ORIGIN_MEANING},
         "additionalProperties": {
             "type": "string",
-            "pattern": _ORIGIN,
-            "description": _ORIGIN_MEANING,
+            "pattern": ORIGIN,
+            "description": ORIGIN_MEANING,
         },
     },
     "window": {"type": "integer", "minimum": 1, "maximum": 10_000},
     "linger": DURATION,
     "concurrency": _COUNT,
     "timeout": DURATION,
+    "max_answer": SIZE,
     "first_wait": DURATION,
     "longest_wait": DURATION,
     "max_attempts": _COUNT,
@@ -64,11 +69,12 @@ DELIVERY: dict[str, Json] = {
     "longest_hold": DURATION,
     "parked_messages": _COUNT,
     "skip_repeats": {"type": "boolean"},
-    "remembered_states": {"type": "integer", "minimum": 0},
+    "remembered_states": {**_COUNT, "minimum": 0},
 }
 QUARANTINE: dict[str, Json] = {
     "enabled": {"type": "boolean"},
     "anonymous_ids": _COUNT,
+    "changed_traits": _COUNT,
     "period": DURATION,
     "allow": {"type": "array", "items": _TEXT},
 }
@@ -125,7 +131,7 @@ _CONNECTION: dict[str, Json] = {
 
 SCHEMA: dict[str, Json] = _table(
     {
-        "gateway": _table(_GATEWAY),
+        "gateway": _table(GATEWAY),
         "sources": {"type": "array", "items": _table(_SOURCE, "name", "write_keys")},
         "eventlog": _table(EVENTLOG),
         "delivery": _table(DELIVERY),
@@ -143,8 +149,3 @@ SCHEMA: dict[str, Json] = _table(
 
 ALSO_EMPTY: dict[str, Json] = {**SCHEMA, "required": []}
 """As `SCHEMA`, for who needs no connection."""
-
-
-def is_origin(text: str) -> bool:
-    """Whether a text is an origin: `https://vendor.example`, `http://127.0.0.1:9100`."""
-    return re.match(_ORIGIN, text) is not None

@@ -185,12 +185,29 @@ class Destination:
     ) -> dict[str, Outcome] | Outcome:
         """Read a vendor's answer: one outcome for all, or one per message id.
 
-        Without it, and for a message id that is left out, `default_outcome` decides.
+        Without it, and for a message id that is left out, `default_outcome` decides. An answer
+        that refuses the connection, such as its key, is `Outcome.held` for all: then it costs no
+        message. One that refuses a single record is that record's `Outcome.rejected`.
         """
 
     @hookspec(firstresult=True)
     def quotas(self, settings: Any) -> list[Quota]:  # type: ignore[empty-body]
         """Declare the vendor's documented rate limits; the host keeps within them."""
+
+    @hookspec(firstresult=True)
+    def origins(self, settings: Any) -> list[str]:  # type: ignore[empty-body]
+        """List the origins that requests go to, those of `user_deletion` included.
+
+        Example: `["https://api.vendor.example"]`. With it the host refuses to send elsewhere an
+        origin that is never sent to, such as a mistyped one; without it, it can only warn.
+        """
+
+    @hookspec(firstresult=True)
+    def cautions(self, settings: Any) -> list[str]:  # type: ignore[empty-body]
+        """Say what settings that work may not do, as sentences; `check` and `run` tell them.
+
+        For what only the vendor's side could show: an environment that ignores a kind of request.
+        """
 
     @hookspec(firstresult=True)
     def user_deletion(self, settings: Any) -> UserDeletion:  # type: ignore[empty-body]

@@ -110,8 +110,13 @@ class _Message(
 
     @property
     def context_traits(self) -> dict[str, Any]:
-        """The user's traits that ride in `context.traits`; without decoding the rest of it."""
-        kept: dict[str, Any] | None = self.__dict__.get("context_traits")
+        """The user's traits that ride in `context.traits`; without decoding the rest of it.
+
+        The host notes them as dropped unless they are asked for here, or by `to_dict`.
+        """
+        own = self.__dict__
+        own["_asked_traits"] = True
+        kept: dict[str, Any] | None = own.get("context_traits")
         return self.context_part.traits or {} if kept is None else kept
 
     @property
@@ -153,6 +158,7 @@ class _Message(
         Raises:
             Reject: as `context`.
         """
+        self.__dict__["_asked"] = None
         whole = dict(self.wire)
         for field in msgspec.structs.fields(self):
             name = field.encode_name
@@ -168,10 +174,17 @@ class _Message(
     def other(self, name: str, default: Any = None) -> Any:
         """A field at the message's root that its call does not define: `email`, a track's `name`.
 
-        What the connection's mapping says comes before what the sender wrote.
+        What the connection's mapping says comes before what the sender wrote. The host notes such a
+        field as dropped unless it is asked for here, or by `to_dict`.
         """
+        self._ask_for(name)
         value = self.mapped.get(name, _MISSING)
         return self.wire.get(name, default) if value is _MISSING else value
+
+    def _ask_for(self, name: str) -> None:
+        asked: set[str] | None = self.__dict__.get("_asked", _NOTHING_ASKED)
+        if asked is not None:
+            self.__dict__["_asked"] = {*asked, name}
 
     def as_sent(self, name: str) -> Any:
         """A field as its sender wrote it, before it was made well-formed.
@@ -227,6 +240,7 @@ class _Message(
 
 
 _NOTHING_MAPPED: dict[str, Any] = {}
+_NOTHING_ASKED: set[str] = set()
 
 
 class AbsentTraits(dict[str, Any]):
@@ -345,6 +359,75 @@ def root_names(message: _Message) -> frozenset[str]:
         return frozenset(_decode_names(wire_json(message)))
     except (RecursionError, msgspec.DecodeError):
         return frozenset(message.wire)
+
+
+def forget_what_was_asked(message: _Message) -> None:
+    """Begin anew to watch what is asked of a message: who read it before has no part in it."""
+    kept = message.__dict__
+    kept.pop("_asked", None)
+    kept.pop("_asked_traits", None)
+
+
+def unasked_names(message: _Message) -> list[str]:
+    """Name what a message holds that its call does not define, and that nobody asked for.
+
+    Those are fields at its root, without the envelope's and those that hold nothing; and
+    `context.traits`, unless they are an identify's traits, or no more than an anonymousId.
+    """
+    kept = message.__dict__
+    asked = kept.get("_asked", ())
+    if asked is None:
+        return []
+    traits = message.context_part.traits
+    if not traits or "_asked_traits" in kept or traits == getattr(message, "traits", None):
+        left = []
+    else:
+        left = [] if traits.keys() == {"anonymousId"} else ["context.traits"]
+    if "wire" not in kept and "_raw" in kept:
+        try:
+            _DECODE_KNOWN[type(message)](wire_json(message))
+        except (RecursionError, msgspec.DecodeError):
+            pass
+        else:
+            return left  # as of nearly all
+    strange = root_names(message) - _KNOWN_AT_ROOT[type(message)]
+    if not strange:
+        return left
+    return left + [
+        name
+        for name, value in message.wire.items()
+        if name in strange
+        and name not in asked
+        and not name.startswith("_")
+        and value not in (None, "", {}, [])
+        # Apps write a screen's name as its event, and `normalise` has found it there.
+        and not (name == "event" and value == getattr(message, "name", None))
+    ]
+
+
+_ENVELOPE = frozenset(
+    ("type", "version", "writeKey", "projectId", "rudderId", "request_ip", "sourceId", "metadata")
+)
+"""What SDKs, gateways and exports write about a message, and nobody means for a vendor."""
+
+_KNOWN_AT_ROOT: dict[type[_Message], frozenset[str]] = {
+    call: _ENVELOPE.union(field.encode_name for field in msgspec.structs.fields(call))
+    for call in MESSAGE_TYPES.values()
+}
+
+
+_DECODE_KNOWN: dict[type[_Message], Callable[[bytes], object]] = {
+    call: msgspec.json.Decoder(
+        msgspec.defstruct(
+            call.__name__,
+            [(name, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for name in sorted(names)],
+            forbid_unknown_fields=True,
+            gc=False,
+        )
+    ).decode
+    for call, names in _KNOWN_AT_ROOT.items()
+}
+"""Fails on a message that holds more at its root than is known: the quickest way to ask."""
 
 
 def with_mended(message: _M, mended: dict[str, tuple[Any, Any]]) -> _M:

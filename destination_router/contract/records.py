@@ -189,7 +189,7 @@ class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
         """The body as a JSON value, or None if it is not JSON."""
         try:
             return msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # what msgspec raises, and any other number or text
             return None
 
 
@@ -314,6 +314,10 @@ def default_outcome(response: HttpResponse) -> Outcome:
     return Outcome.rejected(code, words)
 
 
+_LONGEST_WAIT_DIGITS = 15
+"""Of seconds: thirty million years, and still a number that a float holds."""
+
+
 def retry_after(response: HttpResponse) -> float | None:
     """Read `Retry-After` in both its forms: seconds, or a date (RFC 9110, 10.2.3).
 
@@ -325,7 +329,7 @@ def retry_after(response: HttpResponse) -> float | None:
     """
     text = response.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdecimal():
-        return float(text)
+        return float(text[:_LONGEST_WAIT_DIGITS])
     until, now = _http_date(text), _http_date(response.headers.get("date", ""))
     return None if until is None or now is None else max(0.0, until - now)
 
@@ -333,9 +337,9 @@ def retry_after(response: HttpResponse) -> float | None:
 def _http_date(text: str) -> float | None:
     try:
         moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError, IndexError, OverflowError):
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except Exception:  # noqa: BLE001 -- Python's parser raises this and that for what is no date
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,8 @@ _LENGTH = len("2026-11-22T10:00:00.000Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Seconds reach it in the year 5138, milliseconds reached it in 1973: below it, it is seconds.
 _FIRST_MILLISECONDS = 1e11
+_DATE_DIGITS = len("20261122")
+_EPOCH_DIGITS = (len("1701011202"), len("1701011202333"))  # seconds and milliseconds
 
 
 def parse_time(text: str) -> datetime | None:
@@ -18,10 +20,13 @@ def parse_time(text: str) -> datetime | None:
         text: `2026-11-22T10:00:00.000Z`, `2026-11-22 10:00:00+01:00`, `2026-11-22`, ...
 
     Returns:
-        The time in UTC, or None if the text is not a time.
+        The time in UTC, or None if the text is not a time. Digits alone are none, but for a date
+        (`20261122`); nor is a time of the year 1, which Go and .NET write where they have none.
     """
     try:
         moment = _from_iso(text.strip())
+        if moment.year == 1 or (text.isdecimal() and len(text) != _DATE_DIGITS):
+            return None
         if moment.tzinfo is UTC:
             return moment
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -40,6 +45,27 @@ def parse_epoch(number: float) -> datetime | None:
         return _EPOCH + timedelta(seconds=seconds)
     except (ValueError, OverflowError):
         return None
+
+
+def read_time(value: object) -> datetime | None:
+    """Read what senders write for a time: text, or a number since 1970, which may be text, too.
+
+    Args:
+        value: any JSON: `2026-11-22T10:00:00Z`, `1701011202333`, `"1701011202"`.
+
+    Returns:
+        The time in UTC, or None if it is not a time.
+    """
+    if isinstance(value, str):
+        digits = value.strip()
+        is_epoch = digits.isdecimal() and len(digits) in _EPOCH_DIGITS
+        return parse_epoch(int(digits)) if is_epoch else parse_time(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            return parse_epoch(value)
+        except OverflowError:  # an integer that no float can hold
+            return None
+    return None
 
 
 def utc_text(text: str) -> str | None:

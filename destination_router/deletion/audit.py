@@ -26,7 +26,7 @@ from destination_router.contract.deletion import Identifier
 from destination_router.contract.records import Json
 from destination_router.contract.times import format_time
 from destination_router.deletion.vendor import DeletionGroup
-from destination_router.faults import UsageError
+from destination_router.faults import UNDECODABLE, UsageError
 from destination_router.private_files import open_private, replace_private
 
 _KEY_BYTES = 32
@@ -122,7 +122,7 @@ class DeletionAudit:
             return msgspec.json.decode(self._state.read_bytes(), type=_State)
         except FileNotFoundError:
             return None
-        except msgspec.MsgspecError:
+        except UNDECODABLE:
             raise UsageError(f"{self._state}: cannot be read; remove it to start anew") from None
 
 
@@ -175,7 +175,7 @@ def found_in(
     for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
         try:
             entry = msgspec.json.decode(line or b'{"event":""}', type=_Entry)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNDECODABLE:
             unreadable.append(number)
             continue
         if entry.event not in _STATES:

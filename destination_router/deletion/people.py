@@ -15,7 +15,7 @@ import msgspec
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.deletion import Identifier, UserDeletion
 from destination_router.contract.records import Json, Reject
-from destination_router.faults import plain_code
+from destination_router.faults import UNDECODABLE, plain_code
 from destination_router.files.reading import Line
 from destination_router.pipeline.privacy.config import is_private
 from destination_router.pipeline.privacy.masking import MaskingKeys, masking_keys
@@ -61,14 +61,18 @@ def asked_by_option(kind: str, values: Iterable[str]) -> Iterator[Asked | Refuse
         yield _asked(f"{option} {number}", kind, value)
 
 
-def asked_by_lines(lines: Iterable[Line]) -> Iterator[Asked | Refused]:
+def asked_by_lines(lines: Iterable[Line], file: str = "") -> Iterator[Asked | Refused]:
     """Read ids from a file: a userId a line, or an object with `userId`, `anonymousId` or both.
 
     What looks like a table (a heading, a separator, quotes) is refused: its cells are no ids, and
     the vendor would confirm their deletion all the same.
+
+    Args:
+        lines: of the file.
+        file: what tells it from others, where there are several.
     """
     for line in lines:
-        where = f"line {line.number}"
+        where = f"{file}, line {line.number}" if file else f"line {line.number}"
         if _TABULAR.search(line.raw):
             detail = 'it looks like a table; write an id alone, or {"userId": "..."} for an odd one'
             yield Refused(where, "not_an_id", detail)
@@ -78,7 +82,7 @@ def asked_by_lines(lines: Iterable[Line]) -> Iterator[Asked | Refused]:
             continue
         try:
             content: dict[str, Any] = msgspec.json.decode(line.raw, type=dict[str, Any])
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+        except UNDECODABLE:
             yield Refused(where, "invalid_json", "write an id, or an object with userId")
             continue
         yield from asked_of(where, content)

@@ -23,6 +23,7 @@ from destination_router.contract.records import (
     default_outcome,
 )
 from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.item import Answer
 from destination_router.delivery.outcomes import retry_wait
 from destination_router.delivery.sender import Sender
 
@@ -57,7 +58,7 @@ class Hindrance(msgspec.Struct, frozen=True):
     """An attempt that failed, and will be made again.
 
     Attributes:
-        code: why: `network`, `http_503`.
+        code: why: `network: https://vendor.example: the connection was refused`, `http_503`.
         attempt: the how many-eth it was, from 1.
         most: how many are made.
         wait: when the next is made, in seconds.
@@ -202,22 +203,26 @@ class Deleting:
         attempt = 0
         while True:
             attempt += 1
-            response = (await self._sender.attempt(request)).response
+            answer = await self._sender.attempt(request)
+            response = answer.response
             outcome = None if response is None else default_outcome(response)
             if response is not None and outcome is not None and outcome.result == "delivered":
                 return response
             status = None if response is None else response.status
             if outcome is not None and outcome.result != "retry":
                 raise _FailedError(outcome.code, status)
+            code = outcome.code if outcome is not None else _no_answer(answer)
             if attempt >= _MOST_ATTEMPTS:
-                code = "network" if outcome is None else outcome.code
                 raise _FailedError(code, status, transient=True)
             after = None if outcome is None else outcome.after
             wait = retry_wait(self._settings, attempt, after, self._chance())
             if self._hindered is not None:
-                code = "network" if outcome is None else outcome.code
                 self._hindered(Hindrance(code, attempt, _MOST_ATTEMPTS, wait))
             await asyncio.sleep(wait)
+
+
+def _no_answer(answer: Answer) -> str:
+    return f"network: {answer.failure}" if answer.failure else "network"
 
 
 def grouped(subjects: Sequence[Json], most: int) -> list[DeletionGroup]:

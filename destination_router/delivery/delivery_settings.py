@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from destination_router.config.origins import plain_origins
+
 
 class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
     """How one connection's messages are packed, sent, retried and given up.
@@ -15,7 +17,8 @@ class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
         linger: how long a window that is not full waits for more messages, in seconds.
         concurrency: how many requests, and how many windows, of a connection are under way at
             once. A user is in one window at a time, so more is not faster for the most active.
-        timeout: how long a vendor may take to answer, in seconds.
+        timeout: how long a vendor may take to answer, to the end of the answer, in seconds.
+        max_answer: how many bytes of an answer are read, unpacked; the rest is not waited for.
         first_wait: the most to wait before the second attempt, in seconds; it doubles each time.
         longest_wait: the most to wait before any attempt, in seconds.
         max_attempts: after how many failed attempts a message becomes a dead letter; None: never,
@@ -41,6 +44,7 @@ class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
     linger: float = 0.05
     concurrency: int = 4
     timeout: float = 30.0
+    max_answer: int = 2**20
     first_wait: float = 0.5
     longest_wait: float = 60.0
     max_attempts: int | None = None
@@ -51,3 +55,7 @@ class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
     parked_messages: int = 50_000
     skip_repeats: bool = True
     remembered_states: int = 100_000
+
+    def __post_init__(self) -> None:
+        """Write the origins as `redirected` looks them up."""
+        msgspec.structs.force_setattr(self, "origins", plain_origins(self.origins))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext as _nothing
 
-from destination_router.contract.records import HttpRequest, Outcome
+from destination_router.contract.records import HttpRequest, HttpResponse, Outcome
+from destination_router.delivery.attempts import POISONED, TRIES, Attempts
 from destination_router.delivery.circuit import Circuit
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer, Item
@@ -32,10 +34,11 @@ from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.window import Window
 from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.interface import Held
-from destination_router.faults import PASSED_ON
+from destination_router.faults import PASSED_ON, whereabouts
 from destination_router.pipeline.connection import Connection, Decision
 
 _ANSWER_CHARACTERS = 2000
+_READ_BYTES = 5 * _ANSWER_CHARACTERS
 _KEPT_WINDOWS = 4
 """How many windows' worth of held messages stay decided; the rest is decided again in its turn."""
 
@@ -67,6 +70,7 @@ class Dispatch:
         permission: Permission,
         settings: DeliverySettings,
         stats: DeliveryStats,
+        attempts: Attempts,
         wall_clock: Callable[[], float],
         chance: Callable[[], float],
     ) -> None:
@@ -77,12 +81,11 @@ class Dispatch:
         self._permission = permission
         self._settings = settings
         self._stats = stats
+        self._attempts = attempts
         self._wall_clock = wall_clock
         self._chance = chance
         self._clock = asyncio.get_running_loop().time
-        has_quotas = "quotas" in connection.plugin.capabilities
-        declared = connection.plugin.hook.quotas(settings=connection.settings) if has_quotas else ()
-        self._quotas = Quotas(declared)
+        self._quotas = declared_quotas(connection)
         states = States(settings.remembered_states if settings.skip_repeats else 0)
         self._planner = Planner(connection, self._quotas, states)
         self._schedule = Schedule(settings.window, settings.linger)
@@ -148,6 +151,7 @@ class Dispatch:
         self._stats.waiting = len(self._schedule)
         self._stats.parked = self._schedule.parked
         self._stats.circuit = self._circuit.state(self._clock())
+        self._stats.paused = self._permission.paused
         lasting = [*self._held_alone.values()]
         if (held := self._permission.held) is not None:
             lasting.append(held)
@@ -188,6 +192,13 @@ class Dispatch:
             self._quotas.settle(planned.costs, self._clock())
         response = answer.response
         self._stats.requests[str(response.status) if response else "network"] += 1
+        if answer.failure:
+            self._stats.last_failure = answer.failure
+            detail = {"connection": self._connection.name, "detail": answer.failure}
+            _log.warning("vendor_unreachable", extra=detail)
+        if answer.is_cut and response is not None:
+            about = {"connection": self._connection.name, "status": response.status}
+            _log.warning("answer_cut", extra=about)
         self._stats.latency.observe(answer.seconds)
         self._learn(answer)
         await self._pairings.after(planned.request, answer)
@@ -304,14 +315,27 @@ class Dispatch:
             self._schedule.put_together(half, now, now + wait)
 
     def _admit(self, item: Item) -> QuotaWait | None:
-        wait = self._planner.admit(item, self._clock())
+        try:
+            with self._attempts.at_hand([item.offset]) if item.decision is None else _nothing():
+                wait = self._planner.admit(item, self._clock())
+        except PASSED_ON:
+            raise
+        except BaseException:  # noqa: BLE001 -- as it is planned it fails again, and is counted
+            return None
         if wait is not None:
             self._stats.quota_waits[wait.quota] += 1
             self._park(item)
         return wait
 
     async def _send_window(self, items: Sequence[Item]) -> None:
-        plan = self._planner.plan(items, self._clock())
+        try:
+            with self._attempts.at_hand([item.offset for item in items]):
+                plan = self._planner.plan(items, self._clock())
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- it is found out whose fault it is
+            self._unplanned(items, whereabouts(error))
+            return
         self._stats.skipped += plan.skipped
         for item in plan.finished:
             self.delivered(item)
@@ -332,6 +356,24 @@ class Dispatch:
         finally:
             for planned in window.unsent():
                 self._quotas.release(planned.costs)
+
+    def _unplanned(self, items: Sequence[Item], place: str) -> None:
+        """Find by halves which message no window can be planned with, and give it up in the end."""
+        now = self._clock()
+        for item in items:
+            self._quotas.release(item.reserved)
+            item.reserved = []
+        self._planner.forget(items)
+        if len(items) > 1:
+            self._schedule.put_apart(items, now)
+            return
+        (item,) = items
+        item.unplanned += 1
+        if item.unplanned < TRIES:
+            self._schedule.put_apart(items, now + self._settings.first_wait)
+            return
+        outcome = Outcome.rejected(POISONED, place)
+        self._give_up(item, None, outcome, Answer(outcomes={}, response=None))
 
     def _window_over(self, window: asyncio.Task[None]) -> None:
         self._windows.discard(window)
@@ -358,7 +400,7 @@ class Dispatch:
     ) -> None:
         own = request or own_request(item, None)
         response = answer.response
-        words = "" if response is None else self._connection.told_answer(response.text)
+        words = "" if response is None else self._words(response)
         code = outcome.code or outcome.result
         letter = DeadLetter(
             connection=self._connection.name,
@@ -371,10 +413,22 @@ class Dispatch:
             attempts=item.attempts,
             request=None if own is None else self._connection.shown(own),
             status=None if response is None else response.status,
-            answer=words[:_ANSWER_CHARACTERS],
+            answer=words,
         )
         self._stats.rejected[code] += 1
         self._end(item, outcome, letter)
+
+    def _words(self, response: HttpResponse) -> str:
+        """The beginning of an answer, without secrets; each letter of a bulk has it.
+
+        Not all of a megabyte is looked through for each, and where it was cut, half a secret may
+        stand, which nobody would find.
+        """
+        text = response.body[:_READ_BYTES].decode("utf-8", "replace")
+        words = self._connection.told_answer(text)
+        if len(response.body) > _READ_BYTES:
+            words = words[:-_ANSWER_CHARACTERS]
+        return words[:_ANSWER_CHARACTERS]
 
     def _end(self, item: Item, outcome: Outcome, letter: DeadLetter | None = None) -> None:
         self._schedule.done(item, self._clock())
@@ -386,3 +440,16 @@ class Dispatch:
         """Forget what can be made again, so that many messages can wait."""
         if len(self._schedule) > _KEPT_WINDOWS * self._settings.window:
             item.decision = None
+
+
+def declared_quotas(connection: Connection) -> Quotas:
+    """Ask a destination for its vendor's limits; without any, the vendor's answers set them."""
+    if "quotas" not in connection.plugin.capabilities:
+        return Quotas(())
+    try:
+        return Quotas(connection.plugin.hook.quotas(settings=connection.settings))
+    except PASSED_ON:
+        raise
+    except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not stop its connection
+        _log.error("quotas of %s failed: %s", connection.plugin.origin, whereabouts(error))
+        return Quotas(())

@@ -17,11 +17,15 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         outcomes: for each of its message ids.
         response: the vendor's answer; None where there was none.
         seconds: how long it took.
+        is_cut: whether the answer was too long, or too slow to come to its end.
+        failure: where there was no answer, what went wrong; no secrets, nothing of a message.
     """
 
     outcomes: dict[str, Outcome]
     response: HttpResponse | None
     seconds: float = 0.0
+    is_cut: bool = False
+    failure: str = ""
 
 
 class Item:
@@ -44,6 +48,7 @@ class Item:
         followers: the next messages of its users.
         not_before: when it may go out again.
         under_way: whether it is in a window that is being sent.
+        unplanned: how often a window of it alone could not be planned.
         ended: whether it is delivered or a dead letter.
         group: the messages that it was refused with, or failed with, the last time.
     """
@@ -67,6 +72,7 @@ class Item:
         "reserved",
         "tried_since",
         "under_way",
+        "unplanned",
     )
 
     def __init__(
@@ -88,6 +94,7 @@ class Item:
         self.followers: list[Item] = []
         self.not_before = 0.0
         self.under_way = False
+        self.unplanned = 0
         self.ended = False
         self.group: FailedTogether | None = None
 

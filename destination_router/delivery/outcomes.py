@@ -8,7 +8,7 @@ goes out again; the transformer asks what each message does next.
 |---|---|---|
 | `delivered` | | `delivered`: once all its requests are, it has ended |
 | `rejected` | | `dead_letter` |
-| `suspect` | no other suspect | `dead_letter`: it stands alone |
+| `suspect` | no other suspect | `dead_letter`: it stands alone; `delivered` if the answer was cut |
 | `suspect` | others | `apart`: at once, in two halves, to find the one at fault |
 | `retry(after=0)` | one that is rejected, suspect, held or to wait | `at_once`: not at fault |
 | `retry` | otherwise | `later`, as below |
@@ -17,6 +17,8 @@ goes out again; the transformer asks what each message does next.
 A message under several ids has the worst of their outcomes (`outcome_of`). No answer at all is
 `retry` with the code `network`; a request that cannot be written is `rejected`, or `suspect` in a
 bulk, and so is one whose body is refused (400, 413, 422) with no word about which message it was.
+Of an answer that was cut short, the status decides about a single message; the messages of a bulk
+are `suspect`, unless all of it is to be retried: what it said of each is lost.
 
 `held(unless_proven=True)` is `rejected` where the request's origin has taken something from the
 connection before (`as_proven`): then it is this request that the vendor does not know.
@@ -56,6 +58,9 @@ Next = Literal["delivered", "dead_letter", "apart", "at_once", "later", "held"]
 LONGEST_ASKED_WAIT = 86_400.0
 """The most that a vendor's `Retry-After` is obeyed, in seconds: a typo there must not stop us."""
 
+CUT_ANSWER = "cut_answer"
+"""The vendor's status says that it took a bulk; what else it said of its messages is lost."""
+
 _FAILURES_BEFORE_APART = 4
 """After how many failures of the same bulk, while others get through, its messages are suspect."""
 
@@ -86,6 +91,18 @@ def _blamed(request: HttpRequest, outcome: Outcome, status: int | None) -> Outco
     if outcome.result == "rejected" and about_the_body:
         return Outcome.suspect(outcome.code, outcome.detail)
     return outcome
+
+
+def for_each_of_cut(request: HttpRequest, outcome: Outcome) -> dict[str, Outcome]:
+    """Turn the outcome of an answer that was cut short into one for each of its messages.
+
+    Args:
+        request: single or bulk.
+        outcome: what the answer's status means.
+    """
+    if len(request.message_ids) > 1 and outcome.result in {"delivered", "rejected"}:
+        outcome = Outcome.suspect(outcome.code or CUT_ANSWER, outcome.detail)
+    return dict.fromkeys(request.message_ids, outcome)
 
 
 def alone(outcome: Outcome) -> Outcome:
@@ -151,7 +168,9 @@ def _next(outcome: Outcome, *, named: bool, suspects: int) -> Next:
         case "rejected":
             return "dead_letter"
         case "suspect":
-            return "apart" if suspects > 1 else "dead_letter"
+            if suspects > 1:
+                return "apart"
+            return "delivered" if outcome.code == CUT_ANSWER else "dead_letter"
         case "retry":
             return "at_once" if named and outcome.after == 0 else "later"
         case "held":

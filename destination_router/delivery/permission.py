@@ -1,12 +1,13 @@
 """Whether a connection may send now, and what of it is remembered from one run to the next.
 
-Here a hold (`hold.py`) meets the book that it is kept in, the origins that are proven, and the log
-that tells of its begin and end.
+Here a hold (`hold.py`) meets the book that it is kept in, the origins that are proven, what a
+person says (pause, go on), and the log that tells of it all.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -18,7 +19,16 @@ from destination_router.delivery.item import Answer
 from destination_router.delivery.ledger import patiently
 from destination_router.delivery.outcomes import as_proven, took_something
 from destination_router.delivery.sender import redirected
-from destination_router.eventlog.interface import Held, Standing, StandingBook
+from destination_router.eventlog.interface import (
+    Held,
+    LogUnavailableError,
+    Order,
+    Standing,
+    StandingBook,
+)
+
+_LOOK_PAUSE = 0.5
+"""How often it is looked up what a person says, in seconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +39,7 @@ class Permission:
     Args:
         connection: the connection's name.
         settings: how long a hold waits; where origins are sent.
-        book: where it is kept how the connection stands.
+        book: where it is kept how the connection stands; None: nowhere.
         clock: seconds that never go back.
         wall_clock: Unix time in seconds.
     """
@@ -38,7 +48,7 @@ class Permission:
         self,
         connection: str,
         settings: DeliverySettings,
-        book: StandingBook,
+        book: StandingBook | None,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
     ) -> None:
@@ -49,25 +59,43 @@ class Permission:
         self._wall_clock = wall_clock
         self._hold = Hold(settings.hold_wait, settings.longest_hold)
         self._standing = Standing()
+        self._order: Order | None = None
         self._changed = asyncio.Event()
+        self._opened = asyncio.Event()
+        self.heard: Callable[[], None] = _tell_nobody
+        """Is called when a person has said something else."""
 
     async def open(self) -> None:
         """Read how the connection stands; one that was held is asked at once."""
-        self._standing = await patiently(lambda: self._book.standing(self._connection))
+        if (book := self._book) is not None:
+            self._order = await patiently(lambda: book.order(self._connection))
+            self._standing = await patiently(lambda: book.standing(self._connection))
+        self._opened.set()
         if self._standing.held is not None:
             self._hold.go_on(self._standing.held.code, self._clock())
 
     async def run(self) -> None:
-        """Keep what changes, for ever."""
-        while True:
-            await self._changed.wait()
+        """Keep what changes, and hear what a person says, for ever."""
+        await self._opened.wait()
+        while self._book is not None:
             await self.keep()
+            with contextlib.suppress(LogUnavailableError):
+                self._hear(await self._book.order(self._connection))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_PAUSE):
+                    await self._changed.wait()
+        await asyncio.get_running_loop().create_future()
 
     async def keep(self) -> None:
         """Keep what has changed."""
-        if self._changed.is_set():
+        if self._changed.is_set() and (book := self._book) is not None:
             self._changed.clear()
-            await patiently(lambda: self._book.keep(self._connection, self._standing))
+            await patiently(lambda: book.keep(self._connection, self._standing))
+
+    @property
+    def paused(self) -> bool:
+        """Whether a person has said that the connection shall send nothing."""
+        return self._order is not None and self._order.paused
 
     @property
     def held(self) -> Held | None:
@@ -81,11 +109,11 @@ class Permission:
 
     def opens_at(self, now: float) -> float | None:
         """Say when requests may go out: `now`, later, or None (after the answer to the one)."""
-        return self._hold.opens_at(now)
+        return None if self.paused else self._hold.opens_at(now)
 
     def may_send(self) -> bool:
         """Say whether what has set off may go on."""
-        return self._hold.may_send()
+        return self._hold.may_send() and not self.paused
 
     def begin(self) -> None:
         """Note that requests go out."""
@@ -115,6 +143,18 @@ class Permission:
         about = {"connection": self._connection, "code": code, "status": status}
         _log.warning("connection_held", extra=about)
 
+    def _hear(self, order: Order | None) -> None:
+        """Do what a person says: pausing comes before all else; to go on is to ask at once."""
+        if order is None or order == self._order:
+            return
+        was_paused, self._order = self.paused, order
+        if not order.paused:
+            self._hold.ask(self._clock())
+        if order.paused != was_paused:
+            word = "connection_paused" if order.paused else "connection_resumed"
+            _log.warning(word, extra={"connection": self._connection})
+        self.heard()
+
     def _take(self, origin: str) -> None:
         held, origins = self._standing.held, self._standing.origins
         if self._hold.take() and held is not None:
@@ -128,6 +168,10 @@ class Permission:
     def _stand(self, held: Held | None, origins: frozenset[str]) -> None:
         self._standing = Standing(held=held, origins=origins)
         self._changed.set()
+
+
+def _tell_nobody() -> None:
+    pass
 
 
 def origin_of(url: str) -> str:

@@ -47,6 +47,10 @@ class Plan(msgspec.Struct, frozen=True):
     finished: list[Item]
 
 
+class UndecidedError(Exception):
+    """A message that was to be sent is not any more: deciding failed this time."""
+
+
 class Planner:
     """Admits messages to a window and turns the window into steps.
 
@@ -65,8 +69,7 @@ class Planner:
 
     def admit(self, item: Item, now: float) -> QuotaWait | None:
         """Set aside what a message will take at least, or say what stands in its way."""
-        if item.decision is None:
-            item.decision = replayed(self._connection.decide(item.body), item.replay)
+        self._decide(item)
         price = self._quotas.bulk_costs if self._packs else self._quotas.costs
         costs = [
             cost
@@ -86,6 +89,7 @@ class Planner:
         expected) may not fit: their messages are held, and the rest is packed without them.
         """
         for item in items:
+            self._decide(item)
             self._quotas.release(item.reserved)
             item.reserved = []
         skipped = self._leave_out_repeats(items)
@@ -120,6 +124,15 @@ class Planner:
             if index is None or position == index:
                 self._states.end(request, delivered=True)
                 item.delivered |= 1 << position
+
+    def _decide(self, item: Item) -> None:
+        """Make a parked message's decision again: it was one to send."""
+        if item.decision is not None:
+            return
+        decision = replayed(self._connection.decide(item.body), item.replay)
+        if decision.result != "requests":  # else it would count as delivered
+            raise UndecidedError
+        item.decision = decision
 
     def _leave_out_repeats(self, items: Sequence[Item]) -> int:
         self._windows += 1

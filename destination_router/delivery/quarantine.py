@@ -1,8 +1,9 @@
-"""Holds back an identity that too many anonymous ids suddenly carry: a placeholder nobody knew of.
+"""Holds back an identity that too many people suddenly carry: a placeholder nobody knew of.
 
 A vendor merges all who carry the same identity, for good; a kiosk, a test account or a bug that
-writes one id for everybody looks like one person with many devices. Here is what is remembered of
-each identity, and when it is too much.
+writes one id for everybody looks like one person with many devices, or, where a backend knows of no
+devices, like one whose name keeps changing. Here is what is remembered of each identity, and when
+it is too much.
 """
 
 from __future__ import annotations
@@ -23,20 +24,21 @@ from destination_router.pipeline.connection import Decision, Refusal
 CODE = "quarantined_identity"
 
 _DIGEST_BYTES = 16
+_DEVICE = "anonymousId"
 MOST_REMEMBERED = 100_000
-"""Identities and anonymous ids together, about 300 bytes each: those that were not seen for longest
-are forgotten first, and what floods in is seen all the time."""
+"""Identities and what came with them, together, about 300 bytes each: those that were not seen for
+longest are forgotten first, and what floods in is seen all the time."""
 
 _log = logging.getLogger(__name__)
 
 
 class _Seen:
-    """When each anonymous id was last seen with one identity."""
+    """When each anonymous id, email and name was last seen with one identity; by digests."""
 
-    __slots__ = ("anonymous_ids", "last")
+    __slots__ = ("last", "marks")
 
     def __init__(self) -> None:
-        self.anonymous_ids: dict[int, float] = {}
+        self.marks: dict[str, dict[int, float]] = {}
         self.last = float("-inf")
 
 
@@ -81,31 +83,34 @@ class Quarantine:
         identities = {digest(identity) for identity in decision.identities}
         if not self._held.isdisjoint(identities):
             return "held"
-        if decision.anonymous_id is None:
+        marks = [(kind, hash(value)) for kind, value in decision.person]
+        if decision.anonymous_id is not None:
+            marks.append((_DEVICE, hash(decision.anonymous_id)))
+        if not marks:
             return "free"
-        anonymous = hash(decision.anonymous_id)
         watched = identities - self._allowed
-        caught = [each for each in watched if self._is_too_much(each, anonymous, at)]
+        caught = [each for each in watched if self._is_too_much(each, marks, at)]
         self._held.update(caught)
         self.caught += caught
         return "caught" if caught else "free"
 
     def refusal(self) -> Refusal:
         """Say why a message is held back, and what releases it."""
-        most, period = self._settings.anonymous_ids, self._settings.period
+        settings = self._settings
         return Refusal(
             CODE,
-            f"identity: more than {most} anonymous ids carried it within {period:g} s, and a "
+            f"identity: more than {settings.anonymous_ids} anonymous ids carried it, or more than "
+            f"{settings.changed_traits} emails or names, within {settings.period:g} s, and a "
             "vendor merges all who carry one; list it with the destination's unsafe ids, or, if it "
             "is one person's, in [quarantine] allow; then replay or send it again",
         )
 
     @property
     def remembered(self) -> int:
-        """How many identities and anonymous ids are remembered, together."""
+        """How many identities, and what came with them, are remembered, together."""
         return self._remembered
 
-    def _is_too_much(self, identity: bytes, anonymous_id: int, at: float) -> bool:
+    def _is_too_much(self, identity: bytes, marks: Iterable[tuple[str, int]], at: float) -> bool:
         self._forget(at)
         seen = self._seen.get(identity)
         if seen is None:
@@ -113,21 +118,28 @@ class Quarantine:
             self._remembered += 1
         self._seen.move_to_end(identity)
         seen.last = max(seen.last, at)
-        ids = seen.anonymous_ids
-        if anonymous_id in ids:
-            ids[anonymous_id] = max(at, ids[anonymous_id])
+        if all(self._fits(seen, kind, mark, at) for kind, mark in marks):
             return False
-        if len(ids) >= self._settings.anonymous_ids:
-            since = seen.last - self._settings.period
-            for old in [key for key, time in ids.items() if time <= since]:
-                del ids[old]
-                self._remembered -= 1
-        if len(ids) >= self._settings.anonymous_ids:
-            self._drop(identity)
+        self._drop(identity)
+        return True
+
+    def _fits(self, seen: _Seen, kind: str, mark: int, at: float) -> bool:
+        """Remember what came with an identity, unless that is one too many of its kind."""
+        known = seen.marks.setdefault(kind, {})
+        if mark in known:
+            known[mark] = max(at, known[mark])
             return True
-        ids[anonymous_id] = at
+        most = self._settings.anonymous_ids if kind == _DEVICE else self._settings.changed_traits
+        if len(known) >= most:
+            since = seen.last - self._settings.period
+            for old in [key for key, time in known.items() if time <= since]:
+                del known[old]
+                self._remembered -= 1
+        if len(known) >= most:
+            return False
+        known[mark] = at
         self._remembered += 1
-        return False
+        return True
 
     def _forget(self, at: float) -> None:
         """Let go of what is too old, and of what is too much."""
@@ -139,7 +151,7 @@ class Quarantine:
             self._drop(identity)
 
     def _drop(self, identity: bytes) -> None:
-        self._remembered -= 1 + len(self._seen.pop(identity).anonymous_ids)
+        self._remembered -= 1 + sum(map(len, self._seen.pop(identity).marks.values()))
 
 
 class Watch:

@@ -9,18 +9,21 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import math
 import random
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from email.utils import formatdate
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from types import TracebackType
-from typing import Self, TypeGuard, get_args
+from typing import Self, TypeGuard, cast, get_args
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
+from destination_router.config.origins import ANY_ORIGIN, is_loopback, plain_origin
 from destination_router.contract.records import (
     BasicAuth,
     BearerAuth,
@@ -30,14 +33,14 @@ from destination_router.contract.records import (
     Result,
     default_outcome,
 )
+from destination_router.delivery.answer_body import AnswerBody, read_answer_body
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer
-from destination_router.delivery.outcomes import for_each
+from destination_router.delivery.network import proxy_for, told_failure
+from destination_router.delivery.outcomes import for_each, for_each_of_cut
 from destination_router.faults import PASSED_ON
 from destination_router.pipeline.connection import Connection
-
-ANY_ORIGIN = "*"
-"""In `origins`: every origin that is not named."""
+from destination_router.settings.redaction import hide
 
 USER_AGENT = f"destination-router/{version('heap-destination')}"
 
@@ -72,6 +75,7 @@ class Sender:
         self._transport = transport
         self._chance = chance
         self._clients: dict[str, httpx.AsyncClient] = {}
+        self._proxies: dict[httpx.AsyncClient, str | None] = {}
         self._slots = asyncio.Semaphore(self._settings.concurrency)
 
     async def __aenter__(self) -> Self:
@@ -88,13 +92,15 @@ class Sender:
     async def close(self) -> None:
         """Close every connection to a vendor."""
         clients, self._clients = self._clients, {}
+        self._proxies.clear()
         for client in clients.values():
             await client.aclose()
 
     async def attempt(self, request: HttpRequest) -> Answer:
         """Send a request once, as soon as one of the connection's slots is free.
 
-        A vendor that does not answer, or not in time, makes a `retry` with the code `network`; a
+        A vendor that does not answer, or not in time, makes a `retry` with the code `network`. Of
+        an answer that is too long, or too slow to come to its end, the status is heeded alone. A
         request that cannot even be written is rejected as `unsendable`.
         """
         async with self._slots:
@@ -107,24 +113,41 @@ class Sender:
             url = redirected(request.url, self._settings.origins)
             client = self._client(url)
             prepared = render(request, client, url)
+        except _NoClientError as error:
+            return _unanswered(request, str(error), clock() - started)
         except (httpx.InvalidURL, ValueError, TypeError, OverflowError, RecursionError) as error:
             outcome = Outcome.rejected("unsendable", type(error).__name__)
             outcomes = for_each(request, outcome, None)
             return Answer(outcomes=outcomes, response=None, seconds=0.0)
+        timeout = self._settings.timeout
+        deadline = started + timeout
         try:
-            answer = await client.send(prepared, auth=_basic(request))
-        except (httpx.TransportError, httpx.DecodingError) as error:
-            outcome = Outcome.retry(code="network", detail=type(error).__name__)
-            outcomes = dict.fromkeys(request.message_ids, outcome)
-            return Answer(outcomes=outcomes, response=None, seconds=clock() - started)
+            # The whole of it: the client's own timeout begins anew with each byte that comes.
+            async with asyncio.timeout_at(deadline):
+                answer = await client.send(prepared, auth=_basic(request), stream=True)
+        except (httpx.TransportError, TimeoutError) as error:
+            failure = told_failure(error, url, self._proxies.get(client), timeout)
+            failure = str(hide(failure, self._connection.secrets))
+            return _unanswered(request, failure, clock() - started)
+        try:
+            body = await self._read_body(answer, deadline)
+        finally:
+            await answer.aclose()
         headers = {name.lower(): value for name, value in answer.headers.items()}
         headers.setdefault("date", formatdate(usegmt=True))
-        response = HttpResponse(status=answer.status_code, headers=headers, body=answer.content)
+        response = HttpResponse(status=answer.status_code, headers=headers, body=body.content)
+        read = read_answer if body.is_whole else read_cut_answer
         return Answer(
-            outcomes=read_answer(self._connection, request, response),
+            outcomes=read(self._connection, request, response),
             response=response,
             seconds=clock() - started,
+            is_cut=not body.is_whole,
         )
+
+    async def _read_body(self, answer: httpx.Response, deadline: float) -> AnswerBody:
+        stream = cast("AsyncIterable[bytes]", answer.stream)
+        encoding = answer.headers.get("content-encoding", "")
+        return await read_answer_body(stream, encoding, self._settings.max_answer, deadline)
 
     def _client(self, url: str) -> httpx.AsyncClient:
         if self._shared is not None:
@@ -133,14 +156,46 @@ class Sender:
         origin = f"{parts.scheme}://{parts.netloc}"
         client = self._clients.get(origin)
         if client is None:
-            most = self._settings.concurrency
-            client = self._clients[origin] = httpx.AsyncClient(
+            client = self._clients[origin] = self._new_client(url)
+        return client
+
+    def _new_client(self, url: str) -> httpx.AsyncClient:
+        most = self._settings.concurrency
+        alone = self._transport is not None or is_loopback(url)
+        proxy = None if alone else proxy_for(url)
+        try:
+            client = httpx.AsyncClient(
                 verify=_tls(),
                 timeout=self._settings.timeout,
                 transport=self._transport,
                 limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
+                cookies=no_cookies(),
+                headers={"Accept-Encoding": "gzip, deflate"},  # what an answer's body is read from
+                proxy=proxy,
+                trust_env=False,  # else it would find a proxy by itself, and nobody could say which
             )
+        except (ValueError, httpx.InvalidURL, ImportError):
+            raise _NoClientError("the proxy that the environment names cannot be used") from None
+        self._proxies[client] = proxy
         return client
+
+
+class _NoClientError(Exception):
+    """There is nothing to send with; says why."""
+
+
+def no_cookies() -> CookieJar:
+    """Make a jar that takes no cookies: what a vendor keeps in one is no part of its API.
+
+    It would send them back, with each one a longer header, until the vendor refuses all.
+    """
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+
+
+def _unanswered(request: HttpRequest, failure: str, seconds: float) -> Answer:
+    outcome = Outcome.retry(code="network", detail=failure)
+    outcomes = dict.fromkeys(request.message_ids, outcome)
+    return Answer(outcomes=outcomes, response=None, seconds=seconds, failure=failure)
 
 
 @functools.cache
@@ -177,11 +232,17 @@ def _basic(request: HttpRequest) -> httpx.BasicAuth | None:
 
 
 def redirected(url: str, origins: Mapping[str, str]) -> str:
-    """Replace the origin of a URL if the configuration sends it elsewhere."""
+    """Replace the origin of a URL if the configuration sends it elsewhere.
+
+    Args:
+        url: of a request.
+        origins: as `plain_origins` writes them.
+    """
+    target = origins.get(plain_origin(url), origins.get(ANY_ORIGIN))
+    if target is None:
+        return url
     parts = urlsplit(url)
-    origin = f"{parts.scheme}://{parts.netloc}"
-    target = origins.get(origin, origins.get(ANY_ORIGIN))
-    return url if target is None else target.rstrip("/") + url[len(origin) :]
+    return target + url[len(f"{parts.scheme}://{parts.netloc}") :]
 
 
 def read_answer(
@@ -198,6 +259,14 @@ def read_answer(
         outcomes = default | {key: value for key, value in read.items() if key in default}
     else:
         outcomes = for_each(request, read, response.status)
+    return {key: connection.told(outcome) for key, outcome in outcomes.items()}
+
+
+def read_cut_answer(
+    connection: Connection, request: HttpRequest, response: HttpResponse
+) -> dict[str, Outcome]:
+    """Say what an answer means of which only the status, the headers and a beginning are known."""
+    outcomes = for_each_of_cut(request, default_outcome(response))
     return {key: connection.told(outcome) for key, outcome in outcomes.items()}
 
 
@@ -235,4 +304,11 @@ def _plugins_view(
 
 def _is_outcome(value: object) -> TypeGuard[Outcome]:
     """Whether delivery knows what to do with it: a message with any other would be lost."""
-    return isinstance(value, Outcome) and value.result in _RESULTS
+    if not isinstance(value, Outcome):
+        return False
+    try:  # which checks nothing when it is made
+        checked = msgspec.convert(msgspec.structs.asdict(value), Outcome)
+    except msgspec.ValidationError:
+        return False
+    known = checked.result in _RESULTS
+    return known and (checked.after is None or 0 <= checked.after < math.inf)

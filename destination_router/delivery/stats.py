@@ -40,12 +40,14 @@ class DeliveryStats(msgspec.Struct):
         retried: messages that are to be sent again, each time.
         skipped: profile updates and ties left out because the vendor has exactly that already.
         requests: requests sent, by what came back: a status such as `200`, or `network`.
+        last_failure: what went wrong the last time that no answer came; empty: never.
         quota_waits: how often messages of a user, or all, had to wait for a quota, by its name.
         in_flight: requests under way now.
         waiting: messages held in memory now, those under way included.
         parked: of these, messages that wait for a time: their own retry or a quota.
         circuit: `closed` (all well), `open` (the vendor is taken for dead, nothing is sent) or
             `half_open` (one request asks whether it is back).
+        paused: whether a person has said that nothing shall be sent.
         holds: by the code of each hold since the worker started, whether it lasts: the vendor
             takes nothing of the connection now, or not some of its messages.
         held_since: when the oldest hold that lasts began, Unix time in seconds; None: none does.
@@ -63,11 +65,13 @@ class DeliveryStats(msgspec.Struct):
     retried: int = 0
     skipped: int = 0
     requests: Counter[str] = msgspec.field(default_factory=Counter)
+    last_failure: str = ""
     quota_waits: Counter[str] = msgspec.field(default_factory=Counter)
     in_flight: int = 0
     waiting: int = 0
     parked: int = 0
     circuit: Literal["closed", "open", "half_open"] = "closed"
+    paused: bool = False
     holds: dict[str, bool] = msgspec.field(default_factory=dict)
     held_since: float | None = None
     held_detail: str = ""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 
+from destination_router.delivery.attempts import POISONED, TRIES, Attempts
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.dispatch import Dispatch
 from destination_router.delivery.ledger import Delivery, EventSource, Ledger, Report
@@ -21,9 +22,11 @@ from destination_router.delivery.replays import replayed
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterSink, DroppedDeadLetters
-from destination_router.eventlog.interface import Event, PairingBook, StandingBook
-from destination_router.eventlog.memory import MemoryPairings, MemoryStanding
-from destination_router.pipeline.connection import Connection, Decision
+from destination_router.eventlog.interface import AttemptBook, Event, PairingBook, StandingBook
+from destination_router.eventlog.memory import MemoryPairings
+from destination_router.faults import PASSED_ON, whereabouts
+from destination_router.pipeline.connection import Connection, Decision, Refusal
+from destination_router.pipeline.packing import packed
 
 __all__ = ["Delivery", "EventSource", "Report", "Worker", "work"]
 
@@ -44,8 +47,10 @@ class Worker:
         sender: the connection's; the caller closes it.
         settings: how patiently, how many at once, and so on.
         pairings: where the ties are kept that the vendor limits; None: in memory.
-        standing: where it is kept how the connection stands with its vendor; None: in memory.
+        standing: where it is kept how the connection stands with its vendor, and what a person
+            says of it; None: nowhere.
         quarantine: holds back identities that too many carry; None: none.
+        attempts: where it is kept what is at hand, in case the process dies; None: nowhere.
         dead_letters: keeps what can never be delivered.
         report: is told about every message when it ends, in batches.
         wall_clock: Unix time in seconds, for dead letters.
@@ -63,6 +68,7 @@ class Worker:
         pairings: PairingBook | None = None,
         standing: StandingBook | None = None,
         quarantine: Watch | None = None,
+        attempts: AttemptBook | None = None,
         report: Report | None = None,
         wall_clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
@@ -71,13 +77,12 @@ class Worker:
         self._log = log
         self._quarantine = quarantine or Watch(connection.name)
         self._wall_clock = wall_clock
+        self._attempts = Attempts(connection.name, attempts)
         self._stats = DeliveryStats()
         self._ledger = Ledger(connection.name, log, dead_letters, report or _tell_nobody)
         settings = settings or DeliverySettings()
         self._clock = asyncio.get_running_loop().time
-        self._permission = Permission(
-            connection.name, settings, standing or MemoryStanding(), self._clock, wall_clock
-        )
+        self._permission = Permission(connection.name, settings, standing, self._clock, wall_clock)
         self._dispatch = Dispatch(
             connection,
             sender=sender,
@@ -86,9 +91,11 @@ class Worker:
             permission=self._permission,
             settings=settings,
             stats=self._stats,
+            attempts=self._attempts,
             wall_clock=wall_clock,
             chance=chance,
         )
+        self._permission.heard = self._dispatch.changed.set
         self._room = asyncio.Event()
         self._stop_by: float | None = None
         self._ended = asyncio.Event()
@@ -150,6 +157,7 @@ class Worker:
 
     async def _read(self) -> None:
         after = -1
+        await self._attempts.open()
         await self._quarantine.open()
         await self._permission.open()
         while True:
@@ -158,20 +166,36 @@ class Worker:
                 await self._room.wait()
             events = await self._log.read(self._connection.name, after, room)
             after = events[-1].offset
-            for position, event in enumerate(events, 1):
-                self._take_in(event)
-                if position % _DECIDED_AT_ONCE == 0:
-                    await asyncio.sleep(0)
+            for start in range(0, len(events), _DECIDED_AT_ONCE):
+                self._take_in_some(events[start : start + _DECIDED_AT_ONCE])
+                await asyncio.sleep(0)
             await self._quarantine.keep(self._wall_clock())
             self._dispatch.changed.set()
 
-    def _take_in(self, event: Event) -> None:
+    def _take_in_some(self, events: Sequence[Event]) -> None:
+        if not self._attempts.suspects:
+            with self._attempts.at_hand([event.offset for event in events]):
+                for event in events:
+                    self._take_in(event)
+            return
+        for event in events:
+            tries = self._attempts.tries(event.offset)
+            if tries >= TRIES:
+                self._poisoned(event, f"the process ended while it was decided, {tries} times")
+                continue
+            with self._attempts.at_hand([event.offset]):
+                self._take_in(event, alone=tries > 0)
+
+    def _take_in(self, event: Event, *, alone: bool = False) -> None:
+        """Decide what becomes of a message; `alone`: try to pack it, too, while it is at hand."""
         self._stats.received += 1
-        decision = replayed(self._connection.decide(event.body, source=event.source), event.replay)
-        if decision.result == "requests":
-            received_at = self._wall_clock() if event.received_at is None else event.received_at
-            decision = self._quarantine.judged(decision, received_at)
+        decision = self._decided(event)
+        if isinstance(decision, str):
+            self._poisoned(event, decision)
+            return
         self._stats.notes.update(note.code for note in decision.notes)
+        if alone:
+            packed(self._connection, list(decision.requests))
         match decision.result:
             case "requests":
                 self._dispatch.add(event.offset, event.body, decision, event.replay)
@@ -180,6 +204,24 @@ class Worker:
                 self._ledger.end(Delivery(decision, None, event.offset))
             case "rejected":
                 self._reject(event, decision)
+
+    def _decided(self, event: Event) -> Decision | str:
+        """Decide, or say where that failed the last of three times."""
+        place = ""
+        for _ in range(TRIES):
+            try:
+                decided = self._connection.decide(event.body, source=event.source)
+                decision = replayed(decided, event.replay)
+                if decision.result != "requests":
+                    return decision
+                known = event.received_at
+                received_at = self._wall_clock() if known is None else known
+                return self._quarantine.judged(decision, received_at)
+            except PASSED_ON:
+                raise
+            except BaseException as error:  # noqa: BLE001 -- no message may stop its neighbours
+                place = whereabouts(error)
+        return place
 
     def _reject(self, event: Event, decision: Decision) -> None:
         code, detail = "rejected", ""
@@ -195,6 +237,22 @@ class Worker:
             at=self._wall_clock(),
         )
         self._stats.rejected[code] += 1
+        self._ledger.end(Delivery(decision, None, event.offset), letter)
+
+    def _poisoned(self, event: Event, place: str) -> None:
+        """Give up a message without looking at it again."""
+        letter = DeadLetter(
+            connection=self._connection.name,
+            message_id="",
+            offset=event.offset,
+            body=self._connection.kept_unread(event.body),
+            code=POISONED,
+            detail=place,
+            at=self._wall_clock(),
+        )
+        self._stats.rejected[POISONED] += 1
+        reject = Refusal(POISONED, place)
+        decision = Decision(message_id="", result="rejected", reject=reject)
         self._ledger.end(Delivery(decision, None, event.offset), letter)
 
 

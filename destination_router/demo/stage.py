@@ -14,8 +14,9 @@ from typing import Any
 import httpx
 import msgspec
 
+from destination_router.config.origins import ANY_ORIGIN
 from destination_router.delivery.delivery_settings import DeliverySettings
-from destination_router.delivery.sender import ANY_ORIGIN, Sender
+from destination_router.delivery.sender import Sender
 from destination_router.delivery.worker import Delivery, Worker
 from destination_router.demo.recorder import create_recorder
 from destination_router.demo.traffic import send_traffic
@@ -75,7 +76,7 @@ async def play(running: Stage) -> dict[str, list[Any]]:
     logging.getLogger("rudder").setLevel(logging.CRITICAL)
     await asyncio.to_thread(send_traffic, running.gateway_url, WRITE_KEY)
     await running.log.wait_until_done()
-    async with httpx.AsyncClient(base_url=running.vendor_url) as client:
+    async with httpx.AsyncClient(base_url=running.vendor_url, trust_env=False) as client:
         held = {kind: await _ask(client, kind) for kind in HELD}
     told = {kind: rows for kind, rows in held.items() if rows is not None}
     return {kind: rows for kind, rows in told.items() if kind != "requests" or len(told) == 1}

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from importlib import import_module
 
 from destination_router.faults import UsageError
+
+_NO_PROXY = ("NO_PROXY", "no_proxy")
 
 
 def require_sdk() -> None:
@@ -30,6 +35,26 @@ def send_traffic(data_plane_url: str, write_key: str) -> None:
     Raises:
         RuntimeError: the gateway did not take the events.
     """
+    with _without_proxy():
+        _send(data_plane_url, write_key)
+
+
+@contextlib.contextmanager
+def _without_proxy() -> Iterator[None]:
+    """Keep the SDK from a proxy that the environment names: the gateway is on this machine."""
+    before = {name: os.environ.get(name) for name in _NO_PROXY}
+    os.environ.update(dict.fromkeys(_NO_PROXY, "*"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _send(data_plane_url: str, write_key: str) -> None:
     from rudderstack.analytics.client import Client  # noqa: PLC0415 -- the demo extra
 
     failures: list[Exception] = []

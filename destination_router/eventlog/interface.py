@@ -137,6 +137,23 @@ class QuarantineBook(Protocol):
         """
 
 
+class AttemptBook(Protocol):
+    """Where it is kept which messages are at hand: what of it survives the process tells why."""
+
+    async def open(self, connection: str) -> dict[int, int]:
+        """List the messages at which processes died, each with how often, by offset.
+
+        Raises:
+            LogUnavailableError: nothing was noted.
+        """
+
+    def begin(self, connection: str, offsets: Sequence[int]) -> None:
+        """Note what is at hand, until `end`. Never raises, and never waits for a disk."""
+
+    def end(self) -> None:
+        """Note that nothing is at hand. Never raises."""
+
+
 class Held(msgspec.Struct, frozen=True):
     """Why a connection may not send, and since when.
 
@@ -147,6 +164,18 @@ class Held(msgspec.Struct, frozen=True):
 
     code: str
     since: float
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What a person said of a connection last.
+
+    Attributes:
+        paused: whether it shall send nothing; otherwise it shall go on, and ask at once.
+        at: when, Unix time in seconds.
+    """
+
+    paused: bool
+    at: float
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +195,13 @@ class StandingBook(Protocol):
 
     async def standing(self, connection: str) -> Standing:
         """Tell how a connection stands."""
+
+    async def order(self, connection: str) -> Order | None:
+        """Tell what a person said of a connection last; None: nothing.
+
+        Raises:
+            LogUnavailableError: it cannot be told now.
+        """
 
     async def keep(self, connection: str, standing: Standing) -> None:
         """Note how a connection stands; kept when this returns.

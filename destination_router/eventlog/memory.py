@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Sequence
 
 from destination_router.contract.records import Pairing
-from destination_router.eventlog.interface import Event, PairingEntry, Standing
+from destination_router.eventlog.interface import Event, Order, PairingEntry, Standing
 
 
 class MemoryEventLog:
@@ -100,10 +100,15 @@ class MemoryStanding:
 
     def __init__(self) -> None:
         self._standing: dict[str, Standing] = {}
+        self.orders: dict[str, Order] = {}
 
     async def standing(self, connection: str) -> Standing:
         """Tell how a connection stands."""
         return self._standing.get(connection, Standing())
+
+    async def order(self, connection: str) -> Order | None:
+        """Tell what a person said of a connection last."""
+        return self.orders.get(connection)
 
     async def keep(self, connection: str, standing: Standing) -> None:
         """Note how a connection stands."""

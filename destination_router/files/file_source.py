@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from destination_router.contract.records import Reject
-from destination_router.contract.times import parse_time
+from destination_router.contract.times import read_time
 from destination_router.eventlog.interface import Event
 from destination_router.files.line_sources import LineSource
 from destination_router.files.reading import Line
@@ -104,7 +104,7 @@ def event_of(line: Line) -> Event:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return Event(line.number, line.raw)  # whether it is a message is for the pipeline to say
     times = (head.received_at, head.timestamp, head.original_timestamp, head.sent_at)
-    moments = (parse_time(time) for time in times if isinstance(time, str))
+    moments = map(read_time, times)
     moment = next((each.timestamp() for each in moments if each is not None), None)
     return Event(line.number, _with_id(line, head.message_id), moment)
 

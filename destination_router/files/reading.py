@@ -6,6 +6,9 @@ import contextlib
 import gzip
 import hashlib
 import io
+import json
+import re
+import shlex
 import sys
 import uuid
 import zlib
@@ -18,7 +21,9 @@ import msgspec
 from destination_router.faults import UsageError
 
 STANDARD_INPUT = "-"
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
+"""What Windows writes in front of a text, and what is left in the middle of joined files."""
+
 _GZIP = b"\x1f\x8b"
 _UNREADABLE = {
     b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it first (zstd -dc FILE), and give - for the file",
@@ -59,19 +64,111 @@ def read_lines(source: str) -> Iterator[Line]:
 
     Raises:
         OSError: it cannot be opened.
-        UsageError: it is packed or written in a way that is not read here.
+        UsageError: it is packed or written in a way that is not read here; begins with what is no
+            line but JSON of several messages, or a part of one.
         BrokenOffError: it was read up to a line, and cannot be read further.
     """
-    number = 0
     with _opened(source) as lines:
-        try:
-            for number, raw in enumerate(lines, start=1):
-                content = raw.removeprefix(_BOM).strip() if number == 1 else raw.strip()
-                if content:
-                    yield Line(number, content, _line_id(number, content))
-        except (OSError, EOFError, zlib.error) as error:
-            name = "standard input" if source == STANDARD_INPUT else source
-            raise BrokenOffError(f"{name}, line {number + 1}: {_cause(error)}") from error
+        for number, content in _each_alone(_contents(lines, source), source):
+            yield Line(number, content, _line_id(number, content))
+
+
+def _contents(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, bytes]]:
+    """Number the lines that are not blank, without the blanks around them."""
+    number = 0
+    try:
+        for number, raw in enumerate(lines, start=1):
+            if content := raw.removeprefix(BOM).strip():
+                yield number, content
+    except (OSError, EOFError, zlib.error) as error:
+        raise BrokenOffError(f"{_named(source)}, line {number + 1}: {_cause(error)}") from error
+
+
+def _each_alone(contents: Iterator[tuple[int, bytes]], source: str) -> Iterator[tuple[int, bytes]]:
+    """Pass on lines that may be a message each.
+
+    A bracket alone waits for the next line: it may be damaged, or open JSON of several lines.
+    """
+    first = True
+    bracket: tuple[int, bytes] | None = None
+    for number, content in contents:
+        if bracket is not None:
+            _refuse(_OPENED.get((bracket[1], content[:1])), bracket[0], source, first=first)
+            yield bracket
+            first, bracket = False, None
+        if content in _BRACKETS:
+            bracket = number, content
+            continue
+        _refuse(no_line(content), number, source, first=first)
+        yield number, content
+        first = False
+    if bracket is not None:
+        yield bracket
+
+
+def _refuse(problem: str | None, number: int, source: str, *, first: bool) -> None:
+    if problem is None:
+        return
+    named = "FILE" if source == STANDARD_INPUT else shlex.quote(source)
+    mend = problem.replace("{}", named)
+    if first:
+        raise UsageError(f"{_named(source)}: {mend}")
+    raise BrokenOffError(f"{_named(source)}, line {number}: {mend}")
+
+
+def no_line(content: bytes) -> str | None:
+    """Say what a line is that is no message of its own, and the command that mends it.
+
+    Many messages must not count as one, nor one as many. What is merely damaged passes: it is
+    rejected by its number.
+
+    Args:
+        content: the line, without blanks around it.
+
+    Returns:
+        A sentence in which `{}` stands for the file; None for a line that may be a message.
+    """
+    if content.startswith(b"["):
+        held = _decoded(content)
+        several = isinstance(held, list) and any(isinstance(item, dict) for item in held)
+        return _ARRAY if several else None
+    if not content.startswith(b"{"):
+        return None
+    if b'"batch"' in content:
+        held = _decoded(content)
+        return _BATCH if isinstance(held, dict) and isinstance(held.get("batch"), list) else None
+    return _JOINED if _SEAM.search(content) and _several(content) else None
+
+
+_ARRAY = "it is one JSON array: write a message a line (jq -c '.[]' {})"
+_INDENTED = "its JSON goes over several lines: write a message a line (jq -c . {})"
+_BATCH = "it holds whole batches: write a message a line (jq -c '.batch[]' {})"
+_JOINED = "messages stand side by side in one line: write a message a line (jq -c . {})"
+_BRACKETS = (b"{", b"[")
+_OPENED = {(b"{", b'"'): _INDENTED, (b"[", b"{"): _ARRAY}
+"""What a bracket alone means by how the next line begins."""
+_SEAM = re.compile(rb"\}\s*\{")
+
+
+def _decoded(content: bytes) -> Any:
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _several(content: bytes) -> bool:
+    """Whether a line begins with a whole object, and goes on with the next."""
+    try:
+        text = content.decode()
+        _, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return text[end:].lstrip().startswith("{")
+
+
+def _named(source: str) -> str:
+    return "standard input" if source == STANDARD_INPUT else source
 
 
 def plain_size(source: str) -> int | None:

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from destination_router.eventlog.progress import Progress
+from destination_router.faults import UNDECODABLE
 from destination_router.files.reading import STANDARD_INPUT
 
 _SAVE_PAUSE = 0.5
@@ -119,5 +120,5 @@ def state_directory() -> Path:
 def _load(path: Path) -> _Saved | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Saved)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNDECODABLE):
         return None

@@ -41,6 +41,7 @@ class Summary(msgspec.Struct):
         left: how many the next run of the same command has left to send; of a stream that was
             not read to its end, at least.
         answers: requests sent, by what came back: a status such as `200`, or `network`.
+        failure: what went wrong the last time that no answer came; empty: never.
         interrupted: whether Ctrl-C ended it.
         timed_out: whether it ended because the vendor took nothing for as long as it was to wait.
         held: why the vendor took nothing of the connection when it ended: code and the vendor's
@@ -56,6 +57,7 @@ class Summary(msgspec.Struct):
     passed_over: int = 0
     left: int = 0
     answers: Counter[str] = msgspec.field(default_factory=Counter)
+    failure: str = ""
     interrupted: bool = False
     timed_out: bool = False
     held: str = ""
@@ -90,6 +92,7 @@ class Summary(msgspec.Struct):
             "passedOver": self.passed_over,
             "left": self.left,
             "answers": dict(self.answers),
+            "failure": self.failure or None,
             "interrupted": self.interrupted,
             "timedOut": self.timed_out,
             "held": self.held,
@@ -211,6 +214,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
     summary.passed_over = source.passed_over
     summary.left = source.left(to_the_end=state.kept)
     summary.answers = worker.stats.requests
+    summary.failure = worker.stats.last_failure
     summary.held = held_words(worker.stats)
     summary.broken = lines.broken
     if not (summary.left or summary.broken):

@@ -6,6 +6,7 @@ destination can do anything with it is for the pipeline to say, later and for th
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -24,6 +25,7 @@ from starlette.routing import Route
 from destination_router.contract.messages import MESSAGE_TYPES
 from destination_router.contract.records import Json, Reject
 from destination_router.eventlog.interface import EventLog, LogUnavailableError
+from destination_router.gateway.body_room import BodyRoom, Place
 from destination_router.gateway.cors import Cors
 from destination_router.gateway.enrichment import Arrival, enrich
 from destination_router.gateway.import_batches import split_import, take_by_user
@@ -34,30 +36,47 @@ from destination_router.gateway.source_config import source_config
 from destination_router.gateway.sources import Sources
 from destination_router.gateway.write_keys import any_key, header_key, query_key
 from destination_router.pipeline.wire import split_batch
+from destination_router.threads import in_thread
 
 MAX_BODY_BYTES = 4000 * 1024
 """rudder-server's default for a body's size, unpacked (`Gateway.maxReqSizeInKB`)."""
 
+MAX_EVENTS = 10_000
+"""A hundred times what SDKs put into a request; each event costs a little beside its bytes."""
+
+MAX_BODIES_BYTES = 64 * 2**20
+"""Sixteen of the largest bodies, beside any number of small ones: `body_room`."""
+
 _DRAINED_BODIES = 4
+
+_AT_ONCE_BYTES = 8 * 1024
+_AT_ONCE_PARTS = 64
+"""A body with no more objects and arrays than this is read at once; it takes a millisecond."""
+
+_EVENT_BYTES = 100
+"""What an event takes in memory beside its own bytes."""
+
+_LONGEST_ADDRESS = 64
+"""No address is longer. What a sender writes in its place is copied into each of its events."""
 
 
 class _Intake(msgspec.Struct, frozen=True):
     """What one route takes.
 
     Attributes:
-        split: cuts a body into events; raises `Reject`.
+        split: cuts a body into events, so many at most; raises `Reject`.
         kind: the call that the route stands for; None where each event says its own.
         key: finds the write key; raises `Reject`.
         by_user: whether each user's events are kept or refused alone.
     """
 
-    split: Callable[[bytes], list[bytes]]
+    split: Callable[[bytes, int], list[bytes]]
     kind: str | None = None
     key: Callable[[Request], bytes] = header_key
     by_user: bool = False
 
 
-def _one_event(body: bytes) -> list[bytes]:
+def _one_event(body: bytes, _: int) -> list[bytes]:
     return [body]
 
 
@@ -94,6 +113,8 @@ def create_gateway(  # noqa: PLR0913 -- each is a setting, by keyword
     clock: Callable[[], datetime] = _now,
     new_id: Callable[[], str] = _new_id,
     max_body_bytes: int = MAX_BODY_BYTES,
+    max_events: int = MAX_EVENTS,
+    max_bodies_bytes: int = MAX_BODIES_BYTES,
     destinations: Callable[[str], Sequence[dict[str, Json]]] = _no_destinations,
     refused: Callable[[str, str], None] = _count_nothing,
 ) -> Starlette:
@@ -106,12 +127,15 @@ def create_gateway(  # noqa: PLR0913 -- each is a setting, by keyword
         clock: tells the time, with a time zone.
         new_id: makes the `messageId` of an event that has none.
         max_body_bytes: how large a body may be, unpacked.
+        max_events: how many events a request may hold.
+        max_bodies_bytes: how much memory the bodies of all requests may take together.
         destinations: what a browser of a source, by its name, loads by itself:
             `device_destinations`.
         refused: is told of each request that is refused: its source, empty where it is not known,
             and the code of why.
     """
-    gateway = _Gateway(log, sources, clock, new_id, max_body_bytes, refused)
+    bounds = _Bounds(max_body_bytes, max_events, max_bodies_bytes)
+    gateway = _Gateway(log, sources, clock, new_id, bounds, refused)
     told = partial(gateway.source, destinations)
     app = Starlette(
         middleware=[Middleware(Cors)],
@@ -138,6 +162,14 @@ def create_gateway(  # noqa: PLR0913 -- each is a setting, by keyword
     return app
 
 
+class _Bounds(msgspec.Struct, frozen=True):
+    """What requests may hold: each one's bytes and events, and the bytes of all."""
+
+    body_bytes: int
+    events: int
+    bodies_bytes: int
+
+
 class _Gateway:
     def __init__(  # noqa: PLR0913, PLR0917 -- each is a setting of the gateway
         self,
@@ -145,7 +177,7 @@ class _Gateway:
         sources: Sources,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
-        max_body_bytes: int,
+        bounds: _Bounds,
         refused: Callable[[str, str], None],
     ) -> None:
         self._log = log
@@ -153,24 +185,29 @@ class _Gateway:
         self._refused = refused
         self._clock = clock
         self._new_id = new_id
-        self._max_body_bytes = max_body_bytes
+        self._bounds = bounds
+        self._room = BodyRoom(bounds.bodies_bytes)
+        # One after the other: each takes all of a processor, and several times its size in memory.
+        self._reading = asyncio.Lock()
 
     async def take(self, intake: _Intake, request: Request) -> Response:
         """Answer one request, whatever becomes of it."""
-        source = ""
+        source, more = "", False
         async with aclosing(request.stream()) as chunks:
             try:
                 sender = self._sources.find(intake.key(request))
                 source = sender.name
                 sender.let_in()
-                return (await self._accept(intake, request, chunks, source)).response()
+                with self._room.place() as place:
+                    return (await self._accept(intake, request, chunks, source, place)).response()
             except Reject as reject:
-                code = reject.code
-                await drain(chunks, _DRAINED_BODIES * self._max_body_bytes)
+                code, more = reject.code, True
             except ClientDisconnect:
                 code = "unreadable_body"
             except LogUnavailableError:
                 code = "unavailable"
+            if more:  # drained here, where nothing holds what was read of the body any more
+                await drain(chunks, _DRAINED_BODIES * self._bounds.body_bytes)
         self._refused(source, code)
         return ANSWERS[code].response()
 
@@ -181,7 +218,8 @@ class _Gateway:
             arrival = self._arrival(request, kind)
             query = request.query_params.multi_items()
             event = pixel_event(kind, query, arrival.received_at)
-            await self._log.append([enrich(event, arrival)], source)
+            if len(event) <= self._bounds.body_bytes:  # a short path may make a long list
+                await self._log.append([enrich(event, arrival)], source)
         return Response(GIF, media_type="image/gif")
 
     async def source(
@@ -198,20 +236,27 @@ class _Gateway:
         )
 
     async def _accept(
-        self, intake: _Intake, request: Request, chunks: AsyncIterator[bytes], source: str
+        self,
+        intake: _Intake,
+        request: Request,
+        chunks: AsyncIterator[bytes],
+        source: str,
+        place: Place,
     ) -> Reply:
-        body = await read_body(
-            chunks, request.headers.get("content-encoding"), self._max_body_bytes
-        )
+        encoding = request.headers.get("content-encoding")
+        body = await read_body(chunks, encoding, self._bounds.body_bytes, place)
         if not body:
             raise Reject("missing_body", "send events in the body")
-        complete = partial(enrich, arrival=self._arrival(request, intake.kind))
-        events = intake.split(body)
-        codes: list[str] = []
-        if intake.by_user:
-            kept, codes = take_by_user(events, complete)
+        take_apart = partial(
+            _taken_apart, body, intake, self._arrival(request, intake.kind), self._bounds.events
+        )
+        if _is_soon_read(body):
+            kept, codes = take_apart()
         else:
-            kept = [complete(event) for event in events]
+            async with self._reading:
+                kept, codes = await in_thread(take_apart, "gateway-body")
+        del body, take_apart  # what is kept is another copy
+        place.hold(sum(map(len, kept)) + _EVENT_BYTES * len(kept))
         if kept:
             await self._log.append(kept, source)
         for code in codes:
@@ -227,10 +272,35 @@ class _Gateway:
         )
 
 
+def _is_soon_read(body: bytes) -> bool:
+    """Tell whether a body is read so soon that nobody notices; else it is read in a thread."""
+    return len(body) <= _AT_ONCE_BYTES and body.count(b"{") + body.count(b"[") <= _AT_ONCE_PARTS
+
+
+def _taken_apart(
+    body: bytes, intake: _Intake, arrival: Arrival, most: int
+) -> tuple[list[bytes], list[str]]:
+    """Cut a body into events and complete each.
+
+    Returns:
+        The events to keep, and the code of what each refused user's events were refused for.
+
+    Raises:
+        Reject: none of the request is kept.
+    """
+    events = intake.split(body, most)
+    complete = partial(enrich, arrival=arrival)
+    if intake.by_user:
+        return take_by_user(events, complete)
+    return [complete(event) for event in events], []
+
+
 def _request_ip(request: Request) -> str:
     """Tell where a request came from: the first hop that a proxy names, else the peer."""
     first_hop = request.headers.get("x-forwarded-for", "").partition(",")[0].strip()
-    return first_hop or (request.client.host if request.client else "")
+    if first_hop and len(first_hop) <= _LONGEST_ADDRESS:
+        return first_hop
+    return request.client.host if request.client else ""
 
 
 async def _health(_: Request) -> Response:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from destination_router.contract.records import Json, Reject
-from destination_router.contract.times import format_time, parse_epoch, parse_time
+from destination_router.contract.times import format_time, read_time
 from destination_router.pipeline.normalise import decode_json
 from destination_router.pipeline.wire import members
 
@@ -154,30 +154,19 @@ def _changes(fields: _Fields, arrival: Arrival) -> dict[str, str]:
         changes["received_at"] = arrival.received_text
     if arrival.request_ip and _is_missing(fields.request_ip):
         changes["request_ip"] = arrival.request_ip
-    if _moment(fields.timestamp) is None:
+    if read_time(fields.timestamp) is None:
         changes["timestamp"] = format_time(_corrected_time(fields, arrival))
     return changes
 
 
 def _corrected_time(fields: _Fields, arrival: Arrival) -> datetime:
-    received = _moment(fields.received_at) or arrival.received_at
-    sent = _moment(fields.sent_at) or received
-    original = _moment(fields.original_timestamp) or received
+    received = read_time(fields.received_at) or arrival.received_at
+    sent = read_time(fields.sent_at) or received
+    original = read_time(fields.original_timestamp) or received
     try:
         return received - (sent - original)
     except OverflowError:  # beyond the year 9999 or before the year 1
         return received
-
-
-def _moment(value: Json) -> datetime | None:
-    if isinstance(value, str):
-        return parse_time(value)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        try:
-            return parse_epoch(value)  # as `normalise` does, which notes it
-        except OverflowError:  # an integer that no float can hold
-            return None
-    return None
 
 
 def _write(raw: bytes, fields: _Fields, changes: dict[str, str]) -> bytes:

@@ -10,14 +10,14 @@ from destination_router.contract.records import Reject
 from destination_router.pipeline.wire import members, split_batch
 
 
-def split_import(body: bytes) -> list[bytes]:
+def split_import(body: bytes, most: int | None = None) -> list[bytes]:
     """Cut an import into its events; unlike a batch it may be empty.
 
     Raises:
-        Reject: `invalid_json`.
+        Reject: `invalid_json` or `too_many_events`.
     """
     try:
-        return split_batch(body)
+        return split_batch(body, most)
     except Reject as reject:
         if reject.code == "empty_batch":
             return []

@@ -23,7 +23,7 @@ GIF = bytes.fromhex(
 UNKNOWN_PAGE = "Unknown Page"
 
 _WRITE_KEY = "writeKey"
-_PART = re.compile(r"((?:[^.\\]|\\.)*)(?:\.|$)", re.DOTALL)
+_PART = re.compile(r"((?:[^.\\]++|\\.|\\\Z)*+)(?:\.|\Z)", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _PATTERN = re.compile(r"(?<!\\)[*?#|@]")
 _LONGEST_PATH = 2000

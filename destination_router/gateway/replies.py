@@ -10,12 +10,21 @@ from collections.abc import Sequence
 import msgspec
 from starlette.responses import PlainTextResponse
 
+from destination_router.gateway.body_room import RETRY_AFTER_SECONDS
+
 
 class Reply(msgspec.Struct, frozen=True):
-    """A status and a text; an error's text ends with a newline on the wire."""
+    """A status and a text; an error's text ends with a newline on the wire.
+
+    Attributes:
+        status: the HTTP status.
+        text: the body.
+        after: `Retry-After`, in seconds; None: it is not sent.
+    """
 
     status: int
     text: str
+    after: int | None = None
 
     def response(self) -> PlainTextResponse:
         """Write it as Go's `http.Error` does, or, for 200, as a plain write."""
@@ -24,8 +33,11 @@ class Reply(msgspec.Struct, frozen=True):
         return PlainTextResponse(
             f"{self.text}\n" if self.text else "",
             self.status,
-            headers={"X-Content-Type-Options": "nosniff"},
+            headers={"X-Content-Type-Options": "nosniff"} | self._when(),
         )
+
+    def _when(self) -> dict[str, str]:
+        return {} if self.after is None else {"Retry-After": str(self.after)}
 
 
 def import_reply(codes: Sequence[str]) -> Reply:
@@ -54,8 +66,10 @@ ANSWERS: dict[str, Reply] = {
     "not_found": Reply(404, "404 page not found"),
     "method_not_allowed": Reply(405, ""),
     "too_large": Reply(413, "request size exceeds max limit"),
+    "too_many_events": Reply(413, "request size exceeds max limit"),
     "unreadable_body": Reply(500, "failed to read body from request"),
     "unavailable": Reply(503, "Service Unavailable"),
+    "overloaded": Reply(503, "Service Unavailable", RETRY_AFTER_SECONDS),
 }
 """What each outcome of a request is answered with; the keys are the codes of `Reject`."""
 

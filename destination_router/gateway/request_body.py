@@ -7,12 +7,15 @@ import zlib
 from collections.abc import AsyncIterator
 
 from destination_router.contract.records import Reject
+from destination_router.gateway.body_room import Place
 
 _GZIP = 31  # zlib's name for "a gzip header and trailer, and the largest window"
 _SLICE_BYTES = 64 * 1024
 
 
-async def read_body(chunks: AsyncIterator[bytes], encoding: str | None, limit: int) -> bytes:
+async def read_body(
+    chunks: AsyncIterator[bytes], encoding: str | None, limit: int, place: Place | None = None
+) -> bytes:
     """Read a body, and unpack it if its `Content-Encoding` is exactly `gzip`.
 
     Args:
@@ -20,12 +23,14 @@ async def read_body(chunks: AsyncIterator[bytes], encoding: str | None, limit: i
         encoding: the request's `Content-Encoding`. Any other than `gzip` is not decoded, as in
             rudder-server.
         limit: how many bytes it may have, unpacked.
+        place: where it is held in memory; None: wherever there is room.
 
     Raises:
-        Reject: `too_large`, or `unreadable_body` where the gzip is broken, cut short or followed
-            by anything else.
+        Reject: `too_large`; `overloaded`; or `unreadable_body` where the gzip is broken, cut short
+            or followed by anything else.
     """
-    body = _GzipBody(limit) if encoding == "gzip" else _PlainBody(limit)
+    plain = _PlainBody(limit, place)
+    body = _GzipBody(limit, plain) if encoding == "gzip" else plain
     async for chunk in chunks:
         body.feed(chunk)
     return body.close()
@@ -45,13 +50,17 @@ async def drain(chunks: AsyncIterator[bytes], limit: int) -> None:
 
 
 class _PlainBody:
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, place: Place | None) -> None:
         self._limit = limit
+        self._place = place
         self._bytes = io.BytesIO()  # which gives away what it holds, and does not copy it
 
     def feed(self, chunk: bytes) -> None:
-        if self._bytes.tell() + len(chunk) > self._limit:
+        size = self._bytes.tell() + len(chunk)
+        if size > self._limit:
             raise _too_large()
+        if self._place is not None:
+            self._place.hold(size)
         self._bytes.write(chunk)
 
     def close(self) -> bytes:
@@ -61,8 +70,8 @@ class _PlainBody:
 class _GzipBody:
     """One gzip member after the other, as gzip allows; never more in memory than the limit."""
 
-    def __init__(self, limit: int) -> None:
-        self._body = _PlainBody(limit)
+    def __init__(self, limit: int, body: _PlainBody) -> None:
+        self._body = body
         # What cannot be compressed grows by 0.03 % at the most, headers and trailers aside.
         self._packed_room = limit + limit // 1000 + 1024
         self._room = limit

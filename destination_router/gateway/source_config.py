@@ -14,6 +14,7 @@ import msgspec
 
 from destination_router.config.router_toml import DEFAULT_SOURCE
 from destination_router.contract.records import Json
+from destination_router.faults import PASSED_ON, whereabouts
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import PluginError
 
@@ -80,6 +81,11 @@ def _described(connection: Connection) -> dict[str, Json]:
         told = msgspec.convert(plugin.hook.client_side(settings=connection.settings), _ClientSide)
     except msgspec.ValidationError as error:
         raise PluginError(f"plugin {plugin.name!r}: client_side: {error}") from None
+    except PASSED_ON:
+        raise
+    except BaseException as error:  # noqa: BLE001 -- its words may say more than its place
+        text = f"plugin {plugin.name!r}: client_side failed: {whereabouts(error)}"
+        raise PluginError(text) from None
     definition = _id("definition", told.name.encode())
     return {
         "id": _id("destination", connection.name.encode()),

@@ -13,7 +13,14 @@ import msgspec
 from msgspec.structs import replace
 
 from destination_router.config.router_toml import ConnectionConfig
-from destination_router.contract.messages import MESSAGE_TYPES, Message, revised, wire_json
+from destination_router.contract.messages import (
+    MESSAGE_TYPES,
+    Message,
+    forget_what_was_asked,
+    revised,
+    unasked_names,
+    wire_json,
+)
 from destination_router.contract.records import HttpRequest, Json, Note, Outcome, Reject
 from destination_router.faults import PASSED_ON, plain_code, whereabouts
 from destination_router.pipeline.answers import UnfitAnswer, check_records, contents
@@ -25,6 +32,7 @@ from destination_router.pipeline.decisions import (
     joined,
     leaves_user_id_out,
     message_type,
+    personal,
 )
 from destination_router.pipeline.normalise import (
     Normalised,
@@ -141,6 +149,8 @@ class Connection:
         self.name = name
         self._sources = None if sources is None else frozenset(sources)
         self.client_side = client_side
+        self.tell_plugin_error: Callable[[BaseException], None] | None = None
+        """Hears of what a plugin raises, with its words, which may be personal: for its author."""
         self.plugin = plugin
         schema = plugin.hook.settings_schema()
         valid = load_settings(schema, settings)
@@ -164,6 +174,20 @@ class Connection:
             treatment=treatment,
             client_side=client_side,
         )
+
+    @property
+    def origins(self) -> tuple[str, ...] | None:
+        """The origins that its requests go to; None where its plugin does not say."""
+        if "origins" not in self.plugin.capabilities:
+            return None
+        return tuple(self.plugin.hook.origins(settings=self.settings))
+
+    @property
+    def cautions(self) -> list[str]:
+        """What its settings may not do, in its plugin's words."""
+        if "cautions" not in self.plugin.capabilities:
+            return []
+        return [str(words) for words in self.plugin.hook.cautions(settings=self.settings)]
 
     @property
     def gives_other_ids(self) -> bool:
@@ -202,25 +226,11 @@ class Connection:
         if not self.takes_source(source):
             reason = f"source {source} is not among the connection's sources"
             return Decision(message_id=_id_of(raw), result="filtered", reason=reason)
-        try:
-            return self._decision(self.map(raw, message_id=message_id))
-        except PASSED_ON:
-            raise
-        except BaseException as error:  # noqa: BLE001 -- whatever it is, it is this message's
-            return self._failed(raw, message_id, error)
+        return self._written(self.map(raw, message_id=message_id))
 
     def decide_message(self, normalised: Normalised) -> Decision:
         """Say what becomes of a message that is well-formed already."""
-        return self._decision(self._mapped(self._preparation.prepare(normalised)))
-
-    def _failed(self, raw: bytes, message_id: str | None, error: BaseException) -> Decision:
-        """File a message that no step of ours could be done with, by the place that failed."""
-        reject = Reject("plugin_error", whereabouts(error))
-        try:
-            return self._unreadable(raw, message_id, reject)
-        except (MemoryError, RecursionError):  # not even its id can be had
-            said = Refusal(reject.code, reject.detail)
-            return Decision(message_id="", result="rejected", reject=said)
+        return self._written(self._made(normalised))
 
     def map(self, raw: bytes, *, message_id: str | None = None) -> Mapped | Decision:
         """As `decide`, for who needs no more than the requests, where there are any."""
@@ -229,9 +239,11 @@ class Connection:
             normalised = normalise(raw, message_id=message_id, as_sent=self._as_sent)
         except Reject as reject:
             return self._unreadable(raw, message_id, reject)
-        if takers is None:
-            return self._mapped(self._preparation.prepare(normalised))
-        return self._mapped(self._preparation.prepare_again(normalised, takers))
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- no message may take the process along
+            return self._unreadable(raw, message_id, _failed(error))
+        return self._made(normalised, takers)
 
     def map_decoded(self, message: Message) -> Mapped | Decision:
         """As `map`, of a message that was decoded along with others (`normalise_decoded`)."""
@@ -241,7 +253,32 @@ class Connection:
             normalised = normalise_decoded(message, as_sent=self._as_sent)
         except Reject as reject:
             return self._unreadable(wire_json(message), None, reject)
-        return self._mapped(self._preparation.prepare(normalised))
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- no message may take the process along
+            return self._unreadable(wire_json(message), None, _failed(error))
+        return self._made(normalised)
+
+    def _made(
+        self, normalised: Normalised, takers: Sequence[int] | None = None
+    ) -> Mapped | Decision:
+        """Prepare and map a message; `takers` are those of one that was sealed by us."""
+        try:
+            if takers is None:
+                return self._mapped(self._preparation.prepare(normalised))
+            return self._mapped(self._preparation.prepare_again(normalised, takers))
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- no message may take the process along
+            return self._broken(normalised.message, error, is_masked=takers is not None)
+
+    def _broken(self, message: Message, error: BaseException, *, is_masked: bool) -> Decision:
+        """Reject a message at which a step failed that is not supposed to."""
+        said = _failed(error)
+        refusal = Refusal(said.code, said.detail)
+        decision = decided(message, "rejected", reject=refusal)
+        privacy = self._privacy
+        return decision if privacy is None or is_masked else masked_decision(decision, privacy)
 
     def _mapped(self, ready: Ready | Decision) -> Mapped | Decision:
         if type(ready) is not Ready:
@@ -284,15 +321,19 @@ class Connection:
             if self._seal_of(raw) is not None:
                 return raw
             ready = self._preparation.prepare(normalise(raw))
+            if not isinstance(ready, Decision):
+                return sealed(ready.message, ready.takers, self.name, privacy.keys)
         except Reject as reject:
             ready = self._unreadable(raw, None, reject)
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- what cannot be masked is not kept
-            ready = self._failed(raw, None, error)
-        if isinstance(ready, Decision):
-            return msgspec.json.encode({"messageId": ready.message_id})
-        return sealed(ready.message, ready.takers, self.name, privacy.keys)
+            ready = self._unreadable(raw, None, _failed(error))
+        return msgspec.json.encode({"messageId": ready.message_id})
+
+    def kept_unread(self, raw: bytes) -> bytes:
+        """As `kept`, of a message that must not be looked at: in HIPAA mode nothing."""
+        return raw if self._privacy is None else b"{}"
 
     def told(self, outcome: Outcome) -> Outcome:
         """Turn an outcome into what may be kept of it: a plain code, words without secrets.
@@ -375,6 +416,7 @@ class Connection:
         if hook is None:
             reason = f"{self.plugin.name} has no use for {message_type(message)} calls"
             return decided(source, "filtered", reason=reason, notes=notes)
+        forget_what_was_asked(message)
         try:
             requests = hook(message)
         except Reject as reject:
@@ -382,6 +424,8 @@ class Connection:
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
+            if self.tell_plugin_error is not None:
+                self.tell_plugin_error(error)
             return self._rejected(source, notes, "plugin_error", whereabouts(error))
         try:
             written = contents(requests)
@@ -397,6 +441,16 @@ class Connection:
     ) -> Decision:
         detail = f"on_{message_type(message)} {unfit}"
         return self._rejected(source, notes, "plugin_error", detail)
+
+    def _written(self, mapped: Mapped | Decision) -> Decision:
+        """As `_decision`, but never raises."""
+        try:
+            return self._decision(mapped)
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- no message may take the process along
+            assert isinstance(mapped, Mapped)  # noqa: S101 -- a decision is given back as it is
+            return self._broken(mapped.source, error, is_masked=True)
 
     def _decision(self, mapped: Mapped | Decision) -> Decision:
         """Write down what was made of a message, with its requests signed."""
@@ -415,6 +469,8 @@ class Connection:
             signed.append(_signed(request, source.message_id, user_keys[0]))
         if message is not source and message.user_id != source.user_id:
             signed = _named(signed, own, message.user_id)
+        if message is source:  # a mapping may read whatever it likes
+            own += self._unread(message, own)
         if self.secrets or not all(map(_has_known_code, own)):
             own = [self._shown_note(note) for note in own]
         return Decision(
@@ -426,7 +482,18 @@ class Connection:
             user_id=source.user_id,
             anonymous_id=source.anonymous_id,
             type=message_type(source),
+            person=personal(source),
         )
+
+    def _unread(self, message: Message, notes: Sequence[Note]) -> list[Note]:
+        """Tell of what a message holds beyond its call, and the plugin did not read."""
+        # In HIPAA mode privacy has told of what it left out, without names that may be somebody's.
+        names = [] if self._privacy is not None else unasked_names(message)
+        if not names:  # as of nearly all
+            return []
+        noted = {note.path for note in notes}
+        detail = f"{self.plugin.name} reads no such field of this call"
+        return [Note("dropped", name, detail) for name in names if name not in noted]
 
     def _shown_note(self, note: Note) -> Note:
         code = plain_code(note.code, "noted")
@@ -440,6 +507,11 @@ class Connection:
         # A plugin writes both: the code may hold a user's value, the detail a setting's.
         refusal = Refusal(plain_code(code), hide(detail, self.secrets))
         return decided(message, "rejected", reject=refusal, notes=notes)
+
+
+def _failed(error: BaseException) -> Reject:
+    """Say what went wrong where nothing should, without its words."""
+    return Reject("plugin_error", whereabouts(error))
 
 
 def _has_known_code(note: Note) -> bool:

@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from destination_router.contract.messages import MESSAGE_TYPES, Message
+from destination_router.contract.messages import MESSAGE_TYPES, Identify, Message
 from destination_router.contract.records import HttpRequest, Note
 
 _USER_ID = "userId"
+_PERSONAL = ("email", "name")
 _LEFT_OUT = frozenset({"unsafe_identity", "dropped"})
 
 
@@ -35,6 +36,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         user_id: the message's, if it has one.
         anonymous_id: the message's, if it has one.
         type: which call it was, if that could be read.
+        person: those of the user's traits that a person has one of: their names and values.
     """
 
     message_id: str
@@ -47,6 +49,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str | None = None
     anonymous_id: str | None = None
     type: str = ""
+    person: tuple[tuple[str, str], ...] = ()
 
     @property
     def identities(self) -> frozenset[str]:
@@ -70,8 +73,18 @@ def decided(
         user_id=message.user_id,
         anonymous_id=message.anonymous_id,
         type=message_type(message),
+        person=personal(message),
         **what,
     )
+
+
+def personal(message: Message) -> tuple[tuple[str, str], ...]:
+    """Read those of a user's traits that a person has one of, with their names."""
+    traits = message.traits if type(message) is Identify else message.context_part.traits
+    if not traits:
+        return ()
+    found = ((name, traits.get(name)) for name in _PERSONAL)
+    return tuple((name, value) for name, value in found if isinstance(value, str) and value)
 
 
 def joined(decided_by: Sequence[tuple[str, Decision]]) -> Decision:

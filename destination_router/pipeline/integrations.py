@@ -1,7 +1,8 @@
 """Whether the sender wants a message to reach a destination: the message's `integrations`.
 
-The rules for each kind of value are rudder-server's (`FilterClientIntegrations`), except that names
-are compared in any casing: rudder-server's exact comparison is a known trap.
+The rules for each kind of value are rudder-server's (`FilterClientIntegrations`), with two
+exceptions. Names are compared in any casing: rudder-server's exact comparison is a known trap. An
+empty list is an empty object and null is absent, where rudder-server would send to nobody.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from collections.abc import Sequence
 
 from destination_router.contract.messages import Message
 from destination_router.contract.records import Json
+from destination_router.pipeline.normalise import kind_of
+
+_NOBODY = {"All": False}
 
 
 def refusal(message: Message, names: Sequence[str]) -> str | None:
@@ -28,8 +32,10 @@ def refusal(message: Message, names: Sequence[str]) -> str | None:
         return None
     by_name = {name.casefold(): (name, item) for name, item in message.integrations.items()}
     everyone = by_name.get("all", ("All", True))[1]
+    if said == _NOBODY and not isinstance(given := message.as_sent("integrations"), dict):
+        return f"integrations is {kind_of(given)}, and has to be an object"
     if not isinstance(everyone, bool):
-        return "integrations.All is neither true nor false"
+        return f"integrations.All is {kind_of(everyone)}, neither true nor false"
     key, own = _own_value(by_name, names)
     if isinstance(own, dict) or own is True:
         return None

@@ -35,7 +35,7 @@ from destination_router.contract.messages import (
     with_wire,
 )
 from destination_router.contract.records import Json, Note, Reject
-from destination_router.contract.times import format_time, parse_epoch, parse_time
+from destination_router.contract.times import format_time, parse_time, read_time
 from destination_router.pipeline.names import named
 
 _decode_message: Callable[[bytes], Message] = msgspec.json.Decoder(Message).decode
@@ -282,12 +282,11 @@ def _mend_time(value: Json, path: str, notes: list[Note]) -> str | None:
         return None
     if isinstance(value, str) and parse_time(value) is not None:
         return value
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        moment = parse_epoch(value)
-        if moment is not None:
-            notes.append(Note("converted", path, "a number was read as time since 1970"))
-            return format_time(moment)
-    notes.append(Note("invalid_timestamp", path, "it is not an ISO 8601 time; it was left out"))
+    moment = read_time(value)
+    if moment is not None:
+        notes.append(Note("converted", path, "a number was read as time since 1970"))
+        return format_time(moment)
+    notes.append(Note("invalid_timestamp", path, "it is not an ISO 8601 time"))
     return None
 
 
@@ -326,9 +325,10 @@ def _context_as_sent(value: Json, changed: dict[str, tuple[Any, Any]]) -> dict[s
 
 
 def _mend_integrations(value: Json, path: str, notes: list[Note]) -> dict[str, Json]:
-    if isinstance(value, dict):
-        return value
-    # rudder-server keeps such a message from every destination, null included.
+    # Unlike rudder-server, which keeps a message with an empty list or null from every destination:
+    # PHP writes one for an empty map, and null is what many serialisers make of nothing.
+    if isinstance(value, dict) or value is None or value == []:
+        return _mend_object(value, path, notes)
     notes.append(Note("converted", path, f"{_kind(value)} was read as All: false"))
     return {"All": False}
 
@@ -343,7 +343,7 @@ def _mend_context(value: Json, notes: list[Note]) -> dict[str, Json]:
     return {name: item for name, item in context.items() if name != "traits"}
 
 
-def _kind(value: Json) -> str:
+def kind_of(value: Json) -> str:
     """Name a value's JSON type, for messages that must not show the value."""
     match value:
         case None:
@@ -358,6 +358,9 @@ def _kind(value: Json) -> str:
             return "a list"
         case _:
             return "an object"
+
+
+_kind = kind_of  # short, for the sentences above
 
 
 def _without_surrogates(value: Json) -> Json:

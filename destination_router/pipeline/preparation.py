@@ -261,4 +261,5 @@ def masked_decision(decision: Decision, privacy: Privacy) -> Decision:
         user_keys=tuple(keys.mask(key) for key in decision.user_keys),
         user_id=None if user is None else keys.mask(user),
         anonymous_id=None if anonymous is None else keys.mask(anonymous),
+        person=(),
     )

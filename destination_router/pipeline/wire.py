@@ -38,27 +38,39 @@ _UNTOLD = frozenset({"too_deep", "too_many_digits"})
 _BLANKS = b" \t\n\r"
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _MARK = re.compile(rb'(?:[^"\[\]{},]++|' + _STRING + rb')*+([\[\]{},"])', re.DOTALL)
+_BATCH_DEPTH = 2
+"""Where commas part the events: within the body's object, within an array."""
+
 _STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 _MEMBER = re.compile(rb"[ \t\n\r]*(" + _STRING + rb")[ \t\n\r]*:(.*)", re.DOTALL)
 
 
-def split_batch(body: bytes) -> list[bytes]:
+def split_batch(body: bytes, most: int | None = None) -> list[bytes]:
     """Cut `{"batch": [event, ...]}` into its events; other keys are discarded.
 
     As rudder-server's gateway does: a `batch` that is no array is one event, and a body without a
     `batch`, or with null for one, holds none.
+
+    Args:
+        body: as it came in, unpacked.
+        most: how many events it may hold; None: any number.
 
     Returns:
         At least one event, as it was written. That it is JSON is certain only of what decodes;
         `members` checks the rest.
 
     Raises:
-        Reject: `invalid_json` or `empty_batch`.
+        Reject: `invalid_json`, `empty_batch` or `too_many_events`.
     """
+    if most is not None and body.count(b",") >= most:
+        _refuse_more(body, most)
     try:
-        events = [bytes(event) for event in _decode_batch(body).batch]
+        raw_events = _decode_batch(body).batch
     except _UNDECODABLE:
-        events = _items(_batch_of(body))
+        events = _items(_batch_of(body), most)
+    else:
+        _count(len(raw_events), most)
+        events = [bytes(event) for event in raw_events]
     if not events:
         raise Reject("empty_batch", "send at least one event", "batch")
     return events
@@ -104,15 +116,45 @@ def _batch_of(body: bytes) -> bytes:
         raise
 
 
-def _items(batch: bytes) -> list[bytes]:
+def _items(batch: bytes, most: int | None = None) -> list[bytes]:
     if batch == b"null":
         return []
     if not batch.startswith(b"["):
         return [batch]
     try:
-        return [bytes(item) for item in _decode_items(batch)]
+        raw_items = _decode_items(batch)
     except _UNDECODABLE:
-        return _cut(batch)
+        return _cut(batch, most)
+    _count(len(raw_items), most)
+    return [bytes(item) for item in raw_items]
+
+
+def _refuse_more(body: bytes, most: int) -> None:
+    """Refuse a body with too many events before they are made: a million would take 100 MB.
+
+    Looks no further than it must; whatever else is wrong with the body, others tell.
+
+    Raises:
+        Reject: `too_many_events`.
+    """
+    depth = events = 0
+    for found in _MARK.finditer(body):
+        mark = found[1]
+        if mark == b",":
+            if depth == _BATCH_DEPTH:
+                events += 1
+                _count(events + 1, most)
+        elif mark == b'"':
+            return
+        else:
+            depth += _STEPS[mark]
+            if depth < _BATCH_DEPTH:
+                events = 0
+
+
+def _count(events: int, most: int | None) -> None:
+    if most is not None and events > most:
+        raise Reject("too_many_events", f"send at most {most} events in a request", "batch")
 
 
 def _member(item: bytes) -> tuple[str, bytes]:
@@ -140,7 +182,7 @@ def _check(value: bytes) -> None:
                 raise
 
 
-def _cut(text: bytes) -> list[bytes]:
+def _cut(text: bytes, most: int | None = None) -> list[bytes]:
     """Cut an array or object at its own commas, whatever lies between them.
 
     An item may still be no JSON. But if every item is, so is the whole: no byte is lost but the
@@ -155,6 +197,7 @@ def _cut(text: bytes) -> list[bytes]:
         if mark == b",":
             if depth == 1:
                 items.append(text[start : found.start(1)].strip(_BLANKS))
+                _count(len(items), most)
                 start = found.end()
         elif mark == b'"':  # never closed; to look further would be to look again and again
             raise _invalid()
@@ -165,7 +208,10 @@ def _cut(text: bytes) -> list[bytes]:
     if depth != 0:
         raise _invalid()
     last = text[start:-1].strip(_BLANKS)
-    return [*items, last] if items or last else []
+    if items or last:
+        items.append(last)
+    _count(len(items), most)
+    return items
 
 
 def _invalid() -> Reject:

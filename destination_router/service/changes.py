@@ -63,8 +63,9 @@ def changes(
 
 
 def _fixed(old: RouterConfig, new: RouterConfig) -> Iterator[str]:
-    if old.gateway.listen != new.gateway.listen:
-        yield "gateway.listen"
+    for name in old.gateway.__struct_fields__:
+        if name != "write_keys" and getattr(old.gateway, name) != getattr(new.gateway, name):
+            yield f"gateway.{name}"
     for name in old.eventlog.__struct_fields__:
         if getattr(old.eventlog, name) != getattr(new.eventlog, name):
             yield f"eventlog.{name}"

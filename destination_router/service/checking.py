@@ -18,13 +18,16 @@ from destination_router.config.router_toml import (
     parse_config,
     read_config,
 )
+from destination_router.config.schema import SQLITE_URL
 from destination_router.contract.records import Json, Outcome
 from destination_router.delivery.sender import Sender
 from destination_router.pipeline.connection import Connection, Decision, Refusal
 from destination_router.plugins.loading import PluginError
 from destination_router.service.connections import connect, every_problem
+from destination_router.service.elsewhere import look_over
 from destination_router.service.workers import delivery_settings
 from destination_router.settings.errors import Problem, SettingsError
+from destination_router.settings.redaction import SEARCHED_CHARACTERS
 
 _USER = "destination-router-check"
 _IDENTIFY = {"type": "identify", "userId": _USER, "traits": {"checked": "yes"}}
@@ -38,11 +41,13 @@ class Checked(msgspec.Struct, frozen=True):
         problems: each with its file, table and key; empty if all is well.
         config: the router.toml; None if it is not well.
         connections: its connections, ready; those that are well.
+        warnings: what may be wrong.
     """
 
     problems: list[str]
     config: RouterConfig | None
     connections: list[Connection]
+    warnings: list[str] = []
 
 
 class ProbeResult(msgspec.Struct, frozen=True):
@@ -75,8 +80,11 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
         detail = "is required: senders need a key, here or in [[sources]]"
         problems.append(Problem("gateway.write_keys", detail))
     url = _in_table(content, "eventlog", "url")
+    is_file = not isinstance(url, str) or url.startswith(SQLITE_URL)  # else the schema tells
     log = EventLogConfig(url=url).path if isinstance(url, str) else Path("router.db")
-    if log.is_dir():
+    if not is_file:
+        pass
+    elif log.is_dir():
         problems.append(Problem("eventlog.url", f"{log} is a folder: name a file in it"))
     elif not log.parent.is_dir():
         problems.append(Problem("eventlog.url", f"there is no folder {log.parent}: make it"))
@@ -86,8 +94,21 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
             connections.append(connect(candidate))
         except (SettingsError, PluginError) as error:
             problems += every_problem(index, candidate, error)
+    warnings: list[str] = []
+    if config is not None and not problems:
+        found = look_over(config.delivery.origins, connections)
+        where = "delivery.origins"
+        problems += [Problem(where, words) for words in found.problems.values()]
+        warnings += [f"{where}: {source}: {words}" for source, words in found.warnings.items()]
+    warnings += [
+        f"{connection.name}: a secret has fewer than {SEARCHED_CHARACTERS} characters, and is "
+        "hidden only where a name such as token or apiKey says what it is: use a longer one"
+        for connection in connections
+        if any(len(secret) < SEARCHED_CHARACTERS for secret in connection.secrets)
+    ]
+    warnings += [f"{each.name}: {words}" for each in connections for words in each.cautions]
     told = config_error(problems, connection_names(content), path).problems
-    return Checked([str(problem) for problem in told], config, connections)
+    return Checked([str(problem) for problem in told], config, connections, warnings)
 
 
 async def probe(

@@ -6,11 +6,8 @@ workers and the commands all make theirs here.
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from destination_router.config.problems import config_error, connection_problems
 from destination_router.config.router_toml import ConnectionConfig, RouterConfig, load_config
@@ -23,6 +20,7 @@ from destination_router.pipeline.subscriptions.subscriptions import (
     subscription_sources,
 )
 from destination_router.plugins.loading import LoadedPlugin, PluginError, load_plugin
+from destination_router.settings.documents import DocumentError, read_document
 from destination_router.settings.errors import Problem, SettingsError
 from destination_router.settings.references import read_text_setting
 
@@ -80,11 +78,15 @@ def read_settings(plugin: LoadedPlugin, path: Path | None, pairs: Sequence[str])
         SettingsError: the file cannot be read.
     """
     settings = {} if path is None else _read_file(path)
+    given: set[str] = set()
     schema = plugin.hook.settings_schema()
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name:
             raise UsageError(f"--set takes name=value, such as --set appId=11, not {name!r}")
+        if name in given:
+            raise UsageError(f"--set names {name} twice; give it once")
+        given.add(name)
         settings[name] = read_text_setting(schema, name, text)
     return settings
 
@@ -113,12 +115,11 @@ def sample_settings(schema: Mapping[str, Json]) -> dict[str, Json]:
 
 def _read_file(path: Path) -> dict[str, Json]:
     try:
-        text = path.read_text(encoding="utf-8")
-        content: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        content = read_document(path, toml=path.suffix == ".toml")
+    except DocumentError as error:
+        raise SettingsError([Problem("", f"{path} {error}")]) from error
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError([Problem("", file_problem(path, error))]) from error
-    except ValueError as error:  # of either format; the text quotes no values
-        raise SettingsError([Problem("", f"{path}: {error}")]) from error
     if not isinstance(content, dict):
         raise SettingsError([Problem("", f"{path} does not hold an object of settings")])
     return content

@@ -10,7 +10,7 @@ They need no write key: keep them inside your network.
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -22,6 +22,7 @@ from destination_router.eventlog.interface import Event, LogUnavailableError
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.gateway.replies import HEALTH
 from destination_router.service.metrics import Intake, Snapshot, exposition
+from destination_router.service.protocol import BEGUN
 
 
 class CountedLog:
@@ -88,13 +89,15 @@ class Operations:
             await self._gateway(scope, receive, send)
 
     async def _counted(self, gateway: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = time.monotonic()
+        clock = asyncio.get_running_loop().time
+        begun = scope.get(BEGUN, clock())
 
         async def counting(message: Message) -> None:
+            await send(message)
             if message["type"] == "http.response.start":
                 self._intake.answers[str(message["status"])] += 1
-                self._intake.latency.observe(time.monotonic() - begun)
-            await send(message)
+            elif not message.get("more_body", False):
+                self._intake.latency.observe(clock() - begun)
 
         await gateway(scope, receive, counting)
 
@@ -113,7 +116,9 @@ class Operations:
             deliveries=self._deliveries(),
             lags=await self._log.lags(),
             letters=await self._log.dead_letters(),
+            lost_letters=self._log.lost_letters,
             log_bytes=await self._log.size(),
+            letter_bytes=await self._log.letters_size(),
             writable=await self._trouble() is None,
         )
         return Response(exposition(snapshot), media_type=CONTENT_TYPE_LATEST)

@@ -33,7 +33,7 @@ class Intake(msgspec.Struct):
         received: how many events are in the log because a sender sent them, by source.
         refused: requests that were refused, by source and code; an empty source is not known.
         answers: requests by the status of the answer.
-        latency: from the first byte of a request to its answer.
+        latency: from the first byte of a request to the last one of its answer.
     """
 
     received: Counter[str] = msgspec.field(default_factory=Counter)
@@ -54,7 +54,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         deliveries: of the connections that this process delivers to.
         lags: of every connection of the log.
         letters: dead letters that were not replayed, by connection and code.
-        log_bytes: how much of the log's file is in use.
+        lost_letters: dead letters that this process deleted for want of room, by the same.
+        log_bytes: how much of the log's file is in use, for anything but dead letters.
+        letter_bytes: how much of it dead letters take.
         writable: whether the log takes events.
     """
 
@@ -62,7 +64,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: Mapping[str, DeliveryStats]
     lags: Mapping[str, Lag]
     letters: Mapping[tuple[str, str], int]
+    lost_letters: Mapping[tuple[str, str], int]
     log_bytes: int
+    letter_bytes: int
     writable: bool
 
 
@@ -137,7 +141,20 @@ def _log(snapshot: Snapshot) -> Iterator[Metric]:
     for (name, code), count in snapshot.letters.items():
         letters.add_metric([name, code], count)
     yield letters
-    yield GaugeMetricFamily("router_log_bytes", "Bytes in use in the log", snapshot.log_bytes)
+    lost = CounterMetricFamily(
+        "router_dead_letters_lost",
+        "Dead letters deleted for want of room",
+        labels=["connection", "code"],
+    )
+    for (name, code), count in snapshot.lost_letters.items():
+        lost.add_metric([name, code], count)
+    yield lost
+    yield GaugeMetricFamily(
+        "router_dead_letters_bytes", "Bytes in use for dead letters", snapshot.letter_bytes
+    )
+    yield GaugeMetricFamily(
+        "router_log_bytes", "Bytes in use in the log, without dead letters", snapshot.log_bytes
+    )
     yield GaugeMetricFamily("router_log_writable", "1 if the log takes events", snapshot.writable)
 
 
@@ -176,6 +193,7 @@ def _gauges(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
         ("in_flight", "Requests under way"),
         ("waiting", "Messages held in memory"),
         ("parked", "Messages that wait for a retry or a quota"),
+        ("paused", "1 while a person has paused the connection"),
     ):
         family = GaugeMetricFamily(f"router_{field}", text, labels=["connection"])
         for name, stats in deliveries.items():

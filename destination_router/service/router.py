@@ -26,6 +26,7 @@ from destination_router.service.changes import changes, fingerprints
 from destination_router.service.checking import Checked
 from destination_router.service.health import CountedLog, Operations
 from destination_router.service.metrics import Intake
+from destination_router.service.protocol import HttpBounds
 from destination_router.service.serving import Asgi, serving
 from destination_router.service.signals import told_to_reload, told_to_stop
 from destination_router.service.workers import Workers, delivery_settings
@@ -79,7 +80,7 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
         working = asyncio.create_task(crew.work())
         reloading = asyncio.create_task(router.reload_whenever(reload))
         try:
-            async with _answering(operations, plan.address) as url:
+            async with _answering(operations, plan) as url:
                 operations.ready = True
                 _log.info("started", extra={"url": url})
                 started(url)
@@ -120,6 +121,8 @@ class _Router:
             gateway = create_gateway(
                 CountedLog(self._log, intake),
                 self._sources,
+                max_events=self._config.gateway.max_events,
+                max_bodies_bytes=self._config.gateway.max_bodies,
                 destinations=lambda source: device_destinations(
                     each for each in self._connections if each.takes_source(source)
                 ),
@@ -182,6 +185,7 @@ def _open_log(plan: RouterPlan) -> Iterator[SqliteEventLog]:
             keep_delivered=settings.keep_delivered,
             max_age=settings.max_age,
             max_bytes=settings.max_size,
+            max_letter_bytes=settings.max_dead_letters_size,
             min_free_bytes=settings.min_free,
             keep_dead_letters=settings.keep_dead_letters,
         ),
@@ -203,9 +207,15 @@ async def _warn_of_strangers(connections: Sequence[Connection], log: SqliteEvent
 
 
 @contextlib.asynccontextmanager
-async def _answering(app: Asgi, address: tuple[str, int] | None) -> AsyncIterator[str]:
-    if address is None:
+async def _answering(app: Asgi, plan: RouterPlan) -> AsyncIterator[str]:
+    if plan.address is None:
         yield ""
         return
-    async with serving(app, *address) as url:
+    gateway = plan.config.gateway
+    bounds = HttpBounds(
+        header_bytes=gateway.max_headers,
+        arrival=gateway.arrival_timeout,
+        connections=gateway.max_connections,
+    )
+    async with serving(app, *plan.address, bounds) as url:
         yield url

@@ -7,12 +7,15 @@ import contextlib
 import errno
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import uvicorn
 
 from destination_router.faults import UsageError
+from destination_router.service.door import Door, most_connections
+from destination_router.service.protocol import BoundedProtocol, HttpBounds
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -25,7 +28,46 @@ _NO_LISTENING = {
 }
 
 
-class _Server(uvicorn.Server):
+_BACKLOG = 1024
+
+
+class BoundedServer(uvicorn.Server):
+    """uvicorn, with bounds on what its clients may take.
+
+    Args:
+        config: uvicorn's.
+        bounds: which.
+    """
+
+    def __init__(self, config: uvicorn.Config, bounds: HttpBounds) -> None:
+        super().__init__(config)
+        self._bounds = bounds
+        self._doors: list[Door] = []
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take connections from sockets that listen."""
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(1)
+        self.servers = []
+        most = most_connections(self._bounds.connections)
+        for listener in sockets or []:
+            door = Door(listener, self._protocol, self.server_state.connections, most)
+            self._doors.append(door)
+            door.open()
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and let the requests under way end."""
+        for door in self._doors:
+            door.close()
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> BoundedProtocol:
+        return BoundedProtocol(self._bounds, self.config, self.server_state, self.lifespan.state)
+
+
+class _Server(BoundedServer):
     """Leaves signals alone: whoever opened the block decides when it ends."""
 
     @contextlib.contextmanager
@@ -34,13 +76,16 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Asgi, host: str = LOOPBACK, port: int = 0) -> AsyncIterator[str]:
+async def serving(
+    app: Asgi, host: str = LOOPBACK, port: int = 0, bounds: HttpBounds | None = None
+) -> AsyncIterator[str]:
     """Serve an app; the block starts when it answers and ends with a graceful stop.
 
     Args:
         app: any ASGI app.
         host: loopback unless the caller says otherwise.
         port: 0 takes a free one.
+        bounds: what clients may take.
 
     Yields:
         The app's base URL.
@@ -48,9 +93,11 @@ async def serving(app: Asgi, host: str = LOOPBACK, port: int = 0) -> AsyncIterat
     Raises:
         UsageError: the address cannot be had.
     """
-    listener = listen(host, port)
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
-    server = _Server(config)
+    listener = listen(host, port, backlog=_BACKLOG)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=5
+    )
+    server = _Server(config, bounds or HttpBounds())
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         while not server.started:
@@ -78,12 +125,16 @@ def listen(host: str, port: int, *, backlog: int | None = None) -> socket.socket
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=backlog)
+        listener = socket.create_server((host, port), family=family, backlog=backlog)
     except OSError as error:
         number = error.errno or 0
         reason = _NO_LISTENING.get(number) or os.strerror(number)
         if number < 0:  # as for a name that nobody knows; none of the system's numbers
             reason = "it is no address, and no host is called so"
+    else:
+        # What it accepts has it too. Else an answer's second packet waits 40 ms for the first one.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     raise UsageError(f"cannot listen on {host}:{port}: {reason}")
 
 

@@ -16,6 +16,7 @@ from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.worker import Worker
 from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
+from destination_router.eventlog.sqlite.attempt_book import LoggedAttempts
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.pairing_book import LoggedPairings
 from destination_router.eventlog.sqlite.quarantine_book import LoggedQuarantine
@@ -55,6 +56,7 @@ class Workers:
         quarantine: QuarantineConfig,
     ) -> None:
         self._log = log
+        self._attempts = LoggedAttempts(log)
         self._letters = LoggedLetters(log)
         self._settings = settings
         self._quarantine = quarantine
@@ -88,6 +90,7 @@ class Workers:
         finally:
             broken.cancel()
             maintaining.cancel()
+            self._attempts.close()
 
     async def stop(self) -> None:
         """Let what is under way end, for a few seconds."""
@@ -152,6 +155,7 @@ class Workers:
                     quarantine=Watch(
                         connection.name, self._quarantine, LoggedQuarantine(self._log)
                     ),
+                    attempts=self._attempts,
                 )
                 self._workers[connection.name] = worker
                 try:
@@ -181,7 +185,10 @@ class Workers:
                 _log.warning("log_unavailable", extra={"detail": str(error)})
             for name, stats in self.stats().items():
                 if circuits.get(name, "closed") != stats.circuit:
-                    _log.warning(f"circuit_{stats.circuit}", extra={"connection": name})
+                    about = {"connection": name}
+                    if stats.circuit == "open" and stats.last_failure:
+                        about["detail"] = stats.last_failure
+                    _log.warning(f"circuit_{stats.circuit}", extra=about)
                 circuits[name] = stats.circuit
             if not deleted:
                 await self._pause(_PAUSE)

@@ -20,6 +20,12 @@ _CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie
 _SEARCHED_BYTES = 4
 """A shorter secret is not looked for inside Base64: its few characters stand there by chance."""
 
+SEARCHED_CHARACTERS = 8
+"""A shorter secret is not looked for in what is shown: `1` stands in every price. It is hidden
+where the place says what it is: a header, a parameter or a member called `token`, `api_key`."""
+
+_CREDENTIAL = re.compile("key|token|secret|passw|credential|signature|auth", re.IGNORECASE)
+
 _MOST_LAYERS = 8
 _MARKS = frozenset("%\\&")
 """Without one of these nothing is encoded but in Base64 or as hexadecimal."""
@@ -27,6 +33,9 @@ _MARKS = frozenset("%\\&")
 _JSON_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\([\s\S])")
 _BACKSLASHES = r"\\{1,16}"
 """A bound, or a long row of them would be gone through from each of its places."""
+_CHARACTER_NUMBER = re.compile("&#0*([0-9]{1,8})[0-9]*")
+"""No character has more digits; Python reads no number of more than 4,300."""
+
 _UNITS = re.compile("u([0-9a-fA-F]{4})")
 _ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}
 _ESCAPED = {written: meant for meant, written in _ESCAPES.items()}
@@ -83,18 +92,26 @@ class _Secrets:
 
     def __init__(self, secrets: frozenset[str]) -> None:
         # The longest first, or a secret that begins another would leave its end to be read.
-        self._secrets = sorted(secrets, key=len, reverse=True)
+        long = {secret for secret in secrets if len(secret) >= SEARCHED_CHARACTERS}
+        self._short = secrets - long
+        self._secrets = sorted(long, key=len, reverse=True)
         self._encodings = [text for secret in self._secrets for text in _encodings(secret)]
         self._texts = [*self._secrets, *self._encodings]
-        self._shortest = min(map(len, self._texts))
+        self._shortest = min(map(len, self._texts), default=0)
         # A form writes a blank as a plus: where there are blanks, the two are taken for one.
-        self._blank = [secret.replace("+", " ") for secret in secrets if " " in secret]
+        self._blank = [secret.replace("+", " ") for secret in long if " " in secret]
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         spelt = ["".join(map(_spelt, secret)) for secret in self._secrets]
         spelt += ["".join(map(_spelt_in_base64, text)) for text in self._encodings]
         return re.compile("|".join(spelt))
+
+    def is_short_one(self, name: object, value: Json) -> bool:
+        """Whether a value that is called so is a secret that is too short to be looked for."""
+        if not self._short or not isinstance(name, str) or isinstance(value, (bool, dict, list)):
+            return False
+        return str(value) in self._short and _CREDENTIAL.search(name) is not None
 
     def hidden_in(self, text: str) -> str:
         """Replace every secret in a text; all of the text where one is in it but not where."""
@@ -105,7 +122,7 @@ class _Secrets:
 
     def are_in(self, text: str) -> bool:
         """Tell whether any secret stands in a text, or in what is encoded there."""
-        if len(text) < self._shortest:
+        if not self._texts or len(text) < self._shortest:
             return False
         if self._stand_in(text):
             return True
@@ -137,7 +154,7 @@ def _known(secrets: frozenset[str]) -> _Secrets:
 def _decoded(text: str) -> str:
     """Undo one layer of what URLs, JSON and HTML write for a character."""
     if "&" in text:
-        text = html.unescape(text)
+        text = html.unescape(_CHARACTER_NUMBER.sub(r"&#\1", text))
     if "\\" in text:
         text = _JSON_ESCAPES.sub(_unescaped, text)
     if "%" in text:
@@ -217,11 +234,18 @@ def _hide(value: Json, secrets: _Secrets) -> Json:
     if isinstance(value, str):
         return secrets.hidden_in(value)
     if isinstance(value, dict):
-        return {_hide(key, secrets): _hide(item, secrets) for key, item in value.items()}
+        return {
+            _hide(key, secrets): HIDDEN if secrets.is_short_one(key, item) else _hide(item, secrets)
+            for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [_hide(item, secrets) for item in value]
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return HIDDEN if any(map(secrets.are_in, _number_texts(value))) else value
+        try:
+            texts = _number_texts(value)
+        except ValueError:  # more digits than Python writes
+            return HIDDEN
+        return HIDDEN if any(map(secrets.are_in, texts)) else value
     return value
 
 

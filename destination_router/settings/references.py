@@ -5,14 +5,16 @@ Only who runs the router may write one; a text is read as the schema of its sett
 
 from __future__ import annotations
 
-import json
 import os
 import re
+import stat
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from destination_router.contract.records import Json
 from destination_router.faults import file_problem
+from destination_router.settings.documents import DocumentError, number_problems, parse_json
 from destination_router.settings.errors import Problem, SettingsError
 from destination_router.settings.schema import (
     COMBINATIONS,
@@ -20,6 +22,16 @@ from destination_router.settings.schema import (
     property_schema,
 )
 from destination_router.settings.words import join_path
+
+
+class ReadableByAllWarning(UserWarning):
+    """A file that `{file = PATH}` names, such as a key's, can be read by every user."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__(
+            f"{file} can be read by every user of this machine: if it holds a key, chmod o-r {file}"
+        )
+        self.file = file
 
 
 def read_text_setting(schema: Mapping[str, Json], name: str, text: str) -> Json:
@@ -88,7 +100,10 @@ def _read_environment(name: str) -> str:
 
 
 def _read_file(name: str) -> str:
-    return Path(name).read_text(encoding="utf-8").rstrip("\r\n")
+    mode = Path(name).stat().st_mode
+    if stat.S_ISREG(mode) and mode & stat.S_IROTH:
+        warnings.warn(ReadableByAllWarning(name), stacklevel=2)
+    return Path(name).read_text(encoding="utf-8-sig").rstrip("\r\n")
 
 
 _READERS: dict[str, Callable[[str], str]] = {"env": _read_environment, "file": _read_file}
@@ -121,9 +136,10 @@ def _from_text(root: Mapping[str, Json], schema: Json, text: str) -> Json:
     if _takes_text(root, schema):
         return text
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse_json(text)
+    except DocumentError:
         return text
+    return text if number_problems(value) else value
 
 
 def _takes_text(root: Mapping[str, Json], schema: Json) -> bool:

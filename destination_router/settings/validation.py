@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 
 from destination_router.contract.records import Json
+from destination_router.settings.documents import number_problems, out_of_bounds
 from destination_router.settings.errors import Problem, SettingsError
 from destination_router.settings.references import resolved_in
 from destination_router.settings.schema import (
@@ -40,13 +41,13 @@ def load_settings(schema: Mapping[str, Json], raw: Mapping[str, Json]) -> dict[s
     Raises:
         SettingsError: with every problem that was found.
     """
-    problems: list[Problem] = []
+    problems = _unusable(raw)
     resolved = resolved_in(schema, dict(raw), schema, "", problems)
     settings: dict[str, Json] = _with_defaults(schema, schema, resolved)
-    unresolved = {problem.path for problem in problems}
+    told = {problem.path for problem in problems}
     validator = Draft202012Validator(schema)
     for error in sorted(validator.iter_errors(settings), key=lambda e: [str(p) for p in e.path]):
-        problems.extend(_problems_of(error, unresolved))
+        problems.extend(_problems_of(error, told))
     if problems:
         # Each missing field is an error of its own in jsonschema, and names all of them.
         raise SettingsError(list(dict.fromkeys(problems)))
@@ -63,22 +64,34 @@ def load_some_settings(schema: Mapping[str, Json], raw: Mapping[str, Json]) -> d
         SettingsError: every variable that is not set, every file that cannot be read, and every
             setting that the schema does not know or whose value it refuses.
     """
-    problems: list[Problem] = []
+    problems = _unusable(raw)
     resolved: dict[str, Json] = resolved_in(schema, dict(raw), schema, "", problems)
-    unresolved = {problem.path for problem in problems}
+    told = {problem.path for problem in problems}
     for error in Draft202012Validator(schema).iter_errors(resolved):
         # Any other error of the whole may be mended by what is added.
         if error.path or error.validator == "additionalProperties":
-            problems.extend(_problems_of(error, unresolved))
+            problems.extend(_problems_of(error, told))
     if problems:
         raise SettingsError(problems)
     return resolved
 
 
-def _problems_of(error: ValidationError, unresolved: Collection[str]) -> Iterator[Problem]:
-    """Tell an error, unless it is about a reference that could not be resolved, which is told."""
+def _unusable(raw: Mapping[str, Json]) -> list[Problem]:
+    """Tell what no schema can: numbers that are none.
+
+    Raises:
+        SettingsError: they are too deep or too large to be looked at.
+    """
+    beyond = out_of_bounds(dict(raw))
+    if beyond is not None:
+        raise SettingsError([beyond])
+    return number_problems(dict(raw))
+
+
+def _problems_of(error: ValidationError, told: Collection[str]) -> Iterator[Problem]:
+    """Tell an error, unless it is about what could not be read anyway, which is told."""
     for path, detail in explain(error):
-        if path not in unresolved:
+        if path not in told:
             yield Problem(path, detail)
 
 

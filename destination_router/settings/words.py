@@ -15,6 +15,9 @@ from destination_router.contract.records import Json
 HIDDEN = "***"
 """What stands in the place of a secret."""
 
+NOT_BLANK = r"\S"
+"""The pattern of a text that is not empty and not only blanks."""
+
 _CREDENTIALS = re.compile("//[^/]*@")
 
 
@@ -56,6 +59,8 @@ def _rule(validator: str, limit: Any, schema: Any) -> str:
     meaning, examples = said.get("description"), said.get("examples")
     if validator in _AMOUNTS and limit == 1:
         rule = "must not be empty"
+    elif validator == "pattern" and limit == NOT_BLANK:
+        rule = "must not be blank"
     elif validator in _RULES:
         rule = f"must {_RULES[validator].format(limit)}"
     elif examples:

@@ -18,9 +18,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from destination_router.config.origins import plain_origins
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.records import Reject
 from destination_router.delivery.sender import redirected
+from destination_router.gateway.body_room import RETRY_AFTER_SECONDS, BodyRoom
 from destination_router.gateway.request_body import drain, read_body
 from destination_router.transformer import proxy
 from destination_router.transformer.counts import SUMMARY_SECONDS, Counts, keep_telling
@@ -39,7 +41,14 @@ from destination_router.transformer.upstream import Upstream, refuse_private, up
 MAX_BODY_BYTES = 200 * 1024 * 1024
 """How large a request may be, unpacked: rudder-transformer's own bound."""
 
-_STATUSES = {"too_large": 413}
+MAX_BODIES_BYTES = 4 * MAX_BODY_BYTES
+"""How much memory the bodies of all requests of a process may take together."""
+
+_PLACE = "destination_router.place"
+_STATUSES = {"too_large": 413, "overloaded": 503}
+_LATER = {"Retry-After": str(RETRY_AFTER_SECONDS), "X-Rudder-Should-Retry": "true"}
+"""rudder-server sends again for as long as it reads this, and otherwise gives up with a panic."""
+
 _DEFAULT_TIMEOUT = 60.0
 _MILLISECONDS = re.compile("[0-9]{1,9}")  # 11 days; a number that no float holds is no wait
 _EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -54,6 +63,7 @@ def create_transformer(  # noqa: PLR0913 -- all by keyword
     origins: Mapping[str, str] | None = None,
     upstream: str | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
+    max_bodies_bytes: int = MAX_BODIES_BYTES,
     counts: Counts | None = None,
     summary_seconds: float = SUMMARY_SECONDS,
 ) -> Starlette:
@@ -65,6 +75,7 @@ def create_transformer(  # noqa: PLR0913 -- all by keyword
         origins: which vendor's origin is sent elsewhere.
         upstream: the base URL of the transformer that answers what is not ours.
         max_body_bytes: how large a request may be, unpacked.
+        max_bodies_bytes: how much memory the bodies of all requests may take together.
         counts: where what happens is counted; of this process alone if None.
         summary_seconds: after how long what was counted is summed up in the log.
 
@@ -73,7 +84,7 @@ def create_transformer(  # noqa: PLR0913 -- all by keyword
     """
     served = find_destinations(overlays) if destinations is None else destinations
     counts = counts or Counts()
-    server = _Transformer(served, origins or {}, max_body_bytes, counts)
+    server = _Transformer(served, plain_origins(origins or {}), max_body_bytes, counts)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -82,7 +93,7 @@ def create_transformer(  # noqa: PLR0913 -- all by keyword
             telling = asyncio.create_task(keep_telling(counts, summary_seconds))
             open_until_the_end.push_async_callback(_ended, telling)
             if upstream is not None:
-                client = await open_until_the_end.enter_async_context(upstream_client())
+                client = await open_until_the_end.enter_async_context(upstream_client(upstream))
                 server.upstream = Upstream(upstream, client)
                 # Else workers would remember different ones. Who waits for it could not be stopped.
                 learning = asyncio.create_task(server.learn_features())
@@ -111,7 +122,10 @@ def create_transformer(  # noqa: PLR0913 -- all by keyword
             ),
             Route("/{path:path}", server.elsewhere, methods=_EVERY_METHOD),
         ],
-        middleware=[Middleware(PlainPaths)],
+        middleware=[
+            Middleware(PlainPaths),
+            Middleware(_Places, room=BodyRoom(max_bodies_bytes)),
+        ],
         exception_handlers={ClientDisconnect: _nobody_waits},
     )
     app.router.redirect_slashes = False
@@ -205,7 +219,9 @@ class _Transformer:
         try:
             if body is None:
                 encoding = request.headers.get("content-encoding") if unpacked else None
-                body = await read_body(request.stream(), encoding, self._max_body_bytes)
+                body = await read_body(
+                    request.stream(), encoding, self._max_body_bytes, request.scope[_PLACE]
+                )
             if self._private_types:
                 refuse_private(request.scope["path"], body, self._private_types)
         except Reject as reject:
@@ -262,7 +278,9 @@ class _Transformer:
 
     async def _read(self, request: Request) -> bytes:
         encoding = request.headers.get("content-encoding")
-        return await read_body(request.stream(), encoding, self._max_body_bytes)
+        return await read_body(
+            request.stream(), encoding, self._max_body_bytes, request.scope[_PLACE]
+        )
 
     def _endpoint(self, url: str) -> str:
         return redirected(url, self._origins) if self._origins else url
@@ -299,9 +317,28 @@ def _not_found() -> Response:
 
 
 def _refused(reject: Reject) -> Response:
+    later = _LATER if reject.code == "overloaded" else {}
     return PlainTextResponse(
-        f"{reject}\n", _STATUSES.get(reject.code, 400), headers={"apiVersion": "2"}
+        f"{reject}\n", _STATUSES.get(reject.code, 400), headers={"apiVersion": "2", **later}
     )
+
+
+class _Places:
+    """Gives each request its place in the memory for bodies until it is answered.
+
+    Args:
+        app: what answers.
+        room: that memory.
+    """
+
+    def __init__(self, app: ASGIApp, room: BodyRoom) -> None:
+        self._app = app
+        self._room = room
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        with self._room.place() as place:
+            await self._app({**scope, _PLACE: place}, receive, send)
 
 
 class PlainPaths:

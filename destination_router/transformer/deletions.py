@@ -28,6 +28,7 @@ from destination_router.deletion.people import (
 from destination_router.deletion.vendor import Deleting, DeletionGroup, grouped
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.sender import Sender
+from destination_router.faults import PASSED_ON, whereabouts
 from destination_router.settings.errors import SettingsError
 from destination_router.transformer.destinations import Destinations
 from destination_router.transformer.upstream import UpstreamError
@@ -227,6 +228,11 @@ async def delete_users(
         return JobDeleted(_BAD_REQUEST, error=f"router.toml: {reject}")
     except SettingsError:  # where keys are is not rudder-server's to know
         return JobDeleted(_BAD_REQUEST, error="router.toml: cannot be used: privacy.keys")
+    except PASSED_ON:
+        raise
+    except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not fail the batch
+        problem = f"plugin {connection.plugin.name!r}: user_deletion failed: {whereabouts(error)}"
+        return JobDeleted(_BAD_REQUEST, error=problem)
     who = wanted(_asked(job.user_attributes), deletion, keys)
     groups = grouped([subject for subject, _ in who.subjects], deletion.group)
     settings = DeliverySettings(origins=dict(origins), longest_wait=_LONGEST_WAIT)

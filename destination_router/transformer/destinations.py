@@ -21,7 +21,7 @@ import msgspec
 
 from destination_router.config.router_toml import ConnectionConfig, SharedConfig
 from destination_router.contract.records import Json
-from destination_router.faults import PASSED_ON
+from destination_router.faults import PASSED_ON, whereabouts
 from destination_router.pipeline.connection import Connection, configured
 from destination_router.pipeline.privacy.config import is_private
 from destination_router.plugins.loading import (
@@ -270,6 +270,11 @@ class Destinations:
             return Prepared(None, str(error), "transformation")
         except RecursionError:
             return Prepared(None, "Config: it is nested too deep", "configuration")
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not fail the batch
+            problem = f"plugin {plugin.name!r} failed: {whereabouts(error)}"
+            return Prepared(None, problem, "transformation")
 
 
 def _described(overlay: ConnectionConfig, name: str, settings: dict[str, Json]) -> ConnectionConfig:

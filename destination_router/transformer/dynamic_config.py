@@ -18,10 +18,9 @@ from destination_router.pipeline.normalise import decode_json
 MARK = b"{{"
 """What a configuration without it cannot depend on the message."""
 
-_TEMPLATE = re.compile(
-    r"\s*\{\{\s*(?P<path>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)\s*\|\|\s*(?P<default>.*?)\s*\}\}\s*",
-    re.ASCII | re.DOTALL,
-)
+_OPEN, _OR, _CLOSE = "{{", "||", "}}"
+_PATH = re.compile(r"[A-Za-z_]\w*+(?:\.[A-Za-z_]\w*+)++", re.ASCII)
+_BLANKS = " \t\n\r\f\v"
 _ROOTS = frozenset({"message", "event"})
 
 
@@ -51,15 +50,31 @@ def _resolved(value: Json, message: Any, taken: list[str]) -> Json:
         return [_resolved(item, message, taken) for item in value]
     if not isinstance(value, str):
         return value
-    found = _TEMPLATE.fullmatch(value)
+    found = _template(value)
     if found is None:
         return value
-    root, *path = found["path"].split(".")
+    whole, default = found
+    root, *path = whole.split(".")
     known = _taken(message, path) if root in _ROOTS else None
     if known is None:
-        return found["default"].replace('"', "").strip()
-    taken.append(found["path"])
+        return default.replace('"', "").strip()
+    taken.append(whole)
     return known
+
+
+def _template(text: str) -> tuple[str, str] | None:
+    """Read `{{ path || default }}`; None for any other text.
+
+    Part by part: a regular expression for it tries each blank of a long row for every other.
+    """
+    text = text.strip(_BLANKS)
+    if not (text.startswith(_OPEN) and text.endswith(_CLOSE)) or len(text) < len(_OPEN + _CLOSE):
+        return None
+    path, mark, default = text[len(_OPEN) : -len(_CLOSE)].partition(_OR)
+    path = path.strip(_BLANKS)
+    if not mark or _PATH.fullmatch(path) is None:
+        return None
+    return path, default.strip(_BLANKS)
 
 
 def _taken(value: Any, path: list[str]) -> Any:

@@ -71,8 +71,6 @@ _MOST_PROVEN = 10_000
 """How many connections' origins are remembered that have taken something, the last of them."""
 
 _HELD = "held"
-_HOLDING = frozenset(f"http_{status}" for status in (301, 302, 303, 307, 308, 401, 403, 407))
-"""The codes of answers that say nothing about a message: the connection may not send now."""
 
 
 class JobStatus(msgspec.Struct, rename="camel"):
@@ -225,8 +223,7 @@ def _carried(proxied: Proxied, metadata: Sequence[msgspec.Raw]) -> tuple[list[st
 
 def _held(outcome: Outcome) -> Outcome:
     """Let what says nothing about a message be sent again, and be told apart."""
-    result: str = outcome.result
-    if result == "held" or (result == "rejected" and outcome.code in _HOLDING):
+    if outcome.result == "held":
         return Outcome.retry(code=_HELD, detail=_words(outcome))
     return outcome
 

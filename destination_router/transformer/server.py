@@ -21,8 +21,10 @@ from starlette.applications import Starlette
 from destination_router.config.router_toml import QuarantineConfig, RouterConfig, load_config
 from destination_router.faults import UsageError
 from destination_router.pipeline.privacy.config import all_private
+from destination_router.service.event_loop import run_in_loop
 from destination_router.service.logs import log_as_json
-from destination_router.service.serving import listen, url_of
+from destination_router.service.protocol import HttpBounds
+from destination_router.service.serving import BoundedServer, listen, url_of
 from destination_router.transformer.app import create_transformer
 from destination_router.transformer.counts import Counts
 from destination_router.transformer.garbage import look_seldom
@@ -32,6 +34,9 @@ _log = logging.getLogger(__name__)
 
 _BACKLOG = 2048
 _GRACE_SECONDS = 10
+
+_BOUNDS = HttpBounds(arrival=600.0, fetching=600.0, connections=5000, read_bytes=256 * 1024)
+"""rudder-server sends up to 200 MiB in a request, and gives up after 600 seconds."""
 
 # A request and its answer are some hundred kilobytes each. glibc gives such a block back to the
 # system as soon as it is free and asks anew for the next one, whose pages are then made one by one:
@@ -183,11 +188,12 @@ def _serve_app(
         app,
         log_config=None,
         access_log=False,
+        ws="none",
         timeout_graceful_shutdown=_GRACE_SECONDS,
         headers=headers,
     )
     look_seldom()
-    uvicorn.Server(config).run(sockets=[listener])
+    run_in_loop(BoundedServer(config, _BOUNDS).serve(sockets=[listener]))
 
 
 def _stop_without_failure() -> None:

@@ -17,7 +17,10 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
+from destination_router.config.origins import is_loopback
 from destination_router.contract.records import Json, Reject
+from destination_router.delivery.network import told_failure
+from destination_router.delivery.sender import no_cookies
 from destination_router.gateway.request_body import read_body
 
 _log = logging.getLogger(__name__)
@@ -25,6 +28,7 @@ _log = logging.getLogger(__name__)
 _SOON = 5.0
 """Seconds for features: rudder-server does not start without, and asks again."""
 
+_CONNECTING = 5.0
 _IN_ALL = 590.0
 """Seconds for any other answer, from the first byte asked to the last one answered.
 
@@ -92,14 +96,19 @@ class _UpstreamAnswer(msgspec.Struct, frozen=True):
     content: bytes
 
 
-def upstream_client() -> httpx.AsyncClient:
+def upstream_client(url: str) -> httpx.AsyncClient:
     """Make a client for an upstream.
 
     Each request has a connection of its own, as rudder-server's have: none waits for one that an
     answer without end holds, and none gets what was left over of another's answer.
     """
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    return httpx.AsyncClient(timeout=httpx.Timeout(None, connect=5), limits=limits)
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(None, connect=_CONNECTING),
+        limits=limits,
+        cookies=no_cookies(),
+        trust_env=not is_loopback(url),
+    )
 
 
 class Upstream:
@@ -191,7 +200,9 @@ class Upstream:
                 finally:
                     await answer.aclose()
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            _log.error("upstream_unreachable", extra={"error": type(error).__name__})
+            detail = told_failure(error, self._url, None, _CONNECTING)
+            about = {"error": type(error).__name__, "detail": detail}
+            _log.error("upstream_unreachable", extra=about)
             raise UpstreamError(503, "the upstream transformer does not answer") from None
         except TimeoutError:
             _log.error("upstream_failed", extra={"error": "TimeoutError"})

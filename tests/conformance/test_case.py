@@ -103,7 +103,7 @@ def test_the_names_of_checks_are_taken() -> None:
 
 def test_what_is_not_json_is_told() -> None:
     """A comma too many is a line, not a traceback."""
-    with pytest.raises(CaseError, match=r"a\.json: it is not JSON"):
+    with pytest.raises(CaseError, match=r"a\.json is not JSON"):
         read_cases({"a.json": b"{,}"})
 
 

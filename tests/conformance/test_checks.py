@@ -201,6 +201,28 @@ def test_a_schema_that_breaks_a_rule_is_found(
     assert told in found
 
 
+def test_a_member_that_is_read_and_not_sent_is_found(make_bench: MakeBench) -> None:
+    """What nobody reads, the host notes; what is read and left out, the destination has to."""
+    assert outcome(make_bench(), "check/members-none-unread").startswith("passed")
+
+    def on_track(message: Any) -> list[HttpRequest]:
+        assert message.other("userProperties")
+        return [request(message)]
+
+    bench = make_bench(on_track=on_track)
+    assert "userProperties.probed" in outcome(bench, "check/members-none-unread")
+
+
+def test_an_origin_that_is_not_named_is_found(make_bench: MakeBench) -> None:
+    """The host would refuse to send it elsewhere."""
+    named = make_bench(origins=lambda: ["https://vendor.example"])
+    assert outcome(named, "check/origins-named").startswith("passed")
+    other = make_bench(origins=lambda: ["https://other.example"])
+    assert "an origin that the hook origins names" in outcome(other, "check/origins-named")
+    no_origin = make_bench(origins=lambda: ["vendor.example"])
+    assert "an origin: https://host" in outcome(no_origin, "check/origins-named")
+
+
 def test_settings_that_do_not_work_are_found(make_bench: MakeBench) -> None:
     """A bench whose settings the schema refuses says so, whatever else fails for it."""
     bench = make_bench(CaseSet(settings={"apiKey": 7}))

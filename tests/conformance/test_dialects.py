@@ -12,6 +12,9 @@ FOLDER = Path(__file__).parents[2] / "conformance" / "cases" / "heap" / "dialect
 DECIDED = {
     "segment/mapping-unknown-field",
     "segment/setting-of-another-dialect",
+    "rudderstack/integrations-empty-list",
+    "segment/integrations-empty-list",
+    "segment-cloud/integrations-empty-list",
 }
 """Where the systems are silent, so that it had to be decided."""
 

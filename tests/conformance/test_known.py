@@ -47,7 +47,7 @@ def test_an_entry_counts_for_its_destination(tmp_path: Path) -> None:
             "track/z: there is no such case; take it off the list",
         ),
         (ENTRY.replace("track/a", "track/z"), "track/z: there is no such case"),
-        ("[tool", "pyproject.toml: "),
+        ("[tool", "pyproject.toml is not TOML: "),
     ],
 )
 def test_a_list_that_is_not_true_is_an_error(tmp_path: Path, text: str, told: str) -> None:

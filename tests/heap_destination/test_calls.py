@@ -1,10 +1,13 @@
 """From the six calls to Heap's requests: the default dialect, rule by rule."""
 
+import json
 from typing import Any
 
 import pytest
 
 from destination_router import HttpRequest, Reject, parse_message
+from destination_router.pipeline.connection import Connection
+from destination_router.plugins.loading import load_plugin
 from heap_destination import plugin
 from heap_destination.identity import stitched_user_id
 from heap_destination.settings import UNSAFE_IDENTITIES, heap_settings
@@ -198,7 +201,10 @@ def test_an_events_name_has_at_most_1024_characters(
         ({"timestamp": None, "originalTimestamp": "2026-11-22T10:00:00Z"}, TIME),
         ({"timestamp": "2099-01-01"}, "2099-01-01T00:00:00.000Z"),
         ({"timestamp": "yesterday", "originalTimestamp": "tomorrow"}, None),
-        ({"sentAt": "2026-11-22T10:00:00Z", "receivedAt": "2026-11-22T10:00:00Z"}, None),
+        ({"sentAt": "2026-11-22T10:00:00Z"}, None),
+        ({"receivedAt": "2026-11-22T10:00:00Z"}, TIME),
+        ({"timestamp": "soon", "originalTimestamp": "x", "receivedAt": TIME}, TIME),
+        ({"timestamp": "0001-01-01T00:00:00Z", "originalTimestamp": TIME}, TIME),
         ({}, None),
     ],
 )
@@ -206,9 +212,27 @@ def test_an_events_name_has_at_most_1024_characters(
 def test_an_events_time_is_its_timestamp_else_its_original_timestamp(
     fields: dict[str, Any], expected: str | None, ids: dict[str, str]
 ) -> None:
-    """ISO 8601 in UTC with milliseconds; left out where neither is a time."""
+    """ISO 8601 in UTC with milliseconds; left out where none is a time."""
     ((_, body),) = sent("track", **ids, **fields)
     assert body.get("events", [body])[0].get("timestamp") == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"timestamp": "soon", "originalTimestamp": TIME}, "originalTimestamp is sent"),
+        ({"timestamp": "soon", "receivedAt": TIME}, "receivedAt is sent"),
+        ({"timestamp": "0027-01-01"}, "its year is 0027"),
+        ({"timestamp": "5138-11-16"}, "its year is 5138"),
+    ],
+)
+def test_a_note_says_which_time_is_sent(fields: dict[str, Any], told: str) -> None:
+    """Whoever imports a file sees that its times were not what they seemed."""
+    message = {"type": "track", "messageId": "m", "userId": "ada", "event": "E", **fields}
+    decision = Connection("heap", load_plugin("heap"), {"appId": "11"}).decide(
+        json.dumps(message).encode()
+    )
+    assert told in " ".join(note.detail for note in decision.notes)
 
 
 @pytest.mark.parametrize("kind", EVENTS)

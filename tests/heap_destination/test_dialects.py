@@ -92,11 +92,11 @@ BODIES = [
     ),
     (
         "segment",
-        {**TRACK, "type": "identify", "traits": {"plan": "pro"}},
+        {**TRACK, "type": "identify", "traits": {"plan": "gold"}},
         [
             (
                 '{"identity": "ada", "app_id": "11", "properties": '
-                '{"anonymous_id": "a-1", "plan": "pro"}}'
+                '{"anonymous_id": "a-1", "plan": "gold"}}'
             )
         ],
     ),
@@ -117,8 +117,8 @@ BODIES = [
     ),
     (
         "rudderstack",
-        {**TRACK, "type": "identify", "traits": {"plan": "pro"}},
-        ['{"identity": "ada", "properties": {"plan": "pro"}, "app_id": "11"}'],
+        {**TRACK, "type": "identify", "traits": {"plan": "gold"}},
+        ['{"identity": "ada", "properties": {"plan": "gold"}, "app_id": "11"}'],
     ),
 ]
 
@@ -204,3 +204,48 @@ def test_whatever_comes_a_dialect_makes_one_level(dialect: str, content: dict[st
     (item,) = body.get("events", [body])
     for value in (item.get("properties") or item.get("custom_properties") or {}).values():
         assert not isinstance(value, (dict, list)) or not value
+
+
+# -- what RudderStack's SDKs write ---------------------------------------------------------------
+
+RUDDERSTACK = {"library": {"name": "com.rudderstack.android.sdk.core"}}
+
+
+def decided(dialect: str, **fields: Any) -> Decision:
+    connection = Connection("heap", load_plugin("heap"), {"appId": "11", "dialect": dialect})
+    return connection.decide(json.dumps({"messageId": "m-00000001", **fields}).encode())
+
+
+@pytest.mark.parametrize("dialect", ["segment", "segment-cloud"])
+def test_traits_of_rudderstacks_sdks_are_found_where_they_write_them(dialect: str) -> None:
+    """They stand in the context alone; Segment's system has never met such a sender."""
+    traits = {"anonymousId": "a", "plan": "gold"}
+    context = {**RUDDERSTACK, "traits": traits}
+    ours = decided(dialect, type="identify", userId="ada", context=context)
+    assert "gold" in json.dumps([request.json for request in ours.requests])
+    assert ("converted", "context.traits") in [(note.code, note.path) for note in ours.notes]
+    theirs = decided(dialect, type="identify", userId="ada", context={"traits": traits})
+    assert "gold" not in json.dumps([request.json for request in theirs.requests])
+
+
+def test_an_anonymous_event_of_rudderstacks_sdks_is_sent_in_segment_cloud() -> None:
+    """Their context.traits hold the anonymousId, which is nobody's trait."""
+    context = {**RUDDERSTACK, "traits": {"anonymousId": "a"}}
+    sent = decided("segment-cloud", type="track", event="E", anonymousId="a", context=context)
+    assert sent.result == "requests"
+
+
+def test_a_user_id_that_is_not_sent_is_not_called_missing() -> None:
+    """It is there; this dialect sends it only where a mapping says so."""
+    sent = decided("segment", type="track", userId="u1", event="E")
+    assert sent.reject is not None
+    assert "there is none" not in sent.reject.detail
+    assert "unless identity is mapped" in sent.reject.detail
+
+
+@pytest.mark.parametrize("dialect", ["heap", "segment-cloud", "rudderstack"])
+def test_notes_on_a_time_do_not_contradict_each_other(dialect: str) -> None:
+    """What is sent all the same was not left out."""
+    sent = decided(dialect, type="track", userId="u1", event="E", timestamp="soon")
+    told = " ".join(note.detail for note in sent.notes)
+    assert not ("left out" in told and "sends it" in told)

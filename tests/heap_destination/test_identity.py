@@ -43,12 +43,13 @@ def test_the_placeholders_are_pinned() -> None:
     """Each of them has merged strangers somewhere."""
     assert set(UNSAFE_IDENTITIES) == {
         "null", "undefined", "none", "nan", "true", "false", "guest", "anonymous", "user",
-        "unknown", "0", "-1", "00000000-0000-0000-0000-000000000000",
+        "unknown", "0", "-1", "00000000-0000-0000-0000-000000000000", "[object object]", "(null)",
+        "<null>", "nil", "<nil>", "n/a", "(none)",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "identity", ["ada", "1", "00", "-10", "null@example.com", "users", "guest7", "n/a"]
+    "identity", ["ada", "1", "01", "-10", "null@example.com", "users", "guest7", "n/a/1", "{ada}"]
 )
 def test_an_id_that_only_resembles_a_placeholder_is_safe(identity: str) -> None:
     """Only the whole id counts."""
@@ -63,11 +64,35 @@ def test_an_identity_has_at_most_255_characters(character: str, length: int, saf
     assert reason == (None if safe else "it is longer than 255 characters")
 
 
+@pytest.mark.parametrize(
+    "identity",
+    ["00", "000000", "0.0", "0-0", "[object Object]", "(null)", "<nil>", "N/A", "\ufeffnull"],
+)
+def test_what_programs_write_for_nothing_is_a_placeholder(identity: str) -> None:
+    """JavaScript's object, C's and Go's null, zeros of any length, a stray mark beside it."""
+    assert unsafe(identity, SETTINGS) == PLACEHOLDER
+
+
+@pytest.mark.parametrize(
+    "identity", ["{{ user.id }}", "user-{{id}}", "${userId}", "<%= id %>", "{% id %}", "%USER_ID%"]
+)
+def test_a_template_that_nobody_filled_in_is_nobody(identity: str) -> None:
+    """Every message that such a program writes carries the same."""
+    assert "template" in (unsafe(identity, SETTINGS) or "")
+
+
+@pytest.mark.parametrize("identity", ["\u200b", "\u2800\u2800", "\u3164", "\ufeff \u00a0", "\0"])
+def test_blanks_that_are_no_ascii_are_nobody(identity: str) -> None:
+    """What shows nothing names nobody."""
+    assert "blank" in (unsafe(identity, SETTINGS) or "")
+
+
 def test_the_list_is_a_setting() -> None:
     """A sender with placeholders of its own names them; the usual ones are then its own affair."""
     settings = heap_settings({"appId": "11", "unsafeIdentities": ["Nobody"]})
     assert unsafe("NOBODY", settings) == PLACEHOLDER
     assert unsafe("guest", settings) is None
+    assert unsafe("000", settings) is None
 
 
 # -- which identifiers --------------------------------------------------------------------------
@@ -120,6 +145,33 @@ def test_an_option_of_a_wrong_type_is_dropped_with_a_note(value: object) -> None
     ids = found(userId="ada", integrations={"Heap": options})
     assert (ids.identity, ids.user_id, ids.session_id) == ("ada", None, None)
     assert dropped(ids) == [("dropped", f"integrations.Heap.{name}") for name in options]
+
+
+@pytest.mark.parametrize("given_", [4503599627370497.0, 4503599627370497, "4503599627370497"])
+def test_a_whole_number_is_one_however_it_is_written(given_: object) -> None:
+    """Some languages write every number with a fraction."""
+    sent = found(userId="", integrations={"Heap": {"user_id": given_}})
+    assert (sent.user_id, sent.notes) == ("4503599627370497", ())
+
+
+@pytest.mark.parametrize("name", ["userId", "sessionId", "email"])
+def test_an_option_that_is_not_read_is_told(name: str) -> None:
+    """`userId` in place of `user_id` is a likely slip."""
+    sent = found(userId="ada", integrations={"Heap": {name: "1"}})
+    assert dropped(sent) == [("dropped", f"integrations.Heap.{name}")]
+
+
+@pytest.mark.parametrize(
+    ("identity", "code"), [("a" * 101, "long_identity"), ("a\0b", "control_character")]
+)
+@pytest.mark.parametrize("options", [{}, {"Heap": {"session_id": "1"}}])
+def test_an_identity_that_may_not_meet_itself_elsewhere_is_sent_and_noted(
+    identity: str, code: str, options: dict[str, Any]
+) -> None:
+    """Heap's own SDKs take 100 characters, and many programs end a text at a NUL."""
+    sent = found(userId=identity, integrations=options)
+    assert (sent.identity, dropped(sent)) == (identity, [(code, "userId")])
+    assert found(userId="a" * 100).notes == ()
 
 
 def test_a_number_is_as_good_as_its_digits() -> None:

@@ -43,7 +43,7 @@ def of_user(traits: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str
 
 @pytest.mark.parametrize(
     "value",
-    ["", "text", "caf\u00e9 \U0001f98a", 0, 1, -1, 1.5, -0.25, 1e300, 2**53 + 1, 10**20 + 1],
+    ["", "text", "caf\u00e9 \U0001f98a", 0, 1, -1, 1.5, -0.25, 1e300, 2**53, -(2**53)],
 )
 def test_text_and_numbers_are_kept_as_they_are(value: object) -> None:
     """What Heap documents needs no change and no note; an integer keeps its digits."""
@@ -223,7 +223,14 @@ def test_an_integer_beyond_every_json_readers_numbers_is_dropped(number: int, ke
     """It would arrive as infinity, or not at all."""
     flat, notes = of_event({"k": number})
     assert (flat == {"k": number}) is kept
-    assert notes == ([] if kept else [("dropped", "properties.k")])
+    assert notes == [("imprecise_number" if kept else "dropped", "properties.k")]
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, -(2**53) - 1, 10**20 + 1])
+def test_an_integer_that_a_reader_may_round_is_sent_and_noted(value: int) -> None:
+    """It keeps its digits here; whoever reads JSON as JavaScript does loses some."""
+    assert of_event({"k": value}) == ({"k": value}, [("imprecise_number", "properties.k")])
+    assert of_user({"a": {"b": value}})[1] == [("imprecise_number", "traits.a.b")]
 
 
 @pytest.mark.parametrize("value", [object(), b"bytes", Decimal("1.5"), {1, 2}])
@@ -444,5 +451,6 @@ def test_whatever_comes_heap_can_take_what_goes(
         "joined",
         "converted",
         "dropped",
+        "imprecise_number",
     }
     json.dumps(flat, allow_nan=False)

@@ -81,3 +81,26 @@ def test_other_answers_mean_what_they_mean_elsewhere(status: int, outcome: Outco
     response = answer(status, WORDS, **{"retry-after": "30"})
 
     assert outcome == read_response(BULK, response)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("<!DOCTYPE html><p>Log in</p>", ""),
+        ("\n <html lang=en>", "application/json"),
+        ("Log in", "text/html; charset=utf-8"),
+    ],
+)
+def test_a_web_page_is_no_success(text: str, kind: str) -> None:
+    """A proxy or a portal answered in place of Heap, which has nothing."""
+    headers = {"content-type": kind} if kind else {}
+    answered = HttpResponse(status=200, body=text.encode(), headers=headers)
+    read = read_response(BULK, answered)
+    assert isinstance(read, Outcome)
+    assert (read.result, read.code) == ("retry", "html_answer")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "ok", "<ok/>", '"<html>"'])
+def test_any_other_success_is_one(text: str) -> None:
+    """Heap documents `{}` and may answer otherwise."""
+    assert read_response(BULK, answer(200, text)) == Outcome.delivered()

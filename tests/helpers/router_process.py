@@ -25,10 +25,12 @@ def toml(heap_url: str, *regions: str, eventlog: str = "", gateway: str = "") ->
         f'settings = {{appId = "11", region = "{region}"}}\n'
         for region in regions or ("US",)
     )
+    elsewhere = {"US": f'"{US}" = "{heap_url}"', "EU": f'"{EU}" = "{DEAD}"'}
+    origins = ", ".join(elsewhere[region] for region in regions or ("US",))
     return (
         f'[gateway]\nwrite_keys = ["key"]\n{gateway}\n'
         f'[eventlog]\nurl = "sqlite:///router.db"\n{eventlog}\n'
-        f'[delivery]\nfirst_wait = "10ms"\norigins = {{"{US}" = "{heap_url}", "{EU}" = "{DEAD}"}}\n'
+        f'[delivery]\nfirst_wait = "10ms"\norigins = {{{origins}}}\n'
         f"{connections}"
     )
 

@@ -283,22 +283,20 @@ CALLS = (
     _slip(
         "sent-at-counts",
         "the time of sending stands in for the time of happening",
-        'return message.timestamp if field == "timestamp" else message.original_timestamp',
-        'return message.timestamp if field == "timestamp" else '
-        "message.original_timestamp or message.sent_at",
+        "lambda message: message.received_at,",
+        "lambda message: message.received_at or message.sent_at,",
     ),
     _slip(
         "timestamp-as-given",
         "a time is sent as the sender wrote it",
-        "        written = utc_text(text)\n",
+        "        written = None if text is None else utc_text(text)\n",
         "        written = text\n",
     ),
     _slip(
         "timestamp-of-the-clock",
         "where there is no time, the host's clock is read",
-        "            return written\n        notes.append(_no_time(field))\n    return None",
-        "            return written\n        notes.append(_no_time(field))\n"
-        "    return datetime.now(UTC).isoformat()",
+        'it is sent"))\n        return written\n    return None',
+        'it is sent"))\n        return written\n    return datetime.now(UTC).isoformat()',
     ),
     _slip(
         "partner-key-as-given",

@@ -20,7 +20,9 @@ _PLACEHOLDERS = (
     "unknown",
     "0",
     "-1",
-    "00000000-0000-0000-0000-000000000000",
+    "[object object]",
+    "(null)",
+    "n/a",
 )
 
 IDENTITY = (
@@ -49,8 +51,8 @@ IDENTITY = (
     _slip(
         "identity-lower-cased",
         "identities are lower-cased: two users become one",
-        "return Identifiers(identity=known, user_id",
-        "return Identifiers(identity=known and known.lower(), user_id",
+        "                identity=known,\n",
+        "                identity=known and known.lower(),\n",
     ),
     _slip(
         "identity-cut",
@@ -68,14 +70,14 @@ IDENTITY = (
     _slip(
         "placeholders-in-one-casing",
         "a placeholder in capitals is a user",
-        "if identity.strip().casefold() in settings.unsafe_identities:",
-        "if identity.strip() in settings.unsafe_identities:",
+        "if identity.strip().casefold() in listed:",
+        "if identity.strip() in listed:",
     ),
     _slip(
         "placeholders-by-their-beginning",
         "whoever begins like a placeholder is nobody",
-        "if identity.strip().casefold() in settings.unsafe_identities:",
-        "if identity.strip().casefold().startswith(tuple(settings.unsafe_identities)):",
+        "if identity.strip().casefold() in listed:",
+        "if identity.strip().casefold().startswith(tuple(listed)):",
     ),
     _slip(
         "placeholders-of-ones-own-as-given",
@@ -150,8 +152,7 @@ IDENTITY = (
     _slip(
         "options-in-silence",
         "an option that cannot be used is left out without a note",
-        '    notes.append(Note("dropped", f"integrations.Heap.{name}", '
-        '"it must be text or a number"))\n',
+        '    notes.append(Note("dropped", f"integrations.Heap.{name}", detail))\n',
         "    pass\n",
     ),
     _slip(

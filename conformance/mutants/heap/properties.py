@@ -161,9 +161,8 @@ PROPERTIES = (
     _slip(
         "long-key-cut",
         "a long key is cut: two become one",
-        '            self._note("dropped", key, '
-        'f"its name is longer than {KEY_CHARACTERS} characters")\n',
-        "            self.flat[key[:KEY_CHARACTERS]] = value\n",
+        '            self._note("dropped", key, _LONG_NAME)\n        elif key in self.flat and',
+        "            self.flat[key[:KEY_CHARACTERS]] = value\n        elif key in self.flat and",
     ),
     _slip(
         "empty-key-kept",

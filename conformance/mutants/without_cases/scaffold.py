@@ -195,4 +195,25 @@ MUTANTS = (
         "    body = {'group': message.group_id, 'traits': message.traits}\n"
         "    return [HttpRequest(url=API + path, json=body)]\n",
     ),
+    _slip(
+        "another-origin",
+        "origins-named",
+        "the origins are another version's",
+        "    return [API]\n",
+        "    return ['https://v2.my-destination.example']\n",
+    ),
+    _slip(
+        "traits-of-an-event",
+        "members-none-unread",
+        "the traits of an event are read and not sent",
+        _EVENT,
+        _EVENT + '        "paying": bool(message.other("traits")),\n',
+    ),
+    _slip(
+        "traits-in-the-context",
+        "members-none-unread",
+        "the traits in the context are read and not sent",
+        _EVENT,
+        _EVENT + '        "known": bool(message.context_traits),\n',
+    ),
 )

@@ -20,7 +20,8 @@ class LogInUseError(LogFileError):
 def claim(path: Path) -> Iterator[None]:
     """Be the one that delivers from the log at a path, for as long as the block lasts.
 
-    The claim is a lock on the file `<log>.workers`; it ends with the process, however that ends.
+    The claim is a lock on the file `<log>.workers`, beside what a symbolic link leads to; it ends
+    with the process, however that ends. Of hard links, `open_file` refuses all.
 
     Raises:
         LogInUseError: another process has it.
@@ -56,4 +57,5 @@ def claimant(path: Path) -> int | None:
 
 
 def _lock_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}.workers")
+    real = path.resolve()
+    return real.with_name(f"{real.name}.workers")

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter, LetterGroup
-from destination_router.eventlog.partition import partition_key
+from destination_router.eventlog.sqlite.queries import APPEND, event_row
 
 _PUT = """
 INSERT INTO dead_letters
@@ -37,9 +37,6 @@ SELECT count(*), max(id) FROM dead_letters WHERE {conditions} GROUP BY connectio
 ORDER BY count(*) DESC, max(id)
 """
 _CHUNK = 500
-_APPEND = """
-INSERT INTO events (received_at, partition, target, source, body) VALUES (?, ?, ?, ?, ?)
-"""
 
 
 def put_letters(connection: sqlite3.Connection, letters: Iterable[DeadLetter]) -> None:
@@ -87,13 +84,8 @@ def replay_letters(
         now: Unix time, in seconds.
     """
     at = _milliseconds(now)
-    connection.executemany(
-        _APPEND,
-        [
-            (at, partition_key(letter.body), letter.connection, letter.source, letter.body)
-            for letter in letters
-        ],
-    )
+    rows = [event_row(at, letter.body, letter.source, letter.connection) for letter in letters]
+    connection.executemany(APPEND, rows)
     connection.executemany(
         "UPDATE dead_letters SET replayed_at = ? WHERE id = ?",
         [(at, letter.id) for letter in letters],

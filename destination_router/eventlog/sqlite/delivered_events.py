@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from destination_router.eventlog.partition import partition_key
+from destination_router.eventlog.sqlite.checksums import check_event
+from destination_router.eventlog.sqlite.queries import APPEND, event_row
 
 _DELIVERED = """
-SELECT offset, received_at, source, body FROM events
+SELECT offset, target, body, received_at, source, replay, checksum FROM events
 WHERE received_at >= :since AND received_at < :until
     AND replay IS NULL AND (target IS NULL OR target = :name)
     AND (
@@ -22,9 +23,6 @@ WHERE received_at >= :since AND received_at < :until
     )
     AND offset NOT IN (SELECT offset FROM dead_letters WHERE connection = :name)
 ORDER BY offset
-"""
-_APPEND = """
-INSERT INTO events (received_at, partition, target, source, replay, body) VALUES (?, ?, ?, ?, ?, ?)
 """
 
 
@@ -47,9 +45,15 @@ class Kept(msgspec.Struct, frozen=True):
 def delivered_events(
     database: sqlite3.Connection, name: str, since: float, until: float
 ) -> Iterator[Kept]:
-    """Read what a connection delivered of what came in between two Unix times, in order."""
+    """Read what a connection delivered of what came in between two Unix times, in order.
+
+    Raises:
+        DamageError: an event is not as it was written.
+    """
     values = {"name": name, "since": round(since * 1000), "until": round(until * 1000)}
-    for offset, received_at, source, body in database.execute(_DELIVERED, values):
+    for row in database.execute(_DELIVERED, values):
+        check_event(*row)
+        offset, _, body, received_at, source, *_ = row
         yield Kept(offset, received_at / 1000, source, body)
 
 
@@ -80,10 +84,5 @@ def send_again(
         now: Unix time, in seconds.
     """
     at = round(now * 1000)
-    database.executemany(
-        _APPEND,
-        [
-            (at, partition_key(event.body), name, event.source, replay, event.body)
-            for event in events
-        ],
-    )
+    rows = [event_row(at, event.body, event.source, name, replay) for event in events]
+    database.executemany(APPEND, rows)

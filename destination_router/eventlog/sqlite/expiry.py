@@ -10,13 +10,14 @@ import msgspec
 
 from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.progress import Progress
+from destination_router.eventlog.sqlite.checksums import check_event
 from destination_router.eventlog.sqlite.dead_letter_store import put_letters
 
 EXPIRED = "expired"
 
 _CHUNK = 500
 _FIND = """
-SELECT offset, body FROM events
+SELECT offset, target, body, received_at, source, replay, checksum FROM events
 WHERE offset > ? AND received_at < ? AND (target IS NULL OR target = ?) ORDER BY offset LIMIT ?
 """
 _log = logging.getLogger(__name__)
@@ -44,6 +45,9 @@ def expire(  # noqa: PLR0913 -- each is a part, by keyword
         max_age: what came in longer ago than this, in seconds, is too old.
         kept: what a dead letter keeps of an event.
         now: Unix time, in seconds.
+
+    Raises:
+        DamageError: an event is not as it was written.
     """
     rows = connection.execute(
         _FIND, (progress.low, (now - max_age) * 1000, name, _CHUNK)
@@ -51,11 +55,13 @@ def expire(  # noqa: PLR0913 -- each is a part, by keyword
     old = [row for row in rows if not progress.is_done(row[0]) and not progress.is_out(row[0])]
     if not old:
         return []
-    put_letters(connection, [_letter(name, offset, kept(body), now) for offset, body in old])
+    for row in old:
+        check_event(*row)
+    put_letters(connection, [_letter(name, row[0], kept(row[2]), now) for row in old])
     _log.warning(
         "events_expired", extra={"connection": name, "count": len(old), "first_offset": old[0][0]}
     )
-    return [offset for offset, _ in old]
+    return [row[0] for row in old]
 
 
 def _letter(name: str, offset: int, body: bytes, now: float) -> DeadLetter:

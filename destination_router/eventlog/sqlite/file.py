@@ -14,12 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from destination_router.eventlog.interface import LogFileError
+from destination_router.eventlog.sqlite.checksums import DamageError
+from destination_router.eventlog.sqlite.letter_room import LETTER_ROOM
+from destination_router.eventlog.sqlite.queries import damage, last_offset, progress_of
 from destination_router.faults import file_problem
 
 APPLICATION_ID = 0x44524C47
 """`DRLG`, in SQLite's header: tells our files from anybody else's."""
 
-VERSION = 4
+VERSION = 5
 """The schema's, in SQLite's `user_version`; a file of an older version is brought up to it."""
 
 _BUSY_SECONDS = 10.0
@@ -84,6 +87,13 @@ _ADDED_3 = (
 )
 _ADDED_4 = (
     """
+CREATE TABLE attempts (                        -- messages at hand when a process died
+    connection TEXT NOT NULL,
+    offset INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    PRIMARY KEY (connection, offset)
+) WITHOUT ROWID""",
+    """
 CREATE TABLE holds (                           -- connections that may not send now
     connection TEXT PRIMARY KEY,
     code TEXT NOT NULL,                        -- of the vendor's answer
@@ -95,13 +105,41 @@ CREATE TABLE origins (                         -- those that have taken somethin
     origin TEXT NOT NULL,
     PRIMARY KEY (connection, origin)
 ) WITHOUT ROWID""",
+    """
+CREATE TABLE orders (                          -- what a person said of a connection last
+    connection TEXT PRIMARY KEY,
+    paused INTEGER NOT NULL,                   -- 1: send nothing; 0: go on, and ask at once
+    at INTEGER NOT NULL                        -- Unix time in milliseconds
+) WITHOUT ROWID""",
 )
-_ADDED = {1: _ADDED_2, 2: _ADDED_3, 3: _ADDED_4}
+_ADDED_5 = (
+    # Of rows that were written before there was any, it is NULL, and they are not checked.
+    "ALTER TABLE events ADD COLUMN checksum INTEGER",
+    "ALTER TABLE connections ADD COLUMN checksum INTEGER",
+    "ALTER TABLE done ADD COLUMN checksum INTEGER",
+    # One that began at the start was noted at 0; now none is before the first event.
+    "UPDATE connections SET low = max(low, (SELECT ifnull(min(offset) - 1, 0) FROM events))",
+    *LETTER_ROOM,
+)
+_ADDED = {1: _ADDED_2, 2: _ADDED_3, 3: _ADDED_4, 4: _ADDED_5}
 """What the version after each has in addition."""
 _TABLES = frozenset(
     {"events", "connections", "done", "dead_letters", "probe", "pairings", "quarantine"}
-    | {"holds", "origins"}
+    | {"attempts", "holds", "origins", "orders", "letter_room"}
 )
+
+_SMALL_TABLES = (
+    "attempts",
+    "connections",
+    "done",
+    "holds",
+    "letter_room",
+    "orders",
+    "origins",
+    "probe",
+    "quarantine",
+)
+"""They are read as a whole at each start; `pairings` and what waits may have millions of rows."""
 
 
 def open_file(path: Path, *, create: bool = True) -> None:
@@ -115,14 +153,16 @@ def open_file(path: Path, *, create: bool = True) -> None:
         LogFileError: it cannot be used, or is not there.
     """
     try:
-        if not path.exists():
+        real = path.resolve()  # SQLite's journal stands beside what a symbolic link leads to
+        if not real.exists():
             if not create:
                 raise LogFileError(f"{path}: there is no event log; start the router to make one")
-            _create(path)
+            _create(real)
+        _refuse_other_names(real)
         with contextlib.closing(connect(path)) as connection:
             _bring_up(connection)
             _check(connection, path)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise _unusable(path, error) from error
     except OSError as error:
         raise LogFileError(file_problem(path, error)) from error
@@ -136,8 +176,10 @@ def connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
+    connection.text_factory = _text
     try:
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA cell_size_check = ON")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
         # Some builds of SQLite overwrite all that is deleted: twice the writing, and a deletion
         # that needs room for what it deletes, which a full disk does not have.
@@ -146,6 +188,11 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _text(content: bytes) -> str:
+    """Read text of a damaged file, too: Python would quote it in what it raises."""
+    return content.decode("utf-8", "replace")
 
 
 def integrity_problems(path: Path) -> list[str]:
@@ -158,25 +205,41 @@ def integrity_problems(path: Path) -> list[str]:
     try:
         with contextlib.closing(connect(path)) as connection:
             rows = connection.execute("PRAGMA quick_check(20)").fetchall()
+            problems = [text for (text,) in rows if text != "ok"]
+            return problems or [text for text in [damage(connection)] if text is not None]
     except sqlite3.DatabaseError as error:  # so damaged that not even its damage can be listed
         return [str(error)]
-    return [text for (text,) in rows if text != "ok"]
 
 
 @contextlib.contextmanager
 def damage_told(path: Path) -> Iterator[None]:
-    """Turn what SQLite says of a damaged file into words for the one who has to mend it."""
+    """Turn what is found of a damaged file into words for the one who has to mend it."""
     try:
         yield
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError as error:
+    except DamageError as error:
+        raise damaged(path, str(error)) from error
+    except sqlite3.OperationalError as error:
+        # Busy, full or unreadable now; but a table or a column that is not there never comes.
+        if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR:
+            raise
+        raise _unusable(path, error) from error
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise _unusable(path, error) from error
 
 
-def _unusable(path: Path, error: sqlite3.Error) -> LogFileError:
+def damaged(path: Path, what: str) -> LogFileError:
+    """Say what is wrong with a file that SQLite itself finds nothing wrong with."""
     return LogFileError(
-        f"{path}: cannot be used as an event log: {error}. Nothing was changed or deleted: restore "
+        f"{path}: is damaged: {what}. Nothing was changed or deleted: restore it from a backup, or "
+        "move it (and its -wal file) aside to start with an empty log"
+    )
+
+
+def _unusable(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> LogFileError:
+    # What cannot be decoded is quoted by Python, and may be anything.
+    told = "damaged" if isinstance(error, UnicodeDecodeError) else error
+    return LogFileError(
+        f"{path}: cannot be used as an event log: {told}. Nothing was changed or deleted: restore "
         "it from a backup, or move it (and its -wal file) aside to start with an empty log"
     )
 
@@ -190,9 +253,8 @@ def _create(path: Path) -> None:
         with contextlib.closing(connect(draft)) as connection:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(
-                f"BEGIN; {_SCHEMA} {'; '.join((*_ADDED_2, *_ADDED_3, *_ADDED_4))}; COMMIT;"
-            )
+            added = "; ".join(statement for each in _ADDED.values() for statement in each)
+            connection.executescript(f"BEGIN; {_SCHEMA} {added}; COMMIT;")
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
         with contextlib.suppress(FileExistsError):  # another process was faster
@@ -223,6 +285,21 @@ def _marks(connection: sqlite3.Connection) -> tuple[int, int]:
     return application_id, version
 
 
+def _refuse_other_names(path: Path) -> None:
+    """Refuse a log with hard links: each name would have its own journal, and its own worker.
+
+    A name that `_create` left behind when it was killed goes.
+    """
+    for draft in path.parent.glob(f".{path.name}.*"):
+        if draft.samefile(path):
+            draft.unlink(missing_ok=True)
+    if (names := path.stat().st_nlink) > 1:
+        raise LogFileError(
+            f"{path}: has {names} names (hard links), and each would have a journal of its own. "
+            "Nothing was changed: leave it one name"
+        )
+
+
 def _sync(directory: Path) -> None:
     handle = os.open(directory, os.O_RDONLY)
     try:
@@ -250,6 +327,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             f"{path}: is damaged: the table {missing[0]} is missing. Nothing was changed or "
             "deleted: restore it from a backup"
         )
+    with damage_told(path):
+        _check_marks(connection)
     # A file that was cut short fails here, where its last pages are read, and not in operation.
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
@@ -261,3 +340,21 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             f"{path}: is cut short: it should have {pages * page_bytes} bytes. Nothing was changed "
             "or deleted: restore it from a backup"
         )
+
+
+def _check_marks(connection: sqlite3.Connection) -> None:
+    """See that it is known how far each connection is, and none further than the log ever was.
+
+    Else one would begin anew, behind what it has not delivered, or read nothing any more.
+    """
+    for table in _SMALL_TABLES:
+        for (problem,) in connection.execute(f"PRAGMA quick_check({table})"):
+            if problem != "ok":
+                raise DamageError(f"the table {table}: {problem}")
+    for (name,) in connection.execute("SELECT name FROM connections").fetchall():
+        progress_of(connection, name)
+    for (furthest,) in connection.execute(
+        "SELECT max(low) FROM connections UNION ALL SELECT max(offset) FROM done"
+    ):
+        if (furthest or 0) > last_offset(connection):
+            raise DamageError(f"a connection is at event {furthest}, which never was")

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -21,17 +22,34 @@ import msgspec
 
 from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.interface import Event, Lag, LogUnavailableError
-from destination_router.eventlog.partition import partition_key
 from destination_router.eventlog.progress import Progress
 from destination_router.eventlog.sqlite.arrivals import Arrivals
+from destination_router.eventlog.sqlite.checksums import DamageError
 from destination_router.eventlog.sqlite.dead_letter_store import (
     count_letters,
     delete_letters_before,
     put_letters,
 )
 from destination_router.eventlog.sqlite.expiry import expire
-from destination_router.eventlog.sqlite.file import connect, damage_told, open_file
-from destination_router.eventlog.sqlite.queries import APPEND, lags, read, register
+from destination_router.eventlog.sqlite.file import (
+    connect,
+    damage_told,
+    damaged,
+    open_file,
+)
+from destination_router.eventlog.sqlite.letter_losses import LetterLosses
+from destination_router.eventlog.sqlite.letter_room import Kind, letter_bytes, make_room
+from destination_router.eventlog.sqlite.presence import OpenFiles
+from destination_router.eventlog.sqlite.queries import (
+    APPEND,
+    event_row,
+    lags,
+    progress_of,
+    put_done,
+    put_low,
+    read,
+    register,
+)
 from destination_router.eventlog.sqlite.retention import (
     Retention,
     delete_delivered,
@@ -39,6 +57,8 @@ from destination_router.eventlog.sqlite.retention import (
     used_bytes,
 )
 from destination_router.eventlog.sqlite.writer import RefusedError, Writer
+
+_LOST_AT_ONCE = 1000
 
 T = TypeVar("T")
 
@@ -84,6 +104,7 @@ class SqliteEventLog:
         self._retention = retention or Retention()
         self._kept = kept or {}
         self._clock = clock
+        self._losses = LetterLosses(clock)
         open_file(path)
         with damage_told(path), contextlib.ExitStack() as opened:
             self._reading = opened.enter_context(contextlib.closing(connect(path)))
@@ -92,6 +113,7 @@ class SqliteEventLog:
             except sqlite3.OperationalError as error:
                 raise LogUnavailableError(f"{path}: {error}") from error
             self._readers = {name: _reader(self._reading, name) for name in connections}
+            self._files = OpenFiles(path)
             writing = connect(path)
             opened.pop_all()
         self._writer = Writer(writing)
@@ -136,7 +158,7 @@ class SqliteEventLog:
         if not bodies:
             return
         at = round(self._clock() * 1000)
-        rows = [(at, partition_key(body), source, body) for body in bodies]
+        rows = [event_row(at, body, source) for body in bodies]
 
         def write(connection: sqlite3.Connection) -> None:
             refuse_if_full(connection, self.path, self._retention)
@@ -174,16 +196,8 @@ class SqliteEventLog:
         saved = tuple(reader.unsaved)
 
         def write(database: sqlite3.Connection) -> None:
-            database.executemany(
-                "INSERT OR IGNORE INTO done VALUES (?, ?)",
-                [(connection, offset) for offset in saved if offset > low],
-            )
-            database.execute(
-                "DELETE FROM done WHERE connection = ? AND offset <= ?", (connection, low)
-            )
-            database.execute(
-                "UPDATE connections SET low = max(low, ?) WHERE name = ?", (low, connection)
-            )
+            put_done(database, connection, [offset for offset in saved if offset > low])
+            put_low(database, connection, low)
 
         try:
             await self.transact(write)
@@ -200,29 +214,52 @@ class SqliteEventLog:
 
         Raises:
             LogUnavailableError: nothing was written.
+            LogFileError: the file turned out to be damaged.
         """
+
+        def checked(connection: sqlite3.Connection) -> T:
+            self._files.refuse_if_gone()
+            return write(connection)
+
         try:
-            return await self._writer.run(write)
+            return await self._writer.run(checked)
+        except DamageError as error:
+            raise damaged(self.path, str(error)) from error
         except (sqlite3.Error, RefusedError) as error:
             raise LogUnavailableError(str(error)) from error
 
     async def put(self, letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters; they are on disk when this returns.
 
+        Beyond their budget, old ones go: `lost_letters` counts them.
+
         Raises:
             LogUnavailableError: none was kept.
         """
-        await self.transact(partial(_put, letters))
+
+        def write(connection: sqlite3.Connection) -> Counter[Kind]:
+            put_letters(connection, letters)
+            return self._make_room(connection)
+
+        self._losses.note(await self.transact(write))
 
     async def clean(self) -> int:
         """Delete some of what is delivered, and see to what is too old; 0: there was nothing."""
         done = await self.transact(partial(_delete, retention=self._retention, now=self._clock()))
+        lost = await self.transact(self._make_room)
+        self._losses.note(lost)
+        done += lost.total()
         if self._retention.keep_dead_letters is not None:
             done += await self._forget_letters(self._retention.keep_dead_letters)
         if self._retention.max_age is not None:
             for name, reader in self._readers.items():
                 done += await self._expire(name, reader, self._retention.max_age)
         return done
+
+    @property
+    def lost_letters(self) -> Mapping[Kind, int]:
+        """How many dead letters were deleted for want of room, by connection and code."""
+        return self._losses.counts
 
     async def check(self) -> None:
         """Write something small, as proof that the log can be written.
@@ -238,13 +275,28 @@ class SqliteEventLog:
 
         await self.transact(write)
 
+    async def query(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """Read something from the file.
+
+        Raises:
+            LogUnavailableError: it could not be read now.
+        """
+        try:
+            return await self._in_thread(partial(read, self._reading))
+        except sqlite3.OperationalError as error:
+            raise LogUnavailableError(str(error)) from error
+
     async def lags(self) -> dict[str, Lag]:
         """Tell how far each connection of the file is behind, those of other processes included."""
         return await self._in_thread(partial(lags, self._reading, self._clock()))
 
     async def size(self) -> int:
-        """Tell how many bytes are in use."""
+        """Tell how many bytes are in use, without those of dead letters."""
         return await self._in_thread(partial(used_bytes, self._reading))
+
+    async def letters_size(self) -> int:
+        """Tell how many bytes dead letters take."""
+        return await self._in_thread(partial(letter_bytes, self._reading))
 
     async def dead_letters(self) -> dict[tuple[str, str], int]:
         """Count dead letters that were not replayed, by connection and code."""
@@ -260,7 +312,7 @@ class SqliteEventLog:
 
         def write(database: sqlite3.Connection) -> None:
             database.execute("DELETE FROM connections WHERE name = ?", (connection,))
-            for table in ("done", "holds", "origins"):
+            for table in ("done", "holds", "origins", "orders", "attempts"):
                 database.execute(f"DELETE FROM {table} WHERE connection = ?", (connection,))  # noqa: S608
 
         await self.transact(write)
@@ -269,13 +321,14 @@ class SqliteEventLog:
     def close(self) -> None:
         """Finish what was asked for and let go of the file."""
         self._writer.close()
+        self._losses.tell()
         self._thread.shutdown()
         self._reading.close()
 
     async def _read_some(
         self, name: str, reader: _Reader, after: int, limit: int
     ) -> tuple[list[Event], int]:
-        rows, last = await self._in_thread(partial(read, self._reading, after, limit))
+        rows, last = await self._in_thread(partial(read, self._reading, after, limit, name))
         progress = reader.progress
         found = [
             Event(offset, body, received_at / 1000, source, again)
@@ -308,19 +361,16 @@ class SqliteEventLog:
             await self.commit(name, offsets)
         return len(offsets)
 
+    def _make_room(self, connection: sqlite3.Connection) -> Counter[Kind]:
+        return make_room(connection, self._retention.letter_budget, _LOST_AT_ONCE)
+
     async def _in_thread(self, call: Callable[[], T]) -> T:
         with damage_told(self.path):
             return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
 
 def _reader(connection: sqlite3.Connection, name: str) -> _Reader:
-    (low,) = connection.execute("SELECT low FROM connections WHERE name = ?", (name,)).fetchone()
-    rows = connection.execute("SELECT offset FROM done WHERE connection = ?", (name,))
-    return _Reader(Progress(low, [offset for (offset,) in rows]), set(), asyncio.Lock())
-
-
-def _put(letters: Sequence[DeadLetter], connection: sqlite3.Connection) -> None:
-    put_letters(connection, letters)
+    return _Reader(progress_of(connection, name), set(), asyncio.Lock())
 
 
 def _delete(connection: sqlite3.Connection, *, retention: Retention, now: float) -> int:

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Literal
 
 from destination_router.eventlog.interface import Lag
+from destination_router.eventlog.partition import partition_key
+from destination_router.eventlog.progress import Progress
+from destination_router.eventlog.sqlite.checksums import (
+    DamageError,
+    check_event,
+    check_mark,
+    event_checksum,
+    mark_checksum,
+)
 
-APPEND = "INSERT INTO events (received_at, partition, source, body) VALUES (?, ?, ?, ?)"
+APPEND = """INSERT INTO events
+    (received_at, partition, target, source, replay, body, checksum)
+    VALUES (?, ?, ?, ?, ?, ?, ?)"""
 
 _READ_BYTES = 32 * 2**20
 """How much is read at once: a thousand events may have a few kilobytes each, or megabytes."""
 
+_READ_AT_ONCE = 1000
+
 _READ = """
-SELECT offset, target, body, received_at, source, replay FROM events
+SELECT offset, target, body, received_at, source, replay, checksum FROM events
 WHERE offset > ? ORDER BY offset LIMIT ?
 """
 _LAST = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
@@ -26,6 +39,26 @@ WHERE offset > (SELECT low FROM connections WHERE name = :name)
 """
 
 
+def event_row(
+    at: int,
+    body: bytes,
+    source: str | None,
+    target: str | None = None,
+    replay: str | None = None,
+) -> tuple[object, ...]:
+    """Make the values of `APPEND`.
+
+    Args:
+        at: when it came in, in milliseconds.
+        body: the message as wire JSON.
+        source: who sent it; None where nobody knows.
+        target: the only connection that it is for; None: all.
+        replay: what of it is sent again; None: it is no replay.
+    """
+    checksum = event_checksum(body, at, target, source, replay)
+    return at, partition_key(body), target, source, replay, body, checksum
+
+
 def register(
     connection: sqlite3.Connection, names: Sequence[str], start: Literal["end", "start"]
 ) -> None:
@@ -35,27 +68,70 @@ def register(
     if not new:
         return
     connection.execute("BEGIN IMMEDIATE")
-    low = last_offset(connection) if start == "end" else 0
+    low = last_offset(connection)
+    if start == "start":
+        (first,) = connection.execute("SELECT min(offset) FROM events").fetchone()
+        low = low if first is None else first - 1
     connection.executemany(
-        "INSERT OR IGNORE INTO connections VALUES (?, ?)", [(name, low) for name in new]
+        "INSERT OR IGNORE INTO connections (name, low, checksum) VALUES (?, ?, ?)",
+        [(name, low, mark_checksum(name, low)) for name in new],
     )
     connection.execute("COMMIT")
 
 
 def read(
-    connection: sqlite3.Connection, after: int, limit: int
+    connection: sqlite3.Connection, after: int, limit: int, name: str | None = None
 ) -> tuple[list[tuple[int, str | None, bytes, int, str | None, str | None]], int]:
-    """Read rows up to a limit in number and bytes; and the last offset when nothing was there."""
+    """Read rows up to a limit in number and bytes; and the last offset when nothing was there.
+
+    Args:
+        connection: to the file.
+        after: the offset after which to begin.
+        limit: how many at most.
+        name: who reads. Once that connection was forgotten, nothing is kept for it any more.
+
+    Raises:
+        DamageError: one is not as it was written, or is not there. Offsets have no gaps: events are
+            appended whole or not at all, and only those go that all connections have passed.
+    """
     # Asked for first: what is appended in between is above it.
     last = last_offset(connection)
     rows = []
     room = _READ_BYTES
+    expected = after + 1
     for row in connection.execute(_READ, (after, limit)):
-        rows.append(row)
+        if row[0] < expected or (row[0] > expected and _is_kept_for(connection, name)):
+            raise DamageError(f"event {expected} is missing")
+        check_event(*row)
+        rows.append(row[:-1])
+        expected = row[0] + 1
         room -= len(row[2])
         if room <= 0:
             break
+    if not rows and last > after and _is_kept_for(connection, name):
+        raise DamageError(f"event {expected} is missing")
     return rows, last
+
+
+def _is_kept_for(connection: sqlite3.Connection, name: str | None) -> bool:
+    """Whether the log keeps what a connection has not read: always, until it is forgotten."""
+    return name is None or bool(
+        connection.execute("SELECT 1 FROM connections WHERE name = ?", (name,)).fetchone()
+    )
+
+
+def damage(connection: sqlite3.Connection) -> str | None:
+    """Read every event and say what is wrong with the first that is not as it was written."""
+    (first,) = connection.execute("SELECT min(offset) FROM events").fetchone()
+    after = (last_offset(connection) if first is None else first - 1) or 0
+    try:
+        while True:
+            rows, _ = read(connection, after, _READ_AT_ONCE)
+            if not rows:
+                return None
+            after = rows[-1][0]
+    except DamageError as error:
+        return str(error)
 
 
 def last_offset(connection: sqlite3.Connection) -> int:
@@ -82,6 +158,45 @@ def lags(connection: sqlite3.Connection, now: float) -> dict[str, Lag]:
     return found
 
 
+def put_done(connection: sqlite3.Connection, name: str, offsets: Iterable[int]) -> None:
+    """Note that a connection is done with events; within a transaction."""
+    connection.executemany(
+        "INSERT OR IGNORE INTO done (connection, offset, checksum) VALUES (?, ?, ?)",
+        [(name, offset, mark_checksum(name, offset)) for offset in offsets],
+    )
+
+
+def put_low(connection: sqlite3.Connection, name: str, low: int) -> None:
+    """Note that a connection is done with every event up to one; within a transaction."""
+    connection.execute("DELETE FROM done WHERE connection = ? AND offset <= ?", (name, low))
+    connection.execute(
+        "UPDATE connections SET low = ?, checksum = ? WHERE name = ? AND low < ?",
+        (low, mark_checksum(name, low), name, low),
+    )
+
+
+def progress_of(connection: sqlite3.Connection, name: str) -> Progress:
+    """Read how far a connection is.
+
+    Raises:
+        DamageError: that is not as it was written.
+    """
+    found = connection.execute(
+        "SELECT low, checksum FROM connections WHERE name = ?", (name,)
+    ).fetchone()
+    if found is None:
+        raise DamageError(f"how far {name!r} is, is missing")
+    low, checksum = found
+    check_mark(name, low, checksum)
+    done = []
+    for offset, of_one in connection.execute(
+        "SELECT offset, checksum FROM done WHERE connection = ?", (name,)
+    ):
+        check_mark(name, offset, of_one)
+        done.append(offset)
+    return Progress(low, done)
+
+
 def waiting_events(database: sqlite3.Connection, name: str) -> Iterator[tuple[int, bytes]]:
     """Read what a connection has not delivered: offsets and bodies."""
     return database.execute(_WAITING, {"name": name})
@@ -93,7 +208,5 @@ def drop_waiting(database: sqlite3.Connection, name: str, offsets: Collection[in
     Other connections deliver them all the same.
     """
     database.execute("BEGIN IMMEDIATE")
-    database.executemany(
-        "INSERT OR IGNORE INTO done VALUES (?, ?)", [(name, offset) for offset in offsets]
-    )
+    put_done(database, name, offsets)
     database.execute("COMMIT")

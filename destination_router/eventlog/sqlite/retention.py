@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from destination_router.eventlog.sqlite.letter_room import letter_bytes
 from destination_router.eventlog.sqlite.writer import RefusedError
 
 _CHUNK = 5000
@@ -21,6 +22,7 @@ _CHUNK_BYTES = 4 * 2**20
 """How many events are deleted at once: appends wait for milliseconds, and it needs little room."""
 
 _CROWDED = 0.8
+_LETTER_SHARE = 10
 _SHRUNK_PAGES = 2048
 _FREE_PAGES_KEPT = 16384
 
@@ -32,7 +34,9 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
         keep_delivered: for how long events stay that every connection has committed, in seconds;
             less when the log is almost full.
         max_age: after how long an undelivered event becomes a dead letter, in seconds; None: never.
-        max_bytes: how large the log may grow; beyond it, new events are refused.
+        max_bytes: how much room events may take; beyond it, new ones are refused.
+        max_letter_bytes: how much room dead letters may take; beyond it, some are deleted. None:
+            a tenth of `max_bytes`.
         min_free_bytes: how much of its disk must be free; below it, new events are refused, so
             that there is always room to note what was delivered.
         keep_dead_letters: after how long a dead letter is deleted, in seconds; None: never.
@@ -43,6 +47,13 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int = 10 * 2**30
     min_free_bytes: int = 64 * 2**20
     keep_dead_letters: float | None = None
+    max_letter_bytes: int | None = None
+
+    @property
+    def letter_budget(self) -> int:
+        """How much room dead letters may take, in bytes."""
+        given = self.max_letter_bytes
+        return self.max_bytes // _LETTER_SHARE if given is None else given
 
 
 def refuse_if_full(connection: sqlite3.Connection, path: Path, retention: Retention) -> None:
@@ -51,12 +62,14 @@ def refuse_if_full(connection: sqlite3.Connection, path: Path, retention: Retent
     Raises:
         RefusedError: there is none; the text says of what.
     """
-    used, empty = _pages(connection)
+    used = used_bytes(connection)
     if used >= retention.max_bytes:
-        raise RefusedError(f"{path} has {used} bytes, max_size is {retention.max_bytes}")
+        raise RefusedError(
+            f"{path} has {used} bytes without its dead letters, max_size is {retention.max_bytes}"
+        )
     disk = os.statvfs(path)
     # What deleted events left in the file is not the disk's again, but it is room.
-    free = disk.f_bavail * disk.f_frsize + empty
+    free = disk.f_bavail * disk.f_frsize + _pages(connection)[1]
     if free < retention.min_free_bytes:
         raise RefusedError(
             f"the disk of {path} has {free} bytes left, min_free is {retention.min_free_bytes}"
@@ -64,8 +77,11 @@ def refuse_if_full(connection: sqlite3.Connection, path: Path, retention: Retent
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
-    """Tell how much of the file is in use; what deleted events left is not."""
-    return _pages(connection)[0]
+    """Tell how much of the file is in use for anything but dead letters.
+
+    What deleted events left is not in use; what dead letters take is counted by itself.
+    """
+    return max(0, _pages(connection)[0] - letter_bytes(connection))
 
 
 def _pages(connection: sqlite3.Connection) -> tuple[int, int]:
@@ -122,4 +138,6 @@ def _shrink(connection: sqlite3.Connection) -> None:
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     if free > _FREE_PAGES_KEPT and free > pages // 2:
-        connection.execute(f"PRAGMA incremental_vacuum({_SHRUNK_PAGES})").fetchall()
+        # One step frees one page: Python takes no further steps of a statement without columns.
+        for _ in range(min(_SHRUNK_PAGES, free - _FREE_PAGES_KEPT)):
+            connection.execute("PRAGMA incremental_vacuum(1)")

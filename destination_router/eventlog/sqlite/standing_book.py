@@ -1,11 +1,14 @@
-"""How connections stand with their vendors, in an event log's file: what holds, what is proven."""
+"""How connections stand with their vendors, in an event log's file.
+
+What holds, what is proven, and what a person said: pause, or go on.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from functools import partial
 
-from destination_router.eventlog.interface import Held, Standing
+from destination_router.eventlog.interface import Held, Order, Standing
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 
 
@@ -23,22 +26,41 @@ class LoggedStanding:
         """Note how a connection stands; kept when this returns."""
         await self._log.transact(partial(_keep, connection=connection, standing=standing))
 
-    async def held(self) -> dict[str, Held]:
-        """List the connections that are held."""
-        return await self._log.transact(_all_held)
+    async def order(self, connection: str) -> Order | None:
+        """Tell what a person said of a connection last."""
+        return (await self._log.query(all_orders)).get(connection)
 
 
 def _standing(database: sqlite3.Connection, *, connection: str) -> Standing:
     origins = database.execute("SELECT origin FROM origins WHERE connection = ?", (connection,))
     return Standing(
-        held=_all_held(database).get(connection),
+        held=all_held(database).get(connection),
         origins=frozenset(origin for (origin,) in origins),
     )
 
 
-def _all_held(database: sqlite3.Connection) -> dict[str, Held]:
+def all_held(database: sqlite3.Connection) -> dict[str, Held]:
+    """List the connections that are held."""
     rows = database.execute("SELECT connection, code, since FROM holds")
     return {connection: Held(code, since / 1000) for connection, code, since in rows}
+
+
+def all_orders(database: sqlite3.Connection) -> dict[str, Order]:
+    """List what a person said last, by connection."""
+    rows = database.execute("SELECT connection, paused, at FROM orders")
+    return {connection: Order(bool(paused), at / 1000) for connection, paused, at in rows}
+
+
+def give_order(database: sqlite3.Connection, connection: str, order: Order) -> None:
+    """Say that a connection shall pause, or go on; a process at work hears it within a second.
+
+    Args:
+        database: within a transaction.
+        connection: the connection's name.
+        order: what, and when.
+    """
+    row = (connection, order.paused, round(order.at * 1000))
+    database.execute("INSERT OR REPLACE INTO orders VALUES (?, ?, ?)", row)
 
 
 def _keep(database: sqlite3.Connection, *, connection: str, standing: Standing) -> None:

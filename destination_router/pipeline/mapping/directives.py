@@ -9,13 +9,19 @@ from typing import Any
 import msgspec
 
 from destination_router.contract import javascript
-from destination_router.contract.records import Json
+from destination_router.contract.records import Json, Reject
 from destination_router.pipeline.mapping.compiler import Compiler, Directive, constant
 from destination_router.pipeline.mapping.liquid import compile_template
 from destination_router.pipeline.paths import UNDEFINED, Evaluate, of_message
 from destination_router.settings.errors import Problem
 
-_PLACEHOLDER = re.compile(r"\{\{\{([^}]+)\}\}\}|\{\{([^}]+)\}\}")
+FLAT_CHARACTERS = 10_000_000
+"""How much the names of nested fields may come to, flattened: each repeats those above it."""
+
+_UP_TO_BRACES = re.compile(r"([^}]*+)(\}+|\Z)")
+_TEMPLATE_CHARACTERS = 1_000
+_RENDERED_CHARACTERS = 1_000_000
+"""Bounds of a template that a message brings along: `@liquid` has the same."""
 
 
 def message_compiler(problems: list[Problem]) -> Compiler:
@@ -45,31 +51,60 @@ def _path(compiler: Compiler, value: Json, path: str) -> Evaluate:
 def _template(compiler: Compiler, value: Json, path: str) -> Evaluate:
     read = compiler.read
     if isinstance(value, str):
-        return _rendering(value, read)
+        return _rendering(value, read, path)
     if not isinstance(value, dict):
         return compiler.refuse(path, "must be text, such as Hello {{traits.name}}")
     inner = compiler.compile(value, path)
 
     def evaluate(data: Any) -> Any:
         found = inner(data)
-        return _rendering(found, read)(data) if isinstance(found, str) else UNDEFINED
+        if not isinstance(found, str):
+            return UNDEFINED
+        if len(found) > _TEMPLATE_CHARACTERS:
+            detail = f"a template has at most {_TEMPLATE_CHARACTERS} characters"
+            raise Reject("too_large", detail, path)
+        return _rendering(found, read, path)(data)
 
     return evaluate
 
 
-def _rendering(template: str, read: Callable[[str], Evaluate]) -> Evaluate:
+def _rendering(template: str, read: Callable[[str], Evaluate], path: str) -> Evaluate:
     parts: list[Evaluate] = []
     end = 0
-    for found in _PLACEHOLDER.finditer(template):
-        parts.append(constant(template[end : found.start()]))
-        parts.append(read((found[1] or found[2]).strip()))
-        end = found.end()
+    for start, stop, name in _placeholders(template):
+        parts.append(constant(template[end:start]))
+        parts.append(read(name.strip()))
+        end = stop
     rest = template[end:]
 
     def evaluate(data: Any) -> str:
-        return "".join(_shown(part(data)) for part in parts) + rest
+        texts: list[str] = []
+        room = _RENDERED_CHARACTERS
+        for part in parts:
+            texts.append(_shown(part(data)))
+            room -= len(texts[-1])
+            if room < 0:
+                detail = f"the template gives more than {_RENDERED_CHARACTERS} characters"
+                raise Reject("too_large", detail, path)
+        return "".join(texts) + rest
 
     return evaluate
+
+
+def _placeholders(template: str) -> Iterator[tuple[int, int, str]]:
+    """Find `{{name}}` and `{{{name}}}`: where each begins and ends, and the name.
+
+    A name holds any character but a closing brace, and begins at the first two opening ones.
+    """
+    for found in _UP_TO_BRACES.finditer(template):
+        start = found[1].find("{{")
+        name, closing = found[1][start + 2 :], len(found[2])
+        if start < 0 or not name or closing < 2:  # noqa: PLR2004 -- braces come in twos and threes
+            continue
+        braces = 2
+        if closing > 2 and name[0] == "{" and len(name) > 1:  # noqa: PLR2004
+            braces, name = 3, name[1:]
+        yield found.start() + start, found.start(2) + braces, name
 
 
 def _shown(value: Any) -> str:
@@ -241,17 +276,21 @@ def _flatten(compiler: Compiler, value: Json, path: str) -> Evaluate:
         return compiler.refuse(f"{path}.separator", "must be text of at least one character")
     containers = (dict,) if omit_arrays else (dict, list)
 
-    def flat(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    def flat(value: Any, prefix: str, room: list[int]) -> Iterator[tuple[str, Any]]:
+        room[0] -= len(prefix) * len(value)  # which its members' names repeat
+        if room[0] < 0:
+            detail = f"names of nested fields come to more than {FLAT_CHARACTERS} characters"
+            raise Reject("too_large", detail, path)
         for key, item in _members(value):
             name = f"{prefix}{separator}{key}" if prefix else key
             if isinstance(item, containers):
-                yield from flat(item, name)
+                yield from flat(item, name, room)
             else:
                 yield name, item
 
     def evaluate(data: Any) -> Any:
         found = subject(data)
-        return dict(flat(found, "")) if isinstance(found, containers) else found
+        return dict(flat(found, "", [FLAT_CHARACTERS])) if isinstance(found, containers) else found
 
     return evaluate
 

@@ -24,7 +24,9 @@ from destination_router.contract.records import Field, Json, Note, Reject
 from destination_router.pipeline.mapping.directives import message_compiler
 from destination_router.pipeline.normalise import MENDS, Normalised, mend_part
 from destination_router.pipeline.paths import UNDEFINED, Evaluate
+from destination_router.settings.documents import out_of_bounds
 from destination_router.settings.errors import Problem, SettingsError
+from destination_router.settings.words import join_path
 
 Overrides = Mapping[str, Mapping[str, Json]]
 """`{"track": {"identity": {"@path": "$.traits.email"}}}`."""
@@ -53,6 +55,9 @@ class FieldMapping:
     def __init__(
         self, overrides: Overrides, fields: Mapping[str, Sequence[Field]], where: str = "mapping"
     ) -> None:
+        beyond = out_of_bounds(dict(overrides))
+        if beyond is not None:  # compiling and evaluating it would go down into it
+            raise SettingsError([Problem(join_path(where, beyond.path), beyond.detail)])
         problems: list[Problem] = []
         self._calls: dict[str, tuple[_Override, ...]] = {}
         for call, mappings in overrides.items():

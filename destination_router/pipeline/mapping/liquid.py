@@ -34,7 +34,14 @@ _OUTPUT_BYTES = 1_000_000
 _MULTIPLYING = frozenset({"join", "replace", "replace_first", "replace_last"})
 """Filters whose value may be longer than all that they were given."""
 
+_PARSING = frozenset({"date", "strip_html"})
+"""Filters that parse their text, in time that may grow faster than it."""
+
+_LONGEST_PARSED = 10_000
 _LONGEST_FORMAT = 200
+_MOST_DIGITS = 100
+"""No number has more that could be rounded to."""
+
 _TOO_LARGE = "template_too_large"
 
 
@@ -54,6 +61,7 @@ def compile_template(template: str) -> Callable[[Mapping[str, Any]], str | None]
         raise ValueError("needs python-liquid: pip install 'heap-destination[liquid]'") from None
     try:
         parsed = _environment().from_string(template)
+        _bound_ranges(parsed)
     except LiquidError as error:
         raise ValueError(f"is no Liquid template: {error.message}") from None
 
@@ -128,7 +136,11 @@ def _characters(value: Any) -> int:
 
 
 def _most(name: str, left: Any, arguments: tuple[Any, ...]) -> int:
-    """Say how long a filter's value may become at most."""
+    """Say how long a filter's value may become; more than is allowed for what is refused."""
+    if name in _PARSING and _characters(left) > _LONGEST_PARSED:
+        return _OUTPUT_BYTES + 1
+    if name == "round":
+        return _OUTPUT_BYTES + 1 if arguments and _are_many(arguments[0]) else 0
     if name == "date":
         long = arguments and len(str(arguments[0])) > _LONGEST_FORMAT
         return _OUTPUT_BYTES + 1 if long or _is_padded(arguments) else 0
@@ -159,3 +171,52 @@ def _is_padded(arguments: tuple[Any, ...]) -> bool:
     """Whether a format of dates asks for a width, with which C libraries fill memory."""
     text = str(arguments[0]) if arguments else ""
     return any(part[:1].isdigit() or part[1:2].isdigit() for part in text.split("%")[1:])
+
+
+def _are_many(digits: Any) -> bool:
+    """Whether so many digits are asked for that the power of ten would fill memory."""
+    try:
+        return abs(float(digits)) > _MOST_DIGITS
+    except OverflowError:
+        return True
+    except (TypeError, ValueError):
+        return False
+
+
+def _bound_ranges(template: Any) -> None:
+    """Let each range in a template, such as `(1..n)`, end where a loop would have to."""
+    from liquid.builtin.expressions.primitive import RangeLiteral  # noqa: PLC0415 -- an extra
+    from liquid.exceptions import LoopIterationLimitError  # noqa: PLC0415 -- an extra
+
+    class Bounded(RangeLiteral):
+        __slots__ = ()
+
+        def _make_range(self, start: Any, stop: Any) -> range:
+            made = super()._make_range(start, stop)
+            if made.stop - made.start > CHARACTERS:
+                raise LoopIterationLimitError("the range is too long", token=None)
+            return made
+
+    for part in _parts(template.nodes, set()):
+        if type(part) is RangeLiteral:
+            part.__class__ = Bounded
+
+
+def _parts(value: Any, seen: set[int]) -> Iterator[Any]:
+    """List everything that a parsed template is made of."""
+    if id(value) in seen or isinstance(value, (str, int, float, type(None))):
+        return
+    seen.add(id(value))
+    if isinstance(value, (list, tuple)):
+        items: list[Any] = list(value)
+    elif isinstance(value, dict):
+        items = list(value.values())
+    elif type(value).__module__.startswith("liquid."):
+        yield value
+        slots = [slot for kind in type(value).__mro__ for slot in getattr(kind, "__slots__", ())]
+        items = [getattr(value, slot, None) for slot in slots]
+        items += getattr(value, "__dict__", {}).values()
+    else:
+        return
+    for item in items:
+        yield from _parts(item, seen)

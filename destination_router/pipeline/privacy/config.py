@@ -6,8 +6,6 @@ or a rule that says nothing never means that less is protected.
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from destination_router.faults import file_problem
 from destination_router.pipeline.privacy.allowlists import Rule, both, parse_rule
 from destination_router.pipeline.privacy.hipaa import DEFINED, Allowed, Privacy
 from destination_router.pipeline.privacy.masking import MaskingKeys, masking_keys
+from destination_router.settings.documents import DocumentError, read_document
 from destination_router.settings.errors import Problem, SettingsError
 
 HIPAA = "hipaa"
@@ -189,25 +188,21 @@ def _allow_table(
     allow = table["allow"]
     if isinstance(allow, dict) and set(allow) == {"file"}:
         try:
-            allow = _read(allow["file"])
-        except (TypeError, RecursionError):
-            problems.append(Problem(where, f"{allow['file']} cannot be the file of an allowlist"))
+            path = Path(allow["file"])
+            allow = read_document(path, toml=path.suffix != ".json")
+        except TypeError:
+            problems.append(Problem(where, "file must be the name of a file"))
             return {}
-        except (OSError, UnicodeDecodeError) as error:
+        except DocumentError as error:
+            problems.append(Problem(where, f"{allow['file']} {error}"))
+            return {}
+        except (OSError, ValueError) as error:
             problems.append(Problem(where, file_problem(allow["file"], error)))
-            return {}
-        except ValueError as error:  # of either format; the text quotes no values
-            problems.append(Problem(where, f"{allow['file']}: {error}"))
             return {}
     if isinstance(allow, dict):
         return allow
     problems.append(Problem(where, 'write a table of lists, or {file = "allow.toml"}'))
     return {}
-
-
-def _read(path: Json) -> Json:
-    text = Path(path).read_text(encoding="utf-8")
-    return json.loads(text) if str(path).endswith(".json") else tomllib.loads(text)
 
 
 def _texts(value: Json, where: str, problems: list[Problem]) -> list[str]:

@@ -18,6 +18,8 @@ from destination_router.pipeline.privacy.config import NAMES, PATHS
 from destination_router.pipeline.privacy.hipaa import DEFINED, Allowed
 from destination_router.pipeline.privacy.masking import PLACEHOLDERS, plain_identifier
 
+_LONGEST_PATH = 1_000
+
 HIDDEN_NAME = "<names that are not shown>"
 
 _LOOKS_LIKE_A_VALUE = re.compile(r"@|[0-9]{6}|://|^[0-9 .+-]+$|[\x00-\x1f]|^.{81,}$")
@@ -185,7 +187,9 @@ def _places(message: Message) -> Iterator[tuple[str, str]]:
 
 
 def _paths(part: str, value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
+    if len(prefix) > _LONGEST_PATH:  # nobody reads it, and what is below would repeat it
+        yield part, prefix[:_LONGEST_PATH]
+    elif isinstance(value, Mapping):
         for name, item in value.items():
             yield from _paths(part, item, f"{prefix}.{name}" if prefix else name)
     elif isinstance(value, list):

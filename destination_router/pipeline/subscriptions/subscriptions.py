@@ -9,10 +9,11 @@ import msgspec
 
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.records import Json
+from destination_router.faults import PASSED_ON, whereabouts
 from destination_router.pipeline.mapping.field_mapping import FieldMapping
 from destination_router.pipeline.subscriptions.conditions import Condition, compile_condition
 from destination_router.pipeline.subscriptions.fql import FqlError
-from destination_router.plugins.loading import LoadedPlugin
+from destination_router.plugins.loading import LoadedPlugin, PluginError
 from destination_router.settings.errors import Problem, SettingsError, TableError
 
 
@@ -70,7 +71,11 @@ def compile_subscriptions(
     def default() -> str | None:
         if "default_subscription" not in plugin.capabilities:
             return None
-        text: str | None = plugin.hook.default_subscription(settings=settings)
+        text: str | None = _asked(
+            plugin,
+            "default_subscription",
+            lambda: plugin.hook.default_subscription(settings=settings),
+        )
         return text
 
     return _all_compiled(configs or (SubscriptionSource(),), plugin, default)
@@ -126,7 +131,23 @@ def _mapping(config: SubscriptionSource, plugin: LoadedPlugin) -> FieldMapping |
     if "fields" not in plugin.capabilities:
         detail = f"{plugin.name} declares no fields to map; drop it"
         raise SettingsError([Problem(where, detail)])
-    return FieldMapping(config.mapping, plugin.hook.fields(), where)
+    fields = _asked(plugin, "fields", plugin.hook.fields)
+    return FieldMapping(config.mapping, fields, where)
+
+
+def _asked(plugin: LoadedPlugin, hook: str, ask: Callable[[], Any]) -> Any:
+    """Ask a plugin; what goes wrong in it is an error of the plugin's.
+
+    Raises:
+        PluginError: the hook failed.
+    """
+    try:
+        return ask()
+    except PASSED_ON:
+        raise
+    except BaseException as error:
+        text = f"plugin {plugin.name!r} of {plugin.origin}: {hook} failed: {whereabouts(error)}"
+        raise PluginError(text) from error
 
 
 def _under(config: SubscriptionSource, name: str) -> str:

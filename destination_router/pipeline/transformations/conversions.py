@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from destination_router.contract import javascript
-from destination_router.contract.times import format_time, parse_epoch, parse_time
+from destination_router.contract.times import format_time, read_time
 from destination_router.pipeline.paths import UNDEFINED
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -55,11 +55,7 @@ def _to_boolean(value: Any) -> Any:
 
 
 def _to_datetime(value: Any) -> Any:
-    moment = None
-    if isinstance(value, str):
-        moment = parse_time(value)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        moment = parse_epoch(value)
+    moment = read_time(value)
     return UNDEFINED if moment is None else format_time(moment)
 
 

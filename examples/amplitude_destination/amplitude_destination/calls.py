@@ -211,7 +211,11 @@ def _session_id(message: Message, notes: list[Note]) -> int | None:
     given = message.options(*NAMES).get("session_id")
     if "session_id" in message.mapped:
         path, given = "mapping.session_id", message.mapped["session_id"]
-    start = int(given) if isinstance(given, str) and _WHOLE.fullmatch(given) else given
+    start = given
+    if isinstance(given, float):  # as some languages write every number
+        start = int(given) if given.is_integer() else None
+    elif isinstance(given, str) and _WHOLE.fullmatch(given):
+        start = int(given)
     if type(start) is int and -1 <= start < _SESSIONS:
         return start
     if given is not None:

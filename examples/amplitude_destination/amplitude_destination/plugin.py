@@ -19,7 +19,12 @@ from amplitude_destination.migration import import_from, renamed_settings
 from amplitude_destination.packing import pack_requests
 from amplitude_destination.quotas import quotas_of
 from amplitude_destination.responses import read_response
-from amplitude_destination.settings import SETTINGS_SCHEMA, AmplitudeSettings
+from amplitude_destination.settings import (
+    MAPPING_ORIGINS,
+    ORIGINS,
+    SETTINGS_SCHEMA,
+    AmplitudeSettings,
+)
 from destination_router import (
     Alias,
     Field,
@@ -137,6 +142,12 @@ def on_response(
 def quotas(settings: AmplitudeSettings) -> list[Quota]:
     """Declare the rate limits that Amplitude documents."""
     return quotas_of(settings)
+
+
+@hookimpl
+def origins(settings: AmplitudeSettings) -> list[str]:
+    """Name the hosts of the region: one for events and groups, one for mapped users."""
+    return [ORIGINS[settings.region], MAPPING_ORIGINS[settings.region]]
 
 
 @hookimpl

@@ -34,7 +34,7 @@ def fitted(
     """
     kept = {}
     for key, value in properties.items():
-        fit = value if _fits(value) else _fitted(value, f"{path}.{key}", notes, depth)
+        fit = value if _fits(value) else _fitted(value, _below(path, key), notes, depth)
         if fit is not None:
             kept[key] = fit
     return kept
@@ -89,6 +89,11 @@ def note(notes: list[Note], code: str, path: str, detail: str) -> None:
     """Leave a note; a path that a sender made very long is shown by its beginning."""
     shown = path if len(path) <= _SHOWN_PATH else f"{path[:_SHOWN_PATH]}…"
     notes.append(Note(code, shown, detail))
+
+
+def _below(path: str, key: str) -> str:
+    """Write a path within a path, as far as it is shown: it may be longer than its message."""
+    return path if len(path) > _SHOWN_PATH else f"{path}.{key}"[: _SHOWN_PATH + 1]
 
 
 def _apart(traits: Mapping[str, Json]) -> tuple[dict[str, Json], dict[str, Json]]:

@@ -94,6 +94,14 @@ def track(**fields: Any) -> dict[str, Any]:
     return {"type": "track", "messageId": "m-1", "userId": "user-1", "event": "E", **fields}
 
 
+@pytest.mark.parametrize("given", [1795341500000, 1795341500000.0, "1795341500000"])
+def test_a_session_is_a_number_however_it_is_written(given: object) -> None:
+    """Some languages write every number with a fraction."""
+    (request,) = requests(connect(), track(integrations={"Amplitude": {"session_id": given}}))
+    assert "1795341500000" in str(request.json)
+    assert "1795341500000.0" not in str(request.json)
+
+
 BOTH = {"userId": "user-1", "anonymousId": "device-1"}
 
 

@@ -111,6 +111,12 @@ def quotas() -> list[Quota]:
 
 
 @hookimpl
+def origins(settings: MixpanelSettings) -> list[str]:
+    """Name the region's host."""
+    return [settings.url("")]
+
+
+@hookimpl
 def simulator(settings: MixpanelSettings) -> Starlette:
     """Stand in for Mixpanel: an app that enforces its documented rules."""
     from mixpanel_destination.simulator import create_simulator  # noqa: PLC0415 -- only for demos

@@ -136,13 +136,18 @@ def _first(
     """Give the first of a container's items that fit, in number and in bytes."""
     room = kind.container_bytes - len("[]")
     for place, (key, value) in enumerate(pairs):
-        found = fitted_value(value, kind, f"{path}.{key}", notes, depth + 1)
+        found = fitted_value(value, kind, _below(path, str(key)), notes, depth + 1)
         room -= body_bytes({str(key): found})
         if place == ITEMS or room < 0:
             _note(notes, "truncated", path, f"its first {place} items are sent")
             return
         if found is not None:
             yield key, found
+
+
+def _below(path: str, key: str) -> str:
+    """Write a path within a path, as far as it is shown: it may be longer than its message."""
+    return path if len(path) > _SHOWN_PATH else f"{path}.{key}"[: _SHOWN_PATH + 1]
 
 
 def _name_problem(

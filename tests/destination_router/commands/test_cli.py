@@ -410,6 +410,50 @@ def test_demo_keeps_running_until_it_is_told_to_end(number: signal.Signals) -> N
             process.kill()
 
 
+def test_try_shows_a_plugins_author_what_it_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--traceback` shows the words, on standard error; otherwise they may be a user's."""
+    messages = tmp_path / "messages.jsonl"
+    messages.write_text(json.dumps(TRACK) + "\n")
+
+    def broken(*_: object) -> None:
+        raise KeyError("the words of it")
+
+    monkeypatch.setattr("heap_destination.plugin.record_event", broken)
+    with_it = run("try", *HEAP, "--traceback", "--json", messages)
+    without = run("try", *HEAP, "--json", messages)
+    assert "KeyError: 'the words of it'" in with_it.stderr
+    assert with_it.stdout == without.stdout
+    assert "the words of it" not in without.stdout + without.stderr
+
+
+def test_ctrl_c_ends_the_demo_with_one_word() -> None:
+    """While the SDK sends, too: no traceback."""
+    command = [sys.executable, "-u", "-m", "destination_router.commands.cli", "demo", "heap"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert "gateway" in process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert (process.returncode, told.strip()) == (1, "Interrupted.")
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_the_demo_asks_no_proxy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it is on this machine, whatever the environment says of the world outside."""
+    monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    done = run("demo", "heap", "--json")
+    assert done.returncode == 0, done.stderr
+
+
 def test_schema_prints_json_schema() -> None:
     """`schema` prints the plugin's settings schema for a program to read."""
     printed = json.loads(run("schema", "heap").stdout)

@@ -152,6 +152,32 @@ def test_a_line_that_was_cut_off_costs_the_audit_nothing_else(tmp_path: Path, he
     assert said.count("cannot be read") == said.count(f"line {len(lines) + 1} ") == 1
 
 
+@pytest.mark.parametrize("line", [b"[" * 100_000, b'{"event": "\xff"}', b"9" * 10_000])
+def test_a_line_that_nobody_wrote_costs_the_audit_nothing_else(
+    tmp_path: Path, heap: Heap, line: bytes
+) -> None:
+    """Whatever stands in it, it is told by its number."""
+    command = ("heap", "--set", "appId=11", *SECRET, "--wait", "0s", "--user", "ada")
+    assert run(tmp_path, heap, *command)[0] == 1
+    with (tmp_path / "deletions.jsonl").open("ab") as file:
+        file.write(line + b"\n")
+    status, told, said = run(tmp_path, heap, "--look-up", "--user", "ada")
+    assert (status, told) == (1, "--user 1: pending\n")
+    assert said.count("cannot be read") == 1
+
+
+@pytest.mark.parametrize("state", [b"{", b"[" * 100_000, b'{"of": "\xff"}', b"9" * 10_000])
+def test_a_state_that_cannot_be_read_is_told(tmp_path: Path, heap: Heap, state: bytes) -> None:
+    """Nothing is asked for a second time before somebody has looked at it."""
+    command = ("heap", "--set", "appId=11", *SECRET, "--wait", "0s", "--user", "ada")
+    assert run(tmp_path, heap, *command)[0] == 1
+    (tmp_path / "deletions.jsonl.state").write_bytes(state)
+    status, _, said = run(tmp_path, heap, *command)
+    assert status == 2
+    assert "deletions.jsonl.state: cannot be read; remove it to start anew" in said
+    assert len(heap.asked_to_delete()) == 1
+
+
 @pytest.mark.parametrize("content", ["", "\n", "0123"])
 def test_an_audit_without_a_true_key_is_not_written(
     tmp_path: Path, heap: Heap, content: str
@@ -274,6 +300,7 @@ def test_wrong_usage_is_told_and_does_nothing(
 def test_a_wrong_key_is_told(tmp_path: Path, heap: Heap) -> None:
     """The vendor's 401, not its words, and exit status 1; the key may come from a file."""
     (tmp_path / "key").write_text("wrong\n")
+    (tmp_path / "key").chmod(0o600)
     command = ("heap", "--set", "appId=11", "--secret", "deletionApiKey=file:key", "--user", "a")
     status, told, said = run(tmp_path, heap, *command)
     assert (status, told) == (1, "1 users: 0 deleted, 0 pending, 1 failed\n")
@@ -310,6 +337,7 @@ def test_masked_ids_are_deleted_under_every_key(tmp_path: Path, heap: Heap) -> N
     for keys in ((first,), (first, second)):
         for number, key in enumerate(keys, 1):
             (tmp_path / f"key-{number}").write_text(key)
+            (tmp_path / f"key-{number}").chmod(0o600)
         table = "\n".join(f'v{n} = {{ file = "key-{n}" }}' for n in range(1, len(keys) + 1))
         (tmp_path / "router.toml").write_text(HIPAA.format(url=heap.url, keys=table))
         lines = [message, {"type": "track", "anonymousId": "anon-1", "event": "E"}]

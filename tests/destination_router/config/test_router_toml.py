@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from destination_router.config.problems import ConfigError
 from destination_router.config.router_toml import load_config, parse_config
-from destination_router.config.schema import DELIVERY
+from destination_router.config.schema import DELIVERY, EVENTLOG, QUARANTINE
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.service.workers import delivery_settings
 from destination_router.settings.errors import SettingsError
+from destination_router.units import seconds, size_in_bytes
 
 CONNECTION = {"name": "heap-production", "plugin": "heap", "settings": {"appId": "1"}}
 
@@ -172,6 +174,67 @@ def test_a_log_may_leave_little_room(size: int | str) -> None:
     """What the journal needs is enough."""
     config = parse_config({"eventlog": {"min_free": size}, "connections": [CONNECTION]})
     assert config.eventlog.min_free == 16 * 2**20
+
+
+def test_the_gateways_bounds_are_in_the_units_that_they_are_written_in() -> None:
+    """Sizes become bytes, durations seconds; what is left out keeps its default."""
+    written = {"max_bodies": "1MB", "max_headers": 4096, "arrival_timeout": "2m", "max_events": 7}
+    gateway = parse_config({"gateway": written, "connections": [CONNECTION]}).gateway
+    assert (gateway.max_bodies, gateway.max_headers) == (2**20, 4096)
+    assert (gateway.arrival_timeout, gateway.max_events) == (120.0, 7)
+    assert gateway.max_connections == 1000
+
+
+def _types(schema: dict[str, object]) -> set[object]:
+    kinds = schema.get("type")
+    return set(kinds) if isinstance(kinds, list) else {kinds}
+
+
+TABLES = {"eventlog": EVENTLOG, "delivery": DELIVERY, "quarantine": QUARANTINE}
+NUMBERS = [
+    (table, key)
+    for table, schema in TABLES.items()
+    for key, said in schema.items()
+    if {"number", "integer"} & _types(said)
+]
+
+
+@pytest.mark.parametrize(("table", "key"), NUMBERS)
+@pytest.mark.parametrize(
+    "value", ["nan", "inf", "-inf", "1e400", "-1", "9" * 18, f'"{"9" * 400}s"']
+)
+def test_every_number_is_one_that_can_be_counted_with(
+    tmp_path: Path, table: str, key: str, value: str
+) -> None:
+    """A timeout that is none never ends, and a size that is none is never reached."""
+    path = tmp_path / "router.toml"
+    path.write_text(f'[{table}]\n{key} = {value}\n[[connections]]\nname = "h"\nplugin = "heap"\n')
+    with pytest.raises(ConfigError, match=rf"router\.toml: \[{table}\] {key}: "):
+        load_config(path)
+
+
+def test_durations_and_sizes_stay_within_what_can_be_counted() -> None:
+    """The largest that are taken are finite, and fit the log's 64 bits in milliseconds."""
+    for unit, digits in {"ms": 13, "s": 10, "m": 8, "h": 6, "d": 5}.items():
+        assert 0 < seconds("9" * digits + unit) < 2**63 / 1000
+        with pytest.raises(ValueError, match="not an amount"):
+            seconds("1" + "0" * digits + unit)
+    assert size_in_bytes("9999TB") < 2**63
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\n", "\u00a0"])
+def test_what_names_something_is_not_blank(blank: str) -> None:
+    """A name of blanks would be nobody's, and a key of blanks open to whoever sends blanks."""
+    keys = {"gateway": {"write_keys": ["key", blank]}, "connections": [CONNECTION]}
+    assert problems(keys) == ["gateway.write_keys.1: is blank: give senders a key"]
+    content = {
+        "quarantine": {"allow": [blank]},
+        "connections": [{**CONNECTION, "name": blank}],
+    }
+    assert problems(content) == [
+        "connections.0.name: must not be blank",
+        "quarantine.allow.0: must not be blank",
+    ]
 
 
 def with_sources(*sources: dict[str, object], **connection: object) -> dict[str, object]:

@@ -35,6 +35,8 @@ CONTRACT = {
     "pack": ("requests", "settings"),
     "on_response": ("request", "response", "settings"),
     "quotas": ("settings",),
+    "origins": ("settings",),
+    "cautions": ("settings",),
     "user_deletion": ("settings",),
     "simulator": ("settings",),
 }

@@ -260,7 +260,8 @@ def test_a_vendor_that_is_away_is_told_and_sigterm_says_how_to_go_on(tmp_path: P
         first = process.stderr.readline()
         process.send_signal(signal.SIGTERM)
         told, said = process.communicate(timeout=60)
-    assert first.startswith("attempt 1 of 8 failed (network), next try in ")
+    assert first.startswith("attempt 1 of 8 failed (network: http://127.0.0.1:")
+    assert "the connection was refused), next try in " in first
     assert process.returncode == 1
     assert "1 users: 0 deleted, 0 pending, 1 failed" in told
     assert "Interrupted. The same command goes on with the rest." in said

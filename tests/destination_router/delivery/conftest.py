@@ -13,7 +13,7 @@ from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.worker import Delivery, Worker
 from destination_router.eventlog.dead_letter import DeadLetter
-from destination_router.eventlog.interface import PairingBook, StandingBook
+from destination_router.eventlog.interface import AttemptBook, PairingBook, StandingBook
 from destination_router.eventlog.memory import MemoryEventLog
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import load_plugin
@@ -98,10 +98,11 @@ def open_line() -> Callable[..., Line]:
         app: Starlette | None = None,
         pairings: PairingBook | None = None,
         standing: StandingBook | None = None,
+        attempts: AttemptBook | None = None,
         **delivery: Any,
     ) -> Line:
         chosen = settings or {"appId": "11"}
-        parts = {"pairings": pairings, "standing": standing}
+        parts = {"pairings": pairings, "standing": standing, "attempts": attempts}
         return Line(log, name, DeliverySettings(**delivery), chosen, app, **parts)
 
     return start

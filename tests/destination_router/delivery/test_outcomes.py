@@ -21,6 +21,7 @@ from destination_router.delivery.outcomes import (
     alone,
     as_proven,
     for_each,
+    for_each_of_cut,
     is_own_matter,
     is_vendor_failing,
     outcome_of,
@@ -309,6 +310,19 @@ def test_waits_double_up_to_a_cap_with_full_jitter(
 ) -> None:
     """Never less than the vendor asked for, within a day."""
     assert retry_wait(DeliverySettings(), number, asked, chance) == wait
+
+
+def test_of_a_cut_answer_a_message_that_stands_alone_has_what_the_status_says() -> None:
+    """Also where it stands in its bulk under two ids, so that the bulk is suspect."""
+    bulk = HttpRequest(url="https://vendor.example", json=[], message_ids=("a", "b"))
+    taken = for_each_of_cut(bulk, DELIVERED)
+    assert {outcome.result for outcome in taken.values()} == {"suspect"}
+    assert what_now([taken["a"]]) == ["delivered"]
+    assert what_now([taken["a"], taken["b"]]) == ["apart", "apart"]
+    refused = for_each_of_cut(bulk, Outcome.rejected("http_400", "words"))
+    assert what_now([refused["a"]]) == ["dead_letter"]
+    away = Outcome.retry(30.0, code="http_503")
+    assert set(for_each_of_cut(bulk, away).values()) == {away}
 
 
 def answered(**outcomes: Outcome) -> Answer:

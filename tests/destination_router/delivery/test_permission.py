@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from conformance.delivery import deliver
+from destination_router.eventlog.interface import Order
 from destination_router.eventlog.memory import MemoryEventLog, MemoryStanding
 from heap_destination.simulator import Fault, create_simulator
 
@@ -264,5 +265,83 @@ def test_a_held_connection_reads_no_more_than_it_may_hold(
         await line.stop()
 
         assert by_user(line) == {"ada": list(range(1000))}
+
+    in_virtual_time(main)
+
+
+def test_a_paused_connection_sends_nothing_until_it_is_resumed(
+    in_virtual_time: Run, open_line: Open, wire: Wire
+) -> None:
+    """It is heeded within a second, and after a restart; nothing is lost or out of order."""
+
+    async def main() -> None:
+        log, book = MemoryEventLog(["heap"]), MemoryStanding()
+        line = open_line(log, standing=book)
+        await log.append(wire(*tracks(500)))
+        await asyncio.sleep(1.0)
+        book.orders["heap"] = Order(paused=True, at=1.0)
+        await asyncio.sleep(1.0)
+        seen = len(line.paths())
+        await log.append([body.replace(b"message-", b"later-") for body in wire(*tracks(500))])
+        await asyncio.sleep(HOUR)
+        assert line.worker.stats.paused
+        await line.stop()
+        again = open_line(log, standing=book, app=line.app)
+        await asyncio.sleep(60.0)
+        assert len(again.paths()) == seen
+        book.orders["heap"] = Order(paused=False, at=2.0)
+        await asyncio.sleep(1.0)
+        await log.wait_until_done()
+        await again.stop()
+
+        assert not again.worker.stats.paused
+        assert by_user(again) == {user: [*ns, *ns] for user, ns in in_order(500).items()}
+
+    in_virtual_time(main)
+
+
+def test_pausing_wins_over_what_asks(in_virtual_time: Run, open_line: Open, wire: Wire) -> None:
+    """A request under way that ends a hold sends nothing after it."""
+
+    async def main() -> None:
+        log, book = MemoryEventLog(["heap"]), MemoryStanding()
+        line = open_line(log, standing=book)
+        line.heap.faults.add(Fault(status=401))
+        await log.append(wire(*tracks(100)))
+        await asyncio.sleep(5.0)
+        line.heap.faults.clear()
+        line.heap.faults.add(Fault(delay=5.0))
+        await asyncio.sleep(7.0)  # it asks now
+        assert line.worker.stats.in_flight == 1
+        book.orders["heap"] = Order(paused=True, at=1.0)
+        await asyncio.sleep(60.0)
+        assert len(line.keys()) == 1
+        assert line.worker.stats.holds == {"http_401": False}
+        book.orders["heap"] = Order(paused=False, at=2.0)
+        await log.wait_until_done()
+        await line.stop()
+
+        assert by_user(line) == in_order(100)
+
+    in_virtual_time(main)
+
+
+def test_a_held_connection_that_is_resumed_asks_at_once(
+    in_virtual_time: Run, open_line: Open, wire: Wire
+) -> None:
+    """Whoever has mended the key need not wait five minutes."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        log, book = MemoryEventLog(["heap"]), MemoryStanding()
+        line = open_line(log, standing=book)
+        line.heap.faults.add(Fault(status=401))
+        await log.append(wire(*tracks(100)))
+        await asyncio.sleep(1000.0)
+        line.heap.faults.clear()
+        book.orders["heap"] = Order(paused=False, at=1.0)
+        await log.wait_until_done()
+        assert loop.time() < 1002
+        await line.stop()
 
     in_virtual_time(main)

@@ -64,6 +64,39 @@ def test_a_backlog_is_no_rush() -> None:
     assert set(carried(quarantine, "ada", 30, at=0, pause=HOUR)) == {"free"}
 
 
+def told_by_a_backend(user: str, count: int, kind: str = "identify", **traits: str) -> list[Any]:
+    held = {"identify": "traits", "track": "context"}[kind]
+    return [
+        decided(
+            user,
+            None,
+            type=kind,
+            **{held: filled if held == "traits" else {"traits": filled}},
+        )
+        for number in range(count)
+        for filled in [{name: f"{value}{number}" for name, value in traits.items()}]
+    ]
+
+
+@pytest.mark.parametrize("kind", ["identify", "track"])
+@pytest.mark.parametrize("trait", ["email", "name"])
+def test_an_identity_whose_person_keeps_changing_is_caught(kind: str, trait: str) -> None:
+    """A backend has no anonymous ids: fifty-one emails under one identity are fifty-one people."""
+    quarantine = watch()
+    came = told_by_a_backend("row", 51, kind, **{trait: "ada"})
+    assert [quarantine.verdict(one, 0) for one in came] == ["free"] * 50 + ["caught"]
+    assert quarantine.verdict(decided("row", None), 0) == "held"
+
+
+def test_a_person_may_change_other_traits_and_an_allowed_one_all_of_them() -> None:
+    """A plan or a score changes with every call; whoever is allowed may be anybody."""
+    quarantine = watch(changed_traits=3, allow=("shop",))
+    for one in told_by_a_backend("ada", 30, plan="p") + told_by_a_backend("shop", 30, email="e"):
+        assert quarantine.verdict(one, 0) == "free"
+    again = told_by_a_backend("bob", 3, email="e") * 20
+    assert {quarantine.verdict(one, 0) for one in again} == {"free"}
+
+
 @pytest.mark.parametrize("user", ["null", "guest", "x" * 300])
 def test_an_identity_that_the_destination_leaves_out_is_no_identity(user: str) -> None:
     """A known placeholder goes out as anonymous already: holding it back would lose events."""

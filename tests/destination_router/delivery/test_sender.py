@@ -54,13 +54,43 @@ def test_a_request_says_who_sends_it() -> None:
     assert USER_AGENT.startswith("destination-router/")
 
 
+@pytest.mark.parametrize(
+    ("to", "by_proxy"),
+    [("http://vendor.example", True), ("http://127.0.0.1:9", False), ("http://localhost:9", False)],
+)
+def test_a_proxy_of_the_environment_is_for_others_than_this_machine(
+    to: str, *, by_proxy: bool, serve: Callable[[Any], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A simulator or another service here is reached at once; a vendor by way of the proxy."""
+    asked: list[str] = []
+
+    async def proxy(scope: Any, _: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            asked.append(scope["path"])
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body"})
+
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("HTTP_PROXY", serve(proxy))
+    connection = Connection("heap", load_plugin("heap"), {"appId": "11"})
+
+    async def send() -> None:
+        async with Sender(connection, DeliverySettings(origins={"*": to})) as sender:
+            await sender.attempt(BULK)
+
+    asyncio.run(send())
+
+    assert len(asked) == by_proxy
+
+
 def test_no_answer_is_a_retry() -> None:
     """A network that fails says nothing about the messages."""
 
     def fail(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("no route", request=request)
 
-    again = Outcome.retry(code="network", detail="ConnectError")
+    again = Outcome.retry(code="network", detail="https://heapanalytics.com: ConnectError")
 
     assert attempt(fail) == {"a": again, "b": again}
 

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import gzip
 import json
+import threading
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -21,6 +22,7 @@ import pytest
 
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.gateway.app import create_gateway
+from destination_router.gateway.body_room import FREE_BYTES
 from destination_router.gateway.sources import Sources
 
 KEYS = ["key-one", "clé-deux"]
@@ -471,4 +473,139 @@ def test_a_body_that_breaks_off_is_not_taken(send: Sender) -> None:
     asyncio.run(send.app(scope, receive, respond))
 
     assert answers[0]["status"] == 500
+    assert send.log.calls == []
+
+
+# -- how much may come in -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/v1/batch", "/v1/import"])
+@pytest.mark.parametrize("value", [b"1", b"NaN"], ids=["standard", "cut by its commas"])
+def test_a_request_holds_no_more_events_than_the_setting_says(path: str, value: bytes) -> None:
+    """As many are taken; one more refuses the request with 413, as it would every time."""
+    send = Sender(max_events=3)
+
+    def batch(events: int) -> bytes:
+        return b'{"batch":[' + b",".join([b'{"userId":"u","n":' + value + b"}"] * events) + b"]}"
+
+    assert answer(send(path, batch(4))) == (413, "request size exceeds max limit\n")
+    assert send.log.calls == []
+    assert answer(send(path, batch(3))) == (200, "ok")
+    assert len(send.log.events) == 3
+
+
+def test_a_large_body_holds_up_nobody() -> None:
+    """While one is cut and completed, others are answered."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def new_id() -> str:
+        begun.set()
+        assert go_on.wait(timeout=30)
+        return "new"
+
+    app = create_gateway(Recorder(), Sources.of_keys(KEYS), new_id=new_id)
+    large = {"batch": [{"userId": "u", "text": "x" * 10_000}]}
+
+    async def run() -> list[int]:
+        transport = httpx.ASGITransport(app)
+        async with (
+            asyncio.timeout(20),
+            httpx.AsyncClient(transport=transport, base_url="http://gateway") as client,
+        ):
+            sending = asyncio.create_task(client.post("/v1/batch", json=large, auth=(KEYS[0], "")))
+            assert await asyncio.to_thread(begun.wait, 20)
+            small = await client.post("/v1/track", json=EVENT, auth=(KEYS[0], ""))
+            healthy = await client.get("/health")
+            go_on.set()
+            return [small.status_code, healthy.status_code, (await sending).status_code]
+
+    assert asyncio.run(run()) == [200, 200, 200]
+
+
+def test_bodies_share_a_bounded_memory() -> None:
+    """Who finds no room is told when to come again; small bodies need none; it is given back."""
+    log = Recorder()
+    app = create_gateway(log, Sources.of_keys(KEYS), max_bodies_bytes=2_000_000)
+    large = b'{"batch":[' + json.dumps({"userId": "u", "x": "x" * 1_500_000}).encode() + b"]}"
+    small = json.dumps({"userId": "u", "x": "x" * (FREE_BYTES - 500)}).encode()
+
+    async def run() -> None:
+        come, go_on = asyncio.Event(), asyncio.Event()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield large[:-10]
+            come.set()
+            await go_on.wait()
+            yield large[-10:]
+
+        transport = httpx.ASGITransport(app)
+        async with (
+            asyncio.timeout(20),
+            httpx.AsyncClient(
+                transport=transport, base_url="http://gateway", auth=(KEYS[0], "")
+            ) as client,
+        ):
+            first = asyncio.create_task(post_in_pieces(app, slowly()))
+            await come.wait()
+            second = await client.post("/v1/batch", content=large)
+            assert (second.status_code, second.text) == (503, "Service Unavailable\n")
+            assert int(second.headers["retry-after"]) > 0
+            assert (await client.post("/v1/track", content=small)).status_code == 200
+            go_on.set()
+            assert await first == 200
+            assert (await client.post("/v1/batch", content=large)).status_code == 200
+
+    asyncio.run(run())
+    assert len(log.events) == 3
+
+
+async def post_in_pieces(app: Any, pieces: AsyncIterator[bytes]) -> int:
+    """Post a batch as it comes; httpx's transport would read all of it first."""
+    statuses: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        piece = await anext(pieces, None)
+        return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    key = basic(f"{KEYS[0]}:").encode()
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/batch",
+        "query_string": b"",
+        "headers": [(b"authorization", key)],
+    }
+    await app(scope, receive, send)
+    return statuses[0]
+
+
+def test_events_count_with_what_they_take_beside_their_bytes() -> None:
+    """A body of many small events takes more memory than its bytes."""
+    send = Sender(max_bodies_bytes=100_000)
+    batch = b'{"batch":[' + b",".join([b'{"userId":"u"}'] * 5_000) + b"]}"
+
+    assert len(batch) < 100_000
+    assert send("/v1/batch", batch).status_code == 503
+    assert send.log.calls == []
+
+
+def test_what_is_no_address_is_not_copied_into_every_event(send: Sender) -> None:
+    """A header of any length would be held, and written, once for each event."""
+    batch = {"batch": [{"userId": "u"}] * 2}
+
+    send("/v1/batch", batch, {"X-Forwarded-For": "1" * 10_000})
+    assert {event["request_ip"] for event in send.log.events} == {"192.0.2.7"}
+
+
+def test_a_pixels_event_is_no_larger_than_a_body() -> None:
+    """A short path may name the far end of a list within a list within a list."""
+    send = Sender(max_body_bytes=10_000)
+    deep = "&".join(f"a{n}{'.99' * 30}=1" for n in range(10))
+
+    seen = send(f"/pixel/v1/track?writeKey={KEYS[0]}&userId=u&event=E&{deep}", method="GET")
+    assert seen.status_code == 200
     assert send.log.calls == []

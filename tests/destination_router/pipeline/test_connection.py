@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from destination_router import HttpRequest, Note, Outcome, Reject, hookimpl
+from destination_router import HttpRequest, HttpResponse, Note, Outcome, Reject, hookimpl
 from destination_router.config.router_toml import ConnectionConfig, SharedConfig
+from destination_router.delivery.dispatch import declared_quotas
+from destination_router.delivery.sender import read_answer
 from destination_router.pipeline.connection import (
     Connection,
     Decision,
@@ -24,6 +26,9 @@ from destination_router.pipeline.connection import (
 )
 from destination_router.pipeline.normalise import normalise
 from destination_router.pipeline.packing import packed
+from destination_router.pipeline.preparation import Treatment
+from destination_router.pipeline.transformations.operations import Surroundings
+from destination_router.pipeline.transformations.steps import Transformations
 from destination_router.plugins.loading import (
     LoadedPlugin,
     PluginError,
@@ -344,55 +349,6 @@ def test_an_exceptions_whereabouts_are_told() -> None:
     assert f"LookupError at {__file__}:" in decision.reject.detail
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), MemoryError(), RecursionError(), BaseException()])
-def test_whatever_a_plugin_raises_stays_with_its_message(error: BaseException) -> None:
-    """`sys.exit()` in a plugin ends no process, and what fills memory stops no worker."""
-    decision = decide(raising(error))
-    assert (decision.result, decision.message_id) == ("rejected", "m1")
-    assert decision.reject is not None
-    assert decision.reject.code == "plugin_error"
-    assert decision.reject.detail.startswith(type(error).__name__)
-
-
-@pytest.mark.parametrize("end", [KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit()])
-def test_what_ends_on_purpose_passes(end: BaseException) -> None:
-    """Ctrl-C and a cancelled task are nobody's mistake."""
-    with pytest.raises(type(end)):
-        decide(raising(end))
-
-
-@pytest.mark.parametrize("error", [MemoryError(), RecursionError(), SystemExit()])
-def test_whatever_a_step_of_ours_raises_stays_with_its_message(
-    monkeypatch: pytest.MonkeyPatch, error: BaseException
-) -> None:
-    """A connection whose decision fails files the message and goes on; so does a dead letter."""
-    broken = connection(one)
-
-    def fail(_: Any) -> Any:
-        raise error
-
-    monkeypatch.setattr(broken, "_mapped", fail)
-    decision = broken.decide(wire(event="E"))
-    assert decision.message_id == "m1"
-    assert decision.reject is not None
-    assert decision.reject.code == "plugin_error"
-    monkeypatch.undo()
-    assert broken.decide(wire(event="E")).result == "requests"
-
-
-@pytest.mark.parametrize("error", [SystemExit(), MemoryError()])
-def test_whatever_a_pack_raises_sends_the_requests_one_by_one(error: BaseException) -> None:
-    """None is lost."""
-
-    class Packing(Acme):
-        @hookimpl
-        def pack(self) -> Any:
-            raise error
-
-    singles = [HttpRequest(url=URL, message_ids=(name,)) for name in "ab"]
-    assert packed(Connection("acme", loaded(Packing(one)), {}), singles) == singles
-
-
 def test_a_mistake_with_one_message_does_not_harm_the_next() -> None:
     """A poisoned message is rejected, its neighbours are delivered."""
 
@@ -497,7 +453,7 @@ def test_configure_makes_what_the_other_hooks_receive() -> None:
 def test_settings_that_configure_refuses_are_a_settings_error_without_secrets() -> None:
     """The plugin's words are shown, a secret that they quote is not, not even as the cause."""
     with pytest.raises(SettingsError) as caught:
-        Connection("c", loaded(Configured(ValueError)), {"apiKey": "s3cret"})
+        Connection("c", loaded(Configured(ValueError)), {"apiKey": "s3cret-key"})
     assert str(caught.value) == "wrong: ***"
     assert caught.value.__cause__ is None
 
@@ -512,29 +468,29 @@ def test_settings_that_configure_refuses_are_a_settings_error_without_secrets() 
 def test_a_configure_that_is_broken_is_the_plugins_fault(outcome: Any, words: str) -> None:
     """A mistake in `configure` names the plugin and its distribution."""
     with pytest.raises(PluginError) as caught:
-        Connection("c", loaded(Configured(outcome)), {"apiKey": "s3cret"})
+        Connection("c", loaded(Configured(outcome)), {"apiKey": "s3cret-key"})
     assert "plugin 'acme' of acme-destination 1.0: " in str(caught.value)
     assert words in str(caught.value)
-    assert "s3cret" not in str(caught.value)
+    assert "s3cret-key" not in str(caught.value)
 
 
 def test_secrets_are_hidden_wherever_a_decision_is_shown() -> None:
     """Rejections, notes and requests do not quote what the schema marks `writeOnly`."""
 
     def rejecting(*_: Any) -> Any:
-        raise Reject("refused", "the key s3cret is not good", "apiKey")
+        raise Reject("refused", "the key s3cret-key is not good", "apiKey")
 
-    rejected = connection(rejecting, apiKey="s3cret").decide(wire())
+    rejected = connection(rejecting, apiKey="s3cret-key").decide(wire())
     assert rejected.reject is not None
     assert rejected.reject.detail == "apiKey: the key *** is not good"
 
-    note = Note("dropped", "properties.s3cret", "it is s3cret")
-    request = HttpRequest(url=URL, json={"key": "s3cret"}, notes=(note,))
-    answering = connection(lambda *_: [request], apiKey="s3cret")
+    note = Note("dropped", "properties.s3cret-key", "it is s3cret-key")
+    request = HttpRequest(url=URL, json={"key": "s3cret-key"}, notes=(note,))
+    answering = connection(lambda *_: [request], apiKey="s3cret-key")
     decision = answering.decide(wire())
     assert decision.notes == (Note("dropped", "properties.***", "it is ***"),)
     assert answering.shown(decision.requests[0])["json"] == {"key": "***"}
-    assert decision.requests[0].json == {"key": "s3cret"}
+    assert decision.requests[0].json == {"key": "s3cret-key"}
 
 
 def test_a_body_may_hold_what_the_hosts_encoder_can_write() -> None:
@@ -580,6 +536,169 @@ def test_without_a_list_every_source_is_taken() -> None:
     assert Connection("heap", load_plugin("heap"), {"appId": "11"}).takes_source("any")
     none = Connection("heap", load_plugin("heap"), {"appId": "11"}, sources=[])
     assert not none.takes_source("any")
+
+
+# -- what is raised stays here ------------------------------------------------------------------
+
+
+class Odd(BaseException):
+    """What nobody expects to be raised."""
+
+
+FAILURES = [MemoryError, RecursionError, SystemExit, ZeroDivisionError, Odd]
+PASSING = [KeyboardInterrupt, asyncio.CancelledError, GeneratorExit]
+failures = pytest.mark.parametrize("failure", FAILURES)
+
+
+def failing(error: type[BaseException]) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error(PERSONAL)
+
+    return fail
+
+
+@pytest.fixture(
+    params=["hook", "preparation", "normalise", "mapping", "records", "content", "transformation"]
+)
+def breaking(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[type[BaseException]], Connection]:
+    """Make a connection in which one step of deciding raises what it is told to."""
+
+    def broken(error: type[BaseException]) -> Connection:
+        fail, where = failing(error), "destination_router.pipeline.connection"
+        match request.param:
+            case "hook":
+                return connection(fail)
+            case "preparation":
+                made = connection(one)
+                monkeypatch.setattr(made._preparation, "prepare", fail)
+                return made
+            case "transformation":
+                steps = Transformations(
+                    [{"code": "x"}],
+                    Surroundings(
+                        load=lambda _: fail,
+                    ),
+                )
+                treatment = Treatment(own=steps)
+                return Connection("production", loaded(Acme(one)), {}, treatment=treatment)
+            case "mapping":
+                made = connection(one)
+                monkeypatch.setattr(made, "_taken", fail)
+                return made
+            case step:
+                name = {"records": "check_records", "content": "contents"}.get(step, step)
+                monkeypatch.setattr(f"{where}.{name}", fail)
+                return connection(one)
+
+    return broken
+
+
+@failures
+def test_nothing_that_is_raised_leaves_a_decision(
+    failure: type[BaseException], breaking: Callable[[type[BaseException]], Connection]
+) -> None:
+    """The message is rejected with the place of the failure and none of its words."""
+    decision = breaking(failure).decide(wire(event="Paid"))
+    assert (decision.result, decision.message_id) == ("rejected", "m1")
+    assert decision.reject is not None
+    assert decision.reject.code in {"plugin_error", "transformation_error"}
+    assert failure.__name__ in decision.reject.detail
+    assert PERSONAL not in repr(decision)
+
+
+@pytest.mark.parametrize("passing", PASSING)
+def test_what_ends_the_process_on_purpose_passes(
+    passing: type[BaseException], breaking: Callable[[type[BaseException]], Connection]
+) -> None:
+    """Ctrl-C and cancellation are nobody's bug."""
+    made = breaking(passing)
+    with pytest.raises(passing):
+        made.decide(wire(event="Paid"))
+
+
+@failures
+def test_packing_survives_whatever_pack_raises(failure: type[BaseException]) -> None:
+    """What it breaks goes out as it was."""
+
+    class Packing(Acme):
+        @hookimpl
+        def pack(self) -> Any:
+            raise failure
+
+    made = Connection("production", loaded(Packing(one)), {})
+    singles = [HttpRequest(url=URL, json={}, message_ids=("m1",))]
+    assert packed(made, singles) == singles
+
+
+@failures
+def test_configure_that_fails_is_the_plugins_error(failure: type[BaseException]) -> None:
+    """Whoever asked is told so, and goes on."""
+
+    class Configured(Acme):
+        @hookimpl
+        def configure(self) -> Any:
+            raise failure
+
+    with pytest.raises(PluginError, match="configure failed"):
+        Connection("production", loaded(Configured(one)), {})
+
+
+@failures
+def test_a_default_subscription_that_fails_is_the_plugins_error(
+    failure: type[BaseException],
+) -> None:
+    """So is it where a connection is made of it."""
+
+    class Subscribed(Acme):
+        @hookimpl
+        def default_subscription(self) -> Any:
+            raise failure
+
+    with pytest.raises(PluginError, match="default_subscription failed"):
+        Connection("production", loaded(Subscribed(one)), {})
+
+
+class OddAnswers(Acme):
+    """A destination whose hooks about delivery raise, or give what is no answer."""
+
+    failure: type[BaseException] | None = None
+
+    @hookimpl
+    def on_response(self) -> Any:
+        return self._give({"m1": "delivered"})
+
+    @hookimpl
+    def quotas(self) -> Any:
+        return self._give(["one a second"])
+
+    def _give(self, answer: object) -> object:
+        if self.failure is not None:
+            raise self.failure
+        return answer
+
+
+@pytest.mark.parametrize("failure", [None, *FAILURES])
+def test_an_answer_is_read_whatever_on_response_does(
+    failure: type[BaseException] | None,
+) -> None:
+    """By the default, where the plugin's own view fails or is none."""
+    plugin = OddAnswers(one)
+    plugin.failure = failure
+    made = Connection("production", loaded(plugin), {})
+    request = HttpRequest(url=URL, json={}, message_ids=("m1",))
+    outcomes = read_answer(made, request, HttpResponse(status=204))
+    assert outcomes == {"m1": Outcome.delivered()}
+
+
+@pytest.mark.parametrize("failure", [None, *FAILURES])
+def test_a_connection_starts_whatever_quotas_does(failure: type[BaseException] | None) -> None:
+    """Without limits of the plugin's own; the vendor's answers still hold."""
+    plugin = OddAnswers(one)
+    plugin.failure = failure
+    quotas = declared_quotas(Connection("production", loaded(plugin), {}))
+    assert quotas.reserve(quotas.costs(HttpRequest(url=URL, json={})), 0.0) is None
 
 
 # -- names that depend on the settings ------------------------------------------------------------

@@ -1,13 +1,19 @@
 """Which messages `integrations` keeps from a destination."""
 
+import msgspec
 import pytest
 
 from destination_router import Track
 from destination_router.pipeline.integrations import refusal
+from destination_router.pipeline.normalise import normalise
 
 NAMES = ("production", "heap", "Heap", "Heap.io")
 ALL_FALSE = "integrations.All is false"
-ALL_ODD = "integrations.All is neither true nor false"
+ODD = ((None, "null"), ("true", "text"), (1, "a number"), ({}, "an object"), ([], "a list"))
+
+
+def all_odd(kind: str) -> str:
+    return f"integrations.All is {kind}, neither true nor false"
 
 
 @pytest.mark.parametrize(
@@ -36,9 +42,9 @@ ALL_ODD = "integrations.All is neither true nor false"
         *(({"All": True, "Heap": value}, None) for value in (None, "false", 0, [])),
         *(({"All": False, "Heap": value}, ALL_FALSE) for value in (None, "true", 1, [1])),
         # An All that is not a boolean keeps the message from everyone.
-        *(({"All": value}, ALL_ODD) for value in (None, "true", 1, {}, [])),
-        *(({"All": value, "Heap": True}, ALL_ODD) for value in (None, "true", 1, {}, [])),
-        ({"All": None, "Heap": {}}, ALL_ODD),
+        *(({"All": value}, all_odd(kind)) for value, kind in ODD),
+        *(({"All": value, "Heap": True}, all_odd(kind)) for value, kind in ODD),
+        ({"All": None, "Heap": {}}, all_odd("null")),
     ],
 )
 def test_integrations_decide_as_in_rudder_server(
@@ -75,3 +81,11 @@ def test_the_most_specific_name_that_says_something_counts(
 ) -> None:
     """What is said to one connection comes before what is said to all of its kind."""
     assert refusal(Track(message_id="m", integrations=integrations), NAMES) == expected
+
+
+@pytest.mark.parametrize(("value", "kind"), [("x", "text"), (5, "a number"), ([1], "a list")])
+def test_the_reason_names_what_stood_there(value: object, kind: str) -> None:
+    """Who wrote no object is not told of an `All` that nobody wrote."""
+    raw = msgspec.json.encode({"type": "track", "userId": "u", "integrations": value})
+    told = refusal(normalise(raw).message, NAMES)
+    assert told == f"integrations is {kind}, and has to be an object"

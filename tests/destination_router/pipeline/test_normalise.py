@@ -170,12 +170,22 @@ def test_context_traits_of_a_wrong_type_are_left_out(value: object, code: str) -
     assert notes(raw) == [(code, "context.traits")]
 
 
-@pytest.mark.parametrize("value", [None, "x", 5, True, [], [1]])
+@pytest.mark.parametrize("value", ["x", 5, True, [1]])
 def test_integrations_that_are_no_object_keep_the_message_from_everyone(value: object) -> None:
-    """As rudder-server does it, null included; a note tells."""
+    """As rudder-server does it; a note tells."""
     raw = wire(integrations=value)
     assert normalise(raw).message.integrations == {"All": False}
     assert notes(raw) == [("converted", "integrations")]
+
+
+@pytest.mark.parametrize(("value", "told"), [(None, []), ([], [("converted", "integrations")])])
+def test_integrations_that_stand_for_an_empty_object_keep_it_from_nobody(
+    value: object, told: list[tuple[str, str]]
+) -> None:
+    """PHP writes an empty map as a list, and null is absent."""
+    raw = wire(integrations=value)
+    assert normalise(raw).message.integrations == {}
+    assert notes(raw) == told
 
 
 def test_names_and_events_that_are_numbers_become_text() -> None:
@@ -252,6 +262,9 @@ def test_what_rudder_sdk_python_sends_is_well_formed() -> None:
         ({}, None, "invalid_timestamp"),
         (10**400, None, "invalid_timestamp"),
         (math.inf, None, "invalid_timestamp"),
+        ("0001-01-01T00:00:00Z", None, "invalid_timestamp"),
+        ("1790000000", "2026-09-21T14:13:20.000Z", "converted"),
+        ("1790000000000", "2026-09-21T14:13:20.000Z", "converted"),
         (1_790_000_000, "2026-09-21T14:13:20.000Z", "converted"),
         (1_790_000_000_000, "2026-09-21T14:13:20.000Z", "converted"),
     ],

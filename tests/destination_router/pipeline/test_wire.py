@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -147,3 +148,25 @@ def test_only_json_is_cut(text: str) -> None:
     except Reject:
         return
     assert found.keys() == json.loads(text).keys()
+
+
+@pytest.mark.parametrize("event", [b"{}", b"1", b'{"a":NaN}', b'["a,b"]'])
+def test_too_many_events_are_refused_before_they_are_made(event: bytes) -> None:
+    """A million of them would take a hundred megabytes, and each its time."""
+    body = b'{"batch":[' + b",".join([event] * 400_000) + b"]}"
+    tracemalloc.start()
+    try:
+        with pytest.raises(Reject) as refused:
+            split_batch(body, 1000)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert refused.value.code == "too_many_events"
+    assert peak < 100_000
+
+
+def test_what_has_many_commas_is_not_many_events() -> None:
+    """Only those between events count, wherever else they stand."""
+    event = json.dumps({"a": [1] * 500, "b": "," * 500, "c": {str(n): n for n in range(500)}})
+    body = f'{{"context": {{"x": [{event}]}}, "batch": [{event}, {event}], "sentAt": 1}}'.encode()
+    assert len(split_batch(body, 2)) == 2

@@ -1,6 +1,6 @@
 """A vendor that takes nothing of a connection, with real processes, a real log and short waits.
 
-Modules: `eventlog/sqlite/standing_book.py`.
+Modules: `eventlog/sqlite/standing_book.py`, `commands/pausing.py`.
 """
 
 import json
@@ -128,3 +128,32 @@ def test_check_live_tells_that_a_connection_is_held(tmp_path: Path, heap_url: st
     told = command(tmp_path, "check", "--live")
     assert told.returncode == 1
     assert "US  identify  held  http_401: no such key" in told.stdout
+
+
+def test_a_connection_is_paused_and_resumed_while_the_router_runs(
+    router: Router, heap_url: str
+) -> None:
+    """Without a restart, and through one; the list says so."""
+    configure(router.directory, heap_url)
+    router.start()
+    paused = 'router_paused{connection="US"}'
+    assert router.metrics()[paused] == 0
+    assert command(router.directory, "connections", "pause", "US").returncode == 0
+    until(lambda: router.metrics()[paused] == 1)
+    assert router.send(*map(track, range(20))) == 200
+    assert router.stop()[0] == 0
+    router.start()
+    assert router.metrics()[paused] == 1
+    assert router.metrics()[LAG] == 20
+    listed = command(router.directory, "connections", "list").stdout
+    assert listed.startswith("US  heap  20 messages behind  paused since 20")
+    assert events(heap_url) == []
+    assert command(router.directory, "connections", "resume", "US").returncode == 0
+    until(lambda: router.metrics()[LAG] == 0)
+    assert len(events(heap_url)) == 20
+    assert "sending" in command(router.directory, "connections", "list").stdout
+    told = command(router.directory, "connections", "pause", "EU")
+    assert (told.returncode, "has no connection 'EU'; it has US" in told.stderr) == (2, True)
+    router.stop()
+    said = [line["event"] for line in router.lines()]
+    assert (said.count("connection_paused"), said.count("connection_resumed")) == (1, 1)

@@ -47,6 +47,7 @@ def test_a_key_that_was_rotated_in_its_file_is_a_change(tmp_path: Path) -> None:
     """Though router.toml is the same to the letter."""
     key = tmp_path / "key"
     key.write_text("11")
+    key.chmod(0o600)
     old = config("a", app_id={"file": str(key)})
     before = fingerprints(old)
     key.write_text("12")
@@ -63,9 +64,10 @@ def test_what_holds_for_every_connection_changes_each() -> None:
 
 def test_what_only_a_restart_changes_is_named() -> None:
     """By its key in router.toml."""
-    moved = config("a", gateway={"listen": "127.0.0.1:9"}, eventlog={"max_size": "9GB"})
+    gateway = {"listen": "127.0.0.1:9", "max_events": 7, "write_keys": ["another"]}
+    moved = config("a", gateway=gateway, eventlog={"max_size": "9GB"})
     assert compared(config("a"), moved) == Changes(
-        needs_restart=("gateway.listen", "eventlog.max_size")
+        needs_restart=("gateway.listen", "gateway.max_events", "eventlog.max_size")
     )
 
 

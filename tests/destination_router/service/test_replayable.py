@@ -150,6 +150,7 @@ def test_a_connections_own_key_is_named_as_its_own(monkeypatch: pytest.MonkeyPat
     assert (status, f"its key v1, and {OWN} v1 cannot be used: " in said) == (1, True)
     assert "no.key" in said
     Path("no.key").write_text(KEY)
+    Path("no.key").chmod(0o600)
     assert replay("1")[0] == 0
 
 

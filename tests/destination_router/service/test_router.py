@@ -79,6 +79,8 @@ def test_what_was_not_delivered_is_delivered_after_the_next_start(
     assert router.send(TRACK) == 200
     until(lambda: router.metrics().get('router_requests_total{connection="US",result="network"}'))
     assert router.stop()[0] == 0
+    failed = [line for line in router.lines() if line["event"] == "vendor_unreachable"]
+    assert {line["detail"] for line in failed} == {f"{DEAD}: the connection was refused"}
     path.write_text(toml(heap_url))
     router.start()
     until(lambda: events(heap_url) == ["m1"])
@@ -358,6 +360,7 @@ def test_paths_count_from_the_folder_of_the_file(tmp_path: Path, heap_url: str) 
     folder.mkdir()
     elsewhere.mkdir()
     (folder / "id.txt").write_text("11")
+    (folder / "id.txt").chmod(0o600)
     content = toml(heap_url).replace('"11"', '{file = "id.txt"}')
     (folder / "router.toml").write_text(content)
     config = ("--config", str(folder / "router.toml"))
@@ -417,6 +420,10 @@ def test_check_asks_the_simulator_and_only_if_told_the_vendor(
     assert command(tmp_path, "check", "--live").returncode == 0
     assert len(events(heap_url)) == 1
     assert not (tmp_path / "router.db").exists()
+    (tmp_path / "router.toml").write_text(toml(DEAD))
+    away = command(tmp_path, "check", "--live")
+    assert away.returncode == 1
+    assert f"US  track  left  network: {DEAD}: the connection was refused" in away.stdout
 
 
 def test_the_documented_router_toml_runs(
@@ -482,3 +489,65 @@ def test_sources_reach_the_connections_that_name_them(router: Router, heap_url: 
     router.stop()
     told = [line for line in router.lines() if line["event"] == "unknown_write_key"]
     assert [(line["begins"], line["count"]) for line in told] == [("none", 1)]
+
+
+def test_a_log_that_is_removed_takes_no_events(router: Router, heap_url: str) -> None:
+    """Else 200 would be the answer to what is gone at the next start. Put back, it goes on."""
+    (router.directory / "router.toml").write_text(toml(heap_url))
+    router.start()
+    assert router.send(TRACK) == 200
+    path = router.directory / "router.db"
+    moved = path.rename(router.directory / "moved.db")
+    assert router.send({**TRACK, "messageId": "m2"}) == 503
+    health = httpx.get(f"{router.url}/health")
+    assert (health.status_code, "removed, moved or replaced" in health.json()["detail"]) == (
+        503,
+        True,
+    )
+    assert router.metrics()["router_log_writable"] == 0
+    moved.rename(path)
+    assert router.send({**TRACK, "messageId": "m2"}) == 200
+    until(lambda: events(heap_url) == ["m1", "m2"])
+
+
+def test_one_process_delivers_from_a_log_under_whatever_name(
+    router: Router, tmp_path: Path, heap_url: str
+) -> None:
+    """A second one that reaches it by a symbolic link would send everything twice."""
+    (router.directory / "router.toml").write_text(toml(heap_url))
+    router.start()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "router.db").symlink_to(router.directory / "router.db")
+    (other / "router.toml").write_text(toml(heap_url))
+    done = run(other, "--workers-only")
+    assert done.returncode == 2
+    assert "another process delivers from this log already" in done.stderr
+
+
+def test_garbage_does_not_shut_out_senders(router: Router, heap_url: str) -> None:
+    """Dead letters have room of their own: the oldest go, are counted and told."""
+    limits = 'max_size = "2MB"\nmax_dead_letters_size = "20KB"'
+    (router.directory / "router.toml").write_text(toml(heap_url, eventlog=limits))
+    router.start()
+    for first in range(0, 5000, 500):
+        garbage = [{**NAMELESS, "messageId": f"n{first + n}"} for n in range(500)]
+        assert router.send(*garbage) == 200
+    assert router.send(TRACK) == 200
+    until(lambda: events(heap_url) == ["m1"])
+    until(lambda: router.metrics()['router_lag_messages{connection="US"}'] == 0)
+    metrics = router.metrics()
+    kind = '{code="missing_event",connection="US"}'
+    assert 0 < metrics["router_dead_letters_bytes"] <= 20 * 1024
+    lost, kept = (
+        metrics[f"router_dead_letters_lost_total{kind}"],
+        metrics[f"router_dead_letters{kind}"],
+    )
+    assert (lost + kept, kept > 0) == (5000, True)
+    assert router.stop()[0] == 0
+    lines = router.lines()
+    counted = [line for line in lines if line["event"] == "dead_letters_lost"]
+    assert sum(line["count"] for line in counted) == lost
+    assert sum(line["event"] == "dead_letter" for line in lines) == 100
+    (summed,) = [line for line in lines if line["event"] == "lines_left_out"]
+    assert (summed["of"], summed["count"]) == ("dead_letter", 4900)

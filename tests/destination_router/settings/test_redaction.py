@@ -95,20 +95,34 @@ def test_a_request_is_shown_with_the_body_it_has() -> None:
     assert shown_request(HttpRequest(method="GET", url=URL, form={})) == {**plain, "form": {}}
 
 
-@pytest.mark.parametrize("secret", ["json", "url", "e", "headers", "POST"])
+@pytest.mark.parametrize("secret", ["json", "url", "e", "headers", "POST", "1", "s3cret7"])
 def test_a_secret_that_is_a_word_of_ours_leaves_the_shape_alone(secret: str) -> None:
-    """A poor password such as `json` is hidden in values, not in what the parts are called."""
-    shown = shown_request(HttpRequest(url="https://x.example", json={"a": secret}), {secret})
+    """A poor password such as `json` is hidden where a name tells, and no part is renamed."""
+    shown = shown_request(
+        HttpRequest(url="https://x.example", json={"a": secret, "apiKey": secret, "n": 1}), {secret}
+    )
     assert list(shown) == ["method", "url", "params", "headers", "json"]
-    assert shown["json"] == {"a": "***"}
+    assert shown["json"] == {"a": secret, "apiKey": "***", "n": 1}
+
+
+@pytest.mark.parametrize("name", ["token", "api_key", "X-Api-Key", "clientSecret", "password"])
+def test_a_short_secret_is_hidden_where_the_name_says_what_it_is(name: str) -> None:
+    """Looked for by its value, `1` would garble every price."""
+    request = HttpRequest(
+        url=URL, headers={name: "1"}, params={name: "1"}, json={"price": 1, "at": "10:10", name: 1}
+    )
+    shown = shown_request(request, {"1"})
+    assert (shown["headers"][name], shown["params"]) == ("***", {name: "***"})
+    assert shown["json"] == {"price": 1, "at": "10:10", name: "***"}
+    assert hide("11 of 21", {"1"}) == "11 of 21"
 
 
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (12345, "***"),
-        (12345.0, "***"),
-        (9123459, "***"),
+        (12345678, "***"),
+        (12345678.0, "***"),
+        (9123456789, "***"),
         (54321, 54321),
         (True, True),
         (None, None),
@@ -116,7 +130,7 @@ def test_a_secret_that_is_a_word_of_ours_leaves_the_shape_alone(secret: str) -> 
 )
 def test_a_number_that_shows_a_secret_is_hidden(value: object, expected: object) -> None:
     """A secret of digits is hidden where a body carries it as a number."""
-    assert hide({"v": value}, {"12345"}) == {"v": expected}
+    assert hide({"v": value}, {"12345678"}) == {"v": expected}
 
 
 def test_without_secrets_a_value_is_its_own_redaction() -> None:
@@ -127,12 +141,12 @@ def test_without_secrets_a_value_is_its_own_redaction() -> None:
 
 def test_of_two_secrets_the_longer_is_hidden_whole() -> None:
     """A secret that begins another does not leave the other's end to be read."""
-    assert hide("abcd-efgh abcd", {"abcd", "abcd-efgh"}) == "*** ***"
+    assert hide("abcd-efgh-ijkl abcd-efgh", {"abcd-efgh", "abcd-efgh-ijkl"}) == "*** ***"
 
 
 def test_a_secret_that_is_not_unicode_is_hidden() -> None:
     """The environment may hold bytes that are no text; they do not get in the way."""
-    assert hide("key \udcffabc!", {"\udcffabc"}) == "key ***!"
+    assert hide("key \udcffabcdefg!", {"\udcffabcdefg"}) == "key ***!"
 
 
 WORDS = "k3y/with&'some\"<marks>"
@@ -201,7 +215,7 @@ def test_what_holds_no_secret_is_told_as_it_is(text: str) -> None:
 
 # Of the marker itself, `****`, nothing could be told.
 secrets = st.text(
-    st.characters(exclude_characters="*", exclude_categories=()), min_size=4, max_size=30
+    st.characters(exclude_characters="*", exclude_categories=()), min_size=8, max_size=30
 )
 arounds = st.text("abc /:\"\\'&=%é😀", max_size=4)
 
@@ -251,3 +265,20 @@ def test_no_secret_survives_wherever_it_is_placed(
         printed = json.dumps(shown.get(part), ensure_ascii=False)
         assert spelt not in printed
         assert "***" in printed or part not in place
+
+
+@pytest.mark.parametrize("text", ["&#" + "9" * 5000, "&#" + "0" * 5000 + ";", "&#x" + "f" * 5000])
+def test_a_number_of_any_length_is_read(text: str) -> None:
+    """Python reads no number of more than 4,300 digits; a vendor may write one."""
+    assert hide(text, {"secret"}) == text
+    assert hide(f"{text} and secret", {"secret"}) == f"{text} and {HIDDEN}"
+
+
+def test_noughts_in_front_of_a_characters_number_hide_no_secret() -> None:
+    """However many there are."""
+    assert "ecret" not in str(hide("&#" + "0" * 5000 + "115;ecret", {"secret"}))
+
+
+def test_a_number_that_python_cannot_write_is_hidden() -> None:
+    """It might hold anything."""
+    assert hide({"n": 10**5000}, {"secret"}) == {"n": HIDDEN}

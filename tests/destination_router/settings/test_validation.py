@@ -4,6 +4,8 @@ Modules: `validation.py`, `references.py`, `errors.py`, `settings/schema.py`.
 """
 
 import json
+import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +150,7 @@ def test_names_that_a_pattern_allows_are_known() -> None:
     assert problems({"x-a": "1", "y": "2"}, schema).keys() == {"y"}
 
 
-@given(secret=st.text(min_size=4), number=st.integers(min_value=10_000))
+@given(secret=st.text(min_size=4), number=st.integers(min_value=10_000, max_value=2**63 - 1))
 @settings(deadline=None)
 def test_no_value_is_quoted_in_an_error(secret: str, number: int) -> None:
     """A setting may be a secret: whatever is wrong with it, its value is not told."""
@@ -213,6 +215,7 @@ def test_references_are_resolved_wherever_they_stand(
     monkeypatch.setenv("PORT", "8080")
     secret = tmp_path / "secret"
     secret.write_text("hunter2 \u00e9\r\n", encoding="utf-8")
+    secret.chmod(0o600)
     raw = {
         "apiKey": {"env": "KEY"},
         "project": "acme",
@@ -240,6 +243,7 @@ def test_references_that_cannot_be_resolved_are_told_with_their_paths(
     monkeypatch.delenv("ABSENT", raising=False)
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\xfe")
+    binary.chmod(0o600)
     raw = {
         "apiKey": {"env": "ABSENT"},
         "project": {"file": str(tmp_path / "absent")},
@@ -253,6 +257,51 @@ def test_references_that_cannot_be_resolved_are_told_with_their_paths(
         "proxy.url": f"{binary} is not text in UTF-8, from byte 1 on",
         "headers.0.name": r"'a\x00b' cannot be the name of a file",
         "region": 'must be one of "US", "EU"',
+    }
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o604])
+def test_a_file_that_every_user_can_read_is_warned_of(tmp_path: Path, mode: int) -> None:
+    """A key that others can read is none; a group that can is how secrets are handed out."""
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret", encoding="utf-8")
+    secret.chmod(mode)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert resolve_reference({"file": str(secret)}, "key") == "s3cret"
+    told = [str(warning.message) for warning in caught]
+    sentence = f"{secret} can be read by every user of this machine: if it holds a key, chmod o-r"
+    assert told == ([f"{sentence} {secret}"] if mode & 0o004 else [])
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_number_that_none_can_count_with_is_refused(number: float) -> None:
+    """Beside all other problems, and wherever a schema takes a number."""
+    schema = {"type": "object", "properties": {"a": {"type": "number"}, "b": {"type": "string"}}}
+    assert problems({"a": number, "b": 1, "c": [{"d": number}]}, schema) == {
+        "a": "must be a finite number",
+        "b": "must be text, not a number; put it in quotes",
+        "c.0.d": "must be a finite number",
+    }
+
+
+@pytest.mark.parametrize("text", ["NaN", "-Infinity", "1e999", "9" * 5000, "9" * 30, "[" * 5000])
+def test_text_that_stands_for_no_usable_value_stays_text(text: str) -> None:
+    """Of a command line or a variable: the schema then says what it wants."""
+    schema = {"type": "object", "properties": {"a": {"type": "number"}}}
+    assert read_text_setting(schema, "a", text) == text
+
+
+def test_what_is_too_deep_or_too_large_is_refused_first() -> None:
+    """Nothing walks through it: not the schema, not the plugin."""
+    deep: Any = "x"
+    for _ in range(2000):
+        deep = [deep]
+    assert problems({**VALID, "headers": deep}) == {
+        "headers.0.0.0.0": "is nested deeper than 100 levels"
+    }
+    assert problems({**VALID, "batchSize": 16**40_000}) == {
+        "batchSize": "holds a whole number of more than 64 bits"
     }
 
 

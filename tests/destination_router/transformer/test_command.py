@@ -50,7 +50,7 @@ def test_origins_alone_are_a_configuration(
     """Whoever only sends a vendor's origin elsewhere has no connection to write."""
     config = tmp_path / "router.toml"
     config.write_text(
-        '[delivery]\norigins = {"https://heapanalytics.com" = "http://127.0.0.1:9"}\n'
+        '[delivery]\norigins = {"https://heapanalytics.com:443/" = "http://127.0.0.1:9"}\n'
     )
     (sent,) = start("--config", str(config)).ask(ANONYMOUS)
     assert sent["output"]["endpoint"] == "http://127.0.0.1:9/api/integrations/track"

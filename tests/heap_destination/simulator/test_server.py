@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 
 from heap_destination.simulator import Fault, SimulatedHeap, create_simulator
+from heap_destination.simulator.__main__ import main
 from heap_destination.simulator.server import HeapServer
 
 EVENT = {"app_id": "11", "event": "e", "identity": "ann", "idempotency_key": "k"}
@@ -96,6 +97,20 @@ def test_the_module_serves_from_the_command_line(options: list[str], last: int) 
         finally:
             process.terminate()
     assert statuses == [200] * 30 + [last]
+
+
+def test_answers_are_not_held_back_by_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nagle's algorithm is off, or a client on a kept connection waits 40 ms for each answer."""
+    listeners: list[socket.socket] = []
+    monkeypatch.setattr(
+        uvicorn.Server,
+        "run",
+        lambda _, sockets: listeners.extend(
+            one for one in sockets if one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        ),
+    )
+    assert main(["--listen", "127.0.0.1:0"]) == 0
+    assert len(listeners) == 1
 
 
 def test_an_address_in_use_is_said_so() -> None:

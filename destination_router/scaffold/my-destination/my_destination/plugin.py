@@ -43,6 +43,12 @@ def on_track(message: Track, settings: dict[str, Json]) -> list[HttpRequest]:
 
 
 @hookimpl
+def origins() -> list[str]:
+    """Name where requests go, so that a mistyped `--origin` is refused."""
+    return [API]
+
+
+@hookimpl
 def simulator(settings: dict[str, Json]) -> Starlette:
     """Stand in for the vendor, for demos and tests."""
     return create_simulator(settings["apiKey"])

@@ -437,3 +437,18 @@ def test_appends_of_the_same_time_share_a_transaction_that_is_synced(path: Path)
     assert within(path, use) == [2, "wal"]  # 2: FULL
     assert statements.count("COMMIT") < 20
     assert len([s for s in statements if s.startswith("INSERT")]) == 100
+
+
+def test_a_connection_that_was_forgotten_misses_nothing(path: Path) -> None:
+    """While a router still reads for it, the log may delete what was kept for it: no damage."""
+
+    async def use(log: SqliteEventLog) -> list[int]:
+        await log.append(numbered(5))
+        await log.commit("heap", [event.offset for event in await log.read("heap", -1, 10)])
+        await log.forget("other")
+        while await log.clean():
+            pass
+        await log.append(numbered(1, first=5))
+        return [event.offset for event in await log.read("other", -1, 10)]
+
+    assert within(path, use, connections=["heap", "other"]) == [6]

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 from destination_router import Pairing
 from destination_router.eventlog.interface import PairingBook, PairingEntry
 from destination_router.eventlog.memory import MemoryPairings
-from destination_router.eventlog.sqlite.file import connect, open_file
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.on_demand import LogOnDemand
 from destination_router.eventlog.sqlite.pairing_book import LoggedPairings, PairingsFile
@@ -119,25 +117,3 @@ def test_the_file_holds_no_ids(tmp_path: Path) -> None:
         enter(LoggedPairings(log), once("ada@example.com", "anonymous-of-ada"))
     content = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert b"ada" not in content
-
-
-def test_a_log_of_the_first_version_is_brought_up(tmp_path: Path) -> None:
-    """What is in it stays; what it lacks is added; a second start changes nothing."""
-    path = tmp_path / "log.db"
-    open_file(path)
-    with contextlib.closing(connect(path)) as old:
-        old.execute("INSERT INTO connections VALUES ('heap', 7)")
-        old.execute("DROP TABLE pairings")
-        old.execute("DROP TABLE quarantine")
-        old.execute("DROP TABLE holds")
-        old.execute("DROP TABLE origins")
-        old.execute("ALTER TABLE events DROP COLUMN source")
-        old.execute("ALTER TABLE events DROP COLUMN replay")
-        old.execute("ALTER TABLE dead_letters DROP COLUMN source")
-        old.execute("PRAGMA user_version = 1")
-    for _ in range(2):
-        with contextlib.closing(SqliteEventLog(path, ["heap"])) as log:
-            assert enter(LoggedPairings(log), once("k", "a")) == PairingEntry()
-    with contextlib.closing(sqlite3.connect(path)) as database:
-        assert database.execute("SELECT low FROM connections").fetchone() == (7,)
-        assert database.execute("PRAGMA user_version").fetchone() == (4,)

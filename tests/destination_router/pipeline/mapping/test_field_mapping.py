@@ -463,3 +463,15 @@ EVERY_NAME = [
     "@path", "@if", "@case", "@replace", "@arrayPath", "@merge", "@flatten", "@json",
     "@excludeWhenNull", "@transform", "@template",
 ]  # fmt: skip
+
+
+def test_a_mapping_that_is_nested_too_deeply_is_refused() -> None:
+    """What compiles goes down into it, and so does every message afterwards."""
+    mapping: Any = "x"
+    for _ in range(2000):
+        mapping = {"@case": {"operator": "lower", "value": mapping}}
+    with pytest.raises(SettingsError) as refused:
+        FieldMapping({"track": {"event": mapping}}, {"track": []})
+    (problem,) = refused.value.problems
+    assert problem.path.startswith("mapping.track.event.@case.value")
+    assert problem.detail == "is nested deeper than 100 levels"

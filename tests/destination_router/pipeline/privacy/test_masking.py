@@ -40,6 +40,18 @@ def test_a_masked_identifier_is_what_openssl_makes_of_it(key: bytes) -> None:
     assert MaskingKeys({2: key}).mask(" Ada@Example.com ") == f"v2_{digest}"
 
 
+@given(st.text(max_size=2000), st.integers(1, 999_999))
+def test_a_masked_identifier_has_at_most_100_characters(identifier: str, version: int) -> None:
+    """A vendor's own SDKs may take no more (Heap's): the same user shall meet themselves there."""
+    assert len(MaskingKeys({version: NEW}).mask(identifier)) <= 100
+
+
+@pytest.mark.parametrize("nobody", ["(null)", "[object Object]", "<nil>", "N/A"])
+def test_what_programs_write_for_nobody_stays_nobodys(nobody: str) -> None:
+    """Masked, it would look like one person, whom every message is of."""
+    assert KEYS.mask(nobody) == nobody.lower()
+
+
 @given(st.text(min_size=1, max_size=2000))
 def test_a_masked_identifier_is_safe_everywhere(identifier: str) -> None:
     """Whatever goes in, what comes out is short, lower-case, and stays itself if it is trimmed."""
@@ -107,6 +119,7 @@ def test_keys_come_from_the_environment_and_from_files(
     """Each version's key is read from where its reference points."""
     monkeypatch.setenv("MASKING_KEY_1", OLD.decode())
     (tmp_path / "key").write_bytes(NEW + b"\n")
+    (tmp_path / "key").chmod(0o600)
     raw = {"v1": {"env": "MASKING_KEY_1"}, "v2": {"file": str(tmp_path / "key")}}
     assert load_masking_keys(raw, "privacy.keys").mask("ada") == KEYS.mask("ada")
 

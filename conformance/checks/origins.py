@@ -1,0 +1,37 @@
+"""Origins: requests go where the destination says that they go.
+
+The host refuses to send elsewhere an origin that is not named, and warns nobody of one that is sent
+to and not named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from conformance.checks.check import Bed, Check
+from conformance.checks.traffic import case_traffic, plain_traffic
+from conformance.compare import Difference
+from destination_router.config.origins import is_origin, plain_origin
+
+
+def _named(bed: Bed) -> Iterator[Difference]:
+    named = bed.subject.connection(bed.settings).origins or ()
+    for index, origin in enumerate(named):
+        if not is_origin(origin):
+            yield Difference(f"origins.{index}", origin, "an origin: https://host")
+    for sent in (*plain_traffic(bed), *case_traffic(bed)):
+        known = {plain_origin(origin) for origin in sent.connection.origins or ()}
+        for index, request in enumerate(sent.decide().requests):
+            if plain_origin(request.url) not in known:
+                path = f"{sent.path}.requests.{index}.url"
+                yield Difference(path, request.url, "an origin that the hook origins names")
+
+
+CHECKS = (
+    Check(
+        id="check/origins-named",
+        title="Every request goes to an origin that the hook origins names",
+        run=_named,
+        needs=("origins",),
+    ),
+)

@@ -1,0 +1,122 @@
+"""Which messages were being decided or planned when a process died, and how often.
+
+What is at hand stands in the file `<log>.attempts`, written without waiting for the disk: it is
+still there when a process is killed, and a machine that stops is no message's fault. It is looked
+at when a connection's worker starts, and only then is anything noted in the log itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import sqlite3
+import struct
+from collections.abc import Sequence
+from functools import partial
+
+from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.faults import file_problem
+from destination_router.private_files import open_private
+
+MOST = 10_000
+"""How many messages stand in the file at once: as many as a window may have."""
+
+_DIGEST_BYTES = 16
+_COUNT = struct.Struct("<I")
+_NONE = _COUNT.pack(0)
+_OFFSETS = _COUNT.size + _DIGEST_BYTES
+
+_ALONE = """
+INSERT INTO attempts VALUES (?, ?, 1)
+ON CONFLICT (connection, offset) DO UPDATE SET tries = tries + 1
+"""
+_AMONG_OTHERS = "INSERT OR IGNORE INTO attempts VALUES (?, ?, 1)"
+_OVER = """
+DELETE FROM attempts
+WHERE connection = ? AND offset <= (SELECT low FROM connections WHERE name = ?)
+"""
+_KNOWN = "SELECT offset, tries FROM attempts WHERE connection = ?"
+
+_log = logging.getLogger(__name__)
+
+
+class LoggedAttempts:
+    """Keeps attempts beside an event log, and counts those that ended with their process.
+
+    Only the process that has claimed the log may do so.
+    """
+
+    def __init__(self, log: SqliteEventLog) -> None:
+        self._log = log
+        self._file: int | None = None
+        path = log.path.with_name(f"{log.path.name}.attempts")
+        try:
+            with open_private(path, "ab") as file:
+                self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+                del file
+        except OSError as error:
+            _log.warning("attempts_not_kept", extra={"detail": file_problem(path, error)})
+        # At once: the first connection that is at work writes over what another one's died of.
+        self._whose, self._left = self._found()
+
+    async def open(self, connection: str) -> dict[int, int]:
+        """List the messages at which processes died, each with how often, this time included.
+
+        Raises:
+            LogUnavailableError: nothing was noted; what was at hand is still known.
+        """
+        left = self._left if self._whose == _digest(connection) else ()
+        tries = await self._log.transact(partial(_noted, connection=connection, left=left))
+        if left:
+            self._left = ()
+        return tries
+
+    def begin(self, connection: str, offsets: Sequence[int]) -> None:
+        """Note what is at hand, until `end`; nothing else may be meanwhile."""
+        if self._file is None:
+            return
+        kept = offsets[:MOST]
+        content = struct.pack(f"<{len(kept)}q", *kept)
+        with contextlib.suppress(OSError):  # a full disk is no message's fault
+            os.pwrite(self._file, _digest(connection) + content, _COUNT.size)
+            os.pwrite(self._file, _COUNT.pack(len(kept)), 0)
+
+    def end(self) -> None:
+        """Note that nothing is at hand."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                os.pwrite(self._file, _NONE, 0)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _found(self) -> tuple[bytes, tuple[int, ...]]:
+        """Read what was at hand when a process died: whose it was, and which messages."""
+        if self._file is None:
+            return b"", ()
+        try:
+            head = os.pread(self._file, _OFFSETS, 0)
+            if len(head) < _OFFSETS:
+                return b"", ()
+            (count,) = _COUNT.unpack_from(head)
+            content = os.pread(self._file, 8 * min(count, MOST), _OFFSETS)
+        except OSError:
+            return b"", ()
+        whole = len(content) // 8
+        return head[_COUNT.size :], struct.unpack_from(f"<{whole}q", content)
+
+
+def _digest(connection: str) -> bytes:
+    return hashlib.blake2b(connection.encode(), digest_size=_DIGEST_BYTES).digest()
+
+
+def _noted(database: sqlite3.Connection, *, connection: str, left: Sequence[int]) -> dict[int, int]:
+    database.execute(_OVER, (connection, connection))
+    statement = _ALONE if len(left) == 1 else _AMONG_OTHERS
+    database.executemany(statement, [(connection, offset) for offset in left])
+    return dict(database.execute(_KNOWN, (connection,)).fetchall())

@@ -1,0 +1,59 @@
+"""What SQLite does not notice: bytes of a row that are not as they were written.
+
+A checksum stands beside each event and each mark of how far a connection is. Rows that an older
+version wrote have none and are taken as they are.
+"""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+
+class DamageError(Exception):
+    """A row is not as it was written, or is missing; the text says which, and holds no content."""
+
+
+def event_checksum(body: bytes, *about: object) -> int:
+    """Make the checksum of an event: of its body, and of all that decides who gets what."""
+    return crc32(body, crc32(repr(about).encode()))
+
+
+def mark_checksum(connection: str, offset: int) -> int:
+    """Make the checksum of what says that a connection is done with an event, or up to it."""
+    return crc32(f"{offset} {connection}".encode())
+
+
+def check_event(  # noqa: PLR0913, PLR0917 -- the columns, in order
+    offset: int,
+    target: str | None,
+    body: object,
+    received_at: object,
+    source: str | None,
+    replay: str | None,
+    checksum: int | None,
+) -> None:
+    """See that an event is as it was written.
+
+    Raises:
+        DamageError: it is not.
+    """
+    written = (
+        isinstance(body, bytes)
+        and isinstance(received_at, int)
+        and (
+            checksum is None
+            or event_checksum(body, received_at, target, source, replay) == checksum
+        )
+    )
+    if not written:
+        raise DamageError(f"event {offset} is not as it was written")
+
+
+def check_mark(connection: str, offset: int, checksum: int | None) -> None:
+    """See that a connection is where it was noted to be.
+
+    Raises:
+        DamageError: it is not.
+    """
+    if checksum is not None and mark_checksum(connection, offset) != checksum:
+        raise DamageError(f"how far {connection!r} is, is not as it was written")

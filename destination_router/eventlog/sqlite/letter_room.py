@@ -1,0 +1,110 @@
+"""How much room dead letters may take in a log's file, and which go when they take more.
+
+They have a budget of their own, so that they never take the room of events. Beyond it go the
+oldest of the connection and code that holds most: garbage does not push out what is rare.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+
+Kind = tuple[str, str]
+"""Whose dead letters, and of which code."""
+
+_ROW_BYTES = 120
+"""What SQLite keeps of a letter beside its content, in the table and in its two indexes."""
+
+
+def _size(row: str) -> str:
+    """Say in SQL how many bytes a letter takes; a row of an earlier version counts alike."""
+    once = ("body", "detail", "request", "answer")
+    texts = [f"ifnull(length(CAST({row}{name} AS BLOB)), 0)" for name in once]
+    return f"({' + '.join(texts)} + 2 * length({row}message_id) + {_ROW_BYTES})"
+
+
+def _change(row: str, sign: str) -> str:
+    return f"""
+    UPDATE letter_room SET letters = letters {sign} 1, bytes = bytes {sign} {_size(row)}
+    WHERE connection = {row}connection AND code = {row}code;
+    """  # noqa: S608 -- made of constants, as all here
+
+
+_ADD = f"""
+INSERT INTO letter_room SELECT NEW.connection, NEW.code, 0, 0 WHERE NOT EXISTS
+    (SELECT 1 FROM letter_room WHERE connection = NEW.connection AND code = NEW.code);
+{_change("NEW.", "+")}
+"""  # noqa: S608
+_TAKE = f"""
+{_change("OLD.", "-")}
+DELETE FROM letter_room WHERE letters = 0;
+"""  # noqa: S608
+
+LETTER_ROOM = (
+    """
+CREATE TABLE letter_room (                     -- kept by triggers, whoever changes dead_letters
+    connection TEXT NOT NULL,
+    code TEXT NOT NULL,
+    letters INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (connection, code)
+) WITHOUT ROWID""",
+    "CREATE INDEX letters_by_kind ON dead_letters (connection, code, at)",
+    f"CREATE TRIGGER letter_kept AFTER INSERT ON dead_letters BEGIN {_ADD} END",
+    f"CREATE TRIGGER letter_gone AFTER DELETE ON dead_letters BEGIN {_TAKE} END",
+    f"CREATE TRIGGER letter_changed AFTER UPDATE ON dead_letters BEGIN {_ADD} {_TAKE} END",
+    f"""
+INSERT INTO letter_room
+SELECT connection, code, count(*), sum{_size("")} FROM dead_letters GROUP BY connection, code
+""",  # noqa: S608
+)
+"""What a log's file has for this, as SQL."""
+
+_OLDEST = f"""
+SELECT id, {_size("")} FROM dead_letters WHERE connection = ? AND code = ? ORDER BY at, id LIMIT ?
+"""  # noqa: S608
+
+
+def letter_bytes(connection: sqlite3.Connection) -> int:
+    """Tell how much room dead letters take."""
+    (found,) = connection.execute("SELECT ifnull(sum(bytes), 0) FROM letter_room").fetchone()
+    return int(found)
+
+
+def make_room(connection: sqlite3.Connection, budget: int, most: int) -> Counter[Kind]:
+    """Delete dead letters beyond a budget; how many went of each kind.
+
+    Args:
+        connection: within a transaction.
+        budget: what they may take, in bytes.
+        most: how many to delete at once: appends wait meanwhile.
+    """
+    lost: Counter[Kind] = Counter()
+    while most > 0 and (excess := letter_bytes(connection) - budget) > 0:
+        kind, ahead = _fullest(connection)
+        gone = _oldest(connection, kind, min(excess, ahead), most)
+        if not gone:
+            break
+        connection.executemany("DELETE FROM dead_letters WHERE id = ?", gone)
+        lost[kind] += len(gone)
+        most -= len(gone)
+    return lost
+
+
+def _fullest(connection: sqlite3.Connection) -> tuple[Kind, int]:
+    """Find the kind that holds most, and by how much it is ahead of the next."""
+    (name, code, most), *others = connection.execute(
+        "SELECT connection, code, bytes FROM letter_room ORDER BY bytes DESC LIMIT 2"
+    ).fetchall()
+    return (name, code), max(1, most - others[0][2] if others else most)
+
+
+def _oldest(connection: sqlite3.Connection, kind: Kind, wanted: int, most: int) -> list[tuple[int]]:
+    """List the oldest letters of a kind that take a number of bytes."""
+    found: list[tuple[int]] = []
+    for number, size in connection.execute(_OLDEST, (*kind, most)):
+        found.append((number,))
+        wanted -= size
+        if wanted <= 0:
+            break
+    return found

@@ -1,0 +1,43 @@
+"""Whether the files that are open are still those at their paths: else what is written is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from destination_router.eventlog.sqlite.writer import RefusedError
+
+_ENDINGS = ("", "-wal", "-shm")
+
+
+class OpenFiles:
+    """The files of a log that has been read from: from then on SQLite has all of them open.
+
+    Args:
+        path: the log's.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        names = [Path(f"{path.resolve()}{ending}") for ending in _ENDINGS]
+        self._known = {name: found for name in names if (found := _identity(name)) is not None}
+
+    def refuse_if_gone(self) -> None:
+        """See that none was removed, moved or replaced.
+
+        Raises:
+            RefusedError: one was. If it comes back, all goes on.
+        """
+        for name, known in self._known.items():
+            if _identity(name) != known:
+                raise RefusedError(
+                    f"{name} was removed, moved or replaced while {self._path} was in use: put it "
+                    "back, or restart"
+                )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

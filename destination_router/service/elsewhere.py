@@ -1,0 +1,88 @@
+"""What is sent elsewhere, held against what the connections send to.
+
+An origin that nobody sends to is a mistake that costs: what was meant for a simulator goes to the
+vendor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from destination_router.config.origins import strange_origin
+from destination_router.config.router_toml import ConnectionConfig
+from destination_router.faults import UsageError
+from destination_router.pipeline.connection import Connection
+from destination_router.plugins.loading import PluginError
+from destination_router.service.connections import connect
+from destination_router.settings.errors import SettingsError
+
+
+class Elsewhere(msgspec.Struct, frozen=True):
+    """What was found: sentences by origin.
+
+    Attributes:
+        problems: of origins that no connection sends to.
+        warnings: of those that perhaps none does, since a plugin does not say where it sends to.
+    """
+
+    problems: dict[str, str] = {}
+    warnings: dict[str, str] = {}
+
+
+def look_over(sources: Collection[str], connections: Sequence[Connection | None]) -> Elsewhere:
+    """Hold origins that are sent elsewhere against where connections send to.
+
+    Args:
+        sources: the origins, or `*`.
+        connections: all that they are for; None for one that cannot be made ready.
+    """
+    told = [None if connection is None else connection.origins for connection in connections]
+    known = [origin for origins in told if origins is not None for origin in origins]
+    strange = {source: strange_origin(source, known) for source in sources}
+    found = {source: words for source, words in strange.items() if words is not None}
+    if None not in told:
+        return Elsewhere(problems=found)
+    unsure = "a connection's plugin does not name its origins: compare this one with its requests"
+    return Elsewhere(warnings=dict.fromkeys(found, unsure))
+
+
+def refuse_strange(option: Collection[str], connection: Connection) -> list[str]:
+    """Refuse what `--origin` names and the connection does not send to.
+
+    Returns:
+        What to warn of.
+
+    Raises:
+        UsageError: one is never sent to.
+    """
+    found = look_over(option, [connection])
+    for words in found.problems.values():
+        raise UsageError(f"--origin: {words}")
+    return [f"--origin {source}: {words}" for source, words in found.warnings.items()]
+
+
+def refuse_strange_of_file(
+    sources: Collection[str], chosen: Connection, others: Sequence[ConnectionConfig]
+) -> list[str]:
+    """Refuse what a router.toml's origins name and none of its connections sends to.
+
+    The others are only made ready if the chosen one does not send to all that is named.
+
+    Returns, raises:
+        As `refuse_strange`.
+    """
+    found = look_over(sources, [chosen])
+    if others and (found.problems or found.warnings):
+        found = look_over(sources, [chosen, *map(_ready, others)])
+    for words in found.problems.values():
+        raise UsageError(f"delivery.origins: {words}")
+    return [f"delivery.origins.{source}: {words}" for source, words in found.warnings.items()]
+
+
+def _ready(config: ConnectionConfig) -> Connection | None:
+    try:
+        return connect(config)
+    except (SettingsError, PluginError):
+        return None

@@ -1,0 +1,240 @@
+"""One connection of a client: what it may take of this process before any app has a say.
+
+uvicorn reads HTTP with httptools, which bounds neither the bytes of a request's head, nor the time
+that a request takes to arrive, nor how long an answer waits to be fetched. Here each is bounded, so
+that memory and descriptors are, whoever connects and with no proxy in front.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+import msgspec
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+BEGUN = "destination_router.begun"
+"""In the scope of a request: when its first byte came, by the event loop's clock."""
+
+_HEAD_SECONDS = 10.0
+"""How long the head of a request may take to arrive: it is a few hundred bytes."""
+
+_MOST_PIPELINED = 16
+"""How many requests may wait behind the one that is being answered. No SDK sends any so."""
+
+
+_LINGERING_SECONDS = 2.0
+"""How long a client that was refused may go on sending; it is thrown away."""
+
+
+_LAST_SECONDS = 1.0
+"""How long a request that is half there may take to arrive once the server shall end."""
+
+
+class HttpBounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What clients may take.
+
+    Attributes:
+        header_bytes: how many bytes a request may have beside its body.
+        arrival: how long a request may take to arrive, in seconds; its head at most 10 of them.
+        fetching: how long a client may leave its answer unread, in seconds.
+        connections: how many may be open at once. Fewer are if the process may open fewer files.
+        read_bytes: how much is read from a connection at once. That much may be there of each.
+    """
+
+    header_bytes: int = 64 * 1024
+    arrival: float = 60.0
+    fetching: float = 60.0
+    connections: int = 1000
+    read_bytes: int = 64 * 1024
+
+
+class _RefusedError(Exception):
+    """Ends the parsing of what a client sent."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, within bounds.
+
+    A request goes from its head to its body to its end. Whatever comes meanwhile and is no part of
+    a body is counted: lines of the head, trailers, names of chunks.
+
+    Args:
+        bounds: which.
+        config, state, app_state: uvicorn's.
+    """
+
+    def __init__(
+        self, bounds: HttpBounds, config: Config, state: ServerState, app_state: dict[str, Any]
+    ) -> None:
+        super().__init__(config, state, app_state)
+        self._bounds = bounds
+        self._begun = 0.0
+        self._stage = "idle"
+        self._timed_stage = ""
+        self._arriving: asyncio.TimerHandle | None = None
+        self._fetching: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._loose_bytes = 0
+        self._refusal: HTTPStatus | None = None
+
+    # -- asyncio calls these -------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin; the first request has to come soon."""
+        super().connection_made(transport)
+        if hasattr(transport, "max_size"):  # asyncio's own transports
+            transport.max_size = self._bounds.read_bytes
+        self._begun = self.loop.time()
+        self._wait_for("head")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        for timer in (self._arriving, self._fetching):
+            if timer is not None:
+                timer.cancel()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, and see that it stays within bounds."""
+        if self._refusal is not None or self.transport.is_closing():
+            return
+        self._unset_keepalive_if_required()
+        if self._stage == "idle":
+            self._begun = self.loop.time()
+        self._loose_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # to nothing that is spoken here; the request itself is answered
+        except httptools.HttpParserError:
+            self._refuse(self._given_up_for() or HTTPStatus.BAD_REQUEST)
+            return
+        if self._loose_bytes > self._bounds.header_bytes:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif self._stage != self._timed_stage:
+            self._wait_for(self._stage)
+
+    def shutdown(self) -> None:
+        """Answer what is there, and end; half a request has a moment left to arrive."""
+        super().shutdown()
+        if self._stage != "idle":
+            self.loop.call_later(_LAST_SECONDS, self._cut_off)
+
+    def _cut_off(self) -> None:
+        if self._stage != "idle":
+            self.transport.abort()
+
+    def pause_writing(self) -> None:
+        """An answer waits to be fetched."""
+        super().pause_writing()
+        if self._fetching is None:
+            self._fetching = self.loop.call_later(self._bounds.fetching, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It is being fetched."""
+        super().resume_writing()
+        if self._fetching is not None:
+            self._fetching.cancel()
+            self._fetching = None
+
+    # -- the parser calls these ----------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._stage = "head"
+        self._head_bytes = 0
+        if len(self.pipeline) >= _MOST_PIPELINED:
+            self._give_up(HTTPStatus.TOO_MANY_REQUESTS)
+        self.scope[BEGUN] = self._begun  # type: ignore[literal-required]
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the URL."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer."""
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is there."""
+        self._stage = "body"
+        self._loose_bytes = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._loose_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A request is there."""
+        self._stage = "idle"
+        self._loose_bytes = 0
+        super().on_message_complete()
+
+    # -- bounds --------------------------------------------------------------------------------
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > self._bounds.header_bytes:
+            self._give_up(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def _give_up(self, status: HTTPStatus) -> None:
+        self._refusal = status
+        raise _RefusedError
+
+    def _given_up_for(self) -> HTTPStatus | None:
+        return self._refusal
+
+    def _wait_for(self, stage: str) -> None:
+        """Give what is to come its time; nothing is to come of a request that is there."""
+        if self._arriving is not None:
+            self._arriving.cancel()
+            self._arriving = None
+        self._timed_stage = stage
+        if stage != "idle":
+            most = self._bounds.arrival
+            seconds = min(_HEAD_SECONDS, most) if stage == "head" else most
+            self._arriving = self.loop.call_at(self._begun + seconds, self._late)
+
+    def _late(self) -> None:
+        self._arriving = None
+        if self.pipeline:  # what is late was not read, behind the request that is being answered
+            self._begun = self.loop.time()
+            self._wait_for(self._timed_stage)
+        elif self._stage == "idle":
+            self.transport.close()  # nothing ever came
+        else:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Answer for the app, unless it has begun to, and end the connection."""
+        self._refusal = status
+        if self.transport.is_closing():
+            return
+        cycle = self.cycle
+        # uvicorn has none before the first request.
+        under_way = cycle is not None and not cycle.response_complete  # type: ignore[redundant-expr]
+        if not (under_way and cycle.response_started):
+            text = f"{status.phrase}\n".encode()
+            head = (
+                f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: text/plain; charset=utf-8\r\n"
+                f"content-length: {len(text)}\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.write(head.encode() + text)
+        if under_way:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.pipeline.clear()
+        # What closes with something unread resets the connection, and the client never sees why.
+        self.transport.write_eof()
+        self.loop.call_later(_LINGERING_SECONDS, self.transport.abort)

@@ -1,0 +1,113 @@
+"""TOML and JSON that people write, read so that nothing in them can stop what reads them.
+
+Whatever walks through a configuration counts on the bounds that are kept here. What is beyond them
+is told in a sentence.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from destination_router.contract.records import Json
+from destination_router.settings.errors import Problem
+from destination_router.settings.words import join_path
+
+T = TypeVar("T")
+
+DEEPEST = 100
+"""How many levels of tables and lists may stand in each other."""
+
+_TOO_DEEP = f"is nested deeper than {DEEPEST} levels"
+_TOO_LARGE = "holds a whole number of more than 64 bits"
+_LARGEST = 2**63  # what TOML promises
+_PARTS_SHOWN = 5
+
+
+class DocumentError(ValueError):
+    """A text that cannot be read; says of it what it `is` or `holds`, without its name."""
+
+
+def read_document(path: Path, *, toml: bool) -> Json:
+    """Read a file of TOML or of JSON.
+
+    Raises:
+        OSError, UnicodeDecodeError: it cannot be read.
+        DocumentError: it holds something else, or what nothing here could deal with.
+    """
+    text = path.read_text(encoding="utf-8-sig")
+    return parse_toml(text) if toml else parse_json(text)
+
+
+def parse_toml(text: str) -> dict[str, Json]:
+    """Read TOML.
+
+    Raises:
+        DocumentError: it is none, or nothing here could deal with it.
+    """
+    return _parsed(tomllib.loads, text, "TOML")
+
+
+def parse_json(text: str) -> Json:
+    """Read JSON.
+
+    Raises:
+        DocumentError: it is none, or nothing here could deal with it.
+    """
+    return _parsed(json.loads, text, "JSON")
+
+
+def _parsed(parse: Callable[[str], T], text: str, kind: str) -> T:
+    try:
+        content = parse(text)
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+        raise DocumentError(f"is not {kind}: {error}") from None
+    except RecursionError:
+        raise DocumentError(_TOO_DEEP) from None
+    except ValueError:  # of Python, where a number has more than 4300 digits
+        raise DocumentError(_TOO_LARGE) from None
+    problem = out_of_bounds(content)
+    if problem is not None:
+        raise DocumentError(", at ".join(filter(None, (problem.detail, problem.path))))
+    return content
+
+
+def out_of_bounds(content: Json) -> Problem | None:
+    """Tell where a value is nested too deeply, or a number too large, to be looked at further."""
+    waiting: deque[tuple[tuple[str, ...], Json]] = deque([((), content)])
+    while waiting:
+        path, value = waiting.popleft()
+        if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
+            return Problem(".".join(path), _TOO_LARGE)
+        if isinstance(value, (dict, list)):
+            if len(path) >= DEEPEST:
+                return Problem(".".join(path[:_PARTS_SHOWN]), _TOO_DEEP)
+            waiting.extend(((*path, str(key)), item) for key, item in _items(value))
+    return None
+
+
+def number_problems(content: Json, path: str = "") -> list[Problem]:
+    """Tell of every number that nothing can be counted with: `nan`, `inf`.
+
+    Args:
+        content: within bounds.
+        path: where it stands.
+    """
+    if isinstance(content, (dict, list)):
+        return [
+            problem
+            for key, item in _items(content)
+            for problem in number_problems(item, join_path(path, key))
+        ]
+    if isinstance(content, float) and not math.isfinite(content):
+        return [Problem(path, "must be a finite number")]
+    return []
+
+
+def _items(value: dict[str, Json] | list[Json]) -> Iterable[tuple[object, Json]]:
+    return value.items() if isinstance(value, dict) else enumerate(value)

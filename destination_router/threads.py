@@ -1,0 +1,60 @@
+"""Work beside the event loop, in a thread that nobody waits for when the process ends.
+
+A thread of asyncio's own pool is waited for: a look-up of a name that no server answers, or a body
+that takes seconds to read, would hold up the end by as long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def in_thread(work: Callable[[], T], name: str) -> T:
+    """Do what blocks, while the event loop goes on.
+
+    Whoever is cancelled waits no longer; the work goes on to its end and is forgotten.
+
+    Args:
+        work: what to do.
+        name: of the thread.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+    threading.Thread(target=_run, args=(work, loop, done), name=name, daemon=True).start()
+    try:
+        return await done
+    finally:
+        # What was raised holds this frame, and the frame would hold it: a circle, and with it all
+        # that the work had in hand, until somebody looks for circles.
+        del done, work
+
+
+def _run(work: Callable[[], T], loop: asyncio.AbstractEventLoop, done: asyncio.Future[T]) -> None:
+    result: T | None = None
+    error: BaseException | None = None
+    try:
+        result = work()
+    except BaseException as raised:  # noqa: BLE001 -- whoever waits is told, whatever it is
+        error = raised
+    try:
+        loop.call_soon_threadsafe(_tell, done, result, error)
+    except RuntimeError:  # the loop is closed: nobody waits
+        pass
+    finally:
+        del done, error  # as above
+
+
+def _tell(done: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if done.done():  # cancelled
+        return
+    if error is None:
+        done.set_result(result)
+    elif isinstance(error, StopIteration):  # no future takes one
+        done.set_exception(RuntimeError("the work raised StopIteration"))
+    else:
+        done.set_exception(error)

@@ -1,0 +1,58 @@
+"""An option that is repeated counts each time, or is refused: it is never half obeyed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from command_line import run_command as run
+
+from destination_router.commands.cli import app
+from destination_router.commands.once import OnceCommand
+
+
+def commands(group: Any) -> Iterator[Any]:
+    for command in group.commands.values():
+        yield from commands(command) if hasattr(command, "commands") else [command]
+
+
+@pytest.mark.parametrize("command", [*commands(typer.main.get_command(app))], ids=lambda c: c.name)
+def test_every_command_refuses_what_it_would_override(command: Any) -> None:
+    """Each command is made so that an option counts once, or is a list."""
+    assert isinstance(command, OnceCommand)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "--config", "a.toml", "--config", "b.toml"),
+        ("try", "heap", "--settings", "a.json", "--settings", "b.json", "-"),
+        ("send", "heap", "--wait", "1s", "--wait", "2s", "-"),
+        ("delete-user", "heap", "--audit", "a", "--audit", "b", "--user", "ada"),
+        ("delete-user", "heap", "--dry-run", "--dry-run", "--user", "ada"),
+        ("dead-letters", "list", "--config", "a.toml", "--config", "b.toml"),
+        ("try", "heap", "--set", "appId=11", "--set", "appId=12", "-"),
+        ("send", "heap", "--set", "appId=11", "--origin", "https://heapanalytics.com=http://a",
+         "--origin", "https://heapanalytics.com/=http://b", "-"),
+    ],
+    ids=lambda arguments: " ".join(arguments[:3]),
+)  # fmt: skip
+def test_an_option_that_is_given_twice_is_refused(arguments: tuple[str, ...]) -> None:
+    """The last one would count, and the first be forgotten."""
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert "once" in done.stderr
+
+
+def test_every_file_of_people_to_delete_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two files are two files, and a refusal names the one that it is about."""
+    monkeypatch.setenv("HEAP_API_KEY", "k")
+    (tmp_path / "a.txt").write_text("ada\n")
+    (tmp_path / "b.txt").write_text('bob\n"eve","x"\n')
+    files = ("--file", tmp_path / "a.txt", "--file", tmp_path / "b.txt")
+    done = run("delete-user", "heap", "--set", "appId=11", "--dry-run", *files)
+    assert "2 users would be deleted" in done.stdout
+    assert "b.txt, line 2: not_an_id" in done.stderr.replace("\n", "")

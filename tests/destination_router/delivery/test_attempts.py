@@ -1,0 +1,321 @@
+"""Messages at which deciding or planning fails again and again, kills of the process included.
+
+Modules: `eventlog/sqlite/attempt_book.py`.
+"""
+
+import asyncio
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from destination_router.delivery.attempts import POISONED, TRIES
+from destination_router.eventlog.dead_letter import DeadLetterFilter
+from destination_router.eventlog.interface import LogUnavailableError
+from destination_router.eventlog.memory import MemoryEventLog
+from destination_router.eventlog.sqlite.attempt_book import LoggedAttempts
+from destination_router.eventlog.sqlite.dead_letter_store import find_letters
+from destination_router.eventlog.sqlite.file import connect
+from destination_router.eventlog.sqlite.log import SqliteEventLog
+
+PROCESS = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from destination_router import HttpRequest, hookimpl
+from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.sender import Sender
+from destination_router.delivery.worker import Worker
+from destination_router.eventlog.sqlite.attempt_book import LoggedAttempts
+from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.pipeline.connection import Connection
+from destination_router.plugins.loading import check_destination
+from destination_router.service.workers import LoggedLetters
+
+path, where, delivered = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+
+
+class Deadly:
+    @hookimpl
+    def settings_schema(self) -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": False, "properties": {}}
+
+    @hookimpl
+    def on_identify(self) -> list[HttpRequest]:
+        return []
+
+    @hookimpl
+    def on_track(self, message: Any) -> list[HttpRequest]:
+        if where == "decide" and message.event == "deadly":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [HttpRequest(url="https://vendor.example/", json={"event": message.event})]
+
+    @hookimpl
+    def pack(self, requests: list[HttpRequest]) -> list[HttpRequest]:
+        if where == "pack" and any(request.json["event"] == "deadly" for request in requests):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return requests
+
+
+def vendor(request: httpx.Request) -> httpx.Response:
+    with delivered.open("ab") as file:
+        file.write(request.content + b"\\n")
+    return httpx.Response(204)
+
+
+async def main() -> None:
+    log = SqliteEventLog(path, ["c"])
+    connection = Connection("c", check_destination(Deadly(), "deadly", "deadly 1.0"), {})
+    settings = DeliverySettings(linger=0.0)
+    async with Sender(connection, settings, transport=httpx.MockTransport(vendor)) as sender:
+        worker = Worker(
+            connection, log, sender, dead_letters=LoggedLetters(log), settings=settings,
+            attempts=LoggedAttempts(log),
+        )
+        running = asyncio.create_task(worker.run())
+        async with asyncio.timeout(60):
+            while (await log.lags())["c"].messages:
+                await asyncio.sleep(0.01)
+        await worker.stop(5.0)
+        await running
+    log.close()
+
+
+asyncio.run(main())
+"""
+
+
+def track(number: int, event: str = "Paid") -> bytes:
+    content = {"type": "track", "messageId": f"m-{number}", "userId": f"u-{number}", "event": event}
+    return msgspec.json.encode(content)
+
+
+async def filled(path: Path, bodies: Sequence[bytes]) -> None:
+    log = SqliteEventLog(path, ["c"])
+    await log.append(bodies)
+    log.close()
+
+
+@pytest.mark.parametrize("where", ["decide", "pack"])
+def test_a_message_that_kills_three_processes_is_poisoned(where: str, tmp_path: Path) -> None:
+    """The fourth goes on without it; every other message is delivered, and none given up."""
+    path, delivered = tmp_path / "log.db", tmp_path / "delivered"
+    bodies = [track(n, "deadly" if n == 150 else "Paid") for n in range(300)]
+    asyncio.run(filled(path, bodies))
+    program = [sys.executable, "-c", PROCESS, str(path), where, str(delivered)]
+    ends = []
+    while not ends or (ends[-1] and len(ends) < 10):
+        ends.append(subprocess.run(program, check=False, timeout=90).returncode)
+    assert ends == [-signal.SIGKILL] * TRIES + [0]
+    (letter,) = letters(path)
+    assert (letter.code, letter.body) == (POISONED, bodies[150])
+    assert "Paid" not in letter.detail
+    assert len(set(delivered.read_bytes().splitlines())) >= 1
+    assert delivered.read_bytes().count(b"Paid") >= len(bodies) - 1
+    assert b"deadly" not in delivered.read_bytes()
+
+
+def letters(path: Path) -> list[Any]:
+    with contextlib.closing(connect(path)) as database:
+        return list(find_letters(database, DeadLetterFilter()))
+
+
+def test_what_ended_well_leaves_nothing(tmp_path: Path) -> None:
+    """Neither does a process that is killed while it waits: only what was at hand counts."""
+
+    async def use() -> list[dict[int, int]]:
+        log = SqliteEventLog(tmp_path / "log.db", ["c", "d"])
+        found = []
+        for connection, offsets, ends in (
+            ("c", [1], True),
+            ("c", [1, 2], False),
+            ("d", [2], False),
+            ("c", [2], False),
+            ("c", [2], False),
+        ):
+            attempts = LoggedAttempts(log)
+            attempts.begin(connection, offsets)
+            if ends:
+                attempts.end()
+            attempts.close()
+            after = LoggedAttempts(log)
+            found.append(await after.open("c"))
+            after.end()
+            after.close()
+        log.close()
+        return found
+
+    assert asyncio.run(use()) == [
+        {},
+        {1: 1, 2: 1},  # one of several: each is tried alone from here on
+        {1: 1, 2: 1},  # another connection's
+        {1: 1, 2: 2},
+        {1: 1, 2: 3},
+    ]
+
+
+def test_one_connection_at_work_does_not_hide_what_another_died_of(tmp_path: Path) -> None:
+    """What is in the file is read before anything is written to it."""
+
+    async def use() -> list[dict[int, int]]:
+        log = SqliteEventLog(tmp_path / "log.db", ["c", "d"])
+        attempts = LoggedAttempts(log)
+        attempts.begin("d", [7])
+        attempts.close()
+        attempts = LoggedAttempts(log)
+        found = [await attempts.open("c")]
+        attempts.begin("c", [1])
+        attempts.end()
+        found.append(await attempts.open("d"))
+        attempts.close()
+        log.close()
+        return found
+
+    assert asyncio.run(use()) == [{}, {7: 1}]
+
+
+def test_what_is_committed_is_forgotten(tmp_path: Path) -> None:
+    """A message that ended is nobody's suspect."""
+
+    async def use() -> dict[int, int]:
+        log = SqliteEventLog(tmp_path / "log.db", ["c"])
+        await log.append([track(1), track(2)])
+        attempts = LoggedAttempts(log)
+        attempts.begin("c", [1, 2])
+        attempts.close()
+        attempts = LoggedAttempts(log)
+        assert await attempts.open("c") == {1: 1, 2: 1}
+        await log.read("c", -1, 10)
+        await log.commit("c", [1, 2])
+        found = await attempts.open("c")
+        attempts.close()
+        log.close()
+        return found
+
+    assert asyncio.run(use()) == {}
+
+
+def test_a_file_that_cannot_be_made_stops_nothing(tmp_path: Path) -> None:
+    """It is the disk's fault, and no message's."""
+    (tmp_path / "log.db.attempts").mkdir()
+
+    async def use() -> dict[int, int]:
+        log = SqliteEventLog(tmp_path / "log.db", ["c"])
+        attempts = LoggedAttempts(log)
+        attempts.begin("c", [1])
+        found = await attempts.open("c")
+        attempts.end()
+        attempts.close()
+        log.close()
+        return found
+
+    assert asyncio.run(use()) == {}
+
+
+class Book:
+    """An attempt book whose log cannot be written at first."""
+
+    def __init__(self, tries: dict[int, int]) -> None:
+        self.tries = tries
+        self.refusals = 5
+        self.begun: list[tuple[int, ...]] = []
+
+    async def open(self, connection: str) -> dict[int, int]:
+        assert connection
+        if self.refusals:
+            self.refusals -= 1
+            raise LogUnavailableError("the disk is full")
+        return self.tries
+
+    def begin(self, connection: str, offsets: Sequence[int]) -> None:
+        assert connection
+        self.begun.append(tuple(offsets))
+
+    def end(self) -> None:
+        pass
+
+
+def test_failures_of_the_log_never_count(open_line: Any, in_virtual_time: Any) -> None:
+    """They are waited out; what was tried often enough is given up, its neighbours are sent."""
+    book = Book({0: 1, 1: TRIES})
+
+    async def scenario() -> tuple[list[str], list[str]]:
+        log = MemoryEventLog(["heap"])
+        line = open_line(log, attempts=book)
+        await log.append([track(n) for n in range(3)])
+        await log.wait_until_done()
+        await line.stop()
+        return line.keys(), [letter.code for letter in line.letters.kept]
+
+    keys, codes = in_virtual_time(scenario)
+    assert sorted(keys) == ["m-0", "m-2"]
+    assert codes == [POISONED]
+    assert (0,) in book.begun
+    assert (1,) not in book.begun
+
+
+def test_a_message_that_no_window_can_be_planned_with_is_poisoned(
+    open_line: Any, in_virtual_time: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found by halves, tried three times alone, and filed with the place and no words."""
+
+    async def scenario() -> tuple[list[str], list[Any]]:
+        log = MemoryEventLog(["heap"])
+        line = open_line(log)
+        planner = line.worker._dispatch._planner
+        plan = planner.plan
+
+        def failing(items: Any, now: float) -> Any:
+            if any(item.message_id == "m-7" for item in items):
+                raise MemoryError("ada@example.com")
+            return plan(items, now)
+
+        monkeypatch.setattr(planner, "plan", failing)
+        await log.append([track(n) for n in range(20)])
+        await log.wait_until_done()
+        await line.stop()
+        return line.keys(), line.letters.kept
+
+    keys, kept = in_virtual_time(scenario)
+    assert sorted(keys) == sorted(f"m-{n}" for n in range(20) if n != 7)
+    (letter,) = kept
+    assert (letter.code, letter.message_id) == (POISONED, "m-7")
+    assert letter.detail.startswith("MemoryError at ")
+    assert "ada" not in letter.detail
+
+
+def test_a_message_that_breaks_the_worker_itself_is_poisoned(
+    open_line: Any, in_virtual_time: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where deciding fails beside the connection's own care, three tries are enough."""
+
+    async def scenario() -> tuple[list[str], list[Any]]:
+        log = MemoryEventLog(["heap"])
+        line = open_line(log)
+        decide = line.connection.decide
+
+        def failing(body: bytes, **source: Any) -> Any:
+            if b"m-1" in body:
+                raise RecursionError("ada@example.com")
+            return decide(body, **source)
+
+        monkeypatch.setattr(line.connection, "decide", failing)
+        await log.append([track(n) for n in range(3)])
+        await log.wait_until_done()
+        await line.stop()
+        return line.keys(), line.letters.kept
+
+    keys, kept = in_virtual_time(scenario)
+    assert sorted(keys) == ["m-0", "m-2"]
+    (letter,) = kept
+    assert letter.code == POISONED
+    assert letter.detail.startswith("RecursionError at ")

@@ -1,0 +1,301 @@
+"""What a client may take of the process, on real sockets: bytes, time, connections.
+
+Modules: `service/protocol.py`, `service/door.py`, `service/serving.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse
+
+from destination_router.service.door import most_connections
+from destination_router.service.protocol import BEGUN, HttpBounds
+from destination_router.service.serving import listen, serving
+
+LENIENT = HttpBounds(header_bytes=2000, arrival=600.0, connections=100, read_bytes=1000)
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with the length of the body."""
+    if scope["type"] == "http":
+        with contextlib.suppress(ClientDisconnect):
+            body = await Request(scope, receive).body()
+            await PlainTextResponse(str(len(body)))(scope, receive, send)
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(url).port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+def answer_to(*parts: bytes, bounds: HttpBounds = LENIENT) -> bytes:
+    """Send something on one connection; all that comes back until the server closes."""
+
+    async def run() -> bytes:
+        async with (
+            asyncio.timeout(30),
+            serving(echo, bounds=bounds) as url,
+            connected(url) as (reader, writer),
+        ):
+            try:
+                for part in parts:
+                    writer.write(part)
+                    await writer.drain()
+                return await reader.read()
+            except ConnectionError:  # it was closed while something was still sent
+                return b""
+
+    return asyncio.run(run())
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1]) if answer else 0
+
+
+HEAD = b"POST / HTTP/1.1\r\nHost: h\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        HEAD + b"X: " + b"x" * 3000 + b"\r\n\r\n",
+        HEAD + b"".join(b"X-%d: x\r\n" % n for n in range(500)) + b"\r\n",
+        b"GET /" + b"p" * 3000 + b" HTTP/1.1\r\nHost: h\r\n\r\n",
+        HEAD + b"X: " + b"x" * 3000,
+        CHUNKED + b"0\r\n" + b"".join(b"T-%d: x\r\n" % n for n in range(500)),
+        CHUNKED + b"0\r\nT: " + b"x" * 3000,
+    ],
+    ids=["one", "many", "path", "half of one", "trailers", "half a trailer"],
+)
+def test_what_is_no_body_has_a_bounded_length(request_bytes: bytes) -> None:
+    """Headers, the path and trailers together; more is refused with 431."""
+    assert status_of(answer_to(request_bytes)) == 431
+
+
+def test_a_header_that_never_ends_is_not_kept() -> None:
+    """Whatever is sent after the bound is passed is thrown away, and the connection ends."""
+    endless = [HEAD + b"X: "] + [b"x" * 1000] * 5000
+    assert status_of(answer_to(*endless)) in {431, 0}
+
+
+def test_a_long_body_is_no_header() -> None:
+    """Only what is beside the body counts, in one piece or in a thousand."""
+    plain = HEAD + b"Connection: close\r\nContent-Length: 50000\r\n\r\n"
+    assert answer_to(plain, *[b"x" * 1000] * 50).endswith(b"\r\n\r\n50000")
+    assert answer_to(CHUNKED, b"1\r\nx\r\n" * 5000 + b"0\r\n\r\n").endswith(b"\r\n\r\n5000")
+
+
+@pytest.mark.parametrize(
+    ("part", "status"),
+    [
+        (b"", 0),
+        (b"POST / HT", 408),
+        (HEAD, 408),
+        (HEAD + b"Content-Length: 10\r\n\r\nx", 408),
+        (CHUNKED + b"1\r\nx\r\n", 408),
+    ],
+    ids=["nothing", "half a line", "half a head", "half a body", "half a chunked body"],
+)
+def test_a_request_has_to_arrive_in_time(part: bytes, status: int) -> None:
+    """One that is sent by halves is refused, and its connection is closed."""
+    answer = answer_to(part, bounds=HttpBounds(arrival=0.2))
+    assert status_of(answer) == status
+
+
+def test_the_time_counts_for_each_request_alone() -> None:
+    """A connection that is kept has it anew, and what is slow to be answered is not late."""
+
+    async def run() -> None:
+        async def slow(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http":
+                await asyncio.sleep(0.3)  # longer than a request may take to arrive
+                await echo(scope, receive, send)
+
+        bounds = HttpBounds(arrival=0.1)
+        async with (
+            asyncio.timeout(30),
+            serving(slow, bounds=bounds) as url,
+            httpx.AsyncClient(base_url=url) as client,
+        ):
+            for _ in range(2):
+                assert (await client.post("/", content=b"abc")).text == "3"
+
+    asyncio.run(run())
+
+
+def test_an_answer_that_nobody_fetches_is_given_up() -> None:
+    """Else it would be kept, with its descriptor, for as long as the client likes."""
+
+    async def run() -> None:
+        over = asyncio.Event()
+
+        async def long(scope: Any, _: Any, send: Any) -> None:
+            if scope["type"] == "http":
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                body = {"type": "http.response.body", "body": b"x" * 50_000_000}
+                await send({**body, "more_body": True})
+                await send(body)  # waits until the first one is fetched, or nobody is there
+                over.set()
+
+        async with (
+            asyncio.timeout(30),
+            serving(long, bounds=HttpBounds(fetching=0.2)) as url,
+            connected(url) as (reader, writer),
+        ):
+            reader._transport.pause_reading()  # type: ignore[attr-defined]
+            writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            await over.wait()
+
+    asyncio.run(run())
+
+
+def test_few_requests_wait_behind_one_another() -> None:
+    """A thousand requests in one packet would be a thousand in memory."""
+    many = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * 1000
+    assert answer_to(many).startswith(b"HTTP/1.1 429 ")
+    few = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * 5 + b"GET / HTTP/1.0\r\n\r\n"
+    assert answer_to(few).count(b"HTTP/1.1 200 OK") == 6
+
+
+def test_only_so_many_connections_are_open() -> None:
+    """One more is turned away in words, and there is room again when another leaves."""
+
+    async def run() -> None:
+        bounds = HttpBounds(connections=2)
+        async with asyncio.timeout(30), serving(echo, bounds=bounds) as url:
+            async with connected(url) as (_, first), connected(url) as (_, second):
+                for writer in (first, second):
+                    writer.write(b"GET")
+                async with connected(url) as (reader, _):
+                    answer = await reader.read()
+                assert status_of(answer) == 503
+                assert b"retry-after: " in answer
+            while True:
+                try:
+                    async with httpx.AsyncClient() as client:
+                        found = await client.get(url)
+                except httpx.TransportError:
+                    continue
+                if found.status_code == 200:
+                    break
+
+    asyncio.run(run())
+
+
+def test_what_begins_an_answers_time_is_the_first_byte_of_its_request() -> None:
+    """The latency that is measured is the one that a client sees."""
+    begun: list[float] = []
+
+    async def note(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            begun.append(scope[BEGUN])
+            await echo(scope, receive, send)
+
+    async def run() -> None:
+        async with (
+            asyncio.timeout(30),
+            serving(note) as url,
+            connected(url) as (reader, writer),
+        ):
+            writer.write(b"GET / HTTP/1.1\r\n")
+            for _ in range(20):  # the server, in the same loop, reads what it has got
+                await asyncio.sleep(0)
+            later = asyncio.get_running_loop().time()
+            writer.write(b"Connection: close\r\nHost: h\r\n\r\n")
+            await reader.read()
+            assert begun[0] < later
+
+    asyncio.run(run())
+
+
+def test_answers_are_not_held_back_by_the_system() -> None:
+    """Nagle's algorithm is off on whatever a listener of ours accepts."""
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted = listener.accept()[0]
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+FEW_FILES = """
+import asyncio, logging, resource, sys
+sys.path[:0] = [{folder!r}]
+resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+import httpx, socket
+from destination_router.service import door
+from destination_router.service.logs import log_as_json
+from destination_router.service.serving import serving
+from test_protocol import echo
+
+async def run():
+    async with asyncio.timeout(60), serving(echo) as url:
+        log_as_json()
+        paused = asyncio.Event()
+        class Told(logging.Handler):
+            def emit(self, record):
+                if record.getMessage() == "accepting_paused":
+                    paused.set()
+        logging.getLogger().addHandler(Told())
+        port = httpx.URL(url).port
+        # Their own files come out of the same 200: the accepted ones never get theirs all.
+        mine = []
+        try:
+            while True:
+                mine.append(socket.create_connection(("127.0.0.1", port)))
+                mine[-1].send(b"GET / HT")
+        except OSError:
+            pass
+        await paused.wait()
+        for one in mine:
+            one.close()
+        while True:
+            try:
+                async with httpx.AsyncClient() as client:
+                    print((await client.get(url)).text)
+                return
+            except httpx.TransportError:
+                await asyncio.sleep(0.05)
+
+asyncio.run(run())
+"""
+
+
+def test_used_up_descriptors_neither_flood_the_log_nor_end_the_service() -> None:
+    """It takes no connections for a moment, says so in few lines, and goes on by itself."""
+    done = subprocess.run(
+        [sys.executable, "-c", FEW_FILES.format(folder=__file__.rpartition("/")[0])],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.stdout == "0\n", done.stderr
+    lines = done.stderr.splitlines()
+    assert any("accepting_paused" in line for line in lines)
+    assert len(lines) < 10
+
+
+def test_a_process_that_may_open_few_files_takes_fewer_connections() -> None:
+    """Some stay for the log and for vendors; one that may open more opens more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+        assert most_connections(500) == min(500, hard - 128)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
