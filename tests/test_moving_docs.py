@@ -177,6 +177,14 @@ def traits_row() -> None:
     assert decided("segment", 'traits.plan = "pro"', **identify).result == "requests"
 
 
+def sdk_traits_row() -> None:
+    for library, sent in (("RudderLabs Android Library", ["pro"]), ("analytics-next", [])):
+        context = {"traits": {"plan": "pro"}, "library": {"name": library}}
+        told = decided("segment", type="identify", userId="u", context=context)
+        properties = told.requests[0].json["properties"]
+        assert [properties[name] for name in ("plan",) if name in properties] == sent
+
+
 ROWS = {
     "differs-type": type_row,
     "differs-message-id": message_id_row,
@@ -189,6 +197,7 @@ ROWS = {
     "differs-lists": lists_row,
     "differs-name": name_row,
     "differs-traits": traits_row,
+    "differs-sdk-traits": sdk_traits_row,
 }
 
 
