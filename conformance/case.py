@@ -243,7 +243,7 @@ def read_cases(contents: Mapping[str, bytes]) -> CaseSet:
 
 def _document(name: str, content: bytes, problems: list[str]) -> dict[str, Any] | None:
     try:
-        document = parse_json(content.decode())
+        document = parse_json(content.decode(), any_number=True)
     except (DocumentError, UnicodeDecodeError) as error:
         detail = error if isinstance(error, DocumentError) else "is not text in UTF-8"
         problems.append(f"{name} {detail}")

@@ -16,6 +16,7 @@ import typer
 
 from destination_router.commands.dead_letters import opened_log
 from destination_router.commands.decision_output import counted
+from destination_router.commands.once import OnceCommand
 from destination_router.commands.options import ROUTER_TOML, RouterToml
 from destination_router.commands.output import out, problems_told, talk
 from destination_router.config.router_toml import load_config
@@ -32,7 +33,7 @@ commands = typer.Typer(
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A connection of the router.toml.")]
 
 
-@commands.command("list")
+@commands.command("list", cls=OnceCommand)
 def list_(config: RouterToml = ROUTER_TOML) -> None:
     """List the connections: what waits, and whether they send.
 
@@ -51,7 +52,7 @@ def list_(config: RouterToml = ROUTER_TOML) -> None:
             out.print("  ".join(words), markup=False)
 
 
-@commands.command()
+@commands.command(cls=OnceCommand)
 def pause(connection: Name, config: RouterToml = ROUTER_TOML) -> None:
     """Send nothing for a connection from now on; what comes in waits.
 
@@ -63,7 +64,7 @@ def pause(connection: Name, config: RouterToml = ROUTER_TOML) -> None:
     talk.print(f"{connection}: paused; what comes in waits in the log", markup=False)
 
 
-@commands.command()
+@commands.command(cls=OnceCommand)
 def resume(connection: Name, config: RouterToml = ROUTER_TOML) -> None:
     """Go on sending; a connection that is held asks its vendor at once.
 

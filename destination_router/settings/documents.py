@@ -53,16 +53,20 @@ def parse_toml(text: str) -> dict[str, Json]:
     return _parsed(tomllib.loads, text, "TOML")
 
 
-def parse_json(text: str) -> Json:
+def parse_json(text: str, *, any_number: bool = False) -> Json:
     """Read JSON.
+
+    Args:
+        text: what was written.
+        any_number: whole numbers may have more than 64 bits: they are data, and counted by nobody.
 
     Raises:
         DocumentError: it is none, or nothing here could deal with it.
     """
-    return _parsed(json.loads, text, "JSON")
+    return _parsed(json.loads, text, "JSON", any_number=any_number)
 
 
-def _parsed(parse: Callable[[str], T], text: str, kind: str) -> T:
+def _parsed(parse: Callable[[str], T], text: str, kind: str, *, any_number: bool = False) -> T:
     try:
         content = parse(text)
     except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
@@ -71,18 +75,18 @@ def _parsed(parse: Callable[[str], T], text: str, kind: str) -> T:
         raise DocumentError(_TOO_DEEP) from None
     except ValueError:  # of Python, where a number has more than 4300 digits
         raise DocumentError(_TOO_LARGE) from None
-    problem = out_of_bounds(content)
+    problem = out_of_bounds(content, any_number=any_number)
     if problem is not None:
         raise DocumentError(", at ".join(filter(None, (problem.detail, problem.path))))
     return content
 
 
-def out_of_bounds(content: Json) -> Problem | None:
+def out_of_bounds(content: Json, *, any_number: bool = False) -> Problem | None:
     """Tell where a value is nested too deeply, or a number too large, to be looked at further."""
     waiting: deque[tuple[tuple[str, ...], Json]] = deque([((), content)])
     while waiting:
         path, value = waiting.popleft()
-        if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
+        if isinstance(value, int) and not any_number and not -_LARGEST <= value < _LARGEST:
             return Problem(".".join(path), _TOO_LARGE)
         if isinstance(value, (dict, list)):
             if len(path) >= DEEPEST:

@@ -1,6 +1,6 @@
 """Messages at which deciding or planning fails again and again, kills of the process included.
 
-Modules: `eventlog/sqlite/attempt_book.py`.
+Modules: `delivery/attempts.py`, `eventlog/sqlite/attempt_book.py`.
 """
 
 import asyncio

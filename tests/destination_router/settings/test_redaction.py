@@ -270,15 +270,15 @@ def test_no_secret_survives_wherever_it_is_placed(
 @pytest.mark.parametrize("text", ["&#" + "9" * 5000, "&#" + "0" * 5000 + ";", "&#x" + "f" * 5000])
 def test_a_number_of_any_length_is_read(text: str) -> None:
     """Python reads no number of more than 4,300 digits; a vendor may write one."""
-    assert hide(text, {"secret"}) == text
-    assert hide(f"{text} and secret", {"secret"}) == f"{text} and {HIDDEN}"
+    assert hide(text, {"secretive"}) == text
+    assert hide(f"{text} and secretive", {"secretive"}) == f"{text} and {HIDDEN}"
 
 
 def test_noughts_in_front_of_a_characters_number_hide_no_secret() -> None:
     """However many there are."""
-    assert "ecret" not in str(hide("&#" + "0" * 5000 + "115;ecret", {"secret"}))
+    assert "ecretive" not in str(hide("&#" + "0" * 5000 + "115;ecretive", {"secretive"}))
 
 
 def test_a_number_that_python_cannot_write_is_hidden() -> None:
     """It might hold anything."""
-    assert hide({"n": 10**5000}, {"secret"}) == {"n": HIDDEN}
+    assert hide({"n": 10**5000}, {"secretive"}) == {"n": HIDDEN}
