@@ -48,7 +48,7 @@ from destination_router.eventlog.sqlite.dead_letter_store import (
 from destination_router.eventlog.sqlite.file import connect, damage_told, open_file
 from destination_router.faults import UsageError
 from destination_router.private_files import open_private
-from destination_router.service.replayable import Seals
+from destination_router.service.replayable import Replayable
 
 commands = typer.Typer(
     no_args_is_help=True, help="See what could not be delivered, and deliver it after all."
@@ -193,7 +193,7 @@ def replay(
             _see_that_it_is_meant(which, everything=everything)
             # A letter that was replayed is replayed again only if it is asked for by number.
             found = list(find_letters(database, _of(which, replayed=bool(which.ids))))
-            letters, refused = Seals(router.connections).sort_out(found)
+            letters, refused = Replayable(router.connections).sort_out(found)
             if not dry_run:
                 replay_letters(database, letters, time.time())
     _print_done(which, letters, "would be replayed" if dry_run else "replayed")

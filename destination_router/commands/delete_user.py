@@ -141,13 +141,13 @@ def delete_user(
         for refused in who.refused:
             words = f"{refused.where}: {refused.code}: {refused.detail}"
             talk.print(words, markup=False)
-        leftovers = _leftovers(chosen, who)
+        pending = _pending(chosen, who)
         if dry_run or not who.subjects:
-            found = None if leftovers is None else run_in_loop(leftovers.count())
+            found = None if pending is None else run_in_loop(pending.count())
             summary = summary_of(who, log=found)
         else:
             _check_key(deletion)
-            summary = _delete(chosen, deletion, who, leftovers, audit, patience)
+            summary = _delete(chosen, deletion, who, pending, audit, patience)
     if as_json:
         print_line(summary)
     else:
@@ -172,7 +172,7 @@ class _Chosen(msgspec.Struct):
     others: tuple[ConnectionConfig, ...] = ()
 
 
-def _leftovers(chosen: _Chosen, who: Wanted) -> PendingOf | None:
+def _pending(chosen: _Chosen, who: Wanted) -> PendingOf | None:
     """Say where the log may hold what is theirs; None where no log is known, or none is there."""
     if chosen.eventlog is None or not chosen.eventlog.path.exists() or not who.subjects:
         return None
@@ -192,7 +192,7 @@ def _delete(
     chosen: _Chosen,
     deletion: UserDeletion,
     who: Wanted,
-    leftovers: PendingOf | None,
+    pending: PendingOf | None,
     audit: Path,
     patience: float,
 ) -> DeletionSummary:
@@ -206,7 +206,7 @@ def _delete(
             purpose=[chosen.config.plugin, chosen.config.settings, chosen.delivery.origins],
             settings=delivery_settings(chosen.delivery),
             patience=patience,
-            leftovers=leftovers,
+            pending=pending,
             teller=Talk(),
         )
         return run_in_loop(_until_stopped(deleting))

@@ -94,7 +94,7 @@ async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
     purpose: Sequence[Any],
     settings: DeliverySettings,
     patience: float,
-    leftovers: PendingOf | None,
+    pending: PendingOf | None,
     teller: Teller,
 ) -> DeletionSummary:
     """Delete users, or go on where an interrupted run was.
@@ -110,7 +110,7 @@ async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
         purpose: what else makes it the same deletion another time: plugin and settings.
         settings: how patiently requests are tried.
         patience: how long to wait for the vendor to be done, in seconds.
-        leftovers: what a router's log holds of them; None where no log is known.
+        pending: what a router's log holds of them; None where no log is known.
         teller: is told how it goes.
 
     Raises:
@@ -143,31 +143,29 @@ async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
     audit.save(groups)
     interrupted = False
     try:
-        if leftovers is not None:
-            await _clear(leftovers, patience, teller, audit)
+        if pending is not None:
+            await _clear(pending, patience, teller, audit)
         async with Sender(connection, settings) as sender:
             deleting = Deleting(deletion, sender, changed, settings, hindered=teller.hindered)
             await deleting.submit(groups)
-            if pending := summary_of(wanted, groups).pending:
-                teller.asking(pending, patience)
+            if unfinished := summary_of(wanted, groups).pending:
+                teller.asking(unfinished, patience)
             await deleting.wait(groups, patience)
     except asyncio.CancelledError:
         interrupted = True
-    log = None if leftovers is None else leftovers.found
+    log = None if pending is None else pending.found
     summary = msgspec.structs.replace(summary_of(wanted, groups, log), interrupted=interrupted)
     event = "interrupted" if interrupted else "ended"
     audit.note(event, complete=summary.complete, pending=summary.pending, failed=summary.failed)
     return summary
 
 
-async def _clear(
-    leftovers: PendingOf, patience: float, teller: Teller, audit: DeletionAudit
-) -> None:
+async def _clear(pending: PendingOf, patience: float, teller: Teller, audit: DeletionAudit) -> None:
     try:
-        await leftovers.clear(patience, teller.waiting)
+        await pending.clear(patience, teller.waiting)
     finally:
-        if leftovers.found is not None:
-            audit.note("dropped", **msgspec.to_builtins(leftovers.found))
+        if pending.found is not None:
+            audit.note("dropped", **msgspec.to_builtins(pending.found))
 
 
 def _ids(wanted: Wanted, audit: DeletionAudit, groups: Sequence[DeletionGroup]) -> list[list[str]]:

@@ -165,12 +165,12 @@ class Connection:
             call: _only_hook(plugin, f"on_{name}", self.settings)
             for name, call in MESSAGE_TYPES.items()
         }
-        self._takers = compile_subscriptions(takes, plugin, self.settings)
+        self._subscriptions = compile_subscriptions(takes, plugin, self.settings)
         self._preparation = Preparation(
             plugin=plugin.name,
             names=(*_names(name, plugin), *more_names),
             calls=frozenset(call for call, hook in self._hooks.items() if hook is not None),
-            takers=self._takers,
+            subscriptions=self._subscriptions,
             treatment=treatment,
             client_side=client_side,
         )
@@ -194,7 +194,7 @@ class Connection:
         """Whether messages may go out under other ids than they came with, masked ones aside."""
         treatment = self.treatment
         return bool(treatment.shared.steps or treatment.own.steps) or any(
-            taker.mapping is not None for taker in self._takers
+            subscription.mapping is not None for subscription in self._subscriptions
         )
 
     def _takes_any_type(self) -> bool:
@@ -235,7 +235,7 @@ class Connection:
     def map(self, raw: bytes, *, message_id: str | None = None) -> Mapped | Decision:
         """As `decide`, for who needs no more than the requests, where there are any."""
         try:
-            takers = self._seal_of(raw)
+            subscriptions = self._seal_of(raw)
             normalised = normalise(raw, message_id=message_id, as_sent=self._as_sent)
         except Reject as reject:
             return self._unreadable(raw, message_id, reject)
@@ -243,7 +243,7 @@ class Connection:
             raise
         except BaseException as error:  # noqa: BLE001 -- no message may take the process along
             return self._unreadable(raw, message_id, _failed(error))
-        return self._made(normalised, takers)
+        return self._made(normalised, subscriptions)
 
     def map_decoded(self, message: Message) -> Mapped | Decision:
         """As `map`, of a message that was decoded along with others (`normalise_decoded`)."""
@@ -260,17 +260,17 @@ class Connection:
         return self._made(normalised)
 
     def _made(
-        self, normalised: Normalised, takers: Sequence[int] | None = None
+        self, normalised: Normalised, subscriptions: Sequence[int] | None = None
     ) -> Mapped | Decision:
-        """Prepare and map a message; `takers` are those of one that was sealed by us."""
+        """Prepare and map a message; `subscriptions` are those of one that was sealed by us."""
         try:
-            if takers is None:
+            if subscriptions is None:
                 return self._mapped(self._preparation.prepare(normalised))
-            return self._mapped(self._preparation.prepare_again(normalised, takers))
+            return self._mapped(self._preparation.prepare_again(normalised, subscriptions))
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- no message may take the process along
-            return self._broken(normalised.message, error, is_masked=takers is not None)
+            return self._broken(normalised.message, error, is_masked=subscriptions is not None)
 
     def _broken(self, message: Message, error: BaseException, *, is_masked: bool) -> Decision:
         """Reject a message at which a step failed that is not supposed to."""
@@ -284,13 +284,16 @@ class Connection:
         if type(ready) is not Ready:
             return ready
         message = self._addressed(ready.message) if self._has_own_name else ready.message
-        if len(ready.takers) == 1:
-            return self._taken(self._takers[ready.takers[0]], message, ready.notes)
-        takers = [self._takers[number] for number in ready.takers]
+        if len(ready.subscriptions) == 1:
+            return self._taken(self._subscriptions[ready.subscriptions[0]], message, ready.notes)
+        subscriptions = [self._subscriptions[number] for number in ready.subscriptions]
         return joined(
             [
-                (taker.where, self._decision(self._taken(taker, message, ready.notes)))
-                for taker in takers
+                (
+                    subscription.where,
+                    self._decision(self._taken(subscription, message, ready.notes)),
+                )
+                for subscription in subscriptions
             ]
         )
 
@@ -322,7 +325,7 @@ class Connection:
                 return raw
             ready = self._preparation.prepare(normalise(raw))
             if not isinstance(ready, Decision):
-                return sealed(ready.message, ready.takers, self.name, privacy.keys)
+                return sealed(ready.message, ready.subscriptions, self.name, privacy.keys)
         except Reject as reject:
             ready = self._unreadable(raw, None, reject)
         except PASSED_ON:
@@ -399,13 +402,13 @@ class Connection:
         return revised(message, integrations={**others, self.plugin.name: options})
 
     def _taken(
-        self, taker: Subscription, message: Message, notes: tuple[Note, ...]
+        self, subscription: Subscription, message: Message, notes: tuple[Note, ...]
     ) -> Mapped | Decision:
         """Map a message as one subscription wants it."""
-        if taker.mapping is None:
+        if subscription.mapping is None:
             return self._map(message, message, notes)
         try:
-            mapped = taker.mapping.apply(message)
+            mapped = subscription.mapping.apply(message)
         except Reject as reject:
             return self._rejected(message, notes, reject.code, reject.detail)
         return self._map(mapped.message, message, (*notes, *mapped.notes))

@@ -40,12 +40,12 @@ class Ready(msgspec.Struct, frozen=True):
     Attributes:
         message: as the plugin may see it.
         notes: what was done to it so far.
-        takers: which subscriptions took it, from 0.
+        subscriptions: which subscriptions took it, from 0.
     """
 
     message: Message
     notes: tuple[Note, ...]
-    takers: tuple[int, ...]
+    subscriptions: tuple[int, ...]
 
 
 class StepTaken(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +94,7 @@ class Preparation:
         plugin: the plugin's name.
         names: what the connection may be called in `integrations`, the most specific first.
         calls: those that the plugin has a hook for.
-        takers: the connection's subscriptions.
+        subscriptions: the connection's subscriptions.
         treatment: what it does to messages.
         client_side: whether browsers send what happens in them by themselves.
     """
@@ -105,16 +105,18 @@ class Preparation:
         plugin: str,
         names: Sequence[str],
         calls: Collection[type[Message]],
-        takers: Sequence[Subscription],
+        subscriptions: Sequence[Subscription],
         treatment: Treatment,
         client_side: bool,
     ) -> None:
         self._plugin = plugin
         self._names = names
         self._calls = calls
-        self._takers = takers
-        self._conditions = [(number, taker.holds) for number, taker in enumerate(takers)]
-        self._certain = {kind: _certain(takers, kind) for kind in MESSAGE_TYPES.values()}
+        self._subscriptions = subscriptions
+        self._conditions = [
+            (number, subscription.holds) for number, subscription in enumerate(subscriptions)
+        ]
+        self._certain = {kind: _certain(subscriptions, kind) for kind in MESSAGE_TYPES.values()}
         self._shared = treatment.shared if treatment.shared.steps else None
         self._own = treatment.own if treatment.own.steps else None
         self._privacy = treatment.privacy
@@ -134,9 +136,9 @@ class Preparation:
                 if done.message is None:
                     return self._ended(message, notes, done.reason)
                 message = done.message
-            takers = self._taking(message)
-            if isinstance(takers, str):
-                return self._ended(message, notes, takers)
+            subscriptions = self._taking(message)
+            if isinstance(subscriptions, str):
+                return self._ended(message, notes, subscriptions)
             if self._own is not None:
                 done = self._own.apply(message)
                 notes = (*notes, *done.notes)
@@ -144,16 +146,18 @@ class Preparation:
                     return self._ended(message, notes, done.reason)
                 message = done.message
             if self._privacy is None:
-                return Ready(message, notes, takers)
+                return Ready(message, notes, subscriptions)
             kept, left_out = self._privacy.apply(message)
-            return Ready(kept, (*notes, *left_out), takers)
+            return Ready(kept, (*notes, *left_out), subscriptions)
         except Withheld as withheld:
             return self._ended(message, notes, f"privacy: {withheld}")
         except Reject as reject:
             said = Refusal(reject.code, reject.detail)
             return self._blind(decided(message, "rejected", reject=said, notes=notes))
 
-    def prepare_again(self, normalised: Normalised, takers: Sequence[int]) -> Ready | Decision:
+    def prepare_again(
+        self, normalised: Normalised, subscriptions: Sequence[int]
+    ) -> Ready | Decision:
         """Make a message ready that was, and was kept as a dead letter since.
 
         It is neither transformed nor masked again, but held against the lists of today.
@@ -161,7 +165,7 @@ class Preparation:
         message = normalised.message
         if self._privacy is None:
             raise AssertionError  # only a connection in HIPAA mode seals
-        known = tuple(number for number in takers if number < len(self._takers))
+        known = tuple(number for number in subscriptions if number < len(self._subscriptions))
         try:
             kept, notes = self._privacy.reapply(message)
             if not known:
@@ -229,11 +233,11 @@ class Preparation:
             return f"{self._plugin} has no use for {message_type(message)} calls"
         if self._client_side and message.channel == _BROWSERS:
             return f"clientSide: browsers send it to {self._plugin} themselves"
-        takers = self._certain[kind]
-        if takers is None:
+        subscriptions = self._certain[kind]
+        if subscriptions is None:
             conditions = self._conditions
-            takers = tuple(at for at, holds in conditions if holds is None or holds(message))
-        return takers or "no subscription of the connection takes it"
+            subscriptions = tuple(at for at, holds in conditions if holds is None or holds(message))
+        return subscriptions or "no subscription of the connection takes it"
 
     def _ended(self, message: Message, notes: tuple[Note, ...], reason: str | None) -> Decision:
         return self._blind(decided(message, "filtered", reason=reason, notes=notes))
@@ -243,9 +247,12 @@ class Preparation:
         return decision if self._privacy is None else masked_decision(decision, self._privacy)
 
 
-def _certain(takers: Sequence[Subscription], kind: type[Message]) -> tuple[int, ...] | None:
+def _certain(subscriptions: Sequence[Subscription], kind: type[Message]) -> tuple[int, ...] | None:
     """Say which subscriptions take every message of a call; None where it depends on more."""
-    verdicts = [True if taker.holds is None else taker.holds.verdict(kind) for taker in takers]
+    verdicts = [
+        True if subscription.holds is None else subscription.holds.verdict(kind)
+        for subscription in subscriptions
+    ]
     if None in verdicts:
         return None
     return tuple(number for number, taken in enumerate(verdicts) if taken)

@@ -19,7 +19,7 @@ from destination_router.pipeline.privacy.sealing import is_marked, opened, seal_
 from destination_router.settings.errors import SettingsError
 
 
-class Seals:
+class Replayable:
     """What a router.toml can open of what was sealed for its connections.
 
     Args:

@@ -72,12 +72,12 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
         log = held.enter_context(_open_log(plan))
         await _warn_of_strangers(plan.connections, log)
         settings = delivery_settings(plan.config.delivery)
-        crew = Workers(
+        workers = Workers(
             plan.connections if plan.workers else (), log, settings, plan.config.quarantine
         )
-        router = _Router(plan, log, crew)
+        router = _Router(plan, log, workers)
         operations = router.operations()
-        working = asyncio.create_task(crew.work())
+        working = asyncio.create_task(workers.work())
         reloading = asyncio.create_task(router.reload_whenever(reload))
         try:
             async with _answering(operations, plan) as url:
@@ -91,12 +91,12 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
                 operations.ready = False
                 _log.info("stopping")
                 # The gateway closes meanwhile: both have their few seconds at the same time.
-                stopping = asyncio.create_task(crew.stop())
+                stopping = asyncio.create_task(workers.stop())
             await stopping
         finally:
             reloading.cancel()
             await asyncio.gather(reloading, return_exceptions=True)
-            await crew.stop()
+            await workers.stop()
             await working
     _log.info("stopped")
 
@@ -104,10 +104,10 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
 class _Router:
     """What of a router a changed router.toml changes: sources, connections, workers."""
 
-    def __init__(self, plan: RouterPlan, log: SqliteEventLog, crew: Workers) -> None:
+    def __init__(self, plan: RouterPlan, log: SqliteEventLog, workers: Workers) -> None:
         self._plan = plan
         self._log = log
-        self._crew = crew
+        self._workers = workers
         self._config = plan.config
         self._connections = list(plan.connections)
         self._fingerprints = fingerprints(plan.config)
@@ -128,7 +128,7 @@ class _Router:
                 ),
                 refused=intake.count_refusal,
             )
-        return Operations(self._log, gateway, intake, self._crew.stats)
+        return Operations(self._log, gateway, intake, self._workers.stats)
 
     async def reload_whenever(self, told: asyncio.Event) -> None:
         """Read router.toml again when the event is set; a file with an error changes nothing."""
@@ -161,7 +161,7 @@ class _Router:
                 kept={connection.name: connection.kept for connection in connections},
             )
             settings = delivery_settings(found.config.delivery)
-            await self._crew.change(connections, anew, settings, found.config.quarantine)
+            await self._workers.change(connections, anew, settings, found.config.quarantine)
         self._sources.replace(found.config.all_sources)
         self._config, self._connections, self._fingerprints = found.config, connections, after
         if what.needs_restart:

@@ -89,7 +89,7 @@ class _Report(msgspec.Struct, rename="camel", omit_defaults=True):
     stat_tags: dict[str, str] | None = None
 
 
-class _Answer(msgspec.Struct):
+class _ProxyAnswer(msgspec.Struct):
     output: _Report
 
 
@@ -186,7 +186,7 @@ def first_version(name: str, statuses: Sequence[JobStatus]) -> tuple[int, bytes]
         destination_response={"response": job.error, "status": job.status_code},
         stat_tags=_tags(name, statuses),
     )
-    return status, msgspec.json.encode(_Answer(report))
+    return status, msgspec.json.encode(_ProxyAnswer(report))
 
 
 def second_version(name: str, statuses: Sequence[JobStatus]) -> tuple[int, bytes]:
@@ -198,7 +198,7 @@ def second_version(name: str, statuses: Sequence[JobStatus]) -> tuple[int, bytes
         response=list(statuses),
         stat_tags=_tags(name, statuses),
     )
-    return DELIVERED, msgspec.json.encode(_Answer(report))
+    return DELIVERED, msgspec.json.encode(_ProxyAnswer(report))
 
 
 def _metadata(proxied: Proxied) -> list[msgspec.Raw]:

@@ -59,7 +59,7 @@ class _Mapped(msgspec.Struct):
     user_keys: tuple[str, ...]
 
 
-class _Group(msgspec.Struct):
+class _JobGroup(msgspec.Struct):
     """The jobs of one destination that have something to send, in order."""
 
     connection: Connection
@@ -94,7 +94,7 @@ def batch_jobs(  # noqa: PLR0913 -- the last two by keyword
         Reject: as `read_jobs`.
     """
     counts = counts or Counts()
-    groups: dict[bytes, _Group] = {}
+    groups: dict[bytes, _JobGroup] = {}
     refused: list[Batch] = []
     for job in read_jobs(body):
         told = _join(groups, name, destinations, job, counts)
@@ -106,7 +106,7 @@ def batch_jobs(  # noqa: PLR0913 -- the last two by keyword
 
 
 def _join(
-    groups: dict[bytes, _Group], name: str, destinations: Destinations, job: Job, counts: Counts
+    groups: dict[bytes, _JobGroup], name: str, destinations: Destinations, job: Job, counts: Counts
 ) -> EventStatus | None:
     """Put a job with its destination's others, or say why it is not sent."""
     prepared = destinations.prepare(job)
@@ -122,7 +122,7 @@ def _join(
         return event_status(decision)
     # One configuration that depends on the message is as many connections as it has values.
     key = bytes(job.destination) + b"%d" % id(connection)
-    group = groups.setdefault(key, _Group(connection, prepared.overlay, job.destination))
+    group = groups.setdefault(key, _JobGroup(connection, prepared.overlay, job.destination))
     named = job_name(job.metadata)
     group.jobs.append(_Mapped(job, named, decision.requests, decision.user_keys))
     return None
@@ -139,7 +139,7 @@ def _refused(name: str, job: Job, told: EventStatus) -> Batch:
     )
 
 
-def _answers(group: _Group, endpoint: Endpoint, calls: ProxyCalls) -> Iterator[Batch]:
+def _answers(group: _JobGroup, endpoint: Endpoint, calls: ProxyCalls) -> Iterator[Batch]:
     """Answer the jobs that can be told apart by their ids together, in order, the others alone."""
     names = Counter(mapped.name.id for mapped in group.jobs)
     for is_named, some in groupby(
@@ -154,7 +154,7 @@ def _answers(group: _Group, endpoint: Endpoint, calls: ProxyCalls) -> Iterator[B
             yield from (_alone(group, mapped, endpoint) for mapped in jobs)
 
 
-def _alone(group: _Group, mapped: _Mapped, endpoint: Endpoint) -> Batch:
+def _alone(group: _JobGroup, mapped: _Mapped, endpoint: Endpoint) -> Batch:
     outputs, metadata = alone(mapped.requests, mapped.job.metadata, group.overlay, endpoint)
     return Batch(
         metadata=[metadata],
@@ -165,7 +165,7 @@ def _alone(group: _Group, mapped: _Mapped, endpoint: Endpoint) -> Batch:
     )
 
 
-def _together(group: _Group, jobs: Sequence[_Mapped]) -> Batch:
+def _together(group: _JobGroup, jobs: Sequence[_Mapped]) -> Batch:
     requests = [of_job(one, mapped.name.id) for mapped in jobs for one in mapped.requests]
     return Batch(
         metadata=[mapped.job.metadata for mapped in jobs],

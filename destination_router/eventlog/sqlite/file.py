@@ -261,8 +261,8 @@ def _create(path: Path) -> None:
             os.link(draft, path)
         _sync(path.parent)
     finally:
-        for leftover in (draft, Path(f"{name}-wal"), Path(f"{name}-shm")):
-            leftover.unlink(missing_ok=True)
+        for unneeded in (draft, Path(f"{name}-wal"), Path(f"{name}-shm")):
+            unneeded.unlink(missing_ok=True)
 
 
 def _bring_up(connection: sqlite3.Connection) -> None:

@@ -38,16 +38,18 @@ def seal_version(body: bytes) -> int | None:
     return None if found is None else int(found[1][1:].partition(b"_")[0])
 
 
-def sealed(message: Message, takers: Sequence[int], connection: str, keys: MaskingKeys) -> bytes:
+def sealed(
+    message: Message, subscriptions: Sequence[int], connection: str, keys: MaskingKeys
+) -> bytes:
     """Write what a dead letter keeps.
 
     Args:
         message: as masked.
-        takers: which of the connection's subscriptions took it, from 0.
+        subscriptions: which of the connection's subscriptions took it, from 0.
         connection: the connection's name.
         keys: the connection's.
     """
-    numbers = ",".join(map(str, takers)).encode()
+    numbers = ",".join(map(str, subscriptions)).encode()
     fields = {**msgspec.to_builtins(message), "context": message.context}
     own = msgspec.json.encode(fields)[1:]
     others = {name: message.wire[name] for name in sorted(root_names(message) - DEFINED)}

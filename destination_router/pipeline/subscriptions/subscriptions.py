@@ -94,15 +94,15 @@ def _all_compiled(
     configs: Sequence[SubscriptionSource], plugin: LoadedPlugin, default: Callable[[], str | None]
 ) -> tuple[Subscription, ...]:
     problems: list[Problem] = []
-    takers = []
+    subscriptions = []
     for config in configs:
         try:
-            takers.append(_compiled(config, plugin, default))
+            subscriptions.append(_compiled(config, plugin, default))
         except SettingsError as error:
             problems.extend(error.problems)
     if problems:
         raise TableError(problems)
-    return tuple(takers)
+    return tuple(subscriptions)
 
 
 def _compiled(
