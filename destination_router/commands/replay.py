@@ -16,7 +16,7 @@ from destination_router.commands.options import ROUTER_TOML, RouterToml, read_mo
 from destination_router.commands.output import FAILED, problems_told, talk
 from destination_router.config.router_toml import load_config
 from destination_router.contract.times import format_time
-from destination_router.delivery.replays import EVENTS, PROFILES
+from destination_router.delivery.replays import EVENTS, PROFILES, replayed
 from destination_router.eventlog.sqlite.delivered_events import (
     Kept,
     delivered_events,
@@ -24,6 +24,8 @@ from destination_router.eventlog.sqlite.delivered_events import (
     send_again,
 )
 from destination_router.faults import UsageError
+from destination_router.pipeline.connection import Connection
+from destination_router.service.connections import connect_of_file
 
 
 def replay(
@@ -73,14 +75,17 @@ def replay(
             raise UsageError(
                 f"{config} has no connection {connection!r}; it has {', '.join(names)}"
             )
+        config_of_it = router.connections[names.index(connection)]
+        ready = connect_of_file(config, router, config_of_it)
+        what = PROFILES if profiles else EVENTS
         start = read_moment("--since", since)
         end = time.time() if until is None else read_moment("--until", until)
         with opened_log(router, to_write=not dry_run) as database:
             complete = kept_since(database)
             kept = delivered_events(database, connection, start, end)
-            chosen = list(_chosen(kept, event or [], user or []))
+            wanted = _chosen(kept, event or [], user or [])
+            chosen = [each for each in wanted if _goes_out(ready, each, what)]
             if chosen and not dry_run:
-                what = PROFILES if profiles else EVENTS
                 send_again(database, connection, chosen, what, time.time())
         if not chosen:
             talk.print(_nothing(router.eventlog.keep_delivered, complete), markup=False)
@@ -114,11 +119,17 @@ def _chosen(kept: Iterator[Kept], events: list[str], users: list[str]) -> Iterat
         yield each
 
 
+def _goes_out(connection: Connection, kept: Kept, what: str) -> bool:
+    """Say whether a replay would send anything of an event, as the connection is today."""
+    decision = connection.decide(kept.body, source=kept.source)
+    return replayed(decision, what).result == "requests"
+
+
 def _nothing(keep_delivered: float, complete: float | None) -> str:
     if not keep_delivered:
         return "Nothing of that is kept: [eventlog] keep_delivered says for how long it would be."
     if complete is None:
-        return "Nothing of that was delivered."
+        return "Nothing of that was delivered, or would go out again."
     held = "nothing" if complete == float("inf") else f"all since {_time(complete)}"
     return f"Nothing of that was delivered, or it is not kept any more: the log holds {held}."
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -332,6 +333,7 @@ def parse_config(
         if _says_it_twice(connection)
     ]
     problems += _source_problems(content)
+    problems += _consent_problems(content)
     problems += _port_problems(content.get("gateway"))
     problems += _room_problems(content.get("eventlog"))
     problems += _lists_for_nobody(content)
@@ -501,6 +503,30 @@ def _lists_for_nobody(content: Mapping[str, Json]) -> list[Problem]:
         'is required, here or in a connection: without mode = "hipaa" the lists protect nothing'
     )
     return [Problem("privacy.mode", detail)]
+
+
+_CONSENT_PROVIDERS = ("oneTrust", "ketch", "iubenda", "custom")
+"""As RudderStack's SDKs spell them in messages."""
+
+
+def _consent_problems(content: Mapping[str, Json]) -> list[Problem]:
+    """Tell of a provider that is one of the known ones, mistyped: no message would name it.
+
+    So a person who denies would not be heeded.
+    """
+    problems = []
+    for index, connection in enumerate(_listed(content.get("connections"))):
+        rules = connection.get("consent") if isinstance(connection, dict) else None
+        for number, rule in enumerate(_listed(rules)):
+            provider = rule.get("provider") if isinstance(rule, dict) else None
+            if not isinstance(provider, str) or provider in _CONSENT_PROVIDERS:
+                continue
+            meant = {known.casefold(): known for known in _CONSENT_PROVIDERS}
+            if close := get_close_matches(provider.casefold(), meant, n=1, cutoff=0.75):
+                path = f"connections.{index}.consent.{number}.provider"
+                detail = f"is {provider!r}, which no message names; did you mean {meant[close[0]]}?"
+                problems.append(Problem(path, detail))
+    return problems
 
 
 def _port_problems(gateway: Json) -> list[Problem]:

@@ -17,18 +17,20 @@ from destination_router.settings.references import resolved_in
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
-    """What is different, by the names of connections.
+    """What is different, by the names of connections and sources.
 
     Attributes:
         added: those that are new.
         removed: those that are gone; what they have not delivered stays in the log.
         changed: those that start anew, with what is under way sent first.
+        sources: those that came, went, were switched, or have other keys.
         needs_restart: the keys of router.toml that only a restart changes.
     """
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
     needs_restart: tuple[str, ...] = ()
 
 
@@ -42,6 +44,8 @@ def changes(
     new: RouterConfig,
     before: Mapping[str, bytes],
     after: Mapping[str, bytes],
+    *,
+    started_with: RouterConfig,
 ) -> Changes:
     """Compare two configurations.
 
@@ -50,6 +54,7 @@ def changes(
         new: what router.toml says now.
         before: `fingerprints` of the old one, as they were when it was read.
         after: `fingerprints` of the new one.
+        started_with: what router.toml said when the process began: some of it stays.
     """
     for_all = (old.delivery, old.quarantine) != (new.delivery, new.quarantine)
     return Changes(
@@ -58,8 +63,17 @@ def changes(
         changed=tuple(
             name for name in after if name in before and (for_all or before[name] != after[name])
         ),
-        needs_restart=tuple(_fixed(old, new)),
+        sources=tuple(_sources(old, new)),
+        needs_restart=tuple(_fixed(started_with, new)),
     )
+
+
+def _sources(old: RouterConfig, new: RouterConfig) -> Iterator[str]:
+    before = {source.name: source for source in old.all_sources}
+    after = {source.name: source for source in new.all_sources}
+    for name in {**before, **after}:
+        if before.get(name) != after.get(name):
+            yield name
 
 
 def _fixed(old: RouterConfig, new: RouterConfig) -> Iterator[str]:

@@ -148,7 +148,13 @@ class _Router:
             _log.error("reload_refused", extra={"problems": found.problems})
             return
         after = fingerprints(found.config)
-        what = changes(self._config, found.config, self._fingerprints, after)
+        what = changes(
+            self._config,
+            found.config,
+            self._fingerprints,
+            after,
+            started_with=self._plan.config,
+        )
         anew = {*what.added, *what.changed}
         by_name = {connection.name: connection for connection in self._connections}
         connections = [
@@ -168,7 +174,12 @@ class _Router:
             _log.warning("reload_needs_restart", extra={"keys": what.needs_restart})
         _log.info(
             "reloaded",
-            extra={"added": what.added, "removed": what.removed, "changed": what.changed},
+            extra={
+                "added": what.added,
+                "removed": what.removed,
+                "changed": what.changed,
+                "sources": what.sources,
+            },
         )
         await _warn_of_strangers(connections, self._log)
 

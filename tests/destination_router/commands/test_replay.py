@@ -133,12 +133,12 @@ def test_events_go_out_again_in_order_to_that_connection_alone(place: Place) -> 
     place.deliver(track(3, "eve"))
     before = len(place.requests())
     dry = replay(place, "--dry-run")
-    assert (dry.returncode, "3 messages: would go to heap again" in dry.stderr) == (0, True)
+    assert (dry.returncode, "2 messages: would go to heap again" in dry.stderr) == (0, True)
     place.deliver()
     assert len(place.requests()) == before
     others = place.requests("12")
     done = replay(place)
-    assert (done.returncode, "3 messages: go to heap again" in done.stderr) == (0, True)
+    assert (done.returncode, "2 messages: go to heap again" in done.stderr) == (0, True)
     place.deliver()
     again = place.requests()[before:]
     assert [keys for _, keys in again] == [["m2", "m3"]]
@@ -181,7 +181,10 @@ def test_what_waits_is_not_sent_twice(place: Place) -> None:
     """It is delivered by itself."""
     place.deliver(track(1), names=())
     told = replay(place)
-    assert (told.returncode, "Nothing of that was delivered." in told.stderr) == (1, True)
+    assert (
+        told.returncode,
+        "Nothing of that was delivered, or would go out again." in told.stderr,
+    ) == (1, True)
 
 
 def test_a_replay_keeps_its_source(place: Place) -> None:
@@ -205,4 +208,7 @@ def test_what_cannot_be_is_told(place: Place) -> None:
     assert "has no connection 'mixpanel'" in replay(place, connection="mixpanel").stderr
     assert "--since takes a time" in replay(place, since="soon").stderr
     gone = replay(place, "--until", "30m")
-    assert (gone.returncode, "Nothing of that was delivered." in gone.stderr) == (1, True)
+    assert (
+        gone.returncode,
+        "Nothing of that was delivered, or would go out again." in gone.stderr,
+    ) == (1, True)

@@ -301,3 +301,20 @@ def test_without_a_gateway_no_key_of_a_source_is_read() -> None:
     """A command that only looks into the log wants no secret in its environment."""
     content = with_sources({"name": "a", "write_keys": [{"env": "NOT_SET_ANYWHERE"}]})
     assert parse_config(content, gateway=False).sources[0].write_keys == ()
+
+
+@pytest.mark.parametrize("provider", ["onetrust", "oneTrsut", "Ketch", "customs"])
+def test_a_consent_provider_that_is_mistyped_is_refused(provider: str) -> None:
+    """No message would name it, and who denies would not be heeded."""
+    rule = {"provider": provider, "categories": ["C1"]}
+    content = with_sources({"name": "a", "write_keys": ["k"]}, consent=[rule])
+    with pytest.raises(SettingsError, match="did you mean"):
+        parse_config(content)
+
+
+@pytest.mark.parametrize("provider", ["oneTrust", "ketch", "custom", "usercentrics"])
+def test_other_consent_providers_are_taken(provider: str) -> None:
+    """Those that are known, and any of one's own."""
+    rule = {"provider": provider, "categories": ["C1"]}
+    content = with_sources({"name": "a", "write_keys": ["k"]}, consent=[rule])
+    assert parse_config(content).connections[0].consent[0].provider == provider

@@ -33,7 +33,7 @@ def config(*names: str, app_id: object = "11", **tables: object) -> RouterConfig
 
 
 def compared(old: RouterConfig, new: RouterConfig) -> Changes:
-    return changes(old, new, fingerprints(old), fingerprints(new))
+    return changes(old, new, fingerprints(old), fingerprints(new), started_with=old)
 
 
 def test_what_is_the_same_is_not_touched() -> None:
@@ -51,7 +51,8 @@ def test_a_key_that_was_rotated_in_its_file_is_a_change(tmp_path: Path) -> None:
     old = config("a", app_id={"file": str(key)})
     before = fingerprints(old)
     key.write_text("12")
-    assert changes(old, old, before, fingerprints(old)) == Changes(changed=("a",))
+    told = changes(old, old, before, fingerprints(old), started_with=old)
+    assert told == Changes(changed=("a",))
 
 
 def test_what_holds_for_every_connection_changes_each() -> None:
@@ -69,6 +70,15 @@ def test_what_only_a_restart_changes_is_named() -> None:
     assert compared(config("a"), moved) == Changes(
         needs_restart=("gateway.listen", "gateway.max_events", "eventlog.max_size")
     )
+
+
+def test_what_needs_a_restart_is_told_until_there_was_one() -> None:
+    """Compared is what the process began with, not what the file said last."""
+    begun, moved = config("a"), config("a", gateway={"listen": "127.0.0.1:9"})
+    again = changes(moved, moved, fingerprints(moved), fingerprints(moved), started_with=begun)
+    assert again.needs_restart == ("gateway.listen",)
+    back = changes(moved, begun, fingerprints(moved), fingerprints(begun), started_with=begun)
+    assert back.needs_restart == ()
 
 
 class Router:
@@ -201,6 +211,7 @@ def test_sources_change_and_what_cannot_is_named(router: Router) -> None:
     )
     told = router.reload()
     assert (told["added"], told["removed"], told["changed"]) == ([], [], [])
+    assert told["sources"] == ["web"]
     assert router.logged("reload_needs_restart")[0]["keys"] == ["gateway.listen"]
     assert router.send("m1", "web-key") == 200
     until(lambda: router.at_heap("11") == ["m1"])
