@@ -80,12 +80,14 @@ def replay(
         what = PROFILES if profiles else EVENTS
         start = read_moment("--since", since)
         end = time.time() if until is None else read_moment("--until", until)
-        with opened_log(router, to_write=not dry_run) as database:
+        # Looked through without the lock that senders and workers need to write.
+        with opened_log(router) as database:
             complete = kept_since(database)
             kept = delivered_events(database, connection, start, end)
             wanted = _chosen(kept, event or [], user or [])
             chosen = [each for each in wanted if _goes_out(ready, each, what)]
-            if chosen and not dry_run:
+        if chosen and not dry_run:
+            with opened_log(router, to_write=True) as database:
                 send_again(database, connection, chosen, what, time.time())
         if not chosen:
             talk.print(_nothing(router.eventlog.keep_delivered, complete), markup=False)

@@ -70,7 +70,9 @@ class Quarantine:
         self.caught: list[bytes] = []
         """Digests of those that are held back since this was last emptied."""
 
-    def verdict(self, decision: Decision, at: float) -> Literal["free", "caught", "held"]:
+    def verdict(
+        self, decision: Decision, at: float, *, again: bool = False
+    ) -> Literal["free", "caught", "held"]:
         """Say whether a message may go out.
 
         Where several subscriptions send it under several identities, each is watched, and the
@@ -79,10 +81,13 @@ class Quarantine:
         Args:
             decision: what its connection makes of it.
             at: when it was received, Unix time in seconds.
+            again: it is a replay: it was let through when it came, and now all come at once.
         """
         identities = {digest(identity) for identity in decision.identities}
         if not self._held.isdisjoint(identities):
             return "held"
+        if again:
+            return "free"
         marks = [(kind, hash(value)) for kind, value in decision.person]
         if decision.anonymous_id is not None:
             marks.append((_DEVICE, hash(decision.anonymous_id)))
@@ -185,16 +190,17 @@ class Watch:
         if allowed:
             await patiently(lambda: book.release(self._connection, allowed))
 
-    def judged(self, decision: Decision, at: float) -> Decision:
+    def judged(self, decision: Decision, at: float, *, again: bool = False) -> Decision:
         """Turn what would be sent of an identity that is held back into a rejection.
 
         Args:
             decision: what the connection makes of a message.
             at: when the message was received, Unix time in seconds.
+            again: whether it is a replay.
         """
         if not self._settings.enabled:
             return decision
-        verdict = self._quarantine.verdict(decision, at)
+        verdict = self._quarantine.verdict(decision, at, again=again)
         if verdict == "free":
             return decision
         if verdict == "caught":

@@ -216,7 +216,8 @@ class Worker:
                     return decision
                 known = event.received_at
                 received_at = self._wall_clock() if known is None else known
-                return self._quarantine.judged(decision, received_at)
+                again = event.replay is not None
+                return self._quarantine.judged(decision, received_at, again=again)
             except PASSED_ON:
                 raise
             except BaseException as error:  # noqa: BLE001 -- no message may stop its neighbours

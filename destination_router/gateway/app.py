@@ -207,7 +207,8 @@ class _Gateway:
             except LogUnavailableError:
                 code = "unavailable"
             if more:  # drained here, where nothing holds what was read of the body any more
-                await drain(chunks, _DRAINED_BODIES * self._bounds.body_bytes)
+                with contextlib.suppress(ClientDisconnect):  # nobody waits for the answer
+                    await drain(chunks, _DRAINED_BODIES * self._bounds.body_bytes)
         self._refused(source, code)
         return ANSWERS[code].response()
 

@@ -14,10 +14,11 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 import msgspec
 
 from destination_router.config.router_toml import RouterConfig
-from destination_router.eventlog.interface import LogUnavailableError
+from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.sqlite.claim import claim
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.retention import Retention
+from destination_router.faults import PASSED_ON, whereabouts
 from destination_router.gateway.app import create_gateway
 from destination_router.gateway.source_config import device_destinations
 from destination_router.gateway.sources import Sources
@@ -139,6 +140,10 @@ class _Router:
                 await self._reload()
             except LogUnavailableError as error:
                 _log.error("reload_failed", extra={"detail": str(error)})
+            except (LogFileError, *PASSED_ON):
+                raise
+            except BaseException as error:  # noqa: BLE001 -- the next reload may succeed
+                _log.error("reload_failed", extra={"detail": whereabouts(error)})
 
     async def _reload(self) -> None:
         if self._plan.reread is None:

@@ -117,8 +117,9 @@ class Workers:
         leaving = [name for name in self._deliveries if name not in kept]
         self._leaving.update(leaving)
         await asyncio.gather(*(self._workers[name].stop(GRACE) for name in leaving))
-        await asyncio.gather(*(self._deliveries.pop(name) for name in leaving))
+        await asyncio.gather(*(self._deliveries[name] for name in leaving))
         for name in leaving:
+            del self._deliveries[name]
             self._workers.pop(name, None)
         self._leaving.difference_update(leaving)
         self._settings, self._quarantine = settings, quarantine

@@ -137,10 +137,13 @@ class SqliteEventLog:
         Raises:
             LogUnavailableError: the log cannot be written now; nothing has changed.
         """
-        new = [name for name in connections if name not in self._readers]
+        names = tuple(connections)
+        known = frozenset(self._readers)
 
         def enter() -> dict[str, _Reader]:
-            register(self._reading, new, start)
+            # One that was forgotten meanwhile begins anew, though it has read here before.
+            entered = register(self._reading, names, start)
+            new = [name for name in names if name in entered or name not in known]
             return {name: _reader(self._reading, name) for name in new}
 
         try:
@@ -252,7 +255,7 @@ class SqliteEventLog:
         if self._retention.keep_dead_letters is not None:
             done += await self._forget_letters(self._retention.keep_dead_letters)
         if self._retention.max_age is not None:
-            for name, reader in self._readers.items():
+            for name, reader in tuple(self._readers.items()):  # a reload may add some
                 done += await self._expire(name, reader, self._retention.max_age)
         return done
 

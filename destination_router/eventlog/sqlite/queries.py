@@ -61,13 +61,26 @@ def event_row(
 
 def register(
     connection: sqlite3.Connection, names: Sequence[str], start: Literal["end", "start"]
-) -> None:
-    """Enter the connections that the log does not know, at its end or at its start."""
+) -> list[str]:
+    """Enter the connections that the log does not know, at its end or at its start; which ones."""
     known = {name for (name,) in connection.execute("SELECT name FROM connections")}
     new = [name for name in names if name not in known]
     if not new:
-        return
+        return []
     connection.execute("BEGIN IMMEDIATE")
+    try:
+        _enter(connection, new, start)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # else it would keep everybody else from writing
+            connection.execute("ROLLBACK")
+        raise
+    return new
+
+
+def _enter(
+    connection: sqlite3.Connection, new: Sequence[str], start: Literal["end", "start"]
+) -> None:
     low = last_offset(connection)
     if start == "start":
         (first,) = connection.execute("SELECT min(offset) FROM events").fetchone()
@@ -76,7 +89,6 @@ def register(
         "INSERT OR IGNORE INTO connections (name, low, checksum) VALUES (?, ?, ?)",
         [(name, low, mark_checksum(name, low)) for name in new],
     )
-    connection.execute("COMMIT")
 
 
 def read(
@@ -100,7 +112,7 @@ def read(
     room = _READ_BYTES
     expected = after + 1
     for row in connection.execute(_READ, (after, limit)):
-        if row[0] < expected or (row[0] > expected and _is_kept_for(connection, name)):
+        if row[0] < expected or (row[0] > expected and _is_kept_for(connection, name, row[0] - 1)):
             raise DamageError(f"event {expected} is missing")
         check_event(*row)
         rows.append(row[:-1])
@@ -108,23 +120,28 @@ def read(
         room -= len(row[2])
         if room <= 0:
             break
-    if not rows and last > after and _is_kept_for(connection, name):
+    if not rows and last > after and _is_kept_for(connection, name, last):
         raise DamageError(f"event {expected} is missing")
     return rows, last
 
 
-def _is_kept_for(connection: sqlite3.Connection, name: str | None) -> bool:
-    """Whether the log keeps what a connection has not read: always, until it is forgotten."""
-    return name is None or bool(
-        connection.execute("SELECT 1 FROM connections WHERE name = ?", (name,)).fetchone()
-    )
+def _is_kept_for(connection: sqlite3.Connection, name: str | None, offset: int) -> bool:
+    """Whether the log keeps an event for a connection: until it has passed it, or is forgotten.
+
+    Asked after a gap was seen: what is deleted, was passed before.
+    """
+    if name is None:
+        return True
+    row = connection.execute("SELECT low FROM connections WHERE name = ?", (name,)).fetchone()
+    return row is not None and offset > row[0]
 
 
 def damage(connection: sqlite3.Connection) -> str | None:
     """Read every event and say what is wrong with the first that is not as it was written."""
-    (first,) = connection.execute("SELECT min(offset) FROM events").fetchone()
-    after = (last_offset(connection) if first is None else first - 1) or 0
+    connection.execute("BEGIN")  # all of it as it is at one moment, whatever is deleted meanwhile
     try:
+        (first,) = connection.execute("SELECT min(offset) FROM events").fetchone()
+        after = (last_offset(connection) if first is None else first - 1) or 0
         while True:
             rows, _ = read(connection, after, _READ_AT_ONCE)
             if not rows:
@@ -132,6 +149,8 @@ def damage(connection: sqlite3.Connection) -> str | None:
             after = rows[-1][0]
     except DamageError as error:
         return str(error)
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def last_offset(connection: sqlite3.Connection) -> int:

@@ -20,6 +20,7 @@ from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.sqlite.dead_letter_store import find_letters
 from destination_router.eventlog.sqlite.file import connect
 from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.eventlog.sqlite.queries import read
 from destination_router.eventlog.sqlite.retention import Retention
 
 HOUR = 3600.0
@@ -452,3 +453,67 @@ def test_a_connection_that_was_forgotten_misses_nothing(path: Path) -> None:
         return [event.offset for event in await log.read("other", -1, 10)]
 
     assert within(path, use, connections=["heap", "other"]) == [6]
+
+
+def test_a_connection_that_was_forgotten_begins_anew(tmp_path: Path) -> None:
+    """It is there again after a reload, and what comes then is kept for it."""
+
+    async def run() -> list[bytes]:
+        log = SqliteEventLog(tmp_path / "log.db", ["a"])
+        try:
+            await log.append([b"before"])
+            await log.forget("a")
+            await log.admit(["a", "b"], start="end", kept={})
+            await log.append([b"after"])
+            (of_b,) = await log.read("b", -1, 9)
+            await log.commit("b", [of_b.offset])
+            while await log.clean():
+                pass
+            return [event.body for event in await log.read("a", -1, 9)]
+        finally:
+            log.close()
+
+    assert asyncio.run(run()) == [b"after"]
+
+
+def test_connections_may_come_while_old_events_expire(tmp_path: Path) -> None:
+    """A reload in the midst of cleaning harms neither."""
+
+    async def run() -> None:
+        now = 1000.0
+        log = SqliteEventLog(
+            tmp_path / "log.db", ["a", "b"], retention=Retention(max_age=1.0), clock=lambda: now
+        )
+        try:
+            await log.append([b"{}"])
+            now = 2000.0
+            names = [f"c{number}" for number in range(9)]
+            await asyncio.gather(
+                log.clean(), *(log.admit([name], start="end", kept={}) for name in names)
+            )
+        finally:
+            log.close()
+
+    asyncio.run(run())
+
+
+def test_what_was_passed_and_deleted_is_no_damage(tmp_path: Path) -> None:
+    """A reader that asks from an older place than its mark finds a gap that is none."""
+
+    async def run() -> list[bytes]:
+        path = tmp_path / "log.db"
+        log = SqliteEventLog(path, ["a"])
+        try:
+            await log.append([b"1", b"2", b"3"])
+            found = await log.read("a", -1, 9)
+            await log.commit("a", [event.offset for event in found])
+            while await log.clean():
+                pass
+            await log.append([b"4"])
+            with contextlib.closing(connect(path)) as database:
+                rows, _ = read(database, 0, 9, "a")
+            return [row[2] for row in rows]
+        finally:
+            log.close()
+
+    assert asyncio.run(run()) == [b"4"]
