@@ -328,6 +328,10 @@ class Dispatch:
         return wait
 
     async def _send_window(self, items: Sequence[Item]) -> None:
+        if len(items) > 1 and any(self._attempts.tries(item.offset) for item in items):
+            # A process died with some of these at hand, perhaps of them together: each goes alone.
+            self._part(items)
+            return
         try:
             with self._attempts.at_hand([item.offset for item in items]):
                 plan = self._planner.plan(items, self._clock())
@@ -359,14 +363,11 @@ class Dispatch:
 
     def _unplanned(self, items: Sequence[Item], place: str) -> None:
         """Find by halves which message no window can be planned with, and give it up in the end."""
-        now = self._clock()
-        for item in items:
-            self._quotas.release(item.reserved)
-            item.reserved = []
-        self._planner.forget(items)
         if len(items) > 1:
-            self._schedule.put_apart(items, now)
+            self._part(items)
             return
+        self._unreserve(items)
+        now = self._clock()
         (item,) = items
         item.unplanned += 1
         if item.unplanned < TRIES:
@@ -374,6 +375,17 @@ class Dispatch:
             return
         outcome = Outcome.rejected(POISONED, place)
         self._give_up(item, None, outcome, Answer(outcomes={}, response=None))
+
+    def _part(self, items: Sequence[Item]) -> None:
+        """Let the messages of a window that was not planned go out as two halves."""
+        self._unreserve(items)
+        self._schedule.put_apart(items, self._clock())
+
+    def _unreserve(self, items: Sequence[Item]) -> None:
+        for item in items:
+            self._quotas.release(item.reserved)
+            item.reserved = []
+        self._planner.forget(items)
 
     def _window_over(self, window: asyncio.Task[None]) -> None:
         self._windows.discard(window)

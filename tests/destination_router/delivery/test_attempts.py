@@ -63,6 +63,8 @@ class Deadly:
     def pack(self, requests: list[HttpRequest]) -> list[HttpRequest]:
         if where == "pack" and any(request.json["event"] == "deadly" for request in requests):
             os.kill(os.getpid(), signal.SIGKILL)
+        if where == "together" and sum(r.json["event"] == "deadly" for r in requests) > 1:
+            os.kill(os.getpid(), signal.SIGKILL)
         return requests
 
 
@@ -122,6 +124,18 @@ def test_a_message_that_kills_three_processes_is_poisoned(where: str, tmp_path: 
     assert len(set(delivered.read_bytes().splitlines())) >= 1
     assert delivered.read_bytes().count(b"Paid") >= len(bodies) - 1
     assert b"deadly" not in delivered.read_bytes()
+
+
+def test_messages_that_kill_a_process_only_together_go_out_one_by_one(tmp_path: Path) -> None:
+    """One process dies of them; the next delivers every message, and none is given up."""
+    path, delivered = tmp_path / "log.db", tmp_path / "delivered"
+    bodies = [track(n, "deadly" if n in {20, 150} else "Paid") for n in range(300)]
+    asyncio.run(filled(path, bodies))
+    program = [sys.executable, "-c", PROCESS, str(path), "together", str(delivered)]
+    ends = [subprocess.run(program, check=False, timeout=90).returncode for _ in range(2)]
+    assert ends == [-signal.SIGKILL, 0]
+    assert letters(path) == []
+    assert delivered.read_bytes().count(b"deadly") == 2
 
 
 def letters(path: Path) -> list[Any]:
