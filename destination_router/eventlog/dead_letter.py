@@ -31,6 +31,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         replayed_at: when it was put back into the log, Unix time in seconds; None if it was not,
             or if it failed again since.
         source: who sent it; None before it is kept, or where the log does not know.
+        replay: what of it a person sent again, as `Event.replay`; None for any other.
     """
 
     connection: str
@@ -47,6 +48,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     id: int = 0
     replayed_at: float | None = None
     source: str | None = None
+    replay: str | None = None
 
 
 class LetterGroup(msgspec.Struct, frozen=True):

@@ -18,18 +18,19 @@ from destination_router.eventlog.sqlite.queries import APPEND, event_row
 _PUT = """
 INSERT INTO dead_letters
     (connection, message_id, offset, body, code, detail, at, attempts, request, status, answer,
-     source)
+     source, replay)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-    coalesce(?, (SELECT source FROM events WHERE events.offset = ?)))
+    coalesce(?, (SELECT source FROM events WHERE events.offset = ?)),
+    coalesce(?, (SELECT replay FROM events WHERE events.offset = ?)))
 ON CONFLICT (connection, message_id) DO UPDATE SET
     offset = excluded.offset, body = excluded.body, code = excluded.code,
     detail = excluded.detail, at = excluded.at, attempts = attempts + excluded.attempts,
     request = excluded.request, status = excluded.status, answer = excluded.answer,
-    replayed_at = NULL, source = excluded.source
+    replayed_at = NULL, source = excluded.source, replay = excluded.replay
 """
 _FIND = """
 SELECT id, connection, message_id, offset, body, code, detail, at, attempts, request, status,
-       answer, replayed_at, source
+       answer, replayed_at, source, replay
 FROM dead_letters WHERE {conditions} ORDER BY id LIMIT ?
 """
 _GROUPS = """
@@ -84,7 +85,10 @@ def replay_letters(
         now: Unix time, in seconds.
     """
     at = _milliseconds(now)
-    rows = [event_row(at, letter.body, letter.source, letter.connection) for letter in letters]
+    rows = [
+        event_row(at, letter.body, letter.source, letter.connection, letter.replay)
+        for letter in letters
+    ]
     connection.executemany(APPEND, rows)
     connection.executemany(
         "UPDATE dead_letters SET replayed_at = ? WHERE id = ?",
@@ -122,12 +126,14 @@ def _row(letter: DeadLetter) -> tuple[Any, ...]:
         letter.answer,
         letter.source,
         letter.offset,
+        letter.replay,
+        letter.offset,
     )
 
 
 def _stored(row: Sequence[Any]) -> DeadLetter:
     number, connection, message_id, offset, body, code, detail, at, attempts, *rest = row
-    request, status, answer, replayed_at, source = rest
+    request, status, answer, replayed_at, source, replay = rest
     return DeadLetter(
         id=number,
         connection=connection,
@@ -143,6 +149,7 @@ def _stored(row: Sequence[Any]) -> DeadLetter:
         answer=answer,
         replayed_at=None if replayed_at is None else replayed_at / 1000,
         source=source,
+        replay=replay,
     )
 
 

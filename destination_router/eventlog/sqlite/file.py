@@ -115,6 +115,7 @@ CREATE TABLE orders (                          -- what a person said of a connec
 _ADDED_5 = (
     # Of rows that were written before there was any, it is NULL, and they are not checked.
     "ALTER TABLE events ADD COLUMN checksum INTEGER",
+    "ALTER TABLE dead_letters ADD COLUMN replay TEXT",
     "ALTER TABLE connections ADD COLUMN checksum INTEGER",
     "ALTER TABLE done ADD COLUMN checksum INTEGER",
     # One that began at the start was noted at 0; now none is before the first event.

@@ -18,6 +18,7 @@ from destination_router.eventlog.sqlite.dead_letter_store import (
     group_letters,
     replay_letters,
 )
+from destination_router.eventlog.sqlite.delivered_events import Kept, send_again
 from destination_router.eventlog.sqlite.file import connect
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.retention import Retention
@@ -175,3 +176,24 @@ def test_a_letter_knows_who_sent_its_message_and_a_replay_still_does(path: Path)
             log.close()
 
     assert asyncio.run(run()) == ["web", "web", "web"]
+
+
+def test_a_letter_of_a_replay_comes_back_as_one(path: Path) -> None:
+    """Sent again without profiles, it does not bring their old values when it is replayed."""
+
+    async def run() -> str | None:
+        log = SqliteEventLog(path, ["heap"])
+        try:
+            kept = Kept(1, 1.0, "web", LETTER.body)
+            with contextlib.closing(connect(path)) as database:
+                send_again(database, "heap", [kept], "events", 2.0)
+            (event,) = await log.read("heap", -1, 9)
+            await log.put([msgspec.structs.replace(LETTER, offset=event.offset)])
+            with contextlib.closing(connect(path)) as database:
+                replay_letters(database, list(find_letters(database, DeadLetterFilter())), 3.0)
+            (again,) = await log.read("heap", event.offset, 9)
+            return again.replay
+        finally:
+            log.close()
+
+    assert asyncio.run(run()) == "events"
