@@ -353,10 +353,12 @@ def _unusable_app_id(_sent: Message, real: Answer, here: Answer) -> Levelled:
 def _app_id_as_number(_sent: Message, real: Answer, here: Answer) -> Levelled:
     if "rejected" in (real, here):
         return None
-    ((url, body),) = real
-    if type(body.get("app_id")) not in (int, float):
+    ((url, theirs),), ((_, ours),) = real, here
+    number, text = theirs.get("app_id"), ours.get("app_id")
+    if type(number) not in (int, float) or not isinstance(text, str):
         return None
-    return [[url, {**body, "app_id": str(body["app_id"])}]], here
+    same = text == str(number) or (text.isdecimal() and float(text) == float(number))
+    return ([[url, {**theirs, "app_id": text}]], here) if same else None
 
 
 def _identity_in_a_list(sent: Message, real: Answer, here: Answer) -> Levelled:
