@@ -69,7 +69,7 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
     told, reload = told_to_stop(), told_to_reload()
     with contextlib.ExitStack() as held:
         if plan.workers:
-            held.enter_context(claim(plan.config.eventlog.path))
+            held.enter_context(claim(plan.config.eventlog.path, reloads=True))
         log = held.enter_context(_open_log(plan))
         await _warn_of_strangers(plan.connections, log)
         settings = delivery_settings(plan.config.delivery)

@@ -17,11 +17,15 @@ class LogInUseError(LogFileError):
 
 
 @contextlib.contextmanager
-def claim(path: Path) -> Iterator[None]:
+def claim(path: Path, *, reloads: bool = False) -> Iterator[None]:
     """Be the one that delivers from the log at a path, for as long as the block lasts.
 
     The claim is a lock on the file `<log>.workers`, beside what a symbolic link leads to; it ends
     with the process, however that ends. Of hard links, `open_file` refuses all.
+
+    Args:
+        path: the log's.
+        reloads: whether the process may be told to reload (`claimant`): a signal ends any other.
 
     Raises:
         LogInUseError: another process has it.
@@ -32,7 +36,8 @@ def claim(path: Path) -> Iterator[None]:
         with open_private(lock, "ab") as held:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             held.truncate(0)
-            held.write(b"%d\n" % os.getpid())
+            if reloads:
+                held.write(b"%d\n" % os.getpid())
             held.flush()
             yield
     except BlockingIOError:
@@ -43,7 +48,7 @@ def claim(path: Path) -> Iterator[None]:
 
 
 def claimant(path: Path) -> int | None:
-    """Tell the process that delivers from a log; None where none does."""
+    """Tell the process that delivers from a log and can reload; None where there is none."""
     try:
         with _lock_of(path).open("rb") as lock:
             try:

@@ -14,7 +14,7 @@ import pytest
 
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.sqlite import file
-from destination_router.eventlog.sqlite.claim import claim
+from destination_router.eventlog.sqlite.claim import claim, claimant
 from destination_router.eventlog.sqlite.file import VERSION, integrity_problems, open_file
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 
@@ -326,3 +326,13 @@ def test_a_damaged_log_loses_nothing_in_silence(
         except LogFileError:
             continue
         assert found == bodies
+
+
+def test_only_who_can_reload_is_told_to(path: Path) -> None:
+    """A deletion holds the log as well, and the signal would end it."""
+    assert claimant(path) is None
+    with claim(path):
+        assert claimant(path) is None
+    with claim(path, reloads=True):
+        assert claimant(path) == os.getpid()
+    assert claimant(path) is None
