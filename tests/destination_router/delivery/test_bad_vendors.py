@@ -226,7 +226,8 @@ def test_cookies_are_not_kept(vendor: Start) -> None:
         )
         connection.sendall(answer.encode())
         heads.append(connection.recv(65536))  # the next request comes over the same connection
-        connection.sendall(answer.encode())
+        last = answer.replace("Content-Length", "Connection: close\r\nContent-Length")
+        connection.sendall(last.encode())
 
     attempts(vendor(behave), PATIENT, *[SINGLE] * 4)
     assert len(heads) == 2
