@@ -58,7 +58,7 @@ from destination_router.pipeline.subscriptions.subscriptions import (
 )
 from destination_router.pipeline.transformations.operations import Surroundings
 from destination_router.pipeline.transformations.steps import Transformations
-from destination_router.pipeline.wire import members
+from destination_router.pipeline.wire import id_of, members
 from destination_router.plugins.loading import LoadedPlugin, PluginError
 from destination_router.settings.errors import Problem, SettingsError, TableError
 from destination_router.settings.redaction import hide, shown_request
@@ -225,7 +225,7 @@ class Connection:
         """
         if not self.takes_source(source):
             reason = f"source {source} is not among the connection's sources"
-            return Decision(message_id=_id_of(raw), result="filtered", reason=reason)
+            return Decision(message_id=id_of(raw), result="filtered", reason=reason)
         return self._written(self.map(raw, message_id=message_id))
 
     def decide_message(self, normalised: Normalised) -> Decision:
@@ -525,18 +525,6 @@ def wordless(outcome: Outcome) -> Outcome:
     """Leave of an outcome what may be told in HIPAA mode: no words, no code that may be some."""
     code = plain_code(outcome.code) if outcome.code else ""
     return replace(outcome, code=code, detail="")
-
-
-class _OnlyId(msgspec.Struct, rename="camel"):
-    message_id: str = ""
-
-
-def _id_of(raw: bytes) -> str:
-    """Read a message's id alone, if it can be read."""
-    try:
-        return msgspec.json.decode(raw, type=_OnlyId).message_id
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return ""
 
 
 def configured(config: ConnectionConfig, plugin: LoadedPlugin) -> Connection:

@@ -216,3 +216,15 @@ def _cut(text: bytes, most: int | None = None) -> list[bytes]:
 
 def _invalid() -> Reject:
     return Reject("invalid_json", "the body is not JSON")
+
+
+class _Id(msgspec.Struct, rename="camel"):
+    message_id: str = ""
+
+
+def id_of(raw: bytes) -> str:
+    """Read a message's id alone, if it can be read; empty otherwise."""
+    try:
+        return msgspec.json.decode(raw, type=_Id).message_id
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ""

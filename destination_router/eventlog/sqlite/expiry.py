@@ -6,12 +6,11 @@ import logging
 import sqlite3
 from collections.abc import Callable
 
-import msgspec
-
 from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.progress import Progress
 from destination_router.eventlog.sqlite.checksums import check_event
 from destination_router.eventlog.sqlite.dead_letter_store import put_letters
+from destination_router.pipeline.wire import id_of
 
 EXPIRED = "expired"
 
@@ -21,10 +20,6 @@ SELECT offset, target, body, received_at, source, replay, checksum FROM events
 WHERE offset > ? AND received_at < ? AND (target IS NULL OR target = ?) ORDER BY offset LIMIT ?
 """
 _log = logging.getLogger(__name__)
-
-
-class _Id(msgspec.Struct, rename="camel"):
-    message_id: str = ""
 
 
 def expire(  # noqa: PLR0913 -- each is a part, by keyword
@@ -67,18 +62,10 @@ def expire(  # noqa: PLR0913 -- each is a part, by keyword
 def _letter(name: str, offset: int, body: bytes, now: float) -> DeadLetter:
     return DeadLetter(
         connection=name,
-        message_id=message_id(body),
+        message_id=id_of(body),
         offset=offset,
         body=body,
         code=EXPIRED,
         detail="it was not delivered within max_age",
         at=now,
     )
-
-
-def message_id(body: bytes) -> str:
-    """Read a message's id, if it can be read."""
-    try:
-        return msgspec.json.decode(body, type=_Id).message_id
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return ""
