@@ -26,9 +26,11 @@ import httpx
 import msgspec
 
 sys.path.insert(0, str(Path(__file__).parent))  # a program and a test: no package
+sys.path.insert(0, str(Path(__file__).parent.parent / "helpers"))
 
-from processes import POLL, Router, free_port, router_command, simulator
+from processes import POLL, Router, router_command, simulator
 from traffic import POISON, Sent, Traffic
+from waiting import free_port
 
 WRITE_KEY = "chaos"
 CONFIG = """

@@ -1,5 +1,8 @@
 """What tests of real processes need: a port to give them, and to wait for what they do."""
 
+import contextlib
+import functools
+import secrets
 import socket
 import sys
 import time
@@ -13,11 +16,31 @@ INTERRUPTIBLE = [sys.executable, "-c", _HEED]
 do, nor tests that run there."""
 
 
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
+_NOT_GIVEN_AWAY = range(20_000, 32_000)
+_NOBODY = socket.socket()
+
+
+@functools.cache
+def closed_port() -> int:
+    """A port of loopback that refuses every connection for as long as this process lives.
+
+    It is bound, so that no other server of the tests gets it, and nobody listens on it.
+    """
+    _NOBODY.bind(("127.0.0.1", 0))
+    port: int = _NOBODY.getsockname()[1]
     return port
+
+
+def free_port() -> int:
+    """A port of loopback to listen on; whoever needs a closed one takes `closed_port`.
+
+    It lies below those that the system gives away by itself, so that no other test's server or
+    client takes it before it is listened on.
+    """
+    while True:
+        port = secrets.choice(_NOT_GIVEN_AWAY)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def until(condition: Callable[[], object]) -> None:

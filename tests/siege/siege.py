@@ -27,11 +27,13 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).parent))  # a program and a test: no package
 sys.path.insert(0, str(Path(__file__).parent.parent / "chaos"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "helpers"))
 
 from bad_sender import ATTACKS
 from bad_vendor import ANSWERS
 from good_side import GoodSide
-from processes import PYTHON, Router, free_port
+from processes import PYTHON, Router
+from waiting import free_port
 
 HERE = Path(__file__).parent
 KEY = "siege"

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from command_line import run_command
-from waiting import INTERRUPTIBLE, free_port, until
+from waiting import INTERRUPTIBLE, closed_port, until
 
 from destination_router.config.router_toml import load_config
 from destination_router.eventlog.dead_letter import DeadLetter
@@ -247,7 +247,7 @@ def test_masked_letters_go_under_every_key(tmp_path: Path, vendor: str) -> None:
 
 def test_a_vendor_that_is_away_is_told_and_sigterm_says_how_to_go_on(tmp_path: Path) -> None:
     """Whoever watches sees each attempt; whoever stops it reads what is done, and so the audit."""
-    router = Router(tmp_path, f"http://127.0.0.1:{free_port()}")
+    router = Router(tmp_path, f"http://127.0.0.1:{closed_port()}")
     command = [*CLI, "delete-user", "--config", "router.toml", "--connection", "heap"]
     with subprocess.Popen(
         [*command, "--user", "ada"],

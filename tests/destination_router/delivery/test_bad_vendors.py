@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import msgspec
 import pytest
 from rough_server import Behave, RoughServer, drip, hang, says
-from waiting import free_port
+from waiting import closed_port
 
 from destination_router.contract.records import HttpRequest
 from destination_router.delivery.answer_body import AnswerBody, read_answer_body
@@ -147,7 +147,7 @@ def test_a_vendor_that_does_not_answer_is_told_by_its_host_and_why(
 
 def test_nobody_listens() -> None:
     """The host, its port, and that it refuses."""
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{closed_port()}"
     (answer,) = attempts(url, SOON, SINGLE)
     assert answer.failure == f"{url}: the connection was refused"
 
@@ -186,7 +186,7 @@ def test_a_vendor_without_tls() -> None:
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
 def test_a_proxy_is_named_without_its_password(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which host through which proxy, and what went wrong; `NO_PROXY` is heeded."""
-    port = free_port()
+    port = closed_port()
     monkeypatch.setenv(name, f"http://me:secret@127.0.0.1:{port}")
     (answer,) = attempts("http://vendor.invalid", PATIENT, SINGLE)
     assert answer.failure == (

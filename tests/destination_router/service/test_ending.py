@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 from command_line import run_command
-from waiting import INTERRUPTIBLE, free_port, until
+from waiting import INTERRUPTIBLE, closed_port, free_port, until
 
 from destination_router.eventlog.sqlite.file import open_file
 
@@ -206,7 +206,7 @@ def test_the_documented_exit_statuses_are_true(
     """Each reason that docs/commands.md gives for a status leads to that status."""
     documented = dict(re.findall(r"^\| (\d) \| (.*) \|$", COMMANDS.read_text(), re.MULTILINE))
     assert words in documented[str(status)]
-    dead = f'origins = {{"*" = "http://127.0.0.1:{free_port()}"}}\nmax_attempts = 1\n'
+    dead = f'origins = {{"*" = "http://127.0.0.1:{closed_port()}"}}\nmax_attempts = 1\n'
     (folder / "dead.toml").write_text(f"{ROUTER}[delivery]\n{dead}")
     (folder / "nolog.toml").write_text(f'{ROUTER}[eventlog]\nurl = "sqlite:///no.db"\n')
     (folder / "cut.jsonl.gz").write_bytes(gzip.compress(json.dumps(TRACK).encode())[:-9])

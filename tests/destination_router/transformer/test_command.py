@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from transformer_process import PATIENCE, Transformer
-from waiting import free_port
+from waiting import closed_port
 
 from destination_router.faults import UsageError
 from destination_router.settings.errors import SettingsError
@@ -99,7 +99,7 @@ def test_an_upstream_that_is_not_there_is_told_at_the_start(
     start: Callable[..., Transformer],
 ) -> None:
     """Whoever mistypes its URL need not wait for an event to learn of it."""
-    running = start("--upstream", f"http://127.0.0.1:{free_port()}")
+    running = start("--upstream", f"http://127.0.0.1:{closed_port()}")
     assert running.process.stderr is not None
     line = json.loads(running.process.stderr.readline())
 

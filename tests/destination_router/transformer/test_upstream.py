@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import http.client
 import json
-import socket
 import tomllib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -17,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
-from waiting import until
+from waiting import closed_port, until
 
 from destination_router.config.router_toml import parse_config
 from destination_router.plugins.loading import load_plugin
@@ -73,10 +72,8 @@ def ours(serve: Serve, other: OtherTransformer) -> str:
 
 @pytest.fixture
 def alone(serve: Serve) -> str:
-    """One whose upstream does not answer: its port is taken by nobody."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    return serve(create_transformer(upstream=f"http://127.0.0.1:{port}"))
+    """One whose upstream does not answer."""
+    return serve(create_transformer(upstream=f"http://127.0.0.1:{closed_port()}"))
 
 
 def event(**message: Any) -> dict[str, Any]:
