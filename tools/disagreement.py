@@ -45,7 +45,7 @@ def disagreement_table(name: str, setting: str, values: list[str]) -> str:
         CaseError: the destination cannot be loaded.
     """
     bench = open_bench(name)
-    if bench.subject is None:
+    if not isinstance(bench.subject, PluginSubject):
         raise CaseError(bench.load_error)
     lines = ["| | arrays | types | null | empty |", "|---|---|---|---|---|"]
     for value in values:
