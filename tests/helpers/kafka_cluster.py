@@ -83,7 +83,13 @@ class Cluster:
         """Format and start all brokers; returns once each is known to the others."""
         for number in self._ports:
             properties = self._write(number)
-            tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={self._id}", "-c", str(properties)]
+            tool = [
+                "kafka.tools.StorageTool",
+                "format",
+                f"--cluster-id={self._id}",
+                "-c",
+                str(properties),
+            ]
             self._java(96, *tool, wait=True)
         for number in self._ports:
             self.start_broker(number)
