@@ -159,6 +159,11 @@ class ConsoleConfig(msgspec.Struct, frozen=True, kw_only=True):
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
 
+    def at(self, host: str, port: int) -> ConsoleConfig:
+        """Give the same on another address."""
+        shown = f"[{host}]" if ":" in host else host
+        return msgspec.structs.replace(self, listen=f"{shown}:{port}")
+
 
 class QuarantineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The table `[quarantine]`: when an identity is held back that too many carry.

@@ -66,9 +66,7 @@ class Sessions:
         clock: Unix time, in seconds.
     """
 
-    def __init__(
-        self, password: str, viewer_password: str, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, password: str, viewer_password: str, clock: Callable[[], float]) -> None:
         self._digests: dict[Role, bytes] = {"operator": _digest(password)}
         # Compared even where there is none, so that the time taken does not tell.
         self._digests["viewer"] = _digest(viewer_password or secrets.token_hex())

@@ -15,6 +15,7 @@ from destination_router.delivery.attempts import POISONED, TRIES, Attempts
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.dispatch import Dispatch
 from destination_router.delivery.ledger import Delivery, EventSource, Ledger, Report
+from destination_router.delivery.observer import Observer
 from destination_router.delivery.pairings import Pairings
 from destination_router.delivery.permission import Permission
 from destination_router.delivery.quarantine import Watch
@@ -53,6 +54,7 @@ class Worker:
         attempts: where it is kept what is at hand, in case the process dies; None: nowhere.
         dead_letters: keeps what can never be delivered.
         report: is told about every message when it ends, in batches.
+        observer: looks on; None: nobody does.
         wall_clock: Unix time in seconds, for dead letters.
         chance: from 0 to 1, evenly; spreads retries that would happen at once.
     """
@@ -70,10 +72,12 @@ class Worker:
         quarantine: Watch | None = None,
         attempts: AttemptBook | None = None,
         report: Report | None = None,
+        observer: Observer | None = None,
         wall_clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._connection = connection
+        self._observer = observer
         self._log = log
         self._quarantine = quarantine or Watch(connection.name)
         self._wall_clock = wall_clock
@@ -94,6 +98,7 @@ class Worker:
             attempts=self._attempts,
             wall_clock=wall_clock,
             chance=chance,
+            observer=observer,
         )
         self._permission.heard = self._dispatch.changed.set
         self._room = asyncio.Event()
@@ -105,6 +110,10 @@ class Worker:
         """What it has done so far, and what it is at; one record, brought up to date."""
         self._dispatch.update_stats()
         return self._stats
+
+    def quota_use(self) -> dict[str, tuple[int, int]]:
+        """Tell of each quota of the whole connection how much is used, and how much there is."""
+        return self._dispatch.quota_use()
 
     async def run(self) -> None:
         """Work until `stop` is called; returns when everything under way has ended.
@@ -193,6 +202,8 @@ class Worker:
         if isinstance(decision, str):
             self._poisoned(event, decision)
             return
+        if self._observer is not None:
+            self._observer.decided(event, decision)
         self._stats.notes.update(note.code for note in decision.notes)
         if alone:
             packed(self._connection, list(decision.requests))
