@@ -89,13 +89,13 @@ class Guard:
         return "another site sent this; nothing was done"
 
     def _is_ours(self, host: str) -> bool:
-        if host.lower() == self._origin:
+        if self._origin and host.lower() == self._origin:
             return True
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        if name in _LOCAL_NAMES or name == (urlsplit(f"//{self._origin}").hostname or None):
+        if name in _LOCAL_NAMES:
             return True
         try:
             ipaddress.ip_address(name)
