@@ -26,8 +26,9 @@ def console(
 ) -> None:
     """Show what comes in and what goes out on a web page.
 
-    Until Ctrl-C, for a router that runs in other processes on this machine: it reads the same event log and what
-    their workers tell. `run` serves the same page by itself, unless it is told --no-console.
+    Until Ctrl-C, for a router that runs in other processes on this machine: it reads the same event
+    log and what their workers tell. `run` serves the same page by itself, unless it is told
+    --no-console.
 
     Example: destination-router console --config router.toml
     """

@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -78,7 +79,7 @@ def run(
         if shows and table is not None and not table.password:
             table, detail = None, "[console] has no password: it does not start"
             _log.warning("configuration", extra={"detail": detail})
-        with _console(found.config, table, shows=shows) as (traces, beside):
+        with _console(found.config, table, config.parent, shows=shows) as (traces, beside):
             plan = RouterPlan(
                 config=found.config,
                 connections=found.connections,
@@ -94,7 +95,7 @@ def run(
 
 @contextlib.contextmanager
 def _console(
-    config: RouterConfig, table: ConsoleConfig | None, *, shows: bool
+    config: RouterConfig, table: ConsoleConfig | None, folder: Path, *, shows: bool
 ) -> Iterator[tuple[TraceSink | None, Beside | None]]:
     """Open what the console needs, if there is one: then workers tell what they do."""
     if table is None:
@@ -103,7 +104,7 @@ def _console(
     # Here, for what draws pages would stay in the memory of every other command.
     from destination_router.console.start import console_serving, traces_of  # noqa: PLC0415
 
-    with contextlib.closing(traces_of(config)) as traces:
+    with contextlib.closing(traces_of(config, folder)) as traces:
         yield traces, partial(console_serving, table, traces=traces) if shows else None
 
 

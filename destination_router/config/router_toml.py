@@ -116,6 +116,11 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
         """The file of a SQLite log."""
         return Path(self.url.removeprefix(SQLITE_URL))
 
+    @property
+    def told(self) -> str:
+        """The log as people are told of it: the file."""
+        return str(self.path)
+
 
 class DeliveryConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The table `[delivery]`: how requests leave. Durations in seconds.

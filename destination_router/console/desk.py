@@ -8,12 +8,12 @@ import sqlite3
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from destination_router.console.sessions import Session
 from destination_router.eventlog.interface import LogUnavailableError
-from destination_router.eventlog.sqlite.file import connect, damage_told, open_file
+from destination_router.eventlog.log_admin import LogAdmin
+from destination_router.eventlog.opening import open_admin
 from destination_router.eventlog.sqlite.trace_file import TraceFile
 from destination_router.eventlog.trace import Action
 from destination_router.service.configured import Configured
@@ -44,7 +44,6 @@ class Desk:
     ) -> None:
         self._configured = configured
         self._traces = traces
-        self._opened: set[Path] = set()
         self.content = content
         self.clock = clock
 
@@ -61,23 +60,23 @@ class Desk:
         """
         return await in_thread(partial(ask, self._traces), "console-traces")
 
-    async def read_log(self, read: Callable[[sqlite3.Connection], T]) -> T:
+    async def read_log(self, read: Callable[[LogAdmin], T]) -> T:
         """Read from the event log, all of it as it is at one moment.
 
         Raises:
             LogFileError: it is not there, or damaged.
             LogUnavailableError: it cannot be read now.
         """
-        return await in_thread(partial(self._with_log, read, "BEGIN"), "console-log")
+        return await in_thread(partial(self._with_log, read, to_write=False), "console-log")
 
-    async def change_log(self, change: Callable[[sqlite3.Connection], T]) -> T:
+    async def change_log(self, change: Callable[[LogAdmin], T]) -> T:
         """Change something in the event log, all of it or nothing.
 
         Raises:
             LogFileError: it is not there, or damaged.
             LogUnavailableError: it cannot be written now.
         """
-        return await in_thread(partial(self._with_log, change, "BEGIN IMMEDIATE"), "console-log")
+        return await in_thread(partial(self._with_log, change, to_write=True), "console-log")
 
     async def note(self, session: Session, what: str, subject: str, count: int = 1) -> None:
         """Write down what somebody did: as a line of the log, and for the console to show."""
@@ -87,18 +86,10 @@ class Desk:
         with contextlib.suppress(LogUnavailableError):
             await self.ask_traces(lambda traces: traces.note(action))
 
-    def _with_log(self, use: Callable[[sqlite3.Connection], T], begin: str) -> T:
-        path = self.configured.config.eventlog.path
-        if path not in self._opened or not path.exists():
-            open_file(path, create=False)
-            self._opened.add(path)
-        with damage_told(path), contextlib.closing(connect(path)) as database:
-            try:
-                database.execute(begin)
-                result = use(database)
-                database.execute("COMMIT")
-            except sqlite3.OperationalError as error:
-                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
-                    raise
-                raise LogUnavailableError(f"{path}: {error}") from error
-            return result
+    def _with_log(self, use: Callable[[LogAdmin], T], *, to_write: bool) -> T:
+        config = self.configured.config.eventlog
+        try:
+            with open_admin(config) as log, log.writing() if to_write else log.reading():
+                return use(log)
+        except sqlite3.OperationalError as error:  # busy, or full
+            raise LogUnavailableError(f"{config.told}: {error}") from error

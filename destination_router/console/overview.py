@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
@@ -16,8 +15,8 @@ from destination_router.console.page import Page, session_of
 from destination_router.console.percentiles import percentile
 from destination_router.console.rendering import Rendering
 from destination_router.eventlog.interface import Held, Lag, LogFileError, Order
+from destination_router.eventlog.log_admin import LogAdmin
 from destination_router.eventlog.sqlite.dead_letter_store import count_letters
-from destination_router.eventlog.sqlite.queries import lags
 from destination_router.eventlog.sqlite.standing_book import all_held, all_orders, give_order
 from destination_router.eventlog.sqlite.trace_file import TraceFile
 from destination_router.eventlog.trace import ConnectionState, Rollup
@@ -148,12 +147,12 @@ class Overview:
             starts=starts,
         )
 
-    def _numbers(self, database: sqlite3.Connection) -> LogNumbers:
+    def _numbers(self, log: LogAdmin) -> LogNumbers:
         return LogNumbers(
-            lags(database, self._desk.clock()),
-            count_letters(database),
-            all_held(database),
-            all_orders(database),
+            log.lags(self._desk.clock()),
+            count_letters(log.books),
+            all_held(log.books),
+            all_orders(log.books),
         )
 
     def _view(self, connection: Connection, read: _Read, starts: Sequence[int]) -> ConnectionView:
@@ -192,7 +191,7 @@ class Overview:
         if self._desk.configured.connection(name) is None:
             raise HTTPException(404, "There is no such connection.")
         order = Order(paused, self._desk.clock())
-        await self._desk.change_log(lambda database: give_order(database, name, order))
+        await self._desk.change_log(lambda log: give_order(log.books, name, order))
         await self._desk.note(session_of(request), "pause" if paused else "resume", name)
         return RedirectResponse("/", 303)
 

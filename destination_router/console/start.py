@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 from destination_router.config.router_toml import ConsoleConfig, RouterConfig
+from destination_router.config.schema import SQLITE_URL
 from destination_router.console.app import Console
 from destination_router.console.desk import Desk
 from destination_router.eventlog.sqlite.trace_file import TraceFile, trace_path
@@ -34,19 +36,26 @@ async def console_alone(
         UsageError: its address cannot be had.
     """
     told = told_to_stop()
-    with contextlib.closing(traces_of(configured().config)) as traces:
+    now = configured()
+    folder = Path() if now.path is None else now.path.parent
+    with contextlib.closing(traces_of(now.config, folder)) as traces:
         async with console_serving(config, configured, traces, started=started):
             await told.wait()
 
 
-def traces_of(config: RouterConfig) -> TraceFile:
+def traces_of(config: RouterConfig, folder: Path) -> TraceFile:
     """Open what the workers of a router tell.
+
+    Args:
+        config: the router.toml.
+        folder: where it stands: that of a log elsewhere is kept there.
 
     Raises:
         LogFileError: it cannot be used.
     """
-    console = config.console or ConsoleConfig()
-    return TraceFile(trace_path(config.eventlog.path), console.keep)
+    console, log = config.console or ConsoleConfig(), config.eventlog
+    is_file = log.url.startswith(SQLITE_URL)
+    return TraceFile(trace_path(log.path if is_file else folder / "router.db"), console.keep)
 
 
 @contextlib.asynccontextmanager

@@ -39,6 +39,9 @@ from destination_router.eventlog.interface import Held
 from destination_router.faults import PASSED_ON, whereabouts
 from destination_router.pipeline.connection import Connection, Decision
 
+_LOOK_PAUSE = 0.1
+"""How often a process that may not deliver now asks whether it may, in seconds."""
+
 _KEPT_WINDOWS = 4
 """How many windows' worth of held messages stay decided; the rest is decided again in its turn."""
 
@@ -56,6 +59,7 @@ class Dispatch:
         permission: says whether the connection may send.
         settings: how patiently, how many at once.
         stats: counts.
+        is_owner: says whether this process may deliver now.
         wall_clock: Unix time in seconds, for dead letters.
         chance: from 0 to 1, evenly; spreads what would happen at once.
         observer: looks on; None: nobody does.
@@ -72,6 +76,7 @@ class Dispatch:
         settings: DeliverySettings,
         stats: DeliveryStats,
         attempts: Attempts,
+        is_owner: Callable[[], bool],
         wall_clock: Callable[[], float],
         chance: Callable[[], float],
         observer: Observer | None = None,
@@ -85,6 +90,7 @@ class Dispatch:
         self._settings = settings
         self._stats = stats
         self._attempts = attempts
+        self._is_owner = is_owner
         self._wall_clock = wall_clock
         self._chance = chance
         self._clock = asyncio.get_running_loop().time
@@ -179,7 +185,11 @@ class Dispatch:
 
     def may_send(self) -> bool:
         """Whether another request may go out now."""
-        return self._circuit.may_send(self._clock()) and self._permission.may_send()
+        return (
+            self._is_owner()
+            and self._circuit.may_send(self._clock())
+            and self._permission.may_send()
+        )
 
     async def send(self, planned: PlannedRequest) -> Answer:
         """Send a planned request, unless a tie that it makes says otherwise; learn from it."""
@@ -298,6 +308,8 @@ class Dispatch:
 
     def _opens_at(self, now: float) -> float | None:
         """Say when a window may set off: `now`, later, or None (after another one has ended)."""
+        if not self._is_owner():
+            return now + _LOOK_PAUSE
         opens = self._circuit.opens_at(now), self._permission.opens_at(now)
         # What set off before the hold shall not be taken for the answer to what asks.
         most = self._settings.concurrency if self._permission.held is None else 1

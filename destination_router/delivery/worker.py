@@ -52,6 +52,8 @@ class Worker:
             says of it; None: nowhere.
         quarantine: holds back identities that too many carry; None: none.
         attempts: where it is kept what is at hand, in case the process dies; None: nowhere.
+        may_send: says whether this process may deliver now: another one may have taken over; None:
+            it always may.
         dead_letters: keeps what can never be delivered.
         report: is told about every message when it ends, in batches.
         observer: looks on; None: nobody does.
@@ -71,6 +73,7 @@ class Worker:
         standing: StandingBook | None = None,
         quarantine: Watch | None = None,
         attempts: AttemptBook | None = None,
+        may_send: Callable[[], bool] | None = None,
         report: Report | None = None,
         observer: Observer | None = None,
         wall_clock: Callable[[], float] = time.time,
@@ -96,6 +99,7 @@ class Worker:
             settings=settings,
             stats=self._stats,
             attempts=self._attempts,
+            is_owner=may_send or _always,
             wall_clock=wall_clock,
             chance=chance,
             observer=observer,
@@ -294,3 +298,7 @@ async def work(connection: Connection, log: EventSource, sender: Sender, report:
 
 def _tell_nobody(_: Sequence[Delivery]) -> None:
     pass
+
+
+def _always() -> bool:
+    return True
