@@ -6,9 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext as _nothing
+from functools import partial
 
 from destination_router.contract.records import HttpRequest, Outcome
 from destination_router.delivery.answer_words import answer_words
+from destination_router.delivery.asking import Asking
 from destination_router.delivery.attempts import POISONED, TRIES, Attempts
 from destination_router.delivery.circuit import Circuit
 from destination_router.delivery.delivery_settings import DeliverySettings
@@ -26,7 +28,7 @@ from destination_router.delivery.outcomes import (
 )
 from destination_router.delivery.pairings import Pairings
 from destination_router.delivery.permission import Permission
-from destination_router.delivery.plan import PlannedRequest, Planner
+from destination_router.delivery.plan import Plan, PlannedRequest, Planner
 from destination_router.delivery.quotas import Quotas, QuotaWait
 from destination_router.delivery.replays import PROFILES
 from destination_router.delivery.schedule import Schedule
@@ -36,7 +38,7 @@ from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.window import Window
 from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.interface import Held
-from destination_router.faults import PASSED_ON, whereabouts
+from destination_router.faults import PASSED_ON, Unanswered, whereabouts
 from destination_router.pipeline.connection import Connection, Decision
 
 _LOOK_PAUSE = 0.1
@@ -53,6 +55,7 @@ class Dispatch:
 
     Args:
         connection: whose messages they are.
+        asking: asks its plugin, where that runs in another process.
         sender: sends its requests.
         ledger: is told what ended.
         pairings: keeps the ties that the vendor limits.
@@ -69,6 +72,7 @@ class Dispatch:
         self,
         connection: Connection,
         *,
+        asking: Asking,
         sender: Sender,
         ledger: Ledger,
         pairings: Pairings,
@@ -83,6 +87,7 @@ class Dispatch:
     ) -> None:
         self._connection = connection
         self._observer = observer
+        self._asking = asking
         self._sender = sender
         self._ledger = ledger
         self._pairings = pairings
@@ -166,8 +171,7 @@ class Dispatch:
         self._stats.circuit = self._circuit.state(self._clock())
         self._stats.paused = self._permission.paused
         lasting = [*self._held_alone.values()]
-        if (held := self._permission.held) is not None:
-            lasting.append(held)
+        lasting += [each for each in (self._permission.held, self._asking.held) if each is not None]
         codes = {each.code for each in lasting}
         self._stats.holds = {code: code in codes for code in (*self._stats.holds, *codes)}
         self._stats.held_since = min((each.since for each in lasting), default=None)
@@ -339,6 +343,8 @@ class Dispatch:
         try:
             with self._attempts.at_hand([item.offset]) if item.decision is None else _nothing():
                 wait = self._planner.admit(item, self._clock())
+        except Unanswered:  # as it is planned it is asked first
+            return None
         except PASSED_ON:
             raise
         except BaseException:  # noqa: BLE001 -- as it is planned it fails again, and is counted
@@ -354,8 +360,7 @@ class Dispatch:
             self._part(items)
             return
         try:
-            with self._attempts.at_hand([item.offset for item in items]):
-                plan = self._planner.plan(items, self._clock())
+            plan = await self._planned(items)
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- it is found out whose fault it is
@@ -381,6 +386,26 @@ class Dispatch:
         finally:
             for planned in window.unsent():
                 self._quotas.release(planned.costs)
+
+    async def _planned(self, items: Sequence[Item]) -> Plan:
+        """Plan a window; what a plugin that runs elsewhere has to say of it is asked first."""
+        parked = [item for item in items if item.decision is None]
+        decide = [partial(self._connection.decide, item.body) for item in parked]
+        questions = self._asking.noted(decide)
+        await self._asking.answer(questions)
+
+        def plan() -> Plan:
+            try:
+                with self._attempts.at_hand([item.offset for item in items]):
+                    return self._planner.plan(items, self._clock())
+            except Unanswered:
+                self._unreserve(items)
+                raise
+
+        try:
+            return await self._asking.done(plan)
+        finally:
+            self._asking.used(questions)
 
     def _unplanned(self, items: Sequence[Item], place: str) -> None:
         """Find by halves which message no window can be planned with, and give it up in the end."""
