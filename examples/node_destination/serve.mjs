@@ -1,4 +1,4 @@
-// The protocol: a line of JSON in, a line of JSON out (docs/programs.md). Nothing else may be written
+// The protocol: a line of JSON in, a line of JSON out (docs/programs.md of destination-router). Nothing else may be written
 // to standard output; console.error is yours.
 
 import { createInterface } from "node:readline";
