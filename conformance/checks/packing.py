@@ -136,7 +136,10 @@ def _limits(bed: Bed) -> Iterator[Difference]:
             if largest > limit.max:
                 yield Difference(path, f"{largest} items", f"at most {limit.max}")
             elif largest < limit.max:
-                got = f"at most {largest} items, in a window of {_window(connection)} messages"
+                window = _window(connection)
+                got = f"at most {largest} items"
+                if limit.max > window:
+                    got += f", of a window of {window} messages"
                 yield Difference(path, got, f"up to {limit.max}")
 
 

@@ -217,14 +217,15 @@ async def _prepared(request: HttpRequest, client: httpx.AsyncClient, url: str) -
 
 def render(request: HttpRequest, client: httpx.AsyncClient, url: str) -> httpx.Request:
     """Turn a request from data into what goes over the wire, but for Basic authentication."""
-    headers = httpx.Headers({"User-Agent": USER_AGENT, **request.headers})
+    headers = {"User-Agent": USER_AGENT, **request.headers}
     content: bytes | None = None
     if isinstance(request.auth, BearerAuth):
         headers["Authorization"] = f"Bearer {request.auth.token}"
     body = body_of(request)
     if body is not None:
         content, content_type = body
-        headers.setdefault("Content-Type", content_type)
+        if not any(name.lower() == "content-type" for name in headers):
+            headers["Content-Type"] = content_type
         if request.gzip:
             content = gzipped(content)
             headers["Content-Encoding"] = "gzip"

@@ -119,6 +119,9 @@ def _checked(request: object) -> bytes:
 
 
 def _check_types(request: HttpRequest) -> None:
+    if request.content is not None and type(request.content) is not bytes:
+        kind = type(request.content).__name__  # from text msgspec would make bytes
+        raise UnfitAnswer(f"returned a request that does not fit: content is {kind}, not bytes")
     try:
         msgspec.convert(asdict(request), HttpRequest)
     except msgspec.ValidationError as error:
