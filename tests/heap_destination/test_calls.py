@@ -470,7 +470,7 @@ def test_heaps_own_user_id_is_merged_where_the_sender_knows_it() -> None:
 def test_alias_is_ignored_unless_stitching_is_on(
     settings: dict[str, Any], fields: dict[str, Any]
 ) -> None:
-    """Heap has no such thing, and whoever looks for the alias reads which setting would change it."""
+    """Heap has no such thing; whoever looks for the alias reads which setting changes it."""
     message = parse_message({"type": "alias", "messageId": "m-1", **fields})
     ignored = plugin.on_alias(message, heap_settings({"appId": "11", **settings}))
     assert ignored == Ignored(
