@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -58,6 +59,7 @@ class Workers:
         self._log = log
         self._attempts = LoggedAttempts(log)
         self._letters = LoggedLetters(log)
+        self._failures: Counter[str] = Counter()
         self._settings = settings
         self._quarantine = quarantine
         self._workers: dict[str, Worker] = {}
@@ -71,6 +73,16 @@ class Workers:
     def stats(self) -> dict[str, DeliveryStats]:
         """Tell what each worker has done since it started."""
         return {name: worker.stats for name, worker in self._workers.items()}
+
+    @property
+    def letters(self) -> Mapping[tuple[str, str], int]:
+        """How many dead letters this process has made, by connection and code."""
+        return self._letters.counts
+
+    @property
+    def failures(self) -> Mapping[str, int]:
+        """How often each connection's worker met an error of the program, and was started again."""
+        return {name: self._failures[name] for name in self._workers}
 
     async def work(self) -> None:
         """Work until `stop`.
@@ -166,6 +178,7 @@ class Workers:
                 except PASSED_ON:
                     raise
                 except BaseException:  # noqa: BLE001 -- one broken worker stops no other
+                    self._failures[connection.name] += 1
                     _log.exception("worker_failed", extra={"connection": connection.name})
             if not self._is_leaving(connection.name):
                 await self._pause(_RESTART_PAUSE)
@@ -206,11 +219,13 @@ class LoggedLetters:
     """Keeps dead letters in the log's file, and writes a line about each."""
 
     def __init__(self, log: SqliteEventLog) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
         self._log = log
 
     async def put(self, letters: list[DeadLetter]) -> None:
         """Keep dead letters; they are on disk when this returns."""
         await self._log.put(letters)
+        self.counts.update((letter.connection, letter.code) for letter in letters)
         for letter in letters:
             _log.warning(
                 "dead_letter",
