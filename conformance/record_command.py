@@ -16,7 +16,7 @@ import typer
 
 from conformance.case import TODO, CaseError
 from conformance.recording import document, recorded, shareable_settings, suggested_id, with_case
-from conformance.subject import Subject
+from conformance.subject import PluginSubject
 from destination_router.commands.options import ConfigFile, ConnectionName, Pairs, SettingsFile
 from destination_router.commands.output import problems_told
 from destination_router.config.router_toml import ConnectionConfig
@@ -84,7 +84,7 @@ def record(  # noqa: PLR0913, PLR0917 -- one option each
         schema = plugin.hook.settings_schema()
         try:
             case = recorded(
-                Subject(plugin),
+                PluginSubject(plugin),
                 {"settings": shareable_settings(schema, given), **beside},
                 messages,
                 case_id=_id(case_id, messages[0], into, held),
