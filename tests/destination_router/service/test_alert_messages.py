@@ -6,9 +6,7 @@ from destination_router.service.alert_messages import Origin, written
 from destination_router.service.alert_rules import Alert
 
 ORIGIN = Origin("router-1", "run --workers-only")
-HELD = Alert(
-    kind="connection_held", connection="US", begins=True, since=100.0, codes=("http_401",)
-)
+HELD = Alert(kind="connection_held", connection="US", begins=True, since=100.0, codes=("http_401",))
 LETTERS = Alert(
     kind="dead_letters", connection="US", begins=False, since=40.0, codes=("a", "b"), count=312
 )

@@ -172,7 +172,7 @@ def test_an_alert_is_tried_again(
 
     async def story(process: Process) -> None:
         process.sight = HELD
-        await eventually(receiver.told)
+        await eventually(lambda: process.alerts.posts["200"])
 
     with caplog.at_level(logging.INFO):
         run(process, story)
@@ -196,7 +196,7 @@ def test_a_redirect_is_not_followed(receiver: Receiver, receiver_url: str) -> No
 
     async def story(process: Process) -> None:
         process.sight = HELD
-        await eventually(receiver.told)
+        await eventually(lambda: process.alerts.posts["200"])
 
     process = Process(config(receiver_url))
     run(process, story)
@@ -357,7 +357,7 @@ def test_a_router_tells_what_on_call_should_know(
     receiver_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A revoked key, dead letters and a missing file begin and end; nothing of a message is told."""
+    """A revoked key, dead letters and a missing file begin and end, without a message's words."""
     monkeypatch.setenv("ALERT_URL", receiver_url + "\n")
     configure(router.directory, heap_url, ALERTS + "dead_letters = 3\n")
     router.start()
