@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
@@ -18,6 +19,7 @@ from destination_router.config.schema import (
     EVENTLOG,
     GATEWAY,
     LAST_PORT,
+    PROGRAM,
     QUARANTINE,
     SCHEMA,
     SQLITE_URL,
@@ -116,6 +118,11 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
         """The file of a SQLite log."""
         return Path(self.url.removeprefix(SQLITE_URL))
 
+    @property
+    def told(self) -> str:
+        """The log as people are told of it: the file."""
+        return str(self.path)
+
 
 class DeliveryConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The table `[delivery]`: how requests leave. Durations in seconds.
@@ -194,12 +201,27 @@ class SharedConfig(msgspec.Struct, frozen=True, kw_only=True):
     transformations: tuple[dict[str, Any], ...] = ()
 
 
+class ProgramConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A destination that is a program.
+
+    Attributes:
+        command: the program and its arguments.
+        folder: where it runs; None: in the folder of router.toml.
+        timeout: how long each of its answers may take, in seconds.
+    """
+
+    command: tuple[str, ...]
+    folder: str | None = None
+    timeout: float = 10.0
+
+
 class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One destination in use.
 
     Attributes:
         name: what senders may call it in `integrations`.
-        plugin: which destination.
+        plugin: which destination; of a program, its command.
+        program: `plugin = { command = [...] }`; None: the plugin is installed.
         settings: the plugin's, references unresolved.
         subscription: which messages it takes, in FQL; the plugin's own if None.
         mapping: for each call, the fields that it overrides.
@@ -215,6 +237,7 @@ class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     plugin: str
+    program: ProgramConfig | None = None
     settings: dict[str, Any] = {}
     subscription: str | None = None
     mapping: dict[str, dict[str, Any]] = {}
@@ -290,7 +313,16 @@ def read_config(path: Path) -> dict[str, Json]:
         url = eventlog.get("url", EventLogConfig().url)
         if isinstance(url, str) and url.startswith(SQLITE_URL):
             eventlog["url"] = f"{SQLITE_URL}{path.parent / url.removeprefix(SQLITE_URL)}"
+    _run_in(path.parent, content)
     return {key: _anchored(value, path.parent) for key, value in content.items()}
+
+
+def _run_in(folder: Path, content: dict[str, Json]) -> None:
+    """Let programs run in a folder, or in one whose path counts from it."""
+    for connection in _listed(content.get("connections")):
+        program = connection.get("plugin") if isinstance(connection, dict) else None
+        if isinstance(program, dict) and isinstance(program.get("folder", ""), str):
+            program["folder"] = str(folder / program.get("folder", ""))
 
 
 def _anchored(value: Json, folder: Path) -> Json:
@@ -350,6 +382,7 @@ def parse_config(
     config = msgspec.convert(
         {
             **checked,
+            "connections": [_with_program(each) for each in checked.get("connections", [])],
             "gateway": _in_units(checked.get("gateway", {}), GATEWAY),
             "eventlog": _in_units(checked.get("eventlog", {}), EVENTLOG),
             "quarantine": _in_units(checked.get("quarantine", {}), QUARANTINE),
@@ -374,9 +407,22 @@ def connection_config(content: Mapping[str, Json], connection: Json) -> Connecti
     Raises:
         msgspec.ValidationError: it cannot be typed.
     """
-    typed = msgspec.convert(connection, ConnectionConfig)
+    typed = msgspec.convert(_with_program(connection), ConnectionConfig)
     shared = {name: content[name] for name in _LATER_FOR_ALL if name in content}
     return msgspec.structs.replace(typed, shared=msgspec.convert(shared, SharedConfig))
+
+
+def _with_program(connection: Json) -> Json:
+    """Part the table of a program from the name of a plugin, which stand in one place."""
+    if not isinstance(connection, dict) or not isinstance(connection.get("plugin"), dict):
+        return connection
+    table = connection["plugin"]
+    try:
+        known = _in_units({key: table[key] for key in table if key in PROGRAM}, PROGRAM)
+    except (ValueError, TypeError) as error:
+        raise msgspec.ValidationError(str(error)) from None
+    typed = msgspec.convert(known, ProgramConfig)
+    return {**connection, "plugin": shlex.join(typed.command), "program": typed}
 
 
 def _in_units(table: dict[str, Json], schema: dict[str, Json]) -> dict[str, Json]:

@@ -110,9 +110,15 @@ _CONSENT: dict[str, Json] = {
     "when_absent": {"enum": ["pass", "filter"]},
     "legacy": {"type": "boolean"},
 }
+PROGRAM: dict[str, Json] = {
+    "command": {"type": "array", "minItems": 1, "items": _TEXT},
+    "folder": _TEXT,
+    "timeout": DURATION,
+}
 _CONNECTION: dict[str, Json] = {
     "name": _TEXT,
-    "plugin": _TEXT,
+    # The name of a plugin that is installed, or a program: what is said of text holds for text.
+    "plugin": {**_table(PROGRAM, "command"), "type": ["string", "object"], "pattern": NOT_BLANK},
     "settings": {"type": "object"},
     "clientSide": {"type": "boolean"},
     "sources": {"type": "array", "items": _TEXT},

@@ -6,8 +6,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext as _nothing
+from functools import partial
 
 from destination_router.contract.records import HttpRequest, HttpResponse, Outcome
+from destination_router.delivery.asking import Asking
 from destination_router.delivery.attempts import POISONED, TRIES, Attempts
 from destination_router.delivery.circuit import Circuit
 from destination_router.delivery.delivery_settings import DeliverySettings
@@ -24,7 +26,7 @@ from destination_router.delivery.outcomes import (
 )
 from destination_router.delivery.pairings import Pairings
 from destination_router.delivery.permission import Permission
-from destination_router.delivery.plan import PlannedRequest, Planner
+from destination_router.delivery.plan import Plan, PlannedRequest, Planner
 from destination_router.delivery.quotas import Quotas, QuotaWait
 from destination_router.delivery.replays import PROFILES
 from destination_router.delivery.schedule import Schedule
@@ -34,11 +36,14 @@ from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.window import Window
 from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.interface import Held
-from destination_router.faults import PASSED_ON, whereabouts
+from destination_router.faults import PASSED_ON, Unanswered, whereabouts
 from destination_router.pipeline.connection import Connection, Decision
 
 _ANSWER_CHARACTERS = 2000
 _READ_BYTES = 5 * _ANSWER_CHARACTERS
+_LOOK_PAUSE = 0.1
+"""How often a process that may not deliver now asks whether it may, in seconds."""
+
 _KEPT_WINDOWS = 4
 """How many windows' worth of held messages stay decided; the rest is decided again in its turn."""
 
@@ -50,12 +55,14 @@ class Dispatch:
 
     Args:
         connection: whose messages they are.
+        asking: asks its plugin, where that runs in another process.
         sender: sends its requests.
         ledger: is told what ended.
         pairings: keeps the ties that the vendor limits.
         permission: says whether the connection may send.
         settings: how patiently, how many at once.
         stats: counts.
+        is_owner: says whether this process may deliver now.
         wall_clock: Unix time in seconds, for dead letters.
         chance: from 0 to 1, evenly; spreads what would happen at once.
     """
@@ -64,6 +71,7 @@ class Dispatch:
         self,
         connection: Connection,
         *,
+        asking: Asking,
         sender: Sender,
         ledger: Ledger,
         pairings: Pairings,
@@ -71,10 +79,12 @@ class Dispatch:
         settings: DeliverySettings,
         stats: DeliveryStats,
         attempts: Attempts,
+        is_owner: Callable[[], bool],
         wall_clock: Callable[[], float],
         chance: Callable[[], float],
     ) -> None:
         self._connection = connection
+        self._asking = asking
         self._sender = sender
         self._ledger = ledger
         self._pairings = pairings
@@ -82,6 +92,7 @@ class Dispatch:
         self._settings = settings
         self._stats = stats
         self._attempts = attempts
+        self._is_owner = is_owner
         self._wall_clock = wall_clock
         self._chance = chance
         self._clock = asyncio.get_running_loop().time
@@ -153,8 +164,7 @@ class Dispatch:
         self._stats.circuit = self._circuit.state(self._clock())
         self._stats.paused = self._permission.paused
         lasting = [*self._held_alone.values()]
-        if (held := self._permission.held) is not None:
-            lasting.append(held)
+        lasting += [each for each in (self._permission.held, self._asking.held) if each is not None]
         codes = {each.code for each in lasting}
         self._stats.holds = {code: code in codes for code in (*self._stats.holds, *codes)}
         self._stats.held_since = min((each.since for each in lasting), default=None)
@@ -172,7 +182,11 @@ class Dispatch:
 
     def may_send(self) -> bool:
         """Whether another request may go out now."""
-        return self._circuit.may_send(self._clock()) and self._permission.may_send()
+        return (
+            self._is_owner()
+            and self._circuit.may_send(self._clock())
+            and self._permission.may_send()
+        )
 
     async def send(self, planned: PlannedRequest) -> Answer:
         """Send a planned request, unless a tie that it makes says otherwise; learn from it."""
@@ -289,6 +303,8 @@ class Dispatch:
 
     def _opens_at(self, now: float) -> float | None:
         """Say when a window may set off: `now`, later, or None (after another one has ended)."""
+        if not self._is_owner():
+            return now + _LOOK_PAUSE
         opens = self._circuit.opens_at(now), self._permission.opens_at(now)
         # What set off before the hold shall not be taken for the answer to what asks.
         most = self._settings.concurrency if self._permission.held is None else 1
@@ -318,6 +334,8 @@ class Dispatch:
         try:
             with self._attempts.at_hand([item.offset]) if item.decision is None else _nothing():
                 wait = self._planner.admit(item, self._clock())
+        except Unanswered:  # as it is planned it is asked first
+            return None
         except PASSED_ON:
             raise
         except BaseException:  # noqa: BLE001 -- as it is planned it fails again, and is counted
@@ -333,8 +351,7 @@ class Dispatch:
             self._part(items)
             return
         try:
-            with self._attempts.at_hand([item.offset for item in items]):
-                plan = self._planner.plan(items, self._clock())
+            plan = await self._planned(items)
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- it is found out whose fault it is
@@ -360,6 +377,26 @@ class Dispatch:
         finally:
             for planned in window.unsent():
                 self._quotas.release(planned.costs)
+
+    async def _planned(self, items: Sequence[Item]) -> Plan:
+        """Plan a window; what a plugin that runs elsewhere has to say of it is asked first."""
+        parked = [item for item in items if item.decision is None]
+        decide = [partial(self._connection.decide, item.body) for item in parked]
+        questions = self._asking.noted(decide)
+        await self._asking.answer(questions)
+
+        def plan() -> Plan:
+            try:
+                with self._attempts.at_hand([item.offset for item in items]):
+                    return self._planner.plan(items, self._clock())
+            except Unanswered:
+                self._unreserve(items)
+                raise
+
+        try:
+            return await self._asking.done(plan)
+        finally:
+            self._asking.used(questions)
 
     def _unplanned(self, items: Sequence[Item], place: str) -> None:
         """Find by halves which message no window can be planned with, and give it up in the end."""

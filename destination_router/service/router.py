@@ -9,15 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
 from destination_router.config.router_toml import RouterConfig
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
-from destination_router.eventlog.sqlite.claim import claim
-from destination_router.eventlog.sqlite.log import SqliteEventLog
-from destination_router.eventlog.sqlite.retention import Retention
+from destination_router.eventlog.opening import claimed, open_log
+from destination_router.eventlog.router_log import RouterLog
 from destination_router.faults import PASSED_ON, whereabouts
 from destination_router.gateway.app import create_gateway
 from destination_router.gateway.source_config import device_destinations
@@ -69,8 +68,8 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
     told, reload = told_to_stop(), told_to_reload()
     with contextlib.ExitStack() as held:
         if plan.workers:
-            held.enter_context(claim(plan.config.eventlog.path, reloads=True))
-        log = held.enter_context(_open_log(plan))
+            held.enter_context(claimed(plan.config.eventlog))
+        log = held.enter_context(contextlib.closing(_open_log(plan)))
         await _warn_of_strangers(plan.connections, log)
         settings = delivery_settings(plan.config.delivery)
         workers = Workers(
@@ -105,7 +104,7 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
 class _Router:
     """What of a router a changed router.toml changes: sources, connections, workers."""
 
-    def __init__(self, plan: RouterPlan, log: SqliteEventLog, workers: Workers) -> None:
+    def __init__(self, plan: RouterPlan, log: RouterLog, workers: Workers) -> None:
         self._plan = plan
         self._log = log
         self._workers = workers
@@ -189,30 +188,12 @@ class _Router:
         await _warn_of_strangers(connections, self._log)
 
 
-@contextlib.contextmanager
-def _open_log(plan: RouterPlan) -> Iterator[SqliteEventLog]:
-    settings = plan.config.eventlog
-    log = SqliteEventLog(
-        settings.path,
-        [connection.name for connection in plan.connections],
-        start=settings.new_connections,
-        kept={connection.name: connection.kept for connection in plan.connections},
-        retention=Retention(
-            keep_delivered=settings.keep_delivered,
-            max_age=settings.max_age,
-            max_bytes=settings.max_size,
-            max_letter_bytes=settings.max_dead_letters_size,
-            min_free_bytes=settings.min_free,
-            keep_dead_letters=settings.keep_dead_letters,
-        ),
-    )
-    try:
-        yield log
-    finally:
-        log.close()
+def _open_log(plan: RouterPlan) -> RouterLog:
+    kept = {connection.name: connection.kept for connection in plan.connections}
+    return open_log(plan.config.eventlog, list(kept), kept)
 
 
-async def _warn_of_strangers(connections: Sequence[Connection], log: SqliteEventLog) -> None:
+async def _warn_of_strangers(connections: Sequence[Connection], log: RouterLog) -> None:
     """Tell of connections that the log knows and nobody reads: their events are never deleted."""
     known = {connection.name for connection in connections}
     for name, lag in (await log.lags()).items():

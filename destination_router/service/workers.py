@@ -16,8 +16,7 @@ from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.worker import Worker
 from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
-from destination_router.eventlog.sqlite.attempt_book import LoggedAttempts
-from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.eventlog.router_log import Ownership, RouterLog
 from destination_router.eventlog.sqlite.pairing_book import LoggedPairings
 from destination_router.eventlog.sqlite.quarantine_book import LoggedQuarantine
 from destination_router.eventlog.sqlite.standing_book import LoggedStanding
@@ -51,12 +50,12 @@ class Workers:
     def __init__(
         self,
         connections: Sequence[Connection],
-        log: SqliteEventLog,
+        log: RouterLog,
         settings: DeliverySettings,
         quarantine: QuarantineConfig,
     ) -> None:
         self._log = log
-        self._attempts = LoggedAttempts(log)
+        self._attempts = log.attempts()
         self._letters = LoggedLetters(log)
         self._settings = settings
         self._quarantine = quarantine
@@ -143,6 +142,7 @@ class Workers:
 
     async def _deliver(self, connection: Connection) -> None:
         """Run a connection's worker; one that breaks is started again, and its neighbours go on."""
+        ownership = self._log.ownership(connection.name)
         while not self._is_leaving(connection.name):
             async with Sender(connection, self._settings) as sender:
                 worker = Worker(
@@ -157,8 +157,11 @@ class Workers:
                         connection.name, self._quarantine, LoggedQuarantine(self._log)
                     ),
                     attempts=self._attempts,
+                    may_send=ownership.may_send,
                 )
                 self._workers[connection.name] = worker
+                lost = asyncio.Event()
+                losing = asyncio.create_task(_lose(worker, ownership, lost))
                 try:
                     await worker.run()
                 except LogFileError:
@@ -167,7 +170,11 @@ class Workers:
                     raise
                 except BaseException:  # noqa: BLE001 -- one broken worker stops no other
                     _log.exception("worker_failed", extra={"connection": connection.name})
-            if not self._is_leaving(connection.name):
+                finally:
+                    losing.cancel()
+                    await asyncio.gather(losing, return_exceptions=True)
+                    ownership.let_go()
+            if not lost.is_set() and not self._is_leaving(connection.name):
                 await self._pause(_RESTART_PAUSE)
 
     async def _maintain(self) -> None:
@@ -202,14 +209,21 @@ class Workers:
             return
 
 
-class LoggedLetters:
-    """Keeps dead letters in the log's file, and writes a line about each."""
+async def _lose(worker: Worker, ownership: Ownership, lost: asyncio.Event) -> None:
+    """End a worker once another process shall deliver; what it leaves is delivered there."""
+    grace = await ownership.until_lost()
+    lost.set()
+    await worker.stop(grace)
 
-    def __init__(self, log: SqliteEventLog) -> None:
+
+class LoggedLetters:
+    """Keeps dead letters in the log, and writes a line about each."""
+
+    def __init__(self, log: RouterLog) -> None:
         self._log = log
 
     async def put(self, letters: list[DeadLetter]) -> None:
-        """Keep dead letters; they are on disk when this returns."""
+        """Keep dead letters; see `DeadLetterSink.put`."""
         await self._log.put(letters)
         for letter in letters:
             _log.warning(
