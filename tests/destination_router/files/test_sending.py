@@ -143,12 +143,13 @@ def test_an_interrupted_file_is_resumed(
         process.send_signal(signal.SIGKILL)
     (saved,) = state.glob("*.json")
     remembered = json.loads(saved.read_bytes())
-    done = remembered["low"] + len(remembered["done"])
-    assert 0 < done < 12_000
 
     httpx.delete(f"{heap_url}/_simulator/faults")
     status, summary, talk = send(path, heap_url)
-    assert (status, summary["passedOver"]) == (0, done)
+    done = summary["passedOver"]
+    assert (status, 0 < done < 12_000) == (0, True)
+    if "indented" not in form:  # of an indented one the positions are lines
+        assert done == remembered["low"] + len(remembered["done"])
     assert summary["delivered"] == 12_000 - done
     assert "Going on where the last run ended" in talk
     assert sorted(events(heap_url)) == sorted(f"m{n}" for n in range(12_000))
