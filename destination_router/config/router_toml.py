@@ -136,6 +136,42 @@ class DeliveryConfig(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = {}
 
 
+LEAST_PASSWORD = 8
+"""Whoever has the console's password can delete dead letters: so many characters at least."""
+
+
+class ConsoleConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The table `[console]`: a web page for those who run the router.
+
+    Attributes:
+        listen: `host:port`; loopback unless the configuration says otherwise.
+        password: the operator's, who may act. Empty: the console does not start.
+        viewer_password: of those who only look; empty: nobody has one.
+        url: under which people reach it through a proxy: `https://console.example.com`; empty:
+            there is no proxy.
+        keep: how many messages of each connection are kept with all that became of them.
+        content: whether values of messages are kept and shown; otherwise ids, codes and paths are.
+    """
+
+    listen: str = "127.0.0.1:8081"
+    password: str = ""
+    viewer_password: str = ""
+    url: str = ""
+    keep: int = 500
+    content: bool = True
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and the port to listen on."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    def at(self, host: str, port: int) -> ConsoleConfig:
+        """Give the same on another address."""
+        shown = f"[{host}]" if ":" in host else host
+        return msgspec.structs.replace(self, listen=f"{shown}:{port}")
+
+
 class QuarantineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The table `[quarantine]`: when an identity is held back that too many carry.
 
@@ -258,6 +294,7 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     eventlog: EventLogConfig = EventLogConfig()
     delivery: DeliveryConfig = DeliveryConfig()
     quarantine: QuarantineConfig = QuarantineConfig()
+    console: ConsoleConfig | None = None
     connections: tuple[ConnectionConfig, ...] = ()
 
     @property
@@ -275,6 +312,8 @@ _LATER_FOR_ALL = frozenset({"privacy", "transformations"})
 
 def load_config(path: Path, *, may_be_empty: bool = False) -> RouterConfig:
     """Read a router.toml for what needs no senders: their write keys are left out.
+
+    So are the console's passwords.
 
     References (`{env = NAME}`) are resolved everywhere but in a connection's settings, which
     follow the plugin's schema, and in privacy's tables: both wait until the connection is made.
@@ -337,13 +376,18 @@ def _anchored(value: Json, folder: Path) -> Json:
 
 
 def parse_config(
-    content: Mapping[str, Json], *, gateway: bool = True, may_be_empty: bool = False
+    content: Mapping[str, Json],
+    *,
+    gateway: bool = True,
+    console: bool = False,
+    may_be_empty: bool = False,
 ) -> RouterConfig:
     """Check the content of a router.toml and type it.
 
     Args:
         content: of the file.
         gateway: whether events shall come in; otherwise the write keys are left unread.
+        console: whether people shall look at it; otherwise the console's passwords are left unread.
         may_be_empty: whether it may be without connections.
 
     Raises:
@@ -354,6 +398,8 @@ def parse_config(
         raise SettingsError([beyond])
     if not gateway:
         content = _without_write_keys(content)
+    if not console:
+        content = _without_passwords(content)
     connections = content.get("connections")
     problems = [
         Problem("connections", f"the name {name!r} is given twice")
@@ -366,7 +412,8 @@ def parse_config(
     ]
     problems += _source_problems(content)
     problems += _consent_problems(content)
-    problems += _port_problems(content.get("gateway"))
+    problems += _port_problems(content, "gateway")
+    problems += _port_problems(content, "console")
     problems += _room_problems(content.get("eventlog"))
     problems += _lists_for_nobody(content)
     problems += number_problems(content)
@@ -390,9 +437,9 @@ def parse_config(
         },
         RouterConfig,
     )
-    config = _with_trimmed_keys(config)
-    if wrong_keys := _key_problems(config):
-        raise SettingsError(wrong_keys)
+    config = _with_trimmed_secrets(config)
+    if wrong := [*_key_problems(config), *_password_problems(config.console)]:
+        raise SettingsError(wrong)
     whole = tuple(connection_config(content, raw) for raw in _listed(connections))
     return msgspec.structs.replace(config, connections=whole)
 
@@ -483,6 +530,32 @@ def _without_write_keys(content: Mapping[str, Json]) -> dict[str, Json]:
     return without
 
 
+def _without_passwords(content: Mapping[str, Json]) -> dict[str, Json]:
+    without = dict(content)
+    if isinstance(table := content.get("console"), dict):
+        secret = {"password", "viewer_password"}
+        without["console"] = {k: v for k, v in table.items() if k not in secret}
+    return without
+
+
+def _password_problems(console: ConsoleConfig | None) -> list[Problem]:
+    """Tell of passwords that are easily guessed, and of one that two roles would share."""
+    if console is None:
+        return []
+    words = f"has fewer than {LEAST_PASSWORD} characters: take a longer one"
+    problems = [
+        Problem(f"console.{name}", words)
+        for name in ("password", "viewer_password")
+        if 0 < len(getattr(console, name)) < LEAST_PASSWORD
+    ]
+    if console.viewer_password and not console.password:
+        problems.append(Problem("console.password", "is required beside viewer_password"))
+    elif console.password and console.password == console.viewer_password:
+        detail = "is the operator's too: whoever only looks needs another one"
+        problems.append(Problem("console.viewer_password", detail))
+    return problems
+
+
 def _source_problems(content: Mapping[str, Json]) -> list[Problem]:
     """Tell of names that are given twice, and of sources that a connection names in vain."""
     sources = [s for s in _listed(content.get("sources")) if isinstance(s, dict)]
@@ -507,12 +580,16 @@ def _source_problems(content: Mapping[str, Json]) -> list[Problem]:
     return problems
 
 
-def _with_trimmed_keys(config: RouterConfig) -> RouterConfig:
-    """Trim write keys, wherever they come from: a variable or file often ends with a newline."""
+def _with_trimmed_secrets(config: RouterConfig) -> RouterConfig:
+    """Trim write keys and passwords: a variable or file often ends with a newline."""
     replace = msgspec.structs.replace
     gateway = replace(config.gateway, write_keys=_trimmed(config.gateway.write_keys))
     sources = tuple(replace(s, write_keys=_trimmed(s.write_keys)) for s in config.sources)
-    return replace(config, gateway=gateway, sources=sources)
+    console = config.console
+    if console is not None:
+        password, viewer = _trimmed((console.password, console.viewer_password))
+        console = replace(console, password=password, viewer_password=viewer)
+    return replace(config, gateway=gateway, sources=sources, console=console)
 
 
 def _trimmed(keys: Collection[str]) -> tuple[str, ...]:
@@ -575,11 +652,12 @@ def _consent_problems(content: Mapping[str, Json]) -> list[Problem]:
     return problems
 
 
-def _port_problems(gateway: Json) -> list[Problem]:
-    listen = gateway.get("listen") if isinstance(gateway, dict) else None
+def _port_problems(content: Mapping[str, Json], name: str) -> list[Problem]:
+    table = content.get(name)
+    listen = table.get("listen") if isinstance(table, dict) else None
     port = listen.rpartition(":")[2] if isinstance(listen, str) else ""
     if port.isdecimal() and int(port[:6]) > LAST_PORT:
-        return [Problem("gateway.listen", f"its port is greater than {LAST_PORT}")]
+        return [Problem(f"{name}.listen", f"its port is greater than {LAST_PORT}")]
     return []
 
 

@@ -8,13 +8,15 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext as _nothing
 from functools import partial
 
-from destination_router.contract.records import HttpRequest, HttpResponse, Outcome
+from destination_router.contract.records import HttpRequest, Outcome
+from destination_router.delivery.answer_words import answer_words
 from destination_router.delivery.asking import Asking
 from destination_router.delivery.attempts import POISONED, TRIES, Attempts
 from destination_router.delivery.circuit import Circuit
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer, Item
 from destination_router.delivery.ledger import Delivery, Ledger
+from destination_router.delivery.observer import Observer
 from destination_router.delivery.outcomes import (
     after_failure,
     holds,
@@ -39,8 +41,6 @@ from destination_router.eventlog.interface import Held
 from destination_router.faults import PASSED_ON, Unanswered, whereabouts
 from destination_router.pipeline.connection import Connection, Decision
 
-_ANSWER_CHARACTERS = 2000
-_READ_BYTES = 5 * _ANSWER_CHARACTERS
 _LOOK_PAUSE = 0.1
 """How often a process that may not deliver now asks whether it may, in seconds."""
 
@@ -65,6 +65,7 @@ class Dispatch:
         is_owner: says whether this process may deliver now.
         wall_clock: Unix time in seconds, for dead letters.
         chance: from 0 to 1, evenly; spreads what would happen at once.
+        observer: looks on; None: nobody does.
     """
 
     def __init__(  # noqa: PLR0913 -- each is a part, by keyword
@@ -82,8 +83,10 @@ class Dispatch:
         is_owner: Callable[[], bool],
         wall_clock: Callable[[], float],
         chance: Callable[[], float],
+        observer: Observer | None = None,
     ) -> None:
         self._connection = connection
+        self._observer = observer
         self._asking = asking
         self._sender = sender
         self._ledger = ledger
@@ -157,6 +160,10 @@ class Dispatch:
         wake = self._schedule.wake_at(now)
         return None if opens is None or wake is None else max(opens, wake)
 
+    def quota_use(self) -> dict[str, tuple[int, int]]:
+        """Tell of each quota of the whole connection how much is used, and how much there is."""
+        return self._quotas.use(self._clock())
+
     def update_stats(self) -> None:
         """Bring the numbers that are not counted up to date."""
         self._stats.waiting = len(self._schedule)
@@ -215,6 +222,8 @@ class Dispatch:
             _log.warning("answer_cut", extra=about)
         self._stats.latency.observe(answer.seconds)
         self._learn(answer)
+        if self._observer is not None:
+            self._observer.answered(planned.request, planned.carries, answer)
         await self._pairings.after(planned.request, answer)
         return answer
 
@@ -449,7 +458,7 @@ class Dispatch:
     ) -> None:
         own = request or own_request(item, None)
         response = answer.response
-        words = "" if response is None else self._words(response)
+        words = "" if response is None else answer_words(self._connection, response)
         code = outcome.code or outcome.result
         letter = DeadLetter(
             connection=self._connection.name,
@@ -466,18 +475,6 @@ class Dispatch:
         )
         self._stats.rejected[code] += 1
         self._end(item, outcome, letter)
-
-    def _words(self, response: HttpResponse) -> str:
-        """The beginning of an answer, without secrets; each letter of a bulk has it.
-
-        Not all of a megabyte is looked through for each, and where it was cut, half a secret may
-        stand, which nobody would find.
-        """
-        text = response.body[:_READ_BYTES].decode("utf-8", "replace")
-        words = self._connection.told_answer(text)
-        if len(response.body) > _READ_BYTES:
-            words = words[:-_ANSWER_CHARACTERS]
-        return words[:_ANSWER_CHARACTERS]
 
     def _end(self, item: Item, outcome: Outcome, letter: DeadLetter | None = None) -> None:
         self._schedule.done(item, self._clock())

@@ -17,6 +17,7 @@ from destination_router.delivery.attempts import POISONED, TRIES, Attempts
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.dispatch import Dispatch
 from destination_router.delivery.ledger import Delivery, EventSource, Ledger, Report
+from destination_router.delivery.observer import Observer
 from destination_router.delivery.pairings import Pairings
 from destination_router.delivery.permission import Permission
 from destination_router.delivery.quarantine import Watch
@@ -57,6 +58,7 @@ class Worker:
             it always may.
         dead_letters: keeps what can never be delivered.
         report: is told about every message when it ends, in batches.
+        observer: looks on; None: nobody does.
         wall_clock: Unix time in seconds, for dead letters.
         chance: from 0 to 1, evenly; spreads retries that would happen at once.
     """
@@ -75,10 +77,12 @@ class Worker:
         attempts: AttemptBook | None = None,
         may_send: Callable[[], bool] | None = None,
         report: Report | None = None,
+        observer: Observer | None = None,
         wall_clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._connection = connection
+        self._observer = observer
         self._log = log
         self._quarantine = quarantine or Watch(connection.name)
         self._wall_clock = wall_clock
@@ -102,6 +106,7 @@ class Worker:
             is_owner=may_send or _always,
             wall_clock=wall_clock,
             chance=chance,
+            observer=observer,
         )
         self._permission.heard = self._dispatch.changed.set
         self._room = asyncio.Event()
@@ -113,6 +118,10 @@ class Worker:
         """What it has done so far, and what it is at; one record, brought up to date."""
         self._dispatch.update_stats()
         return self._stats
+
+    def quota_use(self) -> dict[str, tuple[int, int]]:
+        """Tell of each quota of the whole connection how much is used, and how much there is."""
+        return self._dispatch.quota_use()
 
     async def run(self) -> None:
         """Work until `stop` is called; returns when everything under way has ended.
@@ -215,6 +224,8 @@ class Worker:
         if isinstance(decision, str):
             self._poisoned(event, decision)
             return
+        if self._observer is not None:
+            self._observer.decided(event, decision)
         self._stats.notes.update(note.code for note in decision.notes)
         if alone:
             packed(self._connection, list(decision.requests))

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 
 import msgspec
 
@@ -17,6 +18,7 @@ from destination_router.config.router_toml import RouterConfig
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.opening import claimed, open_log
 from destination_router.eventlog.router_log import RouterLog
+from destination_router.eventlog.trace import TraceSink
 from destination_router.faults import PASSED_ON, whereabouts
 from destination_router.gateway.app import create_gateway
 from destination_router.gateway.source_config import device_destinations
@@ -24,11 +26,13 @@ from destination_router.gateway.sources import Sources
 from destination_router.pipeline.connection import Connection
 from destination_router.service.changes import changes, fingerprints
 from destination_router.service.checking import Checked
+from destination_router.service.configured import Beside, Configured
 from destination_router.service.health import CountedLog, Operations
 from destination_router.service.metrics import Intake
 from destination_router.service.protocol import HttpBounds
 from destination_router.service.serving import Asgi, serving
 from destination_router.service.signals import told_to_reload, told_to_stop
+from destination_router.service.tracing import Tracing
 from destination_router.service.workers import Workers, delivery_settings
 
 _log = logging.getLogger(__name__)
@@ -44,6 +48,9 @@ class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
         workers: whether to deliver them.
         address: where to answer; None: nowhere, which only a process without a gateway can do.
         reread: reads and checks router.toml again; None: it cannot be reloaded.
+        traces: where is kept what people look at; None: nobody looks.
+        beside: what else is open while it works, such as the console; is given what the process
+            goes by.
     """
 
     config: RouterConfig
@@ -52,6 +59,8 @@ class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
     workers: bool = True
     address: tuple[str, int] | None = None
     reread: Callable[[], Checked] | None = None
+    traces: TraceSink | None = None
+    beside: Beside | None = None
 
 
 async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
@@ -73,14 +82,22 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
         await _warn_of_strangers(plan.connections, log)
         settings = delivery_settings(plan.config.delivery)
         workers = Workers(
-            plan.connections if plan.workers else (), log, settings, plan.config.quarantine
+            plan.connections if plan.workers else (),
+            log,
+            settings,
+            plan.config.quarantine,
+            tracing := _tracing(plan),
         )
         router = _Router(plan, log, workers)
-        operations = router.operations()
+        intake = Intake()
+        operations = router.operations(intake)
         working = asyncio.create_task(workers.work())
-        reloading = asyncio.create_task(router.reload_whenever(reload))
+        beside = [asyncio.create_task(router.reload_whenever(reload))]
+        if tracing is not None:
+            told_of = intake if plan.gateway else None
+            beside.append(asyncio.create_task(tracing.run(workers.stats, workers.quotas, told_of)))
         try:
-            async with _answering(operations, plan) as url:
+            async with _answering(operations, plan) as url, _open_beside(plan, router):
                 operations.ready = True
                 _log.info("started", extra={"url": url})
                 started(url)
@@ -94,9 +111,12 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
                 stopping = asyncio.create_task(workers.stop())
             await stopping
         finally:
-            reloading.cancel()
-            await asyncio.gather(reloading, return_exceptions=True)
+            beside[0].cancel()
+            await asyncio.gather(beside[0], return_exceptions=True)
             await workers.stop()
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await working
     _log.info("stopped")
 
@@ -113,9 +133,12 @@ class _Router:
         self._fingerprints = fingerprints(plan.config)
         self._sources = Sources(plan.config.all_sources)
 
-    def operations(self) -> Operations:
+    def configured(self) -> Configured:
+        """Say what the process goes by now."""
+        return Configured(self._config, self._connections)
+
+    def operations(self, intake: Intake) -> Operations:
         """Make the app: the operators' paths, and the gateway behind them."""
-        intake = Intake()
         gateway = None
         if self._plan.gateway:
             gateway = create_gateway(
@@ -186,6 +209,17 @@ class _Router:
             },
         )
         await _warn_of_strangers(connections, self._log)
+
+
+def _tracing(plan: RouterPlan) -> Tracing | None:
+    console = plan.config.console
+    if plan.traces is None or console is None:
+        return None
+    return Tracing(plan.traces, keep=console.keep, content=console.content)
+
+
+def _open_beside(plan: RouterPlan, router: _Router) -> AbstractAsyncContextManager[object]:
+    return contextlib.nullcontext() if plan.beside is None else plan.beside(router.configured)
 
 
 def _open_log(plan: RouterPlan) -> RouterLog:

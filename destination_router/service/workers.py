@@ -22,6 +22,7 @@ from destination_router.eventlog.sqlite.quarantine_book import LoggedQuarantine
 from destination_router.eventlog.sqlite.standing_book import LoggedStanding
 from destination_router.faults import PASSED_ON
 from destination_router.pipeline.connection import Connection
+from destination_router.service.tracing import Tracing
 
 GRACE = 4.0
 """How long requests under way may take once the router shall stop, in seconds."""
@@ -45,6 +46,7 @@ class Workers:
         log: where from; its dead letters too.
         settings: how.
         quarantine: when an identity is held back.
+        tracing: is told of what they do; None: nobody is.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class Workers:
         log: RouterLog,
         settings: DeliverySettings,
         quarantine: QuarantineConfig,
+        tracing: Tracing | None = None,
     ) -> None:
+        self._tracing = tracing
         self._log = log
         self._attempts = log.attempts()
         self._letters = LoggedLetters(log)
@@ -70,6 +74,10 @@ class Workers:
     def stats(self) -> dict[str, DeliveryStats]:
         """Tell what each worker has done since it started."""
         return {name: worker.stats for name, worker in self._workers.items()}
+
+    def quotas(self) -> dict[str, dict[str, tuple[int, int]]]:
+        """Tell of each connection's quotas how much is used, and how much there is."""
+        return {name: worker.quota_use() for name, worker in self._workers.items()}
 
     async def work(self) -> None:
         """Work until `stop`.
@@ -144,6 +152,7 @@ class Workers:
         """Run a connection's worker; one that breaks is started again, and its neighbours go on."""
         ownership = self._log.ownership(connection.name)
         while not self._is_leaving(connection.name):
+            tracer = None if self._tracing is None else self._tracing.tracer(connection)
             async with Sender(connection, self._settings) as sender:
                 worker = Worker(
                     connection,
@@ -158,6 +167,8 @@ class Workers:
                     ),
                     attempts=self._attempts,
                     may_send=ownership.may_send,
+                    observer=tracer,
+                    report=None if tracer is None else tracer.ended,
                 )
                 self._workers[connection.name] = worker
                 lost = asyncio.Event()
