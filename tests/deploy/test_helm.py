@@ -100,3 +100,11 @@ def test_a_changed_router_toml_starts_the_pod_anew(rendered: str) -> None:
 def test_wrong_values_are_refused(wrong: str) -> None:
     """By the schema of its values, before anything is installed."""
     assert render("--set", wrong).returncode != 0
+
+
+def test_chart_and_project_have_one_version() -> None:
+    """The chart names the image of its own release."""
+    project = tomllib.loads((CHART.parents[2] / "pyproject.toml").read_text())["project"]
+    chart = (CHART / "Chart.yaml").read_text()
+    for field in ("version", "appVersion"):
+        assert f"\n{field}: {project['version']}\n" in chart
