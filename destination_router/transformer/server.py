@@ -18,7 +18,12 @@ import msgspec
 import uvicorn
 from starlette.applications import Starlette
 
-from destination_router.config.router_toml import QuarantineConfig, RouterConfig, load_config
+from destination_router.config.router_toml import (
+    QuarantineConfig,
+    RouterConfig,
+    load_config,
+    read_config,
+)
 from destination_router.faults import UsageError
 from destination_router.pipeline.privacy.config import all_private
 from destination_router.plugins.loading import LoadedPlugin, survey_plugins
@@ -186,6 +191,8 @@ def _tell_unused(options: TransformerOptions) -> None:
     tables = [f"delivery.{name}" for name in config.delivery.settings]
     if config.quarantine != QuarantineConfig():
         tables.append("quarantine")
+    if "alerts" in read_config(options.config):
+        tables.append("alerts")
     if tables:
         _log.warning("config_not_used", extra={"keys": tables})
 

@@ -185,12 +185,14 @@ def test_what_only_run_does_is_told(start: Callable[..., Transformer], tmp_path:
     config.write_text(
         '[[connections]]\nname = "d1"\nplugin = "heap"\n'
         "[quarantine]\nanonymous_ids = 5\n[delivery]\nlinger = 1\n"
+        '[alerts]\nurl = { env = "NO_SUCH_URL" }\n'
     )
     running = start("--config", str(config))
 
     (line,) = running.stop()
 
-    assert (line["event"], line["keys"]) == ("config_not_used", ["delivery.linger", "quarantine"])
+    keys = ["delivery.linger", "quarantine", "alerts"]
+    assert (line["event"], line["keys"]) == ("config_not_used", keys)
 
 
 def test_its_log_is_one_json_object_a_line_without_values(
