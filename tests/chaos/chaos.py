@@ -6,8 +6,10 @@
 Events come in over HTTP through the real gateway, from senders that send again until they read a
 200, and go out to a simulated Heap in its own process, which fails a share of all requests in
 every way there is. The seed makes the same traffic and the same plan of kills; the operating
-system still has its say in what they hit. With `--steer`, the router has three connections, which are
-steered around each kill: see `steering.py`.
+system still has its say in what they hit.
+
+With `--steer`, the router has three connections, which are steered around each kill: see
+`steering.py`.
 """
 
 from __future__ import annotations
