@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -54,7 +55,7 @@ class FileChoice(msgspec.Struct):
     `identity` is what makes it the same choice another time: the plugin and its settings.
     `others` are the other connections of a router.toml.
     `kept` is the event log of a router.toml, or a file of the user's own; `quarantine` is held in
-    the former, and without one in memory.
+    the former, and without one in memory. `log` is the path of the former.
     """
 
     connection: Connection
@@ -64,6 +65,7 @@ class FileChoice(msgspec.Struct):
     kept: LogOnDemand
     quarantine: Watch
     others: tuple[ConnectionConfig, ...] = ()
+    log: Path | None = None
 
 
 def chosen(
@@ -92,8 +94,9 @@ def chosen(
         delivery, kept = router.delivery, LogOnDemand(router.eventlog.path)
         quarantine = Watch(chosen.name, router.quarantine, QuarantineFile(kept))
         others = tuple(each for each in router.connections if each is not chosen)
+        log: Path | None = router.eventlog.path
     else:
-        others = ()
+        others, log = (), None
         chosen, _ = choose_plugin(plugin, connection, settings, pairs or [])
         ready = connect(chosen)
         source = _source(file)
@@ -110,6 +113,7 @@ def chosen(
         kept,
         quarantine,
         others,
+        log,
     )
 
 

@@ -106,6 +106,10 @@ class Worker:
         self._dispatch.update_stats()
         return self._stats
 
+    def seconds_for(self, share: float) -> float:
+        """Say how long it takes at least to send a share of what was sent so far: by quotas."""
+        return self._dispatch.seconds_for(share)
+
     async def run(self) -> None:
         """Work until `stop` is called; returns when everything under way has ended.
 
