@@ -64,7 +64,7 @@ FAULTS: list[dict[str, Any]] = [
     {"status": 503, "after": True, "share": 0.03},
     {"delay": 3.0, "after": True, "share": 0.01},
 ]
-DRAINED_WITHIN = 300.0
+DRAINED_WITHIN = 900.0
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -278,6 +278,6 @@ def test_a_check_says_that_it_could_ask_nothing(tmp_path: Path, heap_url: str) -
     """Where the connection takes neither test message."""
     configure(tmp_path, heap_url)
     with (tmp_path / "router.toml").open("a") as file:
-        file.write('[[connections.subscriptions]]\nwhen = "event = "Nothing""\n')
+        file.write("subscription = 'event = \"Nothing\"'\n")
     told = command(tmp_path, "check", "--live")
     assert "US  not asked  no test message passes, so nothing was sent" in told.stdout
