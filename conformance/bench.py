@@ -15,7 +15,7 @@ from conformance import echo
 from conformance.case import CaseError, CaseSet, load_cases
 from conformance.frozen import Requirements, load_requirements
 from conformance.statements import Page, load_pages
-from conformance.subject import Subject
+from conformance.subject import PluginSubject, Subject
 from destination_router.plugins.loading import (
     InstalledPlugin,
     PluginError,
@@ -84,7 +84,7 @@ def _loaded_bench(name: str, case_set: CaseSet, settings: dict[str, Any] | None)
     offers = [plugin for plugin in installed_plugins() if plugin.name == name]
     distribution, version = (offers[0].distribution, offers[0].version) if offers else ("", "")
     try:
-        subject = Subject(load_plugin(name))
+        subject = PluginSubject(load_plugin(name))
     except PluginError as error:
         return Bench(
             name=name,
@@ -101,12 +101,12 @@ def _router_bench(case_set: CaseSet) -> Bench:
     """Put the router itself to the test, with a destination that shows what it does to messages."""
     os.environ.update(echo.KEYS)
     suite = version("heap-destination")
-    subject = Subject(check_destination(echo, echo.NAME, f"heap-destination {suite}"))
+    subject = PluginSubject(check_destination(echo, echo.NAME, f"heap-destination {suite}"))
     return bench_for(subject, case_set, distribution="heap-destination", version=suite)
 
 
 def bench_for(
-    subject: Subject,
+    subject: PluginSubject,
     case_set: CaseSet,
     settings: dict[str, Any] | None = None,
     *,

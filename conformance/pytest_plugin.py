@@ -39,6 +39,8 @@ class RuleUnderTest:
             pytest.fail(text, pytrace=False)
         if verdict.result == "skipped":
             pytest.skip(verdict.reason)
+        if verdict.result == "unobservable":
+            pytest.skip(f"unobservable: {verdict.reason}")
         if verdict.result == "unscored_failure":
             pytest.xfail(f"{verdict.reason}: {verdict.difference}")
         if verdict.result == "known_failure":

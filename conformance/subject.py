@@ -1,13 +1,14 @@
 """The destination under test, and what it makes of a case's input. Nothing is sent anywhere.
 
-It is loaded and run as a host does: found by name, with a connection of its own for each set of
-settings.
+`Subject` is all that a case needs. `PluginSubject` is a destination that the suite loads and runs
+as a host does, with a connection of its own for each set of settings; the checks look into one.
+What cannot be seen of a subject is `Unobservable`: neither passed nor failed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -41,8 +42,39 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class Subject:
-    """A destination under test.
+class Unobservable(Exception):  # noqa: N818 -- nobody errs: a subject does not show everything
+    """Raised where a case or check asks for what cannot be seen of a subject; the text says why."""
+
+
+class Subject(Protocol):
+    """What is under test: something that makes requests of messages, wherever it runs."""
+
+    @property
+    def name(self) -> str:
+        """What a configuration calls it."""
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """The hooks that it has; a case or check that needs another one is skipped."""
+
+    def observe(self, case: Case) -> Observation:
+        """Run a case's input.
+
+        Raises:
+            SettingsError: the case's settings cannot be used, and are not what it is about.
+            Unobservable: what the case asks for cannot be seen of this subject.
+        """
+
+    def unobservable(self, check: str) -> str:
+        """Say why a check cannot see into this subject; empty where it can.
+
+        Args:
+            check: its id: `check/purity-no-io`.
+        """
+
+
+class PluginSubject:
+    """A destination that the suite loads and runs as a host does.
 
     Args:
         plugin: loaded for this subject alone.
@@ -56,6 +88,15 @@ class Subject:
     def name(self) -> str:
         """What a configuration calls it."""
         return self.plugin.name
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """The hooks that it implements."""
+        return self.plugin.capabilities
+
+    def unobservable(self, _check: str) -> str:
+        """Nothing is hidden: its hooks run in this process."""
+        return ""
 
     def connection(
         self, settings: Mapping[str, Any], beside: Mapping[str, Any] | None = None

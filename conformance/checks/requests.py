@@ -16,7 +16,7 @@ from conformance.checks.traffic import (
     plain_traffic,
 )
 from conformance.compare import Difference
-from conformance.subject import Subject
+from conformance.subject import PluginSubject
 from destination_router import HttpRequest
 from destination_router.settings.validation import secret_values
 
@@ -57,7 +57,7 @@ def _https(bed: Bed) -> Iterator[Difference]:
 def _no_secret_in_url(bed: Bed) -> Iterator[Difference]:
     schema = bed.subject.plugin.hook.settings_schema()
     settings = _with_secrets(schema, bed.settings)
-    connection = Subject(bed.subject.plugin).connection(settings)
+    connection = PluginSubject(bed.subject.plugin).connection(settings)
     secrets = secret_values(schema, settings)
     spelt = {form for text in secrets for form in (text, quote(text, safe=""), quote_plus(text))}
     for sent in plain_traffic(bed):

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from conformance.bench import Bench
 from conformance.case import Case, Source
 from conformance.checks import Check
-from conformance.runner import FAILING, Result, Verdict, rules
+from conformance.runner import FAILING, NOT_APPLIED, Result, Verdict, rules
 from conformance.statements import Page, State
 
 SUITE_VERSION = "1.0"
@@ -123,7 +123,7 @@ class Report(_Record, frozen=True, kw_only=True):
     @property
     def percent(self) -> int:
         """How much of what applies is passed, rounded down: 100 means all of it."""
-        applied = [r.result for r in self.results if r.scored and r.result != "skipped"]
+        applied = [r.result for r in self.results if r.scored and r.result not in NOT_APPLIED]
         return 100 * applied.count("passed") // len(applied) if applied else 0
 
     @property
@@ -141,7 +141,7 @@ def build_report(bench: Bench, verdicts: Iterable[Verdict]) -> Report:
     return Report(
         cases_digest=bench.case_set.digest,
         destination=tested,
-        capabilities=bench.subject.plugin.capabilities if bench.subject else (),
+        capabilities=bench.subject.capabilities if bench.subject else (),
         result=_overall(results),
         summary={name: counted[name] for name in get_args(Result)},
         results=results,
@@ -156,15 +156,15 @@ def report_json(report: Report) -> bytes:
 
 
 def _overall(results: Iterable[RuleResult]) -> Literal["success", "partial", "failure"]:
-    """A check that asks for a hook the destination lacks holds nothing back; a case does."""
+    """A check that does not apply or sees nothing holds nothing back; such a case does."""
     partial = False
     for result in results:
         if result.result in FAILING:
             return "failure"
         if not result.scored:
             continue
-        skipped_case = result.result == "skipped" and result.kind == "case"
-        partial |= skipped_case or result.result in _HELD_BACK
+        open_case = result.result in NOT_APPLIED and result.kind == "case"
+        partial |= open_case or result.result in _HELD_BACK
     return "partial" if partial else "success"
 
 
