@@ -19,6 +19,12 @@ from destination_router.pipeline.connection import Connection, Decision, configu
 from destination_router.plugins.loading import LoadedPlugin
 from destination_router.settings.errors import SettingsError
 
+_UNSEEN = {
+    "check/purity-no-io": "the files, sockets and clocks of another process cannot be seen",
+    "check/purity-input-unchanged": "another process gets a copy of the message, and may change it",
+    "check/packing-input-unchanged": "another process gets a copy of the requests",
+}
+
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a case's input, in the terms of an expectation.
@@ -160,6 +166,14 @@ class PluginSubject:
             paths = dict.fromkeys(problem.path for problem in error.problems)
             return Observation(result="settings", errors=tuple(paths), detail=str(error))
         return Observation(result="settings")
+
+
+class ProgramSubject(PluginSubject):
+    """A destination that is a program: as a plugin, but for what happens inside its process."""
+
+    def unobservable(self, check: str) -> str:
+        """Say why a check cannot see into the process; empty where it need not."""
+        return _UNSEEN.get(check, "")
 
 
 def wire(message: Mapping[str, Any]) -> bytes:

@@ -17,10 +17,9 @@ from destination_router.commands.output import (
     talk,
     warn,
 )
-from destination_router.commands.pausing import paused_words
+from destination_router.commands.pausing import order_of, paused_words
 from destination_router.config.router_toml import RouterConfig
-from destination_router.eventlog.sqlite.file import integrity_problems
-from destination_router.eventlog.sqlite.standing_book import order_of
+from destination_router.eventlog.opening import whole_log_problems
 from destination_router.pipeline.connection import Connection
 from destination_router.service.checking import ProbeResult, check_config, probe
 from destination_router.service.event_loop import run_in_loop
@@ -60,9 +59,9 @@ def check(
                 words = (result.connection, result.call, result.result, result.detail)
                 out.print("  ".join(word for word in words if word), markup=False)
         if log:
-            for text in integrity_problems(found.config.eventlog.path):
+            for text in whole_log_problems(found.config.eventlog):
                 failed = True
-                complain(f"{found.config.eventlog.path}: {text}")
+                complain(f"{found.config.eventlog.told}: {text}")
         told = counted(len(found.connections), "connection")
         talk.print(f"{config}: {told}, no errors")
     raise typer.Exit(FAILED if failed else 0)
@@ -70,7 +69,7 @@ def check(
 
 def _probed(connection: Connection, config: RouterConfig, *, live: bool) -> list[ProbeResult]:
     """Send the test messages; the vendor of a connection that is paused is not asked."""
-    order = order_of(config.eventlog.path, connection.name) if live else None
+    order = order_of(config.eventlog, connection.name) if live else None
     if order is not None and order.paused:
         detail = f"{paused_words(order)}: `connections resume {connection.name}` first"
         return [ProbeResult(connection.name, "", "not asked", detail)]

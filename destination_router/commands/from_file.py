@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -15,9 +14,15 @@ from destination_router.commands.options import (
     Pairs,
     SettingsFile,
 )
-from destination_router.config.router_toml import ConnectionConfig, DeliveryConfig, QuarantineConfig
+from destination_router.config.router_toml import (
+    ConnectionConfig,
+    DeliveryConfig,
+    EventLogConfig,
+    QuarantineConfig,
+)
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.quarantine import Watch
+from destination_router.eventlog.opening import books_on_demand
 from destination_router.eventlog.sqlite.on_demand import LogOnDemand
 from destination_router.eventlog.sqlite.quarantine_book import QuarantineFile
 from destination_router.faults import UsageError
@@ -55,7 +60,7 @@ class FileChoice(msgspec.Struct):
     `identity` is what makes it the same choice another time: the plugin and its settings.
     `others` are the other connections of a router.toml.
     `kept` is the event log of a router.toml, or a file of the user's own; `quarantine` is held in
-    the former, and without one in memory. `log` is the path of the former.
+    the former, and without one in memory. `log` is where the former is.
     """
 
     connection: Connection
@@ -65,7 +70,7 @@ class FileChoice(msgspec.Struct):
     kept: LogOnDemand
     quarantine: Watch
     others: tuple[ConnectionConfig, ...] = ()
-    log: Path | None = None
+    log: EventLogConfig | None = None
 
 
 def chosen(
@@ -91,10 +96,10 @@ def chosen(
         chosen, router = choose_from_config(config, connection)
         ready = connect_of_file(config, router, chosen)
         source = _source(plugin)  # the one argument that is left
-        delivery, kept = router.delivery, LogOnDemand(router.eventlog.path)
+        delivery, kept = router.delivery, books_on_demand(router.eventlog)
         quarantine = Watch(chosen.name, router.quarantine, QuarantineFile(kept))
         others = tuple(each for each in router.connections if each is not chosen)
-        log: Path | None = router.eventlog.path
+        log: EventLogConfig | None = router.eventlog
     else:
         others, log = (), None
         chosen, _ = choose_plugin(plugin, connection, settings, pairs or [])

@@ -1,6 +1,6 @@
 """`connections list|pause|resume`: what an operator sees of a connection's sending, and decides.
 
-What is said is kept in the log's file; a router at work hears it within a second, and after its
+What is said is kept in the log; a router at work hears it within a second, and after its
 next start as well.
 """
 
@@ -20,11 +20,10 @@ from destination_router.commands.decision_output import counted
 from destination_router.commands.once import OnceCommand
 from destination_router.commands.options import ROUTER_TOML, JsonLines, RouterToml
 from destination_router.commands.output import out, print_line, problems_told, talk
-from destination_router.config.router_toml import load_config
+from destination_router.config.router_toml import EventLogConfig, load_config
 from destination_router.contract.times import format_time
 from destination_router.eventlog.interface import Held, Lag, Order
-from destination_router.eventlog.sqlite.claim import claimant
-from destination_router.eventlog.sqlite.queries import lags
+from destination_router.eventlog.opening import delivering_process, is_there, open_admin
 from destination_router.eventlog.sqlite.standing_book import all_held, all_orders, give_order
 from destination_router.faults import UsageError
 
@@ -46,10 +45,10 @@ def list_(config: RouterToml = ROUTER_TOML, as_json: JsonLines = False) -> None:
     """
     with problems_told():
         router = load_config(config)
-        running = claimant(router.eventlog.path) is not None
-        with opened_log(router) as database:
-            behind = lags(database, time.time())
-            orders, holds = all_orders(database), all_held(database)
+        running = delivering_process(router.eventlog) is not None
+        with opened_log(router) as log:
+            behind = log.lags(time.time())
+            orders, holds = all_orders(log.books), all_held(log.books)
         for connection in router.connections:
             name = connection.name
             listed = Listed(
@@ -157,6 +156,18 @@ def _standing_words(order: Order | None, held: Held | None) -> list[str]:
     return words if held is None else [*words, f"held since {_time(held.since)} ({held.code})"]
 
 
+def order_of(eventlog: EventLogConfig, connection: str) -> Order | None:
+    """Tell what a person said of a connection last; nothing where there is no log.
+
+    Raises:
+        LogFileError: what is there cannot be used.
+    """
+    if not is_there(eventlog):
+        return None
+    with open_admin(eventlog) as log, log.reading():
+        return all_orders(log.books).get(connection)
+
+
 def paused_words(order: Order) -> str:
     """Say since when a connection is paused."""
     return f"paused since {_time(order.at)}"
@@ -168,8 +179,8 @@ def _say(connection: str, path: Path, *, paused: bool) -> None:
         names = [configured.name for configured in router.connections]
         if connection not in names:
             raise UsageError(f"{path} has no connection {connection!r}; it has {', '.join(names)}")
-        with opened_log(router, to_write=True) as database:
-            give_order(database, connection, Order(paused, time.time()))
+        with opened_log(router, to_write=True) as log:
+            give_order(log.books, connection, Order(paused, time.time()))
 
 
 def _time(moment: float) -> str:

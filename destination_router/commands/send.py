@@ -26,11 +26,11 @@ from destination_router.commands.output import (
     talk,
     warn,
 )
-from destination_router.commands.pausing import paused_words
+from destination_router.commands.pausing import order_of, paused_words
 from destination_router.commands.send_progress import SendProgress, answers_told
 from destination_router.delivery.worker import Delivery
 from destination_router.eventlog.sqlite.pairing_book import PairingsFile
-from destination_router.eventlog.sqlite.standing_book import StandingFile, order_of
+from destination_router.eventlog.sqlite.standing_book import StandingFile
 from destination_router.faults import UsageError
 from destination_router.files.line_sources import line_source
 from destination_router.files.resuming import SendStanding, SendState, claimed_state

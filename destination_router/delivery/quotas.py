@@ -104,6 +104,14 @@ class Quotas:
         """
         return max((each.seconds_for(share, now) for each in self._budgets.values()), default=0.0)
 
+    def use(self, now: float) -> dict[str, tuple[int, int]]:
+        """Tell of each quota of the whole connection how much is used, and how much there is."""
+        return {
+            name: (self._budgets[name].used("", now), quota.limit)
+            for name, quota in self._quotas.items()
+            if quota.scope == "connection"
+        }
+
     def _default_costs(self, request: HttpRequest, key: str) -> Costs:
         return [
             Cost(
@@ -162,6 +170,11 @@ class _Budgets:
             if excess <= 0:
                 return at
         return UNKNOWN
+
+    def used(self, key: str, now: float) -> int:
+        self._forget(now)
+        budget = self._budgets.get(key)
+        return 0 if budget is None else budget.counted + budget.reserved
 
     def reserve(self, key: str, amount: int) -> None:
         budget = self._budgets.setdefault(key, _Budget())

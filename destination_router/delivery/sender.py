@@ -34,6 +34,7 @@ from destination_router.contract.records import (
     default_outcome,
 )
 from destination_router.delivery.answer_body import AnswerBody, read_answer_body
+from destination_router.delivery.asking import Asking
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer
 from destination_router.delivery.network import proxy_for, told_failure
@@ -69,6 +70,8 @@ class Sender:
         client: httpx.AsyncClient | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        self.asking: Asking | None = None
+        """Asks a plugin that runs in another process; None: whoever calls may be kept waiting."""
         self._shared = client
         self._connection = connection
         self._settings = settings or DeliverySettings()
@@ -137,8 +140,9 @@ class Sender:
         headers.setdefault("date", formatdate(usegmt=True))
         response = HttpResponse(status=answer.status_code, headers=headers, body=body.content)
         read = read_answer if body.is_whole else read_cut_answer
+        work = functools.partial(read, self._connection, request, response)
         return Answer(
-            outcomes=read(self._connection, request, response),
+            outcomes=work() if self.asking is None else await self.asking.done(work),
             response=response,
             seconds=clock() - started,
             is_cut=not body.is_whole,

@@ -83,6 +83,8 @@ def _fixed(old: RouterConfig, new: RouterConfig) -> Iterator[str]:
     for name in old.eventlog.__struct_fields__:
         if getattr(old.eventlog, name) != getattr(new.eventlog, name):
             yield f"eventlog.{name}"
+    if old.console != new.console:
+        yield "console"
 
 
 def _fingerprint(config: ConnectionConfig) -> bytes:

@@ -59,12 +59,13 @@ class ProbeResult(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-def check_config(path: Path, *, gateway: bool = True) -> Checked:
+def check_config(path: Path, *, gateway: bool = True, console: bool = True) -> Checked:
     """Read a router.toml and make its connections ready, telling every error of either.
 
     Args:
         path: the file.
         gateway: whether events shall come in, for which a write key is needed.
+        console: whether the console's passwords are read.
     """
     try:
         content = read_config(path)
@@ -73,7 +74,7 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
     config: RouterConfig | None = None
     problems: list[Problem] = []
     try:
-        config = parse_config(content, gateway=gateway)
+        config = parse_config(content, gateway=gateway, console=console)
     except SettingsError as error:
         problems += error.problems
     if gateway and not _in_table(content, "gateway", "write_keys") and not content.get("sources"):

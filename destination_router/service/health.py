@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.eventlog.interface import Event, LogUnavailableError
-from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.eventlog.router_log import RouterLog
 from destination_router.gateway.replies import HEALTH
 from destination_router.service.metrics import Intake, Snapshot, exposition
 from destination_router.service.protocol import BEGUN
@@ -28,7 +28,7 @@ from destination_router.service.protocol import BEGUN
 class CountedLog:
     """A log that counts what the gateway puts into it."""
 
-    def __init__(self, log: SqliteEventLog, intake: Intake) -> None:
+    def __init__(self, log: RouterLog, intake: Intake) -> None:
         self._log = log
         self._intake = intake
 
@@ -58,7 +58,7 @@ class Operations:
 
     def __init__(
         self,
-        log: SqliteEventLog,
+        log: RouterLog,
         gateway: ASGIApp | None,
         intake: Intake,
         deliveries: Callable[[], Mapping[str, DeliveryStats]],

@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 
 import msgspec
 
 from destination_router.config.router_toml import RouterConfig
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
-from destination_router.eventlog.sqlite.claim import claim
-from destination_router.eventlog.sqlite.log import SqliteEventLog
-from destination_router.eventlog.sqlite.retention import Retention
+from destination_router.eventlog.opening import claimed, open_log
+from destination_router.eventlog.router_log import RouterLog
+from destination_router.eventlog.trace import TraceSink
 from destination_router.faults import PASSED_ON, whereabouts
 from destination_router.gateway.app import create_gateway
 from destination_router.gateway.source_config import device_destinations
@@ -25,11 +26,13 @@ from destination_router.gateway.sources import Sources
 from destination_router.pipeline.connection import Connection
 from destination_router.service.changes import changes, fingerprints
 from destination_router.service.checking import Checked
+from destination_router.service.configured import Beside, Configured
 from destination_router.service.health import CountedLog, Operations
 from destination_router.service.metrics import Intake
 from destination_router.service.protocol import HttpBounds
 from destination_router.service.serving import Asgi, serving
 from destination_router.service.signals import told_to_reload, told_to_stop
+from destination_router.service.tracing import Tracing
 from destination_router.service.workers import Workers, delivery_settings
 
 _log = logging.getLogger(__name__)
@@ -45,6 +48,9 @@ class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
         workers: whether to deliver them.
         address: where to answer; None: nowhere, which only a process without a gateway can do.
         reread: reads and checks router.toml again; None: it cannot be reloaded.
+        traces: where is kept what people look at; None: nobody looks.
+        beside: what else is open while it works, such as the console; is given what the process
+            goes by.
     """
 
     config: RouterConfig
@@ -53,6 +59,8 @@ class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
     workers: bool = True
     address: tuple[str, int] | None = None
     reread: Callable[[], Checked] | None = None
+    traces: TraceSink | None = None
+    beside: Beside | None = None
 
 
 async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
@@ -69,19 +77,27 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
     told, reload = told_to_stop(), told_to_reload()
     with contextlib.ExitStack() as held:
         if plan.workers:
-            held.enter_context(claim(plan.config.eventlog.path, reloads=True))
-        log = held.enter_context(_open_log(plan))
+            held.enter_context(claimed(plan.config.eventlog))
+        log = held.enter_context(contextlib.closing(_open_log(plan)))
         await _warn_of_strangers(plan.connections, log)
         settings = delivery_settings(plan.config.delivery)
         workers = Workers(
-            plan.connections if plan.workers else (), log, settings, plan.config.quarantine
+            plan.connections if plan.workers else (),
+            log,
+            settings,
+            plan.config.quarantine,
+            tracing := _tracing(plan),
         )
         router = _Router(plan, log, workers)
-        operations = router.operations()
+        intake = Intake()
+        operations = router.operations(intake)
         working = asyncio.create_task(workers.work())
-        reloading = asyncio.create_task(router.reload_whenever(reload))
+        beside = [asyncio.create_task(router.reload_whenever(reload))]
+        if tracing is not None:
+            told_of = intake if plan.gateway else None
+            beside.append(asyncio.create_task(tracing.run(workers.stats, workers.quotas, told_of)))
         try:
-            async with _answering(operations, plan) as url:
+            async with _answering(operations, plan) as url, _open_beside(plan, router):
                 operations.ready = True
                 _log.info("started", extra={"url": url})
                 started(url)
@@ -95,9 +111,12 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
                 stopping = asyncio.create_task(workers.stop())
             await stopping
         finally:
-            reloading.cancel()
-            await asyncio.gather(reloading, return_exceptions=True)
+            beside[0].cancel()
+            await asyncio.gather(beside[0], return_exceptions=True)
             await workers.stop()
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await working
     _log.info("stopped")
 
@@ -105,7 +124,7 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
 class _Router:
     """What of a router a changed router.toml changes: sources, connections, workers."""
 
-    def __init__(self, plan: RouterPlan, log: SqliteEventLog, workers: Workers) -> None:
+    def __init__(self, plan: RouterPlan, log: RouterLog, workers: Workers) -> None:
         self._plan = plan
         self._log = log
         self._workers = workers
@@ -114,9 +133,12 @@ class _Router:
         self._fingerprints = fingerprints(plan.config)
         self._sources = Sources(plan.config.all_sources)
 
-    def operations(self) -> Operations:
+    def configured(self) -> Configured:
+        """Say what the process goes by now."""
+        return Configured(self._config, self._connections)
+
+    def operations(self, intake: Intake) -> Operations:
         """Make the app: the operators' paths, and the gateway behind them."""
-        intake = Intake()
         gateway = None
         if self._plan.gateway:
             gateway = create_gateway(
@@ -189,30 +211,23 @@ class _Router:
         await _warn_of_strangers(connections, self._log)
 
 
-@contextlib.contextmanager
-def _open_log(plan: RouterPlan) -> Iterator[SqliteEventLog]:
-    settings = plan.config.eventlog
-    log = SqliteEventLog(
-        settings.path,
-        [connection.name for connection in plan.connections],
-        start=settings.new_connections,
-        kept={connection.name: connection.kept for connection in plan.connections},
-        retention=Retention(
-            keep_delivered=settings.keep_delivered,
-            max_age=settings.max_age,
-            max_bytes=settings.max_size,
-            max_letter_bytes=settings.max_dead_letters_size,
-            min_free_bytes=settings.min_free,
-            keep_dead_letters=settings.keep_dead_letters,
-        ),
-    )
-    try:
-        yield log
-    finally:
-        log.close()
+def _tracing(plan: RouterPlan) -> Tracing | None:
+    console = plan.config.console
+    if plan.traces is None or console is None:
+        return None
+    return Tracing(plan.traces, keep=console.keep, content=console.content)
 
 
-async def _warn_of_strangers(connections: Sequence[Connection], log: SqliteEventLog) -> None:
+def _open_beside(plan: RouterPlan, router: _Router) -> AbstractAsyncContextManager[object]:
+    return contextlib.nullcontext() if plan.beside is None else plan.beside(router.configured)
+
+
+def _open_log(plan: RouterPlan) -> RouterLog:
+    kept = {connection.name: connection.kept for connection in plan.connections}
+    return open_log(plan.config.eventlog, list(kept), kept)
+
+
+async def _warn_of_strangers(connections: Sequence[Connection], log: RouterLog) -> None:
     """Tell of connections that the log knows and nobody reads: their events are never deleted."""
     known = {connection.name for connection in connections}
     for name, lag in (await log.lags()).items():

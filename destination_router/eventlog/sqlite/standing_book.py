@@ -9,18 +9,16 @@ import contextlib
 import sqlite3
 from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 
 from destination_router.eventlog.interface import Held, LogUnavailableError, Order, Standing
-from destination_router.eventlog.sqlite.file import connect, damage_told, open_file
-from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.eventlog.router_log import BookStore
 from destination_router.eventlog.sqlite.on_demand import LogOnDemand
 
 
 class LoggedStanding:
     """Keeps how connections stand in an event log's file."""
 
-    def __init__(self, log: SqliteEventLog) -> None:
+    def __init__(self, log: BookStore) -> None:
         self._log = log
 
     async def standing(self, connection: str) -> Standing:
@@ -89,19 +87,6 @@ def all_orders(database: sqlite3.Connection) -> dict[str, Order]:
     """List what a person said last, by connection."""
     rows = database.execute("SELECT connection, paused, at FROM orders")
     return {connection: Order(bool(paused), at / 1000) for connection, paused, at in rows}
-
-
-def order_of(path: Path, connection: str) -> Order | None:
-    """Tell what a person said of a connection last; nothing where there is no log.
-
-    Raises:
-        LogFileError: what is at the path cannot be used.
-    """
-    if not path.exists():
-        return None
-    open_file(path, create=False)
-    with damage_told(path), contextlib.closing(connect(path)) as database:
-        return all_orders(database).get(connection)
 
 
 def give_order(database: sqlite3.Connection, connection: str, order: Order) -> None:
