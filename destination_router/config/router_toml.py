@@ -498,6 +498,8 @@ def _with_program(connection: Json) -> Json:
     except (ValueError, TypeError) as error:
         raise msgspec.ValidationError(str(error)) from None
     typed = msgspec.convert(known, ProgramConfig)
+    if not typed.command:
+        raise msgspec.ValidationError("command names no program")
     return {**connection, "plugin": shlex.join(typed.command), "program": typed}
 
 
