@@ -17,6 +17,8 @@ from starlette.routing import Route
 from destination_router.config.router_toml import ConsoleConfig
 from destination_router.console.assets import Assets
 from destination_router.console.command_runs import CommandRuns
+from destination_router.console.conformance_page import ConformancePage
+from destination_router.console.connection_page import ConnectionPage
 from destination_router.console.dead_letter_page import DeadLetterPage
 from destination_router.console.desk import Desk
 from destination_router.console.forms import read_form
@@ -25,8 +27,10 @@ from destination_router.console.live import Live
 from destination_router.console.message_page import MessagePage
 from destination_router.console.overview import Overview
 from destination_router.console.page import Handler, Page, session_of
+from destination_router.console.privacy_page import PrivacyPage
 from destination_router.console.rendering import Rendering
 from destination_router.console.sessions import LIFETIME, Sessions
+from destination_router.console.tester import Tester
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.faults import whereabouts
 from destination_router.service.serving import Asgi
@@ -70,6 +74,10 @@ class Console:
         yield from Live(desk, rendering, self.over).pages()
         yield from MessagePage(desk, rendering, runs).pages()
         yield from DeadLetterPage(desk, rendering).pages()
+        yield from Tester(desk, rendering).pages()
+        yield from ConnectionPage(desk, rendering).pages()
+        yield from PrivacyPage(desk, rendering).pages()
+        yield from ConformancePage(desk, rendering, runs).pages()
 
     def _own_routes(self) -> Sequence[Route]:
         return (
