@@ -129,6 +129,7 @@ class Live:
         self, stream: _Stream, is_signed_in: Callable[[], bool]
     ) -> AsyncIterator[str]:
         ending = asyncio.create_task(self._over.wait())
+        getting: asyncio.Task[tuple[int, list[str]]] | None = None
         try:
             missed = await self._desk.ask_traces(lambda traces: traces.find(stream.wanted))
             yield ": here\n\n"
@@ -137,15 +138,15 @@ class Live:
                 stream.wanted = msgspec.structs.replace(stream.wanted, after=missed[0].number)
                 yield _event(missed[0].number, rows)
             while not self._over.is_set() and is_signed_in():
-                getting = asyncio.create_task(stream.waiting.get())
+                getting = getting or asyncio.create_task(stream.waiting.get())
                 await asyncio.wait(
                     {getting, ending}, timeout=_BEAT, return_when=asyncio.FIRST_COMPLETED
                 )
                 if not getting.done():
-                    getting.cancel()
                     yield ": beat\n\n"
                     continue
                 number, rows = getting.result()
+                getting = None
                 if stream.missed:
                     rows.append(self._rendering.part("missed.html", count=stream.missed))
                     stream.missed = 0
@@ -154,6 +155,8 @@ class Live:
             return  # whoever looks asks again
         finally:
             ending.cancel()
+            if getting is not None:
+                getting.cancel()
             self._streams.discard(stream)
 
     async def _feed(self) -> None:

@@ -18,6 +18,7 @@ from destination_router.console.page import Page, session_of
 from destination_router.console.rendering import Rendering
 from destination_router.eventlog.sqlite.trace_file import TraceFile
 from destination_router.eventlog.trace import Trace
+from destination_router.settings.validation import is_secret
 from destination_router.threads import in_thread
 
 _LONGEST_OFFSET = 18
@@ -89,7 +90,13 @@ class MessagePage:
         found = next((c for c in configured.config.connections if c.name == trace.connection), None)
         if found is None:
             return [trace.connection, for_file]
-        pairs = [f"{k}={v}" for k, v in found.settings.items() if isinstance(v, (str, int))]
+        connection = configured.connection(trace.connection)
+        schema = {} if connection is None else connection.plugin.hook.settings_schema()
+        pairs = [
+            f"{name}={value}"
+            for name, value in found.settings.items()
+            if isinstance(value, (str, int)) and not is_secret(schema, name)
+        ]
         return [found.plugin, *(word for pair in pairs for word in ("--set", pair)), for_file]
 
     def _drawn(self, request: Request, trace: Trace, again: DecisionView | None) -> Response:

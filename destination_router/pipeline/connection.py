@@ -153,6 +153,8 @@ class Connection:
         self.tell_plugin_error: Callable[[BaseException], None] | None = None
         """Hears of what a plugin raises, with its words, which may be personal: for its author."""
         self.plugin = plugin
+        self.given = dict(settings)
+        """The settings as they were configured, references unresolved."""
         schema = plugin.hook.settings_schema()
         valid = load_settings(schema, settings)
         self.secrets = secret_values(schema, valid)

@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import msgspec
 
@@ -51,6 +52,7 @@ class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
         traces: where is kept what people look at; None: nobody looks.
         beside: what else is open while it works, such as the console; is given what the process
             goes by.
+        path: of the router.toml, for people; None where there is none.
     """
 
     config: RouterConfig
@@ -61,6 +63,7 @@ class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
     reread: Callable[[], Checked] | None = None
     traces: TraceSink | None = None
     beside: Beside | None = None
+    path: Path | None = None
 
 
 async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
@@ -135,7 +138,7 @@ class _Router:
 
     def configured(self) -> Configured:
         """Say what the process goes by now."""
-        return Configured(self._config, self._connections)
+        return Configured(self._config, tuple(self._connections), self._plan.path)
 
     def operations(self, intake: Intake) -> Operations:
         """Make the app: the operators' paths, and the gateway behind them."""
