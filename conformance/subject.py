@@ -188,13 +188,18 @@ def request_json(request: HttpRequest) -> dict[str, Any]:
         body["json"] = request.json
     if request.form is not None:
         body["form"] = dict(request.form)
+    if request.content is not None:
+        body["content"] = request.content.decode("utf-8", "backslashreplace")
+        body["contentType"] = request.content_type
+    if request.gzip:
+        body["gzip"] = True
     if request.auth is not None:
         body["auth"] = msgspec.to_builtins(request.auth)
     body["pairings"] = [_pairing_json(pairing) for pairing in request.pairings]
     return {
         "method": request.method,
         "url": request.url,
-        "params": dict(request.params),
+        "params": {n: v if isinstance(v, str) else list(v) for n, v in request.params.items()},
         "headers": dict(request.headers),
         **body,
     }
@@ -238,6 +243,8 @@ def _answer(connection: Connection, given: Response) -> Observation:
         url=given.request.url,
         json=given.request.json,
         form=given.request.form,
+        content=None if given.request.content is None else given.request.content.encode(),
+        content_type="" if given.request.content is None else given.request.content_type,
         message_ids=given.request.message_ids,
         items=given.request.items,
     )

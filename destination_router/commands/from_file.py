@@ -43,7 +43,7 @@ File = Annotated[
     str | None,
     typer.Argument(
         metavar="FILE",
-        help="Messages, one JSON object a line, plain or gzipped; - is standard input.",
+        help="Messages in JSON, plain or gzipped; - is standard input.",
         show_default=False,
     ),
 ]

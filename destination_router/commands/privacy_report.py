@@ -39,7 +39,7 @@ def report(
         str | None,
         typer.Argument(
             metavar="FILE",
-            help="Messages, one JSON object a line; left out, those in the log of --config.",
+            help="Messages in JSON; left out, those in the log of --config.",
             show_default=False,
         ),
     ] = None,

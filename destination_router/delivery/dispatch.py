@@ -102,7 +102,8 @@ class Dispatch:
         self._quotas = declared_quotas(connection)
         states = States(settings.remembered_states if settings.skip_repeats else 0)
         self._planner = Planner(connection, self._quotas, states)
-        self._schedule = Schedule(settings.window, settings.linger)
+        self._window = settings.window_for(connection.window)
+        self._schedule = Schedule(self._window, settings.linger)
         self._circuit = Circuit(
             settings.circuit_failures, settings.first_wait, settings.longest_wait
         )
@@ -119,10 +120,10 @@ class Dispatch:
         """How many more messages may be read now."""
         # While the connection is held, one user's backlog must not keep the next user from asking.
         looks_for_others = self._permission.held is not None and not self._schedule.has_choice
-        if self._schedule.unseen >= 2 * self._settings.window and not looks_for_others:
+        if self._schedule.unseen >= 2 * self._window and not looks_for_others:
             return 0
         free = self._settings.parked_messages - len(self._schedule)
-        return max(0, min(self._settings.window, free))
+        return max(0, min(self._window, free))
 
     def add(self, offset: int, body: bytes, decision: Decision, replay: str | None = None) -> None:
         """Take in a message that is to be sent."""
@@ -484,7 +485,7 @@ class Dispatch:
 
     def _park(self, item: Item) -> None:
         """Forget what can be made again, so that many messages can wait."""
-        if len(self._schedule) > _KEPT_WINDOWS * self._settings.window:
+        if len(self._schedule) > _KEPT_WINDOWS * self._window:
             item.decision = None
 
 

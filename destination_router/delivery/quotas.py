@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from destination_router.contract.bulks import body_bytes
+from destination_router.contract.bodies import request_bytes
 from destination_router.contract.records import Cost, HttpRequest, Quota
 
 Costs = Sequence[Cost]
@@ -119,7 +119,7 @@ class Quotas:
 _AMOUNTS: dict[str, Callable[[HttpRequest], int]] = {
     "requests": lambda _: 1,
     "events": lambda request: max(1, len(request.message_ids)),
-    "bytes": lambda request: body_bytes(request.json),
+    "bytes": request_bytes,
 }
 """What a request takes of each unit, unless it says otherwise."""
 

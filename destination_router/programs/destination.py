@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from destination_router.contract.hookspecs import hookimpl
 from destination_router.contract.messages import MESSAGE_TYPES, Message
-from destination_router.contract.records import HttpRequest, HttpResponse, Json, Outcome
+from destination_router.contract.records import HttpRequest, HttpResponse, Ignored, Json, Outcome
 from destination_router.faults import Unanswered
 from destination_router.plugins.breaches import HOOKS
 from destination_router.plugins.loading import LoadedPlugin, PluginError, check_destination
@@ -51,6 +51,7 @@ _OF_SETTINGS = (
     "more_display_names",
     "default_subscription",
     "quotas",
+    "window",
     "origins",
     "cautions",
     "client_side",
@@ -174,7 +175,7 @@ class ProgramHooks:
         def of_nothing() -> Any:
             return self._plain_value(name, b"", {})
 
-        def of_message(message: Message, settings: Json) -> list[HttpRequest]:
+        def of_message(message: Message, settings: Json) -> list[HttpRequest] | Ignored:
             return self._of_message(message, settings)
 
         def of_settings(settings: Json) -> Any:
@@ -205,13 +206,13 @@ class ProgramHooks:
         apart: dict[str, Callable[..., Any]] = {"pack": pack, "on_response": on_response}
         return apart.get(name, of_settings)
 
-    def _of_message(self, message: Message, settings: Json) -> list[HttpRequest]:
+    def _of_message(self, message: Message, settings: Json) -> list[HttpRequest] | Ignored:
         told = bytes(message_json(message, self.hello.reads))
         question = Question("map", _encode(settings), told)
         if self._noted is not None:
             self._noted.append(question)
             return []
-        made: list[HttpRequest] = self._answer_to(question)
+        made: list[HttpRequest] | Ignored = self._answer_to(question)
         return made
 
     def _answer_to(self, question: Question) -> Any:

@@ -22,6 +22,7 @@ from destination_router.contract.records import (
     Field,
     HttpRequest,
     HttpResponse,
+    Ignored,
     Imported,
     Json,
     Note,
@@ -87,7 +88,7 @@ class _Record(
 class _Request(_Record, frozen=True, kw_only=True, omit_defaults=True):
     url: str
     method: str = "POST"
-    params: dict[str, str] = {}
+    params: dict[str, str | tuple[str, ...]] = {}
     headers: dict[str, str] = {}
     json: Json = None
     form: dict[str, str] | None = None
@@ -101,6 +102,9 @@ class _Request(_Record, frozen=True, kw_only=True, omit_defaults=True):
     bulk_costs: tuple[Cost, ...] | None = None
     pairings: tuple[Pairing, ...] = ()
     identity: str | None = None
+    content: bytes | None = None
+    content_type: str = ""
+    gzip: bool = False
 
 
 class _Outcome(_Record, frozen=True, kw_only=True):
@@ -250,7 +254,7 @@ def hello_of(value: Raw) -> Hello:
     return hello
 
 
-def made_of(value: Raw) -> list[HttpRequest]:
+def made_of(value: Raw) -> list[HttpRequest] | Ignored:
     """Read what a hook made of one message.
 
     Raises:
@@ -266,6 +270,9 @@ def made_of(value: Raw) -> list[HttpRequest]:
         raise made.error.error
     if isinstance(made.reject, _Refusal):
         raise Reject(made.reject.code, made.reject.detail, made.reject.path)
+    if isinstance(made.ignored, _Ignored):
+        ignored = made.ignored
+        return Ignored(ignored.reason, ignored.notes) if ignored.reason or ignored.notes else []
     if made.requests is UNSET:
         return []
     return [_request(each) for each in made.requests]
@@ -355,6 +362,7 @@ _PLAIN: dict[str, Callable[[Raw], Any]] = {
     "fields": msgspec.json.Decoder(dict[str, list[Field]]).decode,
     "configure": msgspec.json.Decoder(Any).decode,
     "quotas": msgspec.json.Decoder(list[Quota]).decode,
+    "window": msgspec.json.Decoder(int).decode,
     "origins": _decode_texts,
     "cautions": _decode_texts,
     "client_side": _decode_object,

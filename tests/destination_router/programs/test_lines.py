@@ -16,6 +16,7 @@ from destination_router import (
     Field,
     HttpRequest,
     HttpResponse,
+    Ignored,
     Imported,
     Note,
     Outcome,
@@ -87,7 +88,10 @@ def test_the_schema_is_one() -> None:
         ("stop", {}),
         *((name, {}) for name in ("settings_schema", "display_names", "fields")),
         ("configure", {"settings": {"a": 1}}),
-        *((name, {"settings": 1}) for name in ("quotas", "origins", "cautions", "client_side")),
+        *(
+            (name, {"settings": 1})
+            for name in ("quotas", "window", "origins", "cautions", "client_side")
+        ),
         *((name, {"settings": {}}) for name in ("default_subscription", "more_display_names")),
         ("import_settings", {"system": "segment", "config": {}}),
         ("settings_from", {"system": "rudderstack", "config": {}}),
@@ -143,13 +147,26 @@ def test_requests_cross_whole() -> None:
     assert requests_of(raw) == [WHOLE]
     form = HttpRequest(url="https://vendor.example/events", form={"a": "1"})
     assert requests_of(requests_json([form])) == [form]
+    lines = HttpRequest(
+        url="https://vendor.example/events",
+        params={"id": ("1", "2"), "q": "1"},
+        content=b"\xff\n",
+        content_type="a/b",
+        gzip=True,
+    )
+    raw = requests_json([lines])
+    valid("request", msgspec.json.encode(msgspec.json.decode(raw, type=list[Raw])[0]))
+    assert requests_of(raw) == [lines]
 
 
 def test_what_is_made_of_a_message() -> None:
     """Requests, nothing, a rejection, or a failure."""
-    for text in (b'{"requests":[]}', b'{"ignored":{}}', b'{"ignored":{"reason":"no use"}}'):
+    for text in (b'{"requests":[]}', b'{"ignored":{}}'):
         valid("made", text)
         assert made_of(Raw(text)) == []
+    ignored = b'{"ignored":{"reason":"no use","notes":[{"code":"c","path":"p","detail":"d"}]}}'
+    valid("made", ignored)
+    assert made_of(Raw(ignored)) == Ignored("no use", (Note("c", "p", "d"),))
     refused = Raw(b'{"reject":{"code":"missing_event","detail":"name it","path":"event"}}')
     valid("made", refused)
     with pytest.raises(Reject, match="missing_event: event: name it"):
