@@ -98,7 +98,7 @@ class Live:
         return self._rendering.page(
             request,
             "live.html",
-            traces=traces,
+            traces=list(map(self._desk.shown, traces)),
             wanted=wanted,
             query={**query, "after": after},
             recent=recent,
@@ -197,7 +197,7 @@ class Live:
             stream.offer(found, row)
 
     def _row(self, trace: Trace) -> str:
-        return self._rendering.part("row.html", trace=trace, fresh=True)
+        return self._rendering.part("row.html", trace=self._desk.shown(trace), fresh=True)
 
 
 def _wanted(request: Request) -> TraceFilter:

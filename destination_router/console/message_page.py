@@ -128,16 +128,7 @@ class MessagePage:
         trace = await self._desk.ask_traces(one)
         if trace is None or self._desk.configured.connection(connection) is None:
             raise HTTPException(404)
-        return trace if self._desk.content else _without_content(trace)
-
-
-def _without_content(trace: Trace) -> Trace:
-    """Leave out values that were kept before the configuration said not to show any."""
-    content = trace.content
-    if content.body is None:
-        return trace
-    bare = msgspec.structs.replace(content, body=None, steps=(), requests=(), exchanges=())
-    return msgspec.structs.replace(trace, event="", detail="", content=bare)
+        return self._desk.shown(trace)
 
 
 def _moments(trace: Trace) -> Iterator[Moment]:
