@@ -19,6 +19,7 @@ from destination_router.config.router_toml import (
     connection_config,
     parse_config,
     read_config,
+    without_alerts,
 )
 from destination_router.config.schema import SQLITE_URL
 from destination_router.contract.records import Json, Outcome
@@ -61,16 +62,19 @@ class ProbeResult(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-def check_config(path: Path, *, gateway: bool = True, console: bool = True) -> Checked:
+def check_config(
+    path: Path, *, gateway: bool = True, console: bool = True, alerts: bool = True
+) -> Checked:
     """Read a router.toml and make its connections ready, telling every error of either.
 
     Args:
         path: the file.
         gateway: whether events shall come in, for which a write key is needed.
         console: whether the console's passwords are read.
+        alerts: whether `[alerts]` is read; a process that sends none wants no address.
     """
     try:
-        content = read_config(path)
+        content = read_config(path) if alerts else without_alerts(read_config(path))
     except ConfigError as error:
         return Checked([str(problem) for problem in error.problems], None, [])
     config: RouterConfig | None = None

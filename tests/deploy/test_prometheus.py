@@ -25,7 +25,7 @@ from destination_router.service.metrics import Intake, Snapshot, exposition
 from destination_router.transformer.counts import Counts
 from destination_router.transformer.exposition import exposition as transformer_exposition
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 RULES = PROMETHEUS / "alerts.yml"
 TESTS = PROMETHEUS / "alerts.test.yml"
