@@ -6,6 +6,7 @@ Modules: `console/settings_form.py`, `console/connection_page.py`, `console/priv
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tomllib
 from typing import Any
@@ -214,6 +215,9 @@ def test_a_destinations_conformance_is_run_as_a_process(
     monkeypatch.setenv("PATH", "")
     assert client.post("/conformance/run", data={"plugin": "heap"}).status_code == 303
     assert "running" in client.get("/conformance").text
-    until(lambda: "running</span>" not in client.get("/conformance").text)
+    for _ in range(8):  # six hundred cases take their time on a machine that is busy
+        with contextlib.suppress(AssertionError):
+            until(lambda: "running</span>" not in client.get("/conformance").text)
+            break
     text = client.get("/conformance").text
     assert "passed" in text or "failed" in text
