@@ -1,7 +1,7 @@
 """The tester, the settings of connections as forms, the fields, and the conformance of plugins.
 
 Modules: `console/settings_form.py`, `console/connection_page.py`, `console/privacy_page.py`,
-`console/conformance_page.py`.
+`console/conformance_page.py`, `service/field_report.py`.
 """
 
 from __future__ import annotations
