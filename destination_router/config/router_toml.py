@@ -14,6 +14,7 @@ import msgspec
 from destination_router.config.origins import plain_origins
 from destination_router.config.problems import ConfigError, config_error, connection_names
 from destination_router.config.schema import (
+    ALERTS,
     ALSO_EMPTY,
     DELIVERY,
     EVENTLOG,
@@ -190,6 +191,26 @@ class QuarantineConfig(msgspec.Struct, frozen=True, kw_only=True):
     allow: tuple[str, ...] = ()
 
 
+class AlertsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The table `[alerts]`: who is told when something is wrong. Durations in seconds.
+
+    Attributes:
+        url: where alerts are posted to; a secret, as whoever knows it can post there.
+        format: how they are written: JSON, or what Slack's incoming webhooks take.
+        circuit_open: for how long a vendor may be silent before that is an alert.
+        dead_letters: how many of a connection within `period` are an alert.
+        period: over how long what happens is counted.
+        interval: how long after an alert of a kind for a connection the next may follow.
+    """
+
+    url: str
+    format: Literal["json", "slack"] = "json"
+    circuit_open: float = 300.0
+    dead_letters: int = 100
+    period: float = 600.0
+    interval: float = 60.0
+
+
 class SubscriptionConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One of several subscriptions of a connection, with its own mapping.
 
@@ -294,6 +315,7 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     eventlog: EventLogConfig = EventLogConfig()
     delivery: DeliveryConfig = DeliveryConfig()
     quarantine: QuarantineConfig = QuarantineConfig()
+    alerts: AlertsConfig | None = None
     console: ConsoleConfig | None = None
     connections: tuple[ConnectionConfig, ...] = ()
 
@@ -311,9 +333,9 @@ _LATER_FOR_ALL = frozenset({"privacy", "transformations"})
 
 
 def load_config(path: Path, *, may_be_empty: bool = False) -> RouterConfig:
-    """Read a router.toml for what needs no senders: their write keys are left out.
+    """Read a router.toml for what needs neither senders nor people to tell.
 
-    So are the console's passwords.
+    Write keys, `[alerts]` and the console's passwords are left out.
 
     References (`{env = NAME}`) are resolved everywhere but in a connection's settings, which
     follow the plugin's schema, and in privacy's tables: both wait until the connection is made.
@@ -326,13 +348,18 @@ def load_config(path: Path, *, may_be_empty: bool = False) -> RouterConfig:
     Raises:
         ConfigError: the file cannot be read, is not TOML, or holds what it should not.
     """
-    content = read_config(path)
+    content = without_alerts(read_config(path))
     # What is said of all connections protects: it must not go unheeded for want of one.
     bare = may_be_empty and not content.keys() & _LATER_FOR_ALL
     try:
         return parse_config(content, gateway=False, may_be_empty=bare)
     except SettingsError as error:
         raise config_error(error.problems, connection_names(content), path) from None
+
+
+def without_alerts(content: Mapping[str, Json]) -> dict[str, Json]:
+    """Leave out `[alerts]`, for who sends none: its address is a secret that they may not have."""
+    return {name: table for name, table in content.items() if name != "alerts"}
 
 
 def read_config(path: Path) -> dict[str, Json]:
@@ -415,6 +442,7 @@ def parse_config(
     problems += _port_problems(content, "gateway")
     problems += _port_problems(content, "console")
     problems += _room_problems(content.get("eventlog"))
+    problems += _alert_problems(content.get("alerts"))
     problems += _lists_for_nobody(content)
     problems += number_problems(content)
     try:
@@ -434,6 +462,7 @@ def parse_config(
             "eventlog": _in_units(checked.get("eventlog", {}), EVENTLOG),
             "quarantine": _in_units(checked.get("quarantine", {}), QUARANTINE),
             "delivery": {"origins": origins, "settings": delivery},
+            "alerts": _alerts(checked.get("alerts")),
         },
         RouterConfig,
     )
@@ -469,6 +498,8 @@ def _with_program(connection: Json) -> Json:
     except (ValueError, TypeError) as error:
         raise msgspec.ValidationError(str(error)) from None
     typed = msgspec.convert(known, ProgramConfig)
+    if not typed.command:
+        raise msgspec.ValidationError("command names no program")
     return {**connection, "plugin": shlex.join(typed.command), "program": typed}
 
 
@@ -476,6 +507,13 @@ def _in_units(table: dict[str, Json], schema: dict[str, Json]) -> dict[str, Json
     """Turn durations into seconds and sizes into bytes."""
     readers = {id(DURATION): seconds, id(SIZE): size_in_bytes}
     return {key: readers.get(id(schema[key]), _as_is)(value) for key, value in table.items()}
+
+
+def _alerts(table: Json) -> Json:
+    """Turn `[alerts]` into units; a variable or file often ends with a newline."""
+    if table is None:
+        return None
+    return _in_units({**table, "url": table["url"].strip()}, ALERTS)
 
 
 def _as_is(value: Json) -> Json:
@@ -659,6 +697,19 @@ def _port_problems(content: Mapping[str, Json], name: str) -> list[Problem]:
     if port.isdecimal() and int(port[:6]) > LAST_PORT:
         return [Problem(f"{name}.listen", f"its port is greater than {LAST_PORT}")]
     return []
+
+
+def _alert_problems(alerts: Json) -> list[Problem]:
+    """Tell of a period in which nothing could be counted."""
+    value = alerts.get("period") if isinstance(alerts, dict) else None
+    if type(value) not in (str, int, float):  # else the schema tells
+        return []
+    try:
+        too_short = seconds(value) < 1
+    except ValueError:
+        return []
+    detail = "is less than 1s: nothing could be counted in it"
+    return [Problem("alerts.period", detail)] if too_short else []
 
 
 def _room_problems(eventlog: Json) -> list[Problem]:

@@ -96,6 +96,21 @@ QUARANTINE: dict[str, Json] = {
 }
 
 
+ALERTS: dict[str, Json] = {
+    "url": {
+        "type": "string",
+        "writeOnly": True,
+        "pattern": r"^\s*https?://[^\s/?#]+\S*\s*$",
+        "description": 'Write { env = "ALERT_URL" }, whose value is http(s)://host and a path.',
+    },
+    "format": {"enum": ["json", "slack"]},
+    "circuit_open": DURATION,
+    "dead_letters": _COUNT,
+    "period": DURATION,
+    "interval": DURATION,
+}
+
+
 def _table(properties: dict[str, Json], *required: str) -> dict[str, Json]:
     return {
         "type": "object",
@@ -159,6 +174,7 @@ SCHEMA: dict[str, Json] = _table(
         "console": _table(CONSOLE),
         "delivery": _table(DELIVERY),
         "quarantine": _table(QUARANTINE),
+        "alerts": _table(ALERTS, "url"),
         "privacy": {"type": "object"},
         "transformations": {"type": "array", "items": {"type": "object"}},
         "connections": {

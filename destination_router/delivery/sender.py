@@ -173,7 +173,7 @@ class Sender:
         proxy = None if alone else proxy_for(url)
         try:
             client = httpx.AsyncClient(
-                verify=_tls(),
+                verify=trusted_certificates(),
                 timeout=self._settings.timeout,
                 transport=self._transport,
                 limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
@@ -207,7 +207,7 @@ def _unanswered(request: HttpRequest, failure: str, seconds: float) -> Answer:
 
 
 @functools.cache
-def _tls() -> ssl.SSLContext:
+def trusted_certificates() -> ssl.SSLContext:
     """Verify every vendor; the certificates are read once, for all clients."""
     return httpx.create_ssl_context()
 

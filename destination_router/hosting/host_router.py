@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import threading
 import time
 import uuid
@@ -39,6 +40,9 @@ from destination_router.hosting.configuration import ConfigurationError
 from destination_router.hosting.connection_stats import ConnectionStats, connection_stats
 from destination_router.hosting.wire_message import wire_message
 from destination_router.pipeline.connection import Connection
+from destination_router.service.alert_messages import Origin
+from destination_router.service.alert_rules import Sight, sight
+from destination_router.service.alerts import Alerts
 from destination_router.service.checking import check_config
 from destination_router.service.health import CountedLog, Operations
 from destination_router.service.metrics import Intake
@@ -228,6 +232,8 @@ def _opened(path: Path, *, gateway: bool) -> _Opened:
         raise ConfigurationError(found.problems)
     for words in found.warnings:
         _log.warning("configuration: %s", words)
+    if found.config.console is not None:
+        _log.warning("configuration: [console] is served by the command `console` alone")
     config = found.config
     kept = {connection.name: connection.kept for connection in found.connections}
     with contextlib.ExitStack() as stack:
@@ -277,6 +283,9 @@ class _Running:
         settings = delivery_settings(config.delivery)
         self.workers = Workers(opened.connections, opened.log, settings, config.quarantine)
         self._intake = Intake()
+        origin = Origin(socket.gethostname(), "Router")
+        self._alerts = Alerts(config.alerts, origin, self._see, self.log.check)
+        self._alerting = asyncio.create_task(self._alerts.work(), name="router-alerts")
         self._working = asyncio.create_task(self.workers.work(), name="router")
         self._working.add_done_callback(_tell_failure)
 
@@ -297,9 +306,18 @@ class _Running:
             ),
             refused=self._intake.count_refusal,
         )
-        operations = Operations(self.log, app, self._intake, self.workers.stats)
+        operations = Operations(self.log, app, self._intake, self.workers, self._alerts.posts)
         operations.ready = True
         return operations
+
+    def _see(self) -> Sight:
+        return sight(
+            self.workers.stats(),
+            letters=self.workers.letters,
+            lost_letters=self.log.lost_letters,
+            expired=self.log.expired_events,
+            failures=self.workers.failures,
+        )
 
     async def behind(self) -> dict[str, int]:
         lags = await self.log.lags()
@@ -321,6 +339,8 @@ class _Running:
         await self.log.transact(lambda database: give_order(database, connection, order))
 
     async def end(self) -> None:
+        self._alerting.cancel()
+        await asyncio.gather(self._alerting, return_exceptions=True)
         try:
             await self.workers.stop()
             await self._working

@@ -252,6 +252,9 @@ class ProgramHooks:
     def _plain_value(self, name: str, key: bytes, arguments: dict[str, Json]) -> Any:
         """Ask once; a hook is pure, and what it takes is the key."""
         if (name, key) not in self._plain:
+            if self._ahead:  # the event loop does not wait: it was asked in `settle`
+                words = f"{name} failed when it was asked at the start"
+                raise HookError(words, words)
             self._plain[name, key] = plain_of(name, self._value(name, arguments))
         return self._plain[name, key]
 

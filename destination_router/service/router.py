@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import msgspec
 
@@ -24,6 +26,9 @@ from destination_router.gateway.app import create_gateway
 from destination_router.gateway.source_config import device_destinations
 from destination_router.gateway.sources import Sources
 from destination_router.pipeline.connection import Connection
+from destination_router.service.alert_messages import Origin
+from destination_router.service.alert_rules import Sight, sight
+from destination_router.service.alerts import Alerts
 from destination_router.service.changes import changes, fingerprints
 from destination_router.service.checking import Checked
 from destination_router.service.configured import Beside, Configured
@@ -51,6 +56,7 @@ class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
         traces: where is kept what people look at; None: nobody looks.
         beside: what else is open while it works, such as the console; is given what the process
             goes by.
+        path: of the router.toml, for people; None where there is none.
     """
 
     config: RouterConfig
@@ -61,6 +67,14 @@ class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
     reread: Callable[[], Checked] | None = None
     traces: TraceSink | None = None
     beside: Beside | None = None
+    path: Path | None = None
+
+    @property
+    def command(self) -> str:
+        """What was typed to make it so."""
+        if not self.workers:
+            return "run --gateway-only"
+        return "run" if self.gateway else "run --workers-only"
 
 
 async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
@@ -91,6 +105,7 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
         router = _Router(plan, log, workers)
         intake = Intake()
         operations = router.operations(intake)
+        alerting = asyncio.create_task(router.alerts.work())
         working = asyncio.create_task(workers.work())
         beside = [asyncio.create_task(router.reload_whenever(reload))]
         if tracing is not None:
@@ -106,13 +121,15 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 operations.ready = False
+                alerting.cancel()
                 _log.info("stopping")
                 # The gateway closes meanwhile: both have their few seconds at the same time.
                 stopping = asyncio.create_task(workers.stop())
             await stopping
         finally:
-            beside[0].cancel()
-            await asyncio.gather(beside[0], return_exceptions=True)
+            for task in (beside[0], alerting):
+                task.cancel()
+            await asyncio.gather(beside[0], alerting, return_exceptions=True)
             await workers.stop()
             for task in beside:
                 task.cancel()
@@ -132,10 +149,13 @@ class _Router:
         self._connections = list(plan.connections)
         self._fingerprints = fingerprints(plan.config)
         self._sources = Sources(plan.config.all_sources)
+        self.alerts = Alerts(
+            plan.config.alerts, Origin(socket.gethostname(), plan.command), self._see, log.check
+        )
 
     def configured(self) -> Configured:
         """Say what the process goes by now."""
-        return Configured(self._config, self._connections)
+        return Configured(self._config, tuple(self._connections), self._plan.path)
 
     def operations(self, intake: Intake) -> Operations:
         """Make the app: the operators' paths, and the gateway behind them."""
@@ -151,7 +171,16 @@ class _Router:
                 ),
                 refused=intake.count_refusal,
             )
-        return Operations(self._log, gateway, intake, self._workers.stats)
+        return Operations(self._log, gateway, intake, self._workers, self.alerts.posts)
+
+    def _see(self) -> Sight:
+        return sight(
+            self._workers.stats(),
+            letters=self._workers.letters,
+            lost_letters=self._log.lost_letters,
+            expired=self._log.expired_events,
+            failures=self._workers.failures,
+        )
 
     async def reload_whenever(self, told: asyncio.Event) -> None:
         """Read router.toml again when the event is set; a file with an error changes nothing."""
@@ -196,6 +225,7 @@ class _Router:
             settings = delivery_settings(found.config.delivery)
             await self._workers.change(connections, anew, settings, found.config.quarantine)
         self._sources.replace(found.config.all_sources)
+        self.alerts.change(found.config.alerts)
         self._config, self._connections, self._fingerprints = found.config, connections, after
         if what.needs_restart:
             _log.warning("reload_needs_restart", extra={"keys": what.needs_restart})
@@ -206,6 +236,7 @@ class _Router:
                 "removed": what.removed,
                 "changed": what.changed,
                 "sources": what.sources,
+                "alerts": what.alerts,
             },
         )
         await _warn_of_strangers(connections, self._log)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -61,6 +62,7 @@ class Workers:
         self._log = log
         self._attempts = log.attempts()
         self._letters = LoggedLetters(log)
+        self._failures: Counter[str] = Counter()
         self._settings = settings
         self._quarantine = quarantine
         self._workers: dict[str, Worker] = {}
@@ -74,6 +76,16 @@ class Workers:
     def stats(self) -> dict[str, DeliveryStats]:
         """Tell what each worker has done since it started."""
         return {name: worker.stats for name, worker in self._workers.items()}
+
+    @property
+    def letters(self) -> Mapping[tuple[str, str], int]:
+        """How many dead letters this process has made, by connection and code."""
+        return self._letters.counts
+
+    @property
+    def failures(self) -> Mapping[str, int]:
+        """How often each connection's worker met an error of the program, and was started again."""
+        return {name: self._failures[name] for name in self._workers}
 
     def quotas(self) -> dict[str, dict[str, tuple[int, int]]]:
         """Tell of each connection's quotas how much is used, and how much there is."""
@@ -180,6 +192,7 @@ class Workers:
                 except PASSED_ON:
                     raise
                 except BaseException:  # noqa: BLE001 -- one broken worker stops no other
+                    self._failures[connection.name] += 1
                     _log.exception("worker_failed", extra={"connection": connection.name})
                 finally:
                     losing.cancel()
@@ -231,11 +244,13 @@ class LoggedLetters:
     """Keeps dead letters in the log, and writes a line about each."""
 
     def __init__(self, log: RouterLog) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
         self._log = log
 
     async def put(self, letters: list[DeadLetter]) -> None:
         """Keep dead letters; see `DeadLetterSink.put`."""
         await self._log.put(letters)
+        self.counts.update((letter.connection, letter.code) for letter in letters)
         for letter in letters:
             _log.warning(
                 "dead_letter",
