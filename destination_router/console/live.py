@@ -112,7 +112,9 @@ class Live:
     async def _stream(self, request: Request) -> Response:
         if len(self._streams) >= MOST_STREAMS:
             raise HTTPException(
-                503, f"{MOST_STREAMS} people look already.", headers={"retry-after": "30"}
+                503,
+                f"{MOST_STREAMS} people look already.",
+                headers={"retry-after": "30", "connection": "close"},
             )
         stream = _Stream(_wanted(request))
         self._streams.add(stream)  # before anything is awaited: it counts from now on
