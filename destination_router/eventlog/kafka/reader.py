@@ -117,6 +117,7 @@ class Reader:
         self.on_leaving: Leaving = _tell_nobody
         """Is called when partitions go."""
         self.has_left = False
+        self.is_paused = False
         self._rewinds_wanted = 0
         self._rewinds_done = 0
         self._full_since: float | None = None
@@ -326,13 +327,11 @@ class Reader:
     # -- the thread that reads -------------------------------------------------------------------
 
     def _run(self) -> None:
-        paused = False
         while not self._over.is_set():
             try:
                 if self._broken:
                     self._renew_consumer()
-                    paused = False
-                paused = self._read_ahead(self._consumer, paused=paused)
+                self._read_ahead(self._consumer)
             except LogFileError as error:
                 self._error = error
                 self._wake()
@@ -344,8 +343,8 @@ class Reader:
         with contextlib.suppress(KafkaException, RuntimeError):
             self._consumer.close()
 
-    def _read_ahead(self, consumer: Consumer, *, paused: bool) -> bool:
-        """Read some, or only hear what happens; whether partitions are paused now."""
+    def _read_ahead(self, consumer: Consumer) -> None:
+        """Read some, or only hear what happens."""
         if self._rewinds_done != self._rewinds_wanted:
             self._seek(consumer)
         self._commit_in_turn()
@@ -354,20 +353,19 @@ class Reader:
             self._full_since = None
         elif self._full_since is None:
             self._full_since = now
-        if self._full_since is None and paused:
+        if self._full_since is None and self.is_paused:
             consumer.resume(consumer.assignment())
-            paused = False
-        elif self._full_since is not None and not paused:
+            self.is_paused = False
+        elif self._full_since is not None and not self.is_paused:
             if now - self._full_since < _FULL_SECONDS:
                 self._over.wait(_POLL_SECONDS / 4)
-                return paused
+                return
             # A process that falls silent for long loses its partitions: go on, without events.
             consumer.pause(consumer.assignment())
-            paused = True
+            self.is_paused = True
         messages = consumer.consume(_AT_ONCE, _POLL_SECONDS)
         if messages:
             self._keep(messages)
-        return paused
 
     def _is_full(self) -> bool:
         with self._lock:
@@ -478,6 +476,7 @@ class Reader:
             self._ahead.clear()
             self._ahead_bytes = 0
             self._broken = False
+        self.is_paused = False
         self._consumer = self._new_consumer()
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
