@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.resources import files
 from importlib.util import find_spec
@@ -15,7 +17,8 @@ from conformance import echo
 from conformance.case import CaseError, CaseSet, load_cases
 from conformance.frozen import Requirements, load_requirements
 from conformance.statements import Page, load_pages
-from conformance.subject import PluginSubject, Subject
+from conformance.subject import PluginSubject, ProgramSubject, Subject
+from conformance.transformer_subject import TransformerSubject
 from destination_router.plugins.loading import (
     InstalledPlugin,
     PluginError,
@@ -23,6 +26,10 @@ from destination_router.plugins.loading import (
     installed_plugins,
     load_plugin,
 )
+from destination_router.programs.destination import Limits, ProgramHooks, load_program
+
+_LIMITS = Limits(failures=20)
+"""A program that fails each time it is asked ends the run in minutes, not in days."""
 
 
 class Bench(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +45,8 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
         version: of that distribution.
         pages: what its vendor's pages say, and which cases test that.
         requirements: the frozen set that it is scored by; None for all that there is.
+        command: of a destination that is a program; empty where it is installed.
+        transformer: the URL of the transformer whose destination it is; empty for any other.
     """
 
     name: str
@@ -49,6 +58,8 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     pages: tuple[Page, ...] = ()
     requirements: Requirements | None = None
+    command: tuple[str, ...] = ()
+    transformer: str = ""
 
 
 def open_bench(
@@ -76,6 +87,80 @@ def open_bench(
     pages = load_pages(_sources_of(name, folder), case_set.cases)
     bench = _loaded_bench(name, case_set, settings)
     return msgspec.structs.replace(bench, pages=pages, requirements=pinned)
+
+
+def open_program_bench(
+    command: Sequence[str],
+    cases: Path | None = None,
+    settings: dict[str, Any] | None = None,
+    requirements: str | None = None,
+    folder: Path | None = None,
+) -> Bench:
+    """Start a destination that is a program, and load its cases.
+
+    Args:
+        command: the program and its arguments.
+        cases: the folder of its cases; `cases` in the folder where it runs, if None.
+        settings: as `open_bench`.
+        requirements: as `open_bench`.
+        folder: where it runs; None: here.
+
+    Raises:
+        CaseError: as `open_bench`.
+    """
+    pinned = None if requirements is None else load_requirements(requirements)
+    own = (folder or Path()) / "cases"
+    place = cases or (own if own.is_dir() else None)
+    case_set = CaseSet() if place is None else load_cases(place)
+    told = shlex.join(command)
+    try:
+        plugin = load_program(command, None if folder is None else str(folder), _LIMITS)
+    except PluginError as error:
+        failed = Bench(name=told, subject=None, load_error=str(error), case_set=case_set)
+        return msgspec.structs.replace(failed, distribution=told, command=tuple(command))
+    assert isinstance(plugin.elsewhere, ProgramHooks)  # noqa: S101 -- it is a program
+    bench = bench_for(
+        ProgramSubject(plugin),
+        case_set,
+        settings,
+        distribution=plugin.name,
+        version=plugin.elsewhere.hello.version,
+    )
+    pages = load_pages(_sources_of(bench.name, place), case_set.cases)
+    return msgspec.structs.replace(bench, pages=pages, requirements=pinned, command=tuple(command))
+
+
+def open_transformer_bench(
+    url: str, kind: str, cases: Path | None = None, requirements: str | None = None
+) -> Bench:
+    """Put a destination of a running transformer to the test.
+
+    Args:
+        url: where the transformer listens.
+        kind: the destination's type, as RudderStack calls it: `HEAP`.
+        cases: the folder of its cases; those of the destination of this name (`heap`) if None.
+        requirements: as `open_bench`.
+
+    Raises:
+        CaseError: there are no cases, or as `open_bench`.
+        UsageError: nothing answers at the URL.
+    """
+    subject = TransformerSubject(url, kind)
+    folder = find_cases(subject.name) if cases is None else cases
+    if folder is None:
+        raise CaseError(f"there are no cases of {subject.name}: name their folder with --cases")
+    case_set = load_cases(folder)
+    bench = Bench(
+        name=subject.name,
+        subject=subject,
+        case_set=case_set,
+        distribution=f"the transformer at {subject.url}",
+        pages=load_pages(_sources_of(subject.name, folder), case_set.cases),
+        requirements=None if requirements is None else load_requirements(requirements),
+        transformer=subject.url,
+    )
+    subject.ask_whether_there()
+    return bench
 
 
 def _loaded_bench(name: str, case_set: CaseSet, settings: dict[str, Any] | None) -> Bench:
@@ -180,4 +265,13 @@ def _sample(field: dict[str, Any]) -> Any:
     return field.get("const", samples.get(field.get("type", ""), "1"))
 
 
-__all__ = ["Bench", "CaseError", "bench_for", "find_cases", "open_bench", "sample_settings"]
+__all__ = [
+    "Bench",
+    "CaseError",
+    "bench_for",
+    "find_cases",
+    "open_bench",
+    "open_program_bench",
+    "open_transformer_bench",
+    "sample_settings",
+]

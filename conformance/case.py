@@ -90,6 +90,8 @@ class AnsweredRequest(_Record, frozen=True, kw_only=True):
         items: for a bulk, those that went into each of its items.
         json: its body, as a JSON value.
         form: its body, as fields.
+        content: its body, as text of any other type.
+        content_type: of `content`.
     """
 
     url: str
@@ -97,6 +99,8 @@ class AnsweredRequest(_Record, frozen=True, kw_only=True):
     items: tuple[tuple[str, ...], ...] = ()
     json: Any = None
     form: dict[str, str] | None = None
+    content: str | None = None
+    content_type: str = "text/plain"
 
 
 class Response(_Record, frozen=True, kw_only=True):

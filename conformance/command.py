@@ -8,20 +8,25 @@ failure, 1 failures, 2 wrong usage.
 from __future__ import annotations
 
 import difflib
+import shlex
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import msgspec
 import typer
 
-from conformance.bench import Bench, open_bench
+from conformance.bench import Bench, open_bench, open_program_bench, open_transformer_bench
 from conformance.case import CaseError
 from conformance.known import KnownFailure, KnownFailureError, load_known_failures
 from conformance.report import badge, build_report, html, markdown, report_json
 from conformance.report.matrix import ReportError, read_report, write_site
 from conformance.report.records import Report
 from conformance.report.words import counts, covered, headline, open_statements, skips
-from conformance.runner import FAILING, Verdict, failure_text, rules, run_all
+from conformance.runner import FAILING, Verdict, asked_by, failure_text, rules, run_all
+from conformance.subject import ProgramSubject
+from conformance.transformer_subject import TransformerSubject
+from destination_router.faults import UsageError
+from destination_router.programs.destination import ProgramHooks
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -29,11 +34,32 @@ MATRIX = "matrix"
 """What stands in place of a destination to draw many reports as one page."""
 
 Name = Annotated[
-    str,
+    str | None,
     typer.Argument(
         metavar="NAME",
         help="The destination: what a configuration calls it. Or `matrix`, for a page of reports.",
+        show_default=False,
     ),
+]
+Command = Annotated[
+    str | None,
+    typer.Option(
+        "--command",
+        metavar="COMMAND",
+        help="In place of NAME: a destination in any language, by the command that starts it.",
+    ),
+]
+Transformer = Annotated[
+    str | None,
+    typer.Option(
+        "--transformer",
+        metavar="URL",
+        help="In place of NAME: a destination of a transformer that speaks RudderStack's protocol.",
+    ),
+]
+Kind = Annotated[
+    str | None,
+    typer.Option("--type", metavar="TYPE", help="Which of the transformer's: HEAP."),
 ]
 Reports = Annotated[
     list[Path] | None,
@@ -74,8 +100,11 @@ AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print the report a
 
 
 def conformance(  # noqa: PLR0913, PLR0917 -- one option each
-    name: Name,
+    name: Name = None,
     reports: Reports = None,
+    command: Command = None,
+    transformer: Transformer = None,
+    kind: Kind = None,
     cases: Cases = None,
     case: CaseId = None,
     json: JsonFile = None,
@@ -87,7 +116,8 @@ def conformance(  # noqa: PLR0913, PLR0917 -- one option each
 ) -> None:
     """Show which documented cases a destination passes.
 
-    Sends nothing. Known failures are read from the pyproject.toml of the working directory.
+    Sends nothing. Known failures are read from the pyproject.toml of the working directory. A
+    destination in another language is a program that speaks JSON lines (docs/programs.md).
 
     `conformance matrix REPORT... --html FOLDER` draws many reports as one site.
 
@@ -98,7 +128,8 @@ def conformance(  # noqa: PLR0913, PLR0917 -- one option each
         return
     if reports:
         _misused(f"{reports[0]}: reports go with `destination-router conformance {MATRIX}`")
-    bench, known = _opened(name, cases, case, requirements)
+    chosen = _Chosen(name, command, transformer, kind)
+    bench, known = _opened(chosen, cases, case, requirements)
     verdicts = _verdicts(bench, known, case)
     report = build_report(bench, verdicts)
     if mutants:
@@ -110,6 +141,7 @@ def conformance(  # noqa: PLR0913, PLR0917 -- one option each
     ):
         if path is not None:
             _write(path, text)
+    _tell_words(bench, verdicts)
     alone = case is not None
     told = markdown(report) if as_markdown else _text(bench, report, verdicts, whole=alone)
     typer.echo(told, nl=False)
@@ -142,14 +174,35 @@ def _with_mutants(report: Report) -> Report:
     return msgspec.structs.replace(report, mutants=score)
 
 
+class _Chosen(msgspec.Struct, frozen=True):
+    """What a command line names as the destination."""
+
+    name: str | None
+    command: str | None
+    transformer: str | None
+    kind: str | None
+
+    def open(self, cases: Path | None, requirements: str | None) -> Bench:
+        named = [self.name, self.command, self.transformer]
+        if sum(one is not None for one in named) != 1:
+            _misused("name one destination: NAME, --command with what starts it, or --transformer")
+        if (self.transformer is None) != (self.kind is None):
+            _misused("--transformer and --type go together: http://127.0.0.1:9090 and HEAP")
+        if self.transformer is not None:
+            return open_transformer_bench(self.transformer, self.kind or "", cases, requirements)
+        if self.command is not None:
+            return open_program_bench(_parted(self.command), cases, requirements=requirements)
+        return open_bench(self.name or "", cases, requirements=requirements)
+
+
 def _opened(
-    name: str, cases: Path | None, case: str | None, requirements: str | None
+    chosen: _Chosen, cases: Path | None, case: str | None, requirements: str | None
 ) -> tuple[Bench, dict[str, KnownFailure]]:
     try:
-        bench = open_bench(name, cases, requirements=requirements)
+        bench = chosen.open(cases, requirements)
         ids = {rule.id for rule in rules(bench)}
-        known = load_known_failures(Path("pyproject.toml"), name, ids)
-    except (CaseError, KnownFailureError) as error:
+        known = load_known_failures(Path("pyproject.toml"), bench.name, ids)
+    except (CaseError, KnownFailureError, UsageError) as error:
         _misused(str(error))
     if not bench.distribution:
         _misused(bench.load_error)
@@ -158,6 +211,15 @@ def _opened(
         hint = f"; did you mean {close[0]}?" if close else ""
         _misused(f"there is no case or check {case}{hint}")
     return bench, known
+
+
+def _parted(command: str) -> list[str]:
+    """Part a command as a shell does."""
+    try:
+        parts = shlex.split(command)
+    except ValueError as error:
+        _misused(f"--command: {error}")
+    return parts or _misused("--command names no program")
 
 
 def _verdicts(bench: Bench, known: dict[str, KnownFailure], case: str | None) -> list[Verdict]:
@@ -171,13 +233,28 @@ def _verdicts(bench: Bench, known: dict[str, KnownFailure], case: str | None) ->
         of = f"{len(verdicts)} of {len(rules(bench))} cases and checks"
         typer.echo(f"Interrupted after {of}, of which {failed} failed; no report.", err=True)
         raise typer.Exit(FAILED) from None
+    finally:
+        if isinstance(bench.subject, TransformerSubject):
+            bench.subject.close()
     return verdicts
+
+
+def _tell_words(bench: Bench, verdicts: list[Verdict]) -> None:
+    """Show what a program wrote on its standard error before it failed: the end of it."""
+    plugin = bench.subject.plugin if isinstance(bench.subject, ProgramSubject) else None
+    hooks = None if plugin is None else plugin.elsewhere
+    if not isinstance(hooks, ProgramHooks):
+        return
+    hooks.program.stop()
+    failed = any(verdict.result in FAILING for verdict in verdicts)
+    if failed and (words := hooks.program.last_words):
+        typer.echo(f"The program wrote on standard error:\n{words}\n", err=True)
 
 
 def _text(bench: Bench, report: Report, verdicts: list[Verdict], *, whole: bool) -> str:
     by_id = {rule.id: rule for rule in rules(bench)}
     failures = [
-        failure_text(verdict, by_id[verdict.id], bench.name, whole=whole)
+        failure_text(verdict, by_id[verdict.id], asked_by(bench), whole=whole)
         for verdict in verdicts
         if verdict.result in FAILING
     ]

@@ -23,7 +23,7 @@ from destination_router.config.router_toml import ConnectionConfig
 from destination_router.faults import UsageError
 from destination_router.files.reading import read_lines
 from destination_router.plugins.loading import load_plugin
-from destination_router.service.connections import choose_from_config, read_settings
+from destination_router.service.connections import choose_from_config, load, read_settings
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(/[a-z0-9]+(-[a-z0-9]+)*)+")
 _BESIDE = ("subscription", "mapping", "subscriptions", "transformations")
@@ -70,7 +70,7 @@ def record(  # noqa: PLR0913, PLR0917 -- one option each
                     f"the router.toml names the plugin: give the file alone, without {name!r}"
                 )
             chosen, _ = choose_from_config(config, connection)
-            plugin, given, source = load_plugin(chosen.plugin), chosen.settings, name
+            plugin, given, source = load(chosen), chosen.settings, name
             beside = _beside(chosen)
         else:
             if file is None:

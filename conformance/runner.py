@@ -6,6 +6,7 @@ differs, with what was got and what was expected. A last line says how to run it
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Literal, TypeAlias
@@ -136,12 +137,21 @@ def run_check(bench: Bench, subject: Subject, check: Check) -> Verdict:
         return _hidden(check.id, str(unseen))
 
 
+def asked_by(bench: Bench) -> str:
+    """Say how a destination is named on a command line: by its name, or by what starts it."""
+    if bench.transformer:
+        return f"--transformer {shlex.quote(bench.transformer)} --type {bench.name.upper()}"
+    if not bench.command:
+        return bench.name
+    return f"--command {shlex.quote(shlex.join(bench.command))}"
+
+
 def failure_text(
     verdict: Verdict, rule: Check | Case, destination: str, *, whole: bool = False
 ) -> str:
     """Write a failure: rule, source, difference, and the command that runs it again.
 
-    Where more than one place differs, `whole` names each of them.
+    Where more than one place differs, `whole` names each of them. `destination` is `asked_by`.
     """
     documented = rule.source if isinstance(rule, Case) else f"documented: {rule.documented}"
     if whole:
@@ -169,6 +179,8 @@ def judge(verdict: Verdict, known: KnownFailure | None) -> Verdict:
 
 
 def _without(subject: Subject, rule_id: str, hooks: Sequence[str]) -> Verdict | None:
+    if subject.capabilities is None:
+        return None
     missing = [hook for hook in hooks if hook not in subject.capabilities]
     if not missing:
         return None

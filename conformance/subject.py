@@ -19,6 +19,12 @@ from destination_router.pipeline.connection import Connection, Decision, configu
 from destination_router.plugins.loading import LoadedPlugin
 from destination_router.settings.errors import SettingsError
 
+_UNSEEN = {
+    "check/purity-no-io": "the files, sockets and clocks of another process cannot be seen",
+    "check/purity-input-unchanged": "another process gets a copy of the message, and may change it",
+    "check/packing-input-unchanged": "another process gets a copy of the requests",
+}
+
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a case's input, in the terms of an expectation.
@@ -26,20 +32,20 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         result: which of the others counts.
         requests: as JSON, with every field that a request may have.
-        code: of a rejection.
+        code: of a rejection; None where the subject does not tell it.
         detail: of a rejection, or why a message was ignored.
         outcome: by message id.
         errors: the paths at fault in the settings.
-        notes: the codes, in order.
+        notes: the codes, in order; None where they cannot be seen.
     """
 
     result: Literal["requests", "reject", "ignored", "outcome", "settings"]
     requests: tuple[dict[str, Any], ...] = ()
-    code: str = ""
+    code: str | None = ""
     detail: str = ""
     outcome: dict[str, Outcome] = {}
     errors: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] | None = ()
 
 
 class Unobservable(Exception):  # noqa: N818 -- nobody errs: a subject does not show everything
@@ -54,8 +60,11 @@ class Subject(Protocol):
         """What a configuration calls it."""
 
     @property
-    def capabilities(self) -> tuple[str, ...]:
-        """The hooks that it has; a case or check that needs another one is skipped."""
+    def capabilities(self) -> tuple[str, ...] | None:
+        """The hooks that it has; a case or check that needs another one is skipped.
+
+        None: nobody can see which.
+        """
 
     def observe(self, case: Case) -> Observation:
         """Run a case's input.
@@ -162,6 +171,14 @@ class PluginSubject:
         return Observation(result="settings")
 
 
+class ProgramSubject(PluginSubject):
+    """A destination that is a program: as a plugin, but for what happens inside its process."""
+
+    def unobservable(self, check: str) -> str:
+        """Say why a check cannot see into the process; empty where it need not."""
+        return _UNSEEN.get(check, "")
+
+
 def wire(message: Mapping[str, Any]) -> bytes:
     """Write a message as JSON, as it would come over the wire."""
     return msgspec.json.encode(message)
@@ -174,13 +191,18 @@ def request_json(request: HttpRequest) -> dict[str, Any]:
         body["json"] = request.json
     if request.form is not None:
         body["form"] = dict(request.form)
+    if request.content is not None:
+        body["content"] = request.content.decode("utf-8", "backslashreplace")
+        body["contentType"] = request.content_type
+    if request.gzip:
+        body["gzip"] = True
     if request.auth is not None:
         body["auth"] = msgspec.to_builtins(request.auth)
     body["pairings"] = [_pairing_json(pairing) for pairing in request.pairings]
     return {
         "method": request.method,
         "url": request.url,
-        "params": dict(request.params),
+        "params": {n: v if isinstance(v, str) else list(v) for n, v in request.params.items()},
         "headers": dict(request.headers),
         **body,
     }
@@ -224,6 +246,8 @@ def _answer(connection: Connection, given: Response) -> Observation:
         url=given.request.url,
         json=given.request.json,
         form=given.request.form,
+        content=None if given.request.content is None else given.request.content.encode(),
+        content_type="" if given.request.content is None else given.request.content_type,
         message_ids=given.request.message_ids,
         items=given.request.items,
     )

@@ -201,6 +201,9 @@ def _reproduce(reports: Sequence[Report]) -> str:
 def _commands(report: Report) -> str:
     tested = report.destination
     pinned = f" --requirements {shlex.quote(report.requirements)}" if report.requirements else ""
+    if tested.command:
+        command = shlex.quote(shlex.join(tested.command))
+        return f"destination-router conformance --command {command}{pinned} --json report.json"
     installed = shlex.quote(f"{tested.distribution}=={tested.version}")
     run = f"destination-router conformance {shlex.quote(tested.name)}{pinned} --json report.json"
     return f"pip install {installed}\n{run}"

@@ -25,12 +25,13 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What all records of a report have in common: how they are spelt."""
 
 
-class Tested(_Record, frozen=True, kw_only=True):
-    """What was under test."""
+class Tested(_Record, frozen=True, kw_only=True, omit_defaults=True):
+    """What was under test; `command` starts a destination that is a program."""
 
     name: str
     distribution: str
     version: str
+    command: tuple[str, ...] = ()
 
 
 class Failure(_Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -137,11 +138,16 @@ def build_report(bench: Bench, verdicts: Iterable[Verdict]) -> Report:
     by_id = {rule.id: rule for rule in rules(bench)}
     results = tuple(_result(bench, by_id[verdict.id], verdict) for verdict in verdicts)
     counted = Counter(result.result for result in results)
-    tested = Tested(name=bench.name, distribution=bench.distribution, version=bench.version)
+    tested = Tested(
+        name=bench.name,
+        distribution=bench.distribution,
+        version=bench.version,
+        command=bench.command,
+    )
     return Report(
         cases_digest=bench.case_set.digest,
         destination=tested,
-        capabilities=bench.subject.capabilities if bench.subject else (),
+        capabilities=(bench.subject.capabilities or ()) if bench.subject else (),
         result=_overall(results),
         summary={name: counted[name] for name in get_args(Result)},
         results=results,

@@ -49,7 +49,7 @@ File = Annotated[
     str | None,
     typer.Argument(
         metavar="FILE",
-        help="Messages, one JSON object a line, plain or gzipped; - is standard input.",
+        help="Messages in JSON, plain or gzipped; - is standard input.",
         show_default=False,
     ),
 ]
@@ -61,7 +61,7 @@ class FileChoice(msgspec.Struct):
     `identity` is what makes it the same choice another time: the plugin and its settings.
     `others` are the other connections of a router.toml.
     `kept` is the event log of a router.toml, or a file of the user's own; `quarantine` is held in
-    the former, and without one in memory.
+    the former, and without one in memory. `log` is where the former is.
     """
 
     connection: Connection
@@ -71,6 +71,7 @@ class FileChoice(msgspec.Struct):
     kept: LogOnDemand
     quarantine: Watch
     others: tuple[ConnectionConfig, ...] = ()
+    log: EventLogConfig | None = None
 
 
 def chosen(
@@ -99,8 +100,9 @@ def chosen(
         delivery, kept = router.delivery, books_on_demand(router.eventlog)
         quarantine = Watch(chosen.name, router.quarantine, QuarantineFile(kept))
         others = tuple(each for each in router.connections if each is not chosen)
+        log: EventLogConfig | None = router.eventlog
     else:
-        others = ()
+        others, log = (), None
         chosen, _ = choose_plugin(plugin, connection, settings, pairs or [])
         ready = connect(chosen)
         source = _source(file)
@@ -118,6 +120,7 @@ def chosen(
         kept,
         quarantine,
         others,
+        log,
     )
 
 

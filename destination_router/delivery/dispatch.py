@@ -6,13 +6,17 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext as _nothing
+from functools import partial
 
-from destination_router.contract.records import HttpRequest, HttpResponse, Outcome
+from destination_router.contract.records import HttpRequest, Outcome
+from destination_router.delivery.answer_words import answer_words
+from destination_router.delivery.asking import Asking
 from destination_router.delivery.attempts import POISONED, TRIES, Attempts
 from destination_router.delivery.circuit import Circuit
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer, Item
 from destination_router.delivery.ledger import Delivery, Ledger
+from destination_router.delivery.observer import Observer
 from destination_router.delivery.outcomes import (
     after_failure,
     holds,
@@ -24,8 +28,8 @@ from destination_router.delivery.outcomes import (
 )
 from destination_router.delivery.pairings import Pairings
 from destination_router.delivery.permission import Permission
-from destination_router.delivery.plan import PlannedRequest, Planner
-from destination_router.delivery.quotas import Quotas, QuotaWait
+from destination_router.delivery.plan import Plan, PlannedRequest, Planner
+from destination_router.delivery.quotas import UNKNOWN, Quotas, QuotaWait
 from destination_router.delivery.replays import PROFILES
 from destination_router.delivery.schedule import Schedule
 from destination_router.delivery.sender import Sender
@@ -34,11 +38,9 @@ from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.window import Window
 from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.interface import Held
-from destination_router.faults import PASSED_ON, whereabouts
+from destination_router.faults import PASSED_ON, Unanswered, whereabouts
 from destination_router.pipeline.connection import Connection, Decision
 
-_ANSWER_CHARACTERS = 2000
-_READ_BYTES = 5 * _ANSWER_CHARACTERS
 _LOOK_PAUSE = 0.1
 """How often a process that may not deliver now asks whether it may, in seconds."""
 
@@ -53,6 +55,7 @@ class Dispatch:
 
     Args:
         connection: whose messages they are.
+        asking: asks its plugin, where that runs in another process.
         sender: sends its requests.
         ledger: is told what ended.
         pairings: keeps the ties that the vendor limits.
@@ -62,12 +65,14 @@ class Dispatch:
         is_owner: says whether this process may deliver now.
         wall_clock: Unix time in seconds, for dead letters.
         chance: from 0 to 1, evenly; spreads what would happen at once.
+        observer: looks on; None: nobody does.
     """
 
     def __init__(  # noqa: PLR0913 -- each is a part, by keyword
         self,
         connection: Connection,
         *,
+        asking: Asking,
         sender: Sender,
         ledger: Ledger,
         pairings: Pairings,
@@ -78,8 +83,11 @@ class Dispatch:
         is_owner: Callable[[], bool],
         wall_clock: Callable[[], float],
         chance: Callable[[], float],
+        observer: Observer | None = None,
     ) -> None:
         self._connection = connection
+        self._observer = observer
+        self._asking = asking
         self._sender = sender
         self._ledger = ledger
         self._pairings = pairings
@@ -94,13 +102,15 @@ class Dispatch:
         self._quotas = declared_quotas(connection)
         states = States(settings.remembered_states if settings.skip_repeats else 0)
         self._planner = Planner(connection, self._quotas, states)
-        self._schedule = Schedule(settings.window, settings.linger)
+        self._window = settings.window_for(connection.window)
+        self._schedule = Schedule(self._window, settings.linger)
         self._circuit = Circuit(
             settings.circuit_failures, settings.first_wait, settings.longest_wait
         )
         self._windows: set[asyncio.Task[None]] = set()
         self._last_success = float("-inf")
         self._held_alone: dict[Item, Held] = {}
+        self._awaited: dict[str, float] = {}
         self.changed = asyncio.Event()
         """Set whenever something may go out, or come in, that could not before."""
 
@@ -111,10 +121,10 @@ class Dispatch:
         """How many more messages may be read now."""
         # While the connection is held, one user's backlog must not keep the next user from asking.
         looks_for_others = self._permission.held is not None and not self._schedule.has_choice
-        if self._schedule.unseen >= 2 * self._settings.window and not looks_for_others:
+        if self._schedule.unseen >= 2 * self._window and not looks_for_others:
             return 0
         free = self._settings.parked_messages - len(self._schedule)
-        return max(0, min(self._settings.window, free))
+        return max(0, min(self._window, free))
 
     def add(self, offset: int, body: bytes, decision: Decision, replay: str | None = None) -> None:
         """Take in a message that is to be sent."""
@@ -152,18 +162,29 @@ class Dispatch:
         wake = self._schedule.wake_at(now)
         return None if opens is None or wake is None else max(opens, wake)
 
+    def quota_use(self) -> dict[str, tuple[int, int]]:
+        """Tell of each quota of the whole connection how much is used, and how much there is."""
+        return self._quotas.use(self._clock())
+
     def update_stats(self) -> None:
         """Bring the numbers that are not counted up to date."""
         self._stats.waiting = len(self._schedule)
         self._stats.parked = self._schedule.parked
-        self._stats.circuit = self._circuit.state(self._clock())
+        self._stats.at_quotas = self._schedule.in_lanes
+        now = self._clock()
+        self._awaited = {quota: until for quota, until in self._awaited.items() if until > now}
+        self._stats.awaited_quotas = {q: until - now for q, until in self._awaited.items()}
+        self._stats.circuit = self._circuit.state(now)
         self._stats.paused = self._permission.paused
         lasting = [*self._held_alone.values()]
-        if (held := self._permission.held) is not None:
-            lasting.append(held)
+        lasting += [each for each in (self._permission.held, self._asking.held) if each is not None]
         codes = {each.code for each in lasting}
         self._stats.holds = {code: code in codes for code in (*self._stats.holds, *codes)}
         self._stats.held_since = min((each.since for each in lasting), default=None)
+
+    def seconds_for(self, share: float) -> float:
+        """Say how long quotas let it take at least to send a share of what was sent so far."""
+        return self._quotas.seconds_for(share, self._clock())
 
     async def finish(self, until: float) -> None:
         """Wait for what is under way, until a time on the event loop's clock, then cancel it."""
@@ -211,6 +232,8 @@ class Dispatch:
             _log.warning("answer_cut", extra=about)
         self._stats.latency.observe(answer.seconds)
         self._learn(answer)
+        if self._observer is not None:
+            self._observer.answered(planned.request, planned.carries, answer)
         await self._pairings.after(planned.request, answer)
         return answer
 
@@ -330,14 +353,23 @@ class Dispatch:
         try:
             with self._attempts.at_hand([item.offset]) if item.decision is None else _nothing():
                 wait = self._planner.admit(item, self._clock())
+        except Unanswered:  # as it is planned it is asked first
+            return None
         except PASSED_ON:
             raise
         except BaseException:  # noqa: BLE001 -- as it is planned it fails again, and is counted
             return None
         if wait is not None:
-            self._stats.quota_waits[wait.quota] += 1
+            self._await(wait)
             self._park(item)
         return wait
+
+    def _await(self, wait: QuotaWait) -> None:
+        """Count that a quota keeps a message back; the first to have room is the one to tell of."""
+        self._stats.quota_waits[wait.quota] += 1
+        known = self._awaited.get(wait.quota, 0.0)
+        is_over = known <= self._clock()
+        self._awaited[wait.quota] = wait.until if is_over else min(known, wait.until)
 
     async def _send_window(self, items: Sequence[Item]) -> None:
         if len(items) > 1 and any(self._attempts.tries(item.offset) for item in items):
@@ -345,8 +377,7 @@ class Dispatch:
             self._part(items)
             return
         try:
-            with self._attempts.at_hand([item.offset for item in items]):
-                plan = self._planner.plan(items, self._clock())
+            plan = await self._planned(items)
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- it is found out whose fault it is
@@ -356,7 +387,7 @@ class Dispatch:
         for item in plan.finished:
             self.delivered(item)
         for item, wait in plan.held:
-            self._stats.quota_waits[wait.quota] += 1
+            self._await(wait)
             self._schedule.hold(item, wait.until)
         window = Window(plan, self)
         try:
@@ -372,6 +403,26 @@ class Dispatch:
         finally:
             for planned in window.unsent():
                 self._quotas.release(planned.costs)
+
+    async def _planned(self, items: Sequence[Item]) -> Plan:
+        """Plan a window; what a plugin that runs elsewhere has to say of it is asked first."""
+        parked = [item for item in items if item.decision is None]
+        decide = [partial(self._connection.decide, item.body) for item in parked]
+        questions = self._asking.noted(decide)
+        await self._asking.answer(questions)
+
+        def plan() -> Plan:
+            try:
+                with self._attempts.at_hand([item.offset for item in items]):
+                    return self._planner.plan(items, self._clock())
+            except Unanswered:
+                self._unreserve(items)
+                raise
+
+        try:
+            return await self._asking.done(plan)
+        finally:
+            self._asking.used(questions)
 
     def _unplanned(self, items: Sequence[Item], place: str) -> None:
         """Find by halves which message no window can be planned with, and give it up in the end."""
@@ -404,6 +455,7 @@ class Dispatch:
         self._circuit.cease()
         self._permission.cease()
         self._schedule.answered(self._clock())
+        self._awaited = {q: until for q, until in self._awaited.items() if until != UNKNOWN}
         self.changed.set()
 
     def _learn(self, answer: Answer) -> None:
@@ -424,7 +476,7 @@ class Dispatch:
     ) -> None:
         own = request or own_request(item, None)
         response = answer.response
-        words = "" if response is None else self._words(response)
+        words = "" if response is None else answer_words(self._connection, response)
         code = outcome.code or outcome.result
         letter = DeadLetter(
             connection=self._connection.name,
@@ -442,18 +494,6 @@ class Dispatch:
         self._stats.rejected[code] += 1
         self._end(item, outcome, letter)
 
-    def _words(self, response: HttpResponse) -> str:
-        """The beginning of an answer, without secrets; each letter of a bulk has it.
-
-        Not all of a megabyte is looked through for each, and where it was cut, half a secret may
-        stand, which nobody would find.
-        """
-        text = response.body[:_READ_BYTES].decode("utf-8", "replace")
-        words = self._connection.told_answer(text)
-        if len(response.body) > _READ_BYTES:
-            words = words[:-_ANSWER_CHARACTERS]
-        return words[:_ANSWER_CHARACTERS]
-
     def _end(self, item: Item, outcome: Outcome, letter: DeadLetter | None = None) -> None:
         self._schedule.done(item, self._clock())
         self._held_alone.pop(item, None)
@@ -462,7 +502,7 @@ class Dispatch:
 
     def _park(self, item: Item) -> None:
         """Forget what can be made again, so that many messages can wait."""
-        if len(self._schedule) > _KEPT_WINDOWS * self._settings.window:
+        if len(self._schedule) > _KEPT_WINDOWS * self._window:
             item.decision = None
 
 

@@ -114,6 +114,16 @@ def delivering_process(config: EventLogConfig) -> int | None:
     return None if config.is_kafka else claimant(config.path)
 
 
+def is_delivered(config: EventLogConfig, connection: str) -> bool:
+    """Say whether a process runs that delivers a connection, or stands by to."""
+    if not config.is_kafka:
+        return claimant(config.path) is not None
+    address = address_of(config)
+    from destination_router.eventlog.kafka.groups import Groups  # noqa: PLC0415 -- an extra
+
+    return Groups(address).is_delivered(connection)
+
+
 def is_there(config: EventLogConfig) -> bool:
     """Say whether there is a log already."""
     return config.is_kafka or config.path.exists()

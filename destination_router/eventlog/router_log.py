@@ -149,5 +149,9 @@ class RouterLog(EventLog, BookStore, Protocol):
     def lost_letters(self) -> Mapping[Kind, int]:
         """How many dead letters were deleted for want of room, by connection and code."""
 
+    @property
+    def expired_events(self) -> Mapping[str, int]:
+        """How many events passed `max_age` here, by connection; 0 for one that reads here."""
+
     def close(self) -> None:
         """Finish what was asked for, and let go of the log."""

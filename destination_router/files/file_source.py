@@ -1,4 +1,4 @@
-"""A file of messages as a worker reads it: line numbers are offsets, done lines are passed over."""
+"""A file of messages as a worker reads it: positions are offsets, done ones are passed over."""
 
 from __future__ import annotations
 
@@ -31,10 +31,12 @@ class FileSource:
         self._lines = lines
         self._state = state
         self._out: dict[int, int] = {}
+        self._places: dict[int, str] = {}
         self._kept: set[int] = set()
         self.finished = asyncio.Event()
         self.passed_over = 0
         self.bytes_done = 0
+        self.bytes_passed_over = 0
 
     async def read(self, connection: str, after: int, limit: int) -> list[Event]:  # noqa: ARG002 -- a file has one reader
         """Read on; at the end, wait for ever."""
@@ -42,10 +44,16 @@ class FileSource:
             lines = await self._lines.take(limit)
             left = [line for line in lines if not self._state.is_done(line.number)]
             self.passed_over += len(lines) - len(left)
+            passed_over = {line.number for line in lines}.difference(line.number for line in left)
+            self.bytes_passed_over += sum(
+                len(line.raw) + 1 for line in lines if line.number in passed_over
+            )
             self.bytes_done += sum(len(line.raw) + 1 for line in lines)
             if lines:
                 self._state.hand_out([line.number for line in left], lines[-1].number)
             self._out.update((line.number, len(line.raw) + 1) for line in left)
+            # Where it says more than the number.
+            self._places.update((line.number, line.place) for line in left if not line.is_alone)
             self.bytes_done -= sum(self._out[line.number] for line in left)
             if left:
                 return [event_of(line) for line in left]
@@ -53,8 +61,12 @@ class FileSource:
         never: asyncio.Future[list[Event]] = asyncio.get_running_loop().create_future()
         return await never
 
+    def place(self, number: int) -> str:
+        """Say where a message stands that was handed out and is not committed: `line 3`."""
+        return self._places.get(number, f"line {number}")
+
     def keep(self, lines: Collection[int]) -> None:
-        """Leave lines for the next run, even if they are committed now."""
+        """Leave messages for the next run, even if they are committed now."""
         self._kept.update(lines)
 
     def left(self, *, to_the_end: bool) -> int:
@@ -74,6 +86,8 @@ class FileSource:
     async def commit(self, connection: str, offsets: Collection[int]) -> None:  # noqa: ARG002
         """Note what is done with."""
         self.bytes_done += sum(self._out.pop(offset, 0) for offset in offsets)
+        for offset in offsets:
+            self._places.pop(offset, None)
         self._state.commit([offset for offset in offsets if offset not in self._kept])
         self._see_whether_finished()
 

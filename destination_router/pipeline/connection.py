@@ -21,9 +21,9 @@ from destination_router.contract.messages import (
     unasked_names,
     wire_json,
 )
-from destination_router.contract.records import HttpRequest, Json, Note, Outcome, Reject
+from destination_router.contract.records import HttpRequest, Ignored, Json, Note, Outcome, Reject
 from destination_router.faults import PASSED_ON, plain_code, whereabouts
-from destination_router.pipeline.answers import UnfitAnswer, check_records, contents
+from destination_router.pipeline.answers import UnfitAnswer, check_ignored, check_records, contents
 from destination_router.pipeline.consent import Consent
 from destination_router.pipeline.decisions import (
     Decision,
@@ -40,6 +40,7 @@ from destination_router.pipeline.normalise import (
     normalise,
     normalise_decoded,
 )
+from destination_router.pipeline.paths import everything
 from destination_router.pipeline.preparation import (
     Preparation,
     Ready,
@@ -132,7 +133,7 @@ class Connection:
     Raises:
         SettingsError: settings that the plugin's schema or its `configure` refuses.
         TableError: a subscription or mapping that does not compile.
-        PluginError: `configure` itself is broken.
+        PluginError: `configure` itself is broken, or `window`.
     """
 
     def __init__(  # noqa: PLR0913 -- each is a table of the configuration
@@ -152,6 +153,8 @@ class Connection:
         self.tell_plugin_error: Callable[[BaseException], None] | None = None
         """Hears of what a plugin raises, with its words, which may be personal: for its author."""
         self.plugin = plugin
+        self.given = dict(settings)
+        """The settings as they were configured, references unresolved."""
         schema = plugin.hook.settings_schema()
         valid = load_settings(schema, settings)
         self.secrets = secret_values(schema, valid)
@@ -160,6 +163,8 @@ class Connection:
         self.treatment = treatment = _known_as(treatment, more_names)
         self._privacy = treatment.privacy
         self._as_sent = self._takes_any_type()
+        self.window = self._stated_window()
+        """How many messages `pack` wants to see at once, at most; None where it does not say."""
         self._has_own_name = name.casefold() != plugin.name.casefold()
         self._hooks = {
             call: _only_hook(plugin, f"on_{name}", self.settings)
@@ -202,6 +207,15 @@ class Connection:
         if self._privacy is not None or "takes_any_type" not in self.plugin.capabilities:
             return False
         return self.plugin.hook.takes_any_type(settings=self.settings) is True
+
+    def _stated_window(self) -> int | None:
+        if "window" not in self.plugin.capabilities:
+            return None
+        window = self.plugin.hook.window(settings=self.settings)
+        if type(window) is int and window > 0:
+            return window
+        whose = f"plugin {self.plugin.name!r} of {self.plugin.origin}"
+        raise PluginError(f"{whose}: window did not return a whole number of messages from 1 up")
 
     def _more_names(self) -> list[str]:
         if "more_display_names" not in self.plugin.capabilities:
@@ -309,6 +323,43 @@ class Connection:
             )
         except Reject:
             return []
+
+    def explained(self, raw: bytes) -> list[StepTaken]:
+        """As `steps`, and then which subscriptions take the message and what mappings make of it.
+
+        For people to look at. What a mapping sees may be shown: it comes after privacy.
+        """
+        taken = self.steps(raw)
+        try:
+            subscriptions = self._seal_of(raw)
+            normalised = normalise(raw, as_sent=self._as_sent)
+            if subscriptions is None:
+                ready = self._preparation.prepare(normalised)
+            else:
+                ready = self._preparation.prepare_again(normalised, subscriptions)
+        except Reject:
+            return taken
+        if type(ready) is not Ready:
+            if ready.reason is not None and not any(step.end for step in taken):
+                end = StepTaken(step="subscription", before=None, after=None, end=ready.reason)
+                taken.append(end)
+            return taken
+        for number in ready.subscriptions:
+            taken += self._mapping_step(self._subscriptions[number], ready.message)
+        return taken
+
+    def _mapping_step(self, subscription: Subscription, message: Message) -> list[StepTaken]:
+        where = subscription.where or "subscription"
+        taken = [StepTaken(step=where, before=None, after=None)]
+        if subscription.mapping is None:
+            return taken
+        step, before = f"{where} mapping", everything(message)
+        try:
+            mapped = subscription.mapping.apply(message)
+        except Reject as reject:
+            return [*taken, StepTaken(step=step, before=before, after=None, end=str(reject))]
+        after = everything(mapped.message)
+        return [*taken, StepTaken(step=step, before=before, after=after, notes=mapped.notes)]
 
     def kept(self, raw: bytes) -> bytes:
         """Write what a dead letter may keep of a message: all of it, unless in HIPAA mode.
@@ -431,6 +482,8 @@ class Connection:
                 self.tell_plugin_error(error)
             return self._rejected(source, notes, "plugin_error", whereabouts(error))
         try:
+            if type(requests) is Ignored:
+                return self._ignored(requests, source, notes)
             written = contents(requests)
         except UnfitAnswer as unfit:
             return self._unfit(message, source, notes, unfit)
@@ -438,6 +491,17 @@ class Connection:
             reason = f"{self.plugin.name} makes nothing of this {message_type(message)} call"
             return decided(source, "filtered", reason=reason, notes=notes)
         return Mapped(source, message, requests, written, notes)
+
+    def _ignored(self, ignored: Ignored, source: Message, notes: tuple[Note, ...]) -> Decision:
+        """Write down why the plugin sends nothing, and what it left out on the way.
+
+        Raises:
+            UnfitAnswer: it does not say.
+        """
+        check_ignored(ignored)
+        own = map(self._shown_note, ignored.notes)
+        reason = str(hide(ignored.reason, self.secrets))
+        return decided(source, "filtered", reason=reason, notes=(*notes, *own))
 
     def _unfit(
         self, message: Message, source: Message, notes: tuple[Note, ...], unfit: UnfitAnswer

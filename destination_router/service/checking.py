@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
+from destination_router.config.origins import is_loopback
 from destination_router.config.problems import ConfigError, config_error, connection_names
 from destination_router.config.router_toml import (
     ConnectionConfig,
@@ -17,6 +19,7 @@ from destination_router.config.router_toml import (
     connection_config,
     parse_config,
     read_config,
+    without_alerts,
 )
 from destination_router.config.schema import SQLITE_URL
 from destination_router.contract.records import Json, Outcome
@@ -30,7 +33,7 @@ from destination_router.settings.errors import Problem, SettingsError
 from destination_router.settings.redaction import SEARCHED_CHARACTERS
 
 _USER = "destination-router-check"
-_IDENTIFY = {"type": "identify", "userId": _USER, "traits": {"checked": "yes"}}
+_TRAITS: Json = {"checked": "yes"}
 _EVENT = "Router Checked"
 
 
@@ -59,21 +62,25 @@ class ProbeResult(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-def check_config(path: Path, *, gateway: bool = True) -> Checked:
+def check_config(
+    path: Path, *, gateway: bool = True, console: bool = True, alerts: bool = True
+) -> Checked:
     """Read a router.toml and make its connections ready, telling every error of either.
 
     Args:
         path: the file.
         gateway: whether events shall come in, for which a write key is needed.
+        console: whether the console's passwords are read.
+        alerts: whether `[alerts]` is read; a process that sends none wants no address.
     """
     try:
-        content = read_config(path)
+        content = read_config(path) if alerts else without_alerts(read_config(path))
     except ConfigError as error:
         return Checked([str(problem) for problem in error.problems], None, [])
     config: RouterConfig | None = None
     problems: list[Problem] = []
     try:
-        config = parse_config(content, gateway=gateway)
+        config = parse_config(content, gateway=gateway, console=console)
     except SettingsError as error:
         problems += error.problems
     if gateway and not _in_table(content, "gateway", "write_keys") and not content.get("sources"):
@@ -95,7 +102,9 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
         except (SettingsError, PluginError) as error:
             problems += every_problem(index, candidate, error)
     warnings: list[str] = []
+    problems += _alert_problems(config)
     if config is not None and not problems:
+        warnings += _alert_warnings(content.get("alerts"))
         found = look_over(config.delivery.origins, connections)
         where = "delivery.origins"
         problems += [Problem(where, words) for words in found.problems.values()]
@@ -116,6 +125,8 @@ async def probe(
 ) -> list[ProbeResult]:
     """Send a test user and a test event, and tell what came of it.
 
+    They carry the consent that the connection asks for.
+
     Args:
         connection: where to.
         delivery: whose origins hold, if it goes live.
@@ -129,12 +140,16 @@ async def probe(
         transport = httpx.ASGITransport(app)
     settings = msgspec.structs.replace(delivery_settings(delivery), max_attempts=1)
     async with Sender(connection, settings, transport=transport) as sender:
-        identify = connection.decide(msgspec.json.encode(_IDENTIFY))
+        identify = connection.decide(_message(connection, type="identify", traits=_TRAITS))
         event, track = _event_for(connection, live=live)
         told = await _probe(track, "track", connection, sender)
         if told.result == "delivered" and event != _EVENT:
             told = msgspec.structs.replace(told, detail=f"as the event {event}")
-        return [await _probe(identify, "identify", connection, sender), told]
+        results = [await _probe(identify, "identify", connection, sender), told]
+    if all(result.result == "filtered" for result in results):
+        detail = "no test message passes, so nothing was sent: whether the vendor takes any is open"
+        results.append(ProbeResult(connection.name, "", "not asked", detail))
+    return results
 
 
 def _event_for(connection: Connection, *, live: bool) -> tuple[str, Decision]:
@@ -144,12 +159,19 @@ def _event_for(connection: Connection, *, live: bool) -> tuple[str, Decision]:
     """
     privacy = connection.treatment.privacy
     allowed = [] if privacy is None or live else sorted(privacy.allowed.events)
-    tried = [(name, connection.decide(_track(name))) for name in (*allowed, _EVENT)]
+    names = (*allowed, _EVENT)
+    tried = [
+        (name, connection.decide(_message(connection, type="track", event=name))) for name in names
+    ]
     return next((one for one in tried if one[1].result == "requests"), tried[-1])
 
 
-def _track(event: str) -> bytes:
-    return msgspec.json.encode({"type": "track", "userId": _USER, "event": event})
+def _message(connection: Connection, **fields: Json) -> bytes:
+    """Make a test message, with the consent that the connection asks for."""
+    consent = connection.treatment.consent
+    if consent is not None and (context := consent.given()):
+        fields["context"] = context
+    return msgspec.json.encode({"userId": _USER, **fields})
 
 
 async def _probe(
@@ -169,6 +191,27 @@ async def _probe(
 
 def _why(told: Refusal | Outcome) -> str:
     return ": ".join(part for part in (told.code, told.detail) if part)
+
+
+def _alert_problems(config: RouterConfig | None) -> list[Problem]:
+    """Tell of an address that nothing can be posted to."""
+    if config is None or config.alerts is None:
+        return []
+    url = config.alerts.url
+    try:
+        usable = bool(httpx.URL(url).host) and urlsplit(url).port != 0
+    except (httpx.InvalidURL, ValueError):
+        usable = False
+    return [] if usable else [Problem("alerts.url", "is no URL that can be posted to")]
+
+
+def _alert_warnings(alerts: Json) -> list[str]:
+    """Tell of an address that whoever reads the file could send alerts to."""
+    url = alerts.get("url") if isinstance(alerts, dict) else None
+    if not isinstance(url, str) or is_loopback(url):
+        return []
+    detail = "is a secret, and stands in the file"
+    return [f'alerts.url: {detail}: write {{ env = "ALERT_URL" }} or {{ file = "PATH" }}']
 
 
 def _in_table(content: dict[str, Json], table: str, key: str) -> Json:

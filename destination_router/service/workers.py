@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -22,6 +23,7 @@ from destination_router.eventlog.sqlite.quarantine_book import LoggedQuarantine
 from destination_router.eventlog.sqlite.standing_book import LoggedStanding
 from destination_router.faults import PASSED_ON
 from destination_router.pipeline.connection import Connection
+from destination_router.service.tracing import Tracing
 
 GRACE = 4.0
 """How long requests under way may take once the router shall stop, in seconds."""
@@ -45,6 +47,7 @@ class Workers:
         log: where from; its dead letters too.
         settings: how.
         quarantine: when an identity is held back.
+        tracing: is told of what they do; None: nobody is.
     """
 
     def __init__(
@@ -53,10 +56,13 @@ class Workers:
         log: RouterLog,
         settings: DeliverySettings,
         quarantine: QuarantineConfig,
+        tracing: Tracing | None = None,
     ) -> None:
+        self._tracing = tracing
         self._log = log
         self._attempts = log.attempts()
         self._letters = LoggedLetters(log)
+        self._failures: Counter[str] = Counter()
         self._settings = settings
         self._quarantine = quarantine
         self._workers: dict[str, Worker] = {}
@@ -70,6 +76,20 @@ class Workers:
     def stats(self) -> dict[str, DeliveryStats]:
         """Tell what each worker has done since it started."""
         return {name: worker.stats for name, worker in self._workers.items()}
+
+    @property
+    def letters(self) -> Mapping[tuple[str, str], int]:
+        """How many dead letters this process has made, by connection and code."""
+        return self._letters.counts
+
+    @property
+    def failures(self) -> Mapping[str, int]:
+        """How often each connection's worker met an error of the program, and was started again."""
+        return {name: self._failures[name] for name in self._workers}
+
+    def quotas(self) -> dict[str, dict[str, tuple[int, int]]]:
+        """Tell of each connection's quotas how much is used, and how much there is."""
+        return {name: worker.quota_use() for name, worker in self._workers.items()}
 
     async def work(self) -> None:
         """Work until `stop`.
@@ -144,6 +164,7 @@ class Workers:
         """Run a connection's worker; one that breaks is started again, and its neighbours go on."""
         ownership = self._log.ownership(connection.name)
         while not self._is_leaving(connection.name):
+            tracer = None if self._tracing is None else self._tracing.tracer(connection)
             async with Sender(connection, self._settings) as sender:
                 worker = Worker(
                     connection,
@@ -158,6 +179,8 @@ class Workers:
                     ),
                     attempts=self._attempts,
                     may_send=ownership.may_send,
+                    observer=tracer,
+                    report=None if tracer is None else tracer.ended,
                 )
                 self._workers[connection.name] = worker
                 lost = asyncio.Event()
@@ -169,6 +192,7 @@ class Workers:
                 except PASSED_ON:
                     raise
                 except BaseException:  # noqa: BLE001 -- one broken worker stops no other
+                    self._failures[connection.name] += 1
                     _log.exception("worker_failed", extra={"connection": connection.name})
                 finally:
                     losing.cancel()
@@ -221,11 +245,13 @@ class LoggedLetters:
     """Keeps dead letters in the log, and writes a line about each."""
 
     def __init__(self, log: RouterLog) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
         self._log = log
 
     async def put(self, letters: list[DeadLetter]) -> None:
         """Keep dead letters; see `DeadLetterSink.put`."""
         await self._log.put(letters)
+        self.counts.update((letter.connection, letter.code) for letter in letters)
         for letter in letters:
             _log.warning(
                 "dead_letter",

@@ -94,6 +94,7 @@ class KafkaEventLog:
         self._kept = dict(kept or {})
         self._clock = clock
         self._losses = LetterLosses(clock)
+        self._expired: Counter[str] = Counter()
         self._groups = Groups(address)
         _see_topics(self._groups, address, partitions, replication)
         self._partitions = range(partitions)
@@ -103,6 +104,7 @@ class KafkaEventLog:
         self._delivers = delivers
         self._readers: dict[str, Reader] = {}
         self._names = tuple(connections)
+        self._expired.update(dict.fromkeys(self._names, 0))
         self._cleaned_at = self._placed_at = float("-inf")
         with contextlib.ExitStack() as opened:
             self._producing = opened.enter_context(contextlib.closing(Producing(address)))
@@ -129,6 +131,7 @@ class KafkaEventLog:
         await asyncio.to_thread(self._register, names)
         self._names = tuple(dict.fromkeys([*self._names, *names]))
         self._kept.update(kept)
+        self._expired.update(dict.fromkeys(names, 0))
 
     async def append(self, bodies: Sequence[bytes], source: str | None = None) -> None:
         """Accept events; enough brokers have all of them when this returns.
@@ -218,6 +221,11 @@ class KafkaEventLog:
     def lost_letters(self) -> Mapping[Kind, int]:
         """How many dead letters were deleted for want of room, by connection and code."""
         return self._losses.counts
+
+    @property
+    def expired_events(self) -> Mapping[str, int]:
+        """How many events passed `max_age` and became dead letters, by connection."""
+        return self._expired
 
     async def check(self) -> None:
         """See that brokers take events.
@@ -348,6 +356,7 @@ class KafkaEventLog:
             reader.put_back(old)
             raise
         await reader.commit([event.offset for event in old])
+        self._expired[name] += len(old)
         about = {"connection": name, "count": len(old), "first_offset": old[0].offset}
         _log.warning("events_expired", extra=about)
         return len(old)

@@ -108,6 +108,7 @@ class SqliteEventLog:
         self._kept = kept or {}
         self._clock = clock
         self._losses = LetterLosses(clock)
+        self._expired = Counter(dict.fromkeys(connections, 0))
         open_file(path)
         with damage_told(path), contextlib.ExitStack() as opened:
             self._reading = opened.enter_context(contextlib.closing(connect(path)))
@@ -154,6 +155,7 @@ class SqliteEventLog:
         except sqlite3.OperationalError as error:
             raise LogUnavailableError(f"{self.path}: {error}") from error
         self._kept = {**self._kept, **kept}
+        self._expired.update(dict.fromkeys(names, 0))
 
     async def append(self, bodies: Sequence[bytes], source: str | None = None) -> None:
         """Accept events, all or none; they are on disk when this returns.
@@ -267,6 +269,11 @@ class SqliteEventLog:
         """How many dead letters were deleted for want of room, by connection and code."""
         return self._losses.counts
 
+    @property
+    def expired_events(self) -> Mapping[str, int]:
+        """How many events passed `max_age` and became dead letters, by connection."""
+        return self._expired
+
     async def check(self) -> None:
         """Write something small, as proof that the log can be written.
 
@@ -367,6 +374,7 @@ class SqliteEventLog:
                 )
             )
             await self.commit(name, offsets)
+        self._expired[name] += len(offsets)
         return len(offsets)
 
     def _make_room(self, connection: sqlite3.Connection) -> Counter[Kind]:
