@@ -193,7 +193,8 @@ class Worker:
         if isinstance(decision, str):
             self._poisoned(event, decision)
             return
-        self._stats.notes.update(note.code for note in decision.notes)
+        for note in decision.notes:
+            self._stats.notes[note.code] += 1
         if alone:
             packed(self._connection, list(decision.requests))
         match decision.result:
