@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.resources import files
 from importlib.util import find_spec
@@ -15,7 +17,7 @@ from conformance import echo
 from conformance.case import CaseError, CaseSet, load_cases
 from conformance.frozen import Requirements, load_requirements
 from conformance.statements import Page, load_pages
-from conformance.subject import Subject
+from conformance.subject import PluginSubject, ProgramSubject, Subject
 from destination_router.plugins.loading import (
     InstalledPlugin,
     PluginError,
@@ -23,6 +25,10 @@ from destination_router.plugins.loading import (
     installed_plugins,
     load_plugin,
 )
+from destination_router.programs.destination import Limits, ProgramHooks, load_program
+
+_LIMITS = Limits(failures=20)
+"""A program that fails each time it is asked ends the run in minutes, not in days."""
 
 
 class Bench(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +44,7 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
         version: of that distribution.
         pages: what its vendor's pages say, and which cases test that.
         requirements: the frozen set that it is scored by; None for all that there is.
+        command: of a destination that is a program; empty where it is installed.
     """
 
     name: str
@@ -49,6 +56,7 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     pages: tuple[Page, ...] = ()
     requirements: Requirements | None = None
+    command: tuple[str, ...] = ()
 
 
 def open_bench(
@@ -78,13 +86,54 @@ def open_bench(
     return msgspec.structs.replace(bench, pages=pages, requirements=pinned)
 
 
+def open_program_bench(
+    command: Sequence[str],
+    cases: Path | None = None,
+    settings: dict[str, Any] | None = None,
+    requirements: str | None = None,
+    folder: Path | None = None,
+) -> Bench:
+    """Start a destination that is a program, and load its cases.
+
+    Args:
+        command: the program and its arguments.
+        cases: the folder of its cases; `cases` in the folder where it runs, if None.
+        settings: as `open_bench`.
+        requirements: as `open_bench`.
+        folder: where it runs; None: here.
+
+    Raises:
+        CaseError: as `open_bench`.
+    """
+    pinned = None if requirements is None else load_requirements(requirements)
+    own = (folder or Path()) / "cases"
+    place = cases or (own if own.is_dir() else None)
+    case_set = CaseSet() if place is None else load_cases(place)
+    told = shlex.join(command)
+    try:
+        plugin = load_program(command, None if folder is None else str(folder), _LIMITS)
+    except PluginError as error:
+        failed = Bench(name=told, subject=None, load_error=str(error), case_set=case_set)
+        return msgspec.structs.replace(failed, distribution=told, command=tuple(command))
+    assert isinstance(plugin.elsewhere, ProgramHooks)  # noqa: S101 -- it is a program
+    bench = bench_for(
+        ProgramSubject(plugin),
+        case_set,
+        settings,
+        distribution=plugin.name,
+        version=plugin.elsewhere.hello.version,
+    )
+    pages = load_pages(_sources_of(bench.name, place), case_set.cases)
+    return msgspec.structs.replace(bench, pages=pages, requirements=pinned, command=tuple(command))
+
+
 def _loaded_bench(name: str, case_set: CaseSet, settings: dict[str, Any] | None) -> Bench:
     if name == echo.NAME:
         return _router_bench(case_set)
     offers = [plugin for plugin in installed_plugins() if plugin.name == name]
     distribution, version = (offers[0].distribution, offers[0].version) if offers else ("", "")
     try:
-        subject = Subject(load_plugin(name))
+        subject = PluginSubject(load_plugin(name))
     except PluginError as error:
         return Bench(
             name=name,
@@ -101,12 +150,12 @@ def _router_bench(case_set: CaseSet) -> Bench:
     """Put the router itself to the test, with a destination that shows what it does to messages."""
     os.environ.update(echo.KEYS)
     suite = version("heap-destination")
-    subject = Subject(check_destination(echo, echo.NAME, f"heap-destination {suite}"))
+    subject = PluginSubject(check_destination(echo, echo.NAME, f"heap-destination {suite}"))
     return bench_for(subject, case_set, distribution="heap-destination", version=suite)
 
 
 def bench_for(
-    subject: Subject,
+    subject: PluginSubject,
     case_set: CaseSet,
     settings: dict[str, Any] | None = None,
     *,
@@ -180,4 +229,12 @@ def _sample(field: dict[str, Any]) -> Any:
     return field.get("const", samples.get(field.get("type", ""), "1"))
 
 
-__all__ = ["Bench", "CaseError", "bench_for", "find_cases", "open_bench", "sample_settings"]
+__all__ = [
+    "Bench",
+    "CaseError",
+    "bench_for",
+    "find_cases",
+    "open_bench",
+    "open_program_bench",
+    "sample_settings",
+]

@@ -8,6 +8,7 @@ mistake which file and which case it is in.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
@@ -19,6 +20,9 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from destination_router.settings.documents import DocumentError, parse_json
+
+TODO = "TODO"
+"""What `destination-router record` leaves for a person to fill in."""
 
 
 class CaseError(ValueError):
@@ -86,6 +90,8 @@ class AnsweredRequest(_Record, frozen=True, kw_only=True):
         items: for a bulk, those that went into each of its items.
         json: its body, as a JSON value.
         form: its body, as fields.
+        content: its body, as text of any other type.
+        content_type: of `content`.
     """
 
     url: str
@@ -93,6 +99,8 @@ class AnsweredRequest(_Record, frozen=True, kw_only=True):
     items: tuple[tuple[str, ...], ...] = ()
     json: Any = None
     form: dict[str, str] | None = None
+    content: str | None = None
+    content_type: str = "text/plain"
 
 
 class Response(_Record, frozen=True, kw_only=True):
@@ -220,10 +228,7 @@ def read_cases(contents: Mapping[str, bytes]) -> CaseSet:
     limits: list[Limit] = []
     settings: dict[str, Any] | None = None
     digest = hashlib.sha256()
-    for name, content in contents.items():
-        document = _document(name, content, problems)
-        if document is None:
-            continue
+    for name, document in _documents(contents, problems):
         digest.update(name.encode() + b"\0" + msgspec.json.encode(document, order="sorted"))
         defaults = document.get("defaults", {})
         if settings is None:
@@ -241,16 +246,49 @@ def read_cases(contents: Mapping[str, bytes]) -> CaseSet:
     )
 
 
-def _document(name: str, content: bytes, problems: list[str]) -> dict[str, Any] | None:
-    try:
-        document = parse_json(content.decode(), any_number=True)
-    except (DocumentError, UnicodeDecodeError) as error:
-        detail = error if isinstance(error, DocumentError) else "is not text in UTF-8"
-        problems.append(f"{name} {detail}")
-        return None
-    found = [_explain(name, document, error) for error in _validator().iter_errors(document)]
-    problems.extend(sorted(found))
-    return None if found else document
+def _documents(
+    contents: Mapping[str, bytes], problems: list[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give each document that can be used, with the name of the file that holds it."""
+    for name, content in contents.items():
+        try:
+            documents = [parse_json(text, any_number=True) for text in _texts(content.decode())]
+        except (DocumentError, UnicodeDecodeError) as error:
+            detail = error if isinstance(error, DocumentError) else "is not text in UTF-8"
+            problems.append(f"{name} {detail}")
+            continue
+        for document in documents:
+            found = [*_to_do(name, document)] or [
+                _explain(name, document, error) for error in _validator().iter_errors(document)
+            ]
+            problems.extend(sorted(found))
+            if not found:
+                yield name, document
+
+
+def _texts(text: str) -> Iterator[str]:
+    """Cut a file into its documents: `record` may have been told to append one (`>>`)."""
+    begin = 0
+    for joint in re.finditer(r"^\}\s*(?=^\{)", text, re.MULTILINE):
+        yield text[begin : joint.end()]
+        begin = joint.end()
+    yield text[begin:]
+
+
+def _to_do(name: str, document: Any) -> Iterator[str]:
+    """Tell of what was left for a person to fill in, who alone can know it."""
+    cases = document.get("cases") if isinstance(document, dict) else None
+    for case in cases if isinstance(cases, list) else ():
+        if not isinstance(case, dict):
+            continue
+        source = case.get("source")
+        if case.get("title") == TODO:
+            yield f"{name}: case {case.get('id')}: title: say the rule, as a sentence"
+        if source == TODO or (isinstance(source, dict) and TODO in source.values()):
+            yield (
+                f"{name}: case {case.get('id')}: source: say where the rule is documented (url, "
+                "quote or summary, retrieved), or give a decision in place of all three"
+            )
 
 
 def _cases(

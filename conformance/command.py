@@ -8,20 +8,23 @@ failure, 1 failures, 2 wrong usage.
 from __future__ import annotations
 
 import difflib
+import shlex
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import msgspec
 import typer
 
-from conformance.bench import Bench, open_bench
+from conformance.bench import Bench, open_bench, open_program_bench
 from conformance.case import CaseError
 from conformance.known import KnownFailure, KnownFailureError, load_known_failures
 from conformance.report import badge, build_report, html, markdown, report_json
 from conformance.report.matrix import ReportError, read_report, write_site
 from conformance.report.records import Report
 from conformance.report.words import counts, covered, headline, open_statements, skips
-from conformance.runner import FAILING, Verdict, failure_text, rules, run_all
+from conformance.runner import FAILING, Verdict, asked_by, failure_text, rules, run_all
+from conformance.subject import ProgramSubject
+from destination_router.programs.destination import ProgramHooks
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -29,10 +32,19 @@ MATRIX = "matrix"
 """What stands in place of a destination to draw many reports as one page."""
 
 Name = Annotated[
-    str,
+    str | None,
     typer.Argument(
         metavar="NAME",
         help="The destination: what a configuration calls it. Or `matrix`, for a page of reports.",
+        show_default=False,
+    ),
+]
+Command = Annotated[
+    str | None,
+    typer.Option(
+        "--command",
+        metavar="COMMAND",
+        help="In place of NAME: a destination in any language, by the command that starts it.",
     ),
 ]
 Reports = Annotated[
@@ -74,8 +86,9 @@ AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print the report a
 
 
 def conformance(  # noqa: PLR0913, PLR0917 -- one option each
-    name: Name,
+    name: Name = None,
     reports: Reports = None,
+    command: Command = None,
     cases: Cases = None,
     case: CaseId = None,
     json: JsonFile = None,
@@ -87,7 +100,8 @@ def conformance(  # noqa: PLR0913, PLR0917 -- one option each
 ) -> None:
     """Show which documented cases a destination passes.
 
-    Sends nothing. Known failures are read from the pyproject.toml of the working directory.
+    Sends nothing. Known failures are read from the pyproject.toml of the working directory. A
+    destination in another language is a program that speaks JSON lines (docs/programs.md).
 
     `conformance matrix REPORT... --html FOLDER` draws many reports as one site.
 
@@ -98,7 +112,7 @@ def conformance(  # noqa: PLR0913, PLR0917 -- one option each
         return
     if reports:
         _misused(f"{reports[0]}: reports go with `destination-router conformance {MATRIX}`")
-    bench, known = _opened(name, cases, case, requirements)
+    bench, known = _opened(name, command, cases, case, requirements)
     verdicts = _verdicts(bench, known, case)
     report = build_report(bench, verdicts)
     if mutants:
@@ -110,6 +124,7 @@ def conformance(  # noqa: PLR0913, PLR0917 -- one option each
     ):
         if path is not None:
             _write(path, text)
+    _tell_words(bench, verdicts)
     alone = case is not None
     told = markdown(report) if as_markdown else _text(bench, report, verdicts, whole=alone)
     typer.echo(told, nl=False)
@@ -143,12 +158,21 @@ def _with_mutants(report: Report) -> Report:
 
 
 def _opened(
-    name: str, cases: Path | None, case: str | None, requirements: str | None
+    name: str | None,
+    command: str | None,
+    cases: Path | None,
+    case: str | None,
+    requirements: str | None,
 ) -> tuple[Bench, dict[str, KnownFailure]]:
+    if (name is None) == (command is None):
+        _misused("name one destination: NAME, or --command with what starts it")
     try:
-        bench = open_bench(name, cases, requirements=requirements)
+        if command is not None:
+            bench = open_program_bench(_parted(command), cases, requirements=requirements)
+        else:
+            bench = open_bench(name or "", cases, requirements=requirements)
         ids = {rule.id for rule in rules(bench)}
-        known = load_known_failures(Path("pyproject.toml"), name, ids)
+        known = load_known_failures(Path("pyproject.toml"), bench.name, ids)
     except (CaseError, KnownFailureError) as error:
         _misused(str(error))
     if not bench.distribution:
@@ -158,6 +182,15 @@ def _opened(
         hint = f"; did you mean {close[0]}?" if close else ""
         _misused(f"there is no case or check {case}{hint}")
     return bench, known
+
+
+def _parted(command: str) -> list[str]:
+    """Part a command as a shell does."""
+    try:
+        parts = shlex.split(command)
+    except ValueError as error:
+        _misused(f"--command: {error}")
+    return parts or _misused("--command names no program")
 
 
 def _verdicts(bench: Bench, known: dict[str, KnownFailure], case: str | None) -> list[Verdict]:
@@ -174,10 +207,22 @@ def _verdicts(bench: Bench, known: dict[str, KnownFailure], case: str | None) ->
     return verdicts
 
 
+def _tell_words(bench: Bench, verdicts: list[Verdict]) -> None:
+    """Show what a program wrote on its standard error before it failed: the end of it."""
+    plugin = bench.subject.plugin if isinstance(bench.subject, ProgramSubject) else None
+    hooks = None if plugin is None else plugin.elsewhere
+    if not isinstance(hooks, ProgramHooks):
+        return
+    hooks.program.stop()
+    failed = any(verdict.result in FAILING for verdict in verdicts)
+    if failed and (words := hooks.program.last_words):
+        typer.echo(f"The program wrote on standard error:\n{words}\n", err=True)
+
+
 def _text(bench: Bench, report: Report, verdicts: list[Verdict], *, whole: bool) -> str:
     by_id = {rule.id: rule for rule in rules(bench)}
     failures = [
-        failure_text(verdict, by_id[verdict.id], bench.name, whole=whole)
+        failure_text(verdict, by_id[verdict.id], asked_by(bench), whole=whole)
         for verdict in verdicts
         if verdict.result in FAILING
     ]

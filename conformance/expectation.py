@@ -8,18 +8,24 @@ from typing import Any
 from conformance.case import Case
 from conformance.checks.scalars import field_json
 from conformance.compare import Difference, differences
-from conformance.subject import Observation, Subject
+from conformance.subject import Observation, Subject, Unobservable
 from destination_router import Outcome
 from destination_router.settings.errors import SettingsError
 
 
 def case_differences(subject: Subject, case: Case) -> Iterator[Difference]:
-    """Run a case, and find every place where what comes of it is not what it should be."""
+    """Run a case, and find every place where what comes of it is not what it should be.
+
+    Raises:
+        Unobservable: what it asks for cannot be seen of this subject.
+    """
     try:
         observed = subject.observe(case)
     except SettingsError as error:
         yield Difference("settings", f"problems: {error}", "settings that can be used")
         return
+    except Unobservable:
+        raise
     except Exception as error:  # noqa: BLE001 -- whatever a plugin raises is a failed case
         yield Difference("", f"{type(error).__name__}: {error}", "hooks that raise only Reject")
         return

@@ -31,14 +31,16 @@ class RuleUnderTest:
 
     def verify(self) -> None:
         """Run it, and end the test as it ended."""
-        from conformance.runner import FAILING, failure_text, run  # noqa: PLC0415 -- see above
+        from conformance.runner import FAILING, asked_by, failure_text, run  # noqa: PLC0415 -- see above
 
         verdict = run(self.bench, self.rule, self.known)
         if verdict.result in FAILING:
-            text = failure_text(verdict, self.rule, self.bench.name)
+            text = failure_text(verdict, self.rule, asked_by(self.bench))
             pytest.fail(text, pytrace=False)
         if verdict.result == "skipped":
             pytest.skip(verdict.reason)
+        if verdict.result == "unobservable":
+            pytest.skip(f"unobservable: {verdict.reason}")
         if verdict.result == "unscored_failure":
             pytest.xfail(f"{verdict.reason}: {verdict.difference}")
         if verdict.result == "known_failure":
@@ -74,7 +76,7 @@ def _rules(bench: Bench, argument: str) -> tuple[Case, ...] | tuple[Check, ...]:
 
 def _suite(metafunc: pytest.Metafunc) -> tuple[Bench, Mapping[str, KnownFailure]]:
     """Open the bench of a suite's class, once for all its tests."""
-    from conformance.bench import open_bench  # noqa: PLC0415 -- see above
+    from conformance.bench import open_bench, open_program_bench  # noqa: PLC0415 -- see above
     from conformance.case import CaseError  # noqa: PLC0415
     from conformance.known import KnownFailureError, load_known_failures  # noqa: PLC0415
     from conformance.runner import rules  # noqa: PLC0415
@@ -82,16 +84,21 @@ def _suite(metafunc: pytest.Metafunc) -> tuple[Bench, Mapping[str, KnownFailure]
     suite: Any = metafunc.cls
     opened = metafunc.config.stash.setdefault(_SUITES, {})
     if suite not in opened:
-        name = getattr(suite, "destination", None)
-        if not isinstance(name, str) or not name:
+        name: Any = getattr(suite, "destination", None)
+        command = tuple(getattr(suite, "command", ()))
+        if not command and (not isinstance(name, str) or not name):
             raise pytest.Collector.CollectError(f'{suite.__name__}: set destination = "its-name"')
         here = Path(str(metafunc.module.__file__)).parent
         try:
             cases = here / suite.cases if suite.cases else None
-            bench = open_bench(name, cases, suite.settings, suite.requirements)
+            chosen = (cases, suite.settings, suite.requirements)
+            if command:
+                bench = open_program_bench(command, *chosen, folder=here)
+            else:
+                bench = open_bench(name, *chosen)
             pyproject = metafunc.config.rootpath / "pyproject.toml"
             ids = {rule.id for rule in rules(bench)}
-            opened[suite] = (bench, load_known_failures(pyproject, name, ids))
+            opened[suite] = (bench, load_known_failures(pyproject, bench.name, ids))
         except (CaseError, KnownFailureError) as error:
             raise pytest.Collector.CollectError(f"{suite.__name__}: {error}") from None
     return opened[suite]

@@ -6,6 +6,7 @@ differs, with what was got and what was expected. A last line says how to run it
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Literal, TypeAlias
@@ -20,20 +21,27 @@ from conformance.checks.check import Bed
 from conformance.compare import Difference
 from conformance.expectation import case_differences as _case_differences
 from conformance.known import NONE_KNOWN, KnownFailure
-from conformance.subject import Subject
+from conformance.subject import PluginSubject, Subject, Unobservable
 
 Result: TypeAlias = Literal[
     "passed",
     "failed",
     "skipped",
+    "unobservable",
     "provisional_failure",
     "known_failure",
     "unscored_failure",
     "unexpected_pass",
 ]
-"""How a case or check ended. Only `failed` and `unexpected_pass` fail the suite."""
+"""How a case or check ended. Only `failed` and `unexpected_pass` fail the suite.
+
+What is `skipped` does not apply to the destination; what is `unobservable` applies, unseen.
+"""
 
 FAILING: frozenset[Result] = frozenset({"failed", "unexpected_pass"})
+
+NOT_APPLIED: frozenset[Result] = frozenset({"skipped", "unobservable"})
+"""What says neither that a rule is kept nor that it is broken."""
 
 _COUNTED = 100
 
@@ -46,7 +54,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         result: how it ended.
         difference: the first place that differs, for a failure.
         others: the other places that differ.
-        reason: why it was skipped, or why its failure is known.
+        reason: why it was skipped or cannot be seen, or why its failure is known.
     """
 
     id: str
@@ -106,7 +114,10 @@ def run_case(subject: Subject, case: Case) -> Verdict:
     if skipped := _without(subject, case.id, case.required_hooks):
         return skipped
     failure: Result = "failed" if case.status == "stable" else "provisional_failure"
-    return _verdict(case.id, _case_differences(subject, case), failure)
+    try:
+        return _verdict(case.id, _case_differences(subject, case), failure)
+    except Unobservable as hidden:
+        return _hidden(case.id, str(hidden))
 
 
 def run_check(bench: Bench, subject: Subject, check: Check) -> Verdict:
@@ -116,7 +127,21 @@ def run_check(bench: Bench, subject: Subject, check: Check) -> Verdict:
         return Verdict(id=check.id, result="skipped", reason=reason)
     if skipped := _without(subject, check.id, check.needs):
         return skipped
-    return _verdict(check.id, _check_differences(check, Bed(bench=bench, subject=subject)))
+    if hidden := subject.unobservable(check.id):
+        return _hidden(check.id, hidden)
+    if not isinstance(subject, PluginSubject):
+        return _hidden(check.id, f"{subject.name} shows only what it makes of a case")
+    try:
+        return _verdict(check.id, _check_differences(check, Bed(bench=bench, subject=subject)))
+    except Unobservable as unseen:
+        return _hidden(check.id, str(unseen))
+
+
+def asked_by(bench: Bench) -> str:
+    """Say how a destination is named on a command line: by its name, or by what starts it."""
+    if not bench.command:
+        return bench.name
+    return f"--command {shlex.quote(shlex.join(bench.command))}"
 
 
 def failure_text(
@@ -124,7 +149,7 @@ def failure_text(
 ) -> str:
     """Write a failure: rule, source, difference, and the command that runs it again.
 
-    Where more than one place differs, `whole` names each of them.
+    Where more than one place differs, `whole` names each of them. `destination` is `asked_by`.
     """
     documented = rule.source if isinstance(rule, Case) else f"documented: {rule.documented}"
     if whole:
@@ -142,7 +167,7 @@ def failure_text(
 
 def judge(verdict: Verdict, known: KnownFailure | None) -> Verdict:
     """Hold a verdict against what is known: a known failure is none, and a pass is one."""
-    if known is None or verdict.result == "skipped":
+    if known is None or verdict.result in NOT_APPLIED:
         return verdict
     because = f"{known.reason} ({known.link})"
     if verdict.result == "passed":
@@ -152,11 +177,15 @@ def judge(verdict: Verdict, known: KnownFailure | None) -> Verdict:
 
 
 def _without(subject: Subject, rule_id: str, hooks: Sequence[str]) -> Verdict | None:
-    missing = [hook for hook in hooks if hook not in subject.plugin.capabilities]
+    missing = [hook for hook in hooks if hook not in subject.capabilities]
     if not missing:
         return None
     reason = f"{subject.name} has no {' and no '.join(missing)} hook"
     return Verdict(id=rule_id, result="skipped", reason=reason)
+
+
+def _hidden(rule_id: str, reason: str) -> Verdict:
+    return Verdict(id=rule_id, result="unobservable", reason=reason)
 
 
 def _verdict(rule_id: str, found: Iterator[Difference], failure: Result = "failed") -> Verdict:
@@ -169,5 +198,7 @@ def _verdict(rule_id: str, found: Iterator[Difference], failure: Result = "faile
 def _check_differences(check: Check, bed: Bed) -> Iterator[Difference]:
     try:
         yield from check.run(bed)
+    except Unobservable:
+        raise
     except Exception as error:  # noqa: BLE001 -- whatever a plugin raises is a failed check
         yield Difference("", f"{type(error).__name__}: {error}", "hooks that raise only Reject")

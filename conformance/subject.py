@@ -1,13 +1,14 @@
 """The destination under test, and what it makes of a case's input. Nothing is sent anywhere.
 
-It is loaded and run as a host does: found by name, with a connection of its own for each set of
-settings.
+`Subject` is all that a case needs. `PluginSubject` is a destination that the suite loads and runs
+as a host does, with a connection of its own for each set of settings; the checks look into one.
+What cannot be seen of a subject is `Unobservable`: neither passed nor failed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -17,6 +18,12 @@ from destination_router.config.router_toml import ConnectionConfig
 from destination_router.pipeline.connection import Connection, Decision, configured
 from destination_router.plugins.loading import LoadedPlugin
 from destination_router.settings.errors import SettingsError
+
+_UNSEEN = {
+    "check/purity-no-io": "the files, sockets and clocks of another process cannot be seen",
+    "check/purity-input-unchanged": "another process gets a copy of the message, and may change it",
+    "check/packing-input-unchanged": "another process gets a copy of the requests",
+}
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,8 +48,39 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class Subject:
-    """A destination under test.
+class Unobservable(Exception):  # noqa: N818 -- nobody errs: a subject does not show everything
+    """Raised where a case or check asks for what cannot be seen of a subject; the text says why."""
+
+
+class Subject(Protocol):
+    """What is under test: something that makes requests of messages, wherever it runs."""
+
+    @property
+    def name(self) -> str:
+        """What a configuration calls it."""
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """The hooks that it has; a case or check that needs another one is skipped."""
+
+    def observe(self, case: Case) -> Observation:
+        """Run a case's input.
+
+        Raises:
+            SettingsError: the case's settings cannot be used, and are not what it is about.
+            Unobservable: what the case asks for cannot be seen of this subject.
+        """
+
+    def unobservable(self, check: str) -> str:
+        """Say why a check cannot see into this subject; empty where it can.
+
+        Args:
+            check: its id: `check/purity-no-io`.
+        """
+
+
+class PluginSubject:
+    """A destination that the suite loads and runs as a host does.
 
     Args:
         plugin: loaded for this subject alone.
@@ -56,6 +94,15 @@ class Subject:
     def name(self) -> str:
         """What a configuration calls it."""
         return self.plugin.name
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """The hooks that it implements."""
+        return self.plugin.capabilities
+
+    def unobservable(self, _check: str) -> str:
+        """Nothing is hidden: its hooks run in this process."""
+        return ""
 
     def connection(
         self, settings: Mapping[str, Any], beside: Mapping[str, Any] | None = None
@@ -121,6 +168,14 @@ class Subject:
         return Observation(result="settings")
 
 
+class ProgramSubject(PluginSubject):
+    """A destination that is a program: as a plugin, but for what happens inside its process."""
+
+    def unobservable(self, check: str) -> str:
+        """Say why a check cannot see into the process; empty where it need not."""
+        return _UNSEEN.get(check, "")
+
+
 def wire(message: Mapping[str, Any]) -> bytes:
     """Write a message as JSON, as it would come over the wire."""
     return msgspec.json.encode(message)
@@ -133,13 +188,18 @@ def request_json(request: HttpRequest) -> dict[str, Any]:
         body["json"] = request.json
     if request.form is not None:
         body["form"] = dict(request.form)
+    if request.content is not None:
+        body["content"] = request.content.decode("utf-8", "backslashreplace")
+        body["contentType"] = request.content_type
+    if request.gzip:
+        body["gzip"] = True
     if request.auth is not None:
         body["auth"] = msgspec.to_builtins(request.auth)
     body["pairings"] = [_pairing_json(pairing) for pairing in request.pairings]
     return {
         "method": request.method,
         "url": request.url,
-        "params": dict(request.params),
+        "params": {n: v if isinstance(v, str) else list(v) for n, v in request.params.items()},
         "headers": dict(request.headers),
         **body,
     }
@@ -183,6 +243,8 @@ def _answer(connection: Connection, given: Response) -> Observation:
         url=given.request.url,
         json=given.request.json,
         form=given.request.form,
+        content=None if given.request.content is None else given.request.content.encode(),
+        content_type="" if given.request.content is None else given.request.content_type,
         message_ids=given.request.message_ids,
         items=given.request.items,
     )

@@ -26,6 +26,8 @@ class DestinationSuite:
 
     Attributes:
         destination: its name, as a configuration would have it.
+        command: in its place, of a destination that is a program: what starts it, in the folder of
+            the test file.
         cases: the folder of its cases, relative to the test file; None for those that come with
             the suite or with the destination's distribution.
         settings: settings that work, for the checks that need no case; None for those of the
@@ -35,6 +37,7 @@ class DestinationSuite:
     """
 
     destination: ClassVar[str]
+    command: ClassVar[tuple[str, ...]] = ()
     cases: ClassVar[str | None] = None
     settings: ClassVar[dict[str, Any] | None] = None
     requirements: ClassVar[str | None] = None

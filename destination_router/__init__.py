@@ -22,6 +22,11 @@ from destination_router.contract.messages import (
     Screen,
     Track,
 )
+from destination_router.contract.placeholders import (
+    PLACEHOLDER_IDS,
+    is_placeholder_id,
+    placeholder_reason,
+)
 from destination_router.contract.records import (
     BasicAuth,
     BearerAuth,
@@ -29,6 +34,7 @@ from destination_router.contract.records import (
     Field,
     HttpRequest,
     HttpResponse,
+    Ignored,
     Imported,
     Json,
     Note,
@@ -43,6 +49,7 @@ from destination_router.contract.times import format_time, parse_time, utc_text
 from destination_router.pipeline.normalise import parse_message
 
 __all__ = [
+    "PLACEHOLDER_IDS",
     "Alias",
     "BasicAuth",
     "BearerAuth",
@@ -56,6 +63,7 @@ __all__ = [
     "HttpResponse",
     "Identifier",
     "Identify",
+    "Ignored",
     "Imported",
     "Json",
     "Message",
@@ -74,9 +82,11 @@ __all__ = [
     "folded",
     "format_time",
     "hookimpl",
+    "is_placeholder_id",
     "javascript",
     "parse_message",
     "parse_time",
+    "placeholder_reason",
     "retry_after",
     "utc_text",
 ]

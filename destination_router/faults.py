@@ -16,15 +16,34 @@ import msgspec
 UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """What decoding JSON raises that somebody else wrote: it is none, no text, or too deep."""
 
-PASSED_ON = (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit)
-"""What ends a process or a task on purpose. Whatever else code raises stays with the message at
-hand: `MemoryError`, `RecursionError`, and `SystemExit` of a plugin that calls `sys.exit`."""
+
+class Unanswered(BaseException):
+    """Raised by a hook that runs in another process and has not been answered yet.
+
+    Whoever has an event loop puts the question outside of it, and does the work again.
+
+    Attributes:
+        question: for the plugin's program to answer.
+    """
+
+    def __init__(self, question: object) -> None:
+        super().__init__()
+        self.question = question
+
+
+PASSED_ON = (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit, Unanswered)
+"""What ends a process or a task on purpose, or has to be asked first. Whatever else code raises
+stays with the message at hand: `MemoryError`, `RecursionError`, and `SystemExit` of a plugin that
+calls `sys.exit`."""
 
 _CODE = re.compile("[a-z][a-z0-9_]{0,39}")
 
 
 def whereabouts(error: BaseException) -> str:
     """Say what kind of exception it is and where it was raised: `KeyError at plugin.py:7`."""
+    told = getattr(error, "place", None)  # of a program, whose failure happened elsewhere
+    if isinstance(told, str):
+        return told
     place = raised_at(error.__traceback__)
     return f"{type(error).__name__} at {place}" if place else type(error).__name__
 

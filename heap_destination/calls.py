@@ -13,6 +13,7 @@ from destination_router import (
     Group,
     HttpRequest,
     Identify,
+    Ignored,
     Message,
     Note,
     Page,
@@ -68,6 +69,10 @@ _OWN_FIELDS = {
 """What only this call has, beside its properties."""
 
 
+_KEPT_AWAY = Ignored("this dialect sends no call whose integrations is null or an empty list")
+_NO_STITCHING = Ignored("an alias merges users only where the setting anonymousEvents is stitch")
+
+
 def check_call(message: Message, settings: HeapSettings) -> None:
     """Refuse a call that the dialect's system refuses, by its type or by those of its fields."""
     rules = settings.rules
@@ -79,10 +84,10 @@ def check_call(message: Message, settings: HeapSettings) -> None:
         check_fields(message, rules.checks[call])
 
 
-def is_kept_away(message: Message, settings: HeapSettings) -> bool:
-    """Whether the dialect's system sends a message nowhere for what its `integrations` is."""
+def kept_away(message: Message, settings: HeapSettings) -> Ignored | None:
+    """Say why the dialect's system sends a message nowhere: for what its `integrations` is."""
     odd = settings.rules.empty_integrations == "everyone"
-    return odd and message.as_sent("integrations") in (None, [])
+    return _KEPT_AWAY if odd and message.as_sent("integrations") in (None, []) else None
 
 
 def is_event(message: Group | Alias, settings: HeapSettings) -> bool:
@@ -110,10 +115,10 @@ def identify_user(message: Identify, settings: HeapSettings) -> list[HttpRequest
     return [request, *_merge(message, settings, found, found.anonymous_id)]
 
 
-def merge_users(message: Alias, settings: HeapSettings) -> list[HttpRequest]:
+def merge_users(message: Alias, settings: HeapSettings) -> list[HttpRequest] | Ignored:
     """With stitching on, merge the user that an anonymous id stood for; otherwise ignore it."""
     if settings.anonymous_events != "stitch":
-        return []
+        return _NO_STITCHING
     found = identifiers(message, settings)
     if found.identity is None:
         raise missing_identity(found.identity_danger, "the id that the user has from now on")

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from destination_router import Group, Identify, Message, Note, Reject
+from destination_router import Group, Identify, Message, Note, Reject, placeholder_reason
 from heap_destination.dialects import Dialect
 from heap_destination.framework import email_of, text_of, trimmed
 from heap_destination.limits import (
@@ -259,40 +259,8 @@ def unsafe(identity: str, settings: HeapSettings) -> str | None:
     """Say why an id would merge what does not belong together, or None if it would not."""
     if len(identity) > IDENTITY_CHARACTERS:
         return f"it is longer than {IDENTITY_CHARACTERS} characters"
-    listed = settings.unsafe_identities
-    if identity.strip().casefold() in listed:
-        return _PLACEHOLDER
-    first = identity[:1]
-    # Lets nearly all pass at a glance: this is asked of every message.
-    if (
-        first not in _ODD_LETTERS
-        and first.isalnum()
-        and "{" not in identity
-        and "<" not in identity
-    ):
-        return None
-    bare = identity.strip(_INVISIBLE)
-    if not bare:
-        return "it is blank, and Heap would merge all who carry it into one"
-    if _TEMPLATE.search(bare):
-        return "it is a template that nobody filled in, and Heap would merge all who carry it"
-    is_zero = "0" in listed and _ZEROS.fullmatch(bare) is not None
-    return _PLACEHOLDER if is_zero or bare.casefold() in listed else None
-
-
-_PLACEHOLDER = "it is a placeholder, and Heap would merge all who carry it into one"
-_ODD_LETTERS = frozenset("0\u115f\u1160\u3164\uffa0")
-"""With which a text of zeros begins, or one of letters that show nothing."""
-_INVISIBLE = (
-    "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
-    + "\0\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200d\u200e\u200f"
-    + "\u2060\u2061\u2062\u2063\u2064\u2800\u3164\ufe0f\ufeff\uffa0"
-)
-"""What shows nothing: Unicode's blanks, and the characters of no width that get copied along."""
-_TEMPLATE = re.compile(
-    r"\{\{.*\}\}|\$\{.*\}|<%.*%>|\{%.*%\}|^%[a-z_]+%$", re.DOTALL | re.IGNORECASE
-)
-_ZEROS = re.compile(r"0[0.\-]*")
+    reason = placeholder_reason(identity, settings.unsafe_identities)
+    return None if reason is None else f"{reason}, and Heap would merge all who carry it into one"
 
 
 def _is_odd(identity: str) -> bool:

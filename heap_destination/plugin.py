@@ -12,6 +12,7 @@ from destination_router import (
     HttpRequest,
     HttpResponse,
     Identify,
+    Ignored,
     Imported,
     Json,
     Outcome,
@@ -26,7 +27,7 @@ from heap_destination.calls import (
     check_call,
     identify_user,
     is_event,
-    is_kept_away,
+    kept_away,
     merge_users,
     record_event,
     update_account,
@@ -111,21 +112,17 @@ def client_side(settings: HeapSettings) -> dict[str, Json]:
 
 
 @hookimpl
-def on_identify(message: Identify, settings: HeapSettings) -> list[HttpRequest]:
+def on_identify(message: Identify, settings: HeapSettings) -> list[HttpRequest] | Ignored:
     """Create or update the user."""
     check_call(message, settings)
-    if is_kept_away(message, settings):
-        return []
-    return identify_user(message, settings)
+    return kept_away(message, settings) or identify_user(message, settings)
 
 
 @hookimpl
-def on_track(message: Track, settings: HeapSettings) -> list[HttpRequest]:
+def on_track(message: Track, settings: HeapSettings) -> list[HttpRequest] | Ignored:
     """Record the event by its name."""
     check_call(message, settings)
-    if is_kept_away(message, settings):
-        return []
-    return record_event(message, settings)
+    return kept_away(message, settings) or record_event(message, settings)
 
 
 @hookimpl
@@ -152,7 +149,7 @@ def on_group(message: Group, settings: HeapSettings) -> list[HttpRequest]:
 
 
 @hookimpl
-def on_alias(message: Alias, settings: HeapSettings) -> list[HttpRequest]:
+def on_alias(message: Alias, settings: HeapSettings) -> list[HttpRequest] | Ignored:
     """Merge the previous id into the user if stitching is on; ignored otherwise."""
     check_call(message, settings)
     if is_event(message, settings):

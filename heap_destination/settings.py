@@ -7,30 +7,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from destination_router import PLACEHOLDER_IDS
 from heap_destination.dialects import DEFAULT, DIALECTS, NESTED, Dialect, Nested
 
-UNSAFE_IDENTITIES = (
-    "null",
-    "undefined",
-    "none",
-    "nan",
-    "true",
-    "false",
-    "guest",
-    "anonymous",
-    "user",
-    "unknown",
-    "0",
-    "-1",
-    "00000000-0000-0000-0000-000000000000",
-    "[object object]",
-    "(null)",
-    "<null>",
-    "nil",
-    "<nil>",
-    "n/a",
-    "(none)",
-)
+UNSAFE_IDENTITIES = PLACEHOLDER_IDS
 """What senders write where they know no user. Heap merges all who carry the same identity, for
 good [developers.heap.io/reference/identify]."""
 

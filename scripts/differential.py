@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -304,17 +305,24 @@ def _lost(theirs: Any, body: Any) -> Any:
         return [_lost(a, b) for a, b in zip(theirs, body, strict=True)]
     if not isinstance(theirs, dict) or not isinstance(body, dict):
         return body
-    moved = {
-        ".".join(part for part in key.split(".") if part != PROTOTYPE): item
-        for key, item in body.items()
-        if PROTOTYPE in key.split(".")
-    }
     plain = {key: item for key, item in body.items() if PROTOTYPE not in key.split(".")}
-    risen = {key: item for key, item in theirs.items() if key in moved and item == moved[key]}
+    risen = {
+        name: item
+        for key, item in body.items()
+        for name in _higher(key)
+        if name in theirs and item == theirs[name]
+    }
     left = {**plain, **risen}
     if left.keys() != theirs.keys():
         return left
     return {key: _lost(item, left[key]) for key, item in theirs.items()}
+
+
+def _higher(key: str) -> Iterable[str]:
+    """List what a path may be called there: one such key in another stays where it is."""
+    ways = [(None, part) if part == PROTOTYPE else (part,) for part in key.split(".")]
+    names = (".".join(part for part in chosen if part is not None) for chosen in product(*ways))
+    return [name for name in names if name != key]
 
 
 def _prototype_at_rudderstack(sent: Message, real: Answer, _here: Answer) -> Levelled:

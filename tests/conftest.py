@@ -90,6 +90,20 @@ def node() -> str:
 
 
 @pytest.fixture(scope="session")
+def go_events(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The example in Go, built; a machine without Go skips the test, but not CI."""
+    found = shutil.which("go")
+    if found is None and os.environ.get("CI") == "true":
+        pytest.fail("Go is not installed, and CI must not skip this")
+    if found is None:
+        pytest.skip("Go is not installed")
+    built = tmp_path_factory.mktemp("go") / "go-events"
+    example = ROOT / "examples" / "go_destination"
+    subprocess.run([found, "build", "-o", str(built), "."], cwd=example, check=True)
+    return str(built)
+
+
+@pytest.fixture(scope="session")
 def fresh_venv(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     """Make a new virtual environment, with a `pip` that fetches nothing; gives its `bin`."""
 

@@ -73,6 +73,13 @@ KNOWN: list[tuple[str, str, dict[str, Any], Any, Any]] = [
         event(custom_properties={"__proto__.a": "1", "b": "2"}),
     ),
     (
+        "segment",
+        "differs-prototype",
+        {"messageId": "m", "properties": {"a": {"__proto__": {"": 1, "__proto__": ""}}}},
+        event(custom_properties={"a.": "1", "a.__proto__": ""}),
+        event(custom_properties={"a.__proto__.": "1", "a.__proto__.__proto__": ""}),
+    ),
+    (
         "rudderstack",
         "differs-prototype",
         {"type": "track", "properties": {"a": [{"__proto__": 1}]}},

@@ -120,6 +120,9 @@ def large_numbers_row() -> None:
     numbers = {"a": 2**53 + 1, "b": -(2**53) - 1, "c": 10**20 + 1}
     assert decided("rudderstack", properties=numbers).requests[0].json["properties"] == numbers
     assert body(transformed({"properties": numbers}, appId="1")[0])["properties"] == numbers
+    identify = decided("segment-cloud", type="identify", userId="u", traits=numbers)
+    (user,) = identify.requests[0].json["users"]
+    assert user["custom_properties"] == numbers
 
 
 def prototype_row() -> None:
@@ -185,6 +188,13 @@ def sdk_traits_row() -> None:
         assert [properties[name] for name in ("plan",) if name in properties] == sent
 
 
+def integrations_row() -> None:
+    for given in ([], None):
+        told = [decided(d, integrations=given).result for d in ("heap", "segment", "segment-cloud")]
+        assert told == ["requests"] * 3
+        assert decided("rudderstack", integrations=given).result == "filtered"
+
+
 ROWS = {
     "differs-type": type_row,
     "differs-message-id": message_id_row,
@@ -198,6 +208,7 @@ ROWS = {
     "differs-name": name_row,
     "differs-traits": traits_row,
     "differs-sdk-traits": sdk_traits_row,
+    "differs-integrations": integrations_row,
 }
 
 

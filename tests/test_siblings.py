@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-SIBLINGS = sorted(EXAMPLES.glob("*_destination"))
+SIBLINGS = sorted(path.parent for path in EXAMPLES.glob("*_destination/pyproject.toml"))
 
 
 def imported(path: Path) -> Iterator[str]:

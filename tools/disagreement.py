@@ -14,7 +14,7 @@ import msgspec
 
 from conformance.bench import open_bench
 from conformance.case import CaseError
-from conformance.subject import Subject, wire
+from conformance.subject import PluginSubject, wire
 
 DISPUTED: dict[str, Any] = {
     "a": 1,
@@ -45,7 +45,7 @@ def disagreement_table(name: str, setting: str, values: list[str]) -> str:
         CaseError: the destination cannot be loaded.
     """
     bench = open_bench(name)
-    if bench.subject is None:
+    if not isinstance(bench.subject, PluginSubject):
         raise CaseError(bench.load_error)
     lines = ["| | arrays | types | null | empty |", "|---|---|---|---|---|"]
     for value in values:
@@ -56,7 +56,7 @@ def disagreement_table(name: str, setting: str, values: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def becomes(subject: Subject, settings: dict[str, Any], part: str) -> dict[str, Any]:
+def becomes(subject: PluginSubject, settings: dict[str, Any], part: str) -> dict[str, Any]:
     """Say what becomes of the object as an event's properties (`events`) or a user's `traits`."""
     message = {**_IDS, **_MESSAGES[part]}
     decision = subject.connection(settings).decide(wire(message))

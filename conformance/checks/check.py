@@ -9,14 +9,14 @@ import msgspec
 
 from conformance.bench import Bench
 from conformance.compare import Difference
-from conformance.subject import Subject
+from conformance.subject import PluginSubject
 
 
 class Bed(msgspec.Struct, frozen=True, kw_only=True):
     """What a check is given: a destination that loads, and its bench."""
 
     bench: Bench
-    subject: Subject
+    subject: PluginSubject
 
     @property
     def settings(self) -> dict[str, Any]:

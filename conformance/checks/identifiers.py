@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import Any
 
 from conformance.checks.check import Bed, Check
-from conformance.checks.scalars import field_json, leaves
+from conformance.checks.scalars import leaves, read_body
 from conformance.checks.variants import variants
 from conformance.compare import Difference, shown
 from conformance.subject import wire
@@ -81,8 +81,8 @@ def _places(connection: Connection, kind: str) -> dict[str, set[str]]:
 
 def _of_request(request: HttpRequest) -> Iterator[tuple[str, Any]]:
     """Give every value of a request with its place; of the URL, the parts of its path."""
-    form = {name: field_json(text) for name, text in (request.form or {}).items()}
-    for name, part in (("params", request.params), ("form", form), ("json", request.json)):
+    kind = "json" if request.form is None else "form"
+    for name, part in (("params", request.params), (kind, read_body(request))):
         if part:
             yield from leaves(part, name)
     for index, part in enumerate(request.url.split("/")[3:]):

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from conformance.checks.check import Bed, Check
-from conformance.checks.scalars import leaves, scalars
+from conformance.checks.scalars import is_opaque, leaves, read_body, scalars
 from conformance.checks.traffic import Sent, case_traffic, plain_traffic
 from conformance.compare import Difference, shown
 from conformance.subject import request_json, wire
@@ -91,8 +91,11 @@ def unexplained_leaves(
         path: the message's, for whoever reads what differs.
         field: where the value stands in the message.
         value: what stands there.
-        decision: what the destination made of the message.
+        decision: what the destination made of the message; where a body is of a type that cannot
+            be looked into, nothing is said of it.
     """
+    if any(map(is_opaque, decision.requests)):
+        return
     sent = {_typed(item) for request in decision.requests for item in scalars(request)}
     for place, leaf in leaves(value, field):
         if _typed(leaf) not in sent and not _explained(place, decision.notes):
@@ -201,7 +204,7 @@ def _arrived(sent: Sent, value: str) -> set[str]:
     return {
         path.rpartition(".")[2]
         for request in sent.decide().requests
-        for path, found in leaves(request.json, "")
+        for path, found in leaves(read_body(request), "")
         if found == value
     }
 

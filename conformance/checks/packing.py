@@ -7,19 +7,22 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote_plus
 
 import msgspec
 
 from conformance.case import Limit
 from conformance.checks.check import Bed, Check
-from conformance.checks.scalars import field_json, leaves, scalars
+from conformance.checks.scalars import leaves, read_body, scalars
 from conformance.checks.traffic import case_traffic, plain_traffic
 from conformance.checks.windows import conversation, heavy, many, mixed_window, visitors
 from conformance.compare import Difference, shown
 from conformance.subject import request_json, wire
 from destination_router import HttpRequest, body_bytes
+from destination_router.contract.bodies import request_bytes
+from destination_router.delivery.delivery_settings import DEFAULT_WINDOW
 from destination_router.pipeline.connection import Connection
+from destination_router.pipeline.packing import windows as cut
 
 _FEW = 3
 
@@ -133,7 +136,15 @@ def _limits(bed: Bed) -> Iterator[Difference]:
             if largest > limit.max:
                 yield Difference(path, f"{largest} items", f"at most {limit.max}")
             elif largest < limit.max:
-                yield Difference(path, f"at most {largest} items", f"up to {limit.max}")
+                window = _window(connection)
+                got = f"at most {largest} items"
+                if limit.max > window:
+                    got += f", of a window of {window} messages"
+                yield Difference(path, got, f"up to {limit.max}")
+
+
+def _window(connection: Connection) -> int:
+    return connection.window or DEFAULT_WINDOW
 
 
 def _unlimited(bed: Bed) -> Iterator[Difference]:
@@ -170,13 +181,13 @@ def _byte_breaches(packed: Sequence[HttpRequest], limit: Limit, most: int) -> It
 
 
 def _size(request: HttpRequest) -> int:
-    """Count the bytes of a body as the host sends it."""
-    return body_bytes(request.json) if request.form is None else len(urlencode(request.form))
+    """Count the bytes of a body as the host sends it, before any gzip."""
+    return request_bytes(request)
 
 
 def _room(request: HttpRequest, item: Any) -> int:
     """Count the bytes that one more item would take in this body, with the comma before it."""
-    if request.form is None:
+    if request.form is None:  # a comma between items, or a line's end after each
         return len(",") + body_bytes(item)
     return len(quote_plus(b"," + msgspec.json.encode(item)))
 
@@ -203,8 +214,13 @@ def _by_connection(bed: Bed) -> Iterator[tuple[Connection, list[Limit]]]:
 
 
 def _packed(connection: Connection, windows: Iterable[list[dict[str, Any]]]) -> list[HttpRequest]:
+    """Pack messages as a host does: no more at once than the destination's window."""
+    most = _window(connection)
     return [
-        request for window in windows for request in connection.pack(_singles(connection, window))
+        request
+        for window in windows
+        for singles in cut(_singles(connection, window), most)
+        for request in connection.pack(singles)
     ]
 
 
@@ -226,16 +242,9 @@ def _bulks(
 ) -> Iterator[tuple[HttpRequest, list[Any]]]:
     """Find what has the form of a bulk, each with its list."""
     for request in requests:
-        items = limit.listed(_body(request)) if request.url == limit.url else None
+        items = limit.listed(read_body(request)) if request.url == limit.url else None
         if items is not None:
             yield request, items
-
-
-def _body(request: HttpRequest) -> Any:
-    """Read a body: JSON, or a form's fields, one of which may hold JSON as text."""
-    if request.form is None:
-        return request.json
-    return {name: field_json(text) for name, text in request.form.items()}
 
 
 def _input_unchanged(bed: Bed) -> Iterator[Difference]:

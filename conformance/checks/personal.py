@@ -16,7 +16,7 @@ from conformance.checks.unusual import unusual_messages
 from conformance.checks.variants import variants
 from conformance.compare import Difference, shown
 from conformance.subject import wire
-from destination_router import Reject
+from destination_router import Ignored, Reject
 from destination_router.pipeline.normalise import normalise
 
 _MARKER = "planted7f3a"
@@ -24,6 +24,7 @@ _NUMBER = 7193719371937
 _TIME = "1901-02-03T04:05:06"
 _NOW = "2026-11-22T10:00:00.000Z"
 _KINDS = ("identify", "track", "page", "screen", "group", "alias")
+_WORD = re.compile(r"[^\W\d_]+")
 _WORDS = 3
 _EVERY = 5
 _SOME = 11  # with other settings than the bench's: every member comes by, not every value
@@ -85,6 +86,8 @@ def _leaks(sent: Sent) -> Iterator[Difference]:
     told = [(f"note {note.code}", note.detail) for note in decision.notes]
     if decision.reject is not None:
         told.append((f"reject {decision.reject.code}", decision.reject.detail))
+    if decision.result == "filtered":
+        told.append(("reason", decision.reason or ""))
     told.append(("exception", _raised(sent)))
     for place, words in told:
         if any(planted in words for planted in (_MARKER, str(_NUMBER), _TIME)):
@@ -95,24 +98,28 @@ def _leaks(sent: Sent) -> Iterator[Difference]:
 def _raised(sent: Sent) -> str:
     """What an exception of the hook itself says; a host hides it, another may not."""
     try:
-        message = normalise(sent.raw, message_id="personal-1").message
-    except Reject:
-        return ""
-    name = f"on_{type(message).__name__.lower()}"
-    hook = getattr(sent.connection.plugin.hook, name, None)
-    if hook is None or name not in sent.connection.plugin.capabilities:
-        return ""
-    try:
-        hook(message=message, settings=sent.connection.settings)
-    except Reject as reject:
-        return str(reject)
+        _answer(sent)
     except Exception as error:  # noqa: BLE001 -- its words are looked at
         return str(error)
     return ""
 
 
+def _answer(sent: Sent) -> Any:
+    """What the hook itself returns; None where none is asked."""
+    try:
+        message = normalise(sent.raw, message_id="personal-1").message
+    except Reject:
+        return None
+    name = f"on_{type(message).__name__.lower()}"
+    hook = getattr(sent.connection.plugin.hook, name, None)
+    if hook is None or name not in sent.connection.plugin.capabilities:
+        return None
+    return hook(message=message, settings=sent.connection.settings)
+
+
 def _reasons(bed: Bed) -> Iterator[Difference]:
-    """Look at every rejection that comes of odd messages."""
+    """Look at every rejection that comes of odd messages, and at all that is ignored."""
+    yield from _ignored(bed)
     connection = bed.subject.connection(bed.settings)
     odd = [
         Sent(path=path, connection=connection, raw=wire(message))
@@ -130,12 +137,40 @@ def _reasons(bed: Bed) -> Iterator[Difference]:
             continue
         seen.add(reject.detail)
         path, told = _parted(reject.detail)
-        if len(re.findall(r"[^\W\d_]+", told)) < _WORDS or _same_words(reject.code, told):
+        if len(_WORD.findall(told)) < _WORDS or _same_words(reject.code, told):
             got = f"Reject({reject.code!r}, {shown(told)})"
             yield Difference(sent.path, got, "a sentence: what is wrong, and what to send instead")
         if not path:
             got = f"Reject({reject.code!r}, …) without a path"
             yield Difference(sent.path, got, "the field at fault, as the third argument")
+
+
+def _ignored(bed: Bed) -> Iterator[Difference]:
+    """Look at what is ignored, with every set of settings: most have a use for every call."""
+    for label, connection in variants(bed):
+        for path, message in _bare():
+            sent = Sent(path=f"{label}, {path}", connection=connection, raw=wire(message))
+            if sent.decide().result != "filtered":
+                continue
+            try:
+                answer = _answer(sent)
+            except Reject:
+                continue  # it is the subscription that filters it
+            if answer == []:
+                yield Difference(sent.path, "[]", "Ignored(reason): a sentence that says why")
+            elif isinstance(answer, Ignored) and len(_WORD.findall(answer.reason)) < _WORDS:
+                got = f"Ignored({shown(answer.reason)})"
+                yield Difference(sent.path, got, "a sentence that says why")
+
+
+def _bare() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Messages that say next to nothing, of a known user, of an unknown one, and of both ids."""
+    ids = {"userId": "user-1", "anonymousId": "anonymous-1"}
+    for kind in _KINDS:
+        own = {"event": "E", "groupId": "group-1", "previousId": "user-0"}
+        for absent in ("", *ids):
+            message = {"type": kind, "messageId": "bare-1", **ids, **own, absent: None}
+            yield f"bare {kind} without {absent or 'properties'}", message
 
 
 def _readable(sent: Sent) -> bool:
@@ -182,7 +217,7 @@ CHECKS = (
     ),
     Check(
         id="check/words-to-act-on",
-        title="A rejection names the field, and says in a sentence what is wrong",
+        title="A rejection names the field, and it and what is ignored say why in a sentence",
         run=_reasons,
     ),
 )

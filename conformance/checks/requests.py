@@ -16,7 +16,7 @@ from conformance.checks.traffic import (
     plain_traffic,
 )
 from conformance.compare import Difference
-from conformance.subject import Subject
+from conformance.subject import PluginSubject
 from destination_router import HttpRequest
 from destination_router.settings.validation import secret_values
 
@@ -54,22 +54,46 @@ def _https(bed: Bed) -> Iterator[Difference]:
             yield Difference(f"{path}.method", request.method, "an HTTP method in capitals")
 
 
+def _packed_by_the_host(bed: Bed) -> Iterator[Difference]:
+    for path, request in _requests(all_traffic(bed)):
+        for name in request.headers:
+            if name.lower() in _HOSTS_HEADERS:
+                yield Difference(f"{path}.headers", name, "a header that the host adds by itself")
+        if request.content is None:
+            continue
+        if request.content.startswith(_GZIP_MAGIC):
+            expected = "a body that is not packed, with gzip=True: the host packs it"
+            yield Difference(f"{path}.content", "bytes that are gzip", expected)
+        for name, value in request.headers.items():
+            if name.lower() == "content-type" and value != request.content_type:
+                got = f"{value} beside the content_type {request.content_type}"
+                yield Difference(f"{path}.headers.{name}", got, "one type")
+
+
+_HOSTS_HEADERS = frozenset({"content-encoding", "content-length", "host", "transfer-encoding"})
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
 def _no_secret_in_url(bed: Bed) -> Iterator[Difference]:
     schema = bed.subject.plugin.hook.settings_schema()
     settings = _with_secrets(schema, bed.settings)
-    connection = Subject(bed.subject.plugin).connection(settings)
+    connection = PluginSubject(bed.subject.plugin).connection(settings)
     secrets = secret_values(schema, settings)
     spelt = {form for text in secrets for form in (text, quote(text, safe=""), quote_plus(text))}
     for sent in plain_traffic(bed):
         for request in connection.decide(sent.raw).requests:
-            for place, text in (("url", request.url), *_named("params", request.params)):
+            for place, text in (("url", request.url), *_named(request)):
                 if any(secret in text for secret in spelt):
                     got = "the value of a writeOnly setting"
                     yield Difference(f"{sent.path}.{place}", got, "no secret: URLs are logged")
 
 
-def _named(name: str, fields: Any) -> list[tuple[str, str]]:
-    return [(f"{name}.{key}", value) for key, value in fields.items()]
+def _named(request: HttpRequest) -> list[tuple[str, str]]:
+    return [
+        (f"params.{name}", text)
+        for name, value in request.params.items()
+        for text in ((value,) if isinstance(value, str) else value)
+    ]
 
 
 def _with_secrets(schema: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +118,11 @@ CHECKS = (
         id="check/requests-https",
         title="Every request goes to an absolute https URL without a query or credentials",
         run=_https,
+    ),
+    Check(
+        id="check/requests-encoding",
+        title="A body is packed by the host alone, and says its type once",
+        run=_packed_by_the_host,
     ),
     Check(
         id="check/requests-no-secret-in-url",

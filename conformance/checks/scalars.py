@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -15,10 +16,44 @@ def scalars(request: HttpRequest) -> Iterator[Any]:
 
     JSON that stands as text in a form's field is walked through too.
     """
-    form = {name: field_json(text) for name, text in (request.form or {}).items()}
-    for part in (request.params, form, request.json):
+    for part in (request.params, read_body(request)):
         if part:
             yield from (value for _, value in leaves(part, ""))
+
+
+def read_body(request: HttpRequest) -> Any:
+    """Read a request's body, whatever it is written as: JSON, a form, lines of JSON, other text.
+
+    Of a form, and of lines, each that holds JSON is read as that.
+    """
+    if request.content is not None:
+        return _read_content(request.content.decode("utf-8", "replace"), request.content_type)
+    if request.form is not None:
+        return {name: field_json(text) for name, text in request.form.items()}
+    return request.json
+
+
+def is_opaque(request: HttpRequest) -> bool:
+    """Tell whether a body is of a type that nobody here can look into: XML, Protocol Buffers."""
+    return isinstance(read_body(request), str) and request.content is not None
+
+
+def _read_content(text: str, content_type: str) -> Any:
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "application/x-www-form-urlencoded":
+        return {name: field_json(value) for name, value in parse_qsl(text, keep_blank_values=True)}
+    try:
+        if kind in _LINES:
+            return [msgspec.json.decode(line) for line in text.splitlines() if line.strip()]
+        if kind == "application/json" or kind.endswith("+json"):
+            return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        pass
+    return text
+
+
+_LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
+"""Types of lines that are JSON each."""
 
 
 def field_json(text: str) -> Any:

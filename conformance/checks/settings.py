@@ -14,6 +14,7 @@ from conformance.checks.windows import mixed_window
 from conformance.compare import Difference, shown
 from conformance.subject import request_json, wire
 from destination_router import HttpRequest
+from destination_router.contract.bodies import body_of
 from destination_router.pipeline.connection import Connection
 from destination_router.settings.errors import SettingsError
 
@@ -80,7 +81,7 @@ def _request_breaches(path: str, request: HttpRequest) -> Iterator[Difference]:
     parts = urlsplit(request.url)
     if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
         yield Difference(f"{path}, url", request.url, "an absolute https URL without a query")
-    if request.json is None and request.form is None and request.method == "POST":
+    if body_of(request) is None and request.method == "POST":
         yield Difference(f"{path}, body", "none", "a body")
     try:
         json.dumps(request.json, allow_nan=False)

@@ -22,7 +22,7 @@ from conformance.bench import Bench, bench_for
 from conformance.case import Case, CaseSet
 from conformance.checks import CHECKS, Check
 from conformance.runner import FAILING, run
-from conformance.subject import Subject
+from conformance.subject import PluginSubject
 from destination_router import HttpRequest, hookimpl
 from destination_router.plugins.loading import LoadedPlugin, PluginError, check_destination
 
@@ -73,7 +73,7 @@ def caught_by(mutant: Mutant, plugin: str, name: str, case_set: CaseSet) -> str 
     """
     try:
         with mutated(mutant, plugin, name) as loaded:
-            return _first_failure(bench_for(Subject(loaded), case_set))
+            return _first_failure(bench_for(PluginSubject(loaded), case_set))
     except PluginError:
         return "check/loading"
 

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from conformance.report.records import Report, RuleResult
 from conformance.report.words import RESULT_NAMES, counts, covered, headline, open_statements, skips
+from conformance.runner import NOT_APPLIED
 
 
 def markdown(report: Report) -> str:
@@ -49,7 +50,11 @@ def _cell(text: str) -> str:
 
 
 def _attention(report: Report) -> list[str]:
-    noted = [result for result in report.results if result.result not in ("passed", "skipped")]
+    noted = [
+        result
+        for result in report.results
+        if result.result != "passed" and result.result not in NOT_APPLIED
+    ]
     return [_told(result) for result in noted]
 
 

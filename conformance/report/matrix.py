@@ -18,6 +18,7 @@ import msgspec
 from conformance.report.badge import badge
 from conformance.report.html import html
 from conformance.report.records import PageResult, Report
+from conformance.runner import NOT_APPLIED
 
 _NONE = "none"
 """What stands where a report says nothing."""
@@ -121,10 +122,10 @@ def _overview(reports: Sequence[Report]) -> str:
 
 def _passed(report: Report, kind: str) -> str:
     found = [r.result for r in report.results if r.kind == kind and r.scored]
-    applied = [result for result in found if result != "skipped"]
-    skipped = len(found) - len(applied)
+    applied = [result for result in found if result not in NOT_APPLIED]
     told = f"{applied.count('passed')} of {len(applied)}"
-    return f"{told}, {skipped} skipped" if skipped else told
+    rest = [f"{found.count(name)} {name}" for name in sorted(NOT_APPLIED) if name in found]
+    return ", ".join((told, *rest))
 
 
 def _statements(report: Report) -> str:
@@ -180,7 +181,7 @@ def _topic_rows(versions: Sequence[Report]) -> list[tuple[str, ...]]:
 
 
 def _topic(report: Report, topic: str) -> str:
-    found = [r.result for r in report.results if r.topic == topic and r.result != "skipped"]
+    found = [r.result for r in report.results if r.topic == topic and r.result not in NOT_APPLIED]
     return f"{found.count('passed')} of {len(found)}" if found else _NONE
 
 
@@ -200,6 +201,9 @@ def _reproduce(reports: Sequence[Report]) -> str:
 def _commands(report: Report) -> str:
     tested = report.destination
     pinned = f" --requirements {shlex.quote(report.requirements)}" if report.requirements else ""
+    if tested.command:
+        command = shlex.quote(shlex.join(tested.command))
+        return f"destination-router conformance --command {command}{pinned} --json report.json"
     installed = shlex.quote(f"{tested.distribution}=={tested.version}")
     run = f"destination-router conformance {shlex.quote(tested.name)}{pinned} --json report.json"
     return f"pip install {installed}\n{run}"

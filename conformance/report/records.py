@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from conformance.bench import Bench
 from conformance.case import Case, Source
 from conformance.checks import Check
-from conformance.runner import FAILING, Result, Verdict, rules
+from conformance.runner import FAILING, NOT_APPLIED, Result, Verdict, rules
 from conformance.statements import Page, State
 
 SUITE_VERSION = "1.0"
@@ -25,12 +25,13 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What all records of a report have in common: how they are spelt."""
 
 
-class Tested(_Record, frozen=True, kw_only=True):
-    """What was under test."""
+class Tested(_Record, frozen=True, kw_only=True, omit_defaults=True):
+    """What was under test; `command` starts a destination that is a program."""
 
     name: str
     distribution: str
     version: str
+    command: tuple[str, ...] = ()
 
 
 class Failure(_Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -123,7 +124,7 @@ class Report(_Record, frozen=True, kw_only=True):
     @property
     def percent(self) -> int:
         """How much of what applies is passed, rounded down: 100 means all of it."""
-        applied = [r.result for r in self.results if r.scored and r.result != "skipped"]
+        applied = [r.result for r in self.results if r.scored and r.result not in NOT_APPLIED]
         return 100 * applied.count("passed") // len(applied) if applied else 0
 
     @property
@@ -137,11 +138,16 @@ def build_report(bench: Bench, verdicts: Iterable[Verdict]) -> Report:
     by_id = {rule.id: rule for rule in rules(bench)}
     results = tuple(_result(bench, by_id[verdict.id], verdict) for verdict in verdicts)
     counted = Counter(result.result for result in results)
-    tested = Tested(name=bench.name, distribution=bench.distribution, version=bench.version)
+    tested = Tested(
+        name=bench.name,
+        distribution=bench.distribution,
+        version=bench.version,
+        command=bench.command,
+    )
     return Report(
         cases_digest=bench.case_set.digest,
         destination=tested,
-        capabilities=bench.subject.plugin.capabilities if bench.subject else (),
+        capabilities=bench.subject.capabilities if bench.subject else (),
         result=_overall(results),
         summary={name: counted[name] for name in get_args(Result)},
         results=results,
@@ -156,15 +162,15 @@ def report_json(report: Report) -> bytes:
 
 
 def _overall(results: Iterable[RuleResult]) -> Literal["success", "partial", "failure"]:
-    """A check that asks for a hook the destination lacks holds nothing back; a case does."""
+    """A check that does not apply or sees nothing holds nothing back; such a case does."""
     partial = False
     for result in results:
         if result.result in FAILING:
             return "failure"
         if not result.scored:
             continue
-        skipped_case = result.result == "skipped" and result.kind == "case"
-        partial |= skipped_case or result.result in _HELD_BACK
+        open_case = result.result in NOT_APPLIED and result.kind == "case"
+        partial |= open_case or result.result in _HELD_BACK
     return "partial" if partial else "success"
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from conformance.report.records import PageResult, Report
-from conformance.runner import Result
+from conformance.runner import NOT_APPLIED, Result
 
 RESULT_NAMES: dict[Result, str] = {
     "failed": "failed",
@@ -14,6 +14,7 @@ RESULT_NAMES: dict[Result, str] = {
     "provisional_failure": "provisional failure",
     "known_failure": "known failure",
     "unscored_failure": "unscored failure",
+    "unobservable": "unobservable",
     "skipped": "skipped",
     "passed": "passed",
 }
@@ -46,9 +47,11 @@ def _several(count: int, thing: str) -> str:
 
 
 def skips(report: Report) -> list[str]:
-    """Say why what was skipped was: `17 skipped: heap has no pack hook`."""
-    reasons = Counter(result.reason for result in report.results if result.result == "skipped")
-    return [f"{count} skipped: {reason}" for reason, count in reasons.items()]
+    """Say why rules were skipped or cannot be seen: `17 skipped: heap has no pack hook`."""
+    reasons = Counter(
+        (result.result, result.reason) for result in report.results if result.result in NOT_APPLIED
+    )
+    return [f"{count} {name}: {reason}" for (name, reason), count in reasons.items()]
 
 
 def covered(pages: Iterable[PageResult]) -> str:

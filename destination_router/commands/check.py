@@ -17,7 +17,7 @@ from destination_router.commands.output import (
     talk,
     warn,
 )
-from destination_router.eventlog.sqlite.file import integrity_problems
+from destination_router.eventlog.opening import whole_log_problems
 from destination_router.service.checking import check_config, probe
 from destination_router.service.event_loop import run_in_loop
 
@@ -56,9 +56,9 @@ def check(
                 words = (result.connection, result.call, result.result, result.detail)
                 out.print("  ".join(word for word in words if word), markup=False)
         if log:
-            for text in integrity_problems(found.config.eventlog.path):
+            for text in whole_log_problems(found.config.eventlog):
                 failed = True
-                complain(f"{found.config.eventlog.path}: {text}")
+                complain(f"{found.config.eventlog.told}: {text}")
         told = counted(len(found.connections), "connection")
         talk.print(f"{config}: {told}, no errors")
     raise typer.Exit(FAILED if failed else 0)

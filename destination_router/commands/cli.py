@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from destination_router.commands.check import check
+from destination_router.commands.console import console
 from destination_router.commands.dead_letters import commands as letter_commands
 from destination_router.commands.delete_user import delete_user
 from destination_router.commands.demo import demo
@@ -53,6 +54,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
     "Run a router": {
         "check": check,
         "run": run,
+        "console": console,
         "reload": reload,
         "transformer": transformer,
         "dead-letters": letter_commands,

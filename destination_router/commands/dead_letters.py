@@ -39,13 +39,13 @@ from destination_router.config.router_toml import RouterConfig, load_config
 from destination_router.contract.records import Json
 from destination_router.contract.times import format_time
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
+from destination_router.eventlog.log_admin import LogAdmin
+from destination_router.eventlog.opening import open_admin
 from destination_router.eventlog.sqlite.dead_letter_store import (
     delete_letters,
     find_letters,
     group_letters,
-    replay_letters,
 )
-from destination_router.eventlog.sqlite.file import connect, damage_told, open_file
 from destination_router.faults import UsageError
 from destination_router.private_files import open_private
 from destination_router.service.replayable import Replayable
@@ -111,16 +111,16 @@ def list_(
     """
     one_by_one = each or content or bool(which.ids) or which.message_id is not None
     wanted = _of(which, replayed=replayed)
-    with problems_told(), opened_log(load_config(config)) as database:
+    with problems_told(), opened_log(load_config(config)) as log:
         if as_json:
             letter = None
-            for letter in find_letters(database, wanted):
+            for letter in find_letters(log.books, wanted):
                 print_line(letter_json(letter, content=content))
             told = 0 if letter is None else 1
         elif one_by_one:
-            told = _print_each(database, wanted, content=content)
+            told = _print_each(log.books, wanted, content=content)
         else:
-            told = _print_groups(database, wanted)
+            told = _print_groups(log.books, wanted)
         if not told:
             talk.print(_none_found(which))
 
@@ -163,8 +163,8 @@ def show(
 
     Example: destination-router dead-letters show 17
     """
-    with problems_told(), opened_log(load_config(config)) as database:
-        found = list(find_letters(database, _of(which, replayed=True)))
+    with problems_told(), opened_log(load_config(config)) as log:
+        found = list(find_letters(log.books, _of(which, replayed=True)))
         for letter in found:
             out.print_json(msgspec.json.encode(letter_json(letter, content=content)).decode())
         if not found:
@@ -189,13 +189,13 @@ def replay(
     """
     with problems_told():
         router = load_config(config)
-        with opened_log(router, to_write=True) as database:
+        with opened_log(router, to_write=True) as log:
             _see_that_it_is_meant(which, everything=everything)
             # A letter that was replayed is replayed again only if it is asked for by number.
-            found = list(find_letters(database, _of(which, replayed=bool(which.ids))))
+            found = list(find_letters(log.books, _of(which, replayed=bool(which.ids))))
             letters, refused = Replayable(router.connections).sort_out(found)
             if not dry_run:
-                replay_letters(database, letters, time.time())
+                log.replay_letters(letters, time.time())
     _print_done(which, letters, "would be replayed" if dry_run else "replayed")
     for reason, left in refused.items():
         numbers = ", ".join(str(letter.id) for letter in left[:_MOST_NUMBERS])
@@ -217,11 +217,11 @@ def delete(
 
     Example: destination-router dead-letters delete --since 30d --dry-run
     """
-    with problems_told(), opened_log(load_config(config), to_write=True) as database:
+    with problems_told(), opened_log(load_config(config), to_write=True) as log:
         _see_that_it_is_meant(which, everything=everything)
-        letters = list(find_letters(database, _of(which, replayed=replayed or bool(which.ids))))
+        letters = list(find_letters(log.books, _of(which, replayed=replayed or bool(which.ids))))
         if not dry_run:
-            delete_letters(database, letters)
+            delete_letters(log.books, letters)
     _print_done(which, letters, "would be deleted" if dry_run else "deleted")
     _end(which, letters)
 
@@ -240,9 +240,9 @@ def export(
 
     Example: destination-router dead-letters export --output messages.jsonl
     """
-    with problems_told(), opened_log(load_config(config)) as database, _target(output) as target:
+    with problems_told(), opened_log(load_config(config)) as log, _target(output) as target:
         letter = None
-        for letter in find_letters(database, _of(which, replayed=replayed)):
+        for letter in find_letters(log.books, _of(which, replayed=replayed)):
             target.write(letter.body.replace(b"\n", b" ") + b"\n")
         if letter is None:
             talk.print(_none_found(which))
@@ -283,17 +283,13 @@ def _of(which: DeadLetterFilter, *, replayed: bool) -> DeadLetterFilter:
 
 
 @contextlib.contextmanager
-def opened_log(router: RouterConfig, *, to_write: bool = False) -> Iterator[sqlite3.Connection]:
+def opened_log(router: RouterConfig, *, to_write: bool = False) -> Iterator[LogAdmin]:
     """Open the log of a router.toml within a transaction, so that what is read belongs together.
 
     One that is to write has the log to itself: two people who replay at once do not replay twice.
     """
-    path = router.eventlog.path
-    open_file(path, create=False)
-    with damage_told(path), contextlib.closing(connect(path)) as database:
-        database.execute("BEGIN IMMEDIATE" if to_write else "BEGIN")
-        yield database
-        database.execute("COMMIT")
+    with open_admin(router.eventlog) as log, log.writing() if to_write else log.reading():
+        yield log
 
 
 @contextlib.contextmanager

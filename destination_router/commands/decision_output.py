@@ -71,7 +71,7 @@ class Tally:
 
 
 def print_decision(
-    console: Console, decision: Decision, connection: Connection, *, line: int | None = None
+    console: Console, decision: Decision, connection: Connection, *, place: str = ""
 ) -> None:
     """Explain one decision to a person.
 
@@ -79,19 +79,19 @@ def print_decision(
         console: where.
         decision: what was decided.
         connection: by whom.
-        line: where the message stands in its file, if it is of one.
+        place: where the message stands in its file, if it is of one: `line 3`.
     """
     style = _STYLES[decision.result]
     title = f"{decision.type or 'message'} {decision.message_id}".strip()
-    place = "" if line is None else f"line {line}  "
+    before = f"{place}  " if place else ""
     console.print(
-        f"{place}[bold]{escape(title)}[/]  [{style}]{escape(_summary(decision))}[/]",
+        f"{before}[bold]{escape(title)}[/]  [{style}]{escape(_summary(decision))}[/]",
     )
     for request in decision.requests:
         _print_request(console, request, connection)
     for note in decision.notes:
-        place = f"{note.path}: " if note.path else ""
-        console.print(f"  [yellow]{escape(note.code)}[/] {escape(place + note.detail)}")
+        path = f"{note.path}: " if note.path else ""
+        console.print(f"  [yellow]{escape(note.code)}[/] {escape(path + note.detail)}")
 
 
 def steps_json(steps: Sequence[StepTaken]) -> list[dict[str, Any]]:

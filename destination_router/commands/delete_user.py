@@ -52,6 +52,7 @@ from destination_router.deletion.people import (
 )
 from destination_router.deletion.runner import DeletionSummary, delete_users, summary_of
 from destination_router.deletion.vendor import DeletionGroup, Hindrance
+from destination_router.eventlog.opening import is_there
 from destination_router.faults import UsageError
 from destination_router.files.reading import read_lines
 from destination_router.pipeline.connection import Connection
@@ -174,7 +175,7 @@ class _Chosen(msgspec.Struct):
 
 def _pending(chosen: _Chosen, who: Wanted) -> PendingOf | None:
     """Say where the log may hold what is theirs; None where no log is known, or none is there."""
-    if chosen.eventlog is None or not chosen.eventlog.path.exists() or not who.subjects:
+    if chosen.eventlog is None or not is_there(chosen.eventlog) or not who.subjects:
         return None
     identifiers = [identifier for _, given in who.subjects for identifier in given]
     # Whom the vendor knows by none of these may still have something here.
@@ -184,8 +185,7 @@ def _pending(chosen: _Chosen, who: Wanted) -> PendingOf | None:
         if refused.identifier is not None and refused.code == NOT_DELETABLE
     ]
     theirs = Theirs(chosen.connection, identifiers, delivery_keys(chosen.config))
-    log = chosen.eventlog
-    return PendingOf(log.path, chosen.config.name, theirs, log.new_connections)
+    return PendingOf(chosen.eventlog, chosen.config.name, theirs)
 
 
 def _delete(

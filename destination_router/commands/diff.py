@@ -47,7 +47,7 @@ def diff(
         str,
         typer.Argument(
             metavar="FILE",
-            help="Messages, one JSON object a line, plain or gzipped; - is standard input.",
+            help="Messages in JSON, plain or gzipped; - is standard input.",
         ),
     ],
     before: Annotated[
@@ -100,9 +100,9 @@ def diff(
                 paths.update({_general(change.path) for change in changes})
                 if as_json:
                     name = decisions[0].message_id
-                    print_line({"line": line.number, "messageId": name, "changes": changes})
+                    print_line({**line.place_json, "messageId": name, "changes": changes})
                 elif changes:
-                    _tell(line.number, decisions[0], changes)
+                    _tell(line.place, decisions[0], changes)
 
 
 def compare(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
@@ -208,8 +208,8 @@ def _speaking(
 # -- telling ------------------------------------------------------------------------------------
 
 
-def _tell(number: int, decision: Decision, changes: list[Change]) -> None:
-    typer.echo(f"line {number}  {decision.type or 'message'} {decision.message_id}".strip())
+def _tell(place: str, decision: Decision, changes: list[Change]) -> None:
+    typer.echo(f"{place}  {decision.type or 'message'} {decision.message_id}".strip())
     for change in changes:
         typer.echo(f"  {change.path}")
         if change.before is not None:

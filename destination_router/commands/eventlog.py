@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Iterator
+import time
 from typing import Annotated
 
 import typer
 
+from destination_router.commands.dead_letters import opened_log
 from destination_router.commands.decision_output import counted
 from destination_router.commands.once import OnceCommand
 from destination_router.commands.options import ROUTER_TOML, RouterToml
 from destination_router.commands.output import out, problems_told, talk
 from destination_router.commands.pausing import standing_words
-from destination_router.config.router_toml import RouterConfig, load_config
-from destination_router.eventlog.sqlite.file import open_file
-from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.config.router_toml import load_config
 from destination_router.faults import UsageError
 
 commands = typer.Typer(
@@ -36,9 +33,9 @@ def status(config: RouterToml = ROUTER_TOML) -> None:
     with problems_told():
         router = load_config(config)
         configured = {connection.name for connection in router.connections}
-        with _log(router) as log:
-            lags = asyncio.run(log.lags())
-            states = asyncio.run(log.query(standing_words))
+        with opened_log(router) as log:
+            lags = log.lags(time.time())
+            states = standing_words(log.books)
             for name, lag in sorted(lags.items()):
                 words = f"{name}  {counted(lag.messages, 'message')}  {lag.seconds:.0f} s"
                 if name in states:
@@ -66,18 +63,9 @@ def forget(
         router = load_config(config)
         if connection in {configured.name for configured in router.connections}:
             raise UsageError(f"{connection!r} is in {config}: take it out first")
-        with _log(router) as log:
-            lag = asyncio.run(log.forget(connection))
+        with opened_log(router, to_write=True) as log:
+            lag = log.lags(time.time()).get(connection)
+            log.forget(connection)
         if lag is None:
             raise UsageError(f"the log knows no connection {connection!r}")
         talk.print(f"{connection}: {lag.messages} undelivered messages given up", markup=False)
-
-
-@contextlib.contextmanager
-def _log(router: RouterConfig) -> Iterator[SqliteEventLog]:
-    open_file(router.eventlog.path, create=False)
-    log = SqliteEventLog(router.eventlog.path, [])
-    try:
-        yield log
-    finally:
-        log.close()

@@ -17,6 +17,7 @@ from destination_router.commands.options import (
 from destination_router.config.router_toml import ConnectionConfig, DeliveryConfig, QuarantineConfig
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.quarantine import Watch
+from destination_router.eventlog.opening import books_on_demand
 from destination_router.eventlog.sqlite.on_demand import LogOnDemand
 from destination_router.eventlog.sqlite.quarantine_book import QuarantineFile
 from destination_router.faults import UsageError
@@ -42,7 +43,7 @@ File = Annotated[
     str | None,
     typer.Argument(
         metavar="FILE",
-        help="Messages, one JSON object a line, plain or gzipped; - is standard input.",
+        help="Messages in JSON, plain or gzipped; - is standard input.",
         show_default=False,
     ),
 ]
@@ -89,7 +90,7 @@ def chosen(
         chosen, router = choose_from_config(config, connection)
         ready = connect_of_file(config, router, chosen)
         source = _source(plugin)  # the one argument that is left
-        delivery, kept = router.delivery, LogOnDemand(router.eventlog.path)
+        delivery, kept = router.delivery, books_on_demand(router.eventlog)
         quarantine = Watch(chosen.name, router.quarantine, QuarantineFile(kept))
         others = tuple(each for each in router.connections if each is not chosen)
     else:

@@ -1,7 +1,7 @@
 """`new`: write a destination that works, as a distribution of its own.
 
-What it writes is `scaffold/my-destination`, itself a working destination that the checks and tests
-of this repository cover; only its names are replaced.
+What it writes is `scaffold/my-destination`, or `scaffold/my-node-destination`: themselves working
+destinations that the checks and tests of this repository cover; only their names are replaced.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,7 +22,12 @@ from destination_router.commands.output import problems_told, talk
 from destination_router.faults import UsageError
 from destination_router.plugins.loading import installed_plugins
 
-_TEMPLATE = "my-destination"
+Language = Literal["python", "node"]
+
+_NAMED = "my-destination"
+_TEMPLATES: dict[Language, str] = {"python": "my-destination", "node": "my-node-destination"}
+_NAME_OF = {"pyproject.toml": 'name = "{}"', "package.json": '"name": "{}"'}
+"""How the files say what the distribution is called."""
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST_NAME = 40
 _LEFT_BEHIND = re.compile(r"__pycache__|\..*_cache|.*\.egg-info|\.venv")
@@ -41,19 +46,30 @@ def new(
         Path | None,
         typer.Option(help="The folder to write, new or empty; ./NAME if left out."),
     ] = None,
+    language: Annotated[
+        Language, typer.Option(help="python: a distribution of its own; node: a program.")
+    ] = "python",
 ) -> None:
     """Write a new destination that works, to make your own of.
 
-    A distribution of its own: a plugin, its settings, a case, a simulator, tests and CI.
+    A distribution of its own: a plugin, its settings, a case, a simulator, tests and CI. In Node, a
+    program that speaks JSON lines (docs/programs.md).
 
     Example: destination-router new my-destination
     """
     with problems_told():
         folder = Path(name) if directory is None else directory
         check_name(name)
-        write_destination(name, folder)
+        write_destination(name, folder, language)
     plugin = plugin_of(name)
     called = "" if plugin == name else f" A configuration calls the destination {plugin}."
+    if language == "node":
+        talk.print(
+            f"Wrote {folder}.{called} Next:\n\n  cd {folder}\n  npm test\n\n"
+            "Its hooks are in mapping.mjs.",
+            markup=False,
+        )
+        return
     talk.print(
         f"Wrote {folder}.{called} Next:\n\n"
         f"  cd {folder}\n"
@@ -67,7 +83,7 @@ def new(
 
 def plugin_of(name: str) -> str:
     """Give what a configuration calls a destination: `posthog` of `posthog-destination`."""
-    return name if name == _TEMPLATE else name.removesuffix("-destination")
+    return name if name == _NAMED else name.removesuffix("-destination")
 
 
 def package_of(name: str) -> str:
@@ -98,7 +114,7 @@ def check_name(name: str) -> None:
         raise UsageError(f"Python has something called {package!r} already: try {name}-destination")
 
 
-def write_destination(name: str, folder: Path) -> None:
+def write_destination(name: str, folder: Path, language: Language = "python") -> None:
     """Write a destination of this name.
 
     Raises:
@@ -107,11 +123,11 @@ def write_destination(name: str, folder: Path) -> None:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is not an empty folder: choose another --directory")
-    for parts, text in _template():
+    for parts, text in _template(language):
         path = folder.joinpath(*(_renamed(part, name) for part in parts))
         path.parent.mkdir(parents=True, exist_ok=True)
-        if parts == ("pyproject.toml",):  # where the distribution is named, too
-            text = text.replace(f'name = "{_TEMPLATE}"', f'name = "{name}"', 1)  # noqa: PLW2901
+        if len(parts) == 1 and (named := _NAME_OF.get(parts[0])):
+            text = text.replace(named.format(_NAMED), named.format(name), 1)  # noqa: PLW2901
         path.write_text(_renamed(text, name), encoding="utf-8")
 
 
@@ -128,9 +144,9 @@ def _renamed(text: str, name: str) -> str:
     return text
 
 
-def _template() -> Iterator[tuple[tuple[str, ...], str]]:
-    """Give each file of the template: the parts of its path, and its text."""
-    return _files(files("destination_router") / "scaffold" / _TEMPLATE, ())
+def _template(language: Language) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Give each file of a template: the parts of its path, and its text."""
+    return _files(files("destination_router") / "scaffold" / _TEMPLATES[language], ())
 
 
 def _files(folder: Traversable, parts: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:

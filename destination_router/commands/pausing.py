@@ -1,6 +1,6 @@
 """`connections list|pause|resume`: what an operator sees of a connection's sending, and decides.
 
-What is said is kept in the log's file; a router at work hears it within a second, and after its
+What is said is kept in the log; a router at work hears it within a second, and after its
 next start as well.
 """
 
@@ -22,7 +22,6 @@ from destination_router.commands.output import out, problems_told, talk
 from destination_router.config.router_toml import load_config
 from destination_router.contract.times import format_time
 from destination_router.eventlog.interface import Order
-from destination_router.eventlog.sqlite.queries import lags
 from destination_router.eventlog.sqlite.standing_book import all_held, all_orders, give_order
 from destination_router.faults import UsageError
 
@@ -41,9 +40,9 @@ def list_(config: RouterToml = ROUTER_TOML) -> None:
     """
     with problems_told():
         router = load_config(config)
-        with opened_log(router) as database:
-            behind = lags(database, time.time())
-            states = standing_words(database)
+        with opened_log(router) as log:
+            behind = log.lags(time.time())
+            states = standing_words(log.books)
         for connection in router.connections:
             lag = behind.get(connection.name)
             waits = counted(0 if lag is None else lag.messages, "message")
@@ -91,8 +90,8 @@ def _say(connection: str, path: Path, *, paused: bool) -> None:
         names = [configured.name for configured in router.connections]
         if connection not in names:
             raise UsageError(f"{path} has no connection {connection!r}; it has {', '.join(names)}")
-        with opened_log(router, to_write=True) as database:
-            give_order(database, connection, Order(paused, time.time()))
+        with opened_log(router, to_write=True) as log:
+            give_order(log.books, connection, Order(paused, time.time()))
 
 
 def _time(moment: float) -> str:

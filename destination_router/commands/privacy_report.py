@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,9 +14,9 @@ from destination_router.commands.decision_output import counted
 from destination_router.commands.once import OnceCommand
 from destination_router.commands.options import ConnectionName, JsonLines
 from destination_router.commands.output import out, problems_told, summed_up, talk
-from destination_router.config.router_toml import ConnectionConfig
+from destination_router.config.router_toml import ConnectionConfig, EventLogConfig
 from destination_router.contract.records import Reject
-from destination_router.eventlog.sqlite.file import connect, damage_told, open_file
+from destination_router.eventlog.opening import open_admin
 from destination_router.faults import UsageError
 from destination_router.files.reading import read_lines
 from destination_router.pipeline.normalise import normalise
@@ -46,7 +45,7 @@ def report(
         str | None,
         typer.Argument(
             metavar="FILE",
-            help="Messages, one JSON object a line; left out, those in the log of --config.",
+            help="Messages in JSON; left out, those in the log of --config.",
             show_default=False,
         ),
     ] = None,
@@ -73,7 +72,7 @@ def report(
         chosen, log = None, None
         if config is not None:
             chosen, router = choose_from_config(config, connection)
-            log = router.eventlog.path
+            log = router.eventlog
         allowed = Allowed() if chosen is None else load_allowed(chosen)
         told = Report(allowed, people, () if chosen is None else (chosen.name, chosen.plugin))
         steps = _steps(chosen)
@@ -81,21 +80,21 @@ def report(
 
         def sum_up() -> None:
             if not told.messages and not unread:
-                talk.print(_nothing_seen(source, log), markup=False)
+                talk.print(_nothing_seen(source, "" if log is None else log.told), markup=False)
                 return
             _print(told, people, as_toml=as_toml, as_json=as_json)
             more = unread.total()
             talk.print(f"{counted(told.messages, 'message')}, {more} more could not be read")
 
         with summed_up(sum_up):
-            for raw in _bodies(source, log, chosen):
+            for raw in _bodies(source, log):
                 try:
                     _add(raw, steps, told)
                 except Reject as reject:
                     unread[reject.code] += 1
 
 
-def _nothing_seen(source: str | None, log: Path | None) -> str:
+def _nothing_seen(source: str | None, log: str) -> str:
     if source is not None:
         return f"Nothing was seen: no message of {source} gets as far as privacy."
     return (
@@ -125,20 +124,14 @@ def _steps(chosen: ConnectionConfig | None) -> list[Transformations]:
     ]
 
 
-def _bodies(
-    source: str | None, log: Path | None, chosen: ConnectionConfig | None
-) -> Iterator[bytes]:
+def _bodies(source: str | None, log: EventLogConfig | None) -> Iterator[bytes]:
     if source is not None:
         for line in read_lines(source):
             yield line.raw
         return
     assert log is not None  # noqa: S101 -- one of the two is given
-    assert chosen is not None  # noqa: S101
-    open_file(log, create=False)
-    with damage_told(log), contextlib.closing(connect(log)) as database:
-        query = "SELECT body FROM events WHERE target IS NULL ORDER BY offset"
-        for (body,) in database.execute(query):
-            yield body
+    with open_admin(log) as opened, opened.reading():
+        yield from opened.bodies()
 
 
 def _print(told: Report, people: int, *, as_toml: bool, as_json: bool) -> None:

@@ -7,7 +7,7 @@ import signal
 
 from destination_router.commands.options import ROUTER_TOML, RouterToml
 from destination_router.commands.output import problems_told, refuse, talk
-from destination_router.eventlog.sqlite.claim import claimant
+from destination_router.eventlog.opening import delivering_process
 from destination_router.faults import UsageError
 from destination_router.service.checking import check_config
 
@@ -26,8 +26,8 @@ def reload(config: RouterToml = ROUTER_TOML) -> None:
         if found.problems or found.config is None:
             refuse("\n".join(found.problems))
             return
-        process = claimant(found.config.eventlog.path)
+        process = delivering_process(found.config.eventlog)
         if process is None:
-            raise UsageError(f"no process delivers from {found.config.eventlog.path}")
+            raise UsageError(f"no process delivers from {found.config.eventlog.told}")
         os.kill(process, signal.SIGHUP)
         talk.print(f"Process {process} reads {config} again; its log tells what changed.")

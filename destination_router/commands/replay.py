@@ -17,12 +17,7 @@ from destination_router.commands.output import FAILED, problems_told, talk
 from destination_router.config.router_toml import load_config
 from destination_router.contract.times import format_time
 from destination_router.delivery.replays import EVENTS, PROFILES, replayed
-from destination_router.eventlog.sqlite.delivered_events import (
-    Kept,
-    delivered_events,
-    kept_since,
-    send_again,
-)
+from destination_router.eventlog.log_admin import Kept
 from destination_router.faults import UsageError
 from destination_router.pipeline.connection import Connection
 from destination_router.service.connections import connect_of_file
@@ -81,14 +76,14 @@ def replay(
         start = read_moment("--since", since)
         end = time.time() if until is None else read_moment("--until", until)
         # Looked through without the lock that senders and workers need to write.
-        with opened_log(router) as database:
-            complete = kept_since(database)
-            kept = delivered_events(database, connection, start, end)
+        with opened_log(router) as log:
+            complete = log.kept_since()
+            kept = log.delivered(connection, start, end)
             wanted = _chosen(kept, event or [], user or [])
             chosen = [each for each in wanted if _goes_out(ready, each, what)]
         if chosen and not dry_run:
-            with opened_log(router, to_write=True) as database:
-                send_again(database, connection, chosen, what, time.time())
+            with opened_log(router, to_write=True) as log:
+                log.send_again(connection, chosen, what, time.time())
         if not chosen:
             talk.print(_nothing(router.eventlog.keep_delivered, complete), markup=False)
             raise typer.Exit(FAILED)

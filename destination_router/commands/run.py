@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,9 +17,11 @@ from destination_router.commands.output import (
     refuse,
     talk,
 )
-from destination_router.config.router_toml import RouterConfig
+from destination_router.config.router_toml import ConsoleConfig, RouterConfig
+from destination_router.eventlog.trace import TraceSink
 from destination_router.faults import UsageError
 from destination_router.service.checking import check_config
+from destination_router.service.configured import Beside
 from destination_router.service.event_loop import run_in_loop
 from destination_router.service.logs import log_as_json
 
@@ -39,6 +44,12 @@ def run(
             help=r"In place of \[gateway] listen. With --workers-only: where /metrics answers.",
         ),
     ] = None,
+    no_console: Annotated[
+        bool,
+        typer.Option(
+            "--no-console", help="Do not serve the console; the command `console` does, elsewhere."
+        ),
+    ] = False,
 ) -> None:
     """Take events and deliver them, until SIGTERM or Ctrl-C.
 
@@ -55,7 +66,8 @@ def run(
         if gateway_only and workers_only:
             raise UsageError("--gateway-only and --workers-only leave nothing to do: drop one")
         log_as_json()
-        found = check_config(config, gateway=not workers_only)
+        shows = not (no_console or gateway_only)
+        found = check_config(config, gateway=not workers_only, console=shows)
         if found.problems or found.config is None:
             refuse("\n".join(found.problems))
             return
@@ -63,15 +75,37 @@ def run(
         for words in found.warnings:
             _log.warning("configuration", extra={"detail": words})
         address = _address(found.config, listen, workers_only=workers_only)
-        plan = RouterPlan(
-            config=found.config,
-            connections=found.connections,
-            gateway=not workers_only,
-            workers=not gateway_only,
-            address=address,
-            reread=partial(check_config, config, gateway=not workers_only),
-        )
-        run_in_loop(run_router(plan, _say_where))
+        table = found.config.console
+        if shows and table is not None and not table.password:
+            table, detail = None, "[console] has no password: it does not start"
+            _log.warning("configuration", extra={"detail": detail})
+        with _console(found.config, table, config.parent, shows=shows) as (traces, beside):
+            plan = RouterPlan(
+                config=found.config,
+                connections=found.connections,
+                gateway=not workers_only,
+                workers=not gateway_only,
+                address=address,
+                reread=partial(check_config, config, gateway=not workers_only, console=shows),
+                traces=traces,
+                beside=beside,
+            )
+            run_in_loop(run_router(plan, _say_where))
+
+
+@contextlib.contextmanager
+def _console(
+    config: RouterConfig, table: ConsoleConfig | None, folder: Path, *, shows: bool
+) -> Iterator[tuple[TraceSink | None, Beside | None]]:
+    """Open what the console needs, if there is one: then workers tell what they do."""
+    if table is None:
+        yield None, None
+        return
+    # Here, for what draws pages would stay in the memory of every other command.
+    from destination_router.console.start import console_serving, traces_of  # noqa: PLC0415
+
+    with contextlib.closing(traces_of(config, folder)) as traces:
+        yield traces, partial(console_serving, table, traces=traces) if shows else None
 
 
 def _address(

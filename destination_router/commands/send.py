@@ -89,8 +89,8 @@ def send(
 def _send(choice: FileChoice, state: SendState, progress: SendProgress, patience: float) -> Summary:
     with progress:
 
-        def report(number: int, delivery: Delivery) -> None:
-            if (told := complaint(number, delivery)) is not None:
+        def report(place: str, delivery: Delivery) -> None:
+            if (told := complaint(place, delivery)) is not None:
                 talk.print(told, markup=False)
 
         sending = send_lines(

@@ -58,10 +58,10 @@ def try_(
                 steps = choice.connection.steps(line.raw, message_id=line.message_id)
                 tally.count(decision)
                 if as_json:
-                    told = {"line": line.number, **decision_json(decision, choice.connection)}
+                    told = {**line.place_json, **decision_json(decision, choice.connection)}
                     print_line(told | ({"steps": steps_json(steps)} if steps else {}))
                 else:
-                    print_decision(out, decision, choice.connection, line=line.number)
+                    print_decision(out, decision, choice.connection, place=line.place)
                     print_steps(out, steps)
     raise typer.Exit(FAILED if tally.results["rejected"] else 0)
 

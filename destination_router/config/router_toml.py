@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
@@ -13,11 +14,13 @@ import msgspec
 from destination_router.config.origins import plain_origins
 from destination_router.config.problems import ConfigError, config_error, connection_names
 from destination_router.config.schema import (
+    ALERTS,
     ALSO_EMPTY,
     DELIVERY,
     EVENTLOG,
     GATEWAY,
     LAST_PORT,
+    PROGRAM,
     QUARANTINE,
     SCHEMA,
     SQLITE_URL,
@@ -116,6 +119,11 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
         """The file of a SQLite log."""
         return Path(self.url.removeprefix(SQLITE_URL))
 
+    @property
+    def told(self) -> str:
+        """The log as people are told of it: the file."""
+        return str(self.path)
+
 
 class DeliveryConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The table `[delivery]`: how requests leave. Durations in seconds.
@@ -127,6 +135,42 @@ class DeliveryConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     origins: dict[str, str] = {}
     settings: dict[str, Any] = {}
+
+
+LEAST_PASSWORD = 8
+"""Whoever has the console's password can delete dead letters: so many characters at least."""
+
+
+class ConsoleConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The table `[console]`: a web page for those who run the router.
+
+    Attributes:
+        listen: `host:port`; loopback unless the configuration says otherwise.
+        password: the operator's, who may act. Empty: the console does not start.
+        viewer_password: of those who only look; empty: nobody has one.
+        url: under which people reach it through a proxy: `https://console.example.com`; empty:
+            there is no proxy.
+        keep: how many messages of each connection are kept with all that became of them.
+        content: whether values of messages are kept and shown; otherwise ids, codes and paths are.
+    """
+
+    listen: str = "127.0.0.1:8081"
+    password: str = ""
+    viewer_password: str = ""
+    url: str = ""
+    keep: int = 500
+    content: bool = True
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and the port to listen on."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    def at(self, host: str, port: int) -> ConsoleConfig:
+        """Give the same on another address."""
+        shown = f"[{host}]" if ":" in host else host
+        return msgspec.structs.replace(self, listen=f"{shown}:{port}")
 
 
 class QuarantineConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +189,26 @@ class QuarantineConfig(msgspec.Struct, frozen=True, kw_only=True):
     changed_traits: int = 50
     period: float = 3600.0
     allow: tuple[str, ...] = ()
+
+
+class AlertsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The table `[alerts]`: who is told when something is wrong. Durations in seconds.
+
+    Attributes:
+        url: where alerts are posted to; a secret, as whoever knows it can post there.
+        format: how they are written: JSON, or what Slack's incoming webhooks take.
+        circuit_open: for how long a vendor may be silent before that is an alert.
+        dead_letters: how many of a connection within `period` are an alert.
+        period: over how long what happens is counted.
+        interval: how long after an alert of a kind for a connection the next may follow.
+    """
+
+    url: str
+    format: Literal["json", "slack"] = "json"
+    circuit_open: float = 300.0
+    dead_letters: int = 100
+    period: float = 600.0
+    interval: float = 60.0
 
 
 class SubscriptionConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,12 +258,27 @@ class SharedConfig(msgspec.Struct, frozen=True, kw_only=True):
     transformations: tuple[dict[str, Any], ...] = ()
 
 
+class ProgramConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A destination that is a program.
+
+    Attributes:
+        command: the program and its arguments.
+        folder: where it runs; None: in the folder of router.toml.
+        timeout: how long each of its answers may take, in seconds.
+    """
+
+    command: tuple[str, ...]
+    folder: str | None = None
+    timeout: float = 10.0
+
+
 class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One destination in use.
 
     Attributes:
         name: what senders may call it in `integrations`.
-        plugin: which destination.
+        plugin: which destination; of a program, its command.
+        program: `plugin = { command = [...] }`; None: the plugin is installed.
         settings: the plugin's, references unresolved.
         subscription: which messages it takes, in FQL; the plugin's own if None.
         mapping: for each call, the fields that it overrides.
@@ -215,6 +294,7 @@ class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     plugin: str
+    program: ProgramConfig | None = None
     settings: dict[str, Any] = {}
     subscription: str | None = None
     mapping: dict[str, dict[str, Any]] = {}
@@ -235,6 +315,8 @@ class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
     eventlog: EventLogConfig = EventLogConfig()
     delivery: DeliveryConfig = DeliveryConfig()
     quarantine: QuarantineConfig = QuarantineConfig()
+    alerts: AlertsConfig | None = None
+    console: ConsoleConfig | None = None
     connections: tuple[ConnectionConfig, ...] = ()
 
     @property
@@ -251,7 +333,9 @@ _LATER_FOR_ALL = frozenset({"privacy", "transformations"})
 
 
 def load_config(path: Path, *, may_be_empty: bool = False) -> RouterConfig:
-    """Read a router.toml for what needs no senders: their write keys are left out.
+    """Read a router.toml for what needs neither senders nor people to tell.
+
+    Write keys, `[alerts]` and the console's passwords are left out.
 
     References (`{env = NAME}`) are resolved everywhere but in a connection's settings, which
     follow the plugin's schema, and in privacy's tables: both wait until the connection is made.
@@ -264,7 +348,7 @@ def load_config(path: Path, *, may_be_empty: bool = False) -> RouterConfig:
     Raises:
         ConfigError: the file cannot be read, is not TOML, or holds what it should not.
     """
-    content = read_config(path)
+    content = {key: table for key, table in read_config(path).items() if key != "alerts"}
     # What is said of all connections protects: it must not go unheeded for want of one.
     bare = may_be_empty and not content.keys() & _LATER_FOR_ALL
     try:
@@ -290,7 +374,16 @@ def read_config(path: Path) -> dict[str, Json]:
         url = eventlog.get("url", EventLogConfig().url)
         if isinstance(url, str) and url.startswith(SQLITE_URL):
             eventlog["url"] = f"{SQLITE_URL}{path.parent / url.removeprefix(SQLITE_URL)}"
+    _run_in(path.parent, content)
     return {key: _anchored(value, path.parent) for key, value in content.items()}
+
+
+def _run_in(folder: Path, content: dict[str, Json]) -> None:
+    """Let programs run in a folder, or in one whose path counts from it."""
+    for connection in _listed(content.get("connections")):
+        program = connection.get("plugin") if isinstance(connection, dict) else None
+        if isinstance(program, dict) and isinstance(program.get("folder", ""), str):
+            program["folder"] = str(folder / program.get("folder", ""))
 
 
 def _anchored(value: Json, folder: Path) -> Json:
@@ -305,13 +398,18 @@ def _anchored(value: Json, folder: Path) -> Json:
 
 
 def parse_config(
-    content: Mapping[str, Json], *, gateway: bool = True, may_be_empty: bool = False
+    content: Mapping[str, Json],
+    *,
+    gateway: bool = True,
+    console: bool = False,
+    may_be_empty: bool = False,
 ) -> RouterConfig:
     """Check the content of a router.toml and type it.
 
     Args:
         content: of the file.
         gateway: whether events shall come in; otherwise the write keys are left unread.
+        console: whether people shall look at it; otherwise the console's passwords are left unread.
         may_be_empty: whether it may be without connections.
 
     Raises:
@@ -322,6 +420,8 @@ def parse_config(
         raise SettingsError([beyond])
     if not gateway:
         content = _without_write_keys(content)
+    if not console:
+        content = _without_passwords(content)
     connections = content.get("connections")
     problems = [
         Problem("connections", f"the name {name!r} is given twice")
@@ -334,8 +434,10 @@ def parse_config(
     ]
     problems += _source_problems(content)
     problems += _consent_problems(content)
-    problems += _port_problems(content.get("gateway"))
+    problems += _port_problems(content, "gateway")
+    problems += _port_problems(content, "console")
     problems += _room_problems(content.get("eventlog"))
+    problems += _alert_problems(content.get("alerts"))
     problems += _lists_for_nobody(content)
     problems += number_problems(content)
     try:
@@ -350,16 +452,18 @@ def parse_config(
     config = msgspec.convert(
         {
             **checked,
+            "connections": [_with_program(each) for each in checked.get("connections", [])],
             "gateway": _in_units(checked.get("gateway", {}), GATEWAY),
             "eventlog": _in_units(checked.get("eventlog", {}), EVENTLOG),
             "quarantine": _in_units(checked.get("quarantine", {}), QUARANTINE),
             "delivery": {"origins": origins, "settings": delivery},
+            "alerts": _alerts(checked.get("alerts")),
         },
         RouterConfig,
     )
-    config = _with_trimmed_keys(config)
-    if wrong_keys := _key_problems(config):
-        raise SettingsError(wrong_keys)
+    config = _with_trimmed_secrets(config)
+    if wrong := [*_key_problems(config), *_password_problems(config.console)]:
+        raise SettingsError(wrong)
     whole = tuple(connection_config(content, raw) for raw in _listed(connections))
     return msgspec.structs.replace(config, connections=whole)
 
@@ -374,15 +478,37 @@ def connection_config(content: Mapping[str, Json], connection: Json) -> Connecti
     Raises:
         msgspec.ValidationError: it cannot be typed.
     """
-    typed = msgspec.convert(connection, ConnectionConfig)
+    typed = msgspec.convert(_with_program(connection), ConnectionConfig)
     shared = {name: content[name] for name in _LATER_FOR_ALL if name in content}
     return msgspec.structs.replace(typed, shared=msgspec.convert(shared, SharedConfig))
+
+
+def _with_program(connection: Json) -> Json:
+    """Part the table of a program from the name of a plugin, which stand in one place."""
+    if not isinstance(connection, dict) or not isinstance(connection.get("plugin"), dict):
+        return connection
+    table = connection["plugin"]
+    try:
+        known = _in_units({key: table[key] for key in table if key in PROGRAM}, PROGRAM)
+    except (ValueError, TypeError) as error:
+        raise msgspec.ValidationError(str(error)) from None
+    typed = msgspec.convert(known, ProgramConfig)
+    if not typed.command:
+        raise msgspec.ValidationError("command names no program")
+    return {**connection, "plugin": shlex.join(typed.command), "program": typed}
 
 
 def _in_units(table: dict[str, Json], schema: dict[str, Json]) -> dict[str, Json]:
     """Turn durations into seconds and sizes into bytes."""
     readers = {id(DURATION): seconds, id(SIZE): size_in_bytes}
     return {key: readers.get(id(schema[key]), _as_is)(value) for key, value in table.items()}
+
+
+def _alerts(table: Json) -> Json:
+    """Turn `[alerts]` into units; a variable or file often ends with a newline."""
+    if table is None:
+        return None
+    return _in_units({**table, "url": table["url"].strip()}, ALERTS)
 
 
 def _as_is(value: Json) -> Json:
@@ -437,6 +563,32 @@ def _without_write_keys(content: Mapping[str, Json]) -> dict[str, Json]:
     return without
 
 
+def _without_passwords(content: Mapping[str, Json]) -> dict[str, Json]:
+    without = dict(content)
+    if isinstance(table := content.get("console"), dict):
+        secret = {"password", "viewer_password"}
+        without["console"] = {k: v for k, v in table.items() if k not in secret}
+    return without
+
+
+def _password_problems(console: ConsoleConfig | None) -> list[Problem]:
+    """Tell of passwords that are easily guessed, and of one that two roles would share."""
+    if console is None:
+        return []
+    words = f"has fewer than {LEAST_PASSWORD} characters: take a longer one"
+    problems = [
+        Problem(f"console.{name}", words)
+        for name in ("password", "viewer_password")
+        if 0 < len(getattr(console, name)) < LEAST_PASSWORD
+    ]
+    if console.viewer_password and not console.password:
+        problems.append(Problem("console.password", "is required beside viewer_password"))
+    elif console.password and console.password == console.viewer_password:
+        detail = "is the operator's too: whoever only looks needs another one"
+        problems.append(Problem("console.viewer_password", detail))
+    return problems
+
+
 def _source_problems(content: Mapping[str, Json]) -> list[Problem]:
     """Tell of names that are given twice, and of sources that a connection names in vain."""
     sources = [s for s in _listed(content.get("sources")) if isinstance(s, dict)]
@@ -461,12 +613,16 @@ def _source_problems(content: Mapping[str, Json]) -> list[Problem]:
     return problems
 
 
-def _with_trimmed_keys(config: RouterConfig) -> RouterConfig:
-    """Trim write keys, wherever they come from: a variable or file often ends with a newline."""
+def _with_trimmed_secrets(config: RouterConfig) -> RouterConfig:
+    """Trim write keys and passwords: a variable or file often ends with a newline."""
     replace = msgspec.structs.replace
     gateway = replace(config.gateway, write_keys=_trimmed(config.gateway.write_keys))
     sources = tuple(replace(s, write_keys=_trimmed(s.write_keys)) for s in config.sources)
-    return replace(config, gateway=gateway, sources=sources)
+    console = config.console
+    if console is not None:
+        password, viewer = _trimmed((console.password, console.viewer_password))
+        console = replace(console, password=password, viewer_password=viewer)
+    return replace(config, gateway=gateway, sources=sources, console=console)
 
 
 def _trimmed(keys: Collection[str]) -> tuple[str, ...]:
@@ -529,12 +685,26 @@ def _consent_problems(content: Mapping[str, Json]) -> list[Problem]:
     return problems
 
 
-def _port_problems(gateway: Json) -> list[Problem]:
-    listen = gateway.get("listen") if isinstance(gateway, dict) else None
+def _port_problems(content: Mapping[str, Json], name: str) -> list[Problem]:
+    table = content.get(name)
+    listen = table.get("listen") if isinstance(table, dict) else None
     port = listen.rpartition(":")[2] if isinstance(listen, str) else ""
     if port.isdecimal() and int(port[:6]) > LAST_PORT:
-        return [Problem("gateway.listen", f"its port is greater than {LAST_PORT}")]
+        return [Problem(f"{name}.listen", f"its port is greater than {LAST_PORT}")]
     return []
+
+
+def _alert_problems(alerts: Json) -> list[Problem]:
+    """Tell of a period in which nothing could be counted."""
+    value = alerts.get("period") if isinstance(alerts, dict) else None
+    if type(value) not in (str, int, float):  # else the schema tells
+        return []
+    try:
+        too_short = seconds(value) < 1
+    except ValueError:
+        return []
+    detail = "is less than 1s: nothing could be counted in it"
+    return [Problem("alerts.period", detail)] if too_short else []
 
 
 def _room_problems(eventlog: Json) -> list[Problem]:

@@ -71,12 +71,43 @@ DELIVERY: dict[str, Json] = {
     "skip_repeats": {"type": "boolean"},
     "remembered_states": {**_COUNT, "minimum": 0},
 }
+CONSOLE: dict[str, Json] = {
+    "listen": {
+        "type": "string",
+        "pattern": "^.+:[0-9]+$",
+        "description": "Write host:port, such as 127.0.0.1:8081.",
+    },
+    "password": {"type": "string"},
+    "viewer_password": {"type": "string"},
+    "url": {
+        "type": "string",
+        "pattern": ORIGIN,
+        "description": "Write what people type, without a path: https://console.example.com.",
+    },
+    "keep": {"type": "integer", "minimum": 1, "maximum": 10_000},
+    "content": {"type": "boolean"},
+}
 QUARANTINE: dict[str, Json] = {
     "enabled": {"type": "boolean"},
     "anonymous_ids": _COUNT,
     "changed_traits": _COUNT,
     "period": DURATION,
     "allow": {"type": "array", "items": _TEXT},
+}
+
+
+ALERTS: dict[str, Json] = {
+    "url": {
+        "type": "string",
+        "writeOnly": True,
+        "pattern": r"^\s*https?://[^\s/?#]+\S*\s*$",
+        "description": 'Write { env = "ALERT_URL" }, whose value is http(s)://host and a path.',
+    },
+    "format": {"enum": ["json", "slack"]},
+    "circuit_open": DURATION,
+    "dead_letters": _COUNT,
+    "period": DURATION,
+    "interval": DURATION,
 }
 
 
@@ -110,9 +141,15 @@ _CONSENT: dict[str, Json] = {
     "when_absent": {"enum": ["pass", "filter"]},
     "legacy": {"type": "boolean"},
 }
+PROGRAM: dict[str, Json] = {
+    "command": {"type": "array", "minItems": 1, "items": _TEXT},
+    "folder": _TEXT,
+    "timeout": DURATION,
+}
 _CONNECTION: dict[str, Json] = {
     "name": _TEXT,
-    "plugin": _TEXT,
+    # The name of a plugin that is installed, or a program: what is said of text holds for text.
+    "plugin": {**_table(PROGRAM, "command"), "type": ["string", "object"], "pattern": NOT_BLANK},
     "settings": {"type": "object"},
     "clientSide": {"type": "boolean"},
     "sources": {"type": "array", "items": _TEXT},
@@ -134,8 +171,10 @@ SCHEMA: dict[str, Json] = _table(
         "gateway": _table(GATEWAY),
         "sources": {"type": "array", "items": _table(_SOURCE, "name", "write_keys")},
         "eventlog": _table(EVENTLOG),
+        "console": _table(CONSOLE),
         "delivery": _table(DELIVERY),
         "quarantine": _table(QUARANTINE),
+        "alerts": _table(ALERTS, "url"),
         "privacy": {"type": "object"},
         "transformations": {"type": "array", "items": {"type": "object"}},
         "connections": {

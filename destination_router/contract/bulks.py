@@ -30,21 +30,23 @@ def bulks(  # noqa: PLR0913 -- what differs between vendors, by keyword
     """Put single requests that go to one place into as few bulk requests as the vendor allows.
 
     They keep their order. One that stands alone keeps its single form, however large it is. A
-    bulk has the first one's URL, query, headers and authentication; its `items` name the messages
-    of each item; its costs are what its requests add to a bulk (`bulk_costs`).
+    bulk has the first one's URL, query, headers, authentication, type and `gzip`; its `items` name
+    the messages of each item; its costs are what its requests add to a bulk (`bulk_costs`).
 
     Args:
         requests: in order.
-        item: what a single request becomes in the bulk's list.
-        body: a bulk's body, from its items: JSON, or a form's fields if the requests have forms.
+        item: what a single request becomes in the bulk's list; for requests whose bodies are
+            bytes (`content`), bytes: `lambda request: request.content`.
+        body: a bulk's body, from its items: JSON, a form's fields if the requests have forms, or
+            bytes if they have bytes: `b"".join`, for lines of JSON that end with their line.
         most: how many items the vendor takes at once.
-        most_bytes: how many bytes of body; None for any number.
+        most_bytes: how many bytes of body, before any gzip; None for any number.
         bounds: what else the vendor limits.
     """
     singles = list(requests)
     limits = [(_one, most), *bounds]
     if most_bytes is not None and singles:
-        limits.append(_bytes_bound(most_bytes, body, is_form=singles[0].form is not None))
+        limits.append(_bytes_bound(most_bytes, body, singles[0], item))
     return [
         run[0] if len(run) == 1 else _bulk(run, body(items))
         for run, items in _runs(singles, item, limits)
@@ -65,7 +67,7 @@ def folded(requests: Sequence[HttpRequest], json: Json) -> HttpRequest:
 
 
 def body_bytes(body: Json) -> int:
-    """Count the bytes of a JSON body as the host sends it."""
+    """Count the bytes of a JSON body as the host sends it, before any gzip."""
     return len(_encode(body))
 
 
@@ -95,11 +97,25 @@ def _one(_: Json) -> int:
     return 1
 
 
-def _bytes_bound(most_bytes: int, body: Callable[[list[Json]], Json], *, is_form: bool) -> Bound:
+def _bytes_bound(
+    most_bytes: int,
+    body: Callable[[list[Json]], Json],
+    first: HttpRequest,
+    item: Callable[[HttpRequest], Json],
+) -> Bound:
     """Say what an item adds to a body, and how many bytes there are for all items."""
-    if is_form:
+    if first.content is not None:
+        one = item(first)
+        around = len(body([one])) - _content_bytes(body, one)
+        return lambda made: _content_bytes(body, made), most_bytes - around
+    if first.form is not None:
         return _form_bytes, most_bytes - len(urlencode(body([])))
     return _json_bytes, most_bytes - body_bytes(body([]))
+
+
+def _content_bytes(body: Callable[[list[Json]], Json], item: Json) -> int:
+    """Count what an item adds to a body that holds one already, whatever stands between them."""
+    return len(body([item, item])) - len(body([item]))
 
 
 def _json_bytes(item: Json) -> int:
@@ -114,6 +130,8 @@ def _form_bytes(item: Json) -> int:
 def _bulk(singles: Sequence[HttpRequest], body: Json) -> HttpRequest:
     first = singles[0]
     kind = "json" if first.form is None else "form"
+    if first.content is not None:
+        kind = "content"
     return HttpRequest(
         method=first.method,
         url=first.url,
@@ -124,6 +142,8 @@ def _bulk(singles: Sequence[HttpRequest], body: Json) -> HttpRequest:
         notes=tuple(chain.from_iterable(single.notes for single in singles)),
         items=tuple(single.message_ids for single in singles),
         costs=_costs(singles),
+        content_type=first.content_type,
+        gzip=first.gzip,
         **{kind: body},
     )
 

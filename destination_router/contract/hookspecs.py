@@ -2,8 +2,9 @@
 
 A destination is a module (or an instance) whose functions carry `@hookimpl`. Hooks are pure,
 synchronous and total: a message and settings in; a list of requests out, or `raise Reject`.
-`[]` means "ignored on purpose"; `None` is a bug, and the host reports it as one. The host does
-all I/O. An implementation takes only the arguments it names.
+`Ignored(reason)` means "ignored on purpose", and so does `[]`, which says no reason; `None` is a
+bug, and the host reports it as one. The host does all I/O. An implementation takes only the
+arguments it names.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from destination_router.contract.records import (
     Field,
     HttpRequest,
     HttpResponse,
+    Ignored,
     Imported,
     Json,
     Outcome,
@@ -58,29 +60,29 @@ class Destination:
         """
 
     @hookspec(firstresult=True)
-    def on_identify(self, message: Identify, settings: Any) -> list[HttpRequest]:  # type: ignore[empty-body]
+    def on_identify(self, message: Identify, settings: Any) -> list[HttpRequest] | Ignored:  # type: ignore[empty-body]
         """Map an identify call: who the user is."""
 
     @hookspec(firstresult=True)
-    def on_track(self, message: Track, settings: Any) -> list[HttpRequest]:  # type: ignore[empty-body]
+    def on_track(self, message: Track, settings: Any) -> list[HttpRequest] | Ignored:  # type: ignore[empty-body]
         """Map a track call: what the user did."""
 
     # -- the other four calls ---------------------------------------------------------------
 
     @hookspec(firstresult=True)
-    def on_page(self, message: Page, settings: Any) -> list[HttpRequest]:  # type: ignore[empty-body]
+    def on_page(self, message: Page, settings: Any) -> list[HttpRequest] | Ignored:  # type: ignore[empty-body]
         """Map a page call: a page that the user saw."""
 
     @hookspec(firstresult=True)
-    def on_screen(self, message: Screen, settings: Any) -> list[HttpRequest]:  # type: ignore[empty-body]
+    def on_screen(self, message: Screen, settings: Any) -> list[HttpRequest] | Ignored:  # type: ignore[empty-body]
         """Map a screen call: a screen that the user saw."""
 
     @hookspec(firstresult=True)
-    def on_group(self, message: Group, settings: Any) -> list[HttpRequest]:  # type: ignore[empty-body]
+    def on_group(self, message: Group, settings: Any) -> list[HttpRequest] | Ignored:  # type: ignore[empty-body]
         """Map a group call: the account that the user belongs to."""
 
     @hookspec(firstresult=True)
-    def on_alias(self, message: Alias, settings: Any) -> list[HttpRequest]:  # type: ignore[empty-body]
+    def on_alias(self, message: Alias, settings: Any) -> list[HttpRequest] | Ignored:  # type: ignore[empty-body]
         """Map an alias call: two ids of one user."""
 
     # -- what makes a destination good ------------------------------------------------------
@@ -177,6 +179,14 @@ class Destination:
         keep their order among themselves. Each user's requests keep their order too, save where
         the vendor makes another order harmless; the docstring of an implementation says where
         and why. A bulk states its `costs`, and `items` if answers name an item by its index.
+        """
+
+    @hookspec(firstresult=True)
+    def window(self, settings: Any) -> int:  # type: ignore[empty-body]
+        """Say how many messages `pack` wants to see at once, at most.
+
+        For a vendor whose bulks hold more than the host's 1000, or where fewer are better. The
+        configuration of a router may make it fewer.
         """
 
     @hookspec(firstresult=True)

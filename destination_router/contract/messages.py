@@ -160,9 +160,8 @@ class _Message(
         """
         self.__dict__["_asked"] = None
         whole = dict(self.wire)
-        for field in msgspec.structs.fields(self):
-            name = field.encode_name
-            value = self.context if name == "context" else getattr(self, field.name)
+        for name, own in zip(self.__struct_encode_fields__, self.__struct_fields__, strict=True):
+            value = self.context if name == "context" else getattr(self, own)
             if value is None or (value == {} and name not in whole):
                 whole.pop(name, None)
             else:

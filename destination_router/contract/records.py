@@ -60,6 +60,19 @@ class Reject(Exception):  # noqa: N818 -- the contract's word: a destination rej
         return f"{self.code}: {self.detail}"
 
 
+class Ignored(msgspec.Struct, frozen=True):
+    """What a hook returns in place of `[]`: nothing is sent on purpose, and this is why.
+
+    Attributes:
+        reason: a sentence for whoever looks for the message: what this destination has no use for,
+            and what would make a difference; without personal values.
+        notes: what was left out on the way to it.
+    """
+
+    reason: str
+    notes: tuple[Note, ...] = ()
+
+
 class BasicAuth(msgspec.Struct, frozen=True, tag="basic", tag_field="scheme"):
     """HTTP Basic authentication; the host renders the header at the last moment."""
 
@@ -122,9 +135,10 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     Attributes:
         method: an HTTP method in capitals.
         url: absolute, https, without a query and without secrets.
-        params: the query, before URL encoding.
-        headers: beyond those the host adds (`Content-Type`, `User-Agent`, authentication).
-        json: the body as a JSON value. At most one of `json` and `form`.
+        params: the query, before URL encoding. A tuple of texts repeats its parameter.
+        headers: beyond those the host adds (`Content-Type`, `Content-Encoding`, `User-Agent`,
+            authentication).
+        json: the body as a JSON value. At most one of `json`, `form` and `content`.
         form: the body as fields to be URL-encoded.
         auth: credentials, if the vendor wants them in a header.
         message_ids: the messages that this request carries. Left empty, the host fills in the
@@ -145,14 +159,18 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         identity: whom it names, at a vendor that merges all who carry the same: the host holds
             back one that too many anonymous ids carry. Empty: nobody. Left None, the host takes
             the message's userId, unless a note says that it was left out.
+        content: the body as bytes of any other type, such as lines of JSON or XML.
+        content_type: of `content`, which needs one: `application/x-ndjson`.
+        gzip: whether the host packs the body with gzip and says so in `Content-Encoding`. What is
+            limited or paid for by bytes is counted before.
 
     Raises:
-        ValueError: both `json` and `form` are given.
+        ValueError: more than one body is given, or a `content` without its type.
     """
 
     url: str
     method: str = "POST"
-    params: Mapping[str, str] = {}
+    params: Mapping[str, str | tuple[str, ...]] = {}
     headers: Mapping[str, str] = {}
     json: Json = None
     form: Mapping[str, str] | None = None
@@ -166,10 +184,18 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     bulk_costs: tuple[Cost, ...] | None = None
     pairings: tuple[Pairing, ...] = ()
     identity: str | None = None
+    content: bytes | None = None
+    content_type: str = ""
+    gzip: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a request with two bodies: one of them would be lost."""
-        if self.json is not None and self.form is not None:
+        if self.content is not None:
+            if self.json is not None or self.form is not None:
+                raise ValueError("a request has one body: give `json`, `form` or `content`")
+            if not self.content_type:
+                raise ValueError("bytes need a type: give `content_type` beside `content`")
+        elif self.json is not None and self.form is not None:
             raise ValueError("a request has one body: give `json` or `form`, not both")
 
 
@@ -274,8 +300,8 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
         name: for metrics and messages: `events_per_app`.
         limit: how many in a period.
         period: in seconds.
-        unit: what is counted: HTTP requests, the events inside them, or the bytes of their JSON
-            bodies. What a request takes is `HttpRequest.costs`.
+        unit: what is counted: HTTP requests, the events inside them, or the bytes of their
+            bodies before any gzip. What a request takes is `HttpRequest.costs`.
         scope: over the whole connection, or for each `user_key` by itself.
     """
 

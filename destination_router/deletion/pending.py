@@ -8,19 +8,16 @@ asked to delete.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator
-from pathlib import Path
-from typing import Literal, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import msgspec
 
+from destination_router.config.router_toml import EventLogConfig
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
-from destination_router.eventlog.sqlite.claim import LogInUseError, claim
+from destination_router.eventlog.log_admin import LogAdmin
+from destination_router.eventlog.opening import open_admin, unclaimed
 from destination_router.eventlog.sqlite.dead_letter_store import delete_letters, find_letters
-from destination_router.eventlog.sqlite.file import connect, damage_told, open_file
-from destination_router.eventlog.sqlite.queries import drop_waiting, register, waiting_events
 
 Row = TypeVar("Row")
 
@@ -51,22 +48,19 @@ class PendingOf:
     """What a connection's log holds of people.
 
     Args:
-        path: the log's file.
+        log: which log.
         connection: the connection's name.
         is_theirs: tells of a message, as wire JSON, whether it is one of theirs.
-        start: where the connection begins if the log does not know it yet.
     """
 
     def __init__(
         self,
-        path: Path,
+        log: EventLogConfig,
         connection: str,
         is_theirs: Callable[[bytes], bool],
-        start: Literal["end", "start"],
     ) -> None:
-        self._path = path
+        self._log = log
         self._connection = connection
-        self._start = start
         self._is_theirs = is_theirs
         self.found: Pending | None = None
         """What `clear` has done so far, even if it was cancelled; None before it did anything."""
@@ -77,8 +71,8 @@ class PendingOf:
         Raises:
             LogFileError: the log cannot be used.
         """
-        with self._opened() as database:
-            letters, waiting = await self._look(database)
+        with open_admin(self._log) as log:
+            letters, waiting = await self._look(log)
         return Pending(dead_letters=len(letters), waiting=len(waiting))
 
     async def clear(self, patience: float, told: Callable[[int], None]) -> None:
@@ -109,28 +103,24 @@ class PendingOf:
 
     async def _drop(self) -> Pending:
         """Drop what may be dropped now; one that is cancelled has dropped nothing."""
-        with self._opened() as database, _claimed(self._path) as claimed:
-            if claimed and self._start == "start":  # else nothing waits for one that is new
-                register(database, (self._connection,), self._start)
-            letters, waiting = await self._look(database)
+        with open_admin(self._log) as log, unclaimed(self._log) as claimed:
+            if claimed and self._log.new_connections == "start":
+                # Else nothing waits for one that is new.
+                log.register(self._connection, "start")
+            letters, waiting = await self._look(log)
             if letters:
-                _drop_letters(database, letters)
+                with log.writing():
+                    delete_letters(log.books, letters)
             if not claimed:
                 return Pending(dead_letters=len(letters), waiting=len(waiting))
             if waiting:
-                drop_waiting(database, self._connection, waiting)
+                log.drop_waiting(self._connection, waiting)
             return Pending(dead_letters=len(letters), dropped=len(waiting))
 
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        open_file(self._path, create=False)
-        with damage_told(self._path), contextlib.closing(connect(self._path)) as database:
-            yield database
-
-    async def _look(self, database: sqlite3.Connection) -> tuple[list[DeadLetter], list[int]]:
+    async def _look(self, log: LogAdmin) -> tuple[list[DeadLetter], list[int]]:
         return (
-            await self._theirs(_all_letters(database, self._connection)),
-            await self._theirs(waiting_events(database, self._connection)),
+            await self._theirs(_all_letters(log, self._connection)),
+            await self._theirs(log.waiting(self._connection)),
         )
 
     async def _theirs(self, rows: Iterable[tuple[Row, bytes]]) -> list[Row]:
@@ -144,26 +134,7 @@ class PendingOf:
         return found
 
 
-@contextlib.contextmanager
-def _claimed(path: Path) -> Iterator[bool]:
-    """Claim the log, unless a router has; tells whether it is ours."""
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(claim(path))
-        except LogInUseError:
-            yield False
-            return
-        yield True
-
-
-def _all_letters(database: sqlite3.Connection, name: str) -> Iterator[tuple[DeadLetter, bytes]]:
+def _all_letters(log: LogAdmin, name: str) -> Iterator[tuple[DeadLetter, bytes]]:
     """Read a connection's dead letters, replayed or not, and their bodies."""
-    for letter in find_letters(database, DeadLetterFilter(connection=name)):
+    for letter in find_letters(log.books, DeadLetterFilter(connection=name)):
         yield letter, letter.body
-
-
-def _drop_letters(database: sqlite3.Connection, letters: Collection[DeadLetter]) -> None:
-    """Delete dead letters."""
-    database.execute("BEGIN IMMEDIATE")
-    delete_letters(database, list(letters))
-    database.execute("COMMIT")

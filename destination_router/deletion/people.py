@@ -72,7 +72,7 @@ def asked_by_lines(lines: Iterable[Line], file: str = "") -> Iterator[Asked | Re
         file: what tells it from others, where there are several.
     """
     for line in lines:
-        where = f"{file}, line {line.number}" if file else f"line {line.number}"
+        where = f"{file}, {line.place}" if file else line.place
         if _TABULAR.search(line.raw):
             detail = 'it looks like a table; write an id alone, or {"userId": "..."} for an odd one'
             yield Refused(where, "not_an_id", detail)

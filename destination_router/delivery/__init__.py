@@ -6,6 +6,6 @@ In come events of the log, out go requests; what comes back decides what becomes
 now, `dispatch` does it (a dead letter is made there), `ledger` commits. Beside them: `quotas`,
 `circuit`, `hold` and `permission` (may the vendor be asked?), `states` (repeats), `pairings`,
 `quarantine`, `replays`, `attempts` (what the process dies of); `item` is one message on its way,
-`stats` what is counted, `delivery_settings` the table `[delivery]`. Open `worker` first; for "why
-was it retried?" open `outcomes`.
+`stats` what is counted, `observer` who looks on, `delivery_settings` the table `[delivery]`. Open
+`worker` first; for "why was it retried?" open `outcomes`.
 """

@@ -6,6 +6,9 @@ import msgspec
 
 from destination_router.config.origins import plain_origins
 
+DEFAULT_WINDOW = 1000
+"""Messages that are packed together at most, where neither plugin nor configuration says."""
+
 
 class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
     """How one connection's messages are packed, sent, retried and given up.
@@ -13,7 +16,8 @@ class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         origins: which vendor's origin is sent elsewhere: `{"https://vendor.example":
             "http://127.0.0.1:9100"}`; `*` stands for every origin that is not named.
-        window: how many messages are packed together at most.
+        window: how many messages are packed together at most; None: as many as the plugin says,
+            1000 where it says nothing.
         linger: how long a window that is not full waits for more messages, in seconds.
         concurrency: how many requests, and how many windows, of a connection are under way at
             once. A user is in one window at a time, so more is not faster for the most active.
@@ -40,7 +44,7 @@ class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     origins: dict[str, str] = {}
-    window: int = 1000
+    window: int | None = None
     linger: float = 0.05
     concurrency: int = 4
     timeout: float = 30.0
@@ -55,6 +59,12 @@ class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
     parked_messages: int = 50_000
     skip_repeats: bool = True
     remembered_states: int = 100_000
+
+    def window_for(self, stated: int | None) -> int:
+        """Say how many messages a window holds at most, of a plugin that states its own or none."""
+        if self.window is None:
+            return DEFAULT_WINDOW if stated is None else stated
+        return self.window if stated is None else min(self.window, stated)
 
     def __post_init__(self) -> None:
         """Write the origins as `redirected` looks them up."""

@@ -6,13 +6,17 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext as _nothing
+from functools import partial
 
-from destination_router.contract.records import HttpRequest, HttpResponse, Outcome
+from destination_router.contract.records import HttpRequest, Outcome
+from destination_router.delivery.answer_words import answer_words
+from destination_router.delivery.asking import Asking
 from destination_router.delivery.attempts import POISONED, TRIES, Attempts
 from destination_router.delivery.circuit import Circuit
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer, Item
 from destination_router.delivery.ledger import Delivery, Ledger
+from destination_router.delivery.observer import Observer
 from destination_router.delivery.outcomes import (
     after_failure,
     holds,
@@ -24,7 +28,7 @@ from destination_router.delivery.outcomes import (
 )
 from destination_router.delivery.pairings import Pairings
 from destination_router.delivery.permission import Permission
-from destination_router.delivery.plan import PlannedRequest, Planner
+from destination_router.delivery.plan import Plan, PlannedRequest, Planner
 from destination_router.delivery.quotas import Quotas, QuotaWait
 from destination_router.delivery.replays import PROFILES
 from destination_router.delivery.schedule import Schedule
@@ -34,11 +38,12 @@ from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.window import Window
 from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.interface import Held
-from destination_router.faults import PASSED_ON, whereabouts
+from destination_router.faults import PASSED_ON, Unanswered, whereabouts
 from destination_router.pipeline.connection import Connection, Decision
 
-_ANSWER_CHARACTERS = 2000
-_READ_BYTES = 5 * _ANSWER_CHARACTERS
+_LOOK_PAUSE = 0.1
+"""How often a process that may not deliver now asks whether it may, in seconds."""
+
 _KEPT_WINDOWS = 4
 """How many windows' worth of held messages stay decided; the rest is decided again in its turn."""
 
@@ -52,20 +57,24 @@ class Dispatch:
 
     Args:
         connection: whose messages they are.
+        asking: asks its plugin, where that runs in another process.
         sender: sends its requests.
         ledger: is told what ended.
         pairings: keeps the ties that the vendor limits.
         permission: says whether the connection may send.
         settings: how patiently, how many at once.
         stats: counts.
+        is_owner: says whether this process may deliver now.
         wall_clock: Unix time in seconds, for dead letters.
         chance: from 0 to 1, evenly; spreads what would happen at once.
+        observer: looks on; None: nobody does.
     """
 
     def __init__(  # noqa: PLR0913 -- each is a part, by keyword
         self,
         connection: Connection,
         *,
+        asking: Asking,
         sender: Sender,
         ledger: Ledger,
         pairings: Pairings,
@@ -73,10 +82,14 @@ class Dispatch:
         settings: DeliverySettings,
         stats: DeliveryStats,
         attempts: Attempts,
+        is_owner: Callable[[], bool],
         wall_clock: Callable[[], float],
         chance: Callable[[], float],
+        observer: Observer | None = None,
     ) -> None:
         self._connection = connection
+        self._observer = observer
+        self._asking = asking
         self._sender = sender
         self._ledger = ledger
         self._pairings = pairings
@@ -84,13 +97,15 @@ class Dispatch:
         self._settings = settings
         self._stats = stats
         self._attempts = attempts
+        self._is_owner = is_owner
         self._wall_clock = wall_clock
         self._chance = chance
         self._clock = asyncio.get_running_loop().time
         self._quotas = declared_quotas(connection)
         states = States(settings.remembered_states if settings.skip_repeats else 0)
         self._planner = Planner(connection, self._quotas, states)
-        self._schedule = Schedule(settings.window, settings.linger)
+        self._window = settings.window_for(connection.window)
+        self._schedule = Schedule(self._window, settings.linger)
         self._circuit = Circuit(
             settings.circuit_failures, settings.first_wait, settings.longest_wait
         )
@@ -107,10 +122,10 @@ class Dispatch:
         """How many more messages may be read now."""
         # While the connection is held, one user's backlog must not keep the next user from asking.
         looks_for_others = self._permission.held is not None and not self._schedule.has_choice
-        if self._schedule.unseen >= 2 * self._settings.window and not looks_for_others:
+        if self._schedule.unseen >= 2 * self._window and not looks_for_others:
             return 0
         free = self._settings.parked_messages - len(self._schedule)
-        return max(0, min(self._settings.window, free))
+        return max(0, min(self._window, free))
 
     def add(self, offset: int, body: bytes, decision: Decision, replay: str | None = None) -> None:
         """Take in a message that is to be sent."""
@@ -148,6 +163,10 @@ class Dispatch:
         wake = self._schedule.wake_at(now)
         return None if opens is None or wake is None else max(opens, wake)
 
+    def quota_use(self) -> dict[str, tuple[int, int]]:
+        """Tell of each quota of the whole connection how much is used, and how much there is."""
+        return self._quotas.use(self._clock())
+
     def update_stats(self) -> None:
         """Bring the numbers that are not counted up to date."""
         self._stats.waiting = len(self._schedule)
@@ -155,8 +174,7 @@ class Dispatch:
         self._stats.circuit = self._circuit.state(self._clock())
         self._stats.paused = self._permission.paused
         lasting = [*self._held_alone.values()]
-        if (held := self._permission.held) is not None:
-            lasting.append(held)
+        lasting += [each for each in (self._permission.held, self._asking.held) if each is not None]
         codes = {each.code for each in lasting}
         self._stats.holds = {code: code in codes for code in (*self._stats.holds, *codes)}
         self._stats.held_since = min((each.since for each in lasting), default=None)
@@ -174,7 +192,11 @@ class Dispatch:
 
     def may_send(self) -> bool:
         """Whether another request may go out now."""
-        return self._circuit.may_send(self._clock()) and self._permission.may_send()
+        return (
+            self._is_owner()
+            and self._circuit.may_send(self._clock())
+            and self._permission.may_send()
+        )
 
     async def send(self, planned: PlannedRequest) -> Answer:
         """Send a planned request, unless a tie that it makes says otherwise; learn from it."""
@@ -203,6 +225,8 @@ class Dispatch:
             _log.warning("answer_cut", extra=about)
         self._stats.latency.observe(answer.seconds)
         self._learn(answer)
+        if self._observer is not None:
+            self._observer.answered(planned.request, planned.carries, answer)
         await self._pairings.after(planned.request, answer)
         return answer
 
@@ -298,6 +322,8 @@ class Dispatch:
 
     def _opens_at(self, now: float) -> float | None:
         """Say when a window may set off: `now`, later, or None (after another one has ended)."""
+        if not self._is_owner():
+            return now + _LOOK_PAUSE
         opens = self._circuit.opens_at(now), self._permission.opens_at(now)
         # What set off before the hold shall not be taken for the answer to what asks.
         most = self._settings.concurrency if self._permission.held is None else 1
@@ -327,6 +353,8 @@ class Dispatch:
         try:
             with self._attempts.at_hand([item.offset]) if item.decision is None else _nothing():
                 wait = self._planner.admit(item, self._clock())
+        except Unanswered:  # as it is planned it is asked first
+            return None
         except PASSED_ON:
             raise
         except BaseException:  # noqa: BLE001 -- as it is planned it fails again, and is counted
@@ -342,8 +370,7 @@ class Dispatch:
             self._part(items)
             return
         try:
-            with self._attempts.at_hand([item.offset for item in items]):
-                plan = self._planner.plan(items, self._clock())
+            plan = await self._planned(items)
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- it is found out whose fault it is
@@ -369,6 +396,26 @@ class Dispatch:
         finally:
             for planned in window.unsent():
                 self._quotas.release(planned.costs)
+
+    async def _planned(self, items: Sequence[Item]) -> Plan:
+        """Plan a window; what a plugin that runs elsewhere has to say of it is asked first."""
+        parked = [item for item in items if item.decision is None]
+        decide = [partial(self._connection.decide, item.body) for item in parked]
+        questions = self._asking.noted(decide)
+        await self._asking.answer(questions)
+
+        def plan() -> Plan:
+            try:
+                with self._attempts.at_hand([item.offset for item in items]):
+                    return self._planner.plan(items, self._clock())
+            except Unanswered:
+                self._unreserve(items)
+                raise
+
+        try:
+            return await self._asking.done(plan)
+        finally:
+            self._asking.used(questions)
 
     def _unplanned(self, items: Sequence[Item], place: str) -> None:
         """Find by halves which message no window can be planned with, and give it up in the end."""
@@ -421,7 +468,7 @@ class Dispatch:
     ) -> None:
         own = request or own_request(item, None)
         response = answer.response
-        words = "" if response is None else self._words(response)
+        words = "" if response is None else answer_words(self._connection, response)
         code = outcome.code or outcome.result
         letter = DeadLetter(
             connection=self._connection.name,
@@ -439,18 +486,6 @@ class Dispatch:
         self._stats.rejected[code] += 1
         self._end(item, outcome, letter)
 
-    def _words(self, response: HttpResponse) -> str:
-        """The beginning of an answer, without secrets; each letter of a bulk has it.
-
-        Not all of a megabyte is looked through for each, and where it was cut, half a secret may
-        stand, which nobody would find.
-        """
-        text = response.body[:_READ_BYTES].decode("utf-8", "replace")
-        words = self._connection.told_answer(text)
-        if len(response.body) > _READ_BYTES:
-            words = words[:-_ANSWER_CHARACTERS]
-        return words[:_ANSWER_CHARACTERS]
-
     def _end(self, item: Item, outcome: Outcome, letter: DeadLetter | None = None) -> None:
         self._schedule.done(item, self._clock())
         self._held_alone.pop(item, None)
@@ -458,7 +493,7 @@ class Dispatch:
 
     def _park(self, item: Item) -> None:
         """Forget what can be made again, so that many messages can wait."""
-        if len(self._schedule) > _KEPT_WINDOWS * self._settings.window:
+        if len(self._schedule) > _KEPT_WINDOWS * self._window:
             item.decision = None
 
 

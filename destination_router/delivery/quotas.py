@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from destination_router.contract.bulks import body_bytes
+from destination_router.contract.bodies import request_bytes
 from destination_router.contract.records import Cost, HttpRequest, Quota
 
 Costs = Sequence[Cost]
@@ -98,6 +98,14 @@ class Quotas:
         for cost in costs:
             self._budgets[cost.quota].reserve(cost.key, -cost.amount)
 
+    def use(self, now: float) -> dict[str, tuple[int, int]]:
+        """Tell of each quota of the whole connection how much is used, and how much there is."""
+        return {
+            name: (self._budgets[name].used("", now), quota.limit)
+            for name, quota in self._quotas.items()
+            if quota.scope == "connection"
+        }
+
     def _default_costs(self, request: HttpRequest, key: str) -> Costs:
         return [
             Cost(
@@ -116,7 +124,7 @@ class Quotas:
 _AMOUNTS: dict[str, Callable[[HttpRequest], int]] = {
     "requests": lambda _: 1,
     "events": lambda request: max(1, len(request.message_ids)),
-    "bytes": lambda request: body_bytes(request.json),
+    "bytes": request_bytes,
 }
 """What a request takes of each unit, unless it says otherwise."""
 
@@ -155,6 +163,11 @@ class _Budgets:
             if excess <= 0:
                 return at
         return UNKNOWN
+
+    def used(self, key: str, now: float) -> int:
+        self._forget(now)
+        budget = self._budgets.get(key)
+        return 0 if budget is None else budget.counted + budget.reserved
 
     def reserve(self, key: str, amount: int) -> None:
         budget = self._budgets.setdefault(key, _Budget())

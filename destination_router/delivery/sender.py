@@ -24,6 +24,7 @@ import httpx
 import msgspec
 
 from destination_router.config.origins import ANY_ORIGIN, is_loopback, plain_origin
+from destination_router.contract.bodies import body_of, gzipped, request_bytes
 from destination_router.contract.records import (
     BasicAuth,
     BearerAuth,
@@ -34,6 +35,7 @@ from destination_router.contract.records import (
     default_outcome,
 )
 from destination_router.delivery.answer_body import AnswerBody, read_answer_body
+from destination_router.delivery.asking import Asking
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer
 from destination_router.delivery.network import proxy_for, told_failure
@@ -41,10 +43,13 @@ from destination_router.delivery.outcomes import for_each, for_each_of_cut
 from destination_router.faults import PASSED_ON
 from destination_router.pipeline.connection import Connection
 from destination_router.settings.redaction import hide
+from destination_router.threads import in_thread
 
 USER_AGENT = f"destination-router/{version('heap-destination')}"
 
 _RESULTS = frozenset(get_args(Result))
+_PACKED_AT_ONCE = 64 * 1024
+"""Bytes that are packed in about a millisecond: what is more is packed beside the event loop."""
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +74,8 @@ class Sender:
         client: httpx.AsyncClient | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        self.asking: Asking | None = None
+        """Asks a plugin that runs in another process; None: whoever calls may be kept waiting."""
         self._shared = client
         self._connection = connection
         self._settings = settings or DeliverySettings()
@@ -112,7 +119,7 @@ class Sender:
         try:
             url = redirected(request.url, self._settings.origins)
             client = self._client(url)
-            prepared = render(request, client, url)
+            prepared = await _prepared(request, client, url)
         except _NoClientError as error:
             return _unanswered(request, str(error), clock() - started)
         except (httpx.InvalidURL, ValueError, TypeError, OverflowError, RecursionError) as error:
@@ -137,8 +144,9 @@ class Sender:
         headers.setdefault("date", formatdate(usegmt=True))
         response = HttpResponse(status=answer.status_code, headers=headers, body=body.content)
         read = read_answer if body.is_whole else read_cut_answer
+        work = functools.partial(read, self._connection, request, response)
         return Answer(
-            outcomes=read(self._connection, request, response),
+            outcomes=work() if self.asking is None else await self.asking.done(work),
             response=response,
             seconds=clock() - started,
             is_cut=not body.is_whole,
@@ -165,7 +173,7 @@ class Sender:
         proxy = None if alone else proxy_for(url)
         try:
             client = httpx.AsyncClient(
-                verify=_tls(),
+                verify=trusted_certificates(),
                 timeout=self._settings.timeout,
                 transport=self._transport,
                 limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
@@ -199,9 +207,16 @@ def _unanswered(request: HttpRequest, failure: str, seconds: float) -> Answer:
 
 
 @functools.cache
-def _tls() -> ssl.SSLContext:
+def trusted_certificates() -> ssl.SSLContext:
     """Verify every vendor; the certificates are read once, for all clients."""
     return httpx.create_ssl_context()
+
+
+async def _prepared(request: HttpRequest, client: httpx.AsyncClient, url: str) -> httpx.Request:
+    """Render a request; beside the event loop where that takes a while."""
+    if not request.gzip or request_bytes(request) < _PACKED_AT_ONCE:
+        return render(request, client, url)
+    return await in_thread(lambda: render(request, client, url), "gzip")
 
 
 def render(request: HttpRequest, client: httpx.AsyncClient, url: str) -> httpx.Request:
@@ -210,16 +225,20 @@ def render(request: HttpRequest, client: httpx.AsyncClient, url: str) -> httpx.R
     content: bytes | None = None
     if isinstance(request.auth, BearerAuth):
         headers["Authorization"] = f"Bearer {request.auth.token}"
-    if request.json is not None:
-        content = msgspec.json.encode(request.json)
-        headers.setdefault("Content-Type", "application/json")
+    body = body_of(request)
+    if body is not None:
+        content, content_type = body
+        if not any(name.lower() == "content-type" for name in headers):
+            headers["Content-Type"] = content_type
+        if request.gzip:
+            content = gzipped(content)
+            headers["Content-Encoding"] = "gzip"
+    params = {
+        name: value if isinstance(value, str) else list(value)
+        for name, value in request.params.items()
+    }
     return client.build_request(
-        request.method,
-        url,
-        params=dict(request.params) or None,
-        headers=headers,
-        content=content,
-        data=None if request.form is None else dict(request.form),
+        request.method, url, params=params or None, headers=headers, content=content
     )
 
 

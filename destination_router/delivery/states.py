@@ -94,4 +94,7 @@ class States:
 
 def _digest(request: HttpRequest) -> bytes:
     body = msgspec.json.encode((request.method, request.url, request.json, request.form))
-    return hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest()
+    digest = hashlib.blake2b(body, digest_size=_DIGEST_BYTES)
+    if request.content is not None:
+        digest.update(request.content)
+    return digest.digest()

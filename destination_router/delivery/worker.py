@@ -9,12 +9,15 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from heapq import heappop, heappush
 
+from destination_router.delivery.asking import Asking
 from destination_router.delivery.attempts import POISONED, TRIES, Attempts
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.dispatch import Dispatch
 from destination_router.delivery.ledger import Delivery, EventSource, Ledger, Report
+from destination_router.delivery.observer import Observer
 from destination_router.delivery.pairings import Pairings
 from destination_router.delivery.permission import Permission
 from destination_router.delivery.quarantine import Watch
@@ -51,8 +54,11 @@ class Worker:
             says of it; None: nowhere.
         quarantine: holds back identities that too many carry; None: none.
         attempts: where it is kept what is at hand, in case the process dies; None: nowhere.
+        may_send: says whether this process may deliver now: another one may have taken over; None:
+            it always may.
         dead_letters: keeps what can never be delivered.
         report: is told about every message when it ends, in batches.
+        observer: looks on; None: nobody does.
         wall_clock: Unix time in seconds, for dead letters.
         chance: from 0 to 1, evenly; spreads retries that would happen at once.
     """
@@ -69,11 +75,14 @@ class Worker:
         standing: StandingBook | None = None,
         quarantine: Watch | None = None,
         attempts: AttemptBook | None = None,
+        may_send: Callable[[], bool] | None = None,
         report: Report | None = None,
+        observer: Observer | None = None,
         wall_clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._connection = connection
+        self._observer = observer
         self._log = log
         self._quarantine = quarantine or Watch(connection.name)
         self._wall_clock = wall_clock
@@ -83,8 +92,10 @@ class Worker:
         settings = settings or DeliverySettings()
         self._clock = asyncio.get_running_loop().time
         self._permission = Permission(connection.name, settings, standing, self._clock, wall_clock)
+        self._asking = sender.asking = Asking(connection, settings, wall_clock)
         self._dispatch = Dispatch(
             connection,
+            asking=self._asking,
             sender=sender,
             ledger=self._ledger,
             pairings=Pairings(connection.plugin.name, pairings or MemoryPairings(), wall_clock),
@@ -92,8 +103,10 @@ class Worker:
             settings=settings,
             stats=self._stats,
             attempts=self._attempts,
+            is_owner=may_send or _always,
             wall_clock=wall_clock,
             chance=chance,
+            observer=observer,
         )
         self._permission.heard = self._dispatch.changed.set
         self._room = asyncio.Event()
@@ -105,6 +118,10 @@ class Worker:
         """What it has done so far, and what it is at; one record, brought up to date."""
         self._dispatch.update_stats()
         return self._stats
+
+    def quota_use(self) -> dict[str, tuple[int, int]]:
+        """Tell of each quota of the whole connection how much is used, and how much there is."""
+        return self._dispatch.quota_use()
 
     async def run(self) -> None:
         """Work until `stop` is called; returns when everything under way has ended.
@@ -136,6 +153,7 @@ class Worker:
                 task.cancel()
             await self._dispatch.finish(0.0)
             await asyncio.gather(reading, committing, standing, return_exceptions=True)
+            await self._asking.close()
             self._ended.set()
 
     async def stop(self, grace: float) -> None:
@@ -167,10 +185,23 @@ class Worker:
             events = await self._log.read(self._connection.name, after, room)
             after = events[-1].offset
             for start in range(0, len(events), _DECIDED_AT_ONCE):
-                self._take_in_some(events[start : start + _DECIDED_AT_ONCE])
+                await self._take_in_next(events[start : start + _DECIDED_AT_ONCE])
                 await asyncio.sleep(0)
             await self._quarantine.keep(self._wall_clock())
             self._dispatch.changed.set()
+
+    async def _take_in_next(self, events: Sequence[Event]) -> None:
+        """Have a plugin that runs elsewhere answer for messages first, all at once."""
+        if not self._asking.is_needed:
+            self._take_in_some(events)
+            return
+        with self._attempts.at_hand([event.offset for event in events]):
+            questions = self._asking.noted(
+                [partial(self._connection.decide, e.body, source=e.source) for e in events]
+            )
+        await self._asking.answer(questions)
+        self._take_in_some(events)
+        self._asking.used(questions)
 
     def _take_in_some(self, events: Sequence[Event]) -> None:
         if not self._attempts.suspects:
@@ -193,6 +224,8 @@ class Worker:
         if isinstance(decision, str):
             self._poisoned(event, decision)
             return
+        if self._observer is not None:
+            self._observer.decided(event, decision)
         for note in decision.notes:
             self._stats.notes[note.code] += 1
         if alone:
@@ -284,3 +317,7 @@ async def work(connection: Connection, log: EventSource, sender: Sender, report:
 
 def _tell_nobody(_: Sequence[Delivery]) -> None:
     pass
+
+
+def _always() -> bool:
+    return True

@@ -1,4 +1,4 @@
-"""A file of messages as a worker reads it: line numbers are offsets, done lines are passed over."""
+"""A file of messages as a worker reads it: positions are offsets, done ones are passed over."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class FileSource:
         self._lines = lines
         self._state = state
         self._out: dict[int, int] = {}
+        self._places: dict[int, str] = {}
         self._kept: set[int] = set()
         self.finished = asyncio.Event()
         self.passed_over = 0
@@ -46,6 +47,8 @@ class FileSource:
             if lines:
                 self._state.hand_out([line.number for line in left], lines[-1].number)
             self._out.update((line.number, len(line.raw) + 1) for line in left)
+            # Where it says more than the number.
+            self._places.update((line.number, line.place) for line in left if not line.is_alone)
             self.bytes_done -= sum(self._out[line.number] for line in left)
             if left:
                 return [event_of(line) for line in left]
@@ -53,8 +56,12 @@ class FileSource:
         never: asyncio.Future[list[Event]] = asyncio.get_running_loop().create_future()
         return await never
 
+    def place(self, number: int) -> str:
+        """Say where a message stands that was handed out and is not committed: `line 3`."""
+        return self._places.get(number, f"line {number}")
+
     def keep(self, lines: Collection[int]) -> None:
-        """Leave lines for the next run, even if they are committed now."""
+        """Leave messages for the next run, even if they are committed now."""
         self._kept.update(lines)
 
     def left(self, *, to_the_end: bool) -> int:
@@ -74,6 +81,8 @@ class FileSource:
     async def commit(self, connection: str, offsets: Collection[int]) -> None:  # noqa: ARG002
         """Note what is done with."""
         self.bytes_done += sum(self._out.pop(offset, 0) for offset in offsets)
+        for offset in offsets:
+            self._places.pop(offset, None)
         self._state.commit([offset for offset in offsets if offset not in self._kept])
         self._see_whether_finished()
 

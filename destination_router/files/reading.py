@@ -1,4 +1,7 @@
-"""Messages from files: one JSON object a line, plain or gzipped, or from standard input."""
+"""Messages from files, plain or gzipped, or from standard input.
+
+A file holds one JSON object a line, or JSON of several messages that `cutting` takes apart.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,21 @@ import contextlib
 import gzip
 import hashlib
 import io
-import json
-import re
 import shlex
 import sys
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from destination_router.faults import UsageError
+from destination_router.files.cutting import BOM, PIECE_BYTES, BrokenJsonError, Cut, cut, is_whole
 
 STANDARD_INPUT = "-"
-BOM = b"\xef\xbb\xbf"
-"""What Windows writes in front of a text, and what is left in the middle of joined files."""
 
 _GZIP = b"\x1f\x8b"
 _UNREADABLE = {
@@ -46,14 +47,35 @@ class Line(msgspec.Struct, frozen=True):
     """One message of a file.
 
     Attributes:
-        number: from 1.
+        number: its position, from 1, the same in every run over the file. It is the number of its
+            line unless several messages begin in one: then those are counted on, and no two have
+            the same.
         raw: its JSON.
         message_id: what to call it if it has no `messageId`: the same in every run over the file.
+        line: the number of the line that it begins in.
+        nth: which one it is of the messages that begin in that line, from 1.
     """
 
     number: int
     raw: bytes
     message_id: str
+    line: int
+    nth: int = 1
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether its number is that of its line."""
+        return self.number == self.line and self.nth == 1
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for people: `line 3`, `line 1, message 7`."""
+        return f"line {self.line}" + (f", message {self.nth}" if self.nth > 1 else "")
+
+    @property
+    def place_json(self) -> dict[str, int]:
+        """Where it stands, for programs."""
+        return {"line": self.line} | ({"nth": self.nth} if self.nth > 1 else {})
 
 
 def read_lines(source: str) -> Iterator[Line]:
@@ -64,107 +86,74 @@ def read_lines(source: str) -> Iterator[Line]:
 
     Raises:
         OSError: it cannot be opened.
-        UsageError: it is packed or written in a way that is not read here; begins with what is no
-            line but JSON of several messages, or a part of one.
+        UsageError: it is packed or written in a way that is not read here.
         BrokenOffError: it was read up to a line, and cannot be read further.
     """
-    with _opened(source) as lines:
-        for number, content in _each_alone(_contents(lines, source), source):
-            yield Line(number, content, _line_id(number, content))
+    with _opened(source) as stream:
+        number = 0
+        try:
+            for one in _messages(_Pieces(stream, source)):
+                number = max(number + 1, one.line)
+                yield Line(number, one.raw, _line_id(number, one.raw), one.line, one.nth)
+        except BrokenJsonError as error:
+            named = "FILE" if source == STANDARD_INPUT else shlex.quote(source)
+            cause = str(error).replace("FILE", named)
+            raise BrokenOffError(f"{_named(source)}, line {error.line}: {cause}") from error
 
 
-def _contents(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, bytes]]:
-    """Number the lines that are not blank, without the blanks around them."""
-    number = 0
-    try:
-        for number, raw in enumerate(lines, start=1):
-            if content := raw.removeprefix(BOM).strip():
-                yield number, content
-    except (OSError, EOFError, zlib.error) as error:
-        raise BrokenOffError(f"{_named(source)}, line {number + 1}: {_cause(error)}") from error
-
-
-def _each_alone(contents: Iterator[tuple[int, bytes]], source: str) -> Iterator[tuple[int, bytes]]:
-    """Pass on lines that may be a message each.
-
-    A bracket alone waits for the next line: it may be damaged, or open JSON of several lines.
-    """
-    first = True
-    bracket: tuple[int, bytes] | None = None
-    for number, content in contents:
-        if bracket is not None:
-            _refuse(_OPENED.get((bracket[1], content[:1])), bracket[0], source, first=first)
-            yield bracket
-            first, bracket = False, None
-        if content in _BRACKETS:
-            bracket = number, content
+def _messages(pieces: _Pieces) -> Iterator[Cut]:
+    while raw := pieces.next():
+        content = raw.removeprefix(BOM).strip()
+        if not raw.endswith(b"\n") and not content.startswith((b"{", b"[")):
+            content = _whole_line(pieces, raw).removeprefix(BOM).strip()
+        elif not raw.endswith(b"\n") or not is_whole(content):
+            yield from cut(pieces, raw)
             continue
-        _refuse(no_line(content), number, source, first=first)
-        yield number, content
-        first = False
-    if bracket is not None:
-        yield bracket
+        if content:
+            yield Cut(pieces.line, 1, content)
 
 
-def _refuse(problem: str | None, number: int, source: str, *, first: bool) -> None:
-    if problem is None:
-        return
-    named = "FILE" if source == STANDARD_INPUT else shlex.quote(source)
-    mend = problem.replace("{}", named)
-    if first:
-        raise UsageError(f"{_named(source)}: {mend}")
-    raise BrokenOffError(f"{_named(source)}, line {number}: {mend}")
+def _whole_line(pieces: _Pieces, read: bytes) -> bytes:
+    whole = bytearray(read)
+    while not whole.endswith(b"\n") and (piece := pieces.next(len(whole))):
+        whole += piece
+    return bytes(whole)
 
 
-def no_line(content: bytes) -> str | None:
-    """Say what a line is that is no message of its own, and the command that mends it.
-
-    Many messages must not count as one, nor one as many. What is merely damaged passes: it is
-    rejected by its number.
+class _Pieces:
+    """A stream's lines, and pieces of long ones.
 
     Args:
-        content: the line, without blanks around it.
-
-    Returns:
-        A sentence in which `{}` stands for the file; None for a line that may be a message.
+        stream: to read from.
+        source: what people call it.
     """
-    if content.startswith(b"["):
-        held = _decoded(content)
-        several = isinstance(held, list) and any(isinstance(item, dict) for item in held)
-        return _ARRAY if several else None
-    if not content.startswith(b"{"):
-        return None
-    if b'"batch"' in content:
-        held = _decoded(content)
-        return _BATCH if isinstance(held, dict) and isinstance(held.get("batch"), list) else None
-    return _JOINED if _SEAM.search(content) and _several(content) else None
 
+    def __init__(self, stream: io.BufferedIOBase, source: str) -> None:
+        self._read_line = stream.readline
+        self._source = source
+        self._again: deque[bytes] = deque()
+        self._is_whole = True
+        self.line = 0
 
-_ARRAY = "it is one JSON array: write a message a line (jq -c '.[]' {})"
-_INDENTED = "its JSON goes over several lines: write a message a line (jq -c . {})"
-_BATCH = "it holds whole batches: write a message a line (jq -c '.batch[]' {})"
-_JOINED = "messages stand side by side in one line: write a message a line (jq -c . {})"
-_BRACKETS = (b"{", b"[")
-_OPENED = {(b"{", b'"'): _INDENTED, (b"[", b"{"): _ARRAY}
-"""What a bracket alone means by how the next line begins."""
-_SEAM = re.compile(rb"\}\s*\{")
+    def next(self, at_least: int = 0) -> bytes:
+        """Read a line, or a piece of one."""
+        piece = self._again.popleft() if self._again else self._read(max(at_least, PIECE_BYTES))
+        if self._is_whole and piece:
+            self.line += 1
+        self._is_whole = piece.endswith(b"\n") if piece else self._is_whole
+        return piece
 
+    def again(self, pieces: list[bytes], line: int) -> None:
+        """Give pieces once more."""
+        self._again.extendleft(reversed(pieces))
+        self.line, self._is_whole = line - 1, True
 
-def _decoded(content: bytes) -> Any:
-    try:
-        return msgspec.json.decode(content)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
-
-
-def _several(content: bytes) -> bool:
-    """Whether a line begins with a whole object, and goes on with the next."""
-    try:
-        text = content.decode()
-        _, end = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError):
-        return False
-    return text[end:].lstrip().startswith("{")
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._read_line(size)
+        except (OSError, EOFError, zlib.error) as error:
+            line = self.line + self._is_whole
+            raise BrokenOffError(f"{_named(self._source)}, line {line}: {_cause(error)}") from error
 
 
 def _named(source: str) -> str:
@@ -185,7 +174,7 @@ def plain_size(source: str) -> int | None:
 
 
 @contextlib.contextmanager
-def _opened(source: str) -> Iterator[Iterable[bytes]]:
+def _opened(source: str) -> Iterator[io.BufferedIOBase]:
     with contextlib.ExitStack() as held:
         # Not `sys.stdin`: Python cannot end while a thread waits in it for what may never come.
         where = sys.stdin.fileno() if source == STANDARD_INPUT else source

@@ -100,11 +100,11 @@ class Summary(msgspec.Struct):
         }
 
 
-def complaint(number: int, delivery: Delivery) -> str | None:
+def complaint(place: str, delivery: Delivery) -> str | None:
     """Say what kept a message from being delivered: `line 3 (m3): missing_event: ...`.
 
     Args:
-        number: of its line.
+        place: where it stands: `line 3`.
         delivery: what became of it.
 
     Returns:
@@ -113,8 +113,8 @@ def complaint(number: int, delivery: Delivery) -> str | None:
     if not delivery.rejected:
         return None
     message_id = delivery.decision.message_id
-    place = f"line {number} ({message_id})" if message_id else f"line {number}"
-    told = (place, "left" if _is_left(delivery) else "", *_why(delivery))
+    named = f"{place} ({message_id})" if message_id else place
+    told = (named, "left" if _is_left(delivery) else "", *_why(delivery))
     return ": ".join(part for part in told if part)
 
 
@@ -153,7 +153,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
     state: SendState,
     pairings: PairingBook,
     quarantine: Watch,
-    report: Callable[[int, Delivery], None],
+    report: Callable[[str, Delivery], None],
     watch: Callable[[View], None],
     patience: float,
 ) -> Summary:
@@ -170,7 +170,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
         state: which lines are done with; brought up to date and, at the end, forgotten.
         pairings: where the ties are kept that the vendor limits.
         quarantine: holds back identities that too many carry.
-        report: is told the line number and the fate of every message, as they end.
+        report: is told the place (`line 3`) and the fate of every message, as they end.
         watch: is told several times a second how it stands.
         patience: for how long the vendor may take nothing, in seconds.
     """
@@ -180,7 +180,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
     def count(deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
             summary.count(delivery)
-            report(delivery.offset, delivery)
+            report(source.place(delivery.offset), delivery)
         source.keep([delivery.offset for delivery in deliveries if _is_left(delivery)])
 
     async with Sender(connection, settings) as sender:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec.structs import asdict
 
-from destination_router.contract.records import Cost, HttpRequest, Note, Pairing
+from destination_router.contract.records import Cost, HttpRequest, Ignored, Note, Pairing
 
 _NOTHING: dict[str, str] = {}
 _ARE_NOTES = frozenset({Note})
@@ -44,7 +44,9 @@ def contents(requests: object) -> list[bytes]:
         UnfitAnswer: it is no list of requests, or one of them cannot be sent.
     """
     if requests is None:
-        raise UnfitAnswer("returned None; return [] to ignore a message, or raise Reject")
+        raise UnfitAnswer(
+            "returned None; return Ignored(reason) to ignore a message, or raise Reject"
+        )
     if not isinstance(requests, list):
         kind = type(requests).__name__
         raise UnfitAnswer(f"returned {kind}; return a list of HttpRequest")
@@ -52,7 +54,7 @@ def contents(requests: object) -> list[bytes]:
 
 
 def content(request: HttpRequest) -> bytes:
-    """Write a request's content as JSON: of its form, if it has one, and else of its body."""
+    """Write a request's content as JSON: of its form, if it has one, and else of its JSON body."""
     return _encode(request.json if request.form is None else request.form)
 
 
@@ -66,6 +68,20 @@ def unsendable(method: str, url: str, headers: Mapping[str, str]) -> str | None:
         if not _VALUE.fullmatch(value):
             return f"has a header {name} whose value is not visible ASCII without line ends"
     return None
+
+
+def check_ignored(ignored: Ignored) -> None:
+    """Look through what a hook says of a message that it ignores.
+
+    Raises:
+        UnfitAnswer: it says no reason, or its notes are none.
+    """
+    try:
+        checked = msgspec.convert(asdict(ignored), Ignored)
+    except msgspec.ValidationError as error:
+        raise UnfitAnswer(f"returned an Ignored that does not fit: {error}") from None
+    if not checked.reason.strip():
+        raise UnfitAnswer("returned an Ignored without a reason; say why in a sentence")
 
 
 def check_records(requests: Iterable[HttpRequest]) -> None:
@@ -89,6 +105,8 @@ def _checked(request: object) -> bytes:
         not (type(url) is str and type(method) is str and request.params == _NOTHING == headers)
         or request.form is not None
         or request.auth is not None
+        or request.content is not None
+        or request.gzip is not False
     ):
         _check_types(request)
     if problem := unsendable(method, url, headers):
@@ -101,6 +119,9 @@ def _checked(request: object) -> bytes:
 
 
 def _check_types(request: HttpRequest) -> None:
+    if request.content is not None and type(request.content) is not bytes:
+        kind = type(request.content).__name__  # from text msgspec would make bytes
+        raise UnfitAnswer(f"returned a request that does not fit: content is {kind}, not bytes")
     try:
         msgspec.convert(asdict(request), HttpRequest)
     except msgspec.ValidationError as error:

@@ -21,9 +21,9 @@ from destination_router.contract.messages import (
     unasked_names,
     wire_json,
 )
-from destination_router.contract.records import HttpRequest, Json, Note, Outcome, Reject
+from destination_router.contract.records import HttpRequest, Ignored, Json, Note, Outcome, Reject
 from destination_router.faults import PASSED_ON, plain_code, whereabouts
-from destination_router.pipeline.answers import UnfitAnswer, check_records, contents
+from destination_router.pipeline.answers import UnfitAnswer, check_ignored, check_records, contents
 from destination_router.pipeline.consent import Consent
 from destination_router.pipeline.decisions import (
     Decision,
@@ -132,7 +132,7 @@ class Connection:
     Raises:
         SettingsError: settings that the plugin's schema or its `configure` refuses.
         TableError: a subscription or mapping that does not compile.
-        PluginError: `configure` itself is broken.
+        PluginError: `configure` itself is broken, or `window`.
     """
 
     def __init__(  # noqa: PLR0913 -- each is a table of the configuration
@@ -160,6 +160,8 @@ class Connection:
         self.treatment = treatment = _known_as(treatment, more_names)
         self._privacy = treatment.privacy
         self._as_sent = self._takes_any_type()
+        self.window = self._stated_window()
+        """How many messages `pack` wants to see at once, at most; None where it does not say."""
         self._has_own_name = name.casefold() != plugin.name.casefold()
         self._hooks = {
             call: _only_hook(plugin, f"on_{name}", self.settings)
@@ -202,6 +204,15 @@ class Connection:
         if self._privacy is not None or "takes_any_type" not in self.plugin.capabilities:
             return False
         return self.plugin.hook.takes_any_type(settings=self.settings) is True
+
+    def _stated_window(self) -> int | None:
+        if "window" not in self.plugin.capabilities:
+            return None
+        window = self.plugin.hook.window(settings=self.settings)
+        if type(window) is int and window > 0:
+            return window
+        whose = f"plugin {self.plugin.name!r} of {self.plugin.origin}"
+        raise PluginError(f"{whose}: window did not return a whole number of messages from 1 up")
 
     def _more_names(self) -> list[str]:
         if "more_display_names" not in self.plugin.capabilities:
@@ -431,6 +442,8 @@ class Connection:
                 self.tell_plugin_error(error)
             return self._rejected(source, notes, "plugin_error", whereabouts(error))
         try:
+            if type(requests) is Ignored:
+                return self._ignored(requests, source, notes)
             written = contents(requests)
         except UnfitAnswer as unfit:
             return self._unfit(message, source, notes, unfit)
@@ -438,6 +451,17 @@ class Connection:
             reason = f"{self.plugin.name} makes nothing of this {message_type(message)} call"
             return decided(source, "filtered", reason=reason, notes=notes)
         return Mapped(source, message, requests, written, notes)
+
+    def _ignored(self, ignored: Ignored, source: Message, notes: tuple[Note, ...]) -> Decision:
+        """Write down why the plugin sends nothing, and what it left out on the way.
+
+        Raises:
+            UnfitAnswer: it does not say.
+        """
+        check_ignored(ignored)
+        own = map(self._shown_note, ignored.notes)
+        reason = str(hide(ignored.reason, self.secrets))
+        return decided(source, "filtered", reason=reason, notes=(*notes, *own))
 
     def _unfit(
         self, message: Message, source: Message, notes: tuple[Note, ...], unfit: UnfitAnswer

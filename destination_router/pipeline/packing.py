@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from operator import attrgetter
 
@@ -17,7 +17,31 @@ _log = logging.getLogger(__name__)
 
 
 def packed(connection: Connection, singles: list[HttpRequest]) -> list[HttpRequest]:
-    """Let a connection's plugin pack; what it breaks goes out as it was, one request by one."""
+    """Let a connection's plugin pack; what it breaks goes out as it was, one request by one.
+
+    It gets no more messages at once than it says that it wants to see.
+    """
+    window = connection.window
+    if window is None or len(singles) <= window:
+        return _packed(connection, singles)
+    return list(chain.from_iterable(_packed(connection, one) for one in windows(singles, window)))
+
+
+def windows(singles: Iterable[HttpRequest], most: int) -> Iterator[list[HttpRequest]]:
+    """Cut single requests, in order, into those of so many messages at most."""
+    window: list[HttpRequest] = []
+    messages: set[str] = set()
+    for request in singles:
+        if len(messages.union(request.message_ids)) > most and window:
+            yield window
+            window, messages = [], set()
+        window.append(request)
+        messages.update(request.message_ids)
+    if window:
+        yield window
+
+
+def _packed(connection: Connection, singles: list[HttpRequest]) -> list[HttpRequest]:
     try:
         requests = connection.pack(singles)
         problem = _problem(singles, requests)

@@ -56,12 +56,15 @@ class LoadedPlugin(msgspec.Struct, frozen=True, kw_only=True):
         origin: its distribution and version.
         hook: call its hooks here; no other plugin can answer.
         capabilities: the hooks that it implements, in the contract's order.
+        elsewhere: what asks its hooks, where they run in another process (`programs/`); None: in
+            this one.
     """
 
     name: str
     origin: str
     hook: Any
     capabilities: tuple[str, ...]
+    elsewhere: object = None
 
     @property
     def display_names(self) -> tuple[str, ...]:

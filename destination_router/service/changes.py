@@ -24,6 +24,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
         removed: those that are gone; what they have not delivered stays in the log.
         changed: those that start anew, with what is under way sent first.
         sources: those that came, went, were switched, or have other keys.
+        alerts: whether who is told of trouble, or when, is different.
         needs_restart: the keys of router.toml that only a restart changes.
     """
 
@@ -31,6 +32,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    alerts: bool = False
     needs_restart: tuple[str, ...] = ()
 
 
@@ -64,6 +66,7 @@ def changes(
             name for name in after if name in before and (for_all or before[name] != after[name])
         ),
         sources=tuple(_sources(old, new)),
+        alerts=old.alerts != new.alerts,
         needs_restart=tuple(_fixed(started_with, new)),
     )
 
@@ -83,6 +86,8 @@ def _fixed(old: RouterConfig, new: RouterConfig) -> Iterator[str]:
     for name in old.eventlog.__struct_fields__:
         if getattr(old.eventlog, name) != getattr(new.eventlog, name):
             yield f"eventlog.{name}"
+    if old.console != new.console:
+        yield "console"
 
 
 def _fingerprint(config: ConnectionConfig) -> bytes:

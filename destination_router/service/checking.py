@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
+from destination_router.config.origins import is_loopback
 from destination_router.config.problems import ConfigError, config_error, connection_names
 from destination_router.config.router_toml import (
     ConnectionConfig,
@@ -59,12 +61,13 @@ class ProbeResult(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-def check_config(path: Path, *, gateway: bool = True) -> Checked:
+def check_config(path: Path, *, gateway: bool = True, console: bool = True) -> Checked:
     """Read a router.toml and make its connections ready, telling every error of either.
 
     Args:
         path: the file.
         gateway: whether events shall come in, for which a write key is needed.
+        console: whether the console's passwords are read.
     """
     try:
         content = read_config(path)
@@ -73,7 +76,7 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
     config: RouterConfig | None = None
     problems: list[Problem] = []
     try:
-        config = parse_config(content, gateway=gateway)
+        config = parse_config(content, gateway=gateway, console=console)
     except SettingsError as error:
         problems += error.problems
     if gateway and not _in_table(content, "gateway", "write_keys") and not content.get("sources"):
@@ -95,7 +98,9 @@ def check_config(path: Path, *, gateway: bool = True) -> Checked:
         except (SettingsError, PluginError) as error:
             problems += every_problem(index, candidate, error)
     warnings: list[str] = []
+    problems += _alert_problems(config)
     if config is not None and not problems:
+        warnings += _alert_warnings(content.get("alerts"))
         found = look_over(config.delivery.origins, connections)
         where = "delivery.origins"
         problems += [Problem(where, words) for words in found.problems.values()]
@@ -169,6 +174,27 @@ async def _probe(
 
 def _why(told: Refusal | Outcome) -> str:
     return ": ".join(part for part in (told.code, told.detail) if part)
+
+
+def _alert_problems(config: RouterConfig | None) -> list[Problem]:
+    """Tell of an address that nothing can be posted to."""
+    if config is None or config.alerts is None:
+        return []
+    url = config.alerts.url
+    try:
+        usable = bool(httpx.URL(url).host) and urlsplit(url).port != 0
+    except (httpx.InvalidURL, ValueError):
+        usable = False
+    return [] if usable else [Problem("alerts.url", "is no URL that can be posted to")]
+
+
+def _alert_warnings(alerts: Json) -> list[str]:
+    """Tell of an address that whoever reads the file could send alerts to."""
+    url = alerts.get("url") if isinstance(alerts, dict) else None
+    if not isinstance(url, str) or is_loopback(url):
+        return []
+    detail = "is a secret, and stands in the file"
+    return [f'alerts.url: {detail}: write {{ env = "ALERT_URL" }} or {{ file = "PATH" }}']
 
 
 def _in_table(content: dict[str, Json], table: str, key: str) -> Json:

@@ -20,6 +20,7 @@ from destination_router.pipeline.subscriptions.subscriptions import (
     subscription_sources,
 )
 from destination_router.plugins.loading import LoadedPlugin, PluginError, load_plugin
+from destination_router.programs.destination import Limits, ProgramHooks, load_program
 from destination_router.settings.documents import DocumentError, read_document
 from destination_router.settings.errors import Problem, SettingsError
 from destination_router.settings.references import read_text_setting
@@ -132,9 +133,24 @@ def connect(config: ConnectionConfig) -> Connection:
         PluginError: the plugin cannot be used, or not in the way that is asked for.
         SettingsError: its settings cannot, or what stands beside them.
     """
-    connection = configured(config, load_plugin(config.plugin))
+    plugin = load(config)
+    connection = configured(config, plugin)
+    if isinstance(plugin.elsewhere, ProgramHooks):
+        plugin.elsewhere.settle(connection.settings)
     device_destinations([connection])  # what browsers could not load is told now
     return connection
+
+
+def load(config: ConnectionConfig) -> LoadedPlugin:
+    """Load a connection's plugin: one that is installed, or a program.
+
+    Raises:
+        PluginError: it cannot be used.
+    """
+    program = config.program
+    if program is None:
+        return load_plugin(config.plugin)
+    return load_program(program.command, program.folder, Limits(call=program.timeout))
 
 
 def connect_of_file(path: Path, router: RouterConfig, config: ConnectionConfig) -> Connection:
@@ -172,7 +188,7 @@ def every_problem(
 
 def _errors_of_parts(config: ConnectionConfig) -> Iterator[SettingsError | PluginError]:
     try:
-        plugin = load_plugin(config.plugin)
+        plugin = load(config)
     except PluginError as error:
         yield error
         return

@@ -17,18 +17,18 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from destination_router.delivery.stats import DeliveryStats
 from destination_router.eventlog.interface import Event, LogUnavailableError
-from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.eventlog.router_log import RouterLog
 from destination_router.gateway.replies import HEALTH
 from destination_router.service.metrics import Intake, Snapshot, exposition
 from destination_router.service.protocol import BEGUN
+from destination_router.service.workers import Workers
 
 
 class CountedLog:
     """A log that counts what the gateway puts into it."""
 
-    def __init__(self, log: SqliteEventLog, intake: Intake) -> None:
+    def __init__(self, log: RouterLog, intake: Intake) -> None:
         self._log = log
         self._intake = intake
 
@@ -53,21 +53,24 @@ class Operations:
         log: the router's.
         gateway: takes every other path; None in a process that only delivers.
         intake: where requests to the gateway are counted.
-        deliveries: tells of the connections that this process delivers to.
+        workers: those of this process.
+        posts: what came of alerts.
     """
 
     def __init__(
         self,
-        log: SqliteEventLog,
+        log: RouterLog,
         gateway: ASGIApp | None,
         intake: Intake,
-        deliveries: Callable[[], Mapping[str, DeliveryStats]],
+        workers: Workers,
+        posts: Mapping[str, int],
     ) -> None:
         self.ready = False
         self._log = log
         self._gateway = gateway
         self._intake = intake
-        self._deliveries = deliveries
+        self._workers = workers
+        self._posts = posts
         self._own: dict[str, Callable[[], Awaitable[Response]]] = {
             "/health": self._health,
             "/ready": self._ready,
@@ -113,10 +116,13 @@ class Operations:
     async def _metrics(self) -> Response:
         snapshot = Snapshot(
             intake=None if self._gateway is None else self._intake,
-            deliveries=self._deliveries(),
+            deliveries=self._workers.stats(),
             lags=await self._log.lags(),
             letters=await self._log.dead_letters(),
             lost_letters=self._log.lost_letters,
+            expired=self._log.expired_events,
+            failures=self._workers.failures,
+            alerts=self._posts,
             log_bytes=await self._log.size(),
             letter_bytes=await self._log.letters_size(),
             writable=await self._trouble() is None,

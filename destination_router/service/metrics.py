@@ -55,6 +55,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         lags: of every connection of the log.
         letters: dead letters that were not replayed, by connection and code.
         lost_letters: dead letters that this process deleted for want of room, by the same.
+        expired: events that this process let pass `max_age`, by connection.
+        failures: how often the workers of this process failed, by connection.
+        alerts: what came of alerts: posts by the status of the answer, or `network`.
         log_bytes: how much of the log's file is in use, for anything but dead letters.
         letter_bytes: how much of it dead letters take.
         writable: whether the log takes events.
@@ -65,6 +68,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     lags: Mapping[str, Lag]
     letters: Mapping[tuple[str, str], int]
     lost_letters: Mapping[tuple[str, str], int]
+    expired: Mapping[str, int]
+    failures: Mapping[str, int]
+    alerts: Mapping[str, int]
     log_bytes: int
     letter_bytes: int
     writable: bool
@@ -92,7 +98,10 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
     if snapshot.intake is not None:
         yield from _intake(snapshot.intake)
     yield from _log(snapshot)
+    yield _counter("alert_posts", "Posts of alerts", "result", snapshot.alerts)
     if snapshot.deliveries:
+        yield _counter("expired", "Events that passed max_age", "connection", snapshot.expired)
+        yield _counter("worker_failures", "Workers that failed", "connection", snapshot.failures)
         yield from _counters(snapshot.deliveries)
         yield from _gauges(snapshot.deliveries)
 
@@ -121,6 +130,13 @@ def _intake(intake: Intake) -> Iterator[Metric]:
     latency = HistogramMetricFamily("router_gateway_latency_seconds", "Time to an answer")
     _add_histogram(latency, [], intake.latency)
     yield latency
+
+
+def _counter(name: str, text: str, label: str, counts: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(f"router_{name}", text, labels=[label])
+    for value, count in counts.items():
+        family.add_metric([value], count)
+    return family
 
 
 def _log(snapshot: Snapshot) -> Iterator[Metric]:

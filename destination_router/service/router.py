@@ -9,27 +9,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 
 import msgspec
 
 from destination_router.config.router_toml import RouterConfig
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
-from destination_router.eventlog.sqlite.claim import claim
-from destination_router.eventlog.sqlite.log import SqliteEventLog
-from destination_router.eventlog.sqlite.retention import Retention
+from destination_router.eventlog.opening import claimed, open_log
+from destination_router.eventlog.router_log import RouterLog
+from destination_router.eventlog.trace import TraceSink
 from destination_router.faults import PASSED_ON, whereabouts
 from destination_router.gateway.app import create_gateway
 from destination_router.gateway.source_config import device_destinations
 from destination_router.gateway.sources import Sources
 from destination_router.pipeline.connection import Connection
+from destination_router.service.alert_messages import Origin
+from destination_router.service.alert_rules import Sight, sight
+from destination_router.service.alerts import Alerts
 from destination_router.service.changes import changes, fingerprints
 from destination_router.service.checking import Checked
+from destination_router.service.configured import Beside, Configured
 from destination_router.service.health import CountedLog, Operations
 from destination_router.service.metrics import Intake
 from destination_router.service.protocol import HttpBounds
 from destination_router.service.serving import Asgi, serving
 from destination_router.service.signals import told_to_reload, told_to_stop
+from destination_router.service.tracing import Tracing
 from destination_router.service.workers import Workers, delivery_settings
 
 _log = logging.getLogger(__name__)
@@ -45,6 +52,9 @@ class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
         workers: whether to deliver them.
         address: where to answer; None: nowhere, which only a process without a gateway can do.
         reread: reads and checks router.toml again; None: it cannot be reloaded.
+        traces: where is kept what people look at; None: nobody looks.
+        beside: what else is open while it works, such as the console; is given what the process
+            goes by.
     """
 
     config: RouterConfig
@@ -53,6 +63,15 @@ class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
     workers: bool = True
     address: tuple[str, int] | None = None
     reread: Callable[[], Checked] | None = None
+    traces: TraceSink | None = None
+    beside: Beside | None = None
+
+    @property
+    def command(self) -> str:
+        """What was typed to make it so."""
+        if not self.workers:
+            return "run --gateway-only"
+        return "run" if self.gateway else "run --workers-only"
 
 
 async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
@@ -69,19 +88,28 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
     told, reload = told_to_stop(), told_to_reload()
     with contextlib.ExitStack() as held:
         if plan.workers:
-            held.enter_context(claim(plan.config.eventlog.path, reloads=True))
-        log = held.enter_context(_open_log(plan))
+            held.enter_context(claimed(plan.config.eventlog))
+        log = held.enter_context(contextlib.closing(_open_log(plan)))
         await _warn_of_strangers(plan.connections, log)
         settings = delivery_settings(plan.config.delivery)
         workers = Workers(
-            plan.connections if plan.workers else (), log, settings, plan.config.quarantine
+            plan.connections if plan.workers else (),
+            log,
+            settings,
+            plan.config.quarantine,
+            tracing := _tracing(plan),
         )
         router = _Router(plan, log, workers)
-        operations = router.operations()
+        intake = Intake()
+        operations = router.operations(intake)
+        alerting = asyncio.create_task(router.alerts.work())
         working = asyncio.create_task(workers.work())
-        reloading = asyncio.create_task(router.reload_whenever(reload))
+        beside = [asyncio.create_task(router.reload_whenever(reload))]
+        if tracing is not None:
+            told_of = intake if plan.gateway else None
+            beside.append(asyncio.create_task(tracing.run(workers.stats, workers.quotas, told_of)))
         try:
-            async with _answering(operations, plan) as url:
+            async with _answering(operations, plan) as url, _open_beside(plan, router):
                 operations.ready = True
                 _log.info("started", extra={"url": url})
                 started(url)
@@ -90,14 +118,19 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 operations.ready = False
+                alerting.cancel()
                 _log.info("stopping")
                 # The gateway closes meanwhile: both have their few seconds at the same time.
                 stopping = asyncio.create_task(workers.stop())
             await stopping
         finally:
-            reloading.cancel()
-            await asyncio.gather(reloading, return_exceptions=True)
+            for task in (beside[0], alerting):
+                task.cancel()
+            await asyncio.gather(beside[0], alerting, return_exceptions=True)
             await workers.stop()
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await working
     _log.info("stopped")
 
@@ -105,7 +138,7 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
 class _Router:
     """What of a router a changed router.toml changes: sources, connections, workers."""
 
-    def __init__(self, plan: RouterPlan, log: SqliteEventLog, workers: Workers) -> None:
+    def __init__(self, plan: RouterPlan, log: RouterLog, workers: Workers) -> None:
         self._plan = plan
         self._log = log
         self._workers = workers
@@ -113,10 +146,16 @@ class _Router:
         self._connections = list(plan.connections)
         self._fingerprints = fingerprints(plan.config)
         self._sources = Sources(plan.config.all_sources)
+        self.alerts = Alerts(
+            plan.config.alerts, Origin(socket.gethostname(), plan.command), self._see, log.check
+        )
 
-    def operations(self) -> Operations:
+    def configured(self) -> Configured:
+        """Say what the process goes by now."""
+        return Configured(self._config, self._connections)
+
+    def operations(self, intake: Intake) -> Operations:
         """Make the app: the operators' paths, and the gateway behind them."""
-        intake = Intake()
         gateway = None
         if self._plan.gateway:
             gateway = create_gateway(
@@ -129,7 +168,16 @@ class _Router:
                 ),
                 refused=intake.count_refusal,
             )
-        return Operations(self._log, gateway, intake, self._workers.stats)
+        return Operations(self._log, gateway, intake, self._workers, self.alerts.posts)
+
+    def _see(self) -> Sight:
+        return sight(
+            self._workers.stats(),
+            letters=self._workers.letters,
+            lost_letters=self._log.lost_letters,
+            expired=self._log.expired_events,
+            failures=self._workers.failures,
+        )
 
     async def reload_whenever(self, told: asyncio.Event) -> None:
         """Read router.toml again when the event is set; a file with an error changes nothing."""
@@ -174,6 +222,7 @@ class _Router:
             settings = delivery_settings(found.config.delivery)
             await self._workers.change(connections, anew, settings, found.config.quarantine)
         self._sources.replace(found.config.all_sources)
+        self.alerts.change(found.config.alerts)
         self._config, self._connections, self._fingerprints = found.config, connections, after
         if what.needs_restart:
             _log.warning("reload_needs_restart", extra={"keys": what.needs_restart})
@@ -184,35 +233,29 @@ class _Router:
                 "removed": what.removed,
                 "changed": what.changed,
                 "sources": what.sources,
+                "alerts": what.alerts,
             },
         )
         await _warn_of_strangers(connections, self._log)
 
 
-@contextlib.contextmanager
-def _open_log(plan: RouterPlan) -> Iterator[SqliteEventLog]:
-    settings = plan.config.eventlog
-    log = SqliteEventLog(
-        settings.path,
-        [connection.name for connection in plan.connections],
-        start=settings.new_connections,
-        kept={connection.name: connection.kept for connection in plan.connections},
-        retention=Retention(
-            keep_delivered=settings.keep_delivered,
-            max_age=settings.max_age,
-            max_bytes=settings.max_size,
-            max_letter_bytes=settings.max_dead_letters_size,
-            min_free_bytes=settings.min_free,
-            keep_dead_letters=settings.keep_dead_letters,
-        ),
-    )
-    try:
-        yield log
-    finally:
-        log.close()
+def _tracing(plan: RouterPlan) -> Tracing | None:
+    console = plan.config.console
+    if plan.traces is None or console is None:
+        return None
+    return Tracing(plan.traces, keep=console.keep, content=console.content)
 
 
-async def _warn_of_strangers(connections: Sequence[Connection], log: SqliteEventLog) -> None:
+def _open_beside(plan: RouterPlan, router: _Router) -> AbstractAsyncContextManager[object]:
+    return contextlib.nullcontext() if plan.beside is None else plan.beside(router.configured)
+
+
+def _open_log(plan: RouterPlan) -> RouterLog:
+    kept = {connection.name: connection.kept for connection in plan.connections}
+    return open_log(plan.config.eventlog, list(kept), kept)
+
+
+async def _warn_of_strangers(connections: Sequence[Connection], log: RouterLog) -> None:
     """Tell of connections that the log knows and nobody reads: their events are never deleted."""
     known = {connection.name for connection in connections}
     for name, lag in (await log.lags()).items():

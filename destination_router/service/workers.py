@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -16,13 +17,13 @@ from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.worker import Worker
 from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
-from destination_router.eventlog.sqlite.attempt_book import LoggedAttempts
-from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.eventlog.router_log import Ownership, RouterLog
 from destination_router.eventlog.sqlite.pairing_book import LoggedPairings
 from destination_router.eventlog.sqlite.quarantine_book import LoggedQuarantine
 from destination_router.eventlog.sqlite.standing_book import LoggedStanding
 from destination_router.faults import PASSED_ON
 from destination_router.pipeline.connection import Connection
+from destination_router.service.tracing import Tracing
 
 GRACE = 4.0
 """How long requests under way may take once the router shall stop, in seconds."""
@@ -46,18 +47,22 @@ class Workers:
         log: where from; its dead letters too.
         settings: how.
         quarantine: when an identity is held back.
+        tracing: is told of what they do; None: nobody is.
     """
 
     def __init__(
         self,
         connections: Sequence[Connection],
-        log: SqliteEventLog,
+        log: RouterLog,
         settings: DeliverySettings,
         quarantine: QuarantineConfig,
+        tracing: Tracing | None = None,
     ) -> None:
+        self._tracing = tracing
         self._log = log
-        self._attempts = LoggedAttempts(log)
+        self._attempts = log.attempts()
         self._letters = LoggedLetters(log)
+        self._failures: Counter[str] = Counter()
         self._settings = settings
         self._quarantine = quarantine
         self._workers: dict[str, Worker] = {}
@@ -71,6 +76,20 @@ class Workers:
     def stats(self) -> dict[str, DeliveryStats]:
         """Tell what each worker has done since it started."""
         return {name: worker.stats for name, worker in self._workers.items()}
+
+    @property
+    def letters(self) -> Mapping[tuple[str, str], int]:
+        """How many dead letters this process has made, by connection and code."""
+        return self._letters.counts
+
+    @property
+    def failures(self) -> Mapping[str, int]:
+        """How often each connection's worker met an error of the program, and was started again."""
+        return {name: self._failures[name] for name in self._workers}
+
+    def quotas(self) -> dict[str, dict[str, tuple[int, int]]]:
+        """Tell of each connection's quotas how much is used, and how much there is."""
+        return {name: worker.quota_use() for name, worker in self._workers.items()}
 
     async def work(self) -> None:
         """Work until `stop`.
@@ -143,7 +162,9 @@ class Workers:
 
     async def _deliver(self, connection: Connection) -> None:
         """Run a connection's worker; one that breaks is started again, and its neighbours go on."""
+        ownership = self._log.ownership(connection.name)
         while not self._is_leaving(connection.name):
+            tracer = None if self._tracing is None else self._tracing.tracer(connection)
             async with Sender(connection, self._settings) as sender:
                 worker = Worker(
                     connection,
@@ -157,8 +178,13 @@ class Workers:
                         connection.name, self._quarantine, LoggedQuarantine(self._log)
                     ),
                     attempts=self._attempts,
+                    may_send=ownership.may_send,
+                    observer=tracer,
+                    report=None if tracer is None else tracer.ended,
                 )
                 self._workers[connection.name] = worker
+                lost = asyncio.Event()
+                losing = asyncio.create_task(_lose(worker, ownership, lost))
                 try:
                     await worker.run()
                 except LogFileError:
@@ -166,8 +192,13 @@ class Workers:
                 except PASSED_ON:
                     raise
                 except BaseException:  # noqa: BLE001 -- one broken worker stops no other
+                    self._failures[connection.name] += 1
                     _log.exception("worker_failed", extra={"connection": connection.name})
-            if not self._is_leaving(connection.name):
+                finally:
+                    losing.cancel()
+                    await asyncio.gather(losing, return_exceptions=True)
+                    ownership.let_go()
+            if not lost.is_set() and not self._is_leaving(connection.name):
                 await self._pause(_RESTART_PAUSE)
 
     async def _maintain(self) -> None:
@@ -202,15 +233,24 @@ class Workers:
             return
 
 
-class LoggedLetters:
-    """Keeps dead letters in the log's file, and writes a line about each."""
+async def _lose(worker: Worker, ownership: Ownership, lost: asyncio.Event) -> None:
+    """End a worker once another process shall deliver; what it leaves is delivered there."""
+    grace = await ownership.until_lost()
+    lost.set()
+    await worker.stop(grace)
 
-    def __init__(self, log: SqliteEventLog) -> None:
+
+class LoggedLetters:
+    """Keeps dead letters in the log, and writes a line about each."""
+
+    def __init__(self, log: RouterLog) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
         self._log = log
 
     async def put(self, letters: list[DeadLetter]) -> None:
-        """Keep dead letters; they are on disk when this returns."""
+        """Keep dead letters; see `DeadLetterSink.put`."""
         await self._log.put(letters)
+        self.counts.update((letter.connection, letter.code) for letter in letters)
         for letter in letters:
             _log.warning(
                 "dead_letter",

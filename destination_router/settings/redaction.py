@@ -58,8 +58,9 @@ def shown_request(request: HttpRequest, secrets: Collection[str] = ()) -> dict[s
         secrets: the values to hide: `secret_values` of the connection's settings.
 
     Returns:
-        `{"method", "url", "params", "headers", "json" | "form"}`; the body's key is there only if
-        the request has that body.
+        `{"method", "url", "params", "headers", "json" | "form" | "content"}`; the body's key is
+        there only if the request has that body. Bytes are shown as text, with what is none escaped.
+        Whether they are packed, and their type, are shown as headers.
     """
     parts: dict[str, Json] = {
         "url": request.url,
@@ -70,6 +71,8 @@ def shown_request(request: HttpRequest, secrets: Collection[str] = ()) -> dict[s
         parts["json"] = request.json
     if request.form is not None:
         parts["form"] = dict(request.form)
+    if request.content is not None:
+        parts["content"] = request.content.decode("utf-8", "backslashreplace")
     # Part by part: a secret that happens to be the word `json` must not rename the part.
     return {"method": request.method, **{name: hide(part, secrets) for name, part in parts.items()}}
 
@@ -79,6 +82,10 @@ def _shown_headers(request: HttpRequest) -> dict[str, str]:
         name: HIDDEN if name.lower() in _CREDENTIAL_HEADERS else value
         for name, value in request.headers.items()
     }
+    if request.content is not None and not any(n.lower() == "content-type" for n in headers):
+        headers["Content-Type"] = request.content_type
+    if request.gzip:
+        headers["Content-Encoding"] = "gzip"
     match request.auth:
         case BasicAuth():
             headers["Authorization"] = f"Basic {HIDDEN}"

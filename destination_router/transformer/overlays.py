@@ -53,6 +53,10 @@ def ready_overlays(
 
 
 def _ready(overlay: ConnectionConfig, found: Iterable[EntryPoint] | None) -> ConnectionConfig:
+    if overlay.program is not None:
+        # Its processes are forked, and each asks one event at a time: a program would stop them.
+        detail = "a program is asked by `run`, not by the transformer: name an installed plugin"
+        raise TableError([Problem("plugin", detail)])
     plugin = load_plugin(overlay.plugin, found)
     _check_tables(overlay, plugin)
     settings = load_some_settings(plugin.hook.settings_schema(), overlay.settings)

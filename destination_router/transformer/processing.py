@@ -16,8 +16,14 @@ from destination_router.pipeline.connection import Decision, Mapped
 from destination_router.transformer.counts import Counts
 from destination_router.transformer.destinations import Destinations
 from destination_router.transformer.jobs import DecodedJob, Job, each_job, read_jobs
-from destination_router.transformer.rest import written_output
-from destination_router.transformer.statuses import ABORTED, ROUTED, EventStatus, event_status
+from destination_router.transformer.rest import uncarried, written_output
+from destination_router.transformer.statuses import (
+    ABORTED,
+    ROUTED,
+    EventStatus,
+    event_status,
+    given_up,
+)
 
 FEATURE = "processor"
 
@@ -100,6 +106,10 @@ def _made(
         made = connection.map_decoded(job.message)
     else:
         made = connection.map(job.text())
+    if type(made) is Mapped or made.result == "requests":
+        unfit = uncarried(made.requests)
+        if unfit is not None:
+            made = given_up(made, unfit)
     counts.decided(connection.name, made)
     if type(made) is Mapped or made.result == "requests":
         return made

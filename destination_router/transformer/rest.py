@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import base64
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
+from urllib.parse import parse_qsl
 
 import msgspec
 
-from destination_router.contract.records import BasicAuth, BearerAuth, HttpRequest, Json, Reject
+from destination_router.contract.bodies import FORM, body_of
+from destination_router.contract.records import BasicAuth, BearerAuth, HttpRequest, Reject
 
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _encode = msgspec.json.Encoder().encode
 _JSON_TYPE = "application/json"
+_XML_TYPE = "application/xml"
 _JSON_HEADERS = {"Content-Type": _JSON_TYPE}
 
 
@@ -83,7 +86,9 @@ def written_output(
         url: as in `rest_output`.
         user_id: the same.
     """
-    if type(request.json) is dict and not (request.headers or request.params or request.auth):
+    if type(request.json) is dict and not (
+        request.headers or request.params or request.auth or request.gzip
+    ):
         # From one such request to the next nothing but the body differs.
         head, tail = _frame(url, request.method)
         return head, content, tail, _encode(user_id), b"}"
@@ -99,12 +104,38 @@ def _frame(url: str, method: str) -> tuple[bytes, bytes]:
     return head, tail.removesuffix(b'""}')
 
 
+def uncarried(requests: Iterable[HttpRequest]) -> Reject | None:
+    """Say what RudderStack's output cannot carry of a message's requests, by its name; or None.
+
+    A parameter has one value there, and a body is text (`router/network.go` of rudder-server).
+    """
+    for request in requests:
+        if request.params:
+            for name, value in request.params.items():
+                if type(value) is not str:
+                    detail = "RudderStack's output cannot repeat a query parameter"
+                    return Reject("not_for_rudderstack", f"{detail}: {name}", "params")
+        if request.content is not None and not _is_text(request.content):
+            detail = "RudderStack's output cannot hold a body that is not text in UTF-8"
+            return Reject("not_for_rudderstack", detail, "content")
+    return None
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _headers(request: HttpRequest) -> Mapping[str, str]:
     if request.json is not None and not request.headers and request.auth is None:
         return _JSON_HEADERS
     headers = dict(request.headers)
-    if request.json is not None and not any(name.lower() == "content-type" for name in headers):
-        headers["Content-Type"] = _JSON_TYPE
+    content_type = _content_type(request)
+    if content_type and not any(name.lower() == "content-type" for name in headers):
+        headers["Content-Type"] = content_type
     match request.auth:
         case BasicAuth(username, password):
             credentials = base64.b64encode(f"{username}:{password}".encode()).decode()
@@ -114,7 +145,22 @@ def _headers(request: HttpRequest) -> Mapping[str, str]:
     return headers
 
 
+def _content_type(request: HttpRequest) -> str:
+    """Say what type a body has that rudder-server would not send as such by itself."""
+    if request.content is not None:
+        return request.content_type
+    if request.json is not None:
+        return _JSON_TYPE
+    return FORM if request.gzip and request.form is not None else ""
+
+
 def _body(request: HttpRequest) -> Body:
+    if request.gzip or request.content is not None:
+        body = body_of(request)
+        if body is None:
+            return Body()
+        payload = {"payload": body[0].decode()}
+        return Body(gzip=payload) if request.gzip else Body(xml=payload)
     if request.form is not None:
         return Body(form=dict(request.form))
     if isinstance(request.json, dict):
@@ -165,18 +211,20 @@ def http_request(proxied: Proxied) -> HttpRequest:
     """Make a request of post parameters.
 
     Raises:
-        Reject: `unsupported_body`: XML and gzip, which no output of ours has.
+        Reject: `invalid_json` or `unsupported_body`: no output of ours has such a body.
     """
+    headers = _texts(proxied.headers)
+    types = [value for name, value in headers.items() if name.lower() == "content-type"]
     return HttpRequest(
         url=proxied.endpoint,
         method=proxied.method,
-        headers=_texts(proxied.headers),
+        headers=headers,
         params=_texts(proxied.params),
-        **_content(proxied.body or Body()),
+        **_content(proxied.body or Body(), types[0] if types else ""),
     )
 
 
-def _content(body: Body) -> dict[str, Json]:
+def _content(body: Body, content_type: str) -> dict[str, Any]:
     if body.json:
         return {"json": body.json}
     if body.form:
@@ -186,9 +234,29 @@ def _content(body: Body) -> dict[str, Json]:
             return {"json": msgspec.json.decode(str(body.json_array.get("batch", "null")))}
         except _UNDECODABLE:
             raise Reject("invalid_json", "JSON_ARRAY.batch is not JSON", "body") from None
-    if body.xml or body.gzip:
-        raise Reject("unsupported_body", "send JSON, JSON_ARRAY or FORM", "body")
+    if body.xml:
+        return _payload(body.xml, content_type or _XML_TYPE)
+    if body.gzip:
+        return {**_payload(body.gzip, content_type or _JSON_TYPE), "gzip": True}
     return {}
+
+
+def _payload(body: dict[str, Any], content_type: str) -> dict[str, Any]:
+    """Read a body that is text, in the form in which a destination wrote it."""
+    payload = body.get("payload")
+    if not isinstance(payload, str):
+        raise Reject("unsupported_body", "its payload is not text", "body")
+    match content_type:
+        case "application/json":
+            try:
+                return {"json": msgspec.json.decode(payload)}
+            except _UNDECODABLE:
+                pass
+        case "application/x-www-form-urlencoded":
+            return {"form": dict(parse_qsl(payload, keep_blank_values=True))}
+        case _:
+            pass
+    return {"content": payload.encode(), "content_type": content_type}
 
 
 def _texts(values: dict[str, Any] | None) -> dict[str, str]:

@@ -20,7 +20,7 @@ from destination_router.transformer.destinations import Destinations
 from destination_router.transformer.jobs import Job, read_jobs
 from destination_router.transformer.processing import Endpoint
 from destination_router.transformer.proxy_calls import ProxyCalls
-from destination_router.transformer.rest import Rest
+from destination_router.transformer.rest import Rest, uncarried
 from destination_router.transformer.sequences import (
     Carried,
     JobName,
@@ -29,7 +29,13 @@ from destination_router.transformer.sequences import (
     of_job,
     together,
 )
-from destination_router.transformer.statuses import ABORTED, ROUTED, EventStatus, event_status
+from destination_router.transformer.statuses import (
+    ABORTED,
+    ROUTED,
+    EventStatus,
+    event_status,
+    given_up,
+)
 
 FEATURE = "router"
 
@@ -116,6 +122,9 @@ def _join(
         counts.unusable(name, prepared.fault)
         return EventStatus(ABORTED, prepared.problem, prepared.fault)
     decision = connection.decide(job.text() if prepared.message is None else prepared.message)
+    unfit = uncarried(decision.requests)
+    if unfit is not None:
+        decision = given_up(decision, unfit)
     counts.received([connection.name])
     counts.decided(connection.name, decision)
     if decision.result != "requests":

@@ -18,11 +18,18 @@ import msgspec
 import uvicorn
 from starlette.applications import Starlette
 
-from destination_router.config.router_toml import QuarantineConfig, RouterConfig, load_config
+from destination_router.config.router_toml import (
+    QuarantineConfig,
+    RouterConfig,
+    load_config,
+    read_config,
+)
 from destination_router.faults import UsageError
 from destination_router.pipeline.privacy.config import all_private
+from destination_router.plugins.loading import LoadedPlugin, survey_plugins
 from destination_router.service.event_loop import run_in_loop
 from destination_router.service.logs import log_as_json
+from destination_router.service.possible_origins import refuse_impossible
 from destination_router.service.protocol import HttpBounds
 from destination_router.service.serving import BoundedServer, listen, url_of
 from destination_router.transformer.app import create_transformer
@@ -109,12 +116,14 @@ class Service(msgspec.Struct, frozen=True):
         descriptor: the file descriptor of the socket to serve it on, which listens.
         address: how others reach it.
         workers: how many processes answer.
+        warnings: what to warn of, once it can be logged.
     """
 
     options: TransformerOptions
     descriptor: int
     address: str
     workers: int
+    warnings: list[str] = []
 
 
 def serve_transformer(
@@ -132,12 +141,15 @@ def serve_transformer(
         workers: how many processes answer on the one port; one that dies is started again.
 
     Raises:
-        SettingsError, UsageError: as `build_transformer`; or the address cannot be had.
+        SettingsError, UsageError: as `build_transformer`; the address cannot be had; or the
+            router.toml sends an origin elsewhere that no installed destination sends to.
     """
     build_transformer(options)  # so that what is wrong is told here
+    warnings = _look_over_origins(options)
     listener = listen(host, port, backlog=_BACKLOG)
     listener.set_inheritable(True)
-    service = Service(options, listener.fileno(), url_of(host, listener), workers)
+    address = url_of(host, listener)
+    service = Service(options, listener.fileno(), address, workers, warnings)
     told = msgspec.json.encode(service, enc_hook=str).decode()
     # -P: as for a command, what lies in the working directory is no module.
     command = [sys.executable, "-P", "-m", __package__, told]
@@ -152,6 +164,8 @@ def serve_until_stopped(service: Service) -> None:
     listener = socket.socket(fileno=service.descriptor)
     listener.set_inheritable(False)
     _tell_unused(options)
+    for words in service.warnings:
+        _log.warning("origin_unknown", extra={"detail": words})
     sys.stderr.write(f"Transformer at {address}: set DEST_TRANSFORM_URL={address}\n")
     sys.stderr.flush()
     if service.workers == 1:
@@ -159,6 +173,14 @@ def serve_until_stopped(service: Service) -> None:
     else:
         with tempfile.TemporaryDirectory(prefix="destination-router-") as folder:
             run_workers(partial(_serve, options, Path(folder)), listener, service.workers)
+
+
+def _look_over_origins(options: TransformerOptions) -> list[str]:
+    """Refuse what is sent elsewhere and can be no destination's origin; gives what to warn of."""
+    if options.config is None:
+        return []
+    plugins = [one for one in survey_plugins() if isinstance(one, LoadedPlugin)]
+    return refuse_impossible(_read(options.config).delivery.origins, plugins)
 
 
 def _tell_unused(options: TransformerOptions) -> None:
@@ -169,6 +191,8 @@ def _tell_unused(options: TransformerOptions) -> None:
     tables = [f"delivery.{name}" for name in config.delivery.settings]
     if config.quarantine != QuarantineConfig():
         tables.append("quarantine")
+    if "alerts" in read_config(options.config):
+        tables.append("alerts")
     if tables:
         _log.warning("config_not_used", extra={"keys": tables})
 

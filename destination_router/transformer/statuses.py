@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
-from destination_router.pipeline.connection import Decision, Refusal
+from destination_router.contract.records import Reject
+from destination_router.pipeline.connection import Decision, Mapped, Refusal
+from destination_router.pipeline.decisions import decided
 
 ROUTED = 200
 FILTERED = 298
@@ -74,6 +76,14 @@ def whose_metadata(metadata: msgspec.Raw) -> Whose:
         return _decode_whose(metadata)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return Whose()
+
+
+def given_up(made: Mapped | Decision, why: Reject) -> Decision:
+    """Reject an event after all, of which a connection made requests."""
+    refusal = Refusal(why.code, why.detail)
+    if type(made) is Mapped:
+        return decided(made.source, "rejected", reject=refusal, notes=made.notes)
+    return msgspec.structs.replace(made, result="rejected", reject=refusal, requests=())
 
 
 def event_status(decision: Decision) -> EventStatus:

@@ -10,7 +10,7 @@ import pytest
 
 from conformance.bench import Bench, bench_for
 from conformance.case import CaseSet
-from conformance.subject import Subject
+from conformance.subject import PluginSubject
 from destination_router import HttpRequest, Reject, hookimpl
 from destination_router.plugins.loading import check_destination
 
@@ -69,7 +69,7 @@ def make_bench() -> Callable[..., Bench]:
         marked = {name: hookimpl(function) for name, function in {**own, **hooks}.items()}
         loaded = check_destination(SimpleNamespace(**marked), "small", "small 1.0")
         cases = case_set or CaseSet()
-        return bench_for(Subject(loaded), cases, distribution="small", version="1.0")
+        return bench_for(PluginSubject(loaded), cases, distribution="small", version="1.0")
 
     return make
 

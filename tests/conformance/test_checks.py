@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import socket
@@ -19,10 +20,11 @@ from conformance.case import CaseSet, Limit, Source
 from conformance.checks import CHECKS
 from conformance.checks.hostile import HOSTILE
 from conformance.runner import run
-from destination_router import Cost, HttpRequest, HttpResponse, Note, Outcome, Quota, bulks
+from destination_router import Cost, HttpRequest, HttpResponse, Ignored, Note, Outcome, Quota, bulks
 
 MakeBench = Callable[..., Bench]
 _SEEN: list[object] = []
+URL = "https://vendor.example/events"
 
 
 def outcome(bench: Bench, check_id: str) -> str:
@@ -105,6 +107,46 @@ def _returns_none() -> None:
     return None
 
 
+def _ignores_in_silence(message: Any) -> list[HttpRequest]:
+    return [request(message)] if message.properties else []
+
+
+def _ignores_in_a_word(message: Any) -> list[HttpRequest] | Ignored:
+    return [request(message)] if message.properties else Ignored("empty")
+
+
+def _ignores_and_quotes(message: Any) -> list[HttpRequest] | Ignored:
+    return Ignored(f"there is no use for {message.event} here")
+
+
+def _ignores_and_quotes_in_a_note(message: Any) -> list[HttpRequest] | Ignored:
+    note = Note("dropped", "event", f"{message.event} is not wanted")
+    return Ignored("there is no use for this event", (note,))
+
+
+def _packs_itself() -> list[HttpRequest]:
+    content = gzip.compress(b"{}", mtime=0)
+    return [HttpRequest(url=URL, content=content, content_type="application/json", gzip=True)]
+
+
+def _says_that_it_packs(message: Any) -> list[HttpRequest]:
+    return [msgspec.structs.replace(request(message), headers={"content-encoding": "gzip"})]
+
+
+def _says_two_types() -> list[HttpRequest]:
+    headers = {"Content-Type": "text/plain"}
+    return [HttpRequest(url=URL, content=b"{}", content_type="application/json", headers=headers)]
+
+
+def _sends_the_key_twice_in_the_url(message: Any, settings: Any) -> list[HttpRequest]:
+    return [msgspec.structs.replace(request(message), params={"key": ("a", settings["apiKey"])})]
+
+
+def _loses_properties_in_lines(message: Any) -> list[HttpRequest]:
+    line = msgspec.json.encode({"event": message.event}) + b"\n"
+    return [HttpRequest(url=URL, content=line, content_type="application/x-ndjson")]
+
+
 def _loses_properties(message: Any) -> list[HttpRequest]:
     return [HttpRequest(url="https://vendor.example/", json={"event": message.event})]
 
@@ -129,6 +171,19 @@ def _turns_numbers_into_text(message: Any) -> list[HttpRequest]:
         ("check/requests-https", _sends_over_http, "an absolute https URL"),
         ("check/requests-https", _sends_a_query, "no query"),
         ("check/requests-no-secret-in-url", _sends_the_key_in_the_url, "params.key"),
+        ("check/requests-no-secret-in-url", _sends_the_key_twice_in_the_url, "params.key"),
+        ("check/requests-encoding", _packs_itself, "the host packs it"),
+        ("check/requests-encoding", _says_that_it_packs, "a header that the host adds"),
+        ("check/requests-encoding", _says_two_types, "beside the content_type"),
+        ("check/words-to-act-on", _ignores_in_silence, "Ignored(reason)"),
+        ("check/words-to-act-on", _ignores_in_a_word, "a sentence that says why"),
+        ("check/words-no-personal-value", _ignores_and_quotes, "reason that quotes a value"),
+        (
+            "check/words-no-personal-value",
+            _ignores_and_quotes_in_a_note,
+            "note dropped that quotes",
+        ),
+        ("check/notes-nothing-missing", _loses_properties_in_lines, "missing at properties.total"),
         ("check/robustness-hostile", _fails_on_lists, "TypeError"),
         ("check/robustness-generated", _fails_on_lists, "TypeError"),
         ("check/robustness-hostile", _returns_none, "returned None"),
@@ -151,6 +206,31 @@ def test_a_hook_that_breaks_a_rule_is_found(
 def test_a_good_destination_passes(make_bench: MakeBench, check: Any) -> None:
     """A small destination that keeps to the contract fails nothing."""
     assert run(make_bench(), check).result in ("passed", "skipped")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/x-ndjson", "application/json; charset=utf-8", "application/vnd.vendor+json"],
+)
+def test_a_body_of_bytes_is_looked_into(make_bench: MakeBench, content_type: str) -> None:
+    """A destination that sends lines of JSON is judged as one that sends JSON."""
+
+    def on_track(message: Any) -> list[HttpRequest]:
+        line = msgspec.json.encode(request(message).json) + b"\n"
+        return [HttpRequest(url=URL, content=line, content_type=content_type, gzip=True)]
+
+    bench = make_bench(on_track=on_track)
+    assert outcome(bench, "check/notes-nothing-missing").startswith("passed")
+
+
+def test_what_nobody_can_look_into_is_not_said_to_lack_anything(make_bench: MakeBench) -> None:
+    """XML may hold a value in a form of its own."""
+
+    def on_track() -> list[HttpRequest]:
+        return [HttpRequest(url=URL, content=b"<event/>", content_type="application/xml")]
+
+    bench = make_bench(on_track=on_track)
+    assert outcome(bench, "check/notes-nothing-missing").startswith("passed")
 
 
 def test_a_note_explains_what_is_missing(make_bench: MakeBench) -> None:

@@ -13,7 +13,7 @@ from conformance.checks import CHECKS
 from conformance.mutants import Mutant, mutated
 from conformance.mutants.without_cases import MUTANTS, PLUGINS, found_by, without_cases
 from conformance.runner import FAILING, run
-from conformance.subject import Subject
+from conformance.subject import PluginSubject
 
 ROOT = Path(__file__).parent.parent.parent
 HOMES = (
@@ -59,7 +59,7 @@ def test_without_a_defect_no_check_fails(name: str) -> None:
             new="\n# x\nAPI =",
         )
     with mutated(nothing, PLUGINS[name], name) as loaded:
-        bench = bench_for(Subject(loaded), case_set(name))
+        bench = bench_for(PluginSubject(loaded), case_set(name))
         failed = [check.id for check in CHECKS if run(bench, check).result in FAILING]
     assert failed == []
 

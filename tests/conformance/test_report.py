@@ -49,7 +49,11 @@ def verdict(case: Case, result: Result) -> Verdict:
     if result.endswith(("failed", "_failure")):
         difference = Difference("requests.0.json.a", '"`<a>`"', "1")
         return Verdict(id=case.id, result=result, difference=difference, others=(difference,) * 2)
-    reason = {"skipped": "small has no pack hook", "unexpected_pass": "it passes"}.get(result, "")
+    reason = {
+        "skipped": "small has no pack hook",
+        "unobservable": "small runs elsewhere",
+        "unexpected_pass": "it passes",
+    }.get(result, "")
     return Verdict(id=case.id, result=result, reason=reason)
 
 
@@ -68,6 +72,7 @@ ALL: tuple[Result, ...] = (
     "passed",
     "failed",
     "skipped",
+    "unobservable",
     "provisional_failure",
     "known_failure",
     "unscored_failure",
@@ -80,6 +85,7 @@ ALL: tuple[Result, ...] = (
     [
         (("passed", "passed"), "success"),
         (("passed", "skipped"), "partial"),
+        (("passed", "unobservable"), "partial"),
         (("passed", "known_failure"), "partial"),
         (("passed", "provisional_failure"), "partial"),
         (("passed", "failed"), "failure"),
@@ -99,6 +105,7 @@ def test_overall(report: BuildReport, results: tuple[Result, ...], overall: str)
         (("passed",) * 200, 100),
         (("passed",) * 2 + ("failed",), 66),
         (("passed", "skipped"), 100),
+        (("passed", "unobservable"), 100),
         (("skipped",), 0),
     ],
 )
@@ -139,6 +146,7 @@ def test_markdown_shows_what_needs_attention(report: BuildReport) -> None:
     assert '`requests.0.json.a`: got `` "`<a>`" ``, expected `1`' in text
     assert "### `topic/rule-0`" not in text
     assert "- 1 skipped: small has no pack hook" in text
+    assert "- 1 unobservable: small runs elsewhere" in text
 
 
 class _Page(HTMLParser):

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from conformance.bench import Bench
-from conformance.case import CaseSet, read_cases
+from conformance.case import Case, CaseSet, read_cases
 from conformance.checks import CHECKS
 from conformance.known import KnownFailure
 from conformance.runner import FAILING, failure_text, run, run_all
+from conformance.subject import Observation, Unobservable
 from destination_router import HttpRequest, HttpResponse, Outcome, Reject
 
 MakeBench = Callable[..., Bench]
@@ -214,6 +215,44 @@ def test_needs_are_hooks(make_bench: MakeBench) -> None:
     """A case that names a hook is skipped where there is none."""
     cases = one_case(needs=["on_page"], expect={"requests": [SENT]})
     assert ended(make_bench(cases)) == ("skipped", "small has no on_page hook")
+
+
+class _FromOutside:
+    """A subject that runs elsewhere: what it makes of a case is all that it shows."""
+
+    name = "elsewhere"
+    capabilities = ("settings_schema", "on_identify", "on_track")
+
+    def __init__(self, observed: Observation | None) -> None:
+        self.observed = observed
+
+    def observe(self, case: Case) -> Observation:
+        if self.observed is None:
+            raise Unobservable(f"notes of {case.id} do not come back")
+        return self.observed
+
+    def unobservable(self, _check: str) -> str:
+        return ""
+
+
+@pytest.mark.parametrize(
+    ("observed", "result"),
+    [
+        (Observation(result="ignored"), "passed"),
+        (Observation(result="reject", code="no"), "failed"),
+        (None, "unobservable"),
+    ],
+)
+def test_a_subject_that_runs_elsewhere(observed: Observation | None, result: str) -> None:
+    """Its cases run; of what it does not show, it is not said that it passes."""
+    cases = one_case(expect={"ignored": True})
+    subject = _FromOutside(observed)
+    bench = Bench(name="elsewhere", subject=subject, case_set=cases)
+    verdicts = list(run_all(bench))
+    checks = {verdict.result for verdict in verdicts[:-1]}
+    assert verdicts[-1].result == result
+    assert checks == {"skipped", "unobservable"}
+    assert not {"unobservable"} & FAILING
 
 
 def test_a_provisional_failure_fails_nothing(make_bench: MakeBench) -> None:

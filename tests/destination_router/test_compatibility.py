@@ -24,10 +24,11 @@ RECORDS = {
     "Field": "name type description required? default? part?",
     "Group": f"{MESSAGE} group_id? traits?",
     "HttpRequest": "url method? params? headers? json? form? auth? message_ids? user_key? notes? "
-    "state_key? items? costs? bulk_costs? pairings? identity?",
+    "state_key? items? costs? bulk_costs? pairings? identity? content? content_type? gzip?",
     "HttpResponse": "status headers? body?",
     "Identifier": "kind value",
     "Identify": f"{MESSAGE} traits?",
+    "Ignored": "reason notes?",
     "Imported": "settings subscriptions? lost?",
     "Note": "code path detail",
     "Outcome": "result code? detail? after? unless_proven?",

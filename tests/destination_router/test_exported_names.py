@@ -6,6 +6,7 @@ import destination_router
 def test_the_exported_names_are_pinned() -> None:
     """Removing a name breaks every destination; adding one is a promise."""
     assert destination_router.__all__ == [
+        "PLACEHOLDER_IDS",
         "Alias",
         "BasicAuth",
         "BearerAuth",
@@ -19,6 +20,7 @@ def test_the_exported_names_are_pinned() -> None:
         "HttpResponse",
         "Identifier",
         "Identify",
+        "Ignored",
         "Imported",
         "Json",
         "Message",
@@ -37,9 +39,11 @@ def test_the_exported_names_are_pinned() -> None:
         "folded",
         "format_time",
         "hookimpl",
+        "is_placeholder_id",
         "javascript",
         "parse_message",
         "parse_time",
+        "placeholder_reason",
         "retry_after",
         "utc_text",
     ]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from destination_router import HttpRequest, Reject, parse_message
+from destination_router import HttpRequest, Ignored, Reject, parse_message
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import load_plugin
 from heap_destination import plugin
@@ -22,8 +22,9 @@ def requests(kind: str, settings: dict[str, Any] | None = None, **fields: Any) -
     event = {"event": "Clicked"} if kind == "track" else {}
     message = parse_message({"type": kind, "messageId": "message-1", **event, **fields})
     hook = getattr(plugin, f"on_{kind}")
-    mapped: list[HttpRequest] = hook(message, heap_settings({"appId": "11", **(settings or {})}))
-    return mapped
+    mapped: list[HttpRequest] | Ignored
+    mapped = hook(message, heap_settings({"appId": "11", **(settings or {})}))
+    return [] if isinstance(mapped, Ignored) else mapped
 
 
 def sent(kind: str, settings: dict[str, Any] | None = None, **fields: Any) -> list[tuple[str, Any]]:
@@ -469,8 +470,12 @@ def test_heaps_own_user_id_is_merged_where_the_sender_knows_it() -> None:
 def test_alias_is_ignored_unless_stitching_is_on(
     settings: dict[str, Any], fields: dict[str, Any]
 ) -> None:
-    """Heap has no such thing; `[]` means ignored on purpose."""
-    assert requests("alias", settings, **fields) == []
+    """Heap has no such thing; whoever looks for the alias reads which setting changes it."""
+    message = parse_message({"type": "alias", "messageId": "m-1", **fields})
+    ignored = plugin.on_alias(message, heap_settings({"appId": "11", **settings}))
+    assert ignored == Ignored(
+        "an alias merges users only where the setting anonymousEvents is stitch"
+    )
 
 
 def test_alias_merges_the_previous_id_with_stitching_on() -> None:

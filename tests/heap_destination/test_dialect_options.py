@@ -11,7 +11,7 @@ import pytest
 
 from conformance.case import load_cases
 from conformance.expectation import case_differences
-from conformance.subject import Subject
+from conformance.subject import PluginSubject
 from destination_router.plugins.loading import load_plugin
 from heap_destination.dialects import DIALECTS, Shape
 
@@ -112,7 +112,7 @@ def survivors(name: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     unnoticed = []
     for told, changed in changes(DIALECTS[name]):
         monkeypatch.setitem(DIALECTS, name, changed)
-        subject = Subject(load_plugin("heap"))
+        subject = PluginSubject(load_plugin("heap"))
         if not any(next(case_differences(subject, case), None) for case in cases):
             unnoticed.append(told)
     return unnoticed

@@ -16,7 +16,7 @@ from disagreement import becomes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conformance.subject import Subject
+from conformance.subject import PluginSubject
 from destination_router.contract.javascript import json_text, number_text
 from destination_router.pipeline.connection import Connection, Decision
 from destination_router.plugins.loading import load_plugin
@@ -41,7 +41,7 @@ def decide(dialect: str, message: dict[str, Any]) -> Decision:
 def properties(dialect: str, part: str) -> dict[str, Any]:
     """What becomes of the disputed object as an event's properties or a user's traits."""
     chosen = {"appId": "11", "dialect": dialect}
-    found = becomes(Subject(load_plugin("heap")), chosen, part)
+    found = becomes(PluginSubject(load_plugin("heap")), chosen, part)
     return {key: found[key] for key in found if key not in ("segment_library", "anonymous_id")}
 
 

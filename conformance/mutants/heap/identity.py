@@ -30,8 +30,8 @@ IDENTITY = (
         _slip(
             f"placeholder-{placeholder}",
             f"everybody called {placeholder} becomes one user",
-            f'    "{placeholder}",\n',
-            "",
+            "UNSAFE_IDENTITIES = PLACEHOLDER_IDS\n",
+            f'UNSAFE_IDENTITIES = tuple(i for i in PLACEHOLDER_IDS if i != "{placeholder}")\n',
             "settings",
         )
         for placeholder in _PLACEHOLDERS

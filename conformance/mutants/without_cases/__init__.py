@@ -19,7 +19,7 @@ from conformance.compare import Difference
 from conformance.mutants.mutation import Mutant, MutantError, mutated
 from conformance.mutants.without_cases import amplitude, mixpanel, scaffold
 from conformance.runner import run
-from conformance.subject import Subject
+from conformance.subject import PluginSubject
 
 MUTANTS: Mapping[str, tuple[Mutant, ...]] = {
     "amplitude": amplitude.MUTANTS,
@@ -57,4 +57,4 @@ def found_by(mutant: Mutant, name: str, case_set: CaseSet, check: Check) -> Diff
         PluginError: with the slip the destination does not load.
     """
     with mutated(mutant, PLUGINS[name], name) as loaded:
-        return run(bench_for(Subject(loaded), case_set), check).difference
+        return run(bench_for(PluginSubject(loaded), case_set), check).difference

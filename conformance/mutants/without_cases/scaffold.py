@@ -19,6 +19,21 @@ def _slip(  # noqa: PLR0913, PLR0917 -- a row of a table
 
 MUTANTS = (
     _slip(
+        "packs-itself",
+        "requests-encoding",
+        "a body is said to be packed, and is not",
+        'HttpRequest(url=f"{API}/events", json=body,',
+        'HttpRequest(url=f"{API}/events", json=body, headers={"Content-Encoding": "gzip"},',
+    ),
+    _slip(
+        "packed-twice",
+        "requests-encoding",
+        "a body is packed, and the host packs it again",
+        'HttpRequest(url=f"{API}/events", json=body,',
+        'HttpRequest(url=f"{API}/events", gzip=True, content_type="application/json", '
+        'content=__import__("zlib").compress(str(body).encode(), wbits=31),',
+    ),
+    _slip(
         "empty-event",
         "requests-no-empty-identifier",
         "an event's name is looked for, not at",

@@ -15,8 +15,9 @@ import sqlite3
 import struct
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
-from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.eventlog.router_log import BookStore
 from destination_router.faults import file_problem
 from destination_router.private_files import open_private
 
@@ -46,12 +47,15 @@ class LoggedAttempts:
     """Keeps attempts beside an event log, and counts those that ended with their process.
 
     Only the process that has claimed the log may do so.
+
+    Args:
+        log: counts them.
+        path: the file of what is at hand; made if it is not there.
     """
 
-    def __init__(self, log: SqliteEventLog) -> None:
+    def __init__(self, log: BookStore, path: Path) -> None:
         self._log = log
         self._file: int | None = None
-        path = log.path.with_name(f"{log.path.name}.attempts")
         try:
             with open_private(path, "ab") as file:
                 self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)

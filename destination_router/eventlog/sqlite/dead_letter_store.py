@@ -1,4 +1,4 @@
-"""Dead letters on disk, in the event log's own file: kept, found, and put back into the log.
+"""Dead letters on disk, in the event log's own file: kept, found, and marked when they go back.
 
 Every function runs within a transaction of whoever calls it. A message is one letter per
 connection, however often it fails; its last failure counts.
@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter, LetterGroup
-from destination_router.eventlog.sqlite.queries import APPEND, event_row
 
 _PUT = """
 INSERT INTO dead_letters
@@ -74,22 +73,11 @@ def count_letters(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
     return {(name, code): count for name, code, count in rows}
 
 
-def replay_letters(
+def mark_replayed(
     connection: sqlite3.Connection, letters: Sequence[DeadLetter], now: float
 ) -> None:
-    """Append letters to the log again, each for its own connection only, and mark them.
-
-    Args:
-        connection: within a transaction, so that it happens to all or none.
-        letters: which.
-        now: Unix time, in seconds.
-    """
+    """Note that letters went back into the log; `now` is Unix time in seconds."""
     at = _milliseconds(now)
-    rows = [
-        event_row(at, letter.body, letter.source, letter.connection, letter.replay)
-        for letter in letters
-    ]
-    connection.executemany(APPEND, rows)
     connection.executemany(
         "UPDATE dead_letters SET replayed_at = ? WHERE id = ?",
         [(at, letter.id) for letter in letters],

@@ -6,12 +6,10 @@ Every function runs within a transaction of whoever calls it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-import msgspec
-
+from destination_router.eventlog.log_admin import Kept
 from destination_router.eventlog.sqlite.checksums import check_event
-from destination_router.eventlog.sqlite.queries import APPEND, event_row
 
 _DELIVERED = """
 SELECT offset, target, body, received_at, source, replay, checksum FROM events
@@ -24,22 +22,6 @@ WHERE received_at >= :since AND received_at < :until
     AND offset NOT IN (SELECT offset FROM dead_letters WHERE connection = :name)
 ORDER BY offset
 """
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """An event that a connection has delivered.
-
-    Attributes:
-        offset: its place in the log.
-        received_at: Unix time in seconds.
-        source: who sent it.
-        body: one message, as wire JSON.
-    """
-
-    offset: int
-    received_at: float
-    source: str | None
-    body: bytes
 
 
 def delivered_events(
@@ -69,20 +51,3 @@ def kept_since(database: sqlite3.Connection) -> float | None:
         return float("inf")
     first, moment = row
     return None if first == 1 else float(moment) / 1000
-
-
-def send_again(
-    database: sqlite3.Connection, name: str, events: Sequence[Kept], replay: str, now: float
-) -> None:
-    """Append events behind what waits, for one connection alone.
-
-    Args:
-        database: within a transaction, so that it happens to all or none.
-        name: the connection's.
-        events: which, in their order.
-        replay: `events` or `profiles`, as `Event.replay`.
-        now: Unix time, in seconds.
-    """
-    at = round(now * 1000)
-    rows = [event_row(at, event.body, event.source, name, replay) for event in events]
-    database.executemany(APPEND, rows)

@@ -23,7 +23,9 @@ import msgspec
 from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.interface import Event, Lag, LogUnavailableError
 from destination_router.eventlog.progress import Progress
+from destination_router.eventlog.router_log import KeptAttempts, Ownership, SoleOwner
 from destination_router.eventlog.sqlite.arrivals import Arrivals
+from destination_router.eventlog.sqlite.attempt_book import LoggedAttempts
 from destination_router.eventlog.sqlite.checksums import DamageError
 from destination_router.eventlog.sqlite.dead_letter_store import (
     count_letters,
@@ -43,6 +45,7 @@ from destination_router.eventlog.sqlite.presence import OpenFiles
 from destination_router.eventlog.sqlite.queries import (
     APPEND,
     event_row,
+    forget,
     lags,
     progress_of,
     put_done,
@@ -105,6 +108,7 @@ class SqliteEventLog:
         self._kept = kept or {}
         self._clock = clock
         self._losses = LetterLosses(clock)
+        self._expired = Counter(dict.fromkeys(connections, 0))
         open_file(path)
         with damage_told(path), contextlib.ExitStack() as opened:
             self._reading = opened.enter_context(contextlib.closing(connect(path)))
@@ -151,6 +155,7 @@ class SqliteEventLog:
         except sqlite3.OperationalError as error:
             raise LogUnavailableError(f"{self.path}: {error}") from error
         self._kept = {**self._kept, **kept}
+        self._expired.update(dict.fromkeys(names, 0))
 
     async def append(self, bodies: Sequence[bytes], source: str | None = None) -> None:
         """Accept events, all or none; they are on disk when this returns.
@@ -264,6 +269,11 @@ class SqliteEventLog:
         """How many dead letters were deleted for want of room, by connection and code."""
         return self._losses.counts
 
+    @property
+    def expired_events(self) -> Mapping[str, int]:
+        """How many events passed `max_age` and became dead letters, by connection."""
+        return self._expired
+
     async def check(self) -> None:
         """Write something small, as proof that the log can be written.
 
@@ -312,14 +322,16 @@ class SqliteEventLog:
             How far it was behind; None if the log does not know it.
         """
         lag = (await self.lags()).get(connection)
-
-        def write(database: sqlite3.Connection) -> None:
-            database.execute("DELETE FROM connections WHERE name = ?", (connection,))
-            for table in ("done", "holds", "origins", "orders", "attempts"):
-                database.execute(f"DELETE FROM {table} WHERE connection = ?", (connection,))  # noqa: S608
-
-        await self.transact(write)
+        await self.transact(partial(forget, name=connection))
         return lag
+
+    def ownership(self, connection: str) -> Ownership:  # noqa: ARG002 -- `claim` is for all
+        """Tell that this process is the one that delivers: it has claimed the log."""
+        return SoleOwner()
+
+    def attempts(self) -> KeptAttempts:
+        """Open the book of what was at hand when a process died."""
+        return LoggedAttempts(self, self.path.with_name(f"{self.path.name}.attempts"))
 
     def close(self) -> None:
         """Finish what was asked for and let go of the file."""
@@ -362,6 +374,7 @@ class SqliteEventLog:
                 )
             )
             await self.commit(name, offsets)
+        self._expired[name] += len(offsets)
         return len(offsets)
 
     def _make_room(self, connection: sqlite3.Connection) -> Counter[Kind]:

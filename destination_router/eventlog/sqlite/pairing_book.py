@@ -15,7 +15,7 @@ from functools import partial
 
 from destination_router.contract.records import Pairing
 from destination_router.eventlog.interface import PairingEntry
-from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.eventlog.router_log import BookStore
 from destination_router.eventlog.sqlite.on_demand import LogOnDemand
 
 _DIGEST_BYTES = 16
@@ -31,7 +31,7 @@ _MADE = "UPDATE pairings SET made_at = ? WHERE key = ? AND value = ? AND made_at
 class LoggedPairings:
     """Keeps ties in an event log's file."""
 
-    def __init__(self, log: SqliteEventLog) -> None:
+    def __init__(self, log: BookStore) -> None:
         self._log = log
 
     async def enter(self, scope: str, pairings: Sequence[Pairing], now: float) -> PairingEntry:

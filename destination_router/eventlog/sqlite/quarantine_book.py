@@ -6,14 +6,14 @@ import sqlite3
 from collections.abc import Iterable
 from functools import partial
 
-from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.eventlog.router_log import BookStore
 from destination_router.eventlog.sqlite.on_demand import LogOnDemand
 
 
 class LoggedQuarantine:
     """Keeps what is held back in an event log's file."""
 
-    def __init__(self, log: SqliteEventLog) -> None:
+    def __init__(self, log: BookStore) -> None:
         self._log = log
 
     async def held(self, connection: str) -> set[bytes]:

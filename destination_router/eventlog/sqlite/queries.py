@@ -229,3 +229,10 @@ def drop_waiting(database: sqlite3.Connection, name: str, offsets: Collection[in
     database.execute("BEGIN IMMEDIATE")
     put_done(database, name, offsets)
     database.execute("COMMIT")
+
+
+def forget(database: sqlite3.Connection, name: str) -> None:
+    """Drop a connection's claim to what it has not delivered; within a transaction."""
+    database.execute("DELETE FROM connections WHERE name = ?", (name,))
+    for table in ("done", "holds", "origins", "orders", "attempts"):
+        database.execute(f"DELETE FROM {table} WHERE connection = ?", (name,))  # noqa: S608

@@ -9,13 +9,13 @@ import sqlite3
 from functools import partial
 
 from destination_router.eventlog.interface import Held, Order, Standing
-from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.eventlog.router_log import BookStore
 
 
 class LoggedStanding:
     """Keeps how connections stand in an event log's file."""
 
-    def __init__(self, log: SqliteEventLog) -> None:
+    def __init__(self, log: BookStore) -> None:
         self._log = log
 
     async def standing(self, connection: str) -> Standing:

@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from destination_router.config.router_toml import ConnectionConfig
+from destination_router.contract.placeholders import PLACEHOLDER_IDS
 from destination_router.contract.records import Json
 from destination_router.settings.errors import Problem, SettingsError
 from destination_router.settings.references import resolve_reference
@@ -29,31 +30,7 @@ from destination_router.settings.references import resolve_reference
 LEAST_KEY_CHARACTERS = 32
 """A key of 32 random hexadecimal digits holds 128 bits, beyond all guessing."""
 
-PLACEHOLDERS: Final = frozenset(
-    {
-        "",
-        "(none)",
-        "(null)",
-        "-1",
-        "0",
-        "00000000-0000-0000-0000-000000000000",
-        "<nil>",
-        "<null>",
-        "[object object]",
-        "anonymous",
-        "false",
-        "guest",
-        "n/a",
-        "nan",
-        "nil",
-        "none",
-        "null",
-        "true",
-        "undefined",
-        "unknown",
-        "user",
-    }
-)
+PLACEHOLDERS: Final = frozenset({"", *PLACEHOLDER_IDS})
 """What senders write when they know no user. Nobody's identifier, so it stays as it is: masked, it
 would look like a person, and no destination could tell any more that it must not merge them."""
 

@@ -15,6 +15,7 @@ from amplitude_destination.calls import (
     update_group,
 )
 from amplitude_destination.fields import FIELDS
+from amplitude_destination.limits import GROUP_UPDATES, USER_MAPPINGS
 from amplitude_destination.migration import import_from, renamed_settings
 from amplitude_destination.packing import pack_requests
 from amplitude_destination.quotas import quotas_of
@@ -122,6 +123,12 @@ def on_group(message: Group, settings: AmplitudeSettings) -> list[HttpRequest]:
 def on_alias(message: Alias, settings: AmplitudeSettings) -> list[HttpRequest]:
     """Map one user to another across projects."""
     return map_users(message, settings)
+
+
+@hookimpl
+def window(settings: AmplitudeSettings) -> int:
+    """Let windows fill Amplitude's largest bulk."""
+    return max(settings.api.events, GROUP_UPDATES, USER_MAPPINGS)
 
 
 @hookimpl

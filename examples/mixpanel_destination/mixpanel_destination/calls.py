@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-from destination_router import Alias, Group, HttpRequest, Identify, Note, Reject
+from destination_router import Alias, Group, HttpRequest, Identify, Ignored, Note, Reject
 from mixpanel_destination.events import event, merging_event
 from mixpanel_destination.identity import Ids, checked_id, ids_of
 from mixpanel_destination.profiles import group_traits, user_traits, user_update
@@ -20,7 +20,7 @@ _UUID_4 = re.compile(
 )
 
 
-def identify_user(message: Identify, settings: MixpanelSettings) -> list[HttpRequest]:
+def identify_user(message: Identify, settings: MixpanelSettings) -> list[HttpRequest] | Ignored:
     """Set the user's profile, and join what they did before they were known."""
     notes: list[Note] = []
     ids = ids_of(message, settings, notes)
@@ -31,7 +31,7 @@ def identify_user(message: Identify, settings: MixpanelSettings) -> list[HttpReq
     return _explained(requests, notes)
 
 
-def describe_group(message: Group, settings: MixpanelSettings) -> list[HttpRequest]:
+def describe_group(message: Group, settings: MixpanelSettings) -> list[HttpRequest] | Ignored:
     """Set the user's group, and the group's profile.
 
     The user's groups are a list in their profile, named like the group key
@@ -96,7 +96,7 @@ def _join(
     return []
 
 
-def _explained(requests: list[HttpRequest], notes: list[Note]) -> list[HttpRequest]:
+def _explained(requests: list[HttpRequest], notes: list[Note]) -> list[HttpRequest] | Ignored:
     """Let the first request carry the notes about the message as a whole.
 
     Raises:
@@ -107,4 +107,4 @@ def _explained(requests: list[HttpRequest], notes: list[Note]) -> list[HttpReque
         return [msgspec.structs.replace(first, notes=(*notes, *first.notes)), *rest]
     if notes:
         raise Reject("nothing_to_send", f"nothing else is in it ({notes[0].detail})", notes[0].path)
-    return []
+    return Ignored("it has no traits to set, and no two ids that Mixpanel would join")

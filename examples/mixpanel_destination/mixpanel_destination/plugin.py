@@ -12,6 +12,7 @@ from destination_router import (
     HttpRequest,
     HttpResponse,
     Identify,
+    Ignored,
     Json,
     Outcome,
     Page,
@@ -23,7 +24,11 @@ from destination_router import (
 from mixpanel_destination.calls import alias_user, describe_group, identify_user
 from mixpanel_destination.events import track_event, view_event
 from mixpanel_destination.fields import FIELDS
-from mixpanel_destination.limits import BYTES_PER_MINUTE, EVENTS_PER_MINUTE
+from mixpanel_destination.limits import (
+    BYTES_PER_MINUTE,
+    EVENTS_PER_MINUTE,
+    EVENTS_PER_REQUEST,
+)
 from mixpanel_destination.packing import pack_requests
 from mixpanel_destination.responses import read_response
 from mixpanel_destination.settings import SETTINGS_SCHEMA, MixpanelSettings
@@ -54,7 +59,7 @@ def fields() -> dict[str, list[Field]]:
 
 
 @hookimpl
-def on_identify(message: Identify, settings: MixpanelSettings) -> list[HttpRequest]:
+def on_identify(message: Identify, settings: MixpanelSettings) -> list[HttpRequest] | Ignored:
     """Set the user's profile, and join what they did before they were known."""
     return identify_user(message, settings)
 
@@ -78,7 +83,7 @@ def on_screen(message: Screen, settings: MixpanelSettings) -> list[HttpRequest]:
 
 
 @hookimpl
-def on_group(message: Group, settings: MixpanelSettings) -> list[HttpRequest]:
+def on_group(message: Group, settings: MixpanelSettings) -> list[HttpRequest] | Ignored:
     """Put the user into the group, and set the group's profile."""
     return describe_group(message, settings)
 
@@ -87,6 +92,12 @@ def on_group(message: Group, settings: MixpanelSettings) -> list[HttpRequest]:
 def on_alias(message: Alias, settings: MixpanelSettings) -> list[HttpRequest]:
     """Join two ids of a user, in a project that does so by request."""
     return alias_user(message, settings)
+
+
+@hookimpl
+def window() -> int:
+    """Let windows fill Mixpanel's largest bulk."""
+    return EVENTS_PER_REQUEST
 
 
 @hookimpl

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from destination_router.config.problems import ConfigError
-from destination_router.config.router_toml import load_config, parse_config
+from destination_router.config.router_toml import AlertsConfig, load_config, parse_config
 from destination_router.config.schema import DELIVERY, EVENTLOG, QUARANTINE
 from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.service.checking import check_config
 from destination_router.service.workers import delivery_settings
 from destination_router.settings.errors import SettingsError
 from destination_router.units import seconds, size_in_bytes
@@ -188,6 +189,69 @@ def test_the_gateways_bounds_are_in_the_units_that_they_are_written_in() -> None
 def _types(schema: dict[str, object]) -> set[object]:
     kinds = schema.get("type")
     return set(kinds) if isinstance(kinds, list) else {kinds}
+
+
+def alerts(**table: object) -> dict[str, object]:
+    return {"alerts": table, "connections": [CONNECTION]}
+
+
+def test_alerts_are_read_with_their_secret_and_in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that ends with a newline is the same address."""
+    monkeypatch.setenv("ALERT_URL", " https://receiver.example/secret\n")
+    content = alerts(url={"env": "ALERT_URL"}, circuit_open="10m", period="1h", format="slack")
+    assert parse_config(content).alerts == AlertsConfig(
+        url="https://receiver.example/secret", circuit_open=600.0, period=3600.0, format="slack"
+    )
+    assert parse_config({"connections": [CONNECTION]}).alerts is None
+
+
+def test_what_is_wrong_with_alerts_is_told_by_key_and_never_shows_the_address() -> None:
+    """All at once."""
+    wrong = alerts(
+        url="ftp://a-secret", format="xml", dead_letters=0, circuit_open="soon", period="10ms", at=1
+    )
+    told = problems(wrong)
+    assert [words.partition(":")[0] for words in told] == [
+        "alerts.at",
+        "alerts.circuit_open",
+        "alerts.dead_letters",
+        "alerts.format",
+        "alerts.url",
+        "alerts.period",
+    ]
+    assert "a-secret" not in " ".join(told)
+    assert 'Write { env = "ALERT_URL" }' in told[4]
+    assert told[5] == "alerts.period: is less than 1s: nothing could be counted in it"
+    assert problems(alerts()) == ["alerts.url: is required"]
+    assert problems(alerts(url={"env": "NO_SUCH_URL"})) == [
+        "alerts.url: the environment variable NO_SUCH_URL is not set"
+    ]
+
+
+def test_commands_that_tell_nobody_want_no_address(tmp_path: Path) -> None:
+    """As they want no write key: on-call has neither in the environment."""
+    path = tmp_path / "router.toml"
+    path.write_text(
+        '[alerts]\nurl = { env = "NO_SUCH_URL" }\n'
+        '[[connections]]\nname = "h"\nplugin = "heap"\nsettings = { appId = "1" }\n'
+    )
+    assert load_config(path).alerts is None
+
+
+def test_check_tells_of_an_address_that_cannot_be_and_of_one_in_the_file(tmp_path: Path) -> None:
+    """Whoever reads the file could send alerts."""
+    path = tmp_path / "router.toml"
+    rest = '[[connections]]\nname = "h"\nplugin = "heap"\nsettings = { appId = "1" }\n'
+    for url in ("http://[::1/x", "http://host:99999/", "http://host:0/"):
+        path.write_text(f'[alerts]\nurl = "{url}"\n{rest}')
+        assert check_config(path, gateway=False).problems == [
+            f"{path}: [alerts] url: is no URL that can be posted to"
+        ]
+    path.write_text(f'[alerts]\nurl = "https://receiver.example/secret"\n{rest}')
+    found = check_config(path, gateway=False)
+    assert found.problems == []
+    (warning,) = found.warnings
+    assert warning.startswith("alerts.url: is a secret, and stands in the file: write { env = ")
 
 
 TABLES = {"eventlog": EVENTLOG, "delivery": DELIVERY, "quarantine": QUARANTINE}

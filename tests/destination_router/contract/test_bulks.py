@@ -1,9 +1,11 @@
 """Bulk requests out of single ones: what the `pack` of a destination is made of."""
 
 import json
+from collections.abc import Callable
 from urllib.parse import urlencode
 
 import msgspec
+import pytest
 
 from destination_router import BasicAuth, Cost, HttpRequest, Json, Note, body_bytes, bulks, folded
 
@@ -139,3 +141,43 @@ def test_folded_updates_are_the_last_one_with_the_messages_of_all() -> None:
 
     assert (update.message_ids, update.state_key, update.notes) == (("a", "b"), "user:1", notes)
     assert packed([update, single("c")])[0].items == (("a", "b"), ("c",))
+
+
+def lines() -> list[HttpRequest]:
+    return [
+        HttpRequest(
+            url=URL,
+            content=b"x" * (n % 7) + b"\n",
+            content_type="application/x-ndjson",
+            gzip=True,
+            message_ids=(str(n),),
+        )
+        for n in range(50)
+    ]
+
+
+@pytest.mark.parametrize(
+    "join", [b"".join, b",".join, lambda items: b"[" + b";".join(items) + b"]"]
+)
+@pytest.mark.parametrize("most_bytes", [20, 27, 28, 29, 60])
+def test_bodies_of_bytes_are_counted_to_the_byte(
+    join: Callable[[list[bytes]], bytes], most_bytes: int
+) -> None:
+    """Before any gzip, whatever stands around the items and between them."""
+    singles = {single.message_ids[0]: single for single in lines()}
+
+    found = bulks(
+        singles.values(),
+        item=lambda request: request.content,
+        body=join,
+        most=100,
+        most_bytes=most_bytes,
+    )
+
+    assert [name for bulk in found for name in bulk.message_ids] == list(singles)
+    assert all(bulk.gzip and bulk.content_type == "application/x-ndjson" for bulk in found)
+    held = [[singles[name].content or b"" for name in bulk.message_ids] for bulk in found]
+    for bulk, items, after in zip(found, held, [*held[1:], None], strict=True):
+        assert bulk.content == (join(items) if len(items) > 1 else items[0])
+        assert len(join(items)) <= most_bytes
+        assert after is None or len(join([*items, after[0]])) > most_bytes

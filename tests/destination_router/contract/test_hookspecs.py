@@ -33,6 +33,7 @@ CONTRACT = {
     "fields": (),
     "import_settings": ("system", "config"),
     "pack": ("requests", "settings"),
+    "window": ("settings",),
     "on_response": ("request", "response", "settings"),
     "quotas": ("settings",),
     "origins": ("settings",),

@@ -36,6 +36,8 @@ FULL: dict[str, Any] = {
     [
         {},
         {"json": None, "form": {"a": "1"}, "auth": BearerAuth("t")},
+        {"json": None, "content": b"\x00\xff", "content_type": "a/b", "gzip": True},
+        {"params": {"id": ("1", "2"), "q": "1"}},
         {"auth": None, "json": None},
     ],
 )

@@ -19,7 +19,6 @@ from destination_router.delivery.attempts import POISONED, TRIES
 from destination_router.eventlog.dead_letter import DeadLetterFilter
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.memory import MemoryEventLog
-from destination_router.eventlog.sqlite.attempt_book import LoggedAttempts
 from destination_router.eventlog.sqlite.dead_letter_store import find_letters
 from destination_router.eventlog.sqlite.file import connect
 from destination_router.eventlog.sqlite.log import SqliteEventLog
@@ -35,7 +34,6 @@ from destination_router import HttpRequest, hookimpl
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.worker import Worker
-from destination_router.eventlog.sqlite.attempt_book import LoggedAttempts
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import check_destination
@@ -81,7 +79,7 @@ async def main() -> None:
     async with Sender(connection, settings, transport=httpx.MockTransport(vendor)) as sender:
         worker = Worker(
             connection, log, sender, dead_letters=LoggedLetters(log), settings=settings,
-            attempts=LoggedAttempts(log),
+            attempts=log.attempts(),
         )
         running = asyncio.create_task(worker.run())
         async with asyncio.timeout(60):
@@ -156,12 +154,12 @@ def test_what_ended_well_leaves_nothing(tmp_path: Path) -> None:
             ("c", [2], False),
             ("c", [2], False),
         ):
-            attempts = LoggedAttempts(log)
+            attempts = log.attempts()
             attempts.begin(connection, offsets)
             if ends:
                 attempts.end()
             attempts.close()
-            after = LoggedAttempts(log)
+            after = log.attempts()
             found.append(await after.open("c"))
             after.end()
             after.close()
@@ -182,10 +180,10 @@ def test_one_connection_at_work_does_not_hide_what_another_died_of(tmp_path: Pat
 
     async def use() -> list[dict[int, int]]:
         log = SqliteEventLog(tmp_path / "log.db", ["c", "d"])
-        attempts = LoggedAttempts(log)
+        attempts = log.attempts()
         attempts.begin("d", [7])
         attempts.close()
-        attempts = LoggedAttempts(log)
+        attempts = log.attempts()
         found = [await attempts.open("c")]
         attempts.begin("c", [1])
         attempts.end()
@@ -203,10 +201,10 @@ def test_what_is_committed_is_forgotten(tmp_path: Path) -> None:
     async def use() -> dict[int, int]:
         log = SqliteEventLog(tmp_path / "log.db", ["c"])
         await log.append([track(1), track(2)])
-        attempts = LoggedAttempts(log)
+        attempts = log.attempts()
         attempts.begin("c", [1, 2])
         attempts.close()
-        attempts = LoggedAttempts(log)
+        attempts = log.attempts()
         assert await attempts.open("c") == {1: 1, 2: 1}
         await log.read("c", -1, 10)
         await log.commit("c", [1, 2])
@@ -224,7 +222,7 @@ def test_a_file_that_cannot_be_made_stops_nothing(tmp_path: Path) -> None:
 
     async def use() -> dict[int, int]:
         log = SqliteEventLog(tmp_path / "log.db", ["c"])
-        attempts = LoggedAttempts(log)
+        attempts = log.attempts()
         attempts.begin("c", [1])
         found = await attempts.open("c")
         attempts.end()

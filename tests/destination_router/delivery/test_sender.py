@@ -1,6 +1,7 @@
 """The sender: one request, one answer, and what it means for each message."""
 
 import asyncio
+import gzip
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -174,3 +175,67 @@ def test_retry_after_is_read_in_both_forms(headers: dict[str, str], after: float
     response = HttpResponse(status=429, headers=headers)
 
     assert default_outcome(response) == Outcome.retry(after, code="http_429")
+
+
+def sent(request: HttpRequest) -> httpx.Request:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200)
+
+    outcomes = attempt(answer, msgspec.structs.replace(request, message_ids=("a",)))
+    assert outcomes == {"a": Outcome.delivered()}
+    return seen[0]
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+@pytest.mark.parametrize("body", ["json", "form", "content"])
+def test_a_body_is_packed_for_who_wants_it(body: str, size: int) -> None:
+    """The vendor unpacks what would have come without gzip, however large it is."""
+    text = "x" * size
+    content = {"content": text.encode(), "content_type": "application/x-ndjson"}
+    fields = content if body == "content" else {body: {"text": text}}
+    plain = HttpRequest(url="https://vendor.example/in", **fields)  # type: ignore[arg-type]
+
+    packed = sent(msgspec.structs.replace(plain, gzip=True))
+    unpacked = sent(plain)
+
+    assert packed.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(packed.content) == unpacked.content
+    assert packed.headers["content-type"] == unpacked.headers["content-type"]
+    assert "content-encoding" not in unpacked.headers
+    assert packed.headers["content-length"] == str(len(packed.content))
+
+
+def test_bytes_go_out_as_they_are_under_their_type() -> None:
+    """Also those that are no text; a header of the destination's own comes before the type."""
+    url = "https://vendor.example/in"
+    request = HttpRequest(url=url, content=b"\x00\xff", content_type="application/x-protobuf")
+    assert sent(request).content == b"\x00\xff"
+    assert sent(request).headers.get_list("content-type") == ["application/x-protobuf"]
+    own = msgspec.structs.replace(request, headers={"content-type": "application/vnd.vendor"})
+    assert sent(own).headers.get_list("content-type") == ["application/vnd.vendor"]
+
+
+def test_a_parameter_may_be_repeated() -> None:
+    """In the order in which it was given."""
+    request = HttpRequest(url="https://vendor.example/in", params={"id": ("2", "1"), "q": "a b"})
+    assert sent(request).url.query == b"id=2&id=1&q=a+b"
+
+
+@pytest.mark.parametrize(
+    ("configured", "stated", "window"),
+    [
+        (None, None, 1000),
+        (None, 2000, 2000),
+        (500, 2000, 500),
+        (5000, 2000, 2000),
+        (500, None, 500),
+    ],
+)
+def test_a_window_is_what_both_allow(
+    configured: int | None, stated: int | None, window: int
+) -> None:
+    """A plugin says how many messages it wants to see at once, and a configuration may say less."""
+    assert DeliverySettings(window=configured).window_for(stated) == window

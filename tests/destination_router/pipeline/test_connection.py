@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from destination_router import HttpRequest, HttpResponse, Note, Outcome, Reject, hookimpl
+from destination_router import HttpRequest, HttpResponse, Ignored, Note, Outcome, Reject, hookimpl
 from destination_router.config.router_toml import ConnectionConfig, SharedConfig
 from destination_router.delivery.dispatch import declared_quotas
 from destination_router.delivery.sender import read_answer
@@ -25,7 +25,7 @@ from destination_router.pipeline.connection import (
     configured,
 )
 from destination_router.pipeline.normalise import normalise
-from destination_router.pipeline.packing import packed
+from destination_router.pipeline.packing import packed, windows
 from destination_router.pipeline.preparation import Treatment
 from destination_router.pipeline.transformations.operations import Surroundings
 from destination_router.pipeline.transformations.steps import Transformations
@@ -150,6 +150,53 @@ def test_no_requests_mean_that_the_message_was_ignored_on_purpose() -> None:
         "filtered",
         "acme makes nothing of this track call",
     )
+
+
+def test_a_destination_says_why_it_ignores_a_message() -> None:
+    """Its reason and its notes are the decision's; a secret that stands in them is hidden."""
+    note = Note("dropped", "traits", "there is no use for them")
+    made = connection(
+        lambda *_: Ignored("it has no plan secret-key-1", (note,)), apiKey="secret-key-1"
+    )
+    decision = made.decide(wire())
+    assert (decision.result, decision.requests, decision.reject) == ("filtered", (), None)
+    assert decision.reason == "it has no plan ***"
+    assert decision.notes == (note,)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Ignored(" "), "on_track returned an Ignored without a reason"),
+        (Ignored(5), "an Ignored that does not fit: Expected `str`, got `int` - at `$.reason`"),  # type: ignore[arg-type]
+        (Ignored("a reason", (PERSONAL,)), "an Ignored that does not fit"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_reason_that_is_none_is_the_plugins_mistake(answer: Any, words: str) -> None:
+    """Nobody could act on it."""
+    decision = decide(lambda *_: answer)
+    assert decision.reject is not None
+    assert decision.reject.code == "plugin_error"
+    assert words in decision.reject.detail
+    assert PERSONAL not in decision.reject.detail
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (HttpRequest(url=URL, gzip=1), "Expected `bool`, got `int` - at `$.gzip`"),  # type: ignore[arg-type]
+        (
+            HttpRequest(url=URL, content="a", content_type="b"),
+            "does not fit: content is str, not bytes",
+        ),  # type: ignore[arg-type]
+        (HttpRequest(url=URL, params={"a": (1,)}), "at `$.params[...][0]`"),  # type: ignore[dict-item]
+    ],
+)
+def test_bodies_and_parameters_are_of_their_types(answer: Any, words: str) -> None:
+    """Else a request would fail when it is sent, every time again."""
+    decision = decide(lambda *_: [answer])
+    assert decision.reject is not None
+    assert words in decision.reject.detail
 
 
 @pytest.mark.parametrize("kind", ["page", "screen", "group", "alias"])
@@ -288,7 +335,7 @@ def raising(error: BaseException) -> Answer:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (lambda *_: None, "on_track returned None; return [] to ignore a message, or raise Reject"),
+        (lambda *_: None, "on_track returned None; return Ignored(reason) to ignore a message"),
         (lambda *_: HttpRequest(url=URL), "on_track returned HttpRequest; return a list of"),
         (lambda *_: (HttpRequest(url=URL),), "on_track returned tuple; return a list of"),
         (lambda *_: {"url": PERSONAL}, "on_track returned dict; return a list of"),
@@ -739,3 +786,37 @@ def test_a_name_that_the_settings_add_counts_in_hipaa_mode(
     assert [request.json for request in decision.requests] == [told]
     optout = in_hipaa_mode(plan).decide(wire(event="Paid", integrations={"Former Name": False}))
     assert optout.result == ("filtered" if plan == "free" else "requests")
+
+
+@pytest.mark.parametrize("stated", [0, -1, True, "1000", None, 1.5])
+def test_a_window_that_holds_nothing_is_refused(stated: Any) -> None:
+    """It is found when the connection is made, not when its first message comes."""
+
+    class Stating(Acme):
+        @hookimpl
+        def window(self) -> Any:
+            return stated
+
+    with pytest.raises(PluginError, match="window did not return a whole number of messages"):
+        Connection("acme", check_destination(Stating(one), "acme", "acme 1.0"), {})
+
+
+def test_a_pack_sees_no_more_than_its_window() -> None:
+    """A message is in one window with all of its requests."""
+    seen: list[list[str]] = []
+
+    class Stating(Acme):
+        @hookimpl
+        def window(self) -> int:
+            return 2
+
+        @hookimpl
+        def pack(self, requests: list[HttpRequest]) -> list[HttpRequest]:
+            seen.append([request.message_ids[0] for request in requests])
+            return requests
+
+    made = Connection("acme", check_destination(Stating(one), "acme", "acme 1.0"), {})
+    singles = [HttpRequest(url=URL, message_ids=(name,)) for name in "aabccde"]
+    assert packed(made, singles) == singles
+    assert seen == [list("aab"), list("ccd"), list("e")]
+    assert list(windows([], 2)) == []

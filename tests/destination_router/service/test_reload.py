@@ -63,6 +63,13 @@ def test_what_holds_for_every_connection_changes_each() -> None:
     assert compared(config("a"), calm).changed == ("a",)
 
 
+def test_who_is_told_of_trouble_is_a_change_of_its_own() -> None:
+    """No connection notices."""
+    told = config("a", alerts={"url": "https://receiver.example/"})
+    assert compared(config("a"), told) == Changes(alerts=True)
+    assert compared(told, told) == Changes()
+
+
 def test_what_only_a_restart_changes_is_named() -> None:
     """By its key in router.toml."""
     gateway = {"listen": "127.0.0.1:9", "max_events": 7, "write_keys": ["another"]}

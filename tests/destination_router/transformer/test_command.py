@@ -19,6 +19,31 @@ from destination_router.faults import UsageError
 from destination_router.settings.errors import SettingsError
 from destination_router.transformer.server import TransformerOptions, build_transformer
 
+OPEN = """
+from destination_router import hookimpl
+
+@hookimpl
+def settings_schema():
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"host": {"type": "string", "default": "https://api.vendor.example"}},
+    }
+
+@hookimpl
+def on_identify():
+    return []
+
+@hookimpl
+def on_track():
+    return []
+
+@hookimpl
+def origins(settings):
+    return [settings["host"]]
+"""
+"""A destination whose users may have a host of their own."""
+
 ANONYMOUS = {"type": "track", "anonymousId": "a-1", "event": "E"}
 
 
@@ -54,6 +79,44 @@ def test_origins_alone_are_a_configuration(
     )
     (sent,) = start("--config", str(config)).ask(ANONYMOUS)
     assert sent["output"]["endpoint"] == "http://127.0.0.1:9/api/integrations/track"
+
+
+def test_an_origin_that_no_destination_can_send_to_ends_it_at_once(tmp_path: Path) -> None:
+    """Test traffic would reach the vendor, whatever rudder-server's destinations say."""
+    config = tmp_path / "router.toml"
+    config.write_text('[delivery]\norigins = {"https://heapanalytic.com" = "http://127.0.0.1:9"}\n')
+    command = [sys.executable, "-m", "destination_router.commands.cli", "transformer"]
+    done = subprocess.run(
+        [*command, "--listen", "127.0.0.1:0", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 2
+    told = " ".join(done.stderr.split())
+    assert "delivery.origins: no connection sends to" in told
+    assert "did you mean https://heapanalytics.com?" in told
+
+
+def test_an_origin_that_a_setting_may_name_is_warned_of(
+    start: Callable[..., Transformer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It serves, and its log says which origin may be mistyped, and whose settings could say."""
+    (tmp_path / "open_destination.py").write_text(OPEN)
+    metadata = tmp_path / "open_destination-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: open\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[destination_router]\nopen = open_destination\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    config = tmp_path / "router.toml"
+    config.write_text('[delivery]\norigins = {"https://mine.example" = "http://127.0.0.1:9"}\n')
+
+    (line,) = start("--config", str(config)).stop()
+
+    assert (line["level"], line["event"]) == ("warning", "origin_unknown")
+    assert "https://mine.example" in line["detail"]
+    assert "(open)" in line["detail"]
 
 
 @pytest.mark.parametrize(
@@ -122,12 +185,14 @@ def test_what_only_run_does_is_told(start: Callable[..., Transformer], tmp_path:
     config.write_text(
         '[[connections]]\nname = "d1"\nplugin = "heap"\n'
         "[quarantine]\nanonymous_ids = 5\n[delivery]\nlinger = 1\n"
+        '[alerts]\nurl = { env = "NO_SUCH_URL" }\n'
     )
     running = start("--config", str(config))
 
     (line,) = running.stop()
 
-    assert (line["event"], line["keys"]) == ("config_not_used", ["delivery.linger", "quarantine"])
+    keys = ["delivery.linger", "quarantine", "alerts"]
+    assert (line["event"], line["keys"]) == ("config_not_used", keys)
 
 
 def test_its_log_is_one_json_object_a_line_without_values(

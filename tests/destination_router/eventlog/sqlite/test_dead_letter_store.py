@@ -13,12 +13,12 @@ import msgspec
 import pytest
 
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
+from destination_router.eventlog.log_admin import Kept
+from destination_router.eventlog.sqlite.admin import SqliteAdmin
 from destination_router.eventlog.sqlite.dead_letter_store import (
     find_letters,
     group_letters,
-    replay_letters,
 )
-from destination_router.eventlog.sqlite.delivered_events import Kept, send_again
 from destination_router.eventlog.sqlite.file import connect
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.retention import Retention
@@ -72,7 +72,9 @@ def test_a_letter_is_kept_as_it_was(database: sqlite3.Connection) -> None:
 
 def test_a_message_that_fails_again_is_one_letter(path: Path, database: sqlite3.Connection) -> None:
     """The last failure counts, attempts add up, and it is no longer taken for replayed."""
-    replay_letters(database, list(find_letters(database, DeadLetterFilter(ids=(1,)))), 1500.0)
+    SqliteAdmin(database).replay_letters(
+        list(find_letters(database, DeadLetterFilter(ids=(1,)))), 1500.0
+    )
     put(path, msgspec.structs.replace(LETTER, offset=9, code="http_422", at=4000.0, attempts=1))
     (letter,) = find_letters(database, DeadLetterFilter(connection="heap", message_id="m1"))
     assert (letter.id, letter.code, letter.offset) == (1, "http_422", 9)
@@ -144,7 +146,9 @@ def test_letters_are_grouped_by_connection_and_code(
 
 def test_a_replay_is_for_one_connection(path: Path, database: sqlite3.Connection) -> None:
     """The message is read again by the connection whose letter it was, and by no other."""
-    replay_letters(database, list(find_letters(database, DeadLetterFilter(ids=(1,)))), 5000.0)
+    SqliteAdmin(database).replay_letters(
+        list(find_letters(database, DeadLetterFilter(ids=(1,)))), 5000.0
+    )
     assert [x.id for x in find_letters(database, DeadLetterFilter(replayed=False))] == [2, 3]
 
     async def read() -> tuple[list[bytes], list[bytes]]:
@@ -169,7 +173,7 @@ def test_a_letter_knows_who_sent_its_message_and_a_replay_still_does(path: Path)
             await log.put([msgspec.structs.replace(LETTER, offset=event.offset)])
             with contextlib.closing(connect(path)) as database:
                 letters = list(find_letters(database, DeadLetterFilter()))
-                replay_letters(database, letters, 1500.0)
+                SqliteAdmin(database).replay_letters(letters, 1500.0)
             (again,) = await log.read("heap", event.offset, 9)
             return [event.source, letters[0].source, again.source]
         finally:
@@ -186,11 +190,13 @@ def test_a_letter_of_a_replay_comes_back_as_one(path: Path) -> None:
         try:
             kept = Kept(1, 1.0, "web", LETTER.body)
             with contextlib.closing(connect(path)) as database:
-                send_again(database, "heap", [kept], "events", 2.0)
+                SqliteAdmin(database).send_again("heap", [kept], "events", 2.0)
             (event,) = await log.read("heap", -1, 9)
             await log.put([msgspec.structs.replace(LETTER, offset=event.offset)])
             with contextlib.closing(connect(path)) as database:
-                replay_letters(database, list(find_letters(database, DeadLetterFilter())), 3.0)
+                SqliteAdmin(database).replay_letters(
+                    list(find_letters(database, DeadLetterFilter())), 3.0
+                )
             (again,) = await log.read("heap", event.offset, 9)
             return again.replay
         finally:

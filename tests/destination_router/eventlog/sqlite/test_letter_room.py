@@ -18,7 +18,7 @@ from destination_router.eventlog.sqlite import retention
 from destination_router.eventlog.sqlite.dead_letter_store import (
     delete_letters,
     find_letters,
-    replay_letters,
+    mark_replayed,
 )
 from destination_router.eventlog.sqlite.file import connect
 from destination_router.eventlog.sqlite.letter_room import letter_bytes
@@ -151,7 +151,7 @@ def test_what_is_counted_is_what_is_there(path: Path) -> None:
     async def use(log: SqliteEventLog) -> None:
         await log.put([letter(1), letter(2), letter(3, code="a")])
         await log.put([letter(2, code="b", size=5000)])
-        await log.transact(lambda database: replay_letters(database, [stored(database, "m1")], 5.0))
+        await log.transact(lambda database: mark_replayed(database, [stored(database, "m1")], 5.0))
         await log.transact(lambda database: delete_letters(database, [stored(database, "m3")]))
 
     within(path, use)

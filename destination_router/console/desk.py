@@ -1,0 +1,95 @@
+"""What every page stands on: the configuration, the event log, and what workers tell."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from destination_router.console.sessions import Session
+from destination_router.eventlog.interface import LogUnavailableError
+from destination_router.eventlog.log_admin import LogAdmin
+from destination_router.eventlog.opening import open_admin
+from destination_router.eventlog.sqlite.trace_file import TraceFile
+from destination_router.eventlog.trace import Action
+from destination_router.service.configured import Configured
+from destination_router.threads import in_thread
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class Desk:
+    """Reads and acts for the pages.
+
+    Args:
+        configured: says what the router goes by now.
+        traces: what workers tell.
+        content: whether values of messages are shown.
+        clock: Unix time, in seconds.
+    """
+
+    def __init__(
+        self,
+        configured: Callable[[], Configured],
+        traces: TraceFile,
+        *,
+        content: bool = True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._configured = configured
+        self._traces = traces
+        self.content = content
+        self.clock = clock
+
+    @property
+    def configured(self) -> Configured:
+        """What the router goes by now."""
+        return self._configured()
+
+    async def ask_traces(self, ask: Callable[[TraceFile], T]) -> T:
+        """Read what workers tell.
+
+        Raises:
+            LogUnavailableError: it cannot be read now.
+        """
+        return await in_thread(partial(ask, self._traces), "console-traces")
+
+    async def read_log(self, read: Callable[[LogAdmin], T]) -> T:
+        """Read from the event log, all of it as it is at one moment.
+
+        Raises:
+            LogFileError: it is not there, or damaged.
+            LogUnavailableError: it cannot be read now.
+        """
+        return await in_thread(partial(self._with_log, read, to_write=False), "console-log")
+
+    async def change_log(self, change: Callable[[LogAdmin], T]) -> T:
+        """Change something in the event log, all of it or nothing.
+
+        Raises:
+            LogFileError: it is not there, or damaged.
+            LogUnavailableError: it cannot be written now.
+        """
+        return await in_thread(partial(self._with_log, change, to_write=True), "console-log")
+
+    async def note(self, session: Session, what: str, subject: str, count: int = 1) -> None:
+        """Write down what somebody did: as a line of the log, and for the console to show."""
+        about = {"who": session.who, "action": what, "subject": subject, "count": count}
+        _log.info("console_action", extra=about)
+        action = Action(self.clock(), session.who, what, subject, count)
+        with contextlib.suppress(LogUnavailableError):
+            await self.ask_traces(lambda traces: traces.note(action))
+
+    def _with_log(self, use: Callable[[LogAdmin], T], *, to_write: bool) -> T:
+        config = self.configured.config.eventlog
+        try:
+            with open_admin(config) as log, log.writing() if to_write else log.reading():
+                return use(log)
+        except sqlite3.OperationalError as error:  # busy, or full
+            raise LogUnavailableError(f"{config.told}: {error}") from error

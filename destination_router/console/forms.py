@@ -1,0 +1,55 @@
+"""What a form sends: a few fields, within bounds."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+_FORM = "application/x-www-form-urlencoded"
+MOST_BYTES = 2 * 2**20
+_MOST_FIELDS = 2000
+
+
+class Form:
+    """The fields of a form; each may be there several times."""
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self._pairs = pairs
+
+    def get(self, name: str, default: str = "") -> str:
+        """Give the last value of a field."""
+        values = self.all(name)
+        return values[-1] if values else default
+
+    def all(self, name: str) -> list[str]:
+        """Give all values of a field."""
+        return [value for key, value in self._pairs if key == name]
+
+    def names(self) -> set[str]:
+        """Name the fields that are there."""
+        return {name for name, _ in self._pairs}
+
+
+async def read_form(request: Request) -> Form:
+    """Read the form of a request.
+
+    Raises:
+        HTTPException: it is none, or too much of one.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != _FORM:
+        raise HTTPException(415, f"send a form, as {_FORM}")
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BYTES:
+            raise HTTPException(413, f"a form may have {MOST_BYTES} bytes")
+    try:
+        pairs = parse_qsl(
+            body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS
+        )
+    except ValueError:
+        raise HTTPException(413, f"a form may have {_MOST_FIELDS} fields") from None
+    return Form(pairs)

@@ -1,0 +1,164 @@
+"""Who is signed in: two passwords, cookies that only this process can have signed, and pauses.
+
+The key that signs is made when the console starts and is nowhere else: a cookie that was stolen is
+worth nothing after a restart.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+Role = Literal["operator", "viewer"]
+
+LIFETIME = 12 * 3600.0
+"""How long a session lasts, in seconds: a working day."""
+
+LONGEST_NAME = 40
+
+_FREE_FAILURES = 4
+_FREE_FAILURES_OF_ALL = 40
+_LONGEST_PAUSE = 60.0
+_MOST_ADDRESSES = 1000
+_MOST_ENDED = 1000
+
+
+class Session(msgspec.Struct, frozen=True):
+    """Somebody who is signed in.
+
+    Attributes:
+        role: an operator may act, a viewer only looks.
+        name: what they called themselves; empty: nothing.
+        ends: when it is over, Unix time in seconds.
+        nonce: tells it from every other one.
+    """
+
+    role: Role
+    name: str
+    ends: float
+    nonce: str
+
+    @property
+    def may_act(self) -> bool:
+        """Whether they may change anything."""
+        return self.role == "operator"
+
+    @property
+    def who(self) -> str:
+        """Who it is, for the log of actions: `operator ada`."""
+        return f"{self.role} {self.name}".strip()
+
+
+class Sessions:
+    """Signs people in and knows them again.
+
+    Args:
+        password: the operator's.
+        viewer_password: of those who only look; empty: nobody has one.
+        clock: Unix time, in seconds.
+    """
+
+    def __init__(self, password: str, viewer_password: str, clock: Callable[[], float]) -> None:
+        self._digests: dict[Role, bytes] = {"operator": _digest(password)}
+        # Compared even where there is none, so that the time taken does not tell.
+        self._digests["viewer"] = _digest(viewer_password or secrets.token_hex())
+        self._key = secrets.token_bytes(32)
+        self._clock = clock
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self.pauses = Pauses(clock)
+
+    def sign_in(self, password: str, name: str) -> Session | None:
+        """Begin a session for whoever knows a password; None: it is none of ours."""
+        given = _digest(password)
+        found: dict[Role, bool] = {
+            role: hmac.compare_digest(given, digest) for role, digest in self._digests.items()
+        }
+        shown = "".join(char for char in name if char.isprintable()).strip()[:LONGEST_NAME]
+        for role, same in found.items():
+            if same:
+                return Session(role, shown, self._clock() + LIFETIME, secrets.token_urlsafe(12))
+        return None
+
+    def signed(self, session: Session) -> str:
+        """Write the cookie of a session."""
+        text = base64.urlsafe_b64encode(msgspec.json.encode(session)).decode().rstrip("=")
+        return f"{text}.{self._signature(text)}"
+
+    def known(self, cookie: str) -> Session | None:
+        """Read a cookie; None for one that is not ours, is over, or was signed out."""
+        text, _, signature = cookie.partition(".")
+        if not hmac.compare_digest(self._signature(text).encode(), signature.encode()):
+            return None
+        try:
+            padded = text + "=" * (-len(text) % 4)
+            session = msgspec.json.decode(base64.urlsafe_b64decode(padded), type=Session)
+        except (binascii.Error, msgspec.MsgspecError, ValueError):
+            return None
+        if session.ends <= self._clock() or session.nonce in self._ended:
+            return None
+        return session
+
+    def end(self, session: Session) -> None:
+        """Sign somebody out: the cookie is worth nothing from now on."""
+        self._ended[session.nonce] = None
+        while len(self._ended) > _MOST_ENDED:
+            self._ended.popitem(last=False)
+
+    def _signature(self, text: str) -> str:
+        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+
+
+class Pauses:
+    """Lets whoever guesses passwords wait, longer with each failure.
+
+    An address has a few tries; then each costs a pause that doubles, up to a minute. So has the
+    whole console, later, for whoever guesses from many addresses.
+
+    Args:
+        clock: any clock, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._of_all = (0, 0.0)
+
+    def left(self, address: str) -> float:
+        """Say how long an address has to wait before it may try, in seconds; 0: not at all."""
+        now = self._clock()
+        of_one = _left(self._failures.get(address, (0, 0.0)), _FREE_FAILURES, now)
+        return max(of_one, _left(self._of_all, _FREE_FAILURES_OF_ALL, now))
+
+    def failed(self, address: str) -> None:
+        """Count a failure."""
+        now = self._clock()
+        self._failures[address] = (self._failures.pop(address, (0, 0.0))[0] + 1, now)
+        self._of_all = (self._of_all[0] + 1, now)
+        while len(self._failures) > _MOST_ADDRESSES:
+            self._failures.popitem(last=False)
+
+    def succeeded(self, address: str) -> None:
+        """Forget an address's failures."""
+        self._failures.pop(address, None)
+        self._of_all = (0, 0.0)
+
+
+def _left(failures: tuple[int, float], free: int, now: float) -> float:
+    count, last = failures
+    if count < free:
+        return 0.0
+    pause = min(_LONGEST_PAUSE, 2.0 ** min(count - free, 10))
+    return max(0.0, last + pause - now)
+
+
+def _digest(text: str) -> bytes:
+    """Texts of any length become the same length: comparing them tells nothing of either."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

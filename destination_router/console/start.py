@@ -1,0 +1,88 @@
+"""The console at work: served beside a router, or in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from destination_router.config.router_toml import ConsoleConfig, RouterConfig
+from destination_router.config.schema import SQLITE_URL
+from destination_router.console.app import Console
+from destination_router.console.desk import Desk
+from destination_router.eventlog.sqlite.trace_file import TraceFile, trace_path
+from destination_router.service.configured import Configured
+from destination_router.service.protocol import HttpBounds
+from destination_router.service.serving import serving
+from destination_router.service.signals import told_to_stop
+
+BOUNDS = HttpBounds(header_bytes=32 * 1024, arrival=20.0, connections=256)
+"""People, each with a few tabs: fewer connections than senders have."""
+
+_log = logging.getLogger(__name__)
+
+
+async def console_alone(
+    config: ConsoleConfig,
+    configured: Callable[[], Configured],
+    *,
+    started: Callable[[str], None],
+) -> None:
+    """Serve the console until SIGTERM or SIGINT.
+
+    Raises:
+        LogFileError: what workers tell cannot be read.
+        UsageError: its address cannot be had.
+    """
+    told = told_to_stop()
+    now = configured()
+    folder = Path() if now.path is None else now.path.parent
+    with contextlib.closing(traces_of(now.config, folder)) as traces:
+        async with console_serving(config, configured, traces, started=started):
+            await told.wait()
+
+
+def traces_of(config: RouterConfig, folder: Path) -> TraceFile:
+    """Open what the workers of a router tell.
+
+    Args:
+        config: the router.toml.
+        folder: where it stands: that of a log elsewhere is kept there.
+
+    Raises:
+        LogFileError: it cannot be used.
+    """
+    console, log = config.console or ConsoleConfig(), config.eventlog
+    is_file = log.url.startswith(SQLITE_URL)
+    return TraceFile(trace_path(log.path if is_file else folder / "router.db"), console.keep)
+
+
+@contextlib.asynccontextmanager
+async def console_serving(
+    config: ConsoleConfig,
+    configured: Callable[[], Configured],
+    traces: TraceFile,
+    *,
+    started: Callable[[str], None] | None = None,
+) -> AsyncIterator[str]:
+    """Serve the console for as long as a block lasts.
+
+    Args:
+        config: the table `[console]`, with a password.
+        configured: says what the router goes by now.
+        traces: what workers tell.
+        started: is told the URL once it answers.
+
+    Raises:
+        UsageError: its address cannot be had.
+    """
+    console = Console(config, Desk(configured, traces, content=config.content))
+    async with serving(console.app, *config.address, BOUNDS) as url:
+        _log.info("console_started", extra={"url": url})
+        if started is not None:
+            started(url)
+        try:
+            yield url
+        finally:
+            console.over.set()

@@ -1,0 +1,87 @@
+"""Ids that name nobody: what senders write where they know no user.
+
+A vendor that merges all who carry the same id makes one user of everybody who carries `null`, and
+many cannot undo it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+PLACEHOLDER_IDS = (
+    "null",
+    "undefined",
+    "none",
+    "nan",
+    "true",
+    "false",
+    "guest",
+    "anonymous",
+    "user",
+    "unknown",
+    "0",
+    "-1",
+    "00000000-0000-0000-0000-000000000000",
+    "[object object]",
+    "(null)",
+    "<null>",
+    "nil",
+    "<nil>",
+    "n/a",
+    "(none)",
+)
+"""What real senders write, in lower case."""
+
+_LISTED = frozenset(PLACEHOLDER_IDS)
+_PLACEHOLDER = "it is a placeholder"
+_ODD_LETTERS = frozenset("0\u115f\u1160\u3164\uffa0")
+"""With which a text of zeros begins, or one of letters that show nothing."""
+_INVISIBLE = (
+    "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
+    + "\0\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200d\u200e\u200f"
+    + "\u2060\u2061\u2062\u2063\u2064\u2800\u3164\ufe0f\ufeff\uffa0"
+)
+"""What shows nothing: Unicode's blanks, and the characters of no width that get copied along."""
+_TEMPLATE = re.compile(
+    r"\{\{.*\}\}|\$\{.*\}|<%.*%>|\{%.*%\}|^%[a-z_]+%$", re.DOTALL | re.IGNORECASE
+)
+_ZEROS = re.compile(r"0[0.\-]*")
+
+
+def is_placeholder_id(identifier: str, listed: Collection[str] = _LISTED) -> bool:
+    """Tell whether an id names nobody: it is blank, listed, or a template nobody filled in.
+
+    Args:
+        identifier: a user's id, or that of a group or an account.
+        listed: which texts are placeholders, in lower case; `PLACEHOLDER_IDS` unless given. Of
+            the all-zero ones, `0` stands for all.
+    """
+    return placeholder_reason(identifier, listed) is not None
+
+
+def placeholder_reason(identifier: str, listed: Collection[str] = _LISTED) -> str | None:
+    """Say why an id names nobody, as the beginning of a sentence; None where it may name somebody.
+
+    Args:
+        identifier: as in `is_placeholder_id`.
+        listed: the same.
+    """
+    if identifier.strip().casefold() in listed:
+        return _PLACEHOLDER
+    first = identifier[:1]
+    # Lets nearly all pass at a glance: this is asked of every message.
+    if (
+        first not in _ODD_LETTERS
+        and first.isalnum()
+        and "{" not in identifier
+        and "<" not in identifier
+    ):
+        return None
+    bare = identifier.strip(_INVISIBLE)
+    if not bare:
+        return "it is blank"
+    if _TEMPLATE.search(bare):
+        return "it is a template that nobody filled in"
+    is_zero = "0" in listed and _ZEROS.fullmatch(bare) is not None
+    return _PLACEHOLDER if is_zero or bare.casefold() in listed else None

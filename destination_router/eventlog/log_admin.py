@@ -1,0 +1,94 @@
+"""What commands ask of a log, and change in it, while a router may be at work on it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Literal, Protocol
+
+import msgspec
+
+from destination_router.eventlog.dead_letter import DeadLetter
+from destination_router.eventlog.interface import Lag
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """An event that a connection has delivered.
+
+    Attributes:
+        offset: its place in the log.
+        received_at: Unix time in seconds.
+        source: who sent it.
+        body: one message, as wire JSON.
+    """
+
+    offset: int
+    received_at: float
+    source: str | None
+    body: bytes
+
+
+class LogAdmin(Protocol):
+    """A log as commands use it. Every method may raise `LogFileError`, which says what to do.
+
+    Attributes:
+        books: the tables of `sqlite/file.py` that hold dead letters, and how connections stand;
+            `events`, `connections` and `done` among them are not for commands.
+    """
+
+    @property
+    def books(self) -> sqlite3.Connection:
+        """The tables."""
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Read what belongs together."""
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Change something: all of it, or nothing. No other command changes anything meanwhile."""
+
+    def lags(self, now: float) -> dict[str, Lag]:
+        """Tell how far each connection is behind, by its name; `now` is Unix time in seconds."""
+
+    def forget(self, name: str) -> None:
+        """Drop a connection's claim to what it has not delivered; within `writing`."""
+
+    def replay_letters(self, letters: Sequence[DeadLetter], now: float) -> None:
+        """Append letters to the log again, each for its own connection, and mark them.
+
+        Within `writing`; `now` is Unix time in seconds.
+        """
+
+    def delivered(self, name: str, since: float, until: float) -> Iterator[Kept]:
+        """Read what a connection delivered of what came in between two Unix times, in order."""
+
+    def kept_since(self) -> float | None:
+        """Tell since when the log holds all that came in; None where nothing was deleted yet.
+
+        Of an empty log everything may be gone: infinity.
+        """
+
+    def send_again(self, name: str, events: Sequence[Kept], replay: str, now: float) -> None:
+        """Append events behind what waits, for one connection alone; within `writing`.
+
+        Args:
+            name: the connection's.
+            events: which, in their order.
+            replay: `events` or `profiles`, as `Event.replay`.
+            now: Unix time, in seconds.
+        """
+
+    def bodies(self) -> Iterator[bytes]:
+        """Read every event that the log holds and that came in, replays left out."""
+
+    def register(self, name: str, start: Literal["end", "start"]) -> None:
+        """Let a connection begin that the log does not know; within no transaction."""
+
+    def waiting(self, name: str) -> Iterator[tuple[int, bytes]]:
+        """Read what a connection has not delivered: offsets and bodies."""
+
+    def drop_waiting(self, name: str, offsets: Collection[int]) -> None:
+        """Mark messages as done, undelivered, within no transaction; other connections keep them.
+
+        Only for who has claimed the log: a worker would not see.
+        """

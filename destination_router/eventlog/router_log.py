@@ -1,0 +1,151 @@
+"""What a router at work needs of its event log beyond `EventLog`: books, limits, and whose it is.
+
+`sqlite/log.py` and `kafka/log.py` are such logs; `opening.py` says which one an url means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, Protocol, TypeVar
+
+from destination_router.eventlog.dead_letter import DeadLetter
+from destination_router.eventlog.interface import AttemptBook, EventLog, Lag
+
+T = TypeVar("T")
+
+Kind = tuple[str, str]
+"""Whose dead letters, and of which code."""
+
+
+class BookStore(Protocol):
+    """Tables in which a log keeps what it knows beside events: `sqlite/file.py` has them."""
+
+    async def transact(self, write: Callable[[sqlite3.Connection], T]) -> T:
+        """Change something in a transaction; it is kept when this returns.
+
+        Args:
+            write: may be called more than once, if its transaction fails.
+
+        Raises:
+            LogUnavailableError: nothing was changed.
+            LogFileError: the log turned out to be damaged.
+        """
+
+    async def query(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """Read something.
+
+        Raises:
+            LogUnavailableError: it could not be read now.
+        """
+
+
+class Ownership(Protocol):
+    """Whether this process is the one that delivers a connection's events."""
+
+    def may_send(self) -> bool:
+        """Say whether a request that begins now ends before another process may deliver."""
+
+    async def until_lost(self) -> float:
+        """Wait until another process shall deliver.
+
+        Returns:
+            How long what is under way may take, in seconds; 0: another one delivers already, and
+            nothing may go out or be committed any more.
+        """
+
+    def let_go(self) -> None:
+        """Say that nothing of what was read is in hand any more."""
+
+
+class SoleOwner:
+    """The ownership of the only process that ever delivers from a log."""
+
+    def may_send(self) -> bool:
+        """Say yes."""
+        return True
+
+    async def until_lost(self) -> float:
+        """Wait for ever."""
+        for_ever: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        return await for_ever
+
+    def let_go(self) -> None:
+        """Do nothing."""
+
+
+class KeptAttempts(AttemptBook, Protocol):
+    """An `AttemptBook` that holds something open."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class RouterLog(EventLog, BookStore, Protocol):
+    """The event log of a router.
+
+    What raises `LogUnavailableError` has changed nothing, and may be tried again.
+    """
+
+    async def admit(
+        self,
+        connections: Iterable[str],
+        *,
+        start: Literal["end", "start"],
+        kept: Mapping[str, Callable[[bytes], bytes]],
+    ) -> None:
+        """Let connections read that did not when the log was opened.
+
+        Args:
+            connections: all that read from now on.
+            start: where one begins that the log does not know: behind what is in the log
+                already, or before all that is still there.
+            kept: for a connection that may not keep all of an event in a dead letter, what it
+                keeps.
+
+        Raises:
+            LogUnavailableError: none was let in.
+        """
+
+    def ownership(self, connection: str) -> Ownership:
+        """Tell whether this process is the one that delivers a connection's events."""
+
+    def attempts(self) -> KeptAttempts:
+        """Open the book of what was at hand when a process died; the caller closes it."""
+
+    async def put(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep dead letters; see `DeadLetterSink.put`. Beyond their budget, old ones go."""
+
+    async def clean(self) -> int:
+        """Delete some of what is delivered, and see to what is too old; 0: there was nothing."""
+
+    async def check(self) -> None:
+        """See that the log takes events.
+
+        Raises:
+            LogUnavailableError: it does not; the text says why.
+        """
+
+    async def lags(self) -> dict[str, Lag]:
+        """Tell how far each connection of the log is behind, those of other processes included."""
+
+    async def size(self) -> int:
+        """Tell how many bytes events take."""
+
+    async def letters_size(self) -> int:
+        """Tell how many bytes dead letters take."""
+
+    async def dead_letters(self) -> dict[Kind, int]:
+        """Count dead letters that were not replayed, by connection and code."""
+
+    @property
+    def lost_letters(self) -> Mapping[Kind, int]:
+        """How many dead letters were deleted for want of room, by connection and code."""
+
+    @property
+    def expired_events(self) -> Mapping[str, int]:
+        """How many events passed `max_age` here, by connection; 0 for one that reads here."""
+
+    def close(self) -> None:
+        """Finish what was asked for, and let go of the log."""

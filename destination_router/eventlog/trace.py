@@ -1,0 +1,262 @@
+"""What workers tell of their work for people to look at, and where it is kept.
+
+A trace is one message on its way through one connection: what came in, each step, each request,
+each answer. A roll-up is what a connection or a source counted in one minute. Both are bounded, and
+may be lost: nothing that is delivered depends on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+Result = Literal["waiting", "delivered", "filtered", "rejected"]
+
+_LATENCY_BUCKETS = 13
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One request that carried a message, and what came of it.
+
+    Attributes:
+        at: when the answer was in, Unix time in seconds.
+        seconds: how long that took.
+        request: as it may be shown; of a bulk with many messages without its body.
+        messages: how many it carried.
+        status: the vendor's; None where no answer came.
+        answer: the beginning of the vendor's answer, as it may be kept.
+        failure: where no answer came, what went wrong.
+        outcome: what it meant for this message: `delivered`, `retry`, ...
+        code: of the outcome.
+        detail: of the outcome.
+    """
+
+    at: float
+    seconds: float
+    request: dict[str, Any]
+    messages: int = 1
+    status: int | None = None
+    answer: str = ""
+    failure: str = ""
+    outcome: str = ""
+    code: str = ""
+    detail: str = ""
+
+
+class TraceContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is in a message and became of it, as it may be kept.
+
+    Attributes:
+        body: the message as wire JSON; None where it may not be kept, or is too large.
+        body_bytes: how long it was.
+        fields: the paths of its fields, where its values are not kept.
+        steps: before and after each step: `{"step", "before", "after", "notes", "end"}`.
+        requests: those that it became, as they may be shown.
+        exchanges: each time that one of them went out; of very many, the last.
+        left_out: how many earlier exchanges are not among them.
+        notes: what was changed or left out: `{"code", "path", "detail"}`.
+        decided_at: when it was read and decided, Unix time in seconds.
+        ended_at: when it ended; None: it has not.
+    """
+
+    body: str | None = None
+    body_bytes: int = 0
+    fields: tuple[str, ...] = ()
+    steps: tuple[dict[str, Any], ...] = ()
+    requests: tuple[dict[str, Any], ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
+    left_out: int = 0
+    notes: tuple[dict[str, str], ...] = ()
+    decided_at: float = 0.0
+    ended_at: float | None = None
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """One message on its way through one connection.
+
+    Attributes:
+        connection: whose.
+        offset: the message's place in the log.
+        message_id: its id, as it may be kept.
+        type: which call it is.
+        event: its event's or page's name, as it may be kept.
+        source: who sent it; empty where nobody knows.
+        received_at: when it came in, Unix time in seconds; None where nobody knows.
+        at: when something last happened to it.
+        result: what became of it.
+        code: why it was rejected, or waits.
+        detail: the same in words; why it was filtered.
+        content: what is in it.
+        number: rises with each change; 0 before it is kept.
+    """
+
+    connection: str
+    offset: int
+    message_id: str
+    type: str
+    event: str
+    source: str
+    received_at: float | None
+    at: float
+    result: Result
+    code: str = ""
+    detail: str = ""
+    content: TraceContent = TraceContent()
+    number: int = 0
+
+
+class Rollup(msgspec.Struct, kw_only=True):
+    """What a connection, or a source, counted in a while.
+
+    Attributes:
+        received: messages that came in.
+        delivered: messages that the vendor has.
+        filtered: messages that were not for the connection.
+        rejected: messages that became dead letters.
+        retried: messages that were to be sent again, each time.
+        quota_waits: how often a quota kept messages back.
+        untraced: messages of which no trace is kept, for there were too many at once.
+        codes: those of the rejected messages, with how many.
+        latency: requests by how long they took, as `Latency.counts` of delivery's stats.
+    """
+
+    received: int = 0
+    delivered: int = 0
+    filtered: int = 0
+    rejected: int = 0
+    retried: int = 0
+    quota_waits: int = 0
+    untraced: int = 0
+    codes: dict[str, int] = {}
+    latency: list[int] = msgspec.field(default_factory=lambda: [0] * _LATENCY_BUCKETS)
+
+    def add(self, other: Rollup) -> None:
+        """Count another one in."""
+        self.received += other.received
+        self.delivered += other.delivered
+        self.filtered += other.filtered
+        self.rejected += other.rejected
+        self.retried += other.retried
+        self.quota_waits += other.quota_waits
+        self.untraced += other.untraced
+        codes = dict(self.codes)
+        for code, count in other.codes.items():
+            codes[code] = codes.get(code, 0) + count
+        self.codes = codes
+        self.latency = [a + b for a, b in zip(self.latency, other.latency, strict=True)]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was counted."""
+        return self == Rollup()
+
+
+class ConnectionState(msgspec.Struct, frozen=True, kw_only=True):
+    """How a connection stands now, as its worker says.
+
+    Attributes:
+        at: when it said so, Unix time in seconds.
+        in_flight: requests under way.
+        waiting: messages held in memory.
+        parked: of these, messages that wait for a time.
+        circuit: `closed`, `open` or `half_open`.
+        paused: whether a person has said that nothing shall be sent.
+        holds: the codes of what holds it, or some of its messages.
+        held_since: since when, Unix time in seconds; None: nothing does.
+        held_detail: the vendor's words about it, as they may be kept.
+        last_failure: what went wrong the last time that no answer came.
+        quotas: of each quota of the whole connection, how much is used and how much there is.
+    """
+
+    at: float
+    in_flight: int = 0
+    waiting: int = 0
+    parked: int = 0
+    circuit: str = "closed"
+    paused: bool = False
+    holds: tuple[str, ...] = ()
+    held_since: float | None = None
+    held_detail: str = ""
+    last_failure: str = ""
+    quotas: dict[str, tuple[int, int]] = {}
+
+
+class Action(msgspec.Struct, frozen=True):
+    """What somebody did in the console.
+
+    Attributes:
+        at: when, Unix time in seconds.
+        who: their role and what they call themselves.
+        what: `replay`, `pause`, ...
+        subject: to what: a connection, a code.
+        count: to how many.
+    """
+
+    at: float
+    who: str
+    what: str
+    subject: str
+    count: int
+
+
+class TraceFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which traces are meant; what is empty does not matter.
+
+    Attributes:
+        connection: by connection.
+        source: by who sent them.
+        type: by call.
+        event: by the name of the event.
+        result: by what became of them.
+        message_id: by message.
+        after: those that changed after this number.
+        limit: the newest so many.
+    """
+
+    connection: str = ""
+    source: str = ""
+    type: str = ""
+    event: str = ""
+    result: str = ""
+    message_id: str = ""
+    after: int = 0
+    limit: int = 500
+
+    def takes(self, trace: Trace) -> bool:
+        """Whether a trace is meant; its number aside."""
+        return all(
+            getattr(self, name) in ("", getattr(trace, name))
+            for name in ("connection", "source", "type", "event", "result", "message_id")
+        )
+
+
+class TraceSink(Protocol):
+    """Where workers and gateways put what they tell. It blocks: call it in a thread."""
+
+    def put(
+        self,
+        traces: Sequence[Trace],
+        rollups: Mapping[tuple[str, str], Rollup],
+        states: Mapping[str, ConnectionState],
+        now: float,
+    ) -> None:
+        """Keep traces and count roll-ups into their minute.
+
+        Args:
+            traces: each stands for all that was kept of its message before.
+            rollups: by kind (`connection`, `source`) and name: what was counted since the last.
+            states: how connections stand, by name.
+            now: Unix time, in seconds.
+
+        Raises:
+            LogUnavailableError: nothing was kept.
+        """
+
+    def watched(self, now: float) -> bool:
+        """Whether somebody looks at what comes in.
+
+        Raises:
+            LogUnavailableError: it cannot be told now.
+        """

@@ -1,0 +1,204 @@
+"""A program that is asked: started when there is a question, and again after it has ended.
+
+One question at a time, from whichever thread. What a program may not do to its host: hang it, fill
+its memory, outlive it.
+"""
+
+from __future__ import annotations
+
+import shlex
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from destination_router.contract.records import Json
+from destination_router.plugins.loading import PluginError
+from destination_router.programs.lines import (
+    VERSION,
+    Fault,
+    Hello,
+    LineError,
+    call_line,
+    hello_of,
+    reply_of,
+)
+from destination_router.programs.process import ExchangeError, NotAskedError, Process
+
+START = 30.0
+"""How long a program may take from its start to its first answer, in seconds."""
+
+STOP = 1.0
+"""How long it may take to end once it is asked to, in seconds."""
+
+
+class ProgramError(PluginError):
+    """A program that did not answer as it should. The text may hold what it wrote.
+
+    Attributes:
+        reason: why, in our own words, as what follows the name of the program.
+        place: as what is told of any other failure of a plugin.
+        is_about_question: whether the question may be at fault: the program was there, and had said
+            hello.
+    """
+
+    def __init__(self, command: str, reason: str, words: str, *, is_about_question: bool) -> None:
+        said = f"\nIt wrote on standard error:\n{words}" if words else ""
+        super().__init__(f"the program `{command}` {reason}{said}")
+        self.reason = reason
+        self.place = f"the program {reason}"
+        self.is_about_question = is_about_question
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host puts up with.
+
+    Attributes:
+        call: how long each answer may take, in seconds.
+        failures: after how many questions without an answer it is not asked any more; None: never.
+    """
+
+    call: float = 10.0
+    failures: int | None = None
+
+
+class Program:
+    """A command that is started when it is asked something.
+
+    Args:
+        command: the program and its arguments.
+        folder: where it runs; None: where the host does.
+        limits: what the host puts up with.
+    """
+
+    def __init__(
+        self, command: Sequence[str], folder: str | None = None, limits: Limits | None = None
+    ) -> None:
+        self.command = tuple(command)
+        self.folder = folder
+        self.limits = limits or Limits()
+        self._lock = threading.Lock()
+        self._process: Process | None = None
+        self._hello: Hello | None = None
+        self._end: weakref.finalize[..., Program] | None = None
+        self._number = 0
+        self._failures = 0
+        self.last_words = ""
+        """What it wrote on its standard error before it last failed; it may be personal."""
+
+    def __str__(self) -> str:
+        return shlex.join(self.command)
+
+    @property
+    def pid(self) -> int | None:
+        """The number of its process; None: it does not run."""
+        process = self._process
+        return None if process is None else process.pid
+
+    def hello(self) -> Hello:
+        """Start it, if need be, and say how it introduces itself.
+
+        Raises:
+            ProgramError: it did not answer.
+        """
+        with self._lock:
+            return self._started()[1]
+
+    def ask(self, call: str, arguments: Mapping[str, Json]) -> tuple[Raw | None, Fault | str]:
+        """Ask for a call.
+
+        Returns:
+            The value; or None, and the failure of the hook or why settings are invalid.
+
+        Raises:
+            ProgramError: it did not answer. It is started again for the next question.
+        """
+        with self._lock:
+            process, _ = self._started()
+            return self._answer(process, call, arguments, self.limits.call, had_started=True)
+
+    def broken(self, reason: str) -> ProgramError:
+        """End a process whose answer does not fit what it was asked, and say why."""
+        with self._lock:
+            if self._process is None:
+                return ProgramError(str(self), reason, "", is_about_question=True)
+            return self._failed(self._process, reason, is_about_question=True)
+
+    def stop(self) -> None:
+        """End the process; the next question starts another one."""
+        process = self._process
+        if process is not None and not self._lock.acquire(timeout=STOP):
+            process.kill()  # it is being asked something: the one who asks hears that it ended
+            self._lock.acquire()
+        elif process is None:
+            return
+        try:
+            if self._process is not None:
+                self._number += 1
+                self._process.stop(call_line(self._number, "stop", {}), STOP)
+                self._forget()
+        finally:
+            self._lock.release()
+
+    def _started(self) -> tuple[Process, Hello]:
+        process, hello = self._process, self._hello
+        if process is not None and hello is not None:
+            return process, hello
+        most = self.limits.failures
+        if most is not None and self._failures >= most:
+            reason = f"gave no answer {most} times, and is not asked any more"
+            raise ProgramError(str(self), reason, "", is_about_question=False)
+        try:
+            process = Process(self.command, self.folder)
+        except ExchangeError as error:
+            self._failures += 1
+            raise ProgramError(str(self), str(error), "", is_about_question=False) from None
+        self._process = process
+        self._end = weakref.finalize(self, process.kill)
+        about = {"protocol": VERSION}
+        value, _ = self._answer(process, "hello", about, START, had_started=False)
+        try:
+            hello = hello_of(value or Raw(b"null"))
+        except LineError as error:
+            raise self._failed(process, str(error), is_about_question=False) from None
+        self._hello = hello
+        return process, hello
+
+    def _answer(
+        self,
+        process: Process,
+        call: str,
+        arguments: Mapping[str, Json],
+        seconds: float,
+        *,
+        had_started: bool,
+    ) -> tuple[Raw | None, Fault | str]:
+        self._number += 1
+        try:
+            line = process.exchange(call_line(self._number, call, arguments), seconds)
+            reply = reply_of(line, self._number)
+        except (ExchangeError, LineError) as error:
+            blamed = had_started and not isinstance(error, NotAskedError)
+            raise self._failed(process, str(error), is_about_question=blamed) from None
+        if reply.value is not UNSET:
+            return reply.value, ""
+        if isinstance(reply.invalid, str):
+            return None, reply.invalid
+        assert isinstance(reply.error, Fault)  # noqa: S101 -- one of the three is there
+        return None, reply.error
+
+    def _failed(self, process: Process, reason: str, *, is_about_question: bool) -> ProgramError:
+        """End a process that cannot be trusted any more, and say why."""
+        self._failures += 1
+        words = self.last_words = process.words
+        process.kill()
+        self._forget()
+        return ProgramError(str(self), reason, words, is_about_question=is_about_question)
+
+    def _forget(self) -> None:
+        self._process = None
+        if self._end is not None:
+            self._end.detach()
+            self._end = None

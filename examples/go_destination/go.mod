@@ -1,0 +1,3 @@
+module example.com/go-events-destination
+
+go 1.21

@@ -1,0 +1,143 @@
+"""The console beside a router at work, and in a process of its own: real processes.
+
+Modules: `service/configured.py`, `commands/console.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from router_process import CLI, Router, events, toml
+from waiting import free_port, until
+
+PASSWORD = "operator-password"
+TRACK = {"type": "track", "userId": "ada@example.com", "event": "Ordered", "messageId": "m1"}
+NAMELESS = {**TRACK, "messageId": "m2", "event": None}
+
+
+@pytest.fixture
+def router(tmp_path: Path) -> Iterator[Router]:
+    running = Router(tmp_path)
+    yield running
+    running.end()
+
+
+def configured(router: Router, heap_url: str, **console: str) -> str:
+    """Write a router.toml with a console; gives where it will be."""
+    listen = f"127.0.0.1:{free_port()}"
+    table = {"listen": listen, "password": PASSWORD, **console}
+    lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in table.items() if value)
+    (router.directory / "router.toml").write_text(f"{toml(heap_url)}[console]\n{lines}")
+    return f"http://{listen}"
+
+
+def overview(url: str) -> str:
+    with httpx.Client(base_url=url, headers={"sec-fetch-site": "same-origin"}) as client:
+        client.post("/login", data={"password": PASSWORD})
+        return client.get("/").text
+
+
+def counts(url: str) -> list[int]:
+    """Received, filtered, rejected, retried, delivered."""
+    return [int(number) for number in re.findall(r"<b>(\d+)</b>", overview(url))]
+
+
+def test_a_router_shows_what_it_does_and_still_after_a_restart(
+    router: Router, heap_url: str
+) -> None:
+    """Counts outlive the process. SIGTERM ends it in time, with the page open."""
+    url = configured(router, heap_url)
+    router.start()
+    assert router.send(TRACK, NAMELESS) == 200
+    until(lambda: counts(url) == [2, 0, 1, 0, 1])
+    assert "2 events" in overview(url)
+    status, seconds = router.stop()
+    assert status == 0
+    assert seconds < 10
+    router.start()
+    assert counts(url) == [2, 0, 1, 0, 1]
+    assert events(heap_url) == ["m1"]
+
+
+def test_a_process_of_its_own_shows_the_same(router: Router, heap_url: str) -> None:
+    """Beside a router that does not serve it; it hears of a changed router.toml by itself."""
+    url = configured(router, heap_url)
+    router.start("--no-console")
+    with pytest.raises(httpx.TransportError):
+        httpx.get(url)
+    command = [*CLI, "console", "--config", "router.toml"]
+    with (router.directory / "console.log").open("w") as said:
+        process = subprocess.Popen(command, cwd=router.directory, stderr=said)
+    try:
+        until(lambda: "console_started" in (router.directory / "console.log").read_text())
+        assert router.send(TRACK) == 200
+        until(lambda: counts(url) == [1, 0, 0, 0, 1])
+        path = router.directory / "router.toml"
+        path.write_text(path.read_text().replace('name = "US"', 'name = "renamed"'))
+        assert "renamed" in overview(url)
+        path.write_text("no TOML")
+        assert "renamed" in overview(url)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_without_a_password_there_is_no_console(router: Router, heap_url: str) -> None:
+    """The router works, says so, and keeps no traces; nor does it without the table."""
+    url = configured(router, heap_url, password="")
+    router.start()
+    assert router.send(TRACK) == 200
+    until(lambda: events(heap_url) == ["m1"])
+    with pytest.raises(httpx.TransportError):
+        httpx.get(url)
+    router.stop()
+    assert "[console] has no password" in str(router.lines())
+    assert not (router.directory / "router.db-console").exists()
+    alone = subprocess.run(
+        [*CLI, "console"], cwd=router.directory, capture_output=True, text=True, check=False
+    )
+    assert alone.returncode == 2
+    assert "password" in alone.stderr
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ('password = "short"', "[console] password: has fewer than 8 characters"),
+        ('password = { env = "NOT_SET_HERE" }', "NOT_SET_HERE"),
+        ('viewer_password = "viewer-password"', "[console] password: is required"),
+        ('password = "same-same"\nviewer_password = "same-same"', "is the operator's too"),
+        ('listen = "127.0.0.1:99999"', "[console] listen: its port"),
+        ('url = "https://console.example.com/path"', "[console] url"),
+        ("keep = 0", "[console] keep"),
+    ],
+)
+def test_what_is_wrong_with_its_table_is_told(tmp_path: Path, lines: str, words: str) -> None:
+    """By key; without quoting a password. A command that only looks into the log wants none."""
+    (tmp_path / "router.toml").write_text(f"{toml('http://127.0.0.1:9')}[console]\n{lines}\n")
+    environment = {name: value for name, value in os.environ.items() if name != "NOT_SET_HERE"}
+    ran = subprocess.run(
+        [*CLI, "check"], cwd=tmp_path, capture_output=True, text=True, env=environment, check=False
+    )
+    assert ran.returncode == 2
+    assert words in ran.stderr
+    assert "short" not in ran.stderr.replace("shorter", "")
+    if "password" in lines:
+        listed = subprocess.run(
+            [*CLI, "dead-letters", "list"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "console" not in listed.stderr

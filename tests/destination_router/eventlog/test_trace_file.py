@@ -1,0 +1,184 @@
+"""What workers tell, in its file: bounded, and worth less than events.
+
+Modules: `eventlog/trace.py`, `eventlog/sqlite/trace_file.py`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from destination_router.eventlog.interface import LogFileError, LogUnavailableError
+from destination_router.eventlog.sqlite.trace_file import (
+    KEPT_SECONDS,
+    MOST_ACTIONS,
+    TraceFile,
+    trace_path,
+)
+from destination_router.eventlog.trace import (
+    Action,
+    ConnectionState,
+    Exchange,
+    Rollup,
+    Trace,
+    TraceContent,
+    TraceFilter,
+)
+
+
+def trace(offset: int, connection: str = "heap", **about: object) -> Trace:
+    fields = {
+        "message_id": f"m{offset}",
+        "type": "track",
+        "event": "Order Completed",
+        "source": "web",
+        "received_at": 1.5,
+        "at": 2.5,
+        "result": "delivered",
+        **about,
+    }
+    return Trace(connection=connection, offset=offset, **fields)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return trace_path(tmp_path / "router.db")
+
+
+@pytest.fixture
+def traces(path: Path) -> Iterator[TraceFile]:
+    file = TraceFile(path, keep=10)
+    yield file
+    file.close()
+
+
+def test_a_trace_comes_back_as_it_was_put(traces: TraceFile, path: Path) -> None:
+    """From another process, too: the file is opened twice here. Only its owner reads it."""
+    exchange = Exchange(at=1.0, seconds=0.5, request={"url": "u"}, status=200, outcome="delivered")
+    content = TraceContent(body='{"a":1}', body_bytes=7, exchanges=(exchange,), decided_at=0.5)
+    put = trace(7, content=content, code="c", detail="d", result="rejected")
+    traces.put([put], {}, {}, 100.0)
+    other = TraceFile(path)
+    found = other.one("heap", 7)
+    other.close()
+    assert found is not None
+    assert found.number == 1
+    assert found.content == content
+    assert (found.code, found.detail, found.received_at) == ("c", "d", 1.5)
+    assert traces.one("heap", 8) is None
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_message_has_one_trace_and_the_last_change_comes_first(traces: TraceFile) -> None:
+    """What changes again gets a new number, which is how others see it."""
+    traces.put([trace(1, result="waiting"), trace(2)], {}, {}, 100.0)
+    traces.put([trace(1)], {}, {}, 100.0)
+    found = traces.find(TraceFilter())
+    assert [(each.offset, each.result, each.number) for each in found] == [
+        (1, "delivered", 3),
+        (2, "delivered", 2),
+    ]
+    assert traces.find(TraceFilter(after=3)) == []
+
+
+def test_traces_are_found_by_what_they_are(traces: TraceFile) -> None:
+    """Each filter, alone; and a quote in one is a character like any other."""
+    odd = trace(2, "other", source="ios", type="page", event="D'oh", result="filtered")
+    traces.put([trace(1), odd], {}, {}, 100.0)
+    for name in ("connection", "source", "type", "event", "result", "message_id"):
+        wanted = TraceFilter(**{name: getattr(odd, name)})
+        assert [each.offset for each in traces.find(wanted)] == [2]
+        assert wanted.takes(odd)
+        assert not wanted.takes(trace(1))
+
+
+def test_of_each_connection_the_last_are_kept(traces: TraceFile) -> None:
+    """One that is busy pushes out nothing of another one."""
+    traces.put([trace(1, "quiet")], {}, {}, 100.0)
+    for start in range(0, 1000, 50):
+        traces.put([trace(start + i) for i in range(50)], {}, {}, 100.0)
+    offsets = [each.offset for each in traces.find(TraceFilter(connection="heap"))]
+    assert offsets[:10] == list(range(999, 989, -1))
+    assert len(offsets) <= 12
+    assert len(traces.find(TraceFilter(connection="quiet"))) == 1
+
+
+def test_rollups_add_up_within_their_minute_and_outlive_the_process(path: Path) -> None:
+    """A restart within a minute, and a second process, count on."""
+    for _ in range(2):
+        file = TraceFile(path)
+        latency = [1] * 13
+        rollup = Rollup(received=2, rejected=1, codes={"a": 1}, latency=latency)
+        file.put([], {("connection", "heap"): rollup}, {}, 6000.0)
+        file.put([], {("connection", "heap"): Rollup(received=1)}, {}, 6060.0)
+        file.put([], {("source", "heap"): Rollup(received=9)}, {}, 6060.0)
+        file.close()
+    file = TraceFile(path)
+    by_minute = file.rollups("connection", 0.0, 1)["heap"]
+    assert {at: each.received for at, each in by_minute.items()} == {6000: 4, 6060: 2}
+    assert by_minute[6000].latency == [2] * 13
+    assert by_minute[6000].codes == {"a": 2}
+    assert file.rollups("connection", 0.0, 5)["heap"][6000].received == 6
+    assert file.rollups("connection", 6060.0, 1)["heap"].keys() == {6060}
+    file.close()
+
+
+def test_rollups_are_kept_for_a_week(traces: TraceFile) -> None:
+    """And of very many codes, the most frequent."""
+    many = Rollup(rejected=1, codes={f"code_{i}": i + 1 for i in range(200)})
+    traces.put([], {("connection", "heap"): many}, {}, 60_000.0)
+    codes = traces.rollups("connection", 0.0, 1)["heap"][60_000].codes
+    assert len(codes) == 50
+    assert sum(codes.values()) == sum(range(1, 201))
+    traces.put([], {("connection", "heap"): Rollup(received=1)}, {}, 60_120.0 + KEPT_SECONDS)
+    assert 60_000 not in traces.rollups("connection", 0.0, 1)["heap"]
+
+
+def test_states_actions_and_whether_somebody_looks(traces: TraceFile) -> None:
+    """The last state counts; actions are bounded; a look lasts some seconds."""
+    for at in (1.0, 2.0):
+        traces.put([], {}, {"heap": ConnectionState(at=at, quotas={"q": (1, 2)})}, at)
+    assert traces.states() == {"heap": ConnectionState(at=2.0, quotas={"q": (1, 2)})}
+    for number in range(MOST_ACTIONS + 5):
+        traces.note(Action(float(number), "operator", "replay", "heap", number))
+    actions = traces.actions(10_000)
+    assert len(actions) == MOST_ACTIONS
+    assert actions[0].count == MOST_ACTIONS + 4
+    assert not traces.watched(100.0)
+    traces.watch(100.0)
+    assert traces.watched(105.0)
+    assert not traces.watched(111.0)
+    assert not traces.watched(50.0)  # the clock was set back
+
+
+def test_what_is_no_trace_file_is_left_alone(path: Path) -> None:
+    """An event log, a text, a folder, a newer version: none is written to."""
+
+    def make_database() -> None:
+        database = sqlite3.connect(path)
+        database.execute("CREATE TABLE t (a)")
+        database.close()
+
+    for make in (make_database, lambda: path.write_text("text " * 1000), path.mkdir):
+        make()
+        before = path.read_bytes() if path.is_file() else b""
+        with pytest.raises(LogFileError, match=r"router\.db-console"):
+            TraceFile(path)
+        if path.is_dir():
+            path.rmdir()
+            continue
+        assert path.read_bytes() == before
+        path.unlink()
+
+
+def test_what_cannot_be_written_is_told(traces: TraceFile) -> None:
+    """A worker goes on without."""
+    traces._database.execute("DROP TABLE traces")
+    with pytest.raises(LogUnavailableError):
+        traces.put([trace(1)], {}, {}, 1.0)
+    with pytest.raises(LogUnavailableError):
+        traces.find(TraceFilter())

@@ -1,0 +1,312 @@
+"""What a worker tells of its work: enough to see why, bounded, and nothing that may not be kept.
+
+Modules: `delivery/observer.py`, `delivery/answer_words.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from destination_router.config.router_toml import ConnectionConfig
+from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.sender import Sender
+from destination_router.delivery.worker import Worker
+from destination_router.eventlog.dead_letter import DroppedDeadLetters
+from destination_router.eventlog.interface import LogUnavailableError
+from destination_router.eventlog.memory import MemoryEventLog
+from destination_router.eventlog.trace import ConnectionState, Rollup, Trace
+from destination_router.service.connections import connect
+from destination_router.service.metrics import Intake
+from destination_router.service.tracing import LARGEST_BODY, Tracing, field_paths
+
+MARKER = "ada-lovelace-1815"
+SETTINGS = {"appId": "11"}
+
+
+class Kept:
+    """A store in memory."""
+
+    def __init__(self) -> None:
+        self.traces: dict[tuple[str, int], Trace] = {}
+        self.rollups: dict[tuple[str, str], Rollup] = {}
+        self.states: dict[str, ConnectionState] = {}
+        self.puts = 0
+        self.full = False
+        self.looked_at = False
+
+    def put(
+        self,
+        traces: Sequence[Trace],
+        rollups: Mapping[tuple[str, str], Rollup],
+        states: Mapping[str, ConnectionState],
+        now: float,  # noqa: ARG002 -- as a sink is called
+    ) -> None:
+        if self.full:
+            raise LogUnavailableError("the disk is full")
+        self.puts += 1
+        self.traces |= {(trace.connection, trace.offset): trace for trace in traces}
+        for key, rollup in rollups.items():
+            self.rollups.setdefault(key, Rollup()).add(rollup)
+        self.states |= states
+
+    def watched(self, now: float) -> bool:  # noqa: ARG002 -- as above
+        return self.looked_at
+
+
+def vendor(*answers: int) -> httpx.ASGITransport:
+    """A vendor that answers so, in turn, and then 200; it repeats what it was sent."""
+    left = list(answers)
+
+    async def answer(request: Request) -> Response:
+        body = (await request.body()).decode()
+        return JSONResponse({"you": body}, left.pop(0) if left else 200)
+
+    return httpx.ASGITransport(Starlette(routes=[Route("/{path:path}", answer, methods=["POST"])]))
+
+
+def track(number: int = 0, **more: Any) -> bytes:
+    message = {
+        "type": "track",
+        "messageId": f"m{number}",
+        "userId": f"{MARKER}-{number}",
+        "event": "Order Completed",
+        "properties": {"note": MARKER},
+        **more,
+    }
+    return json.dumps(message).encode()
+
+
+def delivered(
+    in_virtual_time: Callable[[Callable[[], Coroutine[Any, Any, Kept]]], Kept],
+    bodies: Sequence[bytes],
+    *answers: int,
+    config: Mapping[str, Any] | None = None,
+    before: Callable[[Kept], None] = lambda _: None,
+    **tracing: Any,
+) -> Kept:
+    """Deliver messages to a vendor, and give what was told of that."""
+
+    async def main() -> Kept:
+        kept = Kept()
+        before(kept)
+        told = Tracing(kept, **tracing)
+        about = {"name": "heap", "plugin": "heap", "settings": SETTINGS, **(config or {})}
+        connection = connect(msgspec.convert(about, ConnectionConfig))
+        tracer = told.tracer(connection)
+        log = MemoryEventLog(["heap"])
+        await log.append(bodies, "web")
+        async with Sender(connection, DeliverySettings(), transport=vendor(*answers)) as sender:
+            worker = Worker(
+                connection,
+                log,
+                sender,
+                dead_letters=DroppedDeadLetters(),
+                observer=tracer,
+                report=tracer.ended,
+            )
+            working = asyncio.create_task(worker.run())
+            telling = asyncio.create_task(
+                told.run(lambda: {"heap": worker.stats}, lambda: {"heap": worker.quota_use()}, None)
+            )
+            await log.wait_until_done()
+            await asyncio.sleep(2)
+            await worker.stop(0.0)
+            await working
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+        return kept
+
+    return in_virtual_time(main)
+
+
+def test_a_message_is_told_from_what_came_in_to_the_answer(in_virtual_time: Any) -> None:
+    """What was sent in, what it became, each request with its answer, the times."""
+    kept = delivered(in_virtual_time, [track()], 503)
+    trace = kept.traces["heap", 0]
+    content = trace.content
+    assert (trace.result, trace.type, trace.event) == ("delivered", "track", "Order Completed")
+    assert (trace.message_id, trace.source) == ("m0", "web")
+    assert json.loads(content.body or "") == json.loads(track())
+    assert content.requests[0]["json"]["event"] == "Order Completed"
+    assert [(each.status, each.outcome) for each in content.exchanges] == [
+        (503, "retry"),
+        (200, "delivered"),
+    ]
+    assert MARKER in content.exchanges[0].answer
+    assert content.ended_at is not None
+    assert content.ended_at >= content.exchanges[1].at
+
+
+def test_what_is_filtered_or_rejected_says_why(in_virtual_time: Any) -> None:
+    """By the connection and by the vendor."""
+    bodies = [
+        b'{"type": "alias", "userId": "a", "previousId": "b"}',
+        track(1, event=""),
+        b"{",
+        track(3),
+    ]
+    kept = delivered(in_virtual_time, bodies, 400)
+    found = {offset: (t.result, t.code) for (_, offset), t in kept.traces.items()}
+    assert found == {
+        0: ("filtered", ""),
+        1: ("rejected", "missing_event"),
+        2: ("rejected", "invalid_json"),
+        3: ("rejected", "http_400"),
+    }
+    assert kept.traces["heap", 0].detail
+    counted = kept.rollups["connection", "heap"]
+    assert (counted.received, counted.filtered, counted.rejected) == (4, 1, 3)
+    assert counted.codes == {"missing_event": 1, "invalid_json": 1, "http_400": 1}
+    assert sum(counted.latency) == 1
+
+
+def test_of_a_large_request_only_the_messages_own_part_is_kept(in_virtual_time: Any) -> None:
+    """A bulk of many holds what other people did."""
+    kept = delivered(in_virtual_time, [track(n) for n in range(40)])
+    content = kept.traces["heap", 7].content
+    assert [each.messages for each in content.exchanges] == [40]
+    assert "json" not in content.exchanges[0].request
+    assert f"{MARKER}-7" in str(content.requests)
+    assert f"{MARKER}-8" not in str(content.requests)
+
+
+def test_without_content_there_are_ids_codes_and_paths(in_virtual_time: Any) -> None:
+    """No value of a message, no word of a vendor."""
+    kept = delivered(in_virtual_time, [track()], 400, content=False)
+    trace = kept.traces["heap", 0]
+    assert MARKER not in msgspec.json.encode(trace).decode()
+    assert "Order Completed" not in msgspec.json.encode(trace).decode()
+    assert trace.content.fields == ("event", "messageId", "properties.note", "type", "userId")
+    assert trace.content.requests[0] == {
+        "method": "POST",
+        "url": "https://heapanalytics.com/api/track",
+    }
+    assert (trace.result, trace.code) == ("rejected", "http_400")
+
+
+def test_in_hipaa_mode_it_is_told_as_masked(
+    in_virtual_time: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What no allowlist names, and who it was, is in no trace: not in a step, not in an answer."""
+    monkeypatch.setenv("MASKING_KEY", "00" * 32)
+    allow = {"events": ["Order Completed"], "properties": ["total"]}
+    private = {
+        "privacy": {"mode": "hipaa", "allow": allow, "keys": {"v1": {"env": "MASKING_KEY"}}},
+        "shared": {"privacy": {"allow": allow}},
+        "transformations": [{"rename": {"properties.note": "properties.remark"}}],
+    }
+    bodies = [track(properties={"note": MARKER, "total": 5}), track(1, event=f"Saw {MARKER}"), b"{"]
+    kept = delivered(in_virtual_time, bodies, 400, config=private)
+    text = msgspec.json.encode(list(kept.traces.values())).decode()
+    assert MARKER not in text
+    assert '"m0"' not in text
+    assert '\\"total\\":5' in text
+    assert kept.traces["heap", 0].content.exchanges[0].answer == ""
+
+
+def test_a_huge_message_is_told_without_what_is_in_it(in_virtual_time: Any) -> None:
+    """It would take as much again in memory and in the file, five hundred times."""
+    kept = delivered(in_virtual_time, [track(properties={"note": "x" * LARGEST_BODY})])
+    trace = kept.traces["heap", 0]
+    assert trace.result == "delivered"
+    assert trace.content.body is None
+    assert trace.content.body_bytes > LARGEST_BODY
+    assert len(msgspec.json.encode(trace)) < 2000
+
+
+def test_so_many_at_once_then_so_many_a_second(in_virtual_time: Any) -> None:
+    """What is beyond that is counted, so that it can be said; more where somebody looks."""
+    bodies = [track(n) for n in range(3000)]
+    kept = delivered(in_virtual_time, bodies, keep=100)
+    assert 100 <= len(kept.traces) < 300
+    counted = kept.rollups["connection", "heap"]
+    assert counted.received == 3000
+    assert counted.untraced == 3000 - len(kept.traces)
+
+
+def test_what_waits_is_told_too(in_virtual_time: Any) -> None:
+    """A message that is tried again and again: why, and each time it was sent, of many the last."""
+    seen: list[str] = []
+
+    class Watching(Kept):
+        def put(self, traces: Sequence[Trace], *rest: Any) -> None:
+            seen.extend(trace.result for trace in traces)
+            super().put(traces, *rest)
+
+    async def main() -> Kept:
+        kept = Watching()
+        told = Tracing(kept)
+        connection = connect(ConnectionConfig(name="heap", plugin="heap", settings=SETTINGS))
+        tracer = told.tracer(connection)
+        log = MemoryEventLog(["heap"])
+        await log.append([track()])
+        transport = vendor(*[503] * 30)
+        async with Sender(connection, DeliverySettings(), transport=transport) as sender:
+            worker = Worker(
+                connection,
+                log,
+                sender,
+                dead_letters=DroppedDeadLetters(),
+                observer=tracer,
+                report=tracer.ended,
+            )
+            working = asyncio.create_task(worker.run())
+            telling = asyncio.create_task(told.run(dict, dict, None))
+            await log.wait_until_done()
+            await worker.stop(0.0)
+            await working
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+        return kept
+
+    kept = in_virtual_time(main)
+    assert set(seen) == {"waiting", "delivered"}
+    content = kept.traces["heap", 0].content
+    assert len(content.exchanges) == 20
+    assert content.left_out == 11
+
+
+def test_a_store_that_is_full_holds_nobody_up(in_virtual_time: Any, caplog: Any) -> None:
+    """It is told, and messages go on."""
+
+    def fill(kept: Kept) -> None:
+        kept.full = True
+
+    kept = delivered(in_virtual_time, [track(n) for n in range(5)], before=fill)
+    assert not kept.traces
+    assert [record.msg for record in caplog.records] == ["traces_unavailable"]
+
+
+def test_sources_are_counted_by_name() -> None:
+    """Each time by what has come since; what has not changed is not written."""
+
+    async def main() -> Kept:
+        kept, intake = Kept(), Intake()
+        told = Tracing(kept)
+        for _ in range(2):
+            intake.received["web"] += 3
+            await told.tell({}, {}, intake)
+        await told.tell({}, {}, intake)
+        return kept
+
+    kept = asyncio.run(main())
+    assert kept.rollups == {("source", "web"): Rollup(received=6)}
+    assert kept.puts == 2
+
+
+def test_paths_are_listed_without_values() -> None:
+    """Within bounds, however deep or wide; and of no JSON there are none."""
+    assert field_paths(b'{"a":{"b":[1]},"c":{}}') == ("a.b", "c")
+    assert field_paths(b"{") == ()
+    assert len(field_paths(json.dumps({str(n): n for n in range(5000)}).encode())) <= 500

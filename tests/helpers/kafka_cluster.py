@@ -1,0 +1,234 @@
+"""A real Kafka on loopback: fetched through Maven, and run from a throw-away folder."""
+
+import base64
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from waiting import free_port
+
+ROOT = Path(__file__).parents[2]
+LIBRARIES = ROOT / ".kafka" / "libs"
+_RECIPE = ROOT / "tests" / "kafka"
+_JAVA = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError"]
+_PATIENCE = 60.0
+
+
+class NoKafkaError(Exception):
+    """There is no broker to be had; the text says what is missing."""
+
+
+def install() -> None:
+    """Fetch the broker's jars, and see that each is the one that was pinned.
+
+    Raises:
+        NoKafkaError: Java or Maven is missing, or a jar is another one.
+    """
+    missing = [name for name in ("java", "mvn") if shutil.which(name) is None]
+    if missing:
+        raise NoKafkaError(f"{' and '.join(missing)} not installed; Kafka needs Java 17 and Maven")
+    if not LIBRARIES.exists():
+        draft = LIBRARIES.with_name(f"libs-{os.getpid()}")
+        # -C: a checksum of the registry's that does not fit fails the build.
+        maven = ["mvn", "-q", "-B", "-C", "-f", str(_RECIPE / "pom.xml")]
+        goal = ["dependency:copy-dependencies", "-DincludeScope=runtime"]
+        subprocess.run([*maven, *goal, f"-DoutputDirectory={draft}"], check=True)
+        _check(draft)
+        with contextlib.suppress(OSError):  # another process was faster
+            draft.rename(LIBRARIES)
+    _check(LIBRARIES)
+
+
+def _check(folder: Path) -> None:
+    command = ["sha256sum", "-c", "--quiet", str(_RECIPE / "jars.sha256")]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NoKafkaError(f"{folder}: {done.stdout.strip() or done.stderr.strip()}; remove it")
+
+
+class Cluster:
+    """Brokers of one cluster.
+
+    Args:
+        brokers: how many.
+        folder: for everything that they write; a new one if None.
+        session_seconds: after how long a silent consumer is given up.
+    """
+
+    def __init__(
+        self, brokers: int = 1, folder: Path | None = None, session_seconds: float = 6.0
+    ) -> None:
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="kafka-"))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._ports = {number: (free_port(), free_port()) for number in range(1, brokers + 1)}
+        self._id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        self._session = round(session_seconds * 1000)
+        self.processes: dict[int, int] = {}
+
+    @property
+    def bootstrap(self) -> str:
+        """Where to connect: `host:port,host:port`."""
+        return ",".join(f"127.0.0.1:{port}" for port, _ in self._ports.values())
+
+    def start(self) -> None:
+        """Format and start all brokers; returns once each is known to the others."""
+        for number in self._ports:
+            properties = self._write(number)
+            tool = [
+                "kafka.tools.StorageTool",
+                "format",
+                f"--cluster-id={self._id}",
+                "-c",
+                str(properties),
+            ]
+            self._java(96, *tool, wait=True)
+        for number in self._ports:
+            self.start_broker(number)
+        for number in self._ports:
+            self.await_broker(number)
+        self._await_metadata()
+
+    def start_broker(self, number: int) -> None:
+        """Start one of the brokers; does not wait."""
+        process = self._java(256, "kafka.Kafka", str(self.folder / f"{number}.properties"))
+        self.processes[number] = process.pid
+
+    def await_broker(self, number: int) -> None:
+        """Wait until a broker takes connections."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self._ports[number][0]), 1).close()
+            except OSError:
+                if time.monotonic() > deadline:
+                    text = (self.folder / "out").read_text(errors="replace")[-2000:]
+                    raise NoKafkaError(f"broker {number} does not start: {text}") from None
+                time.sleep(0.05)
+            else:
+                return
+
+    def kill_broker(self, number: int, how: signal.Signals = signal.SIGKILL) -> None:
+        """End one of the brokers; returns once it has ended."""
+        process = self.processes.pop(number)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, how)
+        while _lives(process):
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End all brokers, and remove what they wrote."""
+        for number in list(self.processes):
+            self.kill_broker(number)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def save(self, path: Path) -> None:
+        """Write down what another process needs to stop it."""
+        told = {"folder": str(self.folder), "processes": list(self.processes.values())}
+        path.write_text(json.dumps({**told, "bootstrap": self.bootstrap}))
+
+    def _write(self, number: int) -> Path:
+        port, controller = self._ports[number]
+        count = len(self._ports)
+        voters = ",".join(f"{each}@127.0.0.1:{ports[1]}" for each, ports in self._ports.items())
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": number,
+            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            "controller.listener.names": "CONTROLLER",
+            "controller.quorum.voters": voters,
+            "log.dirs": self.folder / f"data{number}",
+            "auto.create.topics.enable": "false",
+            "default.replication.factor": count,
+            "min.insync.replicas": min(2, count),
+            "offsets.topic.num.partitions": 3,
+            "offsets.topic.replication.factor": count,
+            "transaction.state.log.num.partitions": 3,
+            "transaction.state.log.replication.factor": count,
+            "transaction.state.log.min.isr": min(2, count),
+            "group.initial.rebalance.delay.ms": 0,
+            # So that a killed worker's connections move after seconds, and not after 45.
+            "group.consumer.session.timeout.ms": self._session,
+            "group.consumer.min.session.timeout.ms": 1000,
+            "group.consumer.heartbeat.interval.ms": 1000,
+            "group.consumer.min.heartbeat.interval.ms": 500,
+            "group.min.session.timeout.ms": 1000,
+            # And a killed broker's partitions.
+            "broker.session.timeout.ms": 4000,
+            "broker.heartbeat.interval.ms": 1000,
+            "replica.lag.time.max.ms": 4000,
+        }
+        path = self.folder / f"{number}.properties"
+        path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        return path
+
+    def _java(self, megabytes: int, *arguments: str, wait: bool = False) -> subprocess.Popen[bytes]:
+        command = [*_JAVA, f"-Xmx{megabytes}m", "-cp", f"{LIBRARIES}/*", *arguments]
+        with (self.folder / "out").open("ab") as out:
+            # In a session of its own: Ctrl-C at a terminal ends the tests, and they end it.
+            process = subprocess.Popen(
+                command, stdout=out, stderr=out, cwd=self.folder, start_new_session=True
+            )
+        if wait and process.wait():
+            text = (self.folder / "out").read_text(errors="replace")[-2000:]
+            raise NoKafkaError(f"{arguments[0]}: {text}")
+        return process
+
+    def _await_metadata(self) -> None:
+        from confluent_kafka.admin import AdminClient  # noqa: PLC0415 -- the extra may be missing
+
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        deadline = time.monotonic() + _PATIENCE
+        while len(admin.list_topics(timeout=_PATIENCE).brokers) < len(self._ports):
+            if time.monotonic() > deadline:
+                raise NoKafkaError("the brokers do not find one another")
+            time.sleep(0.05)
+
+
+def _lives(process: int) -> bool:
+    with contextlib.suppress(ChildProcessError):
+        if os.waitpid(process, os.WNOHANG)[0]:
+            return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def stop_saved(path: Path) -> None:
+    """End a cluster that another process started and saved."""
+    told = json.loads(path.read_text())
+    for process in told["processes"]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    for process in told["processes"]:
+        while _lives(process):
+            time.sleep(0.02)
+    shutil.rmtree(told["folder"], ignore_errors=True)
+    path.unlink()
+
+
+@contextlib.contextmanager
+def cluster(brokers: int = 1, session_seconds: float = 6.0) -> Iterator[Cluster]:
+    """Run a cluster while the block lasts.
+
+    Raises:
+        NoKafkaError: there is none to be had.
+    """
+    install()
+    running = Cluster(brokers, session_seconds=session_seconds)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
