@@ -132,20 +132,19 @@ class Quarantine:
             self._seen.move_to_end(identity)
         seen.last = max(seen.last, at)
         for kind, mark in marks:
-            if not self._fits(seen, kind, mark, at):
+            known = seen.marks.get(kind)
+            before = None if known is None else known.get(mark)
+            if known is not None and before is not None:  # as for nearly all
+                if at > before:
+                    known[mark] = at
+            elif not self._fits(seen, kind, mark, at):
                 self._drop(identity)
                 return True
         return False
 
     def _fits(self, seen: _Seen, kind: str, mark: int, at: float) -> bool:
-        """Remember what came with an identity, unless that is one too many of its kind."""
-        known = seen.marks.get(kind)
-        if known is None:
-            known = seen.marks[kind] = {}
-        before = known.get(mark)
-        if before is not None:
-            known[mark] = max(at, before)
-            return True
+        """Remember what comes with an identity anew, unless that is one too many of its kind."""
+        known = seen.marks.setdefault(kind, {})
         most = self._settings.anonymous_ids if kind == _DEVICE else self._settings.changed_traits
         if len(known) >= most:
             since = seen.last - self._settings.period
