@@ -18,6 +18,7 @@ from conformance.case import CaseError, CaseSet, load_cases
 from conformance.frozen import Requirements, load_requirements
 from conformance.statements import Page, load_pages
 from conformance.subject import PluginSubject, ProgramSubject, Subject
+from conformance.transformer_subject import TransformerSubject
 from destination_router.plugins.loading import (
     InstalledPlugin,
     PluginError,
@@ -45,6 +46,7 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
         pages: what its vendor's pages say, and which cases test that.
         requirements: the frozen set that it is scored by; None for all that there is.
         command: of a destination that is a program; empty where it is installed.
+        transformer: the URL of the transformer whose destination it is; empty for any other.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
     pages: tuple[Page, ...] = ()
     requirements: Requirements | None = None
     command: tuple[str, ...] = ()
+    transformer: str = ""
 
 
 def open_bench(
@@ -125,6 +128,39 @@ def open_program_bench(
     )
     pages = load_pages(_sources_of(bench.name, place), case_set.cases)
     return msgspec.structs.replace(bench, pages=pages, requirements=pinned, command=tuple(command))
+
+
+def open_transformer_bench(
+    url: str, kind: str, cases: Path | None = None, requirements: str | None = None
+) -> Bench:
+    """Put a destination of a running transformer to the test.
+
+    Args:
+        url: where the transformer listens.
+        kind: the destination's type, as RudderStack calls it: `HEAP`.
+        cases: the folder of its cases; those of the destination of this name (`heap`) if None.
+        requirements: as `open_bench`.
+
+    Raises:
+        CaseError: there are no cases, or as `open_bench`.
+        UsageError: nothing answers at the URL.
+    """
+    subject = TransformerSubject(url, kind)
+    folder = find_cases(subject.name) if cases is None else cases
+    if folder is None:
+        raise CaseError(f"there are no cases of {subject.name}: name their folder with --cases")
+    case_set = load_cases(folder)
+    bench = Bench(
+        name=subject.name,
+        subject=subject,
+        case_set=case_set,
+        distribution=f"the transformer at {subject.url}",
+        pages=load_pages(_sources_of(subject.name, folder), case_set.cases),
+        requirements=None if requirements is None else load_requirements(requirements),
+        transformer=subject.url,
+    )
+    subject.ask_whether_there()
+    return bench
 
 
 def _loaded_bench(name: str, case_set: CaseSet, settings: dict[str, Any] | None) -> Bench:
@@ -236,5 +272,6 @@ __all__ = [
     "find_cases",
     "open_bench",
     "open_program_bench",
+    "open_transformer_bench",
     "sample_settings",
 ]

@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import msgspec
 import typer
 
-from conformance.bench import Bench, open_bench, open_program_bench
+from conformance.bench import Bench, open_bench, open_program_bench, open_transformer_bench
 from conformance.case import CaseError
 from conformance.known import KnownFailure, KnownFailureError, load_known_failures
 from conformance.report import badge, build_report, html, markdown, report_json
@@ -24,6 +24,8 @@ from conformance.report.records import Report
 from conformance.report.words import counts, covered, headline, open_statements, skips
 from conformance.runner import FAILING, Verdict, asked_by, failure_text, rules, run_all
 from conformance.subject import ProgramSubject
+from conformance.transformer_subject import TransformerSubject
+from destination_router.faults import UsageError
 from destination_router.programs.destination import ProgramHooks
 
 FAILED = 1
@@ -46,6 +48,18 @@ Command = Annotated[
         metavar="COMMAND",
         help="In place of NAME: a destination in any language, by the command that starts it.",
     ),
+]
+Transformer = Annotated[
+    str | None,
+    typer.Option(
+        "--transformer",
+        metavar="URL",
+        help="In place of NAME: a destination of a transformer that speaks RudderStack's protocol.",
+    ),
+]
+Kind = Annotated[
+    str | None,
+    typer.Option("--type", metavar="TYPE", help="Which of the transformer's: HEAP."),
 ]
 Reports = Annotated[
     list[Path] | None,
@@ -89,6 +103,8 @@ def conformance(  # noqa: PLR0913, PLR0917 -- one option each
     name: Name = None,
     reports: Reports = None,
     command: Command = None,
+    transformer: Transformer = None,
+    kind: Kind = None,
     cases: Cases = None,
     case: CaseId = None,
     json: JsonFile = None,
@@ -112,7 +128,8 @@ def conformance(  # noqa: PLR0913, PLR0917 -- one option each
         return
     if reports:
         _misused(f"{reports[0]}: reports go with `destination-router conformance {MATRIX}`")
-    bench, known = _opened(name, command, cases, case, requirements)
+    chosen = _Chosen(name, command, transformer, kind)
+    bench, known = _opened(chosen, cases, case, requirements)
     verdicts = _verdicts(bench, known, case)
     report = build_report(bench, verdicts)
     if mutants:
@@ -157,23 +174,35 @@ def _with_mutants(report: Report) -> Report:
     return msgspec.structs.replace(report, mutants=score)
 
 
+class _Chosen(msgspec.Struct, frozen=True):
+    """What a command line names as the destination."""
+
+    name: str | None
+    command: str | None
+    transformer: str | None
+    kind: str | None
+
+    def open(self, cases: Path | None, requirements: str | None) -> Bench:
+        named = [self.name, self.command, self.transformer]
+        if sum(one is not None for one in named) != 1:
+            _misused("name one destination: NAME, --command with what starts it, or --transformer")
+        if (self.transformer is None) != (self.kind is None):
+            _misused("--transformer and --type go together: http://127.0.0.1:9090 and HEAP")
+        if self.transformer is not None:
+            return open_transformer_bench(self.transformer, self.kind or "", cases, requirements)
+        if self.command is not None:
+            return open_program_bench(_parted(self.command), cases, requirements=requirements)
+        return open_bench(self.name or "", cases, requirements=requirements)
+
+
 def _opened(
-    name: str | None,
-    command: str | None,
-    cases: Path | None,
-    case: str | None,
-    requirements: str | None,
+    chosen: _Chosen, cases: Path | None, case: str | None, requirements: str | None
 ) -> tuple[Bench, dict[str, KnownFailure]]:
-    if (name is None) == (command is None):
-        _misused("name one destination: NAME, or --command with what starts it")
     try:
-        if command is not None:
-            bench = open_program_bench(_parted(command), cases, requirements=requirements)
-        else:
-            bench = open_bench(name or "", cases, requirements=requirements)
+        bench = chosen.open(cases, requirements)
         ids = {rule.id for rule in rules(bench)}
         known = load_known_failures(Path("pyproject.toml"), bench.name, ids)
-    except (CaseError, KnownFailureError) as error:
+    except (CaseError, KnownFailureError, UsageError) as error:
         _misused(str(error))
     if not bench.distribution:
         _misused(bench.load_error)
@@ -204,6 +233,9 @@ def _verdicts(bench: Bench, known: dict[str, KnownFailure], case: str | None) ->
         of = f"{len(verdicts)} of {len(rules(bench))} cases and checks"
         typer.echo(f"Interrupted after {of}, of which {failed} failed; no report.", err=True)
         raise typer.Exit(FAILED) from None
+    finally:
+        if isinstance(bench.subject, TransformerSubject):
+            bench.subject.close()
     return verdicts
 
 

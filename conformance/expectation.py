@@ -33,8 +33,16 @@ def case_differences(subject: Subject, case: Case) -> Iterator[Difference]:
     if observed.result != wanted:
         yield Difference("", _told(observed), _wanted(case))
         return
-    yield from differences(_got(case, observed), _expected(case), _ROOTS.get(wanted, wanted))
-    if case.expect.notes is not None:
+    if observed.code is None:
+        raise Unobservable("it rejects the message, and does not say with which code")
+    found = list(differences(_got(case, observed), _expected(case), _ROOTS.get(wanted, wanted)))
+    yield from found
+    if case.expect.notes is None:
+        return
+    if observed.notes is None:
+        if not found:
+            raise Unobservable("it makes what the case expects, and its notes cannot be seen")
+    else:
         yield from differences(sorted(observed.notes), sorted(case.expect.notes), "notes")
 
 
@@ -144,7 +152,7 @@ def _told(observed: Observation) -> str:
             urls = ", ".join(str(request["url"]) for request in observed.requests)
             return f"{len(observed.requests)} request(s): {urls}"
         case "reject":
-            return f"reject {observed.code} ({observed.detail})"
+            return f"reject {observed.code or 'without a code'} ({observed.detail})"
         case _:
             return f"{observed.result} ({observed.detail})".removesuffix(" ()")
 

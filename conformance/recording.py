@@ -153,7 +153,7 @@ def _made_up(value: Any, secrets: Collection[str]) -> Any:
 
 
 def _expectation(observed: Observation) -> dict[str, Any]:
-    notes = {"notes": sorted(observed.notes)}
+    notes = {"notes": sorted(observed.notes or ())}
     match observed.result:
         case "requests":
             return {"requests": [_request(each) for each in observed.requests], **notes}

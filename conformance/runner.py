@@ -139,6 +139,8 @@ def run_check(bench: Bench, subject: Subject, check: Check) -> Verdict:
 
 def asked_by(bench: Bench) -> str:
     """Say how a destination is named on a command line: by its name, or by what starts it."""
+    if bench.transformer:
+        return f"--transformer {shlex.quote(bench.transformer)} --type {bench.name.upper()}"
     if not bench.command:
         return bench.name
     return f"--command {shlex.quote(shlex.join(bench.command))}"
@@ -177,6 +179,8 @@ def judge(verdict: Verdict, known: KnownFailure | None) -> Verdict:
 
 
 def _without(subject: Subject, rule_id: str, hooks: Sequence[str]) -> Verdict | None:
+    if subject.capabilities is None:
+        return None
     missing = [hook for hook in hooks if hook not in subject.capabilities]
     if not missing:
         return None

@@ -32,20 +32,20 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         result: which of the others counts.
         requests: as JSON, with every field that a request may have.
-        code: of a rejection.
+        code: of a rejection; None where the subject does not tell it.
         detail: of a rejection, or why a message was ignored.
         outcome: by message id.
         errors: the paths at fault in the settings.
-        notes: the codes, in order.
+        notes: the codes, in order; None where they cannot be seen.
     """
 
     result: Literal["requests", "reject", "ignored", "outcome", "settings"]
     requests: tuple[dict[str, Any], ...] = ()
-    code: str = ""
+    code: str | None = ""
     detail: str = ""
     outcome: dict[str, Outcome] = {}
     errors: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] | None = ()
 
 
 class Unobservable(Exception):  # noqa: N818 -- nobody errs: a subject does not show everything
@@ -60,8 +60,11 @@ class Subject(Protocol):
         """What a configuration calls it."""
 
     @property
-    def capabilities(self) -> tuple[str, ...]:
-        """The hooks that it has; a case or check that needs another one is skipped."""
+    def capabilities(self) -> tuple[str, ...] | None:
+        """The hooks that it has; a case or check that needs another one is skipped.
+
+        None: nobody can see which.
+        """
 
     def observe(self, case: Case) -> Observation:
         """Run a case's input.

@@ -147,7 +147,7 @@ def build_report(bench: Bench, verdicts: Iterable[Verdict]) -> Report:
     return Report(
         cases_digest=bench.case_set.digest,
         destination=tested,
-        capabilities=bench.subject.capabilities if bench.subject else (),
+        capabilities=(bench.subject.capabilities or ()) if bench.subject else (),
         result=_overall(results),
         summary={name: counted[name] for name in get_args(Result)},
         results=results,

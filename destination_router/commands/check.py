@@ -17,8 +17,11 @@ from destination_router.commands.output import (
     talk,
     warn,
 )
+from destination_router.commands.pausing import order_of, paused_words
+from destination_router.config.router_toml import RouterConfig
 from destination_router.eventlog.opening import whole_log_problems
-from destination_router.service.checking import check_config, probe
+from destination_router.pipeline.connection import Connection
+from destination_router.service.checking import ProbeResult, check_config, probe
 from destination_router.service.event_loop import run_in_loop
 
 
@@ -37,7 +40,7 @@ def check(
     """Tell every error of a router.toml, and test its connections.
 
     Where there is none, a test user and a test event go to each destination's simulator, within
-    this process.
+    this process. With --live they go to the vendors, but for connections that are paused.
 
     Example: destination-router check --config router.toml
     """
@@ -51,7 +54,7 @@ def check(
             warn(warning)
         failed = False
         for connection in found.connections:
-            for result in run_in_loop(probe(connection, found.config.delivery, live=live)):
+            for result in _probed(connection, found.config, live=live):
                 failed |= result.result not in {"delivered", "filtered", "not asked"}
                 words = (result.connection, result.call, result.result, result.detail)
                 out.print("  ".join(word for word in words if word), markup=False)
@@ -62,3 +65,12 @@ def check(
         told = counted(len(found.connections), "connection")
         talk.print(f"{config}: {told}, no errors")
     raise typer.Exit(FAILED if failed else 0)
+
+
+def _probed(connection: Connection, config: RouterConfig, *, live: bool) -> list[ProbeResult]:
+    """Send the test messages; the vendor of a connection that is paused is not asked."""
+    order = order_of(config.eventlog, connection.name) if live else None
+    if order is not None and order.paused:
+        detail = f"{paused_words(order)}: `connections resume {connection.name}` first"
+        return [ProbeResult(connection.name, "", "not asked", detail)]
+    return run_in_loop(probe(connection, config.delivery, live=live))

@@ -360,6 +360,11 @@ def tell_what_is_left(summary: DeletionSummary) -> None:
     """Say what the person at the keyboard has to do now, if anything."""
     if summary.interrupted:
         _say(f"Interrupted. {_AGAIN}")
+    elif summary.held:
+        _say(
+            f"The vendor refuses the connection ({summary.held}), so it was asked no further: mend "
+            f"the key. {_AGAIN}"
+        )
     elif summary.left:
         _say(f"Not all is done. {_AGAIN}")
     if summary.waiting:

@@ -14,7 +14,12 @@ from destination_router.commands.options import (
     Pairs,
     SettingsFile,
 )
-from destination_router.config.router_toml import ConnectionConfig, DeliveryConfig, QuarantineConfig
+from destination_router.config.router_toml import (
+    ConnectionConfig,
+    DeliveryConfig,
+    EventLogConfig,
+    QuarantineConfig,
+)
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.quarantine import Watch
 from destination_router.eventlog.opening import books_on_demand
@@ -55,7 +60,7 @@ class FileChoice(msgspec.Struct):
     `identity` is what makes it the same choice another time: the plugin and its settings.
     `others` are the other connections of a router.toml.
     `kept` is the event log of a router.toml, or a file of the user's own; `quarantine` is held in
-    the former, and without one in memory.
+    the former, and without one in memory. `log` is where the former is.
     """
 
     connection: Connection
@@ -65,6 +70,7 @@ class FileChoice(msgspec.Struct):
     kept: LogOnDemand
     quarantine: Watch
     others: tuple[ConnectionConfig, ...] = ()
+    log: EventLogConfig | None = None
 
 
 def chosen(
@@ -93,8 +99,9 @@ def chosen(
         delivery, kept = router.delivery, books_on_demand(router.eventlog)
         quarantine = Watch(chosen.name, router.quarantine, QuarantineFile(kept))
         others = tuple(each for each in router.connections if each is not chosen)
+        log: EventLogConfig | None = router.eventlog
     else:
-        others = ()
+        others, log = (), None
         chosen, _ = choose_plugin(plugin, connection, settings, pairs or [])
         ready = connect(chosen)
         source = _source(file)
@@ -111,6 +118,7 @@ def chosen(
         kept,
         quarantine,
         others,
+        log,
     )
 
 

@@ -10,18 +10,20 @@ import sqlite3
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from destination_router.commands.dead_letters import opened_log
 from destination_router.commands.decision_output import counted
 from destination_router.commands.once import OnceCommand
-from destination_router.commands.options import ROUTER_TOML, RouterToml
-from destination_router.commands.output import out, problems_told, talk
-from destination_router.config.router_toml import load_config
+from destination_router.commands.options import ROUTER_TOML, JsonLines, RouterToml
+from destination_router.commands.output import out, print_line, problems_told, talk
+from destination_router.config.router_toml import EventLogConfig, load_config
 from destination_router.contract.times import format_time
-from destination_router.eventlog.interface import Order
+from destination_router.eventlog.interface import Held, Lag, Order
+from destination_router.eventlog.opening import delivering_process, is_there, open_admin
 from destination_router.eventlog.sqlite.standing_book import all_held, all_orders, give_order
 from destination_router.faults import UsageError
 
@@ -33,22 +35,88 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A connection of the r
 
 
 @commands.command("list", cls=OnceCommand)
-def list_(config: RouterToml = ROUTER_TOML) -> None:
+def list_(config: RouterToml = ROUTER_TOML, as_json: JsonLines = False) -> None:
     """List the connections: what waits, and whether they send.
+
+    None sends while no router runs that delivers. What a running router has not read yet of a
+    changed router.toml is listed all the same.
 
     Example: destination-router connections list
     """
     with problems_told():
         router = load_config(config)
+        running = delivering_process(router.eventlog) is not None
         with opened_log(router) as log:
             behind = log.lags(time.time())
-            states = standing_words(log.books)
+            orders, holds = all_orders(log.books), all_held(log.books)
         for connection in router.connections:
-            lag = behind.get(connection.name)
-            waits = counted(0 if lag is None else lag.messages, "message")
-            words = [connection.name, connection.plugin, f"{waits} behind"]
-            words.append(states.get(connection.name, "sending"))
-            out.print("  ".join(words), markup=False)
+            name = connection.name
+            listed = Listed(
+                connection=name,
+                plugin=connection.plugin,
+                lag=behind.get(name, Lag(0, 0.0)),
+                order=orders.get(name),
+                held=holds.get(name),
+                running=running,
+            )
+            if as_json:
+                print_line(listed.as_json())
+            else:
+                out.print(listed.words(), markup=False)
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection, and how it stands.
+
+    Attributes:
+        connection: its name.
+        plugin: its destination's name.
+        lag: how far it is behind.
+        order: what a person said of it last.
+        held: why the vendor takes nothing of it.
+        running: whether a router runs that delivers.
+    """
+
+    connection: str
+    plugin: str
+    lag: Lag
+    order: Order | None
+    held: Held | None
+    running: bool
+
+    @property
+    def state(self) -> str:
+        """`paused`, `held`, `sending`, or `stopped`: it would send, but no router runs."""
+        if self.order is not None and self.order.paused:
+            return "paused"
+        if not self.running:
+            return "stopped"
+        return "sending" if self.held is None else "held"
+
+    def words(self) -> str:
+        """Say it in a line."""
+        told = [self.connection, self.plugin, f"{counted(self.lag.messages, 'message')} behind"]
+        told += _standing_words(self.order, self.held)
+        if not self.running:
+            told.append("not sending: no router runs")
+        elif self.state == "sending":
+            told.append("sending")
+        return "  ".join(told)
+
+    def as_json(self) -> dict[str, Any]:
+        """Turn it into what `connections list --json` prints."""
+        paused = self.order is not None and self.order.paused
+        return {
+            "connection": self.connection,
+            "plugin": self.plugin,
+            "state": self.state,
+            "messages": self.lag.messages,
+            "seconds": round(self.lag.seconds, 3),
+            "pausedSince": _time(self.order.at) if self.order is not None and paused else None,
+            "heldSince": None if self.held is None else _time(self.held.since),
+            "heldCode": None if self.held is None else self.held.code,
+            "routerRuns": self.running,
+        }
 
 
 @commands.command(cls=OnceCommand)
@@ -75,13 +143,34 @@ def resume(connection: Name, config: RouterToml = ROUTER_TOML) -> None:
 
 def standing_words(database: sqlite3.Connection) -> dict[str, str]:
     """Say of each connection that is paused or held since when, and why; of others nothing."""
-    words: dict[str, list[str]] = {}
-    for name, order in all_orders(database).items():
-        if order.paused:
-            words.setdefault(name, []).append(f"paused since {_time(order.at)}")
-    for name, held in all_held(database).items():
-        words.setdefault(name, []).append(f"held since {_time(held.since)} ({held.code})")
-    return {name: "  ".join(parts) for name, parts in words.items()}
+    orders, holds = all_orders(database), all_held(database)
+    return {
+        name: "  ".join(words)
+        for name in {**orders, **holds}
+        if (words := _standing_words(orders.get(name), holds.get(name)))
+    }
+
+
+def _standing_words(order: Order | None, held: Held | None) -> list[str]:
+    words = [paused_words(order)] if order is not None and order.paused else []
+    return words if held is None else [*words, f"held since {_time(held.since)} ({held.code})"]
+
+
+def order_of(eventlog: EventLogConfig, connection: str) -> Order | None:
+    """Tell what a person said of a connection last; nothing where there is no log.
+
+    Raises:
+        LogFileError: what is there cannot be used.
+    """
+    if not is_there(eventlog):
+        return None
+    with open_admin(eventlog) as log, log.reading():
+        return all_orders(log.books).get(connection)
+
+
+def paused_words(order: Order) -> str:
+    """Say since when a connection is paused."""
+    return f"paused since {_time(order.at)}"
 
 
 def _say(connection: str, path: Path, *, paused: bool) -> None:

@@ -348,13 +348,18 @@ def load_config(path: Path, *, may_be_empty: bool = False) -> RouterConfig:
     Raises:
         ConfigError: the file cannot be read, is not TOML, or holds what it should not.
     """
-    content = {key: table for key, table in read_config(path).items() if key != "alerts"}
+    content = without_alerts(read_config(path))
     # What is said of all connections protects: it must not go unheeded for want of one.
     bare = may_be_empty and not content.keys() & _LATER_FOR_ALL
     try:
         return parse_config(content, gateway=False, may_be_empty=bare)
     except SettingsError as error:
         raise config_error(error.problems, connection_names(content), path) from None
+
+
+def without_alerts(content: Mapping[str, Json]) -> dict[str, Json]:
+    """Leave out `[alerts]`, for who sends none: its address is a secret that they may not have."""
+    return {name: table for name, table in content.items() if name != "alerts"}
 
 
 def read_config(path: Path) -> dict[str, Json]:

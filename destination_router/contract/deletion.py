@@ -63,7 +63,8 @@ class UserDeletion(Protocol):
     """A vendor's deletion of users, with a connection's settings. Pure; the host does all I/O.
 
     The functions that read are given answers of 2xx alone. Of the others the host makes: 401, a
-    new token, once; 408, 423, 429 and 5xx, the same again later; the rest, failed.
+    new token, once; 401 to that, 403, 407 and redirects, the end of the run, and what is pending
+    stays so; 408, 423, 429 and 5xx, the same again later; the rest, failed.
     """
 
     @property

@@ -30,6 +30,8 @@ class DeletionSummary(msgspec.Struct, rename="camel"):
         pending: users that it has not deleted yet.
         failed: users that it was not, or could not be, asked to delete.
         interrupted: whether it was told to stop.
+        held: why the vendor takes nothing of the connection, as a code: its key is refused. Empty
+            if it does.
         log: what a router's log still held of them; None where no log is known.
     """
 
@@ -39,6 +41,7 @@ class DeletionSummary(msgspec.Struct, rename="camel"):
     pending: int = 0
     failed: int = 0
     interrupted: bool = False
+    held: str = ""
     log: Pending | None = None
 
     @property
@@ -141,20 +144,23 @@ async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
         teller.changed(number, len(groups), group)
 
     audit.save(groups)
-    interrupted = False
+    interrupted, held = False, ""
     try:
         if pending is not None:
             await _clear(pending, patience, teller, audit)
         async with Sender(connection, settings) as sender:
             deleting = Deleting(deletion, sender, changed, settings, hindered=teller.hindered)
             await deleting.submit(groups)
-            if unfinished := summary_of(wanted, groups).pending:
+            unfinished = summary_of(wanted, groups).pending
+            if unfinished and not deleting.held:
                 teller.asking(unfinished, patience)
             await deleting.wait(groups, patience)
+            held = deleting.held
     except asyncio.CancelledError:
         interrupted = True
     log = None if pending is None else pending.found
-    summary = msgspec.structs.replace(summary_of(wanted, groups, log), interrupted=interrupted)
+    summary = summary_of(wanted, groups, log)
+    summary = msgspec.structs.replace(summary, interrupted=interrupted, held=held)
     event = "interrupted" if interrupted else "ended"
     audit.note(event, complete=summary.complete, pending=summary.pending, failed=summary.failed)
     return summary

@@ -71,13 +71,28 @@ class Hindrance(msgspec.Struct, frozen=True):
 
 
 class _FailedError(Exception):
-    """A request that the vendor refuses or, `transient`, does not answer for too long."""
+    """A request that came to nothing.
 
-    def __init__(self, detail: str, status: int | None = None, *, transient: bool = False) -> None:
+    Attributes:
+        detail: why.
+        status: of the vendor's answer, if there was one.
+        transient: the vendor did not answer for too long.
+        held: the vendor takes nothing of this connection, whatever it asks: its key is refused.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        status: int | None = None,
+        *,
+        transient: bool = False,
+        held: bool = False,
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.status = status
         self.transient = transient
+        self.held = held
 
 
 class Deleting:
@@ -111,6 +126,8 @@ class Deleting:
         self._clock = asyncio.get_running_loop().time
         self._token = ""
         self._token_until = float("-inf")
+        self.held = ""
+        """Why the vendor takes nothing of this connection, as a code; empty: it does."""
 
     async def submit(self, groups: Sequence[DeletionGroup]) -> None:
         """Ask for what the vendor has not taken yet, group by group."""
@@ -122,22 +139,27 @@ class Deleting:
                 partial(self._deletion.deletion_request, group.subjects),
                 self._deletion.read_deletion,
             )
-            if group.status == _UNAUTHORIZED:  # the others would fare no better
+            if self.held:  # the others would fare no better
                 return
 
     async def wait(self, groups: Sequence[DeletionGroup], patience: float) -> None:
-        """Ask how each stands until none is pending, or for so many seconds."""
+        """Ask how each stands until none is pending, or for so many seconds.
+
+        A vendor that takes nothing of this connection is asked no more.
+        """
         until = self._clock() + patience
         pause = _FIRST_POLL
         while pending := [group for group in groups if group.state == "pending"]:
             for group in pending:
+                if self.held:
+                    return
                 await self._advance(
                     group,
                     partial(self._deletion.status_request, group.request_id),
                     self._deletion.read_status,
                 )
             left = until - self._clock()
-            if left <= 0 or all(group.state != "pending" for group in pending):
+            if self.held or left <= 0 or all(group.state != "pending" for group in pending):
                 return
             await asyncio.sleep(min(pause, left))
             pause = min(2 * pause, _LONGEST_POLL)
@@ -153,8 +175,9 @@ class Deleting:
         try:
             response = await self._authorized(request)
         except _FailedError as failed:
-            # A vendor that is away now still has what it took before.
-            away = failed.transient and group.state == "pending"
+            self.held = failed.detail if failed.held else ""
+            # A vendor that is away now, or refuses the key, still has what it took before.
+            away = (failed.transient or failed.held) and group.state == "pending"
             progress = DeletionProgress("pending" if away else "failed", detail=failed.detail)
             group.status = failed.status
         else:
@@ -210,7 +233,8 @@ class Deleting:
                 return response
             status = None if response is None else response.status
             if outcome is not None and outcome.result != "retry":
-                raise _FailedError(outcome.code, status)
+                held = outcome.result == "held" and not outcome.unless_proven
+                raise _FailedError(outcome.code, status, held=held)
             code = outcome.code if outcome is not None else _no_answer(answer)
             if attempt >= _MOST_ATTEMPTS:
                 raise _FailedError(code, status, transient=True)

@@ -29,7 +29,7 @@ from destination_router.delivery.outcomes import (
 from destination_router.delivery.pairings import Pairings
 from destination_router.delivery.permission import Permission
 from destination_router.delivery.plan import Plan, PlannedRequest, Planner
-from destination_router.delivery.quotas import Quotas, QuotaWait
+from destination_router.delivery.quotas import UNKNOWN, Quotas, QuotaWait
 from destination_router.delivery.replays import PROFILES
 from destination_router.delivery.schedule import Schedule
 from destination_router.delivery.sender import Sender
@@ -112,6 +112,7 @@ class Dispatch:
         self._windows: set[asyncio.Task[None]] = set()
         self._last_success = float("-inf")
         self._held_alone: dict[Item, Held] = {}
+        self._awaited: dict[str, float] = {}
         self.changed = asyncio.Event()
         """Set whenever something may go out, or come in, that could not before."""
 
@@ -171,13 +172,21 @@ class Dispatch:
         """Bring the numbers that are not counted up to date."""
         self._stats.waiting = len(self._schedule)
         self._stats.parked = self._schedule.parked
-        self._stats.circuit = self._circuit.state(self._clock())
+        self._stats.at_quotas = self._schedule.in_lanes
+        now = self._clock()
+        self._awaited = {quota: until for quota, until in self._awaited.items() if until > now}
+        self._stats.awaited_quotas = {q: until - now for q, until in self._awaited.items()}
+        self._stats.circuit = self._circuit.state(now)
         self._stats.paused = self._permission.paused
         lasting = [*self._held_alone.values()]
         lasting += [each for each in (self._permission.held, self._asking.held) if each is not None]
         codes = {each.code for each in lasting}
         self._stats.holds = {code: code in codes for code in (*self._stats.holds, *codes)}
         self._stats.held_since = min((each.since for each in lasting), default=None)
+
+    def seconds_for(self, share: float) -> float:
+        """Say how long quotas let it take at least to send a share of what was sent so far."""
+        return self._quotas.seconds_for(share, self._clock())
 
     async def finish(self, until: float) -> None:
         """Wait for what is under way, until a time on the event loop's clock, then cancel it."""
@@ -360,9 +369,16 @@ class Dispatch:
         except BaseException:  # noqa: BLE001 -- as it is planned it fails again, and is counted
             return None
         if wait is not None:
-            self._stats.quota_waits[wait.quota] += 1
+            self._await(wait)
             self._park(item)
         return wait
+
+    def _await(self, wait: QuotaWait) -> None:
+        """Count that a quota keeps a message back; the first to have room is the one to tell of."""
+        self._stats.quota_waits[wait.quota] += 1
+        known = self._awaited.get(wait.quota, 0.0)
+        is_over = known <= self._clock()
+        self._awaited[wait.quota] = wait.until if is_over else min(known, wait.until)
 
     async def _send_window(self, items: Sequence[Item]) -> None:
         if len(items) > 1 and any(self._attempts.tries(item.offset) for item in items):
@@ -380,7 +396,7 @@ class Dispatch:
         if plan.finished:
             self.delivered(plan.finished)
         for item, wait in plan.held:
-            self._stats.quota_waits[wait.quota] += 1
+            self._await(wait)
             self._schedule.hold(item, wait.until)
         window = Window(plan, self)
         try:
@@ -448,6 +464,7 @@ class Dispatch:
         self._circuit.cease()
         self._permission.cease()
         self._schedule.answered(self._clock())
+        self._awaited = {q: until for q, until in self._awaited.items() if until != UNKNOWN}
         self.changed.set()
 
     def _learn(self, answer: Answer) -> None:

@@ -98,6 +98,17 @@ class Quotas:
         for cost in costs:
             self._budgets[cost.quota].reserve(cost.key, -cost.amount)
 
+    def seconds_for(self, share: float, now: float) -> float:
+        """Say how long it takes at least to send as much again, or a share of it.
+
+        Budgets of single users do not count: how much is to come for each is not known.
+
+        Args:
+            share: of all that was sent so far.
+            now: seconds.
+        """
+        return max((each.seconds_for(share, now) for each in self._budgets.values()), default=0.0)
+
     def use(self, now: float) -> dict[str, tuple[int, int]]:
         """Tell of each quota of the whole connection how much is used, and how much there is."""
         return {
@@ -146,6 +157,7 @@ class _Budgets:
     def __init__(self, quota: Quota) -> None:
         self._limit = quota.limit
         self._period = quota.period + _MARGIN
+        self._spent = 0
         self._budgets: dict[str, _Budget] = {}
         self._expiries: deque[tuple[float, str]] = deque()
 
@@ -178,8 +190,18 @@ class _Budgets:
         budget = self._budgets[key]
         budget.reserved -= amount
         budget.counted += amount
+        if not key:
+            self._spent += amount
         budget.entries.append((now + self._period, amount))
         self._expiries.append((now + self._period, key))
+
+    def seconds_for(self, share: float, now: float) -> float:
+        """Say how long it takes at least to send a share of what was sent so far."""
+        self._forget(now)
+        budget = self._budgets.get("")
+        taken = 0 if budget is None else budget.counted + budget.reserved
+        beyond = self._spent * share + taken - self._limit
+        return max(0.0, beyond / self._limit * self._period)
 
     def _forget(self, now: float) -> None:
         while self._expiries and self._expiries[0][0] <= now:

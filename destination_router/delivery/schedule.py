@@ -82,8 +82,13 @@ class Schedule:
     @property
     def parked(self) -> int:
         """How many messages wait for a time or a quota, those behind them not counted."""
-        in_lanes = sum(len(lane.heap) for lane in self._lanes.values())
-        return len(self._asleep) + in_lanes + sum(len(group.items) for group in self._groups)
+        groups = sum(len(group.items) for group in self._groups)
+        return len(self._asleep) + self.in_lanes + groups
+
+    @property
+    def in_lanes(self) -> int:
+        """How many of those wait for a quota."""
+        return sum(len(lane.heap) for lane in self._lanes.values())
 
     # -- in and out -------------------------------------------------------------------------
 

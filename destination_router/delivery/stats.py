@@ -45,6 +45,9 @@ class DeliveryStats(msgspec.Struct):
         in_flight: requests under way now.
         waiting: messages held in memory now, those under way included.
         parked: of these, messages that wait for a time: their own retry or a quota.
+        at_quotas: of these, messages that wait for a quota.
+        awaited_quotas: by the quota that keeps messages back now, in how many seconds it may have
+            room at the earliest; infinity: after the next answer.
         circuit: `closed` (all well), `open` (the vendor is taken for dead, nothing is sent) or
             `half_open` (one request asks whether it is back).
         paused: whether a person has said that nothing shall be sent.
@@ -70,6 +73,8 @@ class DeliveryStats(msgspec.Struct):
     in_flight: int = 0
     waiting: int = 0
     parked: int = 0
+    at_quotas: int = 0
+    awaited_quotas: dict[str, float] = msgspec.field(default_factory=dict)
     circuit: Literal["closed", "open", "half_open"] = "closed"
     paused: bool = False
     holds: dict[str, bool] = msgspec.field(default_factory=dict)

@@ -119,6 +119,10 @@ class Worker:
         self._dispatch.update_stats()
         return self._stats
 
+    def seconds_for(self, share: float) -> float:
+        """Say how long it takes at least to send a share of what was sent so far: by quotas."""
+        return self._dispatch.seconds_for(share)
+
     def quota_use(self) -> dict[str, tuple[int, int]]:
         """Tell of each quota of the whole connection how much is used, and how much there is."""
         return self._dispatch.quota_use()

@@ -49,13 +49,17 @@ def open_log(
 
 
 @contextlib.contextmanager
-def claimed(config: EventLogConfig) -> Iterator[None]:
-    """Be a process that delivers from a log, and reloads at SIGHUP, while the block lasts.
+def claimed(config: EventLogConfig, *, reloads: bool = True) -> Iterator[None]:
+    """Be a process that delivers from a log while the block lasts.
+
+    Args:
+        config: the table `[eventlog]`.
+        reloads: whether the process reloads at SIGHUP: it would end any other.
 
     Raises:
         LogInUseError: another process delivers, and only one may.
     """
-    with claim(config.path, reloads=True):
+    with claim(config.path, reloads=reloads):
         yield
 
 

@@ -36,6 +36,7 @@ class FileSource:
         self.finished = asyncio.Event()
         self.passed_over = 0
         self.bytes_done = 0
+        self.bytes_passed_over = 0
 
     async def read(self, connection: str, after: int, limit: int) -> list[Event]:  # noqa: ARG002 -- a file has one reader
         """Read on; at the end, wait for ever."""
@@ -43,6 +44,10 @@ class FileSource:
             lines = await self._lines.take(limit)
             left = [line for line in lines if not self._state.is_done(line.number)]
             self.passed_over += len(lines) - len(left)
+            passed_over = {line.number for line in lines}.difference(line.number for line in left)
+            self.bytes_passed_over += sum(
+                len(line.raw) + 1 for line in lines if line.number in passed_over
+            )
             self.bytes_done += sum(len(line.raw) + 1 for line in lines)
             if lines:
                 self._state.hand_out([line.number for line in left], lines[-1].number)

@@ -7,18 +7,22 @@ when the file is finished. A file that has changed since is sent anew.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from destination_router.eventlog.interface import Order, Standing, StandingBook
 from destination_router.eventlog.progress import Progress
-from destination_router.faults import UNDECODABLE
+from destination_router.faults import UNDECODABLE, UsageError
 from destination_router.files.reading import STANDARD_INPUT
+from destination_router.private_files import open_private
 
 _SAVE_PAUSE = 0.5
 
@@ -35,6 +39,7 @@ class _Saved(msgspec.Struct, frozen=True):
     file: _Identity
     low: int
     done: list[int]
+    origins: list[str] = []
 
 
 class SendState:
@@ -43,6 +48,9 @@ class SendState:
     Args:
         path: the state file; None: nothing is remembered.
         identity: the file's.
+
+    `resumed` says whether a former run is taken up, `unreadable` whether what it left cannot be
+    read, and `origins` are those of the vendor that are proven.
     """
 
     def __init__(self, path: Path | None, identity: _Identity | None) -> None:
@@ -50,9 +58,11 @@ class SendState:
         self._identity = identity
         self._saved_at = 0.0
         saved = None if path is None else _load(path)
-        if saved is None or saved.file != identity:
+        self.unreadable = isinstance(saved, Path)
+        if not isinstance(saved, _Saved) or saved.file != identity:
             saved = None
         self.resumed = saved is not None
+        self.origins = frozenset() if saved is None else frozenset(saved.origins)
         self._done = set() if saved is None else set(saved.done)
         self._progress = Progress(0 if saved is None else saved.low, self._done)
 
@@ -83,7 +93,7 @@ class SendState:
         self._saved_at = time.monotonic()
         low = self._progress.low
         self._done = {line for line in self._done if line > low}
-        saved = _Saved(self._identity, low, sorted(self._done))
+        saved = _Saved(self._identity, low, sorted(self._done), sorted(self.origins))
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = self._path.with_suffix(f".{os.getpid()}")
         draft.write_bytes(msgspec.json.encode(saved))
@@ -95,6 +105,66 @@ class SendState:
             self._path.unlink(missing_ok=True)
 
 
+class SendStanding:
+    """How a connection stands with its vendor, for `send`: what is proven, and what a person says.
+
+    Proven origins are remembered with the file's lines, and in the event log of a router.toml.
+
+    Args:
+        state: what is remembered of the file.
+        log: the event log; None where there is none.
+    """
+
+    def __init__(self, state: SendState, log: StandingBook | None) -> None:
+        self._state = state
+        self._log = log
+
+    async def standing(self, connection: str) -> Standing:
+        """Tell which origins are proven."""
+        if self._log is not None:
+            self._state.origins |= (await self._log.standing(connection)).origins
+        return Standing(origins=self._state.origins)
+
+    async def order(self, connection: str) -> Order | None:
+        """Tell what a person said of the connection last."""
+        return None if self._log is None else await self._log.order(connection)
+
+    async def keep(self, connection: str, standing: Standing) -> None:
+        """Note the origins that are proven."""
+        self._state.origins |= standing.origins
+        if self._log is not None:
+            await self._log.keep(connection, standing)
+
+
+@contextlib.contextmanager
+def claimed_state(source: str, *purpose: Any) -> Iterator[SendState]:
+    """Find what is remembered of a file, and be the one that sends it so while the block lasts.
+
+    Args:
+        source: as `state_of`.
+        purpose: as `state_of`.
+
+    Raises:
+        UsageError: another process sends it.
+        OSError: there is no such file.
+    """
+    path = _state_path(source, purpose)
+    if path is None:
+        yield state_of(source, *purpose)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # A byte of one file stands for each: there is nothing to tidy up, however a process ends.
+    byte = int.from_bytes(hashlib.sha256(path.name.encode()).digest()[:7], "big")
+    with open_private(path.parent.with_name("send.lock"), "ab") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+        except (BlockingIOError, PermissionError):
+            raise UsageError(
+                f"another process sends {source} to this connection: wait for it, or end it"
+            ) from None
+        yield state_of(source, *purpose)
+
+
 def state_of(source: str, *purpose: Any) -> SendState:
     """Find what is remembered of a file.
 
@@ -102,13 +172,21 @@ def state_of(source: str, *purpose: Any) -> SendState:
         source: as given to `send`; a stream is not remembered.
         purpose: what else makes it the same run: connection, settings, origins.
     """
+    state = _state_path(source, purpose)
+    if state is None:
+        return SendState(None, None)
+    path = Path(source).resolve()
+    about = path.stat()
+    return SendState(state, _Identity(str(path), about.st_size, about.st_mtime_ns))
+
+
+def _state_path(source: str, purpose: Sequence[Any]) -> Path | None:
     path = Path(source).resolve()
     if source == STANDARD_INPUT or path.is_fifo():
-        return SendState(None, None)
-    about = path.stat()
+        return None
+    path.stat()
     name = hashlib.sha256(msgspec.json.encode([str(path), purpose], order="deterministic"))
-    state = state_directory() / "send" / f"{name.hexdigest()[:32]}.json"
-    return SendState(state, _Identity(str(path), about.st_size, about.st_mtime_ns))
+    return state_directory() / "send" / f"{name.hexdigest()[:32]}.json"
 
 
 def state_directory() -> Path:
@@ -117,8 +195,11 @@ def state_directory() -> Path:
     return Path(home) / "destination-router"
 
 
-def _load(path: Path) -> _Saved | None:
+def _load(path: Path) -> _Saved | Path | None:
+    """Read a state file; the path itself where what is there cannot be read."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Saved)
-    except (OSError, *UNDECODABLE):
+    except FileNotFoundError:
         return None
+    except (OSError, *UNDECODABLE):
+        return path

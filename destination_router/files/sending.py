@@ -15,7 +15,7 @@ from destination_router.delivery.sender import Sender
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.worker import Delivery, Worker
 from destination_router.eventlog.dead_letter import DroppedDeadLetters
-from destination_router.eventlog.interface import PairingBook
+from destination_router.eventlog.interface import PairingBook, StandingBook
 from destination_router.files.file_source import FileSource
 from destination_router.files.line_sources import LineSource
 from destination_router.files.resuming import SendState
@@ -43,9 +43,11 @@ class Summary(msgspec.Struct):
         answers: requests sent, by what came back: a status such as `200`, or `network`.
         failure: what went wrong the last time that no answer came; empty: never.
         interrupted: whether Ctrl-C ended it.
-        timed_out: whether it ended because the vendor took nothing for as long as it was to wait.
+        timed_out: whether it ended because the vendor took nothing, or a person let it send
+            nothing, for as long as it was to wait.
         held: why the vendor took nothing of the connection when it ended: code and the vendor's
             words. Empty if it was not held.
+        paused: whether a person had paused the connection when it ended.
         broken: where the file cannot be read further; None if it was read to its end.
     """
 
@@ -61,6 +63,7 @@ class Summary(msgspec.Struct):
     interrupted: bool = False
     timed_out: bool = False
     held: str = ""
+    paused: bool = False
     broken: str | None = None
 
     @property
@@ -96,6 +99,7 @@ class Summary(msgspec.Struct):
             "interrupted": self.interrupted,
             "timedOut": self.timed_out,
             "held": self.held,
+            "paused": self.paused,
             "broken": self.broken,
         }
 
@@ -138,11 +142,16 @@ class View(msgspec.Struct, frozen=True):
         bytes_done: of the file's lines.
         summary: what became of messages so far.
         stats: the worker's.
+        bytes_passed_over: of these, those that were done with in a former run.
+        seconds_for: how long the vendor's limits let it take at least to send a share of what
+            this run has sent so far.
     """
 
     bytes_done: int
     summary: Summary
     stats: DeliveryStats
+    bytes_passed_over: int = 0
+    seconds_for: Callable[[float], float] = lambda _: 0.0
 
 
 async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
@@ -152,6 +161,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
     settings: DeliverySettings,
     state: SendState,
     pairings: PairingBook,
+    standing: StandingBook | None = None,
     quarantine: Watch,
     report: Callable[[str, Delivery], None],
     watch: Callable[[View], None],
@@ -169,10 +179,11 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
         settings: how patiently, how many at once, and so on.
         state: which lines are done with; brought up to date and, at the end, forgotten.
         pairings: where the ties are kept that the vendor limits.
+        standing: where it is kept what the vendor took before, and what a person says.
         quarantine: holds back identities that too many carry.
         report: is told the place (`line 3`) and the fate of every message, as they end.
         watch: is told several times a second how it stands.
-        patience: for how long the vendor may take nothing, in seconds.
+        patience: for how long the vendor may take nothing, or the connection be paused, in seconds.
     """
     summary = Summary()
     source = FileSource(lines, state)
@@ -191,13 +202,18 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
             dead_letters=DroppedDeadLetters(),
             settings=settings,
             pairings=pairings,
+            standing=standing,
             quarantine=quarantine,
             report=count,
         )
         working = asyncio.create_task(worker.run())
-        watching = asyncio.create_task(
-            _watch(lambda: watch(View(source.bytes_done, summary, worker.stats)), worker, patience)
-        )
+
+        def show() -> None:
+            passed_over = source.bytes_passed_over
+            stats = worker.stats
+            watch(View(source.bytes_done, summary, stats, passed_over, worker.seconds_for))
+
+        watching = asyncio.create_task(_watch(show, worker, patience))
         finishing = asyncio.create_task(source.finished.wait())
         try:
             await asyncio.wait({working, watching, finishing}, return_when=asyncio.FIRST_COMPLETED)
@@ -216,6 +232,7 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
     summary.answers = worker.stats.requests
     summary.failure = worker.stats.last_failure
     summary.held = held_words(worker.stats)
+    summary.paused = worker.stats.paused
     summary.broken = lines.broken
     if not (summary.left or summary.broken):
         state.finish()
@@ -233,8 +250,17 @@ def _has_returned(task: asyncio.Task[None]) -> bool:
 
 
 async def _watch(show: Callable[[], None], worker: Worker, patience: float) -> None:
-    """Show how it stands, until the vendor has taken nothing for too long."""
+    """Show how it stands, until nothing was sent, or taken, for too long."""
     clock = asyncio.get_running_loop().time
-    while (since := worker.stats.unanswered_since) is None or clock() - since < patience:
+    paused_since: float | None = None
+    while True:
+        stats = worker.stats
+        if not stats.paused:
+            paused_since = None
+        elif paused_since is None:
+            paused_since = clock()
+        waits = [at for at in (stats.unanswered_since, paused_since) if at is not None]
+        if waits and clock() - min(waits) >= patience:
+            return
         show()
         await asyncio.sleep(_LOOK_PAUSE)

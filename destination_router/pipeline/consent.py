@@ -63,6 +63,17 @@ class Consent:
                 return f"consent: {about}not given for {', '.join(rule.categories)}"
         return None
 
+    def given(self) -> dict[str, Any]:
+        """Make a message's context that allows the connection everything; empty if none needs to.
+
+        For a test message: it stands for a person who has said yes.
+        """
+        if not self._filters_absent:
+            return {}
+        categories = [each for rule in self._rules for each in rule.categories]
+        management = {"provider": self._rules[0].provider, "allowedConsentIds": categories}
+        return {"consentManagement": {**management, "deniedConsentIds": []}}
+
     def _rules_for(self, said: Said) -> list[ConsentConfig]:
         """Choose the rules that speak of a message's provider; of Segment's messages, all do.
 

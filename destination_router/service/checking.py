@@ -19,6 +19,7 @@ from destination_router.config.router_toml import (
     connection_config,
     parse_config,
     read_config,
+    without_alerts,
 )
 from destination_router.config.schema import SQLITE_URL
 from destination_router.contract.records import Json, Outcome
@@ -32,7 +33,7 @@ from destination_router.settings.errors import Problem, SettingsError
 from destination_router.settings.redaction import SEARCHED_CHARACTERS
 
 _USER = "destination-router-check"
-_IDENTIFY = {"type": "identify", "userId": _USER, "traits": {"checked": "yes"}}
+_TRAITS: Json = {"checked": "yes"}
 _EVENT = "Router Checked"
 
 
@@ -61,16 +62,19 @@ class ProbeResult(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-def check_config(path: Path, *, gateway: bool = True, console: bool = True) -> Checked:
+def check_config(
+    path: Path, *, gateway: bool = True, console: bool = True, alerts: bool = True
+) -> Checked:
     """Read a router.toml and make its connections ready, telling every error of either.
 
     Args:
         path: the file.
         gateway: whether events shall come in, for which a write key is needed.
         console: whether the console's passwords are read.
+        alerts: whether `[alerts]` is read; a process that sends none wants no address.
     """
     try:
-        content = read_config(path)
+        content = read_config(path) if alerts else without_alerts(read_config(path))
     except ConfigError as error:
         return Checked([str(problem) for problem in error.problems], None, [])
     config: RouterConfig | None = None
@@ -121,6 +125,8 @@ async def probe(
 ) -> list[ProbeResult]:
     """Send a test user and a test event, and tell what came of it.
 
+    They carry the consent that the connection asks for.
+
     Args:
         connection: where to.
         delivery: whose origins hold, if it goes live.
@@ -134,12 +140,16 @@ async def probe(
         transport = httpx.ASGITransport(app)
     settings = msgspec.structs.replace(delivery_settings(delivery), max_attempts=1)
     async with Sender(connection, settings, transport=transport) as sender:
-        identify = connection.decide(msgspec.json.encode(_IDENTIFY))
+        identify = connection.decide(_message(connection, type="identify", traits=_TRAITS))
         event, track = _event_for(connection, live=live)
         told = await _probe(track, "track", connection, sender)
         if told.result == "delivered" and event != _EVENT:
             told = msgspec.structs.replace(told, detail=f"as the event {event}")
-        return [await _probe(identify, "identify", connection, sender), told]
+        results = [await _probe(identify, "identify", connection, sender), told]
+    if all(result.result == "filtered" for result in results):
+        detail = "no test message passes, so nothing was sent: whether the vendor takes any is open"
+        results.append(ProbeResult(connection.name, "", "not asked", detail))
+    return results
 
 
 def _event_for(connection: Connection, *, live: bool) -> tuple[str, Decision]:
@@ -149,12 +159,19 @@ def _event_for(connection: Connection, *, live: bool) -> tuple[str, Decision]:
     """
     privacy = connection.treatment.privacy
     allowed = [] if privacy is None or live else sorted(privacy.allowed.events)
-    tried = [(name, connection.decide(_track(name))) for name in (*allowed, _EVENT)]
+    names = (*allowed, _EVENT)
+    tried = [
+        (name, connection.decide(_message(connection, type="track", event=name))) for name in names
+    ]
     return next((one for one in tried if one[1].result == "requests"), tried[-1])
 
 
-def _track(event: str) -> bytes:
-    return msgspec.json.encode({"type": "track", "userId": _USER, "event": event})
+def _message(connection: Connection, **fields: Json) -> bytes:
+    """Make a test message, with the consent that the connection asks for."""
+    consent = connection.treatment.consent
+    if consent is not None and (context := consent.given()):
+        fields["context"] = context
+    return msgspec.json.encode({"userId": _USER, **fields})
 
 
 async def _probe(

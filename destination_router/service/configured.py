@@ -56,7 +56,7 @@ class ConfiguredFile:
         stamp = _stamp(self._path)
         if stamp != self._stamp:
             self._stamp = stamp
-            found = check_config(self._path, gateway=False)
+            found = check_config(self._path, gateway=False, alerts=False)
             if found.problems or found.config is None:
                 _log.error("reload_refused", extra={"problems": found.problems})
             else:

@@ -36,6 +36,7 @@ class Inspection:
             Route("/state", self.reset, methods=["DELETE"]),
             Route("/faults", self.faults, methods=["GET"]),
             Route("/faults", self.add_faults, methods=["POST"]),
+            Route("/faults", self.replace_faults, methods=["PUT"]),
             Route("/faults", self.clear_faults, methods=["DELETE"]),
         ]
 
@@ -79,11 +80,15 @@ class Inspection:
 
     async def add_faults(self, request: Request) -> Response:
         """Put one fault, or an array of them, in force; answers all that now are."""
-        try:
-            added = msgspec.json.decode(await request.body(), type=Fault | list[Fault])
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise HTTPException(400, str(error)) from None
-        for fault in [added] if isinstance(added, Fault) else added:
+        for fault in await _faults(request):
+            self._heap.faults.add(fault)
+        return await self.faults(request)
+
+    async def replace_faults(self, request: Request) -> Response:
+        """Put one fault, or an array of them, in force in place of all others, at one moment."""
+        faults = await _faults(request)
+        self._heap.faults.clear()
+        for fault in faults:
             self._heap.faults.add(fault)
         return await self.faults(request)
 
@@ -91,6 +96,14 @@ class Inspection:
         """Let everything work again."""
         self._heap.faults.clear()
         return _json({})
+
+
+async def _faults(request: Request) -> list[Fault]:
+    try:
+        sent = msgspec.json.decode(await request.body(), type=Fault | list[Fault])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise HTTPException(400, str(error)) from None
+    return [sent] if isinstance(sent, Fault) else sent
 
 
 def _latest(rows: Iterable[Any], request: Request) -> list[Any]:

@@ -1,11 +1,15 @@
 """Kill a working router again and again, and see that nothing is lost, doubled or out of order.
 
     scripts/chaos --kills 50 --events 20000 --seed 7
+    scripts/chaos --steer --kills 20 --events 20000
 
 Events come in over HTTP through the real gateway, from senders that send again until they read a
 200, and go out to a simulated Heap in its own process, which fails a share of all requests in
 every way there is. The seed makes the same traffic and the same plan of kills; the operating
 system still has its say in what they hit.
+
+With `--steer`, the router has three connections, which are steered around each kill: see
+`steering.py`.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # a program and a test: no packa
 sys.path.insert(0, str(Path(__file__).parent.parent / "helpers"))
 
 from processes import POLL, Router, router_command, simulator
+from steering import APP_IDS, Steering
 from traffic import POISON, Sent, Traffic
 from waiting import free_port
 
@@ -59,17 +64,29 @@ FAULTS: list[dict[str, Any]] = [
     {"status": 503, "after": True, "share": 0.03},
     {"delay": 3.0, "after": True, "share": 0.01},
 ]
-DRAINED_WITHIN = 300.0
+DRAINED_WITHIN = 900.0
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to do: how many events and kills, and whether gateway and workers are two processes."""
+    """What to do: how many events and kills, whether gateway and workers are two processes.
+
+    `steered`: around each kill, keys are revoked, connections paused, and router.toml is reloaded.
+    """
 
     events: int
     kills: int
     seed: int
     split: bool = False
+    steered: bool = False
     senders: int = 8
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """What a connection's vendor holds in the end, and the connection's dead letters."""
+
+    events: list[dict[str, Any]]
+    users: list[dict[str, Any]]
+    letters: list[dict[str, Any]]
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -82,15 +99,16 @@ class Result(msgspec.Struct, kw_only=True):
     requests: int
     faults: int
     duplicates_absorbed: int
-    stored: int
-    lost: int
-    doubled: int
-    out_of_order: int
-    profiles_wrong: int
-    dead_letters: int
-    dead_letters_missing: int
-    dead_letters_wrong: int
-    exit_status: int
+    stored: int = 0
+    lost: int = 0
+    doubled: int = 0
+    out_of_order: int = 0
+    profiles_wrong: int = 0
+    dead_letters: int = 0
+    dead_letters_missing: int = 0
+    dead_letters_wrong: int = 0
+    exit_status: int = 0
+    steered: dict[str, int] = {}
 
     @property
     def wrong(self) -> dict[str, int]:
@@ -98,7 +116,16 @@ class Result(msgspec.Struct, kw_only=True):
             *("lost", "doubled", "out_of_order", "profiles_wrong"),
             *("dead_letters_missing", "dead_letters_wrong", "exit_status"),
         )
-        return {name: getattr(self, name) for name in names if getattr(self, name)}
+        wrong = {name: getattr(self, name) for name in names if getattr(self, name)}
+        if early := self.steered.get("sent_while_paused"):
+            wrong["sent_while_paused"] = early
+        return wrong
+
+    @property
+    def rows(self) -> dict[str, float]:
+        """What stands in the table."""
+        counts = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {**counts.pop("steered"), **counts}
 
 
 async def run(plan: Plan, directory: Path) -> Result:
@@ -107,28 +134,59 @@ async def run(plan: Plan, directory: Path) -> Result:
     with simulator() as heap:
         async with httpx.AsyncClient(timeout=60) as client:
             await client.post(f"{heap}/_simulator/faults", content=msgspec.json.encode(FAULTS))
-            (directory / "router.toml").write_text(CONFIG.format(key=WRITE_KEY, heap=heap))
             routers = _routers(plan, directory)
+            steering = _steering(plan, directory, routers, client, heap)
+            if steering is None:
+                (directory / "router.toml").write_text(CONFIG.format(key=WRITE_KEY, heap=heap))
+            else:
+                steering.write()
             try:
-                sent, status = await _play(plan, routers, client)
+                sent, status = await _play(plan, routers, client, steering)
             finally:
                 for router in routers:
                     router.end()
-            held = {
-                kind: (await client.get(f"{heap}/_simulator/{kind}")).json()[kind]
-                for kind in ("events", "users")
-            }
+            lines = router_command(directory, "dead-letters", "list", "--json")
+            letters = [json.loads(line) for line in lines.splitlines()]
+            names = {"heap": "11"} if steering is None else APP_IDS
+            arrived = [
+                Arrived(
+                    await _held(client, heap, "events", app_id),
+                    await _held(client, heap, "users", app_id),
+                    [letter for letter in letters if letter["connection"] == name],
+                )
+                for name, app_id in names.items()
+            ]
             stats = (await client.get(f"{heap}/_simulator/stats")).json()
-    letters = router_command(directory, "dead-letters", "list", "--json").splitlines()
-    return _judge(
+    result = _judge(
         plan,
         sent,
-        events=held["events"],
-        users=held["users"],
-        letters=[json.loads(line) for line in letters],
+        arrived,
         stats=stats,
         seconds=time.monotonic() - begun,
         status=status,
+    )
+    counts = {} if steering is None else steering.count()
+    return msgspec.structs.replace(result, steered=counts)
+
+
+async def _held(client: httpx.AsyncClient, heap: str, kind: str, app_id: str) -> Any:
+    answer = await client.get(f"{heap}/_simulator/{kind}", params={"app_id": app_id})
+    return answer.json()[kind]
+
+
+def _steering(
+    plan: Plan, directory: Path, routers: list[Router], client: httpx.AsyncClient, heap: str
+) -> Steering | None:
+    if not plan.steered:
+        return None
+    return Steering(
+        directory=directory,
+        routers=routers,
+        client=client,
+        heap=heap,
+        faults=FAULTS,
+        write_key=WRITE_KEY,
+        seed=plan.seed,
     )
 
 
@@ -139,16 +197,22 @@ def _routers(plan: Plan, directory: Path) -> list[Router]:
     return [Router(directory, free_port(), part) for part in parts]
 
 
-async def _play(plan: Plan, routers: list[Router], client: httpx.AsyncClient) -> tuple[Sent, int]:
+async def _play(
+    plan: Plan, routers: list[Router], client: httpx.AsyncClient, steering: Steering | None
+) -> tuple[Sent, int]:
     """Send and kill; then let the router finish, and end it as an operator does."""
     for router in routers:
         router.start()
         await router.ready(client)
     traffic = Traffic(seed=plan.seed, events=plan.events, senders=plan.senders, write_key=WRITE_KEY)
     sending = asyncio.create_task(traffic.send(routers[0].url))
-    await _kill(plan, routers, traffic, client)
+    if steering is None:
+        await _kill(plan, routers, traffic, client)
+    else:
+        await steering.play(plan.kills, plan.events, traffic)
+        await steering.calm()
     await sending
-    await _drained(routers[-1], client)
+    await _drained(routers[-1], client, ["heap"] if steering is None else list(APP_IDS))
     return traffic.sent, max(abs(router.stop()) for router in routers)
 
 
@@ -171,33 +235,26 @@ async def _kill(
     traffic.allow(plan.events)
 
 
-async def _drained(router: Router, client: httpx.AsyncClient) -> None:
+async def _drained(router: Router, client: httpx.AsyncClient, names: list[str]) -> None:
+    lags = [f'router_lag_messages{{connection="{name}"}}' for name in names]
     async with asyncio.timeout(DRAINED_WITHIN):
-        while (await router.metrics(client))['router_lag_messages{connection="heap"}']:
+        while True:
+            metrics = await router.metrics(client)
+            if not any(metrics[lag] for lag in lags):
+                return
             await asyncio.sleep(10 * POLL)
 
 
 def _judge(  # the only place that says what "nothing is lost" means
     plan: Plan,
     sent: Sent,
+    arrived: list[Arrived],
     *,
-    events: list[dict[str, Any]],
-    users: list[dict[str, Any]],
-    letters: list[dict[str, Any]],
     stats: dict[str, Any],
     seconds: float,
     status: int,
 ) -> Result:
-    arrived: dict[str, list[str]] = {}
-    for event in events:
-        user = event["identity"] or event["anonymous_id"]
-        arrived.setdefault(user, []).append(event["idempotency_key"])
-    keys = [event["idempotency_key"] for event in events]
-    expected = {key for ids in sent.events.values() for key in ids}
-    profiles = {user["identity"]: user["properties"].get("seen") for user in users}
-    dead = [letter["messageId"] for letter in letters]
-    _explain(sent, arrived)
-    return Result(
+    result = Result(
         accepted=sent.accepted,
         kills=plan.kills,
         seconds=seconds,
@@ -205,16 +262,33 @@ def _judge(  # the only place that says what "nothing is lost" means
         requests=sum(sum(by.values()) for by in stats["requests"].values()),
         faults=stats["faults"],
         duplicates_absorbed=stats["duplicates"],
-        stored=len(keys),
-        lost=len(expected - set(keys)),
-        doubled=len(keys) - len(set(keys)) + len(set(keys) - expected),
-        out_of_order=sum(arrived.get(user) != ids for user, ids in sent.events.items()),
-        profiles_wrong=sum(profiles.get(user) != seen for user, seen in sent.profiles.items()),
-        dead_letters=len(dead),
-        dead_letters_missing=len(set(sent.poisoned) - set(dead)),
-        dead_letters_wrong=len(set(dead) - set(sent.poisoned)) + len(dead) - len(set(dead)),
         exit_status=status,
     )
+    for each in arrived:
+        _judge_one(sent, each, result)
+    return result
+
+
+def _judge_one(sent: Sent, arrived: Arrived, result: Result) -> None:
+    """Add what a connection's vendor holds, and what is wrong with it."""
+    there: dict[str, list[str]] = {}
+    for event in arrived.events:
+        user = event["identity"] or event["anonymous_id"]
+        there.setdefault(user, []).append(event["idempotency_key"])
+    keys = [event["idempotency_key"] for event in arrived.events]
+    expected = {key for ids in sent.events.values() for key in ids}
+    profiles = {user["identity"]: user["properties"].get("seen") for user in arrived.users}
+    dead = [letter["messageId"] for letter in arrived.letters]
+    poisoned = set(sent.poisoned)
+    _explain(sent, there)
+    result.stored += len(keys)
+    result.lost += len(expected - set(keys))
+    result.doubled += len(keys) - len(set(keys)) + len(set(keys) - expected)
+    result.out_of_order += sum(there.get(user) != ids for user, ids in sent.events.items())
+    result.profiles_wrong += sum(profiles.get(user) != seen for user, seen in sent.profiles.items())
+    result.dead_letters += len(dead)
+    result.dead_letters_missing += len(poisoned - set(dead))
+    result.dead_letters_wrong += len(set(dead) - poisoned) + len(dead) - len(set(dead))
 
 
 def _explain(sent: Sent, arrived: dict[str, list[str]]) -> None:
@@ -240,20 +314,31 @@ def main() -> int:
         default="both",
         help="gateway and workers in one process, in two, or one run of each",
     )
+    parser.add_argument(
+        "--steer",
+        action="store_true",
+        help="around each kill revoke keys, pause connections and reload router.toml",
+    )
     options = parser.parse_args()
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
     modes = {"one": [False], "split": [True], "both": [False, True]}[options.mode]
     results: list[Result] = []
     for split in modes:
-        plan = Plan(events=options.events, kills=options.kills, seed=seed, split=split)
+        plan = Plan(
+            events=options.events,
+            kills=options.kills,
+            seed=seed,
+            split=split,
+            steered=options.steer,
+        )
         sys.stderr.write(f"{msgspec.json.encode(plan).decode()}\n")
         with tempfile.TemporaryDirectory() as directory:
             results.append(asyncio.run(run(plan, Path(directory))))
     names = ["two processes" if split else "one process" for split in modes]
     print(f"seed {seed}")
     print(f"{'':22}" + "".join(f"{name:>16}" for name in names))
-    for field in Result.__struct_fields__:
-        values = [getattr(result, field) for result in results]
+    for field in results[0].rows:
+        values = [result.rows[field] for result in results]
         print(f"{field:22}" + "".join(f"{value:16.0f}" for value in values))
     wrong = [result.wrong for result in results if result.wrong]
     print("Nothing lost, nothing doubled, all in order." if not wrong else f"WRONG: {wrong}")

@@ -33,6 +33,20 @@ def test_a_killed_router_loses_nothing(chaos: ModuleType, tmp_path: Path, *, spl
     assert result.dead_letters > 0
 
 
+@pytest.mark.parametrize("split", [False, True], ids=["one process", "two processes"])
+def test_a_steered_router_loses_nothing(chaos: ModuleType, tmp_path: Path, *, split: bool) -> None:
+    """While keys are revoked, connections paused, and router.toml changed around each kill."""
+    plan = chaos.Plan(events=600, kills=2, seed=20261122, split=split, steered=True)
+    result = asyncio.run(chaos.run(plan, tmp_path))
+    assert result.wrong == {}
+    assert result.stored > 1200
+    steered = result.steered
+    assert steered["revoked"] + steered["users_refused"] == 2
+    assert steered["connection_held"] + steered["messages_held"] > 0
+    assert steered["connection_paused"] > 0
+    assert steered["reloaded"] > 0
+
+
 def test_the_judge_sees_what_is_wrong(chaos: ModuleType) -> None:
     """A lost, a doubled, a disordered event, a stale profile and each wrong dead letter count."""
     sent = chaos.Sent(
@@ -42,9 +56,13 @@ def test_the_judge_sees_what_is_wrong(chaos: ModuleType) -> None:
     result = chaos._judge(
         chaos.Plan(events=5, kills=0, seed=1),
         sent,
-        events=[{"identity": u, "anonymous_id": None, "idempotency_key": k} for u, k in rows],
-        users=[{"identity": "ada", "properties": {"seen": 8}}],
-        letters=[{"messageId": "1"}],
+        [
+            chaos.Arrived(
+                [{"identity": u, "anonymous_id": None, "idempotency_key": k} for u, k in rows],
+                users=[{"identity": "ada", "properties": {"seen": 8}}],
+                letters=[{"messageId": "1"}],
+            )
+        ],
         stats={"requests": {}, "faults": 0, "duplicates": 0},
         seconds=0.0,
         status=1,

@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from destination_router.eventlog.interface import LogFileError
 from destination_router.private_files import open_private
+
+_LOOKED_AT = 0.5
+"""For how long a lock may be taken by those who only look whether somebody has it, in seconds."""
 
 
 class LogInUseError(LogFileError):
@@ -34,7 +38,7 @@ def claim(path: Path, *, reloads: bool = False) -> Iterator[None]:
     lock = _lock_of(path)
     try:
         with open_private(lock, "ab") as held:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(held.fileno(), patience=_LOOKED_AT if reloads else 0.0)
             held.truncate(0)
             if reloads:
                 held.write(b"%d\n" % os.getpid())
@@ -45,6 +49,20 @@ def claim(path: Path, *, reloads: bool = False) -> Iterator[None]:
             f"{path}: another process delivers from this log already; end it first, or start this "
             "one with --gateway-only"
         ) from None
+
+
+def _lock(file: int, patience: float) -> None:
+    """Lock a file; one that somebody only looks at (`claimant`) is free again in a moment."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(_LOOKED_AT / 50)
+        else:
+            return
 
 
 def claimant(path: Path) -> int | None:

@@ -5,11 +5,14 @@ What holds, what is proven, and what a person said: pause, or go on.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+from collections.abc import Iterable
 from functools import partial
 
-from destination_router.eventlog.interface import Held, Order, Standing
+from destination_router.eventlog.interface import Held, LogUnavailableError, Order, Standing
 from destination_router.eventlog.router_log import BookStore
+from destination_router.eventlog.sqlite.on_demand import LogOnDemand
 
 
 class LoggedStanding:
@@ -29,6 +32,41 @@ class LoggedStanding:
     async def order(self, connection: str) -> Order | None:
         """Tell what a person said of a connection last."""
         return (await self._log.query(all_orders)).get(connection)
+
+
+class StandingFile:
+    """What a command that sends beside a router heeds and adds, in a log's file that is there.
+
+    It heeds what a person says, and knows and keeps the origins that are proven. A hold is the
+    router's own: what this command meets is told by it, and ends with it.
+    """
+
+    def __init__(self, file: LogOnDemand) -> None:
+        self._file = file
+
+    async def standing(self, connection: str) -> Standing:
+        """Tell which origins are proven; none where there is no file."""
+        if not self._file.is_there:
+            return Standing()
+        try:
+            known = await LoggedStanding(self._file.opened()).standing(connection)
+        except LogUnavailableError:
+            return Standing()
+        return Standing(origins=known.origins)
+
+    async def keep(self, connection: str, standing: Standing) -> None:
+        """Note the origins that are proven, if the file takes it: no file is made for it."""
+        if not self._file.is_there:
+            return
+        write = partial(_keep_origins, connection=connection, origins=standing.origins)
+        with contextlib.suppress(LogUnavailableError):
+            await self._file.opened().transact(write)
+
+    async def order(self, connection: str) -> Order | None:
+        """Tell what a person said of a connection last; nothing where there is no file."""
+        if not self._file.is_there:
+            return None
+        return await LoggedStanding(self._file.opened()).order(connection)
 
 
 def _standing(database: sqlite3.Connection, *, connection: str) -> Standing:
@@ -68,7 +106,11 @@ def _keep(database: sqlite3.Connection, *, connection: str, standing: Standing) 
     if standing.held is not None:
         row = (connection, standing.held.code, round(standing.held.since * 1000))
         database.execute("INSERT INTO holds VALUES (?, ?, ?)", row)
+    _keep_origins(database, connection=connection, origins=standing.origins)
+
+
+def _keep_origins(database: sqlite3.Connection, *, connection: str, origins: Iterable[str]) -> None:
     database.executemany(
         "INSERT OR IGNORE INTO origins VALUES (?, ?)",
-        [(connection, origin) for origin in sorted(standing.origins)],
+        [(connection, origin) for origin in sorted(origins)],
     )

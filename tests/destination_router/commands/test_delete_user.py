@@ -358,3 +358,23 @@ def test_masked_ids_are_deleted_under_every_key(tmp_path: Path, heap: Heap) -> N
     assert heap.identities() == []
     assert list(heap.heap.events()) == []
     assert "ada" not in json.dumps(heap.asked_to_delete()).lower()
+
+
+def test_a_refused_key_ends_it_with_the_reason(tmp_path: Path, heap: Heap) -> None:
+    """Before anything was asked, and once the vendor has taken it: then it is asked about later."""
+    heap.track(identity="ada")
+    command = ("heap", "--set", "appId=11", *SECRET, "--user", "ada")
+    httpx.post(f"{heap.url}/_simulator/faults", json={"status": 401})
+    status, told, said = run(tmp_path, heap, *command)
+    assert (status, told) == (1, "1 users: 0 deleted, 0 pending, 1 failed\n")
+    assert "The vendor refuses the connection (http_401), so it was asked no further" in said
+    httpx.delete(f"{heap.url}/_simulator/faults")
+    assert run(tmp_path, heap, *command, "--wait", "0s")[0] == 1
+    httpx.post(f"{heap.url}/_simulator/faults", json={"status": 403})
+    status, told, said = run(tmp_path, heap, *command, "--json")
+    assert (status, json.loads(told)["held"], json.loads(told)["pending"]) == (1, "http_403", 1)
+    assert "mend the key. The same command goes on" in said
+    httpx.delete(f"{heap.url}/_simulator/faults")
+    heap.now += 60
+    assert run(tmp_path, heap, *command)[0] == 0
+    assert heap.asked_to_delete() == [[{"identity": "ada"}]]

@@ -236,6 +236,8 @@ def test_commands_that_tell_nobody_want_no_address(tmp_path: Path) -> None:
         '[[connections]]\nname = "h"\nplugin = "heap"\nsettings = { appId = "1" }\n'
     )
     assert load_config(path).alerts is None
+    found = check_config(path, gateway=False, alerts=False)
+    assert (found.problems, found.config is not None) == ([], True)
 
 
 def test_check_tells_of_an_address_that_cannot_be_and_of_one_in_the_file(tmp_path: Path) -> None:

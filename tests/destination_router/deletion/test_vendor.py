@@ -109,6 +109,37 @@ def test_a_wrong_key_fails_at_once(in_virtual_time: Run) -> None:
     in_virtual_time(main)
 
 
+@pytest.mark.parametrize("status", [401, 403, 407, 302])
+def test_a_key_that_is_revoked_midway_ends_the_run_and_loses_nothing(
+    in_virtual_time: Run, status: int
+) -> None:
+    """What the vendor took stays pending, is asked about later, and is not asked for again."""
+
+    async def main() -> None:
+        vendor = Vendor(seconds=10 * MINUTE)
+        groups = users(25_000)
+        vendor.heap.faults.add(Fault(status=status, match="user-10000"))
+        await vendor.deleting.submit(groups)
+        assert [group.state for group in groups] == ["pending", "failed", "new"]
+        assert vendor.deleting.held == f"http_{status}"
+        vendor.heap.faults.clear()
+        vendor.heap.faults.add(Fault(status=status))
+        vendor.deleting.held = ""
+        begun = asyncio.get_running_loop().time()
+        await vendor.deleting.wait(groups, patience=3600)
+        assert asyncio.get_running_loop().time() == begun
+        assert vendor.deleting.held == f"http_{status}"
+        assert groups[0].state == "pending"
+        vendor.heap.faults.clear()
+        vendor.deleting.held = ""
+        await vendor.deleting.submit(groups)
+        await vendor.deleting.wait(groups, patience=3600)
+        assert [group.state for group in groups] == ["complete"] * 3
+        assert vendor.asked("user_deletion") <= 6
+
+    in_virtual_time(main)
+
+
 @pytest.mark.parametrize(
     "fault", [{"status": 503}, {"status": 429}, {"drop_connection": True}], ids=str
 )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import quotas as simulation
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,6 +74,17 @@ def test_a_refusal_reserves_nothing() -> None:
 def test_more_than_the_limit_fits_into_an_empty_budget() -> None:
     """A request that can never fit goes alone rather than never."""
     assert Quotas([APP]).reserve([Cost("app", 11)], 0.0) is None
+
+
+def test_what_is_left_takes_as_many_periods_as_it_fills() -> None:
+    """Budgets of single users say nothing: how much is to come for each is not known."""
+    quotas = Quotas([APP, USER])
+    assert quotas.seconds_for(100.0, 0.0) == 0.0
+    spend(quotas, [Cost("app", 10), Cost("user", 3, "ann")], 0.0)
+    assert quotas.seconds_for(0.0, 1.0) == 0.0
+    assert quotas.seconds_for(1.0, 1.0) == pytest.approx(60.0, abs=0.1)
+    assert quotas.seconds_for(3.0, 1.0) == pytest.approx(180.0, abs=0.1)
+    assert quotas.seconds_for(3.0, 61.0) == pytest.approx(120.0, abs=0.1)
 
 
 def test_without_costs_a_request_takes_from_every_quota() -> None:

@@ -4,13 +4,14 @@ Modules: `eventlog/sqlite/standing_book.py`, `commands/pausing.py`.
 """
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from router_process import Router, command, events, toml
+from router_process import CLI, Router, command, events, toml
 from waiting import until
 
 WAITS = '[delivery]\nhold_wait = "50ms"\nlongest_hold = "100ms"\n'
@@ -157,3 +158,126 @@ def test_a_connection_is_paused_and_resumed_while_the_router_runs(
     router.stop()
     said = [line["event"] for line in router.lines()]
     assert (said.count("connection_paused"), said.count("connection_resumed")) == (1, 1)
+
+
+def test_the_list_says_whether_a_router_runs(router: Router, heap_url: str) -> None:
+    """In words, and for a program."""
+    configure(router.directory, heap_url)
+    router.start()
+
+    def listed() -> Any:
+        return json.loads(command(router.directory, "connections", "list", "--json").stdout)
+
+    assert listed() == {
+        "connection": "US",
+        "plugin": "heap",
+        "state": "sending",
+        "messages": 0,
+        "seconds": 0,
+        "pausedSince": None,
+        "heldSince": None,
+        "heldCode": None,
+        "routerRuns": True,
+    }
+    refuse(heap_url, 401)
+    assert router.send(track(1)) == 200
+    until(lambda: listed()["state"] == "held")
+    assert listed()["heldCode"] == "http_401"
+    router.stop()
+    assert (listed()["state"], listed()["routerRuns"]) == ("stopped", False)
+    told = command(router.directory, "connections", "list").stdout
+    assert "1 message behind  held since 20" in told
+    assert told.endswith("not sending: no router runs\n")
+    command(router.directory, "connections", "pause", "US")
+    assert (listed()["state"], listed()["pausedSince"][:2]) == ("paused", "20")
+
+
+def test_send_and_a_live_check_send_nothing_for_a_paused_connection(
+    tmp_path: Path, heap_url: str, router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They say so, and how to go on."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    configure(router.directory, heap_url)
+    router.start()
+    router.stop()
+    lines = tmp_path / "messages.jsonl"
+    lines.write_text(json.dumps(track(1)) + "\n")
+    command(tmp_path, "connections", "pause", "US")
+    told = command(tmp_path, "send", "--config", "router.toml", str(lines))
+    assert (told.returncode, "US is paused since 20" in told.stderr) == (2, True)
+    assert "`destination-router connections resume US`" in told.stderr
+    told = command(tmp_path, "check", "--live")
+    assert told.stdout.startswith("US  not asked  paused since 20")
+    assert httpx.get(f"{heap_url}/_simulator/requests").json()["requests"] == []
+    command(tmp_path, "connections", "resume", "US")
+    assert command(tmp_path, "send", "--config", "router.toml", str(lines)).returncode == 0
+    assert command(tmp_path, "check", "--live").returncode == 0
+    assert len(events(heap_url)) == 2
+
+
+def test_a_send_at_work_heeds_a_pause(
+    tmp_path: Path, heap_url: str, router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits, says so, and goes on when the connection is resumed."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    configure(router.directory, heap_url)
+    router.start()
+    router.stop()
+    lines = tmp_path / "messages.jsonl"
+    lines.write_text("".join(json.dumps(track(n)) + "\n" for n in range(20)))
+    refuse(heap_url, 401)
+    said = tmp_path / "send.err"
+    with said.open("w") as stderr:
+        sending = subprocess.Popen(
+            [*CLI, "send", "--config", "router.toml", str(lines)], cwd=tmp_path, stderr=stderr
+        )
+    try:
+        until(lambda: "The vendor does not take anything (http_401)" in said.read_text())
+        command(tmp_path, "connections", "pause", "US")
+        until(lambda: "US is paused: waiting for 5m" in said.read_text())
+        mend(heap_url)
+        command(tmp_path, "connections", "resume", "US")
+        assert sending.wait(timeout=60) == 0
+    finally:
+        sending.kill()
+        sending.wait()
+    assert "US is resumed." in said.read_text()
+    assert len(events(heap_url)) == 20
+    # A hold that it met is not taken for the router's.
+    assert "held" not in command(tmp_path, "connections", "list").stdout
+
+
+def test_send_knows_what_an_earlier_one_proved(
+    tmp_path: Path, heap_url: str, router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 404 is then that message's own: where there is a log, whichever file it was."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    configure(router.directory, heap_url)
+    router.start()
+    router.stop()
+    for number in (1, 2):
+        (tmp_path / f"{number}.jsonl").write_text(json.dumps(track(number)) + "\n")
+    assert command(tmp_path, "send", "--config", "router.toml", "1.jsonl").returncode == 0
+    refuse(heap_url, 404)
+    told = command(tmp_path, "send", "--config", "router.toml", "--json", "2.jsonl")
+    assert json.loads(told.stdout)["rejected"] == {"http_404": 1}
+
+
+def test_a_live_check_carries_the_consent_that_is_asked_for(tmp_path: Path, heap_url: str) -> None:
+    """A connection that filters what says nothing of consent is tried all the same."""
+    configure(tmp_path, heap_url)
+    with (tmp_path / "router.toml").open("a") as file:
+        file.write(
+            'consent = [{ provider = "oneTrust", categories = ["C1"], when_absent = "filter" }]\n'
+        )
+    told = command(tmp_path, "check", "--live")
+    assert (told.returncode, told.stdout.count("delivered")) == (0, 2)
+
+
+def test_a_check_says_that_it_could_ask_nothing(tmp_path: Path, heap_url: str) -> None:
+    """Where the connection takes neither test message."""
+    configure(tmp_path, heap_url)
+    with (tmp_path / "router.toml").open("a") as file:
+        file.write("subscription = 'event = \"Nothing\"'\n")
+    told = command(tmp_path, "check", "--live")
+    assert "US  not asked  no test message passes, so nothing was sent" in told.stdout

@@ -109,6 +109,16 @@ def test_faults_can_be_cleared(client: Client) -> None:
     client.accept("/api/track", EVENT)
 
 
+def test_faults_are_replaced_at_one_moment(client: Client) -> None:
+    """A PUT leaves none of the former in force, and one that cannot be read changes nothing."""
+    add(client, {"status": 500}, {"status": 502})
+    assert client.request("PUT", "/_simulator/faults", json=[{"statu": 1}]).status_code == 400
+    assert client.post("/api/track", EVENT).status_code == 500
+    told = client.request("PUT", "/_simulator/faults", json={"status": 401})
+    assert [fault["status"] for fault in told.json()["faults"]] == [401]
+    assert client.post("/api/track", EVENT).status_code == 401
+
+
 def test_faults_never_touch_the_read_side(client: Client) -> None:
     """What is under /_simulator always works."""
     client.heap.faults.add(Fault(status=500))

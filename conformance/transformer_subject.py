@@ -1,0 +1,175 @@
+"""Another system's destination as the subject: a transformer that speaks RudderStack's protocol.
+
+Each message of a case goes to `/v0/destinations/{type}`, as rudder-server's processor sends it, and
+the answer is what the case is held against. The protocol shows requests and rejections. Whatever
+else a case asks for is `Unobservable`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from conformance.case import Case
+from conformance.subject import Observation, Unobservable
+from destination_router.config.origins import is_loopback
+from destination_router.faults import UsageError
+
+_FILTERED = 298
+"""What a transformer answers about a message that it leaves out on purpose."""
+
+_PATIENCE = 30.0
+_CONTENT_TYPE = "content-type"
+"""A header that a host writes by the body, where no case speaks of it."""
+
+_CODE = re.compile(r"([a-z][a-z0-9]*(?:_[a-z0-9]+)+): ")
+"""How a rejection begins that says its code."""
+
+_RUDDERSTACK_NAMES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
+    "region": ("dataResidency", {"US": "us", "EU": "eu"}),
+}
+"""Settings that RudderStack's configuration calls otherwise, with their values there."""
+
+
+class TransformerSubject:
+    """A destination of a running transformer.
+
+    Args:
+        url: where the transformer listens.
+        kind: the destination's type: `HEAP`.
+    """
+
+    capabilities: Final = None
+    """Which hooks it has cannot be seen."""
+
+    def __init__(self, url: str, kind: str) -> None:
+        self.name = kind.lower()
+        self.url = url.rstrip("/")
+        self._kind = kind
+        # What is on this machine never takes a proxy.
+        self._client = httpx.Client(timeout=_PATIENCE, trust_env=not is_loopback(url))
+
+    def ask_whether_there(self) -> None:
+        """Ask whether anything answers.
+
+        Raises:
+            UsageError: nothing does.
+        """
+        try:
+            self._client.get(f"{self.url}/health")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            self.close()
+            cause = str(error) or type(error).__name__
+            raise UsageError(f"--transformer: nothing answers at {self.url}: {cause}") from error
+
+    def close(self) -> None:
+        """Let go of its connection."""
+        self._client.close()
+
+    def unobservable(self, _check: str) -> str:
+        """No check can look into another process through requests and rejections."""
+        return "a transformer shows only the requests and rejections of a message"
+
+    def observe(self, case: Case) -> Observation:
+        """Send a case's message, and read the answer.
+
+        Raises:
+            Unobservable: the case asks for more than the protocol shows.
+            ValueError: the answer is not one of the protocol.
+        """
+        if unseen := _unseen(case):
+            raise Unobservable(unseen)
+        (message,) = case.sent
+        asked = [
+            {"message": message, "metadata": {"jobId": 1}, "destination": self._described(case)}
+        ]
+        answer = self._client.post(f"{self.url}/v0/destinations/{self.name}", json=asked)
+        if not answer.is_success:
+            raise ValueError(f"the transformer answers {answer.status_code}")
+        asks_for_type = any(
+            name.lower() == _CONTENT_TYPE
+            for request in case.expect.requests or ()
+            for name in request.get("headers", {})
+        )
+        return _observed(answer.json(), set() if asks_for_type else {_CONTENT_TYPE})
+
+    def _described(self, case: Case) -> dict[str, Any]:
+        return {
+            "ID": "conformance",
+            "Name": "conformance",
+            "Config": _config(case.settings),
+            "Enabled": True,
+            "DestinationDefinition": {
+                "ID": self.name,
+                "Name": self._kind,
+                "DisplayName": self._kind,
+                "Config": {},
+            },
+        }
+
+
+def _unseen(case: Case) -> str:
+    """Say what of a case the protocol does not show; empty where it shows all."""
+    if case.expect.settings is not None:
+        return "whether settings can be used is not asked without a message"
+    if case.response is not None:
+        return "what becomes of a vendor's answer is not asked when messages are transformed"
+    if case.messages is not None:
+        return "messages are packed when they are delivered, and not when they are transformed"
+    if case.connection:
+        return "what stands beside the settings is the router's, and no transformer knows it"
+    if any("pairings" in request for request in case.expect.requests or ()):
+        return "rudder-server knows no ties that a vendor limits"
+    return ""
+
+
+def _config(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to settings what RudderStack's configuration calls otherwise."""
+    config = dict(settings)
+    for name, (theirs, values) in _RUDDERSTACK_NAMES.items():
+        if settings.get(name) in values:
+            config[theirs] = values[settings[name]]
+    return config
+
+
+def _observed(answers: Any, unasked: Collection[str]) -> Observation:
+    """Read an answer, without the headers that no case asks about."""
+    if not isinstance(answers, list) or not all(isinstance(one, dict) for one in answers):
+        raise ValueError("the answer is no list of objects")
+    outputs = [one["output"] for one in answers if "output" in one]
+    if outputs:
+        requests = tuple(_request(output, unasked) for output in outputs)
+        return Observation(result="requests", requests=requests, notes=None)
+    if not answers:
+        raise ValueError("the answer says nothing of the message")
+    detail = str(answers[0].get("error", ""))
+    if answers[0].get("statusCode") == _FILTERED:
+        return Observation(result="ignored", detail=detail, notes=None)
+    code = _CODE.match(detail)
+    return Observation(
+        result="reject", code=None if code is None else code[1], detail=detail, notes=None
+    )
+
+
+def _request(output: Mapping[str, Any], unasked: Collection[str]) -> dict[str, Any]:
+    """Turn an output into the JSON that cases compare."""
+    bodies = output.get("body") or {}
+    body: dict[str, Any] = {}
+    if bodies.get("JSON_ARRAY"):
+        body["json"] = msgspec.json.decode(bodies["JSON_ARRAY"]["batch"])
+    elif bodies.get("FORM"):
+        body["form"] = bodies["FORM"]
+    elif bodies.get("JSON"):
+        body["json"] = bodies["JSON"]
+    headers = output.get("headers") or {}
+    return {
+        "method": output.get("method", "POST"),
+        "url": output.get("endpoint", ""),
+        "params": output.get("params") or {},
+        "headers": {name: text for name, text in headers.items() if name.lower() not in unasked},
+        **body,
+    }
