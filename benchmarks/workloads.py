@@ -36,8 +36,6 @@ from destination_router.gateway.app import create_gateway
 from destination_router.gateway.sources import Sources
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import load_plugin
-from destination_router.service.health import CountedLog, Operations
-from destination_router.service.metrics import Intake
 from destination_router.service.serving import serving
 from destination_router.service.workers import LoggedLetters
 from destination_router.transformer.app import create_transformer
@@ -196,11 +194,9 @@ def gateway(around: Around, count: int) -> None:
 
 async def _gateway(around: Around, count: int) -> None:
     with _log() as log:
-        intake = Intake()
         sources = Sources([SourceConfig(name="shop", write_keys=("benchmark",))])
-        app = create_gateway(CountedLog(log, intake), sources, refused=intake.count_refusal)
-        operations = Operations(log, app, intake, dict)
-        async with serving(operations, "127.0.0.1", 0) as url:
+        app = create_gateway(log, sources)
+        async with serving(app, "127.0.0.1", 0) as url:
             poster = _Poster(url, "/v1/batch", "Authorization: Basic YmVuY2htYXJrOg==\r\n")
 
             async def work(first: int) -> None:
@@ -254,7 +250,7 @@ async def _drained(
         pairings=LoggedPairings(log),
         standing=LoggedStanding(log),
         quarantine=Watch(heap.name, QuarantineConfig(), LoggedQuarantine(log)),
-        attempts=LoggedAttempts(log),
+        attempts=LoggedAttempts(log, log.path.with_name("attempts")),
         report=report,
     )
     working = asyncio.create_task(worker.run())
