@@ -93,7 +93,7 @@ def test_a_program_that_fails_shows_what_it_wrote(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "name one destination: NAME, or --command"),
+        ((), "name one destination: NAME, --command with what starts it"),
         (("heap", "--command", "node x.mjs"), "name one destination"),
         (("--command", "'node"), "--command: No closing quotation"),
         (("--command", " "), "--command names no program"),
