@@ -284,15 +284,21 @@ def read_answer(
         outcomes = default | {key: value for key, value in read.items() if key in default}
     else:
         outcomes = for_each(request, read, response.status)
-    return {key: connection.told(outcome) for key, outcome in outcomes.items()}
+    return _told(connection, outcomes)
 
 
 def read_cut_answer(
     connection: Connection, request: HttpRequest, response: HttpResponse
 ) -> dict[str, Outcome]:
     """Say what an answer means of which only the status, the headers and a beginning are known."""
-    outcomes = for_each_of_cut(request, default_outcome(response))
-    return {key: connection.told(outcome) for key, outcome in outcomes.items()}
+    return _told(connection, for_each_of_cut(request, default_outcome(response)))
+
+
+def _told(connection: Connection, outcomes: dict[str, Outcome]) -> dict[str, Outcome]:
+    """Leave of outcomes what may be kept of them; one that several messages share, once."""
+    distinct = {id(outcome): outcome for outcome in outcomes.values()}
+    told = {key: connection.told(outcome) for key, outcome in distinct.items()}
+    return {key: told[id(outcome)] for key, outcome in outcomes.items()}
 
 
 def _plugins_view(
