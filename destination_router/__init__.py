@@ -1,8 +1,16 @@
-"""Everything that the author of a destination imports, and nothing else.
+"""Everything that the author of a destination imports, and what a host does.
 
 A destination is a module whose functions carry `@hookimpl`; `Destination` lists the hooks, the
 messages are what they receive, `HttpRequest` is what they return.
+
+A host asks for `connect`, `Router` or `BlockingRouter`. What they are made of is imported when
+somebody asks for them: a destination loads none of it.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from destination_router.contract import javascript
 from destination_router.contract.bulks import body_bytes, bulks, folded
@@ -12,7 +20,7 @@ from destination_router.contract.deletion import (
     Identifier,
     UserDeletion,
 )
-from destination_router.contract.hookspecs import Destination, hookimpl
+from destination_router.contract.hookspecs import Destination, SharedManagerWarning, hookimpl
 from destination_router.contract.messages import (
     Alias,
     Group,
@@ -48,17 +56,35 @@ from destination_router.contract.records import (
 from destination_router.contract.times import format_time, parse_time, utc_text
 from destination_router.pipeline.normalise import parse_message
 
+if TYPE_CHECKING:
+    from destination_router.eventlog.interface import LogUnavailableError
+    from destination_router.hosting.blocking_router import BlockingRouter
+    from destination_router.hosting.configuration import ConfigurationError
+    from destination_router.hosting.connection_stats import ConnectionStats
+    from destination_router.hosting.host_connection import (
+        HostedConnection,
+        RenderedRequest,
+        connect,
+    )
+    from destination_router.hosting.host_router import Router
+    from destination_router.pipeline.decisions import Decision, Refusal
+
 __all__ = [
     "PLACEHOLDER_IDS",
     "Alias",
     "BasicAuth",
     "BearerAuth",
+    "BlockingRouter",
+    "ConfigurationError",
+    "ConnectionStats",
     "Cost",
+    "Decision",
     "DeletionProgress",
     "DeletionToken",
     "Destination",
     "Field",
     "Group",
+    "HostedConnection",
     "HttpRequest",
     "HttpResponse",
     "Identifier",
@@ -66,18 +92,24 @@ __all__ = [
     "Ignored",
     "Imported",
     "Json",
+    "LogUnavailableError",
     "Message",
     "Note",
     "Outcome",
     "Page",
     "Pairing",
     "Quota",
+    "Refusal",
     "Reject",
+    "RenderedRequest",
+    "Router",
     "Screen",
+    "SharedManagerWarning",
     "Track",
     "UserDeletion",
     "body_bytes",
     "bulks",
+    "connect",
     "default_outcome",
     "folded",
     "format_time",
@@ -90,3 +122,31 @@ __all__ = [
     "retry_after",
     "utc_text",
 ]
+
+_OF_HOSTS = {
+    "BlockingRouter": "destination_router.hosting.blocking_router",
+    "ConfigurationError": "destination_router.hosting.configuration",
+    "ConnectionStats": "destination_router.hosting.connection_stats",
+    "Decision": "destination_router.pipeline.decisions",
+    "HostedConnection": "destination_router.hosting.host_connection",
+    "LogUnavailableError": "destination_router.eventlog.interface",
+    "Refusal": "destination_router.pipeline.decisions",
+    "RenderedRequest": "destination_router.hosting.host_connection",
+    "Router": "destination_router.hosting.host_router",
+    "connect": "destination_router.hosting.host_connection",
+}
+"""Where each name is that only hosts ask for."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import what a host asks for, once it does."""
+    where = _OF_HOSTS.get(name)
+    if where is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(where), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    """List what is there, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -142,6 +142,17 @@ def test_new_writes_a_program(tmp_path: Path, node: str) -> None:
     assert ran.stdout.startswith("acme of acme 0.1.0, conformance suite")
 
 
+def test_plugins_shows_a_program(tmp_path: Path) -> None:
+    """What it is called, and what it can do; or why it cannot be used."""
+    command = " ".join(speaks(tmp_path))
+    shown = run_command("plugins", "--json", "--command", command, cwd=tmp_path)
+    (told,) = json.loads(shown.stdout)
+    assert told["name"] == "small"
+    assert told["capabilities"] == ["settings_schema", "on_identify", "on_track"]
+    broken = run_command("plugins", "--command", "/no/such/program", cwd=tmp_path)
+    assert "cannot be started: No such file" in broken.stdout
+
+
 # -- behind a router -------------------------------------------------------------------------------
 
 

@@ -1,7 +1,9 @@
 """What the README tells a newcomer to type works."""
 
+import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,7 +18,7 @@ README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8"
 
 def test_the_host_with_pluggy_alone(heap_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ten lines of the README's own host deliver an event."""
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    _, code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len([line for line in code.splitlines() if line.strip()]) <= 12
     real = httpx.request
 
@@ -28,6 +30,25 @@ def test_the_host_with_pluggy_alone(heap_url: str, monkeypatch: pytest.MonkeyPat
     exec(compile(code, "README.md", "exec"), {})
     (event,) = httpx.get(f"{heap_url}/_simulator/events").json()["events"]
     assert (event["event"], event["identity"]) == ("Program Published", "ada")
+
+
+def test_the_whole_router_in_a_program(heap_url: str, tmp_path: Path) -> None:
+    """The three lines of the README deliver an event."""
+    code, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "router.toml").write_text(
+        f'[eventlog]\nurl = "sqlite:///{tmp_path}/router.db"\n'
+        f'[delivery.origins]\n"*" = "{heap_url}"\n'
+        '[[connections]]\nname = "heap"\nplugin = "heap"\nsettings = { appId = "11" }\n'
+    )
+    code = code.replace("router.toml", str(tmp_path / "router.toml"))
+    lines = [line for line in code.splitlines() if not line.startswith("from ")]
+    body = "\n".join(f"    {line}" for line in [*lines, "    await router.drain(60)"])
+    program = f"from destination_router import Router\n\nasync def main():\n{body}\n"
+    names: dict[str, Any] = {}
+    exec(compile(program, "README.md", "exec"), names)
+    asyncio.run(names["main"]())
+    (event,) = httpx.get(f"{heap_url}/_simulator/events").json()["events"]
+    assert event["event"] == "Program Published"
 
 
 def test_every_link_leads_somewhere() -> None:

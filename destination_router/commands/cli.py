@@ -75,7 +75,7 @@ app = typer.Typer(
     cls=WithOtherCommands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _heading, _commands in COMMANDS.items():

@@ -48,9 +48,11 @@ def console(
             raise UsageError(
                 f'{config} has no password for it: write [console] and password = {{ env = "..." }}'
             )
-        first = Configured(found.config, found.connections, config)
+        first = Configured(found.config, found.connections, config.resolve())
         run_in_loop(
-            console_alone(_on(table, listen), ConfiguredFile(config, first), started=_say_where)
+            console_alone(
+                _on(table, listen), ConfiguredFile(config.resolve(), first), started=_say_where
+            )
         )
 
 

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+import contextlib
+import logging
+import secrets
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from destination_router.commands.decision_output import delivery_json, print_delivery, print_json
 from destination_router.commands.options import AsJson, Pairs, SettingsFile
 from destination_router.commands.output import FAILED, out, print_line, problems_told, talk
+from destination_router.config.origins import ANY_ORIGIN
+from destination_router.config.router_toml import (
+    ConnectionConfig,
+    ConsoleConfig,
+    DeliveryConfig,
+    EventLogConfig,
+    GatewayConfig,
+    RouterConfig,
+)
+from destination_router.config.schema import SQLITE_URL
 from destination_router.delivery.worker import Delivery
-from destination_router.demo.stage import WRITE_KEY, Stage, play, stage
+from destination_router.demo.stage import WRITE_KEY, Stage, Watched, play, stage
 from destination_router.demo.traffic import require_sdk
 from destination_router.pipeline.connection import Connection
+from destination_router.service.configured import Configured
 from destination_router.service.connections import sample_connection
 from destination_router.service.event_loop import run_in_loop
 from destination_router.service.signals import told_to_stop
+from destination_router.service.tracing import Tracing
 
 
 def demo(
@@ -26,6 +44,9 @@ def demo(
     pairs: Pairs = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave it running, for your own SDK to send to.")
+    ] = False,
+    console: Annotated[
+        bool, typer.Option("--console", help="Leave it running, and show it on a web page.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -39,10 +60,14 @@ def demo(
     with problems_told():
         require_sdk()
         shown = sample_connection(plugin, settings, pairs or [])
-        raise typer.Exit(run_in_loop(_demo(shown, keep=keep, as_json=as_json)))
+        # `--keep` shows it, too: who leaves it running sees more there than here.
+        keep = keep or console
+        with tempfile.TemporaryDirectory(prefix="destination-router-demo-") as folder:
+            work = _demo(shown, Path(folder) if keep else None, as_json=as_json)
+            raise typer.Exit(run_in_loop(work))
 
 
-async def _demo(connection: Connection, *, keep: bool, as_json: bool) -> int:
+async def _demo(connection: Connection, folder: Path | None, *, as_json: bool) -> int:
     # From here on a signal ends what is played, and nothing else: servers stop as they always do.
     told = told_to_stop()
     deliveries: list[Delivery] = []
@@ -53,7 +78,10 @@ async def _demo(connection: Connection, *, keep: bool, as_json: bool) -> int:
             for delivery in window:
                 print_delivery(out, delivery, connection)
 
-    async with stage(connection, report) as running:
+    async with contextlib.AsyncExitStack() as stack:
+        shown = None if folder is None else stack.enter_context(_shown(connection, folder))
+        watched = None if shown is None else shown.watched
+        running = await stack.enter_async_context(stage(connection, report, watched))
         if not as_json:
             _introduce(connection, running)
         held = await _unless(told, play(running))
@@ -65,13 +93,53 @@ async def _demo(connection: Connection, *, keep: bool, as_json: bool) -> int:
             print_line({"messages": messages, "held": held})
         else:
             _print_held(connection, held)
-        if keep:
+        if shown is not None:
+            url = await stack.enter_async_context(shown.serve(running.vendor_url))
             talk.print(f"Still running: write key {WRITE_KEY}, data plane {running.gateway_url}")
             talk.print(f"The vendor's stand-in: {running.vendor_url}/_simulator/requests")
+            talk.print(f"The console: {url} with the password {shown.password}")
             talk.print("Ctrl-C ends it.")
             await told.wait()
     undelivered = [d for d in deliveries if d.outcome and d.outcome.result != "delivered"]
     return FAILED if undelivered or not deliveries else 0
+
+
+class _Shown(msgspec.Struct, frozen=True):
+    """A demo that is looked at: what it is told, and how the page is served."""
+
+    password: str
+    watched: Watched
+    serve: Callable[[str], contextlib.AbstractAsyncContextManager[str]]
+
+
+@contextlib.contextmanager
+def _shown(connection: Connection, folder: Path) -> Iterator[_Shown]:
+    """Prepare the console of a demo, with a password of its own."""
+    # Here, for what draws pages would stay in the memory of every other command.
+    from destination_router.console.start import console_serving, traces_of  # noqa: PLC0415
+
+    # What a router writes to its log stands on the page; here it would stand between the messages.
+    logging.getLogger("destination_router").addHandler(logging.NullHandler())
+    table = ConsoleConfig(listen="127.0.0.1:0", password=secrets.token_urlsafe(9))
+    config = RouterConfig(
+        gateway=GatewayConfig(write_keys=(WRITE_KEY,)),
+        eventlog=EventLogConfig(url=f"{SQLITE_URL}{folder / 'demo.db'}"),
+        console=table,
+        connections=(
+            ConnectionConfig(
+                name=connection.name, plugin=connection.plugin.name, settings=connection.given
+            ),
+        ),
+    )
+    with contextlib.closing(traces_of(config, folder)) as traces:
+
+        def serve(vendor_url: str) -> contextlib.AbstractAsyncContextManager[str]:
+            delivery = DeliveryConfig(origins={ANY_ORIGIN: vendor_url})
+            whole = msgspec.structs.replace(config, delivery=delivery)
+            configured = Configured(whole, [connection])
+            return console_serving(table, lambda: configured, traces)
+
+        yield _Shown(table.password, Watched(config.eventlog, Tracing(traces)), serve)
 
 
 async def _unless(

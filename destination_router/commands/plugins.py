@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+import shlex
+from typing import Annotated, Any
+
+import typer
 
 from destination_router.commands.options import AsJson
-from destination_router.commands.output import out, print_line, talk
-from destination_router.plugins.loading import Broken, LoadedPlugin, survey_plugins
+from destination_router.commands.output import out, print_line, problems_told, talk
+from destination_router.faults import UsageError
+from destination_router.plugins.loading import Broken, LoadedPlugin, PluginError, survey_plugins
+from destination_router.programs.destination import ProgramHooks, load_program
 
 
-def plugins(as_json: AsJson = False) -> None:
+def plugins(
+    as_json: AsJson = False,
+    command: Annotated[
+        str | None,
+        typer.Option(
+            "--command",
+            metavar="COMMAND",
+            help="In place of those that are installed: the program that this starts.",
+        ),
+    ] = None,
+) -> None:
     """List the installed destinations and what each can do.
 
     Those that are broken too, with the reason.
 
     Example: destination-router plugins
     """
-    found = survey_plugins()
+    with problems_told():
+        found = survey_plugins() if command is None else [_program(command)]
     if as_json:
         print_line([_as_json(plugin) for plugin in found])
         return
@@ -30,6 +46,23 @@ def plugins(as_json: AsJson = False) -> None:
             case Broken():
                 out.print(f"[bold]{plugin.name}[/]  [red]broken[/]")
                 out.print(f"  {plugin.error}", markup=False)
+
+
+def _program(command: str) -> LoadedPlugin | Broken:
+    """Start a program to ask what it is, and end it."""
+    try:
+        parts = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"--command: {error}") from None
+    if not parts:
+        raise UsageError("--command names no program")
+    try:
+        plugin = load_program(parts)
+    except PluginError as error:
+        return Broken(name=command, origin="", error=str(error))
+    if isinstance(plugin.elsewhere, ProgramHooks):
+        plugin.elsewhere.program.stop()
+    return plugin
 
 
 def _as_json(plugin: LoadedPlugin | Broken) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -14,23 +14,17 @@ from destination_router.commands.decision_output import counted
 from destination_router.commands.once import OnceCommand
 from destination_router.commands.options import ROUTER_TOML, ConnectionName, JsonLines
 from destination_router.commands.output import out, problems_told, summed_up, talk
-from destination_router.config.router_toml import ConnectionConfig, EventLogConfig
+from destination_router.config.router_toml import EventLogConfig
 from destination_router.contract.records import Reject
 from destination_router.eventlog.opening import open_admin
 from destination_router.files.reading import read_lines
-from destination_router.pipeline.normalise import normalise
 from destination_router.pipeline.privacy.config import load_allowed
 from destination_router.pipeline.privacy.hipaa import Allowed
-from destination_router.pipeline.privacy.masking import MaskingKeys
 from destination_router.pipeline.privacy.report import HIDDEN_NAME, Report, proposal
-from destination_router.pipeline.transformations.operations import Surroundings
-from destination_router.pipeline.transformations.steps import Transformations
 from destination_router.service.connections import choose_from_config
+from destination_router.service.field_report import add_message, steps_before_privacy
 
 commands = typer.Typer(no_args_is_help=True, help="See which fields there are, and which pass.")
-
-_NO_KEYS = MaskingKeys({1: bytes(32)})
-"""The report shows no value, so it needs no key, and whoever runs it need not have one."""
 
 
 @commands.callback()
@@ -79,7 +73,7 @@ def report(
             log = router.eventlog
         allowed = Allowed() if chosen is None else load_allowed(chosen)
         told = Report(allowed, people, () if chosen is None else (chosen.name, chosen.plugin))
-        steps = _steps(chosen)
+        steps = steps_before_privacy(chosen)
         unread = Counter[str]()
 
         def sum_up() -> None:
@@ -93,7 +87,7 @@ def report(
         with summed_up(sum_up):
             for raw in _bodies(source, log):
                 try:
-                    _add(raw, steps, told)
+                    add_message(raw, steps, told)
                 except Reject as reject:
                     unread[reject.code] += 1
 
@@ -105,27 +99,6 @@ def _nothing_seen(source: str | None, log: str) -> str:
         f"Nothing was seen: {log} holds no message now that gets as far as privacy. Delivered ones "
         "are deleted, unless [eventlog] keep_delivered keeps them: set it, or name a file"
     )
-
-
-def _add(raw: bytes, steps: Sequence[Transformations], told: Report) -> None:
-    """Report a message as privacy would see it: after the transformations, if it passes them."""
-    message = normalise(raw).message
-    for step in steps:
-        done = step.apply(message).message
-        if done is None:
-            return
-        message = done
-    told.add(message)
-
-
-def _steps(chosen: ConnectionConfig | None) -> list[Transformations]:
-    if chosen is None:
-        return []
-    around = Surroundings(connection=chosen.name, keys=_NO_KEYS, private=True)
-    return [
-        Transformations(chosen.shared.transformations, around, "[transformations] "),
-        Transformations(chosen.transformations, around),
-    ]
 
 
 def _bodies(source: str | None, log: EventLogConfig | None) -> Iterator[bytes]:

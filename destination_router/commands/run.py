@@ -89,6 +89,7 @@ def run(
                 reread=partial(check_config, config, gateway=not workers_only, console=shows),
                 traces=traces,
                 beside=beside,
+                path=config.resolve(),
             )
             run_in_loop(run_router(plan, _say_where))
 

@@ -16,13 +16,21 @@ from starlette.routing import Route
 
 from destination_router.config.router_toml import ConsoleConfig
 from destination_router.console.assets import Assets
+from destination_router.console.command_runs import CommandRuns
+from destination_router.console.conformance_page import ConformancePage
+from destination_router.console.connection_page import ConnectionPage
+from destination_router.console.dead_letter_page import DeadLetterPage
 from destination_router.console.desk import Desk
 from destination_router.console.forms import read_form
 from destination_router.console.guard import Guard
+from destination_router.console.live import Live
+from destination_router.console.message_page import MessagePage
 from destination_router.console.overview import Overview
 from destination_router.console.page import Handler, Page, session_of
+from destination_router.console.privacy_page import PrivacyPage
 from destination_router.console.rendering import Rendering
 from destination_router.console.sessions import LIFETIME, Sessions
+from destination_router.console.tester import Tester
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.faults import whereabouts
 from destination_router.service.serving import Asgi
@@ -61,7 +69,15 @@ class Console:
         self.app: Asgi = Guard(app, config.url)
 
     def _pages(self) -> Iterable[Page]:
-        yield from Overview(self._desk, self._rendering).pages()
+        desk, rendering, runs = self._desk, self._rendering, CommandRuns()
+        yield from Overview(desk, rendering).pages()
+        yield from Live(desk, rendering, self.over).pages()
+        yield from MessagePage(desk, rendering, runs).pages()
+        yield from DeadLetterPage(desk, rendering).pages()
+        yield from Tester(desk, rendering).pages()
+        yield from ConnectionPage(desk, rendering).pages()
+        yield from PrivacyPage(desk, rendering).pages()
+        yield from ConformancePage(desk, rendering, runs).pages()
 
     def _own_routes(self) -> Sequence[Route]:
         return (
@@ -80,10 +96,12 @@ class Console:
 
     def _looking(self, answer: Handler) -> Handler:
         async def answered(request: Request) -> Response:
-            session = self._sessions.known(request.cookies.get(self._cookie, ""))
+            cookie = request.cookies.get(self._cookie, "")
+            session = self._sessions.known(cookie)
             if session is None:
                 return self._to_sign_in(request)
             request.state.session = session
+            request.state.is_signed_in = lambda: self._sessions.known(cookie) is not None
             return await answer(request)
 
         return answered

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 720, 120
-_TOP, _LEFT = 14, 0
+_TOP = 4
 
 
-def bars(series: Sequence[tuple[str, Sequence[float]]], title: str) -> Markup:
+def bars(
+    series: Sequence[tuple[str, Sequence[float]]], title: str, span: Sequence[str] = ()
+) -> Markup:
     """Draw stacked bars.
 
     Args:
         series: the name of each, which is its class in the style sheet, and its values.
         title: what is shown, for who cannot see it.
+        span: what stands below the first and the last column.
     """
     columns = len(series[0][1]) if series else 0
     highest = max((sum(values[i] for _, values in series) for i in range(columns)), default=0.0)
@@ -32,15 +35,18 @@ def bars(series: Sequence[tuple[str, Sequence[float]]], title: str) -> Markup:
                 f'<rect class="bar {escape(name)}" x="{column * step + 0.5:.1f}" y="{top:.1f}" '
                 f'width="{max(1.0, step - 1.5):.1f}" height="{height:.1f}"/>'
             )
-    return _framed(shapes, title, highest)
+    return _framed(shapes, title, f"{highest:,.0f}", span)
 
 
-def line(lines: Sequence[tuple[str, Sequence[float | None]]], title: str) -> Markup:
+def line(
+    lines: Sequence[tuple[str, Sequence[float | None]]], title: str, span: Sequence[str] = ()
+) -> Markup:
     """Draw lines, which break off where nothing was measured.
 
     Args:
         lines: the name of each, which is its class in the style sheet, and its values.
         title: what is shown, for who cannot see it.
+        span: what stands below the first and the last value.
     """
     known = [value for _, values in lines for value in values if value is not None]
     highest = max(known, default=0.0)
@@ -63,16 +69,19 @@ def line(lines: Sequence[tuple[str, Sequence[float | None]]], title: str) -> Mar
             drawn = True
         if commands:
             shapes.append(f'<path class="line {escape(name)}" d="{" ".join(commands)}"/>')
-    return _framed(shapes, title, highest)
+    return _framed(shapes, title, f"{highest:,.3g} s", span)
 
 
-def _framed(shapes: Sequence[str], title: str, highest: float) -> Markup:
+def _framed(shapes: Sequence[str], title: str, highest: str, span: Sequence[str]) -> Markup:
     grid = "".join(
         f'<line class="grid" x1="0" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>'
         for y in (_TOP, _TOP + (HEIGHT - _TOP) / 2, HEIGHT)
     )
-    label = f"{title}; at most {highest:,.4g}"
+    label = escape(f"{title}; at most {highest}")
+    below = "".join(f"<span>{escape(words)}</span>" for words in span)
     return Markup(  # noqa: S704 -- numbers of ours, and escaped names
+        f'<figure><figcaption aria-hidden="true"><span>{escape(highest)}</span></figcaption>'
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT + 1}" role="img" '
-        f'preserveAspectRatio="none" aria-label="{escape(label)}">{grid}{"".join(shapes)}</svg>'
+        f'preserveAspectRatio="none" aria-label="{label}">{grid}{"".join(shapes)}</svg>'
+        f'<figcaption aria-hidden="true">{below}</figcaption></figure>'
     )

@@ -10,12 +10,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from destination_router.console.sessions import Session
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.log_admin import LogAdmin
 from destination_router.eventlog.opening import open_admin
 from destination_router.eventlog.sqlite.trace_file import TraceFile
-from destination_router.eventlog.trace import Action
+from destination_router.eventlog.trace import Action, Trace
 from destination_router.service.configured import Configured
 from destination_router.threads import in_thread
 
@@ -51,6 +53,15 @@ class Desk:
     def configured(self) -> Configured:
         """What the router goes by now."""
         return self._configured()
+
+    def shown(self, trace: Trace) -> Trace:
+        """Leave out values that were kept before the configuration said not to show any."""
+        if self.content:
+            return trace
+        content = trace.content
+        if content.body is not None:
+            content = replace(content, body=None, steps=(), requests=(), exchanges=())
+        return replace(trace, event="", detail="", content=content)
 
     async def ask_traces(self, ask: Callable[[TraceFile], T]) -> T:
         """Read what workers tell.

@@ -10,7 +10,7 @@ arguments it names.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
@@ -38,17 +38,61 @@ from destination_router.contract.records import (
 PROJECT = "destination_router"
 """The name of the entry-point group and of the pluggy project."""
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class SharedManagerWarning(UserWarning):
+    """Two destinations are registered with one plugin manager, which hears one of them alone."""
+
+
+class _SecondDestination(SharedManagerWarning):
+    """Pluggy's `warn_on_impl` of one manager: true from the second implementation on.
+
+    pluggy asks for its truth whenever a plugin with the hook is registered, and warns with it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "two destinations are registered with one PluginManager: its hooks call one of them, "
+            "and the events of the other are lost. Make a manager for each destination"
+        )
+        self._seen = 0
+
+    def __bool__(self) -> bool:
+        self._seen += 1
+        return self._seen > 1
+
+
+class _OncePerManager(dict[str, Any]):
+    """What pluggy keeps of a hook's specification; each manager asks for its own warning."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return _SecondDestination() if key == "warn_on_impl" else super().get(key, default)
+
+
+def _of_one_destination(specification: F) -> F:
+    """Let a manager warn of a second destination: this hook is one that every destination has."""
+    marked = f"{PROJECT}_spec"
+    setattr(specification, marked, _OncePerManager(getattr(specification, marked)))
+    return specification
+
 
 REQUIRED_HOOKS = ("settings_schema", "on_identify", "on_track")
 
 
 class Destination:
-    """Every hook. `settings_schema`, `on_identify` and `on_track` are required."""
+    """Every hook. `settings_schema`, `on_identify` and `on_track` are required.
+
+    Register one destination with a `pluggy.PluginManager`, and make another manager for the next:
+    a hook of two would call one of them alone. A manager with two warns (`SharedManagerWarning`).
+    """
 
     # -- required ---------------------------------------------------------------------------
 
+    @_of_one_destination
     @hookspec(firstresult=True)
     def settings_schema(self) -> dict[str, Json]:  # type: ignore[empty-body]
         """Describe the settings as JSON Schema 2020-12.

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import httpx
 import msgspec
 
 from destination_router.config.origins import ANY_ORIGIN
+from destination_router.config.router_toml import EventLogConfig
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.worker import Delivery, Worker
@@ -22,12 +23,20 @@ from destination_router.demo.recorder import create_recorder
 from destination_router.demo.traffic import send_traffic
 from destination_router.eventlog.dead_letter import DroppedDeadLetters
 from destination_router.eventlog.memory import MemoryEventLog
+from destination_router.eventlog.opening import open_log
+from destination_router.eventlog.router_log import RouterLog
+from destination_router.eventlog.sqlite.standing_book import LoggedStanding
 from destination_router.gateway.app import create_gateway
 from destination_router.gateway.sources import Sources
 from destination_router.pipeline.connection import Connection
+from destination_router.service.health import CountedLog
+from destination_router.service.metrics import Intake
 from destination_router.service.serving import Asgi, serving
+from destination_router.service.tracing import Tracing
+from destination_router.service.workers import LoggedLetters
 
 WRITE_KEY = "demo-write-key"
+_POLL = 0.05
 HELD = ("users", "events", "accounts", "requests")
 
 Report = Callable[[Sequence[Delivery]], None]
@@ -38,17 +47,31 @@ class Stage(msgspec.Struct, frozen=True):
 
     gateway_url: str
     vendor_url: str
-    log: MemoryEventLog
+    done: Callable[[], Awaitable[None]]
+
+
+class Watched(msgspec.Struct, frozen=True):
+    """What a demo needs that is looked at in the console: a log on disk, and who is told."""
+
+    log: EventLogConfig
+    tracing: Tracing
 
 
 @contextlib.asynccontextmanager
-async def stage(connection: Connection, report: Report) -> AsyncIterator[Stage]:
+async def stage(
+    connection: Connection, report: Report, watched: Watched | None = None
+) -> AsyncIterator[Stage]:
     """Start the vendor's stand-in, a gateway, and a worker between them.
 
     Args:
         connection: the destination to show.
         report: is told what became of each window of messages.
+        watched: where it is looked at in the console; None: nobody does.
     """
+    if watched is not None:
+        async with _watched_stage(connection, report, watched) as running:
+            yield running
+        return
     log = MemoryEventLog([connection.name])
     gateway = create_gateway(log, Sources.of_keys([WRITE_KEY]))
     async with (
@@ -59,10 +82,57 @@ async def stage(connection: Connection, report: Report) -> AsyncIterator[Stage]:
         worker = Worker(connection, log, sender, dead_letters=DroppedDeadLetters(), report=report)
         working = asyncio.create_task(worker.run())
         try:
-            yield Stage(gateway_url, vendor_url, log)
+            yield Stage(gateway_url, vendor_url, log.wait_until_done)
         finally:
             await worker.stop(0.0)
             await working
+
+
+@contextlib.asynccontextmanager
+async def _watched_stage(
+    connection: Connection, report: Report, watched: Watched
+) -> AsyncIterator[Stage]:
+    intake, name = Intake(), connection.name
+    with contextlib.closing(open_log(watched.log, [name], {name: connection.kept})) as log:
+        gateway = create_gateway(CountedLog(log, intake), Sources.of_keys([WRITE_KEY]))
+        tracer = watched.tracing.tracer(connection)
+
+        def told(deliveries: Sequence[Delivery]) -> None:
+            tracer.ended(deliveries)
+            report(deliveries)
+
+        async with (
+            serving(vendor_of(connection)) as vendor_url,
+            serving(gateway) as gateway_url,
+            Sender(connection, DeliverySettings(origins={ANY_ORIGIN: vendor_url})) as sender,
+        ):
+            worker = Worker(
+                connection,
+                log,
+                sender,
+                dead_letters=LoggedLetters(log),
+                standing=LoggedStanding(log),
+                report=told,
+                observer=tracer,
+            )
+            working = asyncio.create_task(worker.run())
+            telling = asyncio.create_task(
+                watched.tracing.run(
+                    lambda: {name: worker.stats}, lambda: {name: worker.quota_use()}, intake
+                )
+            )
+            try:
+                yield Stage(gateway_url, vendor_url, lambda: _all_done(log, name))
+            finally:
+                await worker.stop(0.0)
+                await working
+                telling.cancel()
+                await asyncio.gather(telling, return_exceptions=True)
+
+
+async def _all_done(log: RouterLog, name: str) -> None:
+    while (await log.lags())[name].messages:  # noqa: ASYNC110 -- another thread commits
+        await asyncio.sleep(_POLL)
 
 
 async def play(running: Stage) -> dict[str, list[Any]]:
@@ -75,7 +145,7 @@ async def play(running: Stage) -> dict[str, list[Any]]:
     # The SDK's HTTP client logs what it sends; a demo's terminal is no place for it.
     logging.getLogger("rudder").setLevel(logging.CRITICAL)
     await asyncio.to_thread(send_traffic, running.gateway_url, WRITE_KEY)
-    await running.log.wait_until_done()
+    await running.done()
     async with httpx.AsyncClient(base_url=running.vendor_url, trust_env=False) as client:
         held = {kind: await _ask(client, kind) for kind in HELD}
     told = {kind: rows for kind, rows in held.items() if rows is not None}

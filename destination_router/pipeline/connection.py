@@ -40,6 +40,7 @@ from destination_router.pipeline.normalise import (
     normalise,
     normalise_decoded,
 )
+from destination_router.pipeline.paths import everything
 from destination_router.pipeline.preparation import (
     Preparation,
     Ready,
@@ -152,6 +153,8 @@ class Connection:
         self.tell_plugin_error: Callable[[BaseException], None] | None = None
         """Hears of what a plugin raises, with its words, which may be personal: for its author."""
         self.plugin = plugin
+        self.given = dict(settings)
+        """The settings as they were configured, references unresolved."""
         schema = plugin.hook.settings_schema()
         valid = load_settings(schema, settings)
         self.secrets = secret_values(schema, valid)
@@ -320,6 +323,43 @@ class Connection:
             )
         except Reject:
             return []
+
+    def explained(self, raw: bytes) -> list[StepTaken]:
+        """As `steps`, and then which subscriptions take the message and what mappings make of it.
+
+        For people to look at. What a mapping sees may be shown: it comes after privacy.
+        """
+        taken = self.steps(raw)
+        try:
+            subscriptions = self._seal_of(raw)
+            normalised = normalise(raw, as_sent=self._as_sent)
+            if subscriptions is None:
+                ready = self._preparation.prepare(normalised)
+            else:
+                ready = self._preparation.prepare_again(normalised, subscriptions)
+        except Reject:
+            return taken
+        if type(ready) is not Ready:
+            if ready.reason is not None and not any(step.end for step in taken):
+                end = StepTaken(step="subscription", before=None, after=None, end=ready.reason)
+                taken.append(end)
+            return taken
+        for number in ready.subscriptions:
+            taken += self._mapping_step(self._subscriptions[number], ready.message)
+        return taken
+
+    def _mapping_step(self, subscription: Subscription, message: Message) -> list[StepTaken]:
+        where = subscription.where or "subscription"
+        taken = [StepTaken(step=where, before=None, after=None)]
+        if subscription.mapping is None:
+            return taken
+        step, before = f"{where} mapping", everything(message)
+        try:
+            mapped = subscription.mapping.apply(message)
+        except Reject as reject:
+            return [*taken, StepTaken(step=step, before=before, after=None, end=str(reject))]
+        after = everything(mapped.message)
+        return [*taken, StepTaken(step=step, before=before, after=after, notes=mapped.notes)]
 
     def kept(self, raw: bytes) -> bytes:
         """Write what a dead letter may keep of a message: all of it, unless in HIPAA mode.

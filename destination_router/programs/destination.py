@@ -149,9 +149,7 @@ class ProgramHooks:
             self._known.pop(question, None)
 
     def settle(self, settings: Json) -> None:
-        """Ask all that depends on nothing but the settings; then let the process end.
-
-        It is started again when there is more to ask.
+        """Ask all that depends on nothing but the settings.
 
         Raises:
             ProgramError: it does not answer.
@@ -160,7 +158,6 @@ class ProgramHooks:
             if hook in self.hello.hooks:
                 with contextlib.suppress(HookError, LineError):  # whoever needs it is told then
                     self._of_settings(hook, settings)
-        self.program.stop()
 
     # -- the hooks -------------------------------------------------------------------------------
 

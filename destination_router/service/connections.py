@@ -134,11 +134,20 @@ def connect(config: ConnectionConfig) -> Connection:
         SettingsError: its settings cannot, or what stands beside them.
     """
     plugin = load(config)
-    connection = configured(config, plugin)
-    if isinstance(plugin.elsewhere, ProgramHooks):
-        plugin.elsewhere.settle(connection.settings)
-    device_destinations([connection])  # what browsers could not load is told now
+    try:
+        connection = configured(config, plugin)
+        if isinstance(plugin.elsewhere, ProgramHooks):
+            plugin.elsewhere.settle(connection.settings)
+        device_destinations([connection])  # what browsers could not load is told now
+    finally:
+        let_end(plugin)
     return connection
+
+
+def let_end(plugin: LoadedPlugin) -> None:
+    """End the process of a plugin that is a program; the next question starts another one."""
+    if isinstance(plugin.elsewhere, ProgramHooks):
+        plugin.elsewhere.program.stop()
 
 
 def load(config: ConnectionConfig) -> LoadedPlugin:
@@ -192,6 +201,15 @@ def _errors_of_parts(config: ConnectionConfig) -> Iterator[SettingsError | Plugi
     except PluginError as error:
         yield error
         return
+    try:
+        yield from _errors_with(config, plugin)
+    finally:
+        let_end(plugin)
+
+
+def _errors_with(
+    config: ConnectionConfig, plugin: LoadedPlugin
+) -> Iterator[SettingsError | PluginError]:
     try:
         Connection(config.name, plugin, config.settings)
     except (SettingsError, PluginError) as error:

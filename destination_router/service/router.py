@@ -12,6 +12,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import msgspec
 
@@ -55,6 +56,7 @@ class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
         traces: where is kept what people look at; None: nobody looks.
         beside: what else is open while it works, such as the console; is given what the process
             goes by.
+        path: of the router.toml, for people; None where there is none.
     """
 
     config: RouterConfig
@@ -65,6 +67,7 @@ class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
     reread: Callable[[], Checked] | None = None
     traces: TraceSink | None = None
     beside: Beside | None = None
+    path: Path | None = None
 
     @property
     def command(self) -> str:
@@ -152,7 +155,7 @@ class _Router:
 
     def configured(self) -> Configured:
         """Say what the process goes by now."""
-        return Configured(self._config, self._connections)
+        return Configured(self._config, tuple(self._connections), self._plan.path)
 
     def operations(self, intake: Intake) -> Operations:
         """Make the app: the operators' paths, and the gateway behind them."""
@@ -252,7 +255,13 @@ def _open_beside(plan: RouterPlan, router: _Router) -> AbstractAsyncContextManag
 
 def _open_log(plan: RouterPlan) -> RouterLog:
     kept = {connection.name: connection.kept for connection in plan.connections}
-    return open_log(plan.config.eventlog, list(kept), kept)
+    return open_log(
+        plan.config.eventlog,
+        list(kept),
+        kept,
+        delivers=plan.workers,
+        request_seconds=delivery_settings(plan.config.delivery).timeout,
+    )
 
 
 async def _warn_of_strangers(connections: Sequence[Connection], log: RouterLog) -> None:

@@ -245,7 +245,7 @@ class Tracer:
     def _steps(self, traced: _Open) -> Iterator[dict[str, Any]]:
         if not traced.event.body:
             return
-        for step in self.connection.steps(traced.event.body):
+        for step in self.connection.explained(traced.event.body):
             yield {
                 "step": step.step,
                 "before": step.before if self._content else None,

@@ -19,6 +19,10 @@ RECORDS = {
     "BasicAuth": "username password?",
     "BearerAuth": "token",
     "Cost": "quota amount? key?",
+    "ConnectionStats": "state detail? received? delivered? filtered? rejected? retried? waiting? "
+    "in_flight? requests?",
+    "Decision": "message_id result requests? reject? reason? notes? user_keys? user_id? "
+    "anonymous_id? type? person?",
     "DeletionProgress": "state request_id? detail?",
     "DeletionToken": "value lifetime",
     "Field": "name type description required? default? part?",
@@ -35,6 +39,8 @@ RECORDS = {
     "Page": f"{MESSAGE} name? category? properties?",
     "Pairing": "rule key value limit period? detail?",
     "Quota": "name limit period unit? scope?",
+    "Refusal": "code detail",
+    "RenderedRequest": "method url headers content?",
     "Screen": f"{MESSAGE} name? category? properties?",
     "Track": f"{MESSAGE} event? properties?",
 }

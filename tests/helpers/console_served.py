@@ -42,13 +42,19 @@ class Served:
         self.configured = Configured(self.config, self.connections, path)
         self.url = ""
         self._console = console
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._clients: list[httpx.Client] = []
 
     def start(self, serve: Callable[[Asgi], str]) -> None:
         table = ConsoleConfig(password=OPERATOR, viewer_password=VIEWER, **self._console)
         desk = Desk(lambda: self.configured, self.traces, content=table.content)
         self.console = Console(table, desk)
-        self.url = serve(self.console.app)
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            self._loop = asyncio.get_running_loop()
+            await self.console.app(scope, receive, send)
+
+        self.url = serve(app)
 
     def client(self, password: str | None = OPERATOR, name: str = "") -> httpx.Client:
         """A browser's requests: of one that has signed in, unless there is no password."""
@@ -65,11 +71,16 @@ class Served:
         self._clients.append(client)
         return client
 
+    def over(self) -> None:
+        """Tell streams to end, as when the process shall."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.console.over.set)
+
     def append(self, *bodies: bytes) -> None:
         asyncio.run(self.log.append(bodies))
 
     def close(self) -> None:
-        self.console.over.set()
+        self.over()
         for client in self._clients:
             client.close()
         self.log.close()

@@ -1,15 +1,17 @@
 """The contract: pinned, so that a change of it is a decision."""
 
 import inspect
+from types import SimpleNamespace
 
 import pluggy
 import pytest
 
-from destination_router import Destination
+from destination_router import Destination, hookimpl
 from destination_router.contract.hookspecs import (
     PROJECT,
     REQUIRED_HOOKS,
     TRANSFORMATIONS,
+    SharedManagerWarning,
     Transformation,
 )
 from destination_router.plugins.breaches import HOOKS
@@ -75,3 +77,42 @@ def test_the_project_is_the_entry_point_group() -> None:
     """A plugin author needs one name for both."""
     assert PROJECT == "destination_router"
     assert load_plugin("heap").hook.on_track.spec.namespace is Destination
+
+
+def manager() -> pluggy.PluginManager:
+    made = pluggy.PluginManager("destination_router")
+    made.add_hookspecs(Destination)
+    return made
+
+
+def destination(name: str) -> SimpleNamespace:
+    return SimpleNamespace(
+        settings_schema=hookimpl(lambda: {"title": name}), on_track=hookimpl(lambda: [name])
+    )
+
+
+def test_two_destinations_with_one_manager_are_warned_of() -> None:
+    """Pluggy would call one of them and lose the other's events without a word."""
+    shared = manager()
+    shared.register(destination("one"))
+    with pytest.warns(SharedManagerWarning, match="Make a manager for each destination"):
+        shared.register(destination("two"))
+    assert len(shared.hook.on_track(message=None, settings=None)) == 1
+
+
+def test_specifications_that_come_after_the_destinations_warn_as_well() -> None:
+    """A host may register first."""
+    shared = pluggy.PluginManager("destination_router")
+    shared.register(destination("one"))
+    shared.register(destination("two"))
+    with pytest.warns(SharedManagerWarning):
+        shared.add_hookspecs(Destination)
+
+
+def test_a_manager_for_each_destination_is_quiet() -> None:
+    """However many there are: warnings are errors here."""
+    managers = [manager() for _ in range(3)]
+    for number, each in enumerate(managers):
+        each.register(destination(str(number)))
+    answers = [each.hook.on_track(message=None, settings=None) for each in managers]
+    assert answers == [["0"], ["1"], ["2"]]

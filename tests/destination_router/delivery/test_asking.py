@@ -35,6 +35,7 @@ class Line:
         self.hooks = plugin.elsewhere
         self.connection = Connection("small", plugin, {})
         self.hooks.settle(self.connection.settings)
+        self.hooks.program.stop()
         self.log = MemoryEventLog(["small"])
         self.sender: Sender
         self.worker: Worker

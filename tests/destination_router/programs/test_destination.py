@@ -244,6 +244,7 @@ def test_a_process_is_there_when_there_is_work(load: Load) -> None:
     connection = Connection("small", plugin, {})
     program = hooks_of(plugin).program
     hooks_of(plugin).settle(connection.settings)
+    program.stop()
     assert program.pid is None
     assert connection.decide(track()).result == "requests"
     assert program.pid is not None

@@ -1,0 +1,175 @@
+"""Connections: their settings as a form, what `check` says, and how much of their quotas is used.
+
+Nothing here writes router.toml: what a form would change is given as TOML to paste.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from destination_router.config.router_toml import ConnectionConfig
+from destination_router.console.desk import Desk
+from destination_router.console.forms import read_form
+from destination_router.console.page import Page, session_of
+from destination_router.console.rendering import Rendering
+from destination_router.console.settings_form import Field, fields_of, read_settings
+from destination_router.contract.records import Json
+from destination_router.migration.toml_writing import write_router
+from destination_router.pipeline.connection import Connection
+from destination_router.plugins.loading import PluginError
+from destination_router.service.checking import Checked, ProbeResult, check_config, probe
+from destination_router.service.connections import connect
+from destination_router.settings.errors import SettingsError
+from destination_router.settings.references import holds_reference
+from destination_router.settings.validation import is_secret
+from destination_router.threads import in_thread
+
+_PREFIX = "settings."
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """The connection that is looked at."""
+
+    config: ConnectionConfig
+    connection: Connection
+    fields: tuple[Field, ...]
+
+
+class ConnectionPage:
+    """The list of connections, and one of them."""
+
+    def __init__(self, desk: Desk, rendering: Rendering) -> None:
+        self._desk = desk
+        self._rendering = rendering
+
+    def pages(self) -> Iterator[Page]:
+        """List its paths."""
+        yield Page("/connections", self._show)
+        yield Page("/connections/check", self._check, acts=True)
+        yield Page("/connections/change", self._change, acts=True)
+
+    async def _show(self, request: Request) -> Response:
+        name = request.query_params.get("name", "")
+        if not name:
+            return self._rendering.page(
+                request, "connections.html", connections=self._desk.configured.config.connections
+            )
+        return await self._drawn(request, self._chosen(name))
+
+    async def _check(self, request: Request) -> Response:
+        """Send a test user and a test event to the destination's simulator."""
+        chosen = self._chosen((await read_form(request)).get("name"))
+        delivery = self._desk.configured.config.delivery
+        results = await probe(chosen.connection, delivery, live=False)
+        await self._desk.note(session_of(request), "check", chosen.config.name)
+        return await self._drawn(request, chosen, results=results)
+
+    async def _change(self, request: Request) -> Response:
+        """Say what is wrong with changed settings, or give them as TOML."""
+        form = await read_form(request)
+        chosen = self._chosen(form.get("name"))
+        schema = chosen.connection.plugin.hook.settings_schema()
+        settings, problems = read_settings(schema, form, _PREFIX, chosen.config.settings)
+        if not problems:
+            changed = msgspec.structs.replace(chosen.config, settings=settings)
+            problems = await in_thread(lambda: _problems(changed), "console-check")
+        toml = "" if problems else _toml(chosen.config, settings, schema)
+        shown = {
+            name: value
+            for name, value in settings.items()
+            if not is_secret(schema, name) or holds_reference(value)
+        }
+        fields = tuple(fields_of(schema, {**shown, **_secrets_of(chosen, schema)}))
+        again = msgspec.structs.replace(chosen, fields=fields)
+        return await self._drawn(request, again, problems=problems, toml=toml)
+
+    async def _drawn(
+        self,
+        request: Request,
+        chosen: Chosen,
+        *,
+        results: list[ProbeResult] | None = None,
+        problems: list[str] | None = None,
+        toml: str = "",
+    ) -> Response:
+        states = await self._desk.ask_traces(lambda traces: traces.states())
+        checked = await self._checked()
+        name = chosen.config.name
+        warnings = [
+            words.removeprefix(f"{name}: ")
+            for words in (checked.warnings if checked else [])
+            if words.startswith(f"{name}: ")
+        ]
+        return self._rendering.page(
+            request,
+            "connection.html",
+            config=chosen.config,
+            connection=chosen.connection,
+            fields=chosen.fields,
+            state=states.get(name),
+            said=checked.problems if checked else [],
+            warnings=warnings,
+            origins=chosen.connection.origins,
+            results=results,
+            problems=problems,
+            toml=toml,
+            beside=_beside(chosen.config),
+        )
+
+    async def _checked(self) -> Checked | None:
+        path = self._desk.configured.path
+        if path is None:
+            return None
+        return await in_thread(
+            lambda: check_config(path, gateway=False, console=False), "console-check"
+        )
+
+    def _chosen(self, name: str) -> Chosen:
+        configured = self._desk.configured
+        connection = configured.connection(name)
+        config = next((each for each in configured.config.connections if each.name == name), None)
+        if connection is None or config is None:
+            raise HTTPException(404, "There is no such connection.")
+        schema = connection.plugin.hook.settings_schema()
+        return Chosen(
+            config=config,
+            connection=connection,
+            fields=tuple(fields_of(schema, config.settings)),
+        )
+
+
+def _secrets_of(chosen: Chosen, schema: Any) -> dict[str, Json]:
+    return {name: v for name, v in chosen.config.settings.items() if is_secret(schema, name)}
+
+
+def _problems(config: ConnectionConfig) -> list[str]:
+    try:
+        connect(config)
+    except SettingsError as error:
+        return [str(problem) for problem in error.problems]
+    except PluginError as error:
+        return [str(error)]
+    return []
+
+
+def _toml(config: ConnectionConfig, settings: dict[str, Json], schema: Any) -> str:
+    """Write a connection with changed settings; a secret stands there as what it should be."""
+    shown = {
+        name: {"env": f"{config.name}_{name}".upper().replace("-", "_").replace(" ", "_")}
+        if is_secret(schema, name) and not holds_reference(value)
+        else value
+        for name, value in settings.items()
+    }
+    return write_router({}, [{"name": config.name, "plugin": config.plugin, "settings": shown}])
+
+
+def _beside(config: ConnectionConfig) -> list[str]:
+    """Name what else router.toml says of a connection: it stays as it is."""
+    names = ("subscription", "mapping", "subscriptions", "transformations", "privacy", "consent")
+    return [name for name in names if getattr(config, name)]

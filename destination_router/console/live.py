@@ -1,0 +1,216 @@
+"""What comes in, as it comes in, with what becomes of it: a table, and a stream of its rows.
+
+However many people look, the traces are read once; each gets what it asked for. Who is slower than
+what comes in is told how much it did not see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from destination_router.console.desk import Desk
+from destination_router.console.page import Page
+from destination_router.console.rendering import Rendering
+from destination_router.eventlog.interface import LogUnavailableError
+from destination_router.eventlog.sqlite.trace_file import TraceFile
+from destination_router.eventlog.trace import Rollup, Trace, TraceFilter
+
+SHOWN = 500
+MOST_STREAMS = 100
+"""How many may be open at once: people have a few tabs each."""
+
+_PERIOD = 0.7
+_SAY_EVERY = 4.0
+_BEAT = 15.0
+_READ_AT_ONCE = 400
+_MOST_WAITING = 20
+_FILTERS = ("connection", "source", "type", "event", "result")
+_RESULTS = ("waiting", "delivered", "filtered", "rejected")
+_TYPES = ("identify", "track", "page", "screen", "group", "alias")
+
+
+class _Stream:
+    """Somebody who looks: batches of rows that wait to be sent."""
+
+    def __init__(self, wanted: TraceFilter) -> None:
+        self.wanted = wanted
+        self.waiting: asyncio.Queue[tuple[int, list[str]]] = asyncio.Queue(_MOST_WAITING)
+        self.missed = 0
+
+    def offer(self, traces: Sequence[Trace], row: Callable[[Trace], str]) -> None:
+        """Take in what it asked for; without room, the oldest that waits goes."""
+        rows = [(trace.number, row(trace)) for trace in traces if self.wanted.takes(trace)]
+        rows = [(number, text) for number, text in rows if number > self.wanted.after]
+        if not rows:
+            return
+        if self.waiting.full():
+            _, dropped = self.waiting.get_nowait()
+            self.missed += len(dropped)
+        self.waiting.put_nowait((rows[-1][0], [text for _, text in rows]))
+
+
+class Live:
+    """The page, and its stream.
+
+    Args:
+        desk: where traces are read.
+        rendering: draws.
+        over: set when streams shall end.
+    """
+
+    def __init__(self, desk: Desk, rendering: Rendering, over: asyncio.Event) -> None:
+        self._desk = desk
+        self._rendering = rendering
+        self._over = over
+        self._streams: set[_Stream] = set()
+        self._feeding: asyncio.Task[None] | None = None
+
+    def pages(self) -> Iterator[Page]:
+        """List its paths."""
+        yield Page("/live", self._show)
+        yield Page("/live/stream", self._stream)
+
+    async def _show(self, request: Request) -> Response:
+        wanted = _wanted(request)
+        now = self._desk.clock()
+
+        def read(traces: TraceFile) -> tuple[list[Trace], dict[str, dict[int, Rollup]]]:
+            return traces.find(wanted), traces.rollups("connection", now - 300, 10)
+
+        traces, rollups = await self._desk.ask_traces(read)
+        recent = Rollup()
+        for name, spans in rollups.items():
+            if wanted.connection in ("", name):
+                for counted in spans.values():
+                    recent.add(counted)
+        configured = self._desk.configured
+        after = max((trace.number for trace in traces), default=0)
+        query = {name: getattr(wanted, name) for name in _FILTERS if getattr(wanted, name)}
+        return self._rendering.page(
+            request,
+            "live.html",
+            traces=list(map(self._desk.shown, traces)),
+            wanted=wanted,
+            query={**query, "after": after},
+            recent=recent,
+            connections=[each.name for each in configured.connections],
+            sources=[each.name for each in configured.config.all_sources],
+            types=_TYPES,
+            results=_RESULTS,
+            content=self._desk.content,
+        )
+
+    async def _stream(self, request: Request) -> Response:
+        if len(self._streams) >= MOST_STREAMS:
+            raise HTTPException(
+                503, f"{MOST_STREAMS} people look already.", headers={"retry-after": "30"}
+            )
+        stream = _Stream(_wanted(request))
+        self._streams.add(stream)  # before anything is awaited: it counts from now on
+        if self._feeding is None or self._feeding.done():
+            self._feeding = asyncio.create_task(self._feed())
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(
+            self._events(stream, request.state.is_signed_in),
+            media_type="text/event-stream",
+            headers=headers,
+        )
+
+    async def _events(
+        self, stream: _Stream, is_signed_in: Callable[[], bool]
+    ) -> AsyncIterator[str]:
+        ending = asyncio.create_task(self._over.wait())
+        getting: asyncio.Task[tuple[int, list[str]]] | None = None
+        try:
+            missed = await self._desk.ask_traces(lambda traces: traces.find(stream.wanted))
+            yield ": here\n\n"
+            if missed:
+                rows = [self._row(trace) for trace in reversed(missed)]
+                stream.wanted = msgspec.structs.replace(stream.wanted, after=missed[0].number)
+                yield _event(missed[0].number, rows)
+            while not self._over.is_set() and is_signed_in():
+                getting = getting or asyncio.create_task(stream.waiting.get())
+                await asyncio.wait(
+                    {getting, ending}, timeout=_BEAT, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not getting.done():
+                    yield ": beat\n\n"
+                    continue
+                number, rows = getting.result()
+                getting = None
+                if stream.missed:
+                    rows.append(self._rendering.part("missed.html", count=stream.missed))
+                    stream.missed = 0
+                yield _event(number, rows)
+        except LogUnavailableError:
+            return  # whoever looks asks again
+        finally:
+            ending.cancel()
+            if getting is not None:
+                getting.cancel()
+            self._streams.discard(stream)
+
+    async def _feed(self) -> None:
+        """Read what is new once for all, as long as somebody looks."""
+        last: int | None = None
+        said = float("-inf")
+        clock = asyncio.get_running_loop().time
+        while self._streams and not self._over.is_set():
+            if say := clock() - said >= _SAY_EVERY:
+                said = clock()
+            with contextlib.suppress(LogUnavailableError):
+                ask = partial(self._news, last=last, say=say)
+                found, last = await self._desk.ask_traces(ask)
+                if found:
+                    self._hand_out(found)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PERIOD):
+                    await self._over.wait()
+
+    def _news(self, traces: TraceFile, last: int | None, *, say: bool) -> tuple[list[Trace], int]:
+        if say:
+            traces.watch(self._desk.clock())
+        if last is None:  # each stream begins with what it has not seen
+            newest = traces.find(TraceFilter(limit=1))
+            return newest, newest[0].number if newest else 0
+        found = traces.find(TraceFilter(after=last, limit=_READ_AT_ONCE))
+        return found[::-1], found[0].number if found else last
+
+    def _hand_out(self, found: Sequence[Trace]) -> None:
+        drawn: dict[int, str] = {}
+
+        def row(trace: Trace) -> str:
+            if trace.number not in drawn:
+                drawn[trace.number] = self._row(trace)
+            return drawn[trace.number]
+
+        for stream in list(self._streams):
+            stream.offer(found, row)
+
+    def _row(self, trace: Trace) -> str:
+        return self._rendering.part("row.html", trace=self._desk.shown(trace), fresh=True)
+
+
+def _wanted(request: Request) -> TraceFilter:
+    asked: dict[str, Any] = {
+        name: request.query_params.get(name, "").strip()[:200] for name in _FILTERS
+    }
+    seen = request.headers.get("last-event-id") or request.query_params.get("after", "")
+    after = int(seen) if seen.isdecimal() and len(seen) < 19 else 0  # noqa: PLR2004 -- SQLite's
+    return TraceFilter(**asked, after=after, limit=SHOWN)
+
+
+def _event(number: int, rows: Sequence[str]) -> str:
+    """Write an event of a stream: the newest row first, as the table has them."""
+    text = "".join(reversed(rows)).replace("\r", " ")
+    lines = "\n".join(f"data: {line}" for line in text.split("\n"))
+    return f"id: {number}\n{lines}\n\n"

@@ -1,0 +1,146 @@
+"""One message on its way: what came in, each step, each request and answer, and again today."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from destination_router.console.command_runs import CommandRuns
+from destination_router.console.decision_view import DecisionView, view_of
+from destination_router.console.desk import Desk
+from destination_router.console.forms import read_form
+from destination_router.console.page import Page, session_of
+from destination_router.console.rendering import Rendering
+from destination_router.eventlog.sqlite.trace_file import TraceFile
+from destination_router.eventlog.trace import Trace
+from destination_router.settings.validation import is_secret
+from destination_router.threads import in_thread
+
+_LONGEST_OFFSET = 18
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """Something that happened to a message."""
+
+    at: float
+    words: str
+    kind: str = ""
+
+
+class MessagePage:
+    """The page of a message, with what can be done with it."""
+
+    def __init__(self, desk: Desk, rendering: Rendering, runs: CommandRuns) -> None:
+        self._desk = desk
+        self._rendering = rendering
+        self._runs = runs
+
+    def pages(self) -> Iterator[Page]:
+        """List its paths."""
+        yield Page("/live/event", self._show)
+        yield Page("/live/event/again", self._again, acts=True)
+        yield Page("/live/event/case", self._case, acts=True)
+
+    async def _show(self, request: Request) -> Response:
+        asked = request.query_params
+        trace = await self._found(asked.get("connection", ""), asked.get("offset", ""))
+        return self._drawn(request, trace, None)
+
+    async def _again(self, request: Request) -> Response:
+        """Decide it again, as the configuration is today; nothing is sent."""
+        form = await read_form(request)
+        trace = await self._found(form.get("connection"), form.get("offset"))
+        connection = self._desk.configured.connection(trace.connection)
+        body = trace.content.body
+        if connection is None or body is None:
+            raise HTTPException(409, "Its connection is gone, or what is in it was not kept.")
+        view = await in_thread(lambda: view_of(connection, body.encode()), "console-decision")
+        await self._desk.note(session_of(request), "run again", trace.connection)
+        return self._drawn(request, trace, view)
+
+    async def _case(self, request: Request) -> Response:
+        """Give it as a case for the conformance suite, by the command that records them."""
+        form = await read_form(request)
+        trace = await self._found(form.get("connection"), form.get("offset"))
+        if trace.content.body is None:
+            raise HTTPException(409, "What is in it was not kept.")
+        arguments = [*self._choosing(trace, for_file="-")]
+        ran = await self._runs.run(["record", *arguments], trace.content.body)
+        if ran.status != 0:
+            words = ran.errors.strip()[:2000] or "the command `record` failed"
+            raise HTTPException(409, words)
+        await self._desk.note(session_of(request), "save as a case", trace.connection)
+        name = "".join(char if char.isalnum() else "-" for char in trace.type) or "message"
+        return Response(
+            ran.output,
+            media_type="application/json",
+            headers={"content-disposition": f'attachment; filename="{name}-case.json"'},
+        )
+
+    def _choosing(self, trace: Trace, *, for_file: str) -> list[str]:
+        """Write the arguments that name a connection, and a file, to a command."""
+        configured = self._desk.configured
+        if configured.path is not None:
+            return ["--config", str(configured.path), "--connection", trace.connection, for_file]
+        found = next((c for c in configured.config.connections if c.name == trace.connection), None)
+        if found is None:
+            return [trace.connection, for_file]
+        connection = configured.connection(trace.connection)
+        schema = {} if connection is None else connection.plugin.hook.settings_schema()
+        pairs = [
+            f"{name}={value}"
+            for name, value in found.settings.items()
+            if isinstance(value, (str, int)) and not is_secret(schema, name)
+        ]
+        return [found.plugin, *(word for pair in pairs for word in ("--set", pair)), for_file]
+
+    def _drawn(self, request: Request, trace: Trace, again: DecisionView | None) -> Response:
+        content = trace.content
+        command = ""
+        if content.body is not None:
+            arguments = shlex.join(self._choosing(trace, for_file="-"))
+            message = shlex.quote(content.body.replace("\n", " "))
+            command = f"printf '%s\\n' {message} \\\n  | destination-router try {arguments}"
+        return self._rendering.page(
+            request,
+            "message.html",
+            trace=trace,
+            content=content,
+            moments=list(_moments(trace)),
+            command=command,
+            again=again,
+            shows_content=self._desk.content,
+        )
+
+    async def _found(self, connection: str, offset: str) -> Trace:
+        if not offset.removeprefix("-").isdecimal() or len(offset) > _LONGEST_OFFSET:
+            raise HTTPException(404)
+        number = int(offset)
+
+        def one(traces: TraceFile) -> Trace | None:
+            return traces.one(connection, number)
+
+        trace = await self._desk.ask_traces(one)
+        if trace is None or self._desk.configured.connection(connection) is None:
+            raise HTTPException(404)
+        return self._desk.shown(trace)
+
+
+def _moments(trace: Trace) -> Iterator[Moment]:
+    content = trace.content
+    if trace.received_at is not None:
+        yield Moment(trace.received_at, f"came in from {trace.source or 'an unnamed source'}")
+    yield Moment(content.decided_at, "was read and decided")
+    if content.left_out:
+        yield Moment(content.decided_at, f"{content.left_out} earlier requests are not kept")
+    for exchange in content.exchanges:
+        status = exchange.failure or f"HTTP {exchange.status}"
+        words = f"request to the vendor: {status}, {exchange.outcome}"
+        yield Moment(exchange.at, words, exchange.outcome)
+    if content.ended_at is not None:
+        yield Moment(content.ended_at, f"ended: {trace.result}", trace.result)

@@ -1,0 +1,246 @@
+"""`connect`: a destination with its settings, as an object of any host. Pure.
+
+heap = connect("heap", {"appId": "1234567890"})
+decision = heap.decide({"type": "track", "userId": "ada", "event": "Program Published"})
+for request in heap.pack(decision.requests):
+    sent = heap.rendered(request)
+    ...  # send it with the HTTP client of your choice
+    outcomes = heap.outcomes(request, HttpResponse(status=200))
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib
+import uuid
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlencode
+
+import msgspec
+
+from destination_router.config.router_toml import ConnectionConfig
+from destination_router.contract.bodies import body_of, gzipped
+from destination_router.contract.messages import Message
+from destination_router.contract.records import (
+    BasicAuth,
+    BearerAuth,
+    HttpRequest,
+    HttpResponse,
+    Json,
+    Outcome,
+)
+from destination_router.hosting.configuration import ConfigurationError
+from destination_router.hosting.wire_message import wire_message
+from destination_router.pipeline.connection import Connection, configured
+from destination_router.pipeline.decisions import Decision
+from destination_router.pipeline.packing import packed
+from destination_router.pipeline.subscriptions.subscriptions import (
+    check_subscriptions,
+    subscription_sources,
+)
+from destination_router.plugins.loading import (
+    LoadedPlugin,
+    PluginError,
+    check_destination,
+    installed_plugins,
+    load_plugin,
+)
+from destination_router.settings.errors import SettingsError
+
+_DIGEST_BYTES = 16
+
+
+class RenderedRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as it goes over the wire: with its query, credentials, type and gzip.
+
+    Attributes:
+        method: in capitals.
+        url: with the query.
+        headers: all but those that an HTTP client adds by itself (`Host`, `Content-Length`).
+        content: the body; None where there is none.
+    """
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    content: bytes | None = None
+
+    def __repr__(self) -> str:  # a header or the query may hold a secret
+        url = self.url.partition("?")[0]
+        return f"RenderedRequest({self.method} {url}, {len(self.content or b'')} bytes)"
+
+
+class HostedConnection:
+    """A destination with settings that work: what `connect` makes.
+
+    Nothing here sends, reads a file or waits, so it is fit for any host, with an event loop or
+    without. Threads may share it.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def name(self) -> str:
+        """What senders may call it in `integrations`, beside the destination's own names."""
+        return self._connection.name
+
+    @property
+    def window(self) -> int | None:
+        """How many messages `pack` makes most of at once; None where the destination says none."""
+        return self._connection.window
+
+    def decide(self, message: Message | Mapping[str, Json] | bytes | str) -> Decision:
+        """Say what becomes of one message; never raises, whatever is in it.
+
+        Args:
+            message: as it stands on the wire, as the object that it is there, or typed. One that
+                has no `messageId` gets one that is made of its content: the same every time.
+
+        Returns:
+            `result` is `requests` (with what to send, in order), `rejected` (`reject` says why) or
+            `filtered` (`reason` says why); `notes` say what was changed or left out.
+        """
+        raw = wire_message(message)
+        return self._connection.decide(raw, message_id=_id_of(raw))
+
+    def pack(self, requests: Iterable[HttpRequest]) -> list[HttpRequest]:
+        """Make bulk requests of the requests of many messages, as few as the vendor allows.
+
+        Args:
+            requests: those of decisions, in the messages' order.
+
+        Returns:
+            What to send, in order. Each says which messages it carries: `message_ids`.
+        """
+        singles = list(requests)
+        return packed(self._connection, singles) if len(singles) > 1 else singles
+
+    def rendered(self, request: HttpRequest) -> RenderedRequest:
+        """Write a request as it goes over the wire, for an HTTP client that knows nothing of ours.
+
+        Not for logs: it holds the credentials.
+        """
+        headers = dict(request.headers)
+        match request.auth:
+            case BasicAuth(username, password):
+                credentials = base64.b64encode(f"{username}:{password}".encode()).decode()
+                headers["Authorization"] = f"Basic {credentials}"
+            case BearerAuth(token):
+                headers["Authorization"] = f"Bearer {token}"
+            case _:
+                pass
+        body = body_of(request)
+        content = None
+        if body is not None:
+            content, content_type = body
+            if not any(name.lower() == "content-type" for name in headers):
+                headers["Content-Type"] = content_type
+            if request.gzip:
+                content = gzipped(content)
+                headers["Content-Encoding"] = "gzip"
+        query = urlencode(request.params, doseq=True)
+        return RenderedRequest(
+            method=request.method,
+            url=f"{request.url}?{query}" if query else request.url,
+            headers=headers,
+            content=content,
+        )
+
+    def outcomes(self, request: HttpRequest, response: HttpResponse) -> dict[str, Outcome]:
+        """Say what a vendor's answer means for each message of a request.
+
+        Args:
+            request: what was sent, as `pack` made it.
+            response: the answer; its header names in lower case.
+
+        Returns:
+            By message id: `delivered`; `retry` (`after` so many seconds); `rejected` for good;
+            `suspect` (one of them is at fault: send them apart); `held` (the vendor takes nothing
+            of this connection now).
+        """
+        # Here, for an HTTP client comes with it, and not every host asks.
+        from destination_router.delivery.sender import read_answer  # noqa: PLC0415
+
+        return read_answer(self._connection, request, response)
+
+    def shown(self, request: HttpRequest) -> dict[str, Json]:
+        """Write a request as a person or a log may see it: without secrets."""
+        return self._connection.shown(request)
+
+
+def connect(
+    destination: object,
+    settings: Mapping[str, Json],
+    *,
+    name: str | None = None,
+    subscription: str | None = None,
+) -> HostedConnection:
+    """Give a destination its settings.
+
+    Args:
+        destination: the name of its entry point (`heap`), that of its module
+            (`heap_destination.plugin`), or the module itself.
+        settings: as in a router.toml: `{env = NAME}` and `{file = PATH}` are looked up, defaults
+            filled in.
+        name: what senders may call the connection in `integrations`; as the destination, if None.
+        subscription: which messages it takes, in FQL (`type = "track"`); the destination's own, if
+            None.
+
+    Raises:
+        ConfigurationError: the destination cannot be used, or its settings or the subscription
+            cannot; with everything that is wrong, in words, without a value.
+    """
+    try:
+        plugin = _loaded(destination)
+    except PluginError as error:
+        raise ConfigurationError([error]) from error
+    config = ConnectionConfig(
+        name=name or plugin.name,
+        plugin=plugin.name,
+        settings=dict(settings),
+        subscription=subscription,
+    )
+    try:
+        return HostedConnection(configured(config, plugin))
+    except (PluginError, SettingsError) as error:
+        raise ConfigurationError(_everything_wrong(config, plugin, error)) from None
+
+
+def _everything_wrong(
+    config: ConnectionConfig, plugin: LoadedPlugin, error: PluginError | SettingsError
+) -> list[object]:
+    """List all that is wrong: settings hide what is wrong with the subscription."""
+    problems = list[object](error.problems if isinstance(error, SettingsError) else [error])
+    try:
+        check_subscriptions(subscription_sources(config), plugin)
+    except SettingsError as other:
+        problems += other.problems
+    return list(dict.fromkeys(map(str, problems)))
+
+
+def _loaded(destination: object) -> LoadedPlugin:
+    if not isinstance(destination, str):
+        name = str(getattr(destination, "__name__", type(destination).__name__))
+        return check_destination(destination, _short(name), name)
+    is_module = "." in destination and destination not in {p.name for p in installed_plugins()}
+    if not is_module:
+        return load_plugin(destination)
+    try:
+        module = importlib.import_module(destination)
+    except Exception as error:
+        detail = f"module {destination!r} does not import: {type(error).__name__}: {error}"
+        raise PluginError(detail) from error
+    return check_destination(module, _short(destination), destination)
+
+
+def _short(module: str) -> str:
+    """Call a destination by its module as it would be called by its entry point."""
+    names = {point.entry_point.value: point.name for point in installed_plugins()}
+    return names.get(module, module)
+
+
+def _id_of(raw: bytes) -> str:
+    digest = hashlib.blake2b(raw, digest_size=_DIGEST_BYTES).digest()
+    return str(uuid.UUID(bytes=digest, version=4))

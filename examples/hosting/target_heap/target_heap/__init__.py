@@ -1,0 +1,1 @@
+"""A Singer target: the rows of streams become calls of Heap."""

@@ -1,0 +1,275 @@
+"""What comes in, live: a table, and a stream that is bounded whoever reads it.
+
+Modules: `console/message_page.py`, `console/decision_view.py`, `console/command_runs.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from console_served import VIEWER, Served, Start
+from waiting import until
+
+from destination_router.console import live
+from destination_router.eventlog.trace import Exchange, Rollup, Trace, TraceContent, TraceFilter
+
+MESSAGE = {
+    "type": "track",
+    "messageId": "m7",
+    "userId": "ada@example.com",
+    "event": "Order Completed",
+    "properties": {"total": 42},
+}
+HTML = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+
+
+def trace(offset: int = 7, **about: Any) -> Trace:
+    body = json.dumps(MESSAGE)
+    request = {"method": "POST", "url": "https://heap.test/api/track", "json": MESSAGE}
+    exchange = Exchange(
+        at=time.time(), seconds=0.04, request=request, status=200, answer="{}", outcome="delivered"
+    )
+    fields: dict[str, Any] = {
+        "message_id": f"m{offset}",
+        "type": "track",
+        "event": "Order Completed",
+        "source": "web",
+        "received_at": time.time(),
+        "at": time.time(),
+        "result": "delivered",
+        "content": TraceContent(
+            body=body,
+            body_bytes=len(body),
+            requests=(request,),
+            exchanges=(exchange,),
+            decided_at=time.time(),
+            ended_at=time.time(),
+        ),
+        **about,
+    }
+    return Trace(connection="heap", offset=offset, **fields)
+
+
+class Reader:
+    """Reads a stream in a thread, as a browser would."""
+
+    def __init__(self, console: Served, query: str = "", **headers: str) -> None:
+        self.text = ""
+        self.ended = False
+        self.status = 0
+        client = console.client()
+        self._cookie = f"console={client.cookies['console']}"
+        self._url = f"{console.url}/live/stream?{query}"
+        self._headers = headers
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        headers = {"cookie": self._cookie, "accept": "text/event-stream", **self._headers}
+        with httpx.stream("GET", self._url, headers=headers, timeout=60) as answer:
+            self.status = answer.status_code
+            try:
+                for part in answer.iter_text():
+                    self.text += part
+            except httpx.HTTPError:
+                pass
+        self.ended = True
+
+    def end(self) -> None:
+        self._thread.join(timeout=30)
+
+
+@contextmanager
+def reading(console: Served, query: str = "", **headers: str) -> Iterator[Reader]:
+    reader = Reader(console, query, **headers)
+    until(lambda: reader.status)
+    yield reader
+    console.over()
+    reader.end()
+
+
+def test_the_page_shows_the_last_messages_and_what_became_of_them(console: Served) -> None:
+    """By filter; with a row for each, and a link to all about it."""
+    odd = trace(8, result="rejected", code="http_400", event="Signed Up", source="ios")
+    console.traces.put([trace(), odd], {}, {}, time.time())
+    client = console.client(VIEWER)
+    text = client.get("/live").text
+    assert "Order Completed" in text
+    assert "http_400" in text
+    filtered = client.get("/live?result=rejected&event=Signed+Up&source=ios&type=track").text
+    assert "m8" in filtered
+    assert ">m7<" not in filtered
+    assert "Nothing yet" in client.get("/live?event=None").text
+    assert "A sample" not in text
+    sampled = {("connection", "heap"): Rollup(received=900, untraced=800)}
+    console.traces.put([], sampled, {}, time.time())
+    assert "A sample: of 900 messages" in client.get("/live").text
+
+
+def test_the_stream_tells_what_is_new(console: Served) -> None:
+    """What came before is not told again; a filter holds; it says that somebody looks."""
+    console.traces.put([trace(1)], {}, {}, time.time())
+    with reading(console, "after=1&result=delivered") as reader:
+        until(lambda: console.traces.watched(time.time()))
+        console.traces.put([trace(2), trace(3, result="filtered")], {}, {}, time.time())
+        until(lambda: "m2" in reader.text)
+    assert "id: 2\n" in reader.text
+    assert ">m1<" not in reader.text
+    assert ">m3<" not in reader.text
+    assert reader.ended
+
+
+def test_who_comes_back_is_told_what_they_missed(console: Served) -> None:
+    """As a browser asks: from the last that it has seen."""
+    console.traces.put([trace(n) for n in range(1, 6)], {}, {}, time.time())
+    with reading(console, "after=0", **{"last-event-id": "3"}) as reader:
+        until(lambda: "m5" in reader.text)
+    assert ">m4<" in reader.text
+    assert ">m3<" not in reader.text
+
+
+def test_a_stream_ends_when_its_reader_signs_out(
+    console: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the next beat: no page goes on showing what its reader may not see any more."""
+    monkeypatch.setattr(live, "_BEAT", 0.05)
+    reader = Reader(console)
+    until(lambda: reader.status == 200)
+    with httpx.Client(base_url=console.url, headers={"sec-fetch-site": "same-origin"}) as client:
+        client.post("/logout", headers={"cookie": reader._cookie})
+    until(lambda: reader.ended)
+
+
+def test_only_so_many_may_look_at_once(console: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more is told to come later; the router's own listener has nothing to do with it."""
+    monkeypatch.setattr(live, "MOST_STREAMS", 2)
+    with reading(console), reading(console):
+        answer = console.client().get("/live/stream")
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "30"
+
+
+def test_who_reads_too_slowly_is_told_how_much_they_missed() -> None:
+    """What waits for them is bounded; the newest stays."""
+
+    async def main() -> None:
+        stream = live._Stream(TraceFilter(result="delivered"))
+        for number in range(1000):
+            found = [
+                trace(number, number=2 * number + 1),
+                trace(number, number=2 * number + 2, result="waiting"),
+            ]
+            stream.offer(found, lambda each: each.message_id)
+        assert stream.waiting.qsize() == 20
+        assert stream.missed == 980
+        assert stream.waiting.get_nowait() == (1961, ["m980"])
+
+    asyncio.run(main())
+
+
+def test_a_line_end_in_a_row_ends_no_event() -> None:
+    """Else what a sender wrote could be read as an event of ours."""
+    text = live._event(7, ["<tr>a\nid: 9\r\n\r\n\r</tr>", "<tr>b</tr>"])
+    lines = text.split("\n")
+    assert lines[0] == "id: 7"
+    assert all(line.startswith("data: ") for line in lines[1:-2])
+    assert "\r" not in text
+    assert text.index("<tr>b") < text.index("<tr>a")
+
+
+def test_a_message_is_shown_whole(console: Served) -> None:
+    """What came in, what it became, the answer, the times, and a command that shows the same."""
+    console.traces.put([trace()], {}, {}, time.time())
+    text = console.client(VIEWER).get("/live/event?connection=heap&offset=7").text
+    for words in ("ada@example.com", "https://heap.test/api/track", "came in from web", "ended"):
+        assert words in text
+    assert "destination-router try --config" in text
+    assert "Run again" not in text
+    for wrong in ("offset=8", "offset=x", "offset=99999999999999999999", "offset=", "offset=7e1"):
+        assert console.client().get(f"/live/event?connection=heap&{wrong}").status_code == 404
+    assert console.client().get("/live/event?connection=other&offset=7").status_code == 404
+
+
+def test_a_message_runs_again_with_todays_configuration(console: Served) -> None:
+    """Nothing is sent, and it is written down."""
+    console.traces.put([trace()], {}, {}, time.time())
+    place = {"connection": "heap", "offset": "7"}
+    text = console.client().post("/live/event/again", data=place).text
+    assert "Nothing was sent" in text
+    assert "https://heapanalytics.com/api/track" in text
+    assert console.traces.actions(1)[0].what == "run again"
+    assert console.client(VIEWER).post("/live/event/again", data=place).status_code == 403
+
+
+def test_a_message_becomes_a_conformance_case(console: Served) -> None:
+    """By the command that records them, in a process of its own."""
+    console.traces.put([trace()], {}, {}, time.time())
+    answer = console.client().post(
+        "/live/event/case", data={"connection": "heap", "offset": "7"}, timeout=60
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert "Order Completed" in str(answer.json())
+    assert console.traces.actions(1)[0].what == "save as a case"
+
+
+def test_nothing_that_a_sender_or_a_vendor_writes_is_run(console: Served) -> None:
+    """XSS: through names, keys, ids, codes, details, answers, steps and notes."""
+    evil = {**MESSAGE, "event": HTML, "properties": {HTML: HTML}, "messageId": HTML}
+    content = TraceContent(
+        body=json.dumps(evil),
+        fields=(HTML,),
+        steps=({"step": HTML, "before": evil, "after": None, "notes": [], "end": HTML},),
+        requests=({"method": HTML, "url": HTML, "headers": {HTML: HTML}, "json": evil},),
+        exchanges=(
+            Exchange(
+                at=1.0,
+                seconds=1.0,
+                request={"method": HTML, "url": HTML},
+                status=400,
+                answer=HTML,
+                failure=HTML,
+                outcome=HTML,
+                code=HTML,
+                detail=HTML,
+            ),
+        ),
+        notes=({"code": HTML, "path": HTML, "detail": HTML},),
+    )
+    told = trace(event=HTML, message_id=HTML, source=HTML, code=HTML, detail=HTML, content=content)
+    console.traces.put([told], {}, {}, time.time())
+    client = console.client()
+    pages = [client.get("/live").text, client.get(f"/live?event={HTML}").text]
+    pages.append(client.get("/live/event?connection=heap&offset=7").text)
+    place = {"connection": "heap", "offset": "7"}
+    pages.append(client.post("/live/event/again", data=place).text)
+    with reading(console, "after=0") as reader:
+        until(lambda: "alert" in reader.text)
+    for text in (*pages, reader.text):
+        assert "alert(1)" in text
+        assert "<script>alert" not in text
+        assert "<img" not in text
+
+
+def test_without_content_no_value_is_shown(console_of: Start) -> None:
+    """Not even what was kept before; ids, codes and paths are."""
+    console = console_of(content=False)
+    bare = trace(8, content=TraceContent(fields=("properties.total", "userId")), event="")
+    console.traces.put([trace(), bare], {}, {}, time.time())
+    client = console.client()
+    old = client.get("/live/event?connection=heap&offset=7").text
+    new = client.get("/live/event?connection=heap&offset=8").text
+    assert "ada@example.com" not in old + new
+    assert "properties.total" in new
+    assert "m7" in old
+    assert "Order Completed" not in client.get("/live").text
+    place = {"connection": "heap", "offset": "8"}
+    assert client.post("/live/event/again", data=place).status_code == 409
