@@ -1,4 +1,4 @@
-"""`eventlog status|forget`: how far each connection is, and the end of one that is no more."""
+"""`eventlog status|forget|create`: how far connections are; topics of a log on Kafka."""
 
 from __future__ import annotations
 
@@ -11,13 +11,22 @@ from destination_router.commands.dead_letters import opened_log
 from destination_router.commands.decision_output import counted
 from destination_router.commands.once import OnceCommand
 from destination_router.commands.options import ROUTER_TOML, RouterToml
-from destination_router.commands.output import out, problems_told, talk
+from destination_router.commands.output import (
+    FAILED,
+    complain,
+    out,
+    problems_told,
+    talk,
+    warn,
+)
 from destination_router.commands.pausing import standing_words
 from destination_router.config.router_toml import load_config
+from destination_router.eventlog.opening import make_topics
 from destination_router.faults import UsageError
 
 commands = typer.Typer(
-    no_args_is_help=True, help="See how far each connection is, and give up a former one."
+    no_args_is_help=True,
+    help="See how far each connection is, give up a former one, and make topics on Kafka.",
 )
 
 
@@ -69,3 +78,34 @@ def forget(
         if lag is None:
             raise UsageError(f"the log knows no connection {connection!r}")
         talk.print(f"{connection}: {lag.messages} undelivered messages given up", markup=False)
+
+
+@commands.command(cls=OnceCommand)
+def create(
+    config: RouterToml = ROUTER_TOML,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Make what is missing; otherwise it is only shown.")
+    ] = False,
+) -> None:
+    """Make the topics of a log on Kafka, and check those that are there.
+
+    Nothing that is there is changed. A log in a file needs no such thing: `run` makes it.
+
+    Example: destination-router eventlog create --config router.toml --yes
+    """
+    with problems_told():
+        eventlog = load_config(config).eventlog
+        if not eventlog.is_kafka:
+            raise UsageError(f"{eventlog.told} is a file, which `run` makes")
+        found = make_topics(eventlog, make=yes)
+        for line in found.missing:
+            out.print(f"{'made' if yes else 'would be made'}: {line}", markup=False)
+        for line in found.warnings:
+            warn(line)
+        for line in found.wrong:
+            complain(line)
+        if not found.missing and not found.wrong:
+            talk.print("All topics are there.")
+        elif found.missing and not yes:
+            talk.print("Nothing was made: --yes makes them.")
+    raise typer.Exit(FAILED if found.wrong else 0)

@@ -20,10 +20,11 @@ from destination_router.config.router_toml import (
     EventLogConfig,
     QuarantineConfig,
 )
+from destination_router.config.schema import SQLITE_URL
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.quarantine import Watch
+from destination_router.eventlog.on_demand import LogOnDemand
 from destination_router.eventlog.opening import books_on_demand
-from destination_router.eventlog.sqlite.on_demand import LogOnDemand
 from destination_router.eventlog.sqlite.quarantine_book import QuarantineFile
 from destination_router.faults import UsageError
 from destination_router.files.reading import STANDARD_INPUT
@@ -105,7 +106,8 @@ def chosen(
         chosen, _ = choose_plugin(plugin, connection, settings, pairs or [])
         ready = connect(chosen)
         source = _source(file)
-        delivery, kept = DeliveryConfig(), LogOnDemand(state_directory() / "pairings.db")
+        own = EventLogConfig(url=f"{SQLITE_URL}{state_directory() / 'pairings.db'}")
+        delivery, kept = DeliveryConfig(), books_on_demand(own)
         quarantine = Watch(chosen.name, QuarantineConfig())
     delivery = msgspec.structs.replace(
         delivery, settings={"max_attempts": MOST_ATTEMPTS, **delivery.settings}

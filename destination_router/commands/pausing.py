@@ -23,7 +23,7 @@ from destination_router.commands.output import out, print_line, problems_told, t
 from destination_router.config.router_toml import EventLogConfig, load_config
 from destination_router.contract.times import format_time
 from destination_router.eventlog.interface import Held, Lag, Order
-from destination_router.eventlog.opening import delivering_process, is_there, open_admin
+from destination_router.eventlog.opening import is_delivered, is_there, open_admin
 from destination_router.eventlog.sqlite.standing_book import all_held, all_orders, give_order
 from destination_router.faults import UsageError
 
@@ -45,7 +45,6 @@ def list_(config: RouterToml = ROUTER_TOML, as_json: JsonLines = False) -> None:
     """
     with problems_told():
         router = load_config(config)
-        running = delivering_process(router.eventlog) is not None
         with opened_log(router) as log:
             behind = log.lags(time.time())
             orders, holds = all_orders(log.books), all_held(log.books)
@@ -57,7 +56,7 @@ def list_(config: RouterToml = ROUTER_TOML, as_json: JsonLines = False) -> None:
                 lag=behind.get(name, Lag(0, 0.0)),
                 order=orders.get(name),
                 held=holds.get(name),
-                running=running,
+                running=is_delivered(router.eventlog, name),
             )
             if as_json:
                 print_line(listed.as_json())

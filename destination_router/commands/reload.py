@@ -26,6 +26,11 @@ def reload(config: RouterToml = ROUTER_TOML) -> None:
         if found.problems or found.config is None:
             refuse("\n".join(found.problems))
             return
+        if found.config.eventlog.is_kafka:
+            raise UsageError(
+                "on Kafka the processes may be anywhere: tell each of them by SIGHUP, as in "
+                "`systemctl reload destination-router`"
+            )
         process = delivering_process(found.config.eventlog)
         if process is None:
             raise UsageError(f"no process delivers from {found.config.eventlog.told}")

@@ -19,6 +19,7 @@ from destination_router.config.schema import (
     DELIVERY,
     EVENTLOG,
     GATEWAY,
+    KAFKA_URL,
     LAST_PORT,
     PROGRAM,
     QUARANTINE,
@@ -88,12 +89,41 @@ LEAST_FREE = 16 * 2**20
 """SQLite's journal holds 4 MB and what is appended at once; then the file grows by as much."""
 
 
+class KafkaConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The table `[eventlog.kafka]`: how to connect, and how the topic of events is made.
+
+    Attributes:
+        tls: whether connections are encrypted.
+        ca_file: a PEM file of who vouches for the brokers; None: those that the system trusts.
+        certificate_file: a PEM file that tells the brokers who this is; None: none is shown.
+        key_file: the PEM file of its key.
+        key_password: what the key is encrypted with.
+        sasl: how `username` and `password` are told; None: they are not.
+        username: who this is.
+        password: the secret that proves it.
+        partitions: of the topic of events. More than 1 weakens promises: docs/kafka.md.
+        replication: how many brokers hold each topic.
+    """
+
+    tls: bool = False
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+    key_password: str | None = None
+    sasl: Literal["plain", "scram-sha-256", "scram-sha-512"] | None = None
+    username: str | None = None
+    password: str | None = None
+    partitions: int = 1
+    replication: int = 3
+
+
 class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The table `[eventlog]`: where accepted events wait. Durations in seconds, sizes in bytes.
 
     Attributes:
         url: `sqlite:///router.db` is a path that counts from the folder of the router.toml,
-            `sqlite:////var/lib/router.db` an absolute one.
+            `sqlite:////var/lib/router.db` an absolute one. `kafka://host:9092,host2:9092/prefix`
+            is a Kafka; the names of its topics begin with the prefix.
         keep_delivered: how long events stay that every connection has delivered.
         max_age: after how long an undelivered event becomes a dead letter; None: never.
         max_size: how much room events may take; beyond it, new ones are refused with 503.
@@ -103,6 +133,7 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
         new_connections: where a connection begins that the log does not know: at the `end`, or
             at the `start` of what the log still holds.
         keep_dead_letters: after how long a dead letter is deleted; None: never.
+        kafka: how to connect to a Kafka.
     """
 
     url: str = "sqlite:///router.db"
@@ -113,6 +144,12 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
     min_free: int = 64 * 2**20
     new_connections: Literal["end", "start"] = "end"
     keep_dead_letters: float | None = None
+    kafka: KafkaConfig = KafkaConfig()
+
+    @property
+    def is_kafka(self) -> bool:
+        """Whether the log is a Kafka."""
+        return self.url.startswith(KAFKA_URL)
 
     @property
     def path(self) -> Path:
@@ -121,8 +158,8 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def told(self) -> str:
-        """The log as people are told of it: the file."""
-        return str(self.path)
+        """The log as people are told of it."""
+        return self.url if self.is_kafka else str(self.path)
 
 
 class DeliveryConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -442,6 +479,7 @@ def parse_config(
     problems += _port_problems(content, "gateway")
     problems += _port_problems(content, "console")
     problems += _room_problems(content.get("eventlog"))
+    problems += _kafka_problems(content.get("eventlog"))
     problems += _alert_problems(content.get("alerts"))
     problems += _lists_for_nobody(content)
     problems += number_problems(content)
@@ -697,6 +735,27 @@ def _port_problems(content: Mapping[str, Json], name: str) -> list[Problem]:
     if port.isdecimal() and int(port[:6]) > LAST_PORT:
         return [Problem(f"{name}.listen", f"its port is greater than {LAST_PORT}")]
     return []
+
+
+def _kafka_problems(eventlog: Json) -> list[Problem]:
+    """Tell of what a Kafka cannot keep, and of a table that only a Kafka heeds."""
+    if not isinstance(eventlog, dict):
+        return []
+    if not str(eventlog.get("url", "")).startswith(KAFKA_URL):
+        if "kafka" not in eventlog:
+            return []
+        detail = 'is for url = "kafka://host:9092/prefix"; take it out, or change the url'
+        return [Problem("eventlog.kafka", detail)]
+    problems = []
+    if "min_free" in eventlog:
+        detail = "cannot be kept on Kafka, whose disks the router does not see: take it out"
+        problems.append(Problem("eventlog.min_free", detail))
+    table = eventlog.get("kafka")
+    if isinstance(table, dict):
+        for first, second in (("username", "sasl"), ("password", "sasl"), ("sasl", "username")):
+            if first in table and second not in table:
+                problems.append(Problem(f"eventlog.kafka.{first}", f"needs {second}, too"))
+    return problems
 
 
 def _alert_problems(alerts: Json) -> list[Problem]:

@@ -12,6 +12,7 @@ from destination_router.settings.words import NOT_BLANK
 from destination_router.units import DURATION, SIZE
 
 SQLITE_URL = "sqlite:///"
+KAFKA_URL = "kafka://"
 LAST_PORT = 65535
 
 
@@ -34,8 +35,11 @@ GATEWAY: dict[str, Json] = {
 EVENTLOG: dict[str, Json] = {
     "url": {
         "type": "string",
-        "pattern": f"^{SQLITE_URL}.+",
-        "description": "Write sqlite:///router.db, or sqlite:////var/lib/router.db.",
+        "pattern": (
+            f"^{SQLITE_URL}.+|"
+            rf"^{KAFKA_URL}[^\s,/]+:[0-9]+(,[^\s,/]+:[0-9]+)*/[A-Za-z0-9._-]{{1,150}}(?![\s\S])"
+        ),
+        "description": "Write sqlite:///router.db, or kafka://host:9092,host2:9092/prefix.",
     },
     "keep_delivered": DURATION,
     "max_age": DURATION,
@@ -44,6 +48,22 @@ EVENTLOG: dict[str, Json] = {
     "min_free": SIZE,
     "new_connections": {"enum": ["end", "start"]},
     "keep_dead_letters": DURATION,
+    "kafka": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "tls": {"type": "boolean"},
+            "ca_file": _TEXT,
+            "certificate_file": _TEXT,
+            "key_file": _TEXT,
+            "key_password": {"type": "string", "writeOnly": True},
+            "sasl": {"enum": ["plain", "scram-sha-256", "scram-sha-512"]},
+            "username": _TEXT,
+            "password": {"type": "string", "writeOnly": True},
+            "partitions": {"type": "integer", "minimum": 1, "maximum": 1000},
+            "replication": {"type": "integer", "minimum": 1, "maximum": 10},
+        },
+    },
 }
 DELIVERY: dict[str, Json] = {
     "origins": {

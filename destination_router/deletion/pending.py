@@ -103,7 +103,7 @@ class PendingOf:
 
     async def _drop(self) -> Pending:
         """Drop what may be dropped now; one that is cancelled has dropped nothing."""
-        with open_admin(self._log) as log, unclaimed(self._log) as claimed:
+        with open_admin(self._log) as log, unclaimed(self._log, self._connection) as claimed:
             if claimed and self._log.new_connections == "start":
                 # Else nothing waits for one that is new.
                 log.register(self._connection, "start")

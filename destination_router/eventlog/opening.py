@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
 
 from destination_router.config.router_toml import EventLogConfig
+from destination_router.eventlog.interface import LogFileError, LogUnavailableError
+from destination_router.eventlog.kafka.address import address_of
 from destination_router.eventlog.log_admin import LogAdmin
+from destination_router.eventlog.on_demand import LogOnDemand
 from destination_router.eventlog.router_log import RouterLog
 from destination_router.eventlog.sqlite.admin import opened_admin
 from destination_router.eventlog.sqlite.claim import LogInUseError, claim, claimant
 from destination_router.eventlog.sqlite.file import integrity_problems
 from destination_router.eventlog.sqlite.log import SqliteEventLog
-from destination_router.eventlog.sqlite.on_demand import LogOnDemand
 from destination_router.eventlog.sqlite.retention import Retention
 
 
@@ -20,6 +25,9 @@ def open_log(
     config: EventLogConfig,
     connections: Sequence[str],
     kept: Mapping[str, Callable[[bytes], bytes]],
+    *,
+    delivers: bool = True,
+    request_seconds: float = 30.0,
 ) -> RouterLog:
     """Open the log of a router.toml; the caller closes it.
 
@@ -27,24 +35,42 @@ def open_log(
         config: the table `[eventlog]`.
         connections: the names of those that read, here or in another process.
         kept: for each, what it may keep of an event in a dead letter.
+        delivers: whether this process delivers.
+        request_seconds: how long a request to a vendor may take at most.
 
     Raises:
         LogFileError: what is there cannot be used.
         LogUnavailableError: it cannot be written now.
     """
-    return SqliteEventLog(
-        config.path,
+    retention = Retention(
+        keep_delivered=config.keep_delivered,
+        max_age=config.max_age,
+        max_bytes=config.max_size,
+        max_letter_bytes=config.max_dead_letters_size,
+        min_free_bytes=config.min_free,
+        keep_dead_letters=config.keep_dead_letters,
+    )
+    if not config.is_kafka:
+        return SqliteEventLog(
+            config.path,
+            connections,
+            start=config.new_connections,
+            kept=kept,
+            retention=retention,
+        )
+    address = address_of(config)
+    from destination_router.eventlog.kafka.log import KafkaEventLog  # noqa: PLC0415 -- an extra
+
+    return KafkaEventLog(
+        address,
         connections,
+        delivers=delivers,
+        partitions=config.kafka.partitions,
+        replication=config.kafka.replication,
+        request_seconds=request_seconds,
         start=config.new_connections,
         kept=kept,
-        retention=Retention(
-            keep_delivered=config.keep_delivered,
-            max_age=config.max_age,
-            max_bytes=config.max_size,
-            max_letter_bytes=config.max_dead_letters_size,
-            min_free_bytes=config.min_free,
-            keep_dead_letters=config.keep_dead_letters,
-        ),
+        retention=retention,
     )
 
 
@@ -59,13 +85,25 @@ def claimed(config: EventLogConfig, *, reloads: bool = True) -> Iterator[None]:
     Raises:
         LogInUseError: another process delivers, and only one may.
     """
+    if config.is_kafka:  # a connection's group has one owner at a time, and others stand by
+        yield
+        return
     with claim(config.path, reloads=reloads):
         yield
 
 
 @contextlib.contextmanager
-def unclaimed(config: EventLogConfig) -> Iterator[bool]:
-    """Keep routers from delivering while the block lasts; tells whether none was."""
+def unclaimed(config: EventLogConfig, connection: str) -> Iterator[bool]:
+    """Keep routers from delivering a connection while the block lasts; tells whether none was.
+
+    On Kafka, one that begins meanwhile is noticed when something is changed.
+    """
+    if config.is_kafka:
+        address = address_of(config)
+        from destination_router.eventlog.kafka.groups import Groups  # noqa: PLC0415 -- an extra
+
+        yield not Groups(address).is_delivered(connection)
+        return
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(claim(config.path))
@@ -77,12 +115,57 @@ def unclaimed(config: EventLogConfig) -> Iterator[bool]:
 
 def delivering_process(config: EventLogConfig) -> int | None:
     """Tell the process of this machine that delivers from a log and can reload, if there is one."""
-    return claimant(config.path)
+    return None if config.is_kafka else claimant(config.path)
+
+
+def is_delivered(config: EventLogConfig, connection: str) -> bool:
+    """Say whether a process runs that delivers a connection, or stands by to."""
+    if not config.is_kafka:
+        return claimant(config.path) is not None
+    address = address_of(config)
+    from destination_router.eventlog.kafka.groups import Groups  # noqa: PLC0415 -- an extra
+
+    return Groups(address).is_delivered(connection)
 
 
 def is_there(config: EventLogConfig) -> bool:
     """Say whether there is a log already."""
-    return config.path.exists()
+    return config.is_kafka or config.path.exists()
+
+
+class TopicsFound(msgspec.Struct, frozen=True):
+    """What there is of a log on Kafka, in lines for people.
+
+    Attributes:
+        missing: topics that were missing.
+        wrong: what keeps a router from starting.
+        warnings: what is less safe than it should be.
+    """
+
+    missing: list[str]
+    wrong: list[str]
+    warnings: list[str]
+
+
+def make_topics(config: EventLogConfig, *, make: bool) -> TopicsFound:
+    """Look at the topics of a log on Kafka, and make those that are missing if told to.
+
+    Raises:
+        LogFileError: brokers do not answer, or refuse.
+    """
+    address = address_of(config)
+    from destination_router.eventlog.kafka import topics  # noqa: PLC0415 -- an extra
+    from destination_router.eventlog.kafka.groups import Groups  # noqa: PLC0415
+
+    kafka = config.kafka
+    wanted = topics.wanted_topics(address, kafka.partitions, kafka.replication)
+    try:
+        found = topics.look(Groups(address), wanted)
+        if make and found.missing:
+            topics.create(Groups(address), found.missing)
+    except LogUnavailableError as error:
+        raise LogFileError(str(error)) from error
+    return TopicsFound([each.told() for each in found.missing], found.wrong, found.warnings)
 
 
 def open_admin(config: EventLogConfig) -> contextlib.AbstractContextManager[LogAdmin]:
@@ -91,12 +174,19 @@ def open_admin(config: EventLogConfig) -> contextlib.AbstractContextManager[LogA
     Raises:
         LogFileError: it cannot be used, or is not there.
     """
-    return opened_admin(config.path)
+    if not config.is_kafka:
+        return opened_admin(config.path)
+    address = address_of(config)
+    from destination_router.eventlog.kafka import admin  # noqa: PLC0415 -- an extra
+
+    return admin.opened_admin(address)
 
 
 def books_on_demand(config: EventLogConfig) -> LogOnDemand:
     """Open a log's books once there is something to keep in them."""
-    return LogOnDemand(config.path)
+    if not config.is_kafka:
+        return LogOnDemand(lambda: _made(config.path), config.path.exists)
+    return LogOnDemand(lambda: open_log(config, (), {}, request_seconds=0.0), lambda: True)
 
 
 def whole_log_problems(config: EventLogConfig) -> list[str]:
@@ -105,4 +195,15 @@ def whole_log_problems(config: EventLogConfig) -> list[str]:
     Raises:
         LogFileError: it cannot even be opened.
     """
-    return integrity_problems(config.path)
+    if not config.is_kafka:
+        return integrity_problems(config.path)
+    found = make_topics(config, make=False)
+    with open_admin(config) as log:
+        for _ in log.bodies():  # brokers check what they read
+            pass
+    return [*(f"there is no topic {line}" for line in found.missing), *found.wrong]
+
+
+def _made(path: Path) -> SqliteEventLog:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return SqliteEventLog(path, ())

@@ -39,6 +39,10 @@ class Progress:
         """How many events above the mark are done."""
         return len(self._done)
 
+    def done_offsets(self) -> list[int]:
+        """List the events above the mark that are done, ascending."""
+        return sorted(self._done)
+
     def hand_out(self, offsets: Iterable[int], through: int) -> None:
         """Note which events were read.
 

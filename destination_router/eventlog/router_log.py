@@ -58,6 +58,9 @@ class Ownership(Protocol):
     def let_go(self) -> None:
         """Say that nothing of what was read is in hand any more."""
 
+    def leave(self) -> None:
+        """Say that this process will not deliver the connection's events any more."""
+
 
 class SoleOwner:
     """The ownership of the only process that ever delivers from a log."""
@@ -72,6 +75,9 @@ class SoleOwner:
         return await for_ever
 
     def let_go(self) -> None:
+        """Do nothing."""
+
+    def leave(self) -> None:
         """Do nothing."""
 
 

@@ -255,7 +255,13 @@ def _open_beside(plan: RouterPlan, router: _Router) -> AbstractAsyncContextManag
 
 def _open_log(plan: RouterPlan) -> RouterLog:
     kept = {connection.name: connection.kept for connection in plan.connections}
-    return open_log(plan.config.eventlog, list(kept), kept)
+    return open_log(
+        plan.config.eventlog,
+        list(kept),
+        kept,
+        delivers=plan.workers,
+        request_seconds=delivery_settings(plan.config.delivery).timeout,
+    )
 
 
 async def _warn_of_strangers(connections: Sequence[Connection], log: RouterLog) -> None:

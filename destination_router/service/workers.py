@@ -200,6 +200,7 @@ class Workers:
                     ownership.let_go()
             if not lost.is_set() and not self._is_leaving(connection.name):
                 await self._pause(_RESTART_PAUSE)
+        ownership.leave()
 
     async def _maintain(self) -> None:
         """Delete what is delivered, and tell of vendors that fall silent or come back.

@@ -245,6 +245,12 @@ def _unusable(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> LogFileE
     )
 
 
+def make_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables of a log in an empty database."""
+    added = "; ".join(statement for each in _ADDED.values() for statement in each)
+    connection.executescript(f"BEGIN; {_SCHEMA} {added}; COMMIT;")
+
+
 def _create(path: Path) -> None:
     """Make a new log under another name and move it into place, so that it is never half made."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
@@ -254,8 +260,7 @@ def _create(path: Path) -> None:
         with contextlib.closing(connect(draft)) as connection:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
-            added = "; ".join(statement for each in _ADDED.values() for statement in each)
-            connection.executescript(f"BEGIN; {_SCHEMA} {added}; COMMIT;")
+            make_tables(connection)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
         with contextlib.suppress(FileExistsError):  # another process was faster

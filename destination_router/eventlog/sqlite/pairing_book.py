@@ -15,8 +15,8 @@ from functools import partial
 
 from destination_router.contract.records import Pairing
 from destination_router.eventlog.interface import PairingEntry
+from destination_router.eventlog.on_demand import LogOnDemand
 from destination_router.eventlog.router_log import BookStore
-from destination_router.eventlog.sqlite.on_demand import LogOnDemand
 
 _DIGEST_BYTES = 16
 _MADE_AT = "SELECT made_at FROM pairings WHERE key = ? AND value = ?"

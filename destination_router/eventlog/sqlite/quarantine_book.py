@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Iterable
 from functools import partial
 
+from destination_router.eventlog.on_demand import LogOnDemand
 from destination_router.eventlog.router_log import BookStore
-from destination_router.eventlog.sqlite.on_demand import LogOnDemand
 
 
 class LoggedQuarantine:

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from functools import partial
 
 from destination_router.eventlog.interface import Held, LogUnavailableError, Order, Standing
+from destination_router.eventlog.on_demand import LogOnDemand
 from destination_router.eventlog.router_log import BookStore
-from destination_router.eventlog.sqlite.on_demand import LogOnDemand
 
 
 class LoggedStanding:

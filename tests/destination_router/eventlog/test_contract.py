@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 import pytest
+from kafka_log import new_log
 
 from destination_router.config.router_toml import EventLogConfig
 from destination_router.contract.records import Pairing
@@ -38,7 +40,7 @@ from destination_router.eventlog.sqlite.standing_book import (
 )
 
 PATIENCE = 60
-DURABLE = ["sqlite"]
+DURABLE = ["sqlite", "kafka"]
 
 
 class Place(Protocol):
@@ -49,7 +51,9 @@ class Place(Protocol):
 
 def place_of(kind: str, folder: Path) -> Place:
     """Say where a new log of a kind may be."""
-    assert kind == "sqlite"
+    if kind == "kafka":
+        made = new_log()
+        return lambda **settings: msgspec.structs.replace(made, **settings)
     return lambda **settings: EventLogConfig(url=f"sqlite:///{folder}/router.db", **settings)
 
 
@@ -71,7 +75,7 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventLog]:
 
 @contextlib.contextmanager
 def opened(config: EventLogConfig, *names: str) -> Iterator[RouterLog]:
-    with contextlib.closing(open_log(config, names, {})) as log:
+    with contextlib.closing(open_log(config, names, {}, request_seconds=1.0)) as log:
         yield log
 
 
@@ -473,7 +477,7 @@ def test_what_waits_can_be_dropped_for_one_connection(place: Place) -> None:
         return numbers(await read_all(log, "a", 3)), numbers(await read_all(log, "b", 4))
 
     within(place(), ["a", "b"], fill)
-    with open_admin(place()) as log, unclaimed(place()) as is_ours:
+    with open_admin(place()) as log, unclaimed(place(), "a") as is_ours:
         assert is_ours
         waiting = list(log.waiting("a"))
         assert [json.loads(each)["messageId"] for _, each in waiting] == ["m0", "m1", "m2"]
@@ -562,10 +566,12 @@ def test_who_reads_may_send(place: Place) -> None:
 
 
 def test_what_was_at_hand_when_a_process_died_is_known(place: Place) -> None:
-    """It counts against those messages alone, and only if the process did not say that it ended."""
+    """It counts against those messages alone, and only if the process did not say that it ended.
+
+    Once one process has died, whoever takes over notes what is at hand.
+    """
 
     async def die(log: RouterLog) -> list[int]:
-        await log.append([body(0), body(1)])
         events = await read_all(log, "a", 2)
         offsets = [event.offset for event in events]
         attempts = log.attempts()
@@ -573,13 +579,19 @@ def test_what_was_at_hand_when_a_process_died_is_known(place: Place) -> None:
         attempts.begin("a", offsets[1:])
         return offsets
 
+    async def append(log: RouterLog) -> None:
+        await log.append([body(0), body(1)])
+
     async def see(log: RouterLog) -> dict[int, int]:
-        await read_all(log, "a", 2)
         attempts = log.attempts()
         try:
             return await attempts.open("a")
         finally:
             attempts.close()
 
+    within(place(), ["a"], append)
+    within(place(), ["a"], die)
     offsets = within(place(), ["a"], die)
-    assert within(place(), ["a"], see) == {offsets[1]: 1}
+    tries = within(place(), ["a"], see)
+    assert list(tries) == [offsets[1]]
+    assert 1 <= tries[offsets[1]] <= 2

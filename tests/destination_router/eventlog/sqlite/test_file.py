@@ -1,6 +1,6 @@
 """A log's file: recognised, refused in clear words where it cannot be used, and never harmed.
 
-Modules: `file.py`, `claim.py`, `on_demand.py`, `presence.py`, `checksums.py`.
+Modules: `file.py`, `claim.py`, `eventlog/on_demand.py`, `presence.py`, `checksums.py`.
 """
 
 import asyncio

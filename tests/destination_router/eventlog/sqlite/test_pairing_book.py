@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from destination_router import Pairing
+from destination_router.config.router_toml import EventLogConfig
 from destination_router.eventlog.interface import PairingBook, PairingEntry
 from destination_router.eventlog.memory import MemoryPairings
+from destination_router.eventlog.opening import books_on_demand
 from destination_router.eventlog.sqlite.log import SqliteEventLog
-from destination_router.eventlog.sqlite.on_demand import LogOnDemand
 from destination_router.eventlog.sqlite.pairing_book import LoggedPairings, PairingsFile
 
 DAY = 86_400.0
@@ -37,7 +38,9 @@ def book(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PairingBook
             with contextlib.closing(SqliteEventLog(tmp_path / "log.db", ["heap"])) as log:
                 yield LoggedPairings(log)
         case "file":
-            with contextlib.closing(LogOnDemand(tmp_path / "new" / "pairings.db")) as file:
+            with contextlib.closing(
+                books_on_demand(EventLogConfig(url=f"sqlite:///{tmp_path}/new/pairings.db"))
+            ) as file:
                 yield PairingsFile(file)
 
 

@@ -1,0 +1,238 @@
+"""What commands ask of a log on Kafka, and change in it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Literal
+
+from destination_router.eventlog.dead_letter import DeadLetter
+from destination_router.eventlog.interface import Lag, LogFileError, LogUnavailableError
+from destination_router.eventlog.kafka.address import Address
+from destination_router.eventlog.kafka.books import BookView
+from destination_router.eventlog.kafka.groups import Groups
+from destination_router.eventlog.kafka.log import lag_of, places_of
+from destination_router.eventlog.kafka.marks import Mark
+from destination_router.eventlog.kafka.offsets import by_partition, place_of
+from destination_router.eventlog.kafka.producing import Headers, Producing, Record
+from destination_router.eventlog.kafka.reading import Stretch, headers_of
+from destination_router.eventlog.log_admin import Kept
+from destination_router.eventlog.partition import partition_key
+from destination_router.eventlog.sqlite.dead_letter_store import mark_replayed
+from destination_router.eventlog.sqlite.queries import forget
+
+
+@contextlib.contextmanager
+def opened_admin(address: Address) -> Iterator[KafkaAdmin]:
+    """Open a log as commands use it.
+
+    Raises:
+        LogFileError: it cannot be used, or is not there; or brokers do not answer.
+    """
+    try:
+        groups = Groups(address)
+        partitions = groups.partitions()
+        if not partitions:
+            raise LogFileError(
+                f"there is no topic {address.events}: `destination-router eventlog create` makes it"
+            )
+        with contextlib.ExitStack() as opened:
+            producing = opened.enter_context(contextlib.closing(Producing(address)))
+            view = opened.enter_context(contextlib.closing(BookView(address, producing)))
+            stretch = opened.enter_context(contextlib.closing(Stretch(address)))
+            view.catch_up()
+            yield KafkaAdmin(address, groups, partitions, producing, view, stretch)
+    except LogUnavailableError as error:
+        raise LogFileError(str(error)) from error
+
+
+class KafkaAdmin:
+    """A log on Kafka, as commands use it.
+
+    Args:
+        address: where it is.
+        groups: its groups.
+        partitions: of its topic of events.
+        producing: takes records.
+        view: the tables, up to date.
+        stretch: reads events.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 -- each is a part
+        self,
+        address: Address,
+        groups: Groups,
+        partitions: Sequence[int],
+        producing: Producing,
+        view: BookView,
+        stretch: Stretch,
+    ) -> None:
+        self._address = address
+        self._groups = groups
+        self._partitions = partitions
+        self._producing = producing
+        self._view = view
+        self._stretch = stretch
+        self.books = view.database
+        self._appended: list[Record] = []
+        self._forgotten: list[str] = []
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read what belongs together."""
+        self.books.execute("BEGIN")
+        yield
+        self.books.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Change something: events are appended first, then the rest; brokers have all of it then.
+
+        What fails in between may have been done in part, and doing it again harms nothing: an event
+        that comes twice has its key.
+        """
+        self.books.execute("BEGIN")
+        yield
+        for name in self._forgotten:
+            if not self._groups.forget(name):
+                raise LogFileError(f"{name!r} is being delivered: end the processes that have it")
+        if self._appended:
+            self._producing.send_and_wait(self._appended)
+            self._appended = []
+        self._view.publish()
+        self.books.execute("COMMIT")
+
+    def lags(self, now: float) -> dict[str, Lag]:
+        """Tell how far each connection is behind."""
+        ends = self._groups.ends(self._partitions)
+        return {
+            name: Lag(messages, self._age(marks, ends, now) if messages else 0.0)
+            for name, marks in self._marks().items()
+            for messages in [lag_of(marks, ends)]
+        }
+
+    def forget(self, name: str) -> None:
+        """Drop a connection's claim to what it has not delivered."""
+        forget(self.books, name)
+        for table in ("places", "owners", "at_hand"):
+            self.books.execute(f"DELETE FROM {table} WHERE connection = ?", (name,))  # noqa: S608
+        self._forgotten.append(name)
+
+    def replay_letters(self, letters: Sequence[DeadLetter], now: float) -> None:
+        """Append letters to the log again, each for its own connection, and mark them."""
+        self._appended += [
+            self._record(letter.body, letter.source, letter.connection, letter.replay, now)
+            for letter in letters
+        ]
+        mark_replayed(self.books, letters, now)
+
+    def delivered(self, name: str, since: float, until: float) -> Iterator[Kept]:
+        """Read what a connection delivered of what came in between two Unix times, in order."""
+        marks = self._marks().get(name, {})
+        query = "SELECT offset FROM dead_letters WHERE connection = ?"
+        dead = {place for (place,) in self.books.execute(query, (name,))}
+        ends = {
+            number: (mark.done[-1] + 1 if mark.done else mark.next)
+            for number, mark in marks.items()
+        }
+        firsts = self._groups.since(ends, since)
+        done = {number: frozenset(mark.done) for number, mark in marks.items()}
+        for message in self._stretch.messages(firsts, ends):
+            number, offset = message.partition() or 0, message.offset() or 0
+            at = message.timestamp()[1] / 1000
+            targets, source, replay = headers_of(message)
+            is_done = offset < marks[number].next or offset in done[number]
+            place = place_of(number, offset)
+            is_its_own = replay is None and (not targets or name in targets)
+            if is_done and is_its_own and since <= at < until and place not in dead:
+                yield Kept(place, at, source, message.value() or b"")
+
+    def kept_since(self) -> float | None:
+        """Tell since when the log holds all that came in."""
+        starts = self._groups.starts(self._partitions)
+        ends = self._groups.ends(self._partitions)
+        if all(starts[each] == ends[each] for each in self._partitions):
+            return float("inf")
+        if not any(starts.values()):
+            return None
+        moments = []
+        for number, first in starts.items():
+            message = self._stretch.first(number, first) if first else None
+            if message is not None:
+                moments.append(message.timestamp()[1] / 1000)
+        return max(moments, default=float("inf"))
+
+    def send_again(self, name: str, events: Sequence[Kept], replay: str, now: float) -> None:
+        """Append events behind what waits, for one connection alone."""
+        self._appended += [
+            self._record(event.body, event.source, name, replay, now) for event in events
+        ]
+
+    def bodies(self) -> Iterator[bytes]:
+        """Read every event that the log holds and that came in."""
+        starts = self._groups.starts(self._partitions)
+        for message in self._stretch.messages(starts, self._groups.ends(self._partitions)):
+            targets, _, replay = headers_of(message)
+            if not targets and replay is None:
+                yield message.value() or b""
+
+    def register(self, name: str, start: Literal["end", "start"]) -> None:
+        """Let a connection begin that the log does not know."""
+        known = self._marks().get(name, {})
+        begin = self._groups.starts if start == "start" else self._groups.ends
+        marks = {number: Mark(first) for number, first in begin(self._partitions).items()}
+        if new := {number: mark for number, mark in marks.items() if number not in known}:
+            self._groups.set_marks(name, new)
+
+    def waiting(self, name: str) -> Iterator[tuple[int, bytes]]:
+        """Read what a connection has not delivered: offsets and bodies."""
+        marks = self._marks().get(name, {})
+        firsts = {number: mark.next for number, mark in marks.items()}
+        done = {number: frozenset(mark.done) for number, mark in marks.items()}
+        for message in self._stretch.messages(firsts, self._groups.ends(firsts)):
+            number, offset = message.partition() or 0, message.offset() or 0
+            targets, _, _ = headers_of(message)
+            if offset not in done[number] and (not targets or name in targets):
+                yield place_of(number, offset), message.value() or b""
+
+    def drop_waiting(self, name: str, offsets: Collection[int]) -> None:
+        """Mark messages as done, undelivered.
+
+        Raises:
+            LogFileError: so many of so many cannot be, or a process delivers meanwhile.
+        """
+        marks = self._marks().get(name, {})
+        dropped = {}
+        for number, places in by_partition(offsets).items():
+            mark = marks[number]
+            done = tuple(sorted({*mark.done, *places}))
+            dropped[number] = Mark(mark.next, done)
+        if not self._groups.set_marks(name, dropped):
+            raise LogFileError(f"{name!r} is being delivered by now: try again")
+
+    def _marks(self) -> dict[str, dict[int, Mark]]:
+        marks: dict[str, dict[int, Mark]] = places_of(self.books)
+        for name in self._groups.connections():
+            if found := self._groups.marks(name):
+                marks[name] = {**marks.get(name, {}), **found}
+        return marks
+
+    def _age(self, marks: Mapping[int, Mark], ends: Mapping[int, int], now: float) -> float:
+        oldest = now
+        for number, mark in marks.items():
+            if mark.next < ends.get(number, 0):
+                message = self._stretch.first(number, mark.next)
+                if message is not None:
+                    oldest = min(oldest, message.timestamp()[1] / 1000)
+        return max(0.0, now - oldest)
+
+    def _record(
+        self, body: bytes, source: str | None, target: str, replay: str | None, now: float
+    ) -> Record:
+        headers: Headers = [("target", target.encode())]
+        if source is not None:
+            headers.append(("source", source.encode()))
+        if replay is not None:
+            headers.append(("replay", replay.encode()))
+        key = partition_key(body).encode() or None
+        return Record(self._address.events, key, body, headers, round(now * 1000))

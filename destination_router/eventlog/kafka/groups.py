@@ -1,0 +1,202 @@
+"""What is asked of brokers about topics and groups, and said for a group that is at rest."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from confluent_kafka import (
+    ConsumerGroupState,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
+
+from destination_router.eventlog.interface import LogFileError
+from destination_router.eventlog.kafka.address import Address
+from destination_router.eventlog.kafka.failures import failures_told
+from destination_router.eventlog.kafka.marks import Mark, read, written
+
+TIMEOUT = 15.0
+"""How long brokers may take to answer a question, in seconds."""
+
+T = TypeVar("T")
+
+_BUSY = frozenset(
+    {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP, KafkaError.STALE_MEMBER_EPOCH}
+)
+
+
+class Groups:
+    """A router's groups, and its topic of events.
+
+    Args:
+        address: where they are.
+
+    Every method may raise `LogUnavailableError`.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self.admin = AdminClient(address.client)
+
+    def partitions(self) -> list[int]:
+        """List the partitions of the topic of events; none where there is no such topic."""
+        with failures_told("Kafka cannot be asked for its topics"):
+            topics = self.admin.list_topics(self._address.events, timeout=TIMEOUT).topics
+        found = topics.get(self._address.events)
+        return [] if found is None or found.error is not None else sorted(found.partitions)
+
+    def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Tell the offset of the next event of each partition."""
+        return self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+    def starts(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Tell the offset of the first event that each partition still holds."""
+        return self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+
+    def since(self, partitions: Iterable[int], moment: float) -> dict[int, int]:
+        """Tell the first offset of each partition that came in at or after a Unix time."""
+        partitions = list(partitions)
+        ends = self.ends(partitions)
+        found = self._offsets(partitions, OffsetSpec.for_timestamp(round(moment * 1000)))
+        return {each: ends[each] if at < 0 else at for each, at in found.items()}
+
+    def connections(self) -> list[str]:
+        """List the connections that have a group."""
+        listed = self._asked("list its groups", self.admin.list_consumer_groups())
+        prefix = f"{self._address.prefix}."
+        names = [each.group_id for each in listed.valid]
+        return sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix))
+
+    def marks(self, connection: str) -> dict[int, Mark]:
+        """Tell how far a connection is in each partition of which it has said so.
+
+        Raises:
+            LogFileError: what it said cannot be read.
+        """
+        request = ConsumerGroupTopicPartitions(self._address.group(connection))
+        answers = self.admin.list_consumer_group_offsets([request], request_timeout=TIMEOUT)
+        try:
+            found = self._asked("say how far a group is", *answers.values())
+        except _NoGroupError:
+            return {}
+        return {
+            each.partition: mark_of(connection, each)
+            for each in found.topic_partitions
+            if each.topic == self._address.events and each.offset >= 0
+        }
+
+    def set_marks(self, connection: str, marks: Mapping[int, Mark]) -> bool:
+        """Say for a connection how far it is; False where somebody delivers it, who alone may."""
+        places = [commit_of(self._address, partition, mark) for partition, mark in marks.items()]
+        request = ConsumerGroupTopicPartitions(self._address.group(connection), places)
+        answers = self.admin.alter_consumer_group_offsets([request], request_timeout=TIMEOUT)
+        try:
+            found = self._asked("note how far a group is", *answers.values())
+        except _BusyError:
+            return False
+        return all(each.error is None for each in found.topic_partitions)
+
+    def is_delivered(self, connection: str) -> bool:
+        """Say whether a process delivers a connection, or stands by to."""
+        group = self._address.group(connection)
+        answers = self.admin.describe_consumer_groups([group], request_timeout=TIMEOUT)
+        try:
+            found = self._asked("describe a group", *answers.values())
+        except _NoGroupError:
+            return False
+        return bool(found.members) and found.state is not ConsumerGroupState.DEAD
+
+    def forget(self, connection: str) -> bool:
+        """Delete a connection's group; False where somebody delivers it."""
+        group = self._address.group(connection)
+        answers = self.admin.delete_consumer_groups([group], request_timeout=TIMEOUT)
+        with contextlib.suppress(_NoGroupError):
+            try:
+                self._asked("delete a group", *answers.values())
+            except _BusyError:
+                return False
+        return True
+
+    def delete_before(self, firsts: Mapping[int, int]) -> None:
+        """Delete the events of each partition before an offset."""
+        topic = self._address.events
+        places = [TopicPartition(topic, each, first) for each, first in firsts.items()]
+        answers = self.admin.delete_records(places, request_timeout=TIMEOUT)
+        self._asked("delete delivered events", *answers.values())
+
+    def _offsets(self, partitions: Iterable[int], spec: OffsetSpec) -> dict[int, int]:
+        places = {TopicPartition(self._address.events, each): spec for each in partitions}
+        answers = self.admin.list_offsets(places, request_timeout=TIMEOUT) if places else {}
+        return {
+            place.partition: self._asked("tell its offsets", answer).offset
+            for place, answer in answers.items()
+        }
+
+    def _asked(self, what: str, *answers: Future[T]) -> T:
+        """Wait for the one answer."""
+        with failures_told(f"Kafka cannot {what}"), _expected():
+            (answer,) = answers
+            return answer.result(timeout=2 * TIMEOUT)
+
+
+class _NoGroupError(Exception):
+    """There is no such group."""
+
+
+class _BusyError(Exception):
+    """The group has members."""
+
+
+@contextlib.contextmanager
+def _expected() -> Iterator[None]:
+    try:
+        yield
+    except KafkaException as error:
+        code = error.args[0].code()
+        if code == KafkaError.GROUP_ID_NOT_FOUND:
+            raise _NoGroupError from error
+        if code in _BUSY:
+            raise _BusyError from error
+        raise
+
+
+def mark_of(connection: str, place: TopicPartition) -> Mark:
+    """Read a commit.
+
+    Raises:
+        LogFileError: it is not this program's.
+    """
+    try:
+        return read(place.offset, place.metadata or "")
+    except ValueError as error:
+        raise LogFileError(
+            f"how far {connection!r} is cannot be read: {error}. Does another program commit to "
+            "its group? Give this router a prefix of its own"
+        ) from None
+
+
+def commit_of(address: Address, partition: int, mark: Mark) -> TopicPartition:
+    """Write a commit."""
+    return TopicPartition(address.events, partition, mark.next, written(mark))
+
+
+def client_for_reading(address: Address, **settings: Any) -> dict[str, Any]:
+    """Say how a consumer is made that belongs to no group."""
+    return {
+        **address.client,
+        "group.id": f"{address.prefix}-reading",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "fetch.message.max.bytes": 2**20,
+        "queued.max.messages.kbytes": 16 * 1024,
+        "fetch.wait.max.ms": 100,
+        **settings,
+    }

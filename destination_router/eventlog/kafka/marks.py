@@ -1,0 +1,112 @@
+"""How far a connection is in a partition, as its group's commit tells it. Pure.
+
+A commit is one number, below which everything is done, and 4,095 characters for whoever commits.
+They hold what is done above it, as alternating lengths: so many that are not done, so many that
+are. Both come from one `Mark`, for one without the other would lose events or repeat them.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Sequence
+
+import msgspec
+
+MOST_CHARACTERS = 4000
+"""What a broker takes, a little less (`offset.metadata.max.bytes` is 4096)."""
+
+CROWDED_CHARACTERS = 3000
+"""From here on nothing more is read until the oldest events are done."""
+
+_VERSION = "1"
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """How far a connection is in a partition.
+
+    Attributes:
+        next: the first offset that is not done.
+        done: those above it that are, ascending.
+    """
+
+    next: int
+    done: tuple[int, ...] = ()
+
+
+def written(mark: Mark) -> str:
+    """Write what is done above a mark.
+
+    Where it does not fit, the highest are left out: they would be delivered again after a crash,
+    and their vendors know them by their keys.
+    """
+    lengths = _lengths(mark)
+    text = _packed(lengths)
+    while len(text) > MOST_CHARACTERS:
+        keep = len(lengths) * MOST_CHARACTERS // len(text) * 9 // 10
+        lengths = lengths[: keep - keep % 2]
+        text = _packed(lengths)
+    return text
+
+
+def read(next_offset: int, text: str) -> Mark:
+    """Read a commit.
+
+    Raises:
+        ValueError: the text is not one that `written` wrote.
+    """
+    if not text:
+        return Mark(next_offset)
+    if not text.startswith(_VERSION):
+        raise ValueError("the metadata of the commit is not this program's")
+    try:
+        content = zlib.decompress(base64.b85decode(text[1:]))
+    except zlib.error as error:
+        raise ValueError("the metadata of the commit is damaged") from error
+    done: list[int] = []
+    at = next_offset
+    for number, length in enumerate(_numbers(content)):
+        if number % 2:
+            done.extend(range(at, at + length))
+        at += length
+    return Mark(next_offset, tuple(done))
+
+
+def _lengths(mark: Mark) -> list[int]:
+    """List how many are not done, how many are, how many are not, ..."""
+    lengths: list[int] = []
+    at = mark.next
+    done = mark.done
+    start = 0
+    for index in range(1, len(done) + 1):
+        if index == len(done) or done[index] != done[index - 1] + 1:
+            first, last = done[start], done[index - 1]
+            lengths += (first - at, last - first + 1)
+            at = last + 1
+            start = index
+    return lengths
+
+
+def _packed(lengths: Sequence[int]) -> str:
+    if not lengths:
+        return ""
+    content = bytearray()
+    for length in lengths:
+        rest = length
+        while rest > 127:  # noqa: PLR2004 -- seven bits a byte, as in varints everywhere
+            content.append(rest & 127 | 128)
+            rest >>= 7
+        content.append(rest)
+    return _VERSION + base64.b85encode(zlib.compress(bytes(content), 6)).decode()
+
+
+def _numbers(content: bytes) -> list[int]:
+    found = []
+    value = shift = 0
+    for byte in content:
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:  # noqa: PLR2004
+            found.append(value)
+            value = shift = 0
+    return found

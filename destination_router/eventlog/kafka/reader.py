@@ -1,0 +1,552 @@
+"""One connection's consumer: what it reads, how far it is, and whether it still delivers.
+
+A thread reads ahead a little, commits, and hears of partitions that come and go. Nothing
+goes out for longer than a lease that each accepted commit renews, so that a process that stood
+still does not send what another one delivers by now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from destination_router.eventlog.interface import Event, LogFileError, LogUnavailableError
+from destination_router.eventlog.kafka.address import Address
+from destination_router.eventlog.kafka.failures import LOST, told
+from destination_router.eventlog.kafka.groups import TIMEOUT, commit_of, mark_of
+from destination_router.eventlog.kafka.marks import CROWDED_CHARACTERS, Mark
+from destination_router.eventlog.kafka.offsets import (
+    by_partition,
+    offset_of,
+    partition_of,
+    place_of,
+)
+from destination_router.eventlog.kafka.reading import headers_of
+from destination_router.eventlog.progress import Progress
+
+_AT_ONCE = 1000
+_AHEAD = 2000
+"""How many events are read ahead, so that a worker rarely waits for a broker."""
+
+_AHEAD_BYTES = 32 * 2**20
+_POLL_SECONDS = 0.02
+_RENEWAL_SECONDS = 0.5
+_BETWEEN_COMMITS = 0.05
+_GRACE_SECONDS = 5.0
+"""How long what is under way may take when another process shall deliver."""
+
+_FULL_SECONDS = 1.0
+"""After how long a worker that takes nothing has its partitions paused: what was fetched goes."""
+
+_RETRY_SECONDS = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+class Leaving(Protocol):
+    """Is told that partitions go."""
+
+    def __call__(self, *, is_over: bool) -> None:
+        """Hear of it; `is_over`: all that was in hand has ended before."""
+
+
+class _Read(msgspec.Struct, frozen=True):
+    """What was read ahead; `event` is None where it is none of the connection's business."""
+
+    partition: int
+    offset: int
+    event: Event | None
+    bytes: int
+
+
+class _Partition:
+    """One partition that this process delivers."""
+
+    def __init__(self, mark: Mark) -> None:
+        self.progress = Progress(mark.next - 1, mark.done)
+        self.expected = mark.next
+        self.origins: dict[int, Event] = {}
+
+    def mark(self) -> Mark:
+        """How far it is: number and holes of one moment."""
+        progress = self.progress
+        return Mark(progress.low + 1, tuple(progress.done_offsets()))
+
+
+class Reader:
+    """What one connection reads of the topic of events.
+
+    Args:
+        address: where that is.
+        connection: the connection's name.
+        lease_seconds: for how long requests may begin after a commit that was accepted.
+        first_mark: says where a partition begins of which the group has not said so.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        connection: str,
+        lease_seconds: float,
+        first_mark: Callable[[int], Mark],
+    ) -> None:
+        self._address = address
+        self._name = connection
+        self._lease = lease_seconds
+        self._first_mark = first_mark
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.RLock()
+        self._partitions: dict[int, _Partition] = {}
+        self._ahead: deque[_Read] = deque()
+        self._ahead_bytes = 0
+        self._changed = asyncio.Event()
+        self._lost: asyncio.Future[float] = self._loop.create_future()
+        self._let_go = threading.Event()
+        self._has_worker = False
+        self._leaving = False
+        self._broken = False
+        self.on_leaving: Leaving = _tell_nobody
+        """Is called when partitions go."""
+        self.has_left = False
+        self.is_paused = False
+        self._rewinds_wanted = 0
+        self._rewinds_done = 0
+        self._full_since: float | None = None
+        self._crowded = False
+        self._error: Exception | None = None
+        self._accepted_at = float("-inf")
+        self._over = threading.Event()
+        self._consumer = self._new_consumer()
+        self._waiters: list[asyncio.Future[None]] = []
+        self._tried_at = float("-inf")
+        self._thread = threading.Thread(target=self._run, name=f"kafka-{connection}", daemon=True)
+        self._thread.start()
+
+    # -- for the worker, on its event loop -------------------------------------------------------
+
+    async def read(self, after: int, limit: int) -> list[Event]:
+        """Wait for events that are not done and not read yet; from the start again after -1."""
+        if after < 0 and self._has_worker:
+            self._rewind()
+        self._has_worker = True
+        while True:
+            if self._error is not None:
+                raise self._error
+            self._changed.clear()
+            if found := self._take(limit):
+                return found
+            await self._changed.wait()
+
+    async def commit(self, places: Collection[int]) -> None:
+        """Note what is done, and have the group say so; what cannot be now is said later."""
+        with self._lock:
+            for partition, offsets in by_partition(places).items():
+                owned = self._partitions.get(partition)
+                if owned is not None:
+                    owned.progress.commit(offsets)
+                    for offset in offsets:
+                        owned.origins.pop(offset, None)
+            if not self._partitions or self._leaving:
+                return  # who gives partitions up commits what is done
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            self._waiters.append(waiter)
+        await waiter
+
+    async def until_assigned(self) -> list[int]:
+        """Wait until this process delivers some partitions; which."""
+        while True:
+            self._changed.clear()
+            with self._lock:
+                if self._partitions and not self._leaving:
+                    return sorted(self._partitions)
+            await self._changed.wait()
+
+    def may_send(self) -> bool:
+        """Say whether a request that begins now ends before another process may deliver."""
+        with self._lock:
+            owns = bool(self._partitions)
+        return owns and time.monotonic() - self._accepted_at < self._lease
+
+    async def until_lost(self) -> float:
+        """Wait until another process shall deliver; how long what is under way may take."""
+        return await asyncio.shield(self._lost)
+
+    def let_go(self) -> None:
+        """Say that nothing is in hand any more."""
+        self._has_worker = False
+        if self._lost.done():
+            self._lost = self._loop.create_future()
+        self._rewind()
+        self._let_go.set()
+
+    def leave(self) -> None:
+        """Leave the group for good; another process that knows the connection delivers."""
+        self.has_left = True
+        self._over.set()
+        self._let_go.set()
+
+    def origin(self, place: int) -> Event | None:
+        """Tell the event at a place that is out."""
+        ((partition, (offset,)),) = by_partition([place]).items()
+        owned = self._partitions.get(partition)
+        return None if owned is None else owned.origins.get(offset)
+
+    def marks(self) -> dict[int, Mark]:
+        """Tell how far each partition is that this process delivers."""
+        with self._lock:
+            return {number: owned.mark() for number, owned in self._partitions.items()}
+
+    def oldest(self) -> Event | None:
+        """Tell the oldest event that is out."""
+        with self._lock:
+            out = [next(iter(each.origins.values()), None) for each in self._partitions.values()]
+        found = [each for each in out if each is not None]
+        return min(found, key=lambda each: each.received_at or 0.0, default=None)
+
+    def put_back(self, events: Sequence[Event]) -> None:
+        """Have events read again that were taken."""
+        with self._lock:
+            for event in reversed(events):
+                place = event.offset
+                each = _Read(partition_of(place), offset_of(place), event, len(event.body))
+                self._ahead.appendleft(each)
+                self._ahead_bytes += each.bytes
+
+    def take_old(self, before: float) -> list[Event]:
+        """Take what was read ahead and came in before a Unix time, to be given up."""
+        found: list[Event] = []
+        with self._lock:
+            while self._ahead and len(found) < _AT_ONCE:
+                event = self._ahead[0].event
+                if event is not None and (event.received_at or 0.0) >= before:
+                    break
+                found += self._take(1)
+        return found
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._over.set()
+        self._let_go.set()
+        self._thread.join()
+
+    # -- what is in hand -------------------------------------------------------------------------
+
+    def _take(self, limit: int) -> list[Event]:
+        found: list[Event] = []
+        with self._lock:
+            while self._ahead and len(found) < limit and not self._leaving:
+                each = self._ahead.popleft()
+                self._ahead_bytes -= each.bytes
+                owned = self._partitions[each.partition]
+                event = None if owned.progress.is_done(each.offset) else each.event
+                owned.progress.hand_out([] if event is None else [each.offset], each.offset)
+                if event is not None:
+                    owned.origins[each.offset] = event
+                    found.append(event)
+        return found
+
+    def _rewind(self) -> None:
+        """Have everything read again that is not done."""
+        with self._lock:
+            self._rewinds_wanted += 1
+            self._ahead.clear()
+            self._ahead_bytes = 0
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._changed.set)
+
+    # -- committing ------------------------------------------------------------------------------
+
+    def _commit_in_turn(self) -> None:
+        """Commit what somebody waits for, and now and then though nobody does."""
+        since = time.monotonic() - self._tried_at
+        with self._lock:
+            is_due = since >= _RENEWAL_SECONDS and bool(self._partitions)
+            if not is_due and (since < _BETWEEN_COMMITS or not self._waiters):
+                return
+            waiters, self._waiters = self._waiters, []
+        self._commit(self.marks())
+        self._answer(waiters)
+
+    def _commit(self, marks: Mapping[int, Mark]) -> None:
+        """Have the group say how far it is.
+
+        Only in the thread that reads: in any other, a commit that meets a rebalance never ends.
+        """
+        begun = self._tried_at = time.monotonic()
+        if not marks:
+            return
+        places = [commit_of(self._address, number, mark) for number, mark in marks.items()]
+        try:
+            answers = self._consumer.commit(offsets=places, asynchronous=False)
+            failed = [each.error for each in answers or [] if each.error is not None]
+            error = failed[0] if failed else None
+        except KafkaException as raised:
+            error = raised.args[0]
+        if error is None:
+            self._accepted_at = begun
+            most = max(len(place.metadata or "") for place in places)
+            self._crowded = most >= CROWDED_CHARACTERS
+            return
+        if error.code() in LOST:
+            self._lose(0.0)
+        about = {"connection": self._name, "detail": told(error)}
+        _log.warning("commit_postponed", extra=about)
+
+    def _answer(self, waiters: Sequence[asyncio.Future[None]]) -> None:
+        def tell() -> None:
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(tell)
+
+    def _lose(self, grace: float) -> None:
+        """Let it be known that another process delivers, or shall; from any thread."""
+        if grace == 0.0:
+            self._accepted_at = float("-inf")
+
+        def tell() -> None:
+            if not self._lost.done():
+                self._lost.set_result(grace)
+
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(tell)
+
+    # -- the thread that reads -------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            try:
+                if self._broken:
+                    self._renew_consumer()
+                self._read_ahead(self._consumer)
+            except LogFileError as error:
+                self._error = error
+                self._wake()
+                self._over.wait(_RETRY_SECONDS)
+            except KafkaException as error:
+                self._postponed(told(error.args[0]))
+            except LogUnavailableError as error:
+                self._postponed(str(error))
+        with contextlib.suppress(KafkaException, RuntimeError):
+            self._consumer.close()
+
+    def _read_ahead(self, consumer: Consumer) -> None:
+        """Read some, or only hear what happens."""
+        if self._rewinds_done != self._rewinds_wanted:
+            self._seek(consumer)
+        self._commit_in_turn()
+        now = time.monotonic()
+        if not self._is_full():
+            self._full_since = None
+        elif self._full_since is None:
+            self._full_since = now
+        if self._full_since is None and self.is_paused:
+            consumer.resume(consumer.assignment())
+            self.is_paused = False
+        elif self._full_since is not None and not self.is_paused:
+            if now - self._full_since < _FULL_SECONDS:
+                self._over.wait(_POLL_SECONDS / 4)
+                return
+            # A process that falls silent for long loses its partitions: go on, without events.
+            consumer.pause(consumer.assignment())
+            self.is_paused = True
+        messages = consumer.consume(_AT_ONCE, _POLL_SECONDS)
+        if messages:
+            self._keep(messages)
+
+    def _is_full(self) -> bool:
+        with self._lock:
+            many = len(self._ahead) >= _AHEAD or self._ahead_bytes >= _AHEAD_BYTES
+        return many or self._crowded
+
+    def _keep(self, messages: Sequence[Message]) -> None:
+        with self._lock:
+            if self._rewinds_done != self._rewinds_wanted:  # these are from before
+                return
+            for message in messages:
+                if (error := message.error()) is not None:
+                    self._trouble(error)
+                    continue
+                partition, offset = message.partition() or 0, message.offset() or 0
+                owned = self._partitions.get(partition)
+                if owned is None or offset < owned.expected:  # of one that is gone
+                    continue
+                if offset > owned.expected:
+                    self._see_what_is_gone(partition, owned.expected)
+                    return
+                owned.expected = offset + 1
+                each = _Read(partition, offset, self._event(message), len(message.value() or b""))
+                self._ahead.append(each)
+                self._ahead_bytes += each.bytes
+        self._wake()
+
+    def _event(self, message: Message) -> Event | None:
+        targets, source, replay = headers_of(message)
+        if targets and self._name not in targets:
+            return None
+        return Event(
+            place_of(message.partition() or 0, message.offset() or 0),
+            message.value() or b"",
+            message.timestamp()[1] / 1000,
+            source,
+            replay,
+        )
+
+    def _see_what_is_gone(self, partition: int, expected: int) -> None:
+        """Read again where events were skipped: they were fetched before a rewind, or are gone."""
+        place = TopicPartition(self._address.events, partition)
+        first, _ = self._consumer.get_watermark_offsets(place, TIMEOUT)
+        if first > expected:
+            raise _gone(self._address, self._name, expected)
+        place = TopicPartition(self._address.events, partition, expected)
+        self._consumer.seek(place)
+
+    def _seek(self, consumer: Consumer) -> None:
+        with self._lock:
+            wanted = self._rewinds_wanted
+            self._ahead.clear()
+            self._ahead_bytes = 0
+            places = []
+            for number, owned in self._partitions.items():
+                mark = owned.mark()
+                self._partitions[number] = _Partition(mark)
+                places.append(TopicPartition(self._address.events, number, mark.next))
+        for place in places:
+            consumer.seek(place)
+        with self._lock:
+            self._rewinds_done = wanted
+
+    def _trouble(self, error: KafkaError) -> None:
+        code = error.code()
+        if code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001
+            with self._lock:
+                at = min((each.expected for each in self._partitions.values()), default=0)
+            raise _gone(self._address, self._name, at)
+        self._broken = self._broken or error.fatal()
+        if code != KafkaError._MAX_POLL_EXCEEDED:  # noqa: SLF001 -- partitions go, and come again
+            self._postponed(told(error))
+
+    def _postponed(self, detail: str) -> None:
+        _log.warning("read_postponed", extra={"connection": self._name, "detail": detail})
+        self._over.wait(_RETRY_SECONDS if self._broken else _POLL_SECONDS)
+
+    def _new_consumer(self) -> Consumer:
+        consumer = Consumer(
+            {
+                **self._address.client,
+                "group.id": self._address.group(self._name),
+                "group.protocol": "consumer",
+                "auto.offset.reset": "error",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "max.poll.interval.ms": 300_000,
+                "fetch.message.max.bytes": 4 * 2**20,
+                "queued.max.messages.kbytes": 16 * 1024,
+                "fetch.wait.max.ms": 100,
+            }
+        )
+        consumer.subscribe(
+            [self._address.events],
+            on_assign=self._assigned,
+            on_revoke=self._revoked,
+            on_lost=self._gave_up,
+        )
+        return consumer
+
+    def _renew_consumer(self) -> None:
+        self._lose(0.0)
+        self.on_leaving(is_over=False)
+        with contextlib.suppress(KafkaException, RuntimeError):
+            self._consumer.close()
+        with self._lock:
+            self._partitions.clear()
+            self._ahead.clear()
+            self._ahead_bytes = 0
+            self._broken = False
+        self.is_paused = False
+        self._consumer = self._new_consumer()
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if not partitions:
+            return
+        self._broken = True  # until it is assigned, nothing would ever come
+        begun: list[TopicPartition] = []
+        marks: dict[int, Mark] = {}
+        for place in consumer.committed(partitions, TIMEOUT):
+            is_known = place.offset >= 0
+            mark = mark_of(self._name, place) if is_known else self._first_mark(place.partition)
+            marks[place.partition] = mark
+            begun.append(TopicPartition(place.topic, place.partition, mark.next))
+        with self._lock:
+            self._accepted_at = float("-inf")
+            self._leaving = False
+            self._partitions |= {number: _Partition(mark) for number, mark in marks.items()}
+        consumer.incremental_assign(begun)
+        self._broken = False
+        numbers = [place.partition for place in begun]
+        about = {"connection": self._name, "partitions": numbers}
+        _log.info("partitions_assigned", extra=about)
+        self._wake()
+        self._tried_at = float("-inf")
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Another process shall deliver: what is under way ends first, and is committed."""
+        with self._lock:
+            self._leaving = True
+            waits = self._has_worker and not self._over.is_set()
+            if waits:
+                self._let_go.clear()
+            waiters, self._waiters = self._waiters, []
+        self._answer(waiters)
+        if waits:
+            self._lose(_GRACE_SECONDS)
+            self._let_go.wait(3 * _GRACE_SECONDS)
+        self._commit(self.marks())
+        if self.has_left or not self._over.is_set():
+            self.on_leaving(is_over=True)
+        self._give_up(consumer, partitions)
+
+    def _gave_up(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Another process delivers already."""
+        self._lose(0.0)
+        self.on_leaving(is_over=False)
+        self._give_up(consumer, partitions)
+
+    def _give_up(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        with self._lock:
+            for place in partitions:
+                self._partitions.pop(place.partition, None)
+            self._leaving = False
+            self._rewind()
+            waiters, self._waiters = self._waiters, []
+        self._answer(waiters)
+        consumer.incremental_unassign(partitions)
+        numbers = [place.partition for place in partitions]
+        about = {"connection": self._name, "partitions": numbers}
+        _log.info("partitions_revoked", extra=about)
+
+
+def _tell_nobody(*, is_over: bool) -> None:
+    del is_over
+
+
+def _gone(address: Address, connection: str, offset: int) -> LogFileError:
+    return LogFileError(
+        f"{address.events}: event {offset} is gone, which {connection!r} has not delivered. "
+        "Nothing but the router may delete events: see that the topic's retention.ms and "
+        f"retention.bytes are -1. `destination-router eventlog forget {connection}` lets it begin "
+        "anew"
+    )

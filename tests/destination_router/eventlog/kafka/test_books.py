@@ -1,0 +1,156 @@
+"""What is remembered on Kafka: the same rows in every process that follows, and after any crash.
+
+Modules: `books.py`.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+from kafka_log import new_log
+from waiting import until
+
+from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
+from destination_router.eventlog.interface import LogUnavailableError
+from destination_router.eventlog.kafka.address import Address, address_of
+from destination_router.eventlog.kafka.books import BookView, KafkaBooks
+from destination_router.eventlog.kafka.producing import Producing
+from destination_router.eventlog.sqlite.dead_letter_store import (
+    delete_letters,
+    find_letters,
+    put_letters,
+)
+
+
+@pytest.fixture(scope="module")
+def address() -> Address:
+    return address_of(new_log())
+
+
+@pytest.fixture
+def views(address: Address) -> Iterator[tuple[BookView, BookView]]:
+    """Those of two processes."""
+    producing = Producing(address)
+    both = BookView(address, producing), BookView(address, producing)
+    for view in both:
+        view.catch_up()
+    yield both
+    for view in both:
+        view.close()
+    producing.close()
+
+
+def letter(name: str, code: str = "c") -> DeadLetter:
+    return DeadLetter(
+        connection="a", message_id=name, offset=1, body=b"\xff{}", code=code, detail="", at=1.0
+    )
+
+
+def letters(view: BookView) -> dict[str, tuple[int, str, int, bytes]]:
+    found = find_letters(view.database, DeadLetterFilter())
+    return {each.message_id: (each.id, each.code, each.attempts, each.body) for each in found}
+
+
+def change(view: BookView, *found: DeadLetter) -> None:
+    view.database.execute("BEGIN")
+    put_letters(view.database, found)
+    view.publish()
+    view.database.execute("COMMIT")
+
+
+def test_letters_have_the_same_numbers_everywhere(views: tuple[BookView, BookView]) -> None:
+    """Whoever keeps them, in whatever order others hear of it; a number is never given twice."""
+    one, other = views
+    change(one, letter("n1"), letter("n2"))
+    change(other, letter("n3"), letter("n4"), letter("n5"))
+    change(one, letter("n6"))
+    for view in views:
+        view.catch_up()
+    assert letters(one) == letters(other)
+    assert len({number for number, *_ in letters(one).values()}) == 6
+    number = letters(one)["n3"][0]
+    change(one, letter("n3", "again"))
+    other.catch_up()
+    assert letters(other)["n3"] == (number, "again", 0, b"\xff{}")
+    other.database.execute("BEGIN")
+    delete_letters(
+        other.database,
+        [
+            letter
+            for letter in find_letters(other.database, DeadLetterFilter())
+            if letter.message_id == "n3"
+        ],
+    )
+    other.publish()
+    other.database.execute("COMMIT")
+    one.catch_up()
+    assert "n3" not in letters(one)
+    change(one, letter("n3"))
+    assert letters(one)["n3"][0] > number
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "~ff", 'quo"te', "\x00zero", "ü", '["x"]'])
+def test_any_id_is_a_key(views: tuple[BookView, BookView], name: str) -> None:
+    """Senders write what they like."""
+    one, other = views
+    change(one, letter(f"id {name}"))
+    other.catch_up()
+    assert letters(other)[f"id {name}"] == letters(one)[f"id {name}"]
+
+
+def test_what_is_not_kept_is_not_shown(address: Address) -> None:
+    """A change that brokers do not take is undone; the others of its time are not harmed."""
+
+    def fail(_: sqlite3.Connection) -> None:
+        raise ZeroDivisionError
+
+    def hold(database: sqlite3.Connection) -> None:
+        database.execute("INSERT INTO holds VALUES ('kept', 'c', 1)")
+
+    def holds(database: sqlite3.Connection) -> list[str]:
+        return [name for (name,) in database.execute("SELECT connection FROM holds")]
+
+    class Refusing(Producing):
+        refuses = False
+
+        def send_and_wait(self, records):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            if self.refuses:
+                raise LogUnavailableError("no")
+            return super().send_and_wait(records)
+
+    async def steps() -> None:
+        producing = Refusing(address)
+        books = KafkaBooks(address, producing)
+        done = await asyncio.gather(
+            books.transact(fail), books.transact(hold), return_exceptions=True
+        )
+        assert isinstance(done[0], ZeroDivisionError)
+        assert done[1] is None
+        producing.refuses = True
+        with pytest.raises(LogUnavailableError):
+            await books.transact(lambda database: database.execute("DELETE FROM holds") and None)
+        assert await books.query(holds) == ["kept"]
+        producing.refuses = False
+        books.close()
+        producing.close()
+
+    asyncio.run(steps())
+
+
+def test_a_process_hears_what_another_changes(address: Address) -> None:
+    """Soon, and without asking."""
+
+    def order(database: sqlite3.Connection) -> None:
+        database.execute("INSERT OR REPLACE INTO orders VALUES ('heard', 1, 1)")
+
+    def orders(database: sqlite3.Connection) -> bool:
+        return bool(database.execute("SELECT 1 FROM orders WHERE connection = 'heard'").fetchall())
+
+    producing = Producing(address)
+    one, other = KafkaBooks(address, producing), KafkaBooks(address, producing)
+    one.transact_and_wait(order)
+    until(lambda: other.transact_and_wait(orders))
+    one.close()
+    other.close()
+    producing.close()
