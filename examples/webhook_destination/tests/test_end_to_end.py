@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,6 +15,7 @@ import pytest
 
 SECRET = "correct-horse-battery-staple"
 TOKEN = "a-token-that-nobody-may-read"
+KEY = "a-key-that-nobody-may-read"
 SIGNED = """
 signature = {{ secret = {{ env = "HOOK_SECRET" }}{more} }}
 """
@@ -113,22 +115,22 @@ def test_a_batch_that_is_taken_apart_is_signed_again(receiver: Any, open_router:
     assert len(receiver.requests) > 2
 
 
-def test_no_secret_is_told(receiver: Any, open_router: Open) -> None:
+def test_no_secret_is_told(receiver: Any, open_router: Open, tmp_path: Path) -> None:
     """Neither a log, nor a listing, nor a preview, nor a dead letter shows one."""
-    receiver.answer = lambda _: (422, f"you sent {TOKEN}")
+    receiver.answer = lambda _: (422, f"you sent {TOKEN} and {KEY}")
     settings = f"""
 webhookUrl = "{receiver.url}/in"
 bearerToken = {{ env = "HOOK_TOKEN" }}
-headers = [{{ from = "x-key", to = {{ env = "HOOK_TOKEN" }} }}]
+headers = [{{ from = "x-key", to = {{ file = "key.txt" }} }}]
 """
-    # One and the same secret, in the places that a request shows.
-    settings = settings.replace("bearerToken", "# bearerToken")
+    (tmp_path / "key.txt").write_text(KEY)
     router = open_router(settings + SIGNED.format(more=""), HOOK_SECRET=SECRET, HOOK_TOKEN=TOKEN)
     router.send(track(1))
     router.until(router.dead_letters)
     (router.directory / "messages.jsonl").write_text(json.dumps(track(2)) + "\n")
 
-    assert receiver.requests[0].headers["x-key"] == TOKEN
+    sent = receiver.requests[0].headers
+    assert (sent["x-key"], sent["authorization"]) == (KEY, f"Bearer {TOKEN}")
     assert is_signed(receiver.requests[0])
     told = [
         router.said.read_text(),
@@ -138,7 +140,9 @@ headers = [{{ from = "x-key", to = {{ env = "HOOK_TOKEN" }} }}]
         router.told("try", "--config", "router.toml", "messages.jsonl"),
     ]
     assert all(told)
-    assert [text for text in told if SECRET in text or TOKEN in text] == []
+    assert "***" in told[-1]
+    secrets = (SECRET, TOKEN, KEY)
+    assert [text for text in told for secret in secrets if secret in text] == []
 
 
 def test_an_event_names_a_path_but_no_host(receiver: Any, open_router: Open) -> None:
