@@ -37,6 +37,7 @@ from destination_router.contract.records import (
 from destination_router.delivery.answer_body import AnswerBody, read_answer_body
 from destination_router.delivery.asking import Asking
 from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.http_transport import RenewedTransport
 from destination_router.delivery.item import Answer
 from destination_router.delivery.network import proxy_for, told_failure
 from destination_router.delivery.outcomes import for_each, for_each_of_cut
@@ -75,7 +76,7 @@ class Sender:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.asking: Asking | None = None
-        """Asks a plugin that runs in another process; None: whoever calls may be kept waiting."""
+        """Asks a plugin that runs in another process, for a worker; None: it is asked by itself."""
         self._shared = client
         self._connection = connection
         self._settings = settings or DeliverySettings()
@@ -146,11 +147,18 @@ class Sender:
         read = read_answer if body.is_whole else read_cut_answer
         work = functools.partial(read, self._connection, request, response)
         return Answer(
-            outcomes=work() if self.asking is None else await self.asking.done(work),
+            outcomes=await self._read_by_plugin(work),
             response=response,
             seconds=clock() - started,
             is_cut=not body.is_whole,
         )
+
+    async def _read_by_plugin(self, work: Callable[[], dict[str, Outcome]]) -> dict[str, Outcome]:
+        if self.asking is not None:
+            return await self.asking.done(work)
+        if self._connection.plugin.elsewhere is not None:
+            return await in_thread(work, "program")
+        return work()
 
     async def _read_body(self, answer: httpx.Response, deadline: float) -> AnswerBody:
         stream = cast("AsyncIterable[bytes]", answer.stream)
@@ -171,15 +179,20 @@ class Sender:
         most = self._settings.concurrency
         alone = self._transport is not None or is_loopback(url)
         proxy = None if alone else proxy_for(url)
+
+        def connections() -> httpx.AsyncHTTPTransport:
+            # `_slots` bounds how many there are: nothing waits in here.
+            limits = httpx.Limits(max_connections=None, max_keepalive_connections=most)
+            return httpx.AsyncHTTPTransport(
+                verify=trusted_certificates(), limits=limits, proxy=proxy, trust_env=False
+            )
+
         try:
             client = httpx.AsyncClient(
-                verify=trusted_certificates(),
                 timeout=self._settings.timeout,
-                transport=self._transport,
-                limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
+                transport=self._transport or RenewedTransport(connections),
                 cookies=no_cookies(),
                 headers={"Accept-Encoding": "gzip, deflate"},  # what an answer's body is read from
-                proxy=proxy,
                 trust_env=False,  # else it would find a proxy by itself, and nobody could say which
             )
         except (ValueError, httpx.InvalidURL, ImportError):

@@ -5,6 +5,7 @@ Modules: `program.py`
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,15 @@ def test_one_that_always_fails_is_not_asked_for_ever(load: Load) -> None:
     assert details[-1].detail == "the program gave no answer 2 times, and is not asked any more"
 
 
+def test_time_that_is_lost_counts_too(load: Load) -> None:
+    """Whoever is slow to fail is not waited for as often."""
+    plugin = load("return None if asked['call'] == 'map' else ordinary(asked)", call=0.3, lost=0.5)
+    connection = Connection("small", plugin, {})
+    details = [connection.decide(track()).reject for _ in range(5)]
+    assert details[-1] is not None
+    assert details[-1].detail == "the program gave no answer 2 times, and is not asked any more"
+
+
 def test_answers_that_are_asked_ahead(load: Load, crossing: list[Any]) -> None:
     """One exchange for many messages; what was not asked is said to be unanswered."""
     plugin = load()
@@ -236,6 +246,17 @@ def test_answers_that_are_asked_ahead(load: Load, crossing: list[Any]) -> None:
     with pytest.raises(Unanswered) as unanswered:
         connection.decide(raws[0])
     assert unanswered.value.question == questions[0]
+
+
+def test_another_thread_asks_and_waits(load: Load) -> None:
+    """A page of the console, say: the event loop's thread alone has to be answered ahead."""
+    plugin = load()
+    connection = Connection("small", plugin, {})
+    hooks_of(plugin).answer_ahead(ahead=True)
+    with hooks_of(plugin).noting() as questions, ThreadPoolExecutor(1) as other:
+        decided = other.submit(connection.decide, track()).result()
+    assert decided.result == "requests"
+    assert questions == []
 
 
 def test_a_process_is_there_when_there_is_work(load: Load) -> None:
