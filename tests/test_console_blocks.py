@@ -233,11 +233,10 @@ def test_a_command_that_would_leave_is_noticed(folder: tuple[Path, str]) -> None
         run_line("README.md", "curl https://heapanalytics.com/", where, url, pytest.MonkeyPatch())
 
 
-def test_a_router_toml_of_a_page_says_where_it_sends() -> None:
-    """A whole configuration that a newcomer copies from README or operating.md has origins."""
-    for page in ("README.md", "docs/operating.md"):
-        blocks = re.findall(r"```toml.*?\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
-        whole = [block for block in blocks if "write_keys" in block and "[[connections]]" in block]
-        for block in whole:
-            if "[[sources]]" not in block:
-                assert "origins" in block, (page, block)
+@pytest.mark.parametrize("page", PAGES)
+def test_a_router_toml_for_heap_says_where_it_sends(page: str) -> None:
+    """A whole configuration that a newcomer copies sends to the simulator."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for block in re.findall(r"```toml[^\n]*\n(.*?)```", text, re.DOTALL):
+        if "[gateway]" in block and 'plugin = "heap"' in block:
+            assert "origins" in block
