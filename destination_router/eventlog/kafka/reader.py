@@ -225,11 +225,11 @@ class Reader:
         """Take what was read ahead and came in before a Unix time, to be given up."""
         found: list[Event] = []
         with self._lock:
-            while self._ahead and len(found) < _AT_ONCE:
+            while self._ahead and len(found) < _AT_ONCE and not self._leaving:
                 event = self._ahead[0].event
                 if event is not None and (event.received_at or 0.0) >= before:
                     break
-                found += self._take(1)
+                found += self._take_first()
         return found
 
     def close(self) -> None:
@@ -244,15 +244,20 @@ class Reader:
         found: list[Event] = []
         with self._lock:
             while self._ahead and len(found) < limit and not self._leaving:
-                each = self._ahead.popleft()
-                self._ahead_bytes -= each.bytes
-                owned = self._partitions[each.partition]
-                event = None if owned.progress.is_done(each.offset) else each.event
-                owned.progress.hand_out([] if event is None else [each.offset], each.offset)
-                if event is not None:
-                    owned.origins[each.offset] = event
-                    found.append(event)
+                found += self._take_first()
         return found
+
+    def _take_first(self) -> list[Event]:
+        """Take what was read first, and nothing else; empty where there is nothing to do of it."""
+        each = self._ahead.popleft()
+        self._ahead_bytes -= each.bytes
+        owned = self._partitions[each.partition]
+        event = None if owned.progress.is_done(each.offset) else each.event
+        owned.progress.hand_out([] if event is None else [each.offset], each.offset)
+        if event is None:
+            return []
+        owned.origins[each.offset] = event
+        return [event]
 
     def _rewind(self) -> None:
         """Have everything read again that is not done."""

@@ -11,6 +11,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from destination_router.eventlog.kafka.address import address_of
 from destination_router.eventlog.kafka.groups import Groups
 from destination_router.eventlog.kafka.log import KafkaEventLog
 from destination_router.eventlog.kafka.marks import Mark
+from destination_router.eventlog.kafka.reader import Reader, _Partition, _Read
 from destination_router.eventlog.opening import open_admin, open_log
 from destination_router.eventlog.router_log import RouterLog
 from destination_router.settings.errors import SettingsError
@@ -309,3 +312,18 @@ def test_a_reader_that_is_full_stays_a_member() -> None:
             return numbers(first) + numbers(await read_all(log, 5990, first[-1].offset))
 
     assert run(steps) == [f"m{number}" for number in range(6000)]
+
+
+def test_what_is_too_old_takes_nothing_younger_along() -> None:
+    """Neither behind another connection's replay nor behind what is done already."""
+    reader = Reader.__new__(Reader)
+    reader._lock = threading.RLock()
+    reader._leaving = False
+    reader._partitions = {0: _Partition(Mark(0, (2,)))}
+    events = [Event(0, b"", 1.0), None, Event(2, b"", 1.0), Event(3, b"", 9.0)]
+    reader._ahead = deque(_Read(0, place, event, 5) for place, event in enumerate(events))
+    reader._ahead_bytes = 20
+    assert [event.offset for event in reader.take_old(5.0)] == [0]
+    assert [each.offset for each in reader._ahead] == [3]
+    assert reader._ahead_bytes == 5
+    assert [event.offset for event in reader._take(9)] == [3]
