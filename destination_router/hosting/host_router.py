@@ -240,7 +240,12 @@ def _opened(path: Path, *, gateway: bool) -> _Opened:
     kept = {connection.name: connection.kept for connection in found.connections}
     with contextlib.ExitStack() as stack:
         stack.enter_context(claimed(config.eventlog, reloads=False))
-        log = stack.enter_context(contextlib.closing(open_log(config.eventlog, list(kept), kept)))
+        request_seconds = delivery_settings(config.delivery).timeout
+        log = stack.enter_context(
+            contextlib.closing(
+                open_log(config.eventlog, list(kept), kept, request_seconds=request_seconds)
+            )
+        )
         return _Opened(config, found.connections, log, stack.pop_all())
     raise AssertionError  # an ExitStack swallows nothing here
 

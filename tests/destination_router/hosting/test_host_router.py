@@ -20,6 +20,8 @@ from waiting import until
 from destination_router import ConfigurationError, Router, parse_message
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.eventlog.interface import LogFileError
+from destination_router.eventlog.opening import open_log
+from destination_router.hosting import host_router
 from destination_router.hosting.connection_stats import connection_stats
 
 EVENT = {"type": "track", "userId": "ada", "event": "Program Published"}
@@ -184,6 +186,29 @@ def test_one_router_delivers_from_a_log(router_toml: Path) -> None:
             pass
 
     asyncio.run(host())
+
+
+def test_the_log_hears_how_long_a_request_may_take(
+    router_toml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Kafka, no request may outlast the process's lease."""
+    heard: list[float] = []
+
+    def opened(*about: Any, request_seconds: float, **more: Any) -> Any:
+        heard.append(request_seconds)
+        return open_log(*about, request_seconds=request_seconds, **more)
+
+    monkeypatch.setattr(host_router, "open_log", opened)
+    text = router_toml.read_text()
+    assert "[delivery]" in text
+    router_toml.write_text(text.replace("[delivery]", '[delivery]\ntimeout = "7s"'))
+
+    async def host() -> None:
+        async with Router.from_config(router_toml):
+            pass
+
+    asyncio.run(host())
+    assert heard == [7.0]
 
 
 def test_a_router_is_used_while_it_works(router_toml: Path) -> None:
