@@ -34,7 +34,7 @@ from destination_router.eventlog.trace import (
     TraceContent,
     TraceSink,
 )
-from destination_router.faults import UNDECODABLE
+from destination_router.faults import PASSED_ON, UNDECODABLE, whereabouts
 from destination_router.pipeline.connection import Connection, Decision
 from destination_router.service.metrics import Intake
 from destination_router.threads import in_thread
@@ -149,7 +149,7 @@ class Tracer:
         words = "" if response is None else answer_words(self.connection, response)
         is_large = any(self._open[item.offset].body_bytes > LARGEST_BODY for item in mine)
         if len(carries) > _WHOLE_REQUEST or is_large:
-            request = msgspec.structs.replace(request, json=None, form=None)
+            request = msgspec.structs.replace(request, json=None, form=None, content=None)
         now = self._clock()
         for item in mine:
             outcome = outcome_of(item, answer)
@@ -295,6 +295,7 @@ class Tracing:
         self._content = content
         self._clock = clock
         self._tracers: dict[str, Tracer] = {}
+        self._replaced: list[Tracer] = []
         self._stats: dict[str, tuple[DeliveryStats, DeliveryStats]] = {}
         self._sources: Counter[str] = Counter()
         self._states: dict[str, ConnectionState] = {}
@@ -303,6 +304,8 @@ class Tracing:
     def tracer(self, connection: Connection) -> Tracer:
         """Begin to trace what a connection's worker does."""
         tracer = Tracer(connection, self._keep, content=self._content, clock=self._clock)
+        if (before := self._tracers.get(connection.name)) is not None:
+            self._replaced.append(before)  # how its last messages ended is not told yet
         self._tracers[connection.name] = tracer
         return tracer
 
@@ -322,9 +325,23 @@ class Tracing:
         try:
             while True:
                 await asyncio.sleep(PERIOD)
-                await self.tell(stats(), quotas(), intake)
+                await self._tell_anyway(stats, quotas, intake)
         finally:
+            await self._tell_anyway(stats, quotas, intake)
+
+    async def _tell_anyway(
+        self,
+        stats: Callable[[], Mapping[str, DeliveryStats]],
+        quotas: Callable[[], Mapping[str, dict[str, tuple[int, int]]]],
+        intake: Intake | None,
+    ) -> None:
+        """Tell the store; what cannot be told of one second does not silence the next one."""
+        try:
             await self.tell(stats(), quotas(), intake)
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- whatever it is, it is only looked at
+            _log.error("traces_failed", extra={"detail": whereabouts(error)})
 
     async def tell(
         self,
@@ -335,7 +352,8 @@ class Tracing:
         """Tell the store what has happened since the last time."""
         now = self._clock()
         traces: list[Trace] = []
-        for tracer in list(self._tracers.values()):
+        replaced, self._replaced = self._replaced, []
+        for tracer in [*replaced, *self._tracers.values()]:
             for trace in tracer.drain():
                 traces.append(trace)
                 if len(traces) % _AT_ONCE == 0:

@@ -19,11 +19,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from destination_router.config.router_toml import ConnectionConfig
+from destination_router.contract.records import HttpRequest, Outcome
 from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.item import Answer, Item
+from destination_router.delivery.ledger import Delivery
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.worker import Worker
 from destination_router.eventlog.dead_letter import DroppedDeadLetters
-from destination_router.eventlog.interface import LogUnavailableError
+from destination_router.eventlog.interface import Event, LogUnavailableError
 from destination_router.eventlog.memory import MemoryEventLog
 from destination_router.eventlog.trace import ConnectionState, Rollup, Trace
 from destination_router.service.connections import connect
@@ -179,6 +182,66 @@ def test_of_a_large_request_only_the_messages_own_part_is_kept(in_virtual_time: 
     assert "json" not in content.exchanges[0].request
     assert f"{MARKER}-7" in str(content.requests)
     assert f"{MARKER}-8" not in str(content.requests)
+
+
+@pytest.mark.parametrize("body", [{"json": [MARKER]}, {"content": MARKER.encode()}])
+def test_of_a_large_request_no_form_of_body_is_kept(body: dict[str, Any]) -> None:
+    """Bytes hold what other people did as JSON does."""
+    connection = connect(ConnectionConfig(name="heap", plugin="heap", settings=SETTINGS))
+    tracer = Tracing(Kept()).tracer(connection)
+    items = []
+    for number in range(11):
+        decision = connection.decide(track(number))
+        items.append(Item.of(number, track(number), decision))
+        tracer.decided(Event(number, track(number)), decision)
+    ids = tuple(item.message_id for item in items)
+    bulk = HttpRequest(
+        url="https://vendor.example", content_type="text/plain", message_ids=ids, **body
+    )
+    answer = Answer(outcomes=dict.fromkeys(ids, Outcome.delivered()), response=None)
+    tracer.answered(bulk, [(item, None) for item in items], answer)
+    (exchange,) = next(tracer.drain()).content.exchanges
+    assert exchange.messages == 11
+    assert MARKER not in str(exchange)
+
+
+def test_what_a_worker_told_last_is_kept_though_another_has_begun() -> None:
+    """A reload puts another one in its place before it is asked again."""
+    connection = connect(ConnectionConfig(name="heap", plugin="heap", settings=SETTINGS))
+    kept = Kept()
+    told = Tracing(kept)
+    decision = connection.decide(track())
+    tracer = told.tracer(connection)
+    tracer.decided(Event(0, track()), decision)
+    tracer.ended([Delivery(decision, Outcome.delivered(), 0)])
+    told.tracer(connection)
+    asyncio.run(told.tell({}, {}, None))
+    assert kept.traces["heap", 0].result == "delivered"
+
+
+def test_what_cannot_be_told_silences_nothing_else(in_virtual_time: Any, caplog: Any) -> None:
+    """A store that fails once, in whatever way, gets what comes next."""
+    failures = [UnicodeEncodeError("utf-8", "\ud800", 0, 1, "a half")]
+
+    class Failing(Kept):
+        def put(self, *told: Any) -> None:
+            if failures:
+                raise failures.pop()
+            super().put(*told)
+
+    async def main() -> Kept:
+        kept, intake = Failing(), Intake()
+        telling = asyncio.create_task(Tracing(kept).run(dict, dict, intake))
+        for _ in range(3):
+            intake.received["web"] += 1
+            await asyncio.sleep(1)
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
+        return kept
+
+    kept = in_virtual_time(main)
+    assert kept.rollups["source", "web"].received > 0
+    assert [record.msg for record in caplog.records] == ["traces_failed"]
 
 
 def test_without_content_there_are_ids_codes_and_paths(in_virtual_time: Any) -> None:
