@@ -134,6 +134,15 @@ class Process:
             self._popen.wait(seconds)
         self.kill()
 
+    def strike(self) -> None:
+        """End it while another thread waits for its answer: that one hears of it and lets go.
+
+        What is closed here would be another file's number by the time that it is read there.
+        """
+        if self._popen.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._popen.pid, signal.SIGKILL)
+
     def kill(self) -> None:
         """End it and whatever it has started, at once."""
         with contextlib.suppress(ProcessLookupError, PermissionError):

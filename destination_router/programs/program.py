@@ -134,7 +134,7 @@ class Program:
         """End the process; the next question starts another one."""
         process = self._process
         if process is not None and not self._lock.acquire(timeout=STOP):
-            process.kill()  # it is being asked something: the one who asks hears that it ended
+            process.strike()  # it is being asked something: the one who asks hears that it ended
             self._lock.acquire()
         elif process is None:
             return

@@ -1,10 +1,12 @@
 """One exchange with a process, whatever the process does: it ends, and leaves nothing behind."""
 
+import os
 import resource
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,6 +149,24 @@ def test_one_that_heeds_nothing(python: Started) -> None:
     process = python(f"{code} EOFError: pass")
     process.stop(b"stop\n", HASTY)
     assert not Path(f"/proc/{process.pid}").exists()
+
+
+def test_one_that_is_struck_is_let_go_of_by_whoever_asks(python: Started) -> None:
+    """Its pipes stay open until then: their numbers must not be another file's meanwhile."""
+    process = python("import time\ntime.sleep(60)")
+    pipes = [process._in, process._out, process._err]
+    asked = threading.Thread(target=_asked, args=(process,))
+    asked.start()
+    process.strike()
+    asked.join(PATIENT)
+    assert not asked.is_alive()
+    for pipe in pipes:
+        os.fstat(pipe)
+
+
+def _asked(process: Process) -> None:
+    with pytest.raises(ExchangeError):
+        process.exchange(b"x\n", PATIENT)
 
 
 def test_no_such_program() -> None:
