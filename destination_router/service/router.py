@@ -154,8 +154,9 @@ class _Router:
         )
 
     def configured(self) -> Configured:
-        """Say what the process goes by now."""
-        return Configured(self._config, tuple(self._connections), self._plan.path)
+        """Say what the process goes by now; its log stays the one that it started with."""
+        config = msgspec.structs.replace(self._config, eventlog=self._plan.config.eventlog)
+        return Configured(config, tuple(self._connections), self._plan.path)
 
     def operations(self, intake: Intake) -> Operations:
         """Make the app: the operators' paths, and the gateway behind them."""

@@ -5,6 +5,8 @@ Modules: `service/changes.py`, `commands/reload.py`.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import re
 import signal
@@ -19,7 +21,13 @@ import pytest
 from waiting import free_port, until
 
 from destination_router.config.router_toml import RouterConfig, parse_config
+from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.eventlog.opening import open_log
 from destination_router.service.changes import Changes, changes, fingerprints
+from destination_router.service.checking import Checked
+from destination_router.service.configured import Configured
+from destination_router.service.router import RouterPlan, _Router
+from destination_router.service.workers import Workers
 
 CLI = [sys.executable, "-m", "destination_router.commands.cli"]
 US = "https://heapanalytics.com"
@@ -53,6 +61,29 @@ def test_a_key_that_was_rotated_in_its_file_is_a_change(tmp_path: Path) -> None:
     key.write_text("12")
     told = changes(old, old, before, fingerprints(old), started_with=old)
     assert told == Changes(changed=("a",))
+
+
+def test_whoever_looks_goes_by_the_log_that_the_process_has(tmp_path: Path) -> None:
+    """Another one in router.toml needs a restart; until then the console looks at this one."""
+
+    def with_log(name: str, *connections: str) -> RouterConfig:
+        return config(*connections, eventlog={"url": f"sqlite:///{tmp_path}/{name}.db"})
+
+    old, new = with_log("old", "a"), with_log("new", "a", "b")
+    plan = RouterPlan(
+        config=old, connections=(), workers=False, reread=lambda: Checked([], new, [])
+    )
+
+    async def reloaded() -> Configured:
+        with contextlib.closing(open_log(old.eventlog, (), {})) as log:
+            workers = Workers((), log, DeliverySettings(), old.quarantine)
+            router = _Router(plan, log, workers)
+            await router._reload()
+            return router.configured()
+
+    now = asyncio.run(reloaded())
+    assert [each.name for each in now.config.connections] == ["a", "b"]
+    assert now.config.eventlog == old.eventlog
 
 
 def test_what_holds_for_every_connection_changes_each() -> None:
