@@ -19,6 +19,7 @@ from destination_router.console.rendering import Rendering
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter, LetterGroup
 from destination_router.eventlog.log_admin import LogAdmin
 from destination_router.eventlog.sqlite.dead_letter_store import (
+    count_by_hour,
     delete_letters,
     find_letters,
     group_letters,
@@ -69,7 +70,7 @@ class DeadLetterPage:
         def read(log: LogAdmin) -> tuple[list[LetterGroup], list[DeadLetter], Counter[int]]:
             letters = list(find_letters(log.books, listed)) if wanted.code else []
             recent = msgspec.structs.replace(wanted, since=since)
-            hours = Counter(int(each.at // _HOUR) for each in find_letters(log.books, recent))
+            hours = Counter(count_by_hour(log.books, recent))
             return group_letters(log.books, wanted), letters, hours
 
         groups, letters, hours = await self._desk.read_log(read)

@@ -37,6 +37,7 @@ SELECT count(*), max(id) FROM dead_letters WHERE {conditions} GROUP BY connectio
 ORDER BY count(*) DESC, max(id)
 """
 _CHUNK = 500
+_HOUR = 3_600_000  # milliseconds
 
 
 def put_letters(connection: sqlite3.Connection, letters: Iterable[DeadLetter]) -> None:
@@ -71,6 +72,16 @@ def count_letters(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
         "WHERE replayed_at IS NULL GROUP BY connection, code"
     )
     return {(name, code): count for name, code, count in rows}
+
+
+def count_by_hour(connection: sqlite3.Connection, wanted: DeadLetterFilter) -> dict[int, int]:
+    """Count letters by the hour that each was given up in (Unix time / 3600), reading none."""
+    conditions, values = _conditions(wanted)
+    query = (
+        f"SELECT at / {_HOUR}, count(*) FROM dead_letters "  # noqa: S608 -- names of ours
+        f"WHERE {' AND '.join(conditions)} GROUP BY 1"
+    )
+    return dict(connection.execute(query, values).fetchall())
 
 
 def mark_replayed(

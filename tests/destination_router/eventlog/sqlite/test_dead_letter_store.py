@@ -16,8 +16,10 @@ from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
 from destination_router.eventlog.log_admin import Kept
 from destination_router.eventlog.sqlite.admin import SqliteAdmin
 from destination_router.eventlog.sqlite.dead_letter_store import (
+    count_by_hour,
     find_letters,
     group_letters,
+    put_letters,
 )
 from destination_router.eventlog.sqlite.file import connect
 from destination_router.eventlog.sqlite.log import SqliteEventLog
@@ -162,6 +164,18 @@ def test_a_replay_is_for_one_connection(path: Path, database: sqlite3.Connection
         return [event.body for event in heap], [event.body for event in mixpanel]
 
     assert asyncio.run(read()) == ([LETTER.body, b"after"], [b"after"])
+
+
+def test_letters_are_counted_by_hour_though_none_can_be_read(database: sqlite3.Connection) -> None:
+    """A million of them are counted for a chart: none is worth a look."""
+    later = [
+        msgspec.structs.replace(LETTER, message_id=f"later-{number}", at=7200.0 + number)
+        for number in range(2)
+    ]
+    put_letters(database, later)
+    database.execute("UPDATE dead_letters SET request = 'none that can be read'")
+    wanted = DeadLetterFilter(connection="heap", since=3600.0)
+    assert count_by_hour(database, wanted) == {2: 2}
 
 
 def test_a_letter_knows_who_sent_its_message_and_a_replay_still_does(path: Path) -> None:
