@@ -113,7 +113,9 @@ class Console:
                 return self._to_sign_in(request)
             request.state.session = session
             if needs_operator and not session.may_act:
-                _log.warning("console_refused", extra={"who": session.who, "path": _path(request)})
+                _log.warning(
+                    "console_refused", extra={"who": session.who, "path": request.url.path}
+                )
                 raise HTTPException(403, "a viewer only looks: sign in as the operator to do that")
             return await answer(request)
 
@@ -190,7 +192,7 @@ class Console:
         return self._told(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
 
     async def _failed(self, request: Request, error: Exception) -> Response:
-        _log.error("console_failed", extra={"path": _path(request), "detail": whereabouts(error)})
+        _log.error("console_failed", extra={"path": request.url.path, "detail": whereabouts(error)})
         words = "Something went wrong here; the router's log has a line about it."
         return self._told(request, HTTPStatus.INTERNAL_SERVER_ERROR, words)
 
@@ -220,7 +222,10 @@ def _path(request: Request) -> str:
 
 def _local(path: str) -> str:
     """Take a path of this console; whatever leads elsewhere leads to the first page."""
-    parts = urlsplit(path)
+    try:
+        parts = urlsplit(path)
+    except ValueError:
+        return "/"
     is_local = path.startswith("/") and not path.startswith(("//", "/\\"))
     if not is_local or parts.netloc or any(not char.isprintable() for char in path):
         return "/"

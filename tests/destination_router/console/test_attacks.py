@@ -136,7 +136,8 @@ def test_without_a_session_nothing_is_shown(console: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    "onward", ["//evil.example", "https://evil.example", "/\\evil.example", "/a\nb", "javascript:1"]
+    "onward",
+    ["//evil.example", "https://evil.example", "/\\evil.example", "/a\nb", "javascript:1", "//["],
 )
 def test_signing_in_leads_nowhere_else(console: Served, onward: str) -> None:
     """An open redirect would make another site look like ours."""
