@@ -7,6 +7,7 @@ Heap's documented limits would measure Heap: with them, 250 events a second per 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import socket
@@ -71,7 +72,16 @@ def simulator() -> Iterator[httpx.Client]:
 
 @contextlib.contextmanager
 def router(directory: Path, heap: httpx.Client, more: str = "") -> Iterator[httpx.Client]:
-    """A router in a process of its own, on the log in a directory; ready.
+    """As `router_process`, for who needs no more than its HTTP."""
+    with router_process(directory, heap, more) as (_, client):
+        yield client
+
+
+@contextlib.contextmanager
+def router_process(
+    directory: Path, heap: httpx.Client, more: str = ""
+) -> Iterator[tuple[int, httpx.Client]]:
+    """A router in a process of its own, on the log in a directory; ready. Gives its number, too.
 
     Args:
         directory: where its files are.
@@ -90,10 +100,26 @@ def router(directory: Path, heap: httpx.Client, more: str = "") -> Iterator[http
     ):
         try:
             until(lambda: _ready(client), 60)
-            yield client
+            yield process.pid, client
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=30)
+
+
+def cpu(pid: int) -> float:
+    """Tell what a process, and those that it started, have used so far, in seconds."""
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    own = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return own + sum(cpu(int(child)) for child in children)
+
+
+def resident(pid: int) -> float:
+    """Tell how much memory a process, and those that it started, hold, in MiB."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    own = int(status.partition("VmRSS:")[2].split()[0]) / 1024
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return own + sum(resident(int(child)) for child in children)
 
 
 def metrics(client: httpx.Client) -> dict[str, float]:

@@ -148,9 +148,9 @@ def bodies(form: str) -> list[bytes]:
 class Server:
     """The transformer as people start it, and what the system says it uses."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, *more: str) -> None:
         command = [str(Path(sys.executable).with_name("destination-router")), "transformer"]
-        options = ["--listen", "127.0.0.1:0", "--workers", str(workers)]
+        options = ["--listen", "127.0.0.1:0", "--workers", str(workers), *more]
         self._process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)  # noqa: S603
         assert self._process.stderr is not None  # noqa: S101
         found = re.search(r":([0-9]+):", self._process.stderr.readline())

@@ -28,8 +28,8 @@ from destination_router.plugins.loading import (
 )
 from destination_router.programs.destination import Limits, ProgramHooks, load_program
 
-_LIMITS = Limits(failures=20)
-"""A program that fails each time it is asked ends the run in minutes, not in days."""
+_LIMITS = Limits(failures=20, lost=30.0)
+"""A program that fails each time it is asked ends the run within a minute, not in days."""
 
 
 class Bench(msgspec.Struct, frozen=True, kw_only=True):

@@ -54,7 +54,7 @@ def record(  # noqa: PLR0913, PLR0917 -- one option each
         typer.Option(help="A case file to add the case to; it is made where it is missing."),
     ] = None,
 ) -> None:
-    """Make a conformance case from a message, with what the destination makes of it now.
+    """Make a conformance case of a message and what it becomes now.
 
     Sends nothing. The message goes into the case as it is: replace personal data first. Secret
     settings are replaced by `made-up`. The suite refuses the case until you replace each TODO.

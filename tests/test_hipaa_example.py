@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,6 +39,16 @@ def test_every_command_of_its_page_works(folder: Path) -> None:
         done = run(folder, command.split())
         assert done.returncode == 0, (command, done.stderr)
         assert not any(value in (done.stdout + done.stderr).lower() for value in VALUES), command
+
+
+def test_the_report_proposes_lists(folder: Path) -> None:
+    """The command of the page for lists to start from prints lists."""
+    page = (EXAMPLE / "README.md").read_text()
+    (command,) = re.findall(r"^\$ destination-router (privacy .* --toml)", page, re.MULTILINE)
+    proposed = tomllib.loads(run(folder, command.split()).stdout)
+    assert "Video Watched" in proposed["events"]
+    done = run(folder, ["privacy", "report", "events.jsonl", "--toml"])
+    assert "No name is proposed: fewer than 2 people sent each." in done.stderr
 
 
 def test_the_check_tries_an_event_that_may_go_out(folder: Path) -> None:

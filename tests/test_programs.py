@@ -10,6 +10,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from html import escape
 from pathlib import Path
@@ -93,7 +94,7 @@ def test_a_program_that_fails_shows_what_it_wrote(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "name one destination: NAME, or --command"),
+        ((), "name one destination: NAME, --command with what starts it"),
         (("heap", "--command", "node x.mjs"), "name one destination"),
         (("--command", "'node"), "--command: No closing quotation"),
         (("--command", " "), "--command names no program"),
@@ -151,6 +152,26 @@ def test_plugins_shows_a_program(tmp_path: Path) -> None:
     assert told["capabilities"] == ["settings_schema", "on_identify", "on_track"]
     broken = run_command("plugins", "--command", "/no/such/program", cwd=tmp_path)
     assert "cannot be started: No such file" in broken.stdout
+
+
+def test_pytest_runs_a_program(tmp_path: Path) -> None:
+    """A suite with a command; what cannot be seen is skipped as that, not passed."""
+    command = tuple(speaks(tmp_path))
+    (tmp_path / "test_small.py").write_text(
+        "from conformance import DestinationSuite\n\n\n"
+        f"class TestSmall(DestinationSuite):\n    command = {command!r}\n"
+    )
+    options = ("-q", "-rs", "-p", "no:cacheprovider", "-k", "purity or schema")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "unobservable: the files, sockets and clocks" in done.stdout
+    assert "5 passed, 2 skipped" in done.stdout
 
 
 # -- behind a router -------------------------------------------------------------------------------

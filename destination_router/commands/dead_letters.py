@@ -24,6 +24,7 @@ from destination_router.commands.options import (
     ROUTER_TOML,
     JsonLines,
     RouterToml,
+    is_duration,
     read_moment,
     taking,
 )
@@ -66,6 +67,10 @@ ByCode = Annotated[str | None, typer.Option("--code", help="With one code.")]
 BySince = Annotated[
     str | None, typer.Option("--since", metavar="TIME", help="Since 2026-11-22T10:00Z, or 12h ago.")
 ]
+ByBefore = Annotated[
+    str | None,
+    typer.Option("--before", metavar="TIME", help="Older than 30d, or than 2026-11-22T10:00Z."),
+]
 ByMessage = Annotated[str | None, typer.Option("--message-id", help="Of one message.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="No more than so many.")]
 Replayed = Annotated[bool, typer.Option("--replayed", help="Those that were replayed, too.")]
@@ -77,6 +82,7 @@ def _which(
     connection: ByConnection = None,
     code: ByCode = None,
     since: BySince = None,
+    before: ByBefore = None,
     message_id: ByMessage = None,
     limit: Limit = None,
 ) -> DeadLetterFilter:
@@ -85,9 +91,36 @@ def _which(
         connection=connection,
         code=code,
         since=None if since is None else read_moment("--since", since),
+        before=None if before is None else read_moment("--before", before),
         message_id=message_id,
         limit=limit,
     )
+
+
+def _which_to_delete(
+    ids: Ids = None,
+    connection: ByConnection = None,
+    code: ByCode = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="Since 2026-11-22T10:00Z; no duration."),
+    ] = None,
+    before: ByBefore = None,
+    message_id: ByMessage = None,
+    limit: Limit = None,
+) -> DeadLetterFilter:
+    """Choose as `_which` does, but refuse what looks as if it meant old letters and means new ones.
+
+    Raises:
+        UsageError: --since is a duration.
+    """
+    if since is not None and before is None and is_duration(since):
+        moment = _time(read_moment("--since", since))
+        raise UsageError(
+            f"--since {since} means the letters of the last {since}, the newest ones: to delete "
+            f"older ones, give --before {since}; to delete these, give --since {moment}"
+        )
+    return _which(ids, connection, code, since, before, message_id, limit)
 
 
 @commands.command("list", cls=OnceCommand)
@@ -205,7 +238,7 @@ def replay(
 
 
 @commands.command(cls=OnceCommand)
-@taking(_which)
+@taking(_which_to_delete)
 def delete(
     which: DeadLetterFilter,
     config: RouterToml = ROUTER_TOML,
@@ -215,7 +248,7 @@ def delete(
 ) -> None:
     """Delete dead letters for good: they are nowhere else.
 
-    Example: destination-router dead-letters delete --since 30d --dry-run
+    Example: destination-router dead-letters delete --before 30d --dry-run
     """
     with problems_told(), opened_log(load_config(config), to_write=True) as log:
         _see_that_it_is_meant(which, everything=everything)

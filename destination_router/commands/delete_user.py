@@ -61,10 +61,12 @@ from destination_router.service.connections import (
     choose_plugin,
     connect,
     connect_of_file,
+    load,
 )
 from destination_router.service.elsewhere import refuse_strange, refuse_strange_of_file
 from destination_router.service.event_loop import run_in_loop
 from destination_router.service.workers import delivery_settings
+from destination_router.settings.references import holds_reference
 from destination_router.settings.validation import is_secret
 
 
@@ -127,7 +129,9 @@ def delete_user(
         asked = list(_asked(user or [], anonymous or [], files or []))
         if look_up:
             raise typer.Exit(_look_up(audit, asked, as_json=as_json))
-        chosen = _chosen(plugin, config, connection, settings, pairs or [], secret or [])
+        chosen = _chosen(
+            plugin, config, connection, settings, pairs or [], secret or [], needs_keys=not dry_run
+        )
         own = read_origins(origin or [])
         for words in (
             *refuse_strange(own, chosen.connection),
@@ -252,6 +256,8 @@ def _chosen(
     settings: Path | None,
     pairs: Sequence[str],
     secrets: Sequence[str],
+    *,
+    needs_keys: bool,
 ) -> _Chosen:
     if config is not None:
         if settings is not None or pairs or secrets:
@@ -259,8 +265,12 @@ def _chosen(
         chosen, router = choose_from_config(config, connection)
         if plugin not in (None, chosen.plugin):
             raise UsageError(f"the connection {chosen.name!r} is {chosen.plugin}'s, not {plugin}'s")
-        ready = connect_of_file(config, router, chosen)
         others = tuple(each for each in router.connections if each is not chosen)
+        if not needs_keys:
+            keyless = _without_keys(chosen)
+            every = tuple(keyless if each is chosen else each for each in router.connections)
+            chosen, router = keyless, replace(router, connections=every)
+        ready = connect_of_file(config, router, chosen)
         return _Chosen(chosen, router.delivery, ready, router.eventlog, others)
     chosen, loaded = choose_plugin(plugin, connection, settings, pairs)
     schema = loaded.hook.settings_schema()
@@ -270,7 +280,24 @@ def _chosen(
             detail = "others can read a command line; use --secret"
             raise UsageError(f"--set {name}: {detail} {name}=env:VARIABLE, or {name}=file:PATH")
     chosen = replace(chosen, settings=chosen.settings | _secrets(secrets))
+    if not needs_keys:
+        chosen = _without_keys(chosen)
     return _Chosen(chosen, DeliveryConfig(), connect(chosen))
+
+
+def _without_keys(config: ConnectionConfig) -> ConnectionConfig:
+    """Leave the vendor's keys unread, for what asks the vendor nothing.
+
+    One that the plugin requires becomes a text that is no key.
+    """
+    keys = [name for name, value in config.settings.items() if holds_reference(value)]
+    if not keys:
+        return config
+    schema = load(config).hook.settings_schema()
+    secrets = [name for name in keys if is_secret(schema, name)]
+    settings = {name: value for name, value in config.settings.items() if name not in secrets}
+    needed = set(secrets).intersection(schema.get("required", []))
+    return replace(config, settings=settings | dict.fromkeys(needed, "this is not a key"))
 
 
 def _secret(pair: str) -> tuple[str, dict[str, Any]]:

@@ -154,6 +154,15 @@ def _origin(pair: str) -> tuple[str, str]:
     return source, target
 
 
+def is_duration(text: str) -> bool:
+    """Tell whether a text is a duration, such as 12h, and so counts back from now."""
+    try:
+        seconds(text)
+    except ValueError:
+        return False
+    return True
+
+
 def read_moment(option: str, text: str) -> float:
     """Read a time, or a duration that counts back from now, as Unix time.
 

@@ -12,12 +12,11 @@ import typer
 
 from destination_router.commands.decision_output import counted
 from destination_router.commands.once import OnceCommand
-from destination_router.commands.options import ConnectionName, JsonLines
+from destination_router.commands.options import ROUTER_TOML, ConnectionName, JsonLines
 from destination_router.commands.output import out, problems_told, summed_up, talk
 from destination_router.config.router_toml import EventLogConfig
 from destination_router.contract.records import Reject
 from destination_router.eventlog.opening import open_admin
-from destination_router.faults import UsageError
 from destination_router.files.reading import read_lines
 from destination_router.pipeline.privacy.config import load_allowed
 from destination_router.pipeline.privacy.hipaa import Allowed
@@ -44,7 +43,12 @@ def report(
         ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="A router.toml: its log and its allowlists.")
+        Path | None,
+        typer.Option(
+            "--config",
+            help="A router.toml: its log and its allowlists; without FILE, router.toml.",
+            show_default=False,
+        ),
     ] = None,
     connection: ConnectionName = None,
     people: Annotated[
@@ -62,7 +66,7 @@ def report(
     """
     with problems_told():
         if source is None and config is None:
-            raise UsageError("name a file of messages, or give --config router.toml")
+            config = ROUTER_TOML
         chosen, log = None, None
         if config is not None:
             chosen, router = choose_from_config(config, connection)
@@ -111,6 +115,12 @@ def _print(told: Report, people: int, *, as_toml: bool, as_json: bool) -> None:
     rows = told.rows()
     if as_toml:
         typer.echo(proposal(rows), nl=False)
+        if all(row.name == HIDDEN_NAME for row in rows):
+            talk.print(
+                f"No name is proposed: fewer than {people} people sent each. --people 1 proposes "
+                "those of one person, too",
+                markup=False,
+            )
     elif as_json:
         for row in rows:
             typer.echo(msgspec.json.encode({**msgspec.structs.asdict(row), "dropped": row.dropped}))

@@ -112,7 +112,9 @@ class Live:
     async def _stream(self, request: Request) -> Response:
         if len(self._streams) >= MOST_STREAMS:
             raise HTTPException(
-                503, f"{MOST_STREAMS} people look already.", headers={"retry-after": "30"}
+                503,
+                f"{MOST_STREAMS} people look already.",
+                headers={"retry-after": "30", "connection": "close"},
             )
         stream = _Stream(_wanted(request))
         self._streams.add(stream)  # before anything is awaited: it counts from now on
@@ -161,7 +163,10 @@ class Live:
 
     async def _feed(self) -> None:
         """Read what is new once for all, as long as somebody looks."""
-        last: int | None = None
+        if not self._streams:
+            return
+        # Each stream begins with what it has not seen; what comes meanwhile is read here.
+        last = min(stream.wanted.after for stream in self._streams)
         said = float("-inf")
         clock = asyncio.get_running_loop().time
         while self._streams and not self._over.is_set():
@@ -176,12 +181,9 @@ class Live:
                 async with asyncio.timeout(_PERIOD):
                     await self._over.wait()
 
-    def _news(self, traces: TraceFile, last: int | None, *, say: bool) -> tuple[list[Trace], int]:
+    def _news(self, traces: TraceFile, last: int, *, say: bool) -> tuple[list[Trace], int]:
         if say:
             traces.watch(self._desk.clock())
-        if last is None:  # each stream begins with what it has not seen
-            newest = traces.find(TraceFilter(limit=1))
-            return newest, newest[0].number if newest else 0
         found = traces.find(TraceFilter(after=last, limit=_READ_AT_ONCE))
         return found[::-1], found[0].number if found else last
 

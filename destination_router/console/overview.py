@@ -14,7 +14,13 @@ from destination_router.console.forms import read_form
 from destination_router.console.page import Page, session_of
 from destination_router.console.percentiles import percentile
 from destination_router.console.rendering import Rendering
-from destination_router.eventlog.interface import Held, Lag, LogFileError, Order
+from destination_router.eventlog.interface import (
+    Held,
+    Lag,
+    LogFileError,
+    LogUnavailableError,
+    Order,
+)
 from destination_router.eventlog.log_admin import LogAdmin
 from destination_router.eventlog.sqlite.dead_letter_store import count_letters
 from destination_router.eventlog.sqlite.standing_book import all_held, all_orders, give_order
@@ -112,7 +118,7 @@ class Overview:
         trouble, numbers = "", LogNumbers()
         try:
             numbers = await self._desk.read_log(self._numbers)
-        except LogFileError as error:
+        except (LogFileError, LogUnavailableError) as error:
             trouble = str(error)
         now = self._desk.clock()
         first = now - period.seconds + period.width * 60

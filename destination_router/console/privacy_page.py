@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
@@ -41,6 +42,7 @@ class PrivacyPage:
     def __init__(self, desk: Desk, rendering: Rendering) -> None:
         self._desk = desk
         self._rendering = rendering
+        self._one_at_a_time = asyncio.Lock()
 
     def pages(self) -> Iterator[Page]:
         """List its paths."""
@@ -54,7 +56,8 @@ class PrivacyPage:
             raise HTTPException(404, "There is no such connection.")
         seen, source = None, ""
         if config is not None:
-            seen, source = await self._looked(config)
+            async with self._one_at_a_time:  # it reads thousands of messages
+                seen, source = await self._looked(config)
         return self._rendering.page(
             request,
             "privacy.html",

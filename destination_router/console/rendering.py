@@ -27,7 +27,7 @@ NAVIGATION = (
     ("/conformance", "Conformance"),
 )
 
-_THOUSAND = 1000
+_LONGEST_SHOWN = 100_000
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _MILLISECONDS = 1000
 
@@ -125,7 +125,14 @@ def lasting(seconds: float | None) -> str:
 
 
 def pretty(value: Any) -> str:
-    """Write JSON over several lines; text that is none as it is."""
+    """Write JSON over several lines; text that is none as it is. Of very much, the beginning."""
+    text = _pretty(value)
+    if len(text) <= _LONGEST_SHOWN:
+        return text
+    return f"{text[:_LONGEST_SHOWN]}\n... and {len(text) - _LONGEST_SHOWN:,} characters more"
+
+
+def _pretty(value: Any) -> str:
     if isinstance(value, (str, bytes)):
         try:
             value = msgspec.json.decode(value)

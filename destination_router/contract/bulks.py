@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
+from operator import add, gt
 from urllib.parse import quote_plus, urlencode
 
 import msgspec
@@ -76,19 +77,18 @@ def _runs(
     """Cut requests, in order, into those that fit into one bulk, each with its items."""
     run: list[HttpRequest] = []
     items: list[Json] = []
+    measures = [measure for measure, _ in limits]
+    most = [most for _, most in limits]
     taken = [0] * len(limits)
     for request in requests:
         made = item(request)
-        weights = [measure(made) for measure, _ in limits]
-        if run and any(
-            used + weight > most
-            for used, weight, (_, most) in zip(taken, weights, limits, strict=True)
-        ):
+        weights = [measure(made) for measure in measures]
+        taken = [*map(add, taken, weights)]
+        if run and True in map(gt, taken, most):
             yield run, items
-            run, items, taken = [], [], [0] * len(limits)
+            run, items, taken = [], [], weights
         run.append(request)
         items.append(made)
-        taken = [used + weight for used, weight in zip(taken, weights, strict=True)]
     if run:
         yield run, items
 

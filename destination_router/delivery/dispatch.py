@@ -47,6 +47,8 @@ _LOOK_PAUSE = 0.1
 _KEPT_WINDOWS = 4
 """How many windows' worth of held messages stay decided; the rest is decided again in its turn."""
 
+_DELIVERED = Outcome.delivered()
+
 _log = logging.getLogger(__name__)
 
 
@@ -128,7 +130,7 @@ class Dispatch:
 
     def add(self, offset: int, body: bytes, decision: Decision, replay: str | None = None) -> None:
         """Take in a message that is to be sent."""
-        item = Item(offset, body, decision, replay)
+        item = Item.of(offset, body, decision, replay)
         if replay == PROFILES:
             self._planner.send_again(decision)
         self._schedule.add(item, self._clock())
@@ -237,14 +239,21 @@ class Dispatch:
         await self._pairings.after(planned.request, answer)
         return answer
 
-    def took(self, item: Item, index: int | None) -> None:
-        """The vendor took one of a message's requests, or all that were left (None)."""
+    def took(self, item: Item, index: int) -> None:
+        """The vendor took one of a message's requests, and others are still to come."""
         self._planner.delivered(item, index)
 
-    def delivered(self, item: Item) -> None:
-        """The vendor has all of a message."""
-        self._stats.delivered += 1
-        self._end(item, Outcome.delivered())
+    def delivered(self, items: Sequence[Item]) -> None:
+        """The vendor has all of these messages."""
+        self._planner.all_delivered(items)
+        self._stats.delivered += len(items)
+        now = self._clock()
+        for item in items:
+            self._schedule.done(item, now)
+        if self._held_alone:
+            for item in items:
+                self._held_alone.pop(item, None)
+        self._ledger.end_all([_fate(item, _DELIVERED) for item in items])
 
     def again(self, items: Sequence[Item]) -> None:
         """Messages that were not at fault go out again at once."""
@@ -384,8 +393,8 @@ class Dispatch:
             self._unplanned(items, whereabouts(error))
             return
         self._stats.skipped += plan.skipped
-        for item in plan.finished:
-            self.delivered(item)
+        if plan.finished:
+            self.delivered(plan.finished)
         for item, wait in plan.held:
             self._await(wait)
             self._schedule.hold(item, wait.until)
@@ -447,7 +456,7 @@ class Dispatch:
     def _unreserve(self, items: Sequence[Item]) -> None:
         for item in items:
             self._quotas.release(item.reserved)
-            item.reserved = []
+            item.reserved = ()
         self._planner.forget(items)
 
     def _window_over(self, window: asyncio.Task[None]) -> None:
@@ -497,13 +506,17 @@ class Dispatch:
     def _end(self, item: Item, outcome: Outcome, letter: DeadLetter | None = None) -> None:
         self._schedule.done(item, self._clock())
         self._held_alone.pop(item, None)
-        decision = item.decision or Decision(message_id=item.message_id, result="requests")
-        self._ledger.end(Delivery(decision, outcome, item.offset), letter)
+        self._ledger.end(_fate(item, outcome), letter)
 
     def _park(self, item: Item) -> None:
         """Forget what can be made again, so that many messages can wait."""
         if len(self._schedule) > _KEPT_WINDOWS * self._window:
             item.decision = None
+
+
+def _fate(item: Item, outcome: Outcome) -> Delivery:
+    decision = item.decision or Decision(message_id=item.message_id, result="requests")
+    return Delivery(decision, outcome, item.offset)
 
 
 def declared_quotas(connection: Connection) -> Quotas:

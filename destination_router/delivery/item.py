@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Sequence
 
 import msgspec
 
@@ -27,17 +28,30 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     is_cut: bool = False
     failure: str = ""
 
+    def each(self) -> Sequence[Outcome]:
+        """Give the outcomes; only one of them where all are the same, as they nearly always are."""
+        outcomes = [*self.outcomes.values()]
+        if outcomes and outcomes.count(outcomes[0]) == len(outcomes):
+            return outcomes[:1]
+        return outcomes
 
-class Item:
+    @property
+    def is_all_delivered(self) -> bool:
+        """Whether the vendor took every message of the request."""
+        outcomes = self.each()
+        return len(outcomes) == 1 and outcomes[0].result == "delivered"
+
+
+class Item(msgspec.Struct, eq=False):
     """A message on its way.
 
     Attributes:
         offset: its place in the log.
+        body: its wire JSON.
+        decision: what the connection makes of it; None while it is parked: it is made again.
+        replay: as `Event.replay`.
         message_id: its id.
         keys: whose order it belongs to.
-        body: its wire JSON.
-        replay: as `Event.replay`.
-        decision: what the connection makes of it; None while it is parked: it is made again.
         delivered: bit `i` is set when the vendor has `decision.requests[i]`.
         attempts: requests that carried it and failed.
         tried_since: when it first failed.
@@ -53,50 +67,33 @@ class Item:
         group: the messages that it was refused with, or failed with, the last time.
     """
 
-    __slots__ = (
-        "attempts",
-        "blockers",
-        "body",
-        "decision",
-        "delivered",
-        "ended",
-        "followers",
-        "group",
-        "held",
-        "held_at",
-        "keys",
-        "message_id",
-        "not_before",
-        "offset",
-        "replay",
-        "reserved",
-        "tried_since",
-        "under_way",
-        "unplanned",
-    )
+    offset: int
+    body: bytes
+    decision: Decision | None
+    replay: str | None = None
+    message_id: str = ""
+    keys: tuple[str, ...] = ()
+    delivered: int = 0
+    attempts: int = 0
+    tried_since: float | None = None
+    held: int = 0
+    held_at: float | None = None
+    reserved: Sequence[Cost] = ()
+    blockers: int = 0
+    followers: list[Item] = []
+    not_before: float = 0.0
+    under_way: bool = False
+    unplanned: int = 0
+    ended: bool = False
+    group: FailedTogether | None = None
 
-    def __init__(
-        self, offset: int, body: bytes, decision: Decision, replay: str | None = None
-    ) -> None:
-        self.offset = offset
-        self.body = body
-        self.replay = replay
-        self.message_id = decision.message_id
-        self.keys = tuple(dict.fromkeys(decision.user_keys))
-        self.decision: Decision | None = decision
-        self.delivered = 0
-        self.attempts = 0
-        self.tried_since: float | None = None
-        self.held = 0
-        self.held_at: float | None = None
-        self.reserved: list[Cost] = []
-        self.blockers = 0
-        self.followers: list[Item] = []
-        self.not_before = 0.0
-        self.under_way = False
-        self.unplanned = 0
-        self.ended = False
-        self.group: FailedTogether | None = None
+    @classmethod
+    def of(cls, offset: int, body: bytes, decision: Decision, replay: str | None = None) -> Item:
+        """Make one of a message as it comes in."""
+        keys = decision.user_keys
+        if len(keys) > 1:
+            keys = tuple(dict.fromkeys(keys))
+        return cls(offset, body, decision, replay, decision.message_id, keys)
 
     def __repr__(self) -> str:
         return f"Item({self.offset}, {self.message_id!r})"
@@ -104,7 +101,10 @@ class Item:
     def left(self) -> list[tuple[int, HttpRequest]]:
         """List the requests that the vendor does not have yet, each with its index."""
         requests = () if self.decision is None else self.decision.requests
-        return [(i, r) for i, r in enumerate(requests) if not self.delivered >> i & 1]
+        delivered = self.delivered
+        if not delivered:
+            return [*enumerate(requests)]
+        return [(i, r) for i, r in enumerate(requests) if not delivered >> i & 1]
 
 
 class FailedTogether:

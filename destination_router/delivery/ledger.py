@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -82,6 +82,11 @@ class Ledger:
     def end(self, delivery: Delivery, letter: DeadLetter | None = None) -> None:
         """Note that a message ended; `letter` if it was given up."""
         self._ended.append((delivery, letter))
+        self._changed.set()
+
+    def end_all(self, deliveries: Iterable[Delivery]) -> None:
+        """Note that messages ended of which none was given up."""
+        self._ended += [(delivery, None) for delivery in deliveries]
         self._changed.set()
 
     async def run(self) -> None:

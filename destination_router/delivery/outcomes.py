@@ -114,6 +114,8 @@ def alone(outcome: Outcome) -> Outcome:
 
 def as_proven(request: HttpRequest, answer: Answer) -> Answer:
     """Turn what is held unless proven into a rejection: the origin has taken something before."""
+    if not any(outcome.unless_proven for outcome in answer.each()):
+        return answer
     status = None if answer.response is None else answer.response.status
     outcomes = {key: _proven(request, each, status) for key, each in answer.outcomes.items()}
     return msgspec.structs.replace(answer, outcomes=outcomes)
@@ -293,12 +295,12 @@ def is_own_matter(items: Sequence[Item], answer: Answer, last_success: float) ->
 
 def took_something(answer: Answer) -> bool:
     """Whether the vendor has taken a message of a request."""
-    return any(outcome.result == "delivered" for outcome in answer.outcomes.values())
+    return any(outcome.result == "delivered" for outcome in answer.each())
 
 
 def holds(answer: Answer) -> bool:
     """Whether an answer holds a message."""
-    return any(outcome.result == "held" for outcome in answer.outcomes.values())
+    return any(outcome.result == "held" for outcome in answer.each())
 
 
 def wait_for_all(answer: Answer) -> float:
@@ -320,4 +322,4 @@ def is_vendor_failing(answer: Answer) -> bool:
 
 
 def _all_to_be_retried(answer: Answer) -> bool:
-    return all(outcome.result == "retry" for outcome in answer.outcomes.values())
+    return all(outcome.result == "retry" for outcome in answer.each())

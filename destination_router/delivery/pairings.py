@@ -45,8 +45,9 @@ class Pairings:
 
     async def after(self, request: HttpRequest, answer: Answer) -> None:
         """Note that ties are made, if the vendor took the request."""
-        taken = all(outcome.result == "delivered" for outcome in answer.outcomes.values())
-        if request.pairings and taken:
+        if not request.pairings:
+            return
+        if all(outcome.result == "delivered" for outcome in answer.each()):
             await patiently(
                 lambda: self._book.confirm(self._plugin, request.pairings, self._wall_clock())
             )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from operator import attrgetter
 
 import msgspec
 
@@ -14,6 +16,8 @@ from destination_router.delivery.replays import replayed
 from destination_router.delivery.states import States
 from destination_router.pipeline.connection import Connection, Decision
 from destination_router.pipeline.packing import packed
+
+_offset = attrgetter("offset")
 
 
 class PlannedRequest(msgspec.Struct, frozen=True, eq=False):
@@ -70,6 +74,8 @@ class Planner:
     def admit(self, item: Item, now: float) -> QuotaWait | None:
         """Set aside what a message will take at least, or say what stands in its way."""
         self._decide(item)
+        if self._quotas.are_none:
+            return None
         price = self._quotas.bulk_costs if self._packs else self._quotas.costs
         costs = [
             cost
@@ -90,11 +96,14 @@ class Planner:
         """
         for item in items:
             self._decide(item)
-            self._quotas.release(item.reserved)
-            item.reserved = []
+            if item.reserved:
+                self._quotas.release(item.reserved)
+                item.reserved = ()
         skipped = self._leave_out_repeats(items)
-        finished = [item for item in items if not item.left()]
-        sent = [item for item in items if item.left()]
+        finished: list[Item] = []
+        sent: list[Item] = []
+        for item in items:
+            (sent if item.left() else finished).append(item)
         held: list[tuple[Item, QuotaWait]] = []
         while True:
             steps = self._steps(sent)
@@ -118,11 +127,19 @@ class Planner:
             for _, request in item.left():
                 self._states.end(request, delivered=False)
 
-    def delivered(self, item: Item, index: int | None) -> None:
-        """Note that the vendor has one of a message's requests, or all that are left (None)."""
+    def delivered(self, item: Item, index: int) -> None:
+        """Note that the vendor has one of a message's requests."""
         for position, request in item.left():
-            if index is None or position == index:
+            if position == index:
                 self._states.end(request, delivered=True)
+                item.delivered |= 1 << position
+
+    def all_delivered(self, items: Iterable[Item]) -> None:
+        """Note that the vendor has all that was left of messages."""
+        for item in items:
+            for position, request in item.left():
+                if request.state_key is not None:
+                    self._states.end(request, delivered=True)
                 item.delivered |= 1 << position
 
     def _decide(self, item: Item) -> None:
@@ -139,6 +156,8 @@ class Planner:
         skipped = 0
         for item in items:
             for position, request in item.left():
+                if request.state_key is None:
+                    continue
                 if self._states.repeats(request):
                     item.delivered |= 1 << position
                     skipped += 1
@@ -158,31 +177,55 @@ class Planner:
         return None
 
     def _steps(self, items: Sequence[Item]) -> list[PlannedRequest]:
-        singles = [request for item in items for _, request in item.left()]
+        left = {item: item.left() for item in items}
+        singles = [request for of_one in left.values() for _, request in of_one]
         # A single request is packed already.
         requests = packed(self._connection, singles) if len(singles) > 1 else singles
-        by_id: dict[str, list[Item]] = defaultdict(list)
-        for item in items:
-            for message_id in {i for _, request in item.left() for i in request.message_ids}:
-                by_id[message_id].append(item)
-        carried = [_carried(request, by_id) for request in requests]
-        total = Counter(item for items in carried for item in items)
-        seen: Counter[Item] = Counter()
+        carried = carriers(left, requests)
+        total = Counter(chain.from_iterable(carried))
+        seen: dict[Item, int] = {}
         steps = []
         for request, its_items in zip(requests, carried, strict=True):
-            marks = []
+            marks: list[tuple[Item, int | None]] = []
             for item in its_items:
-                left = item.left()
-                one_to_one = len(left) == total[item]
-                marks.append((item, left[seen[item]][0] if one_to_one else None))
-                seen[item] += 1
+                own, count = left[item], total[item]
+                if len(own) != count:
+                    marks.append((item, None))
+                elif count == 1:
+                    marks.append((item, own[0][0]))
+                else:
+                    at = seen.get(item, 0)
+                    marks.append((item, own[at][0]))
+                    seen[item] = at + 1
             steps.append(PlannedRequest(request, self._quotas.costs(request), tuple(marks)))
         return steps
 
 
-def _carried(request: HttpRequest, by_id: dict[str, list[Item]]) -> list[Item]:
-    items = {item: None for message_id in request.message_ids for item in by_id[message_id]}
-    return sorted(items, key=lambda item: item.offset)
+def carriers(
+    left: Mapping[Item, Sequence[tuple[int, HttpRequest]]], requests: Iterable[HttpRequest]
+) -> list[list[Item]]:
+    """Find the messages that each packed request carries, by offset.
+
+    Args:
+        left: the messages, with those of their requests that were packed.
+        requests: the packed ones.
+    """
+    by_id: dict[str, list[Item]] = {}
+    for item, own in left.items():
+        for _, request in own:
+            for message_id in request.message_ids:
+                known = by_id.get(message_id)
+                if known is None:
+                    by_id[message_id] = [item]
+                elif known[-1] is not item:
+                    known.append(item)
+    carried = []
+    for request in requests:
+        found = dict.fromkeys(
+            chain.from_iterable(by_id.get(message_id, ()) for message_id in request.message_ids)
+        )
+        carried.append(sorted(found, key=_offset))
+    return carried
 
 
 def _with_later_ones(held: set[Item], items: Sequence[Item]) -> dict[Item, None]:

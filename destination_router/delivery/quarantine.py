@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Seen:
-    """When each anonymous id, email and name was last seen with one identity; by digests."""
+    """When each anonymous id, email and name was last seen with one identity; by hashes."""
 
     __slots__ = ("last", "marks")
 
@@ -63,10 +63,12 @@ class Quarantine:
     ) -> None:
         self._settings = settings
         self._most_remembered = most_remembered
-        self._allowed = {digest(identity) for identity in settings.allow}
-        self._held = set(held) - self._allowed
-        self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
+        self._allowed = frozenset(settings.allow)
+        self._held = set(held) - {digest(identity) for identity in settings.allow}
+        # A digest costs more than all the rest, and only what is held back outlives the process.
+        self._seen: OrderedDict[int, _Seen] = OrderedDict()
         self._remembered = 0
+        self._forgot_at = float("-inf")
         self.caught: list[bytes] = []
         """Digests of those that are held back since this was last emptied."""
 
@@ -83,8 +85,8 @@ class Quarantine:
             at: when it was received, Unix time in seconds.
             again: it is a replay: it was let through when it came, and now all come at once.
         """
-        identities = {digest(identity) for identity in decision.identities}
-        if not self._held.isdisjoint(identities):
+        identities = decision.identities
+        if self._held and not self._held.isdisjoint(map(digest, identities)):
             return "held"
         if again:
             return "free"
@@ -93,11 +95,16 @@ class Quarantine:
             marks.append((_DEVICE, hash(decision.anonymous_id)))
         if not marks:
             return "free"
-        watched = identities - self._allowed
-        caught = [each for each in watched if self._is_too_much(each, marks, at)]
+        caught = [
+            digest(each)
+            for each in identities
+            if each not in self._allowed and self._is_too_much(hash(each), marks, at)
+        ]
+        if not caught:
+            return "free"
         self._held.update(caught)
         self.caught += caught
-        return "caught" if caught else "free"
+        return "caught"
 
     def refusal(self) -> Refusal:
         """Say why a message is held back, and what releases it."""
@@ -115,25 +122,29 @@ class Quarantine:
         """How many identities, and what came with them, are remembered, together."""
         return self._remembered
 
-    def _is_too_much(self, identity: bytes, marks: Iterable[tuple[str, int]], at: float) -> bool:
+    def _is_too_much(self, identity: int, marks: Sequence[tuple[str, int]], at: float) -> bool:
         self._forget(at)
         seen = self._seen.get(identity)
         if seen is None:
             seen = self._seen[identity] = _Seen()
             self._remembered += 1
-        self._seen.move_to_end(identity)
+        else:
+            self._seen.move_to_end(identity)
         seen.last = max(seen.last, at)
-        if all(self._fits(seen, kind, mark, at) for kind, mark in marks):
-            return False
-        self._drop(identity)
-        return True
+        for kind, mark in marks:
+            known = seen.marks.get(kind)
+            before = None if known is None else known.get(mark)
+            if known is not None and before is not None:  # as for nearly all
+                if at > before:
+                    known[mark] = at
+            elif not self._fits(seen, kind, mark, at):
+                self._drop(identity)
+                return True
+        return False
 
     def _fits(self, seen: _Seen, kind: str, mark: int, at: float) -> bool:
-        """Remember what came with an identity, unless that is one too many of its kind."""
+        """Remember what comes with an identity anew, unless that is one too many of its kind."""
         known = seen.marks.setdefault(kind, {})
-        if mark in known:
-            known[mark] = max(at, known[mark])
-            return True
         most = self._settings.anonymous_ids if kind == _DEVICE else self._settings.changed_traits
         if len(known) >= most:
             since = seen.last - self._settings.period
@@ -148,6 +159,9 @@ class Quarantine:
 
     def _forget(self, at: float) -> None:
         """Let go of what is too old, and of what is too much."""
+        if at == self._forgot_at and self._remembered < self._most_remembered:
+            return  # as for all messages of a request but the first
+        self._forgot_at = at
         since = at - self._settings.period
         while self._seen:
             identity, seen = next(iter(self._seen.items()))
@@ -155,7 +169,7 @@ class Quarantine:
                 return
             self._drop(identity)
 
-    def _drop(self, identity: bytes) -> None:
+    def _drop(self, identity: int) -> None:
         self._remembered -= 1 + sum(map(len, self._seen.pop(identity).marks.values()))
 
 

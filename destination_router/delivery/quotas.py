@@ -50,6 +50,11 @@ class Quotas:
         self._quotas = {quota.name: quota for quota in quotas}
         self._budgets = {name: _Budgets(quota) for name, quota in self._quotas.items()}
 
+    @property
+    def are_none(self) -> bool:
+        """Whether the destination declares no limit: then nothing costs anything."""
+        return not self._quotas
+
     def costs(self, request: HttpRequest) -> Costs:
         """Say what a request takes when it is sent as it is."""
         if request.costs is None:

@@ -94,12 +94,15 @@ class Schedule:
 
     def add(self, item: Item, now: float) -> None:
         """Take in a message; the offsets of those that share a user rise."""
-        before = {self._last[key] for key in item.keys if key in self._last}
+        before: dict[Item, None] = {}
+        for key in item.keys:
+            earlier = self._last.get(key)
+            if earlier is not None:
+                before[earlier] = None
+            self._last[key] = item
         item.blockers = len(before)
         for earlier in before:
             earlier.followers.append(item)
-        for key in item.keys:
-            self._last[key] = item
         self._waiting += 1
         self._unseen += 1
         if not before:
@@ -158,12 +161,13 @@ class Schedule:
         item.under_way = False
         item.ended = True
         self._under_way -= 1
+        if not (item.blockers or item.followers):  # as of nearly all
+            self._forget(item)
+            return
         released = [] if item.blockers else [item]
         while released:
             ended = released.pop()
-            for key in ended.keys:
-                if self._last.get(key) is ended:
-                    del self._last[key]
+            self._forget(ended)
             for follower in ended.followers:
                 follower.blockers -= 1
                 if follower.blockers or follower.under_way:
@@ -231,6 +235,11 @@ class Schedule:
             self._touch(now + self._linger)
 
     # -- inside --------------------------------------------------------------------------------
+
+    def _forget(self, ended: Item) -> None:
+        for key in ended.keys:
+            if self._last.get(key) is ended:
+                del self._last[key]
 
     def _regroup(self, parts: Sequence[Sequence[Item]], at: float) -> None:
         groups = []

@@ -37,6 +37,7 @@ from destination_router.contract.records import (
 from destination_router.delivery.answer_body import AnswerBody, read_answer_body
 from destination_router.delivery.asking import Asking
 from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.http_transport import RenewedTransport
 from destination_router.delivery.item import Answer
 from destination_router.delivery.network import proxy_for, told_failure
 from destination_router.delivery.outcomes import for_each, for_each_of_cut
@@ -171,15 +172,20 @@ class Sender:
         most = self._settings.concurrency
         alone = self._transport is not None or is_loopback(url)
         proxy = None if alone else proxy_for(url)
+
+        def connections() -> httpx.AsyncHTTPTransport:
+            # `_slots` bounds how many there are: nothing waits in here.
+            limits = httpx.Limits(max_connections=None, max_keepalive_connections=most)
+            return httpx.AsyncHTTPTransport(
+                verify=trusted_certificates(), limits=limits, proxy=proxy, trust_env=False
+            )
+
         try:
             client = httpx.AsyncClient(
-                verify=trusted_certificates(),
                 timeout=self._settings.timeout,
-                transport=self._transport,
-                limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
+                transport=self._transport or RenewedTransport(connections),
                 cookies=no_cookies(),
                 headers={"Accept-Encoding": "gzip, deflate"},  # what an answer's body is read from
-                proxy=proxy,
                 trust_env=False,  # else it would find a proxy by itself, and nobody could say which
             )
         except (ValueError, httpx.InvalidURL, ImportError):
@@ -278,15 +284,21 @@ def read_answer(
         outcomes = default | {key: value for key, value in read.items() if key in default}
     else:
         outcomes = for_each(request, read, response.status)
-    return {key: connection.told(outcome) for key, outcome in outcomes.items()}
+    return _told(connection, outcomes)
 
 
 def read_cut_answer(
     connection: Connection, request: HttpRequest, response: HttpResponse
 ) -> dict[str, Outcome]:
     """Say what an answer means of which only the status, the headers and a beginning are known."""
-    outcomes = for_each_of_cut(request, default_outcome(response))
-    return {key: connection.told(outcome) for key, outcome in outcomes.items()}
+    return _told(connection, for_each_of_cut(request, default_outcome(response)))
+
+
+def _told(connection: Connection, outcomes: dict[str, Outcome]) -> dict[str, Outcome]:
+    """Leave of outcomes what may be kept of them; one that several messages share, once."""
+    distinct = {id(outcome): outcome for outcome in outcomes.values()}
+    told = {key: connection.told(outcome) for key, outcome in distinct.items()}
+    return {key: told[id(outcome)] for key, outcome in outcomes.items()}
 
 
 def _plugins_view(

@@ -32,11 +32,11 @@ class WindowOwner(Protocol):
     async def send(self, planned: PlannedRequest) -> Answer:
         """Send a planned request."""
 
-    def took(self, item: Item, index: int | None) -> None:
-        """The vendor took one of a message's requests, or all that were left (None)."""
+    def took(self, item: Item, index: int) -> None:
+        """The vendor took one of a message's requests, and others are still to come."""
 
-    def delivered(self, item: Item) -> None:
-        """The vendor has all of a message."""
+    def delivered(self, items: Sequence[Item]) -> None:
+        """The vendor has all of these messages."""
 
     def again(self, items: Sequence[Item]) -> None:
         """Messages that were not at fault go out again at once."""
@@ -71,9 +71,10 @@ class Window:
         self._withdrawn: set[Item] = set()
         self._blocked_users: set[str] = set()
         self._left: dict[Item, int] = {}
+        left = self._left
         for planned in plan.steps:
             for item, _ in planned.carries:
-                self._left[item] = self._left.get(item, 0) + 1
+                left[item] = left.get(item, 0) + 1
 
     async def run(self) -> None:
         """Send everything that can be sent; returns when the owner knows how all fare."""
@@ -109,13 +110,16 @@ class Window:
         self._tell(planned, answer)
 
     def _broken(self, planned: PlannedRequest) -> bool:
-        return any(
+        return bool(self._withdrawn) and any(
             item in self._withdrawn or not self._blocked_users.isdisjoint(item.keys)
             for item, _ in planned.carries
         )
 
     def _tell(self, planned: PlannedRequest, answer: Answer) -> None:
         """Do with each message of a request what its outcome calls for."""
+        if answer.is_all_delivered:
+            self._advance(planned.carries)
+            return
         outcomes = [outcome_of(item, answer) for item, _ in planned.carries]
         todo: dict[Next, list[_Told]] = {}
         for (item, index), outcome, now in zip(
@@ -129,8 +133,7 @@ class Window:
     def _do(self, now: Next, told: Sequence[_Told], answer: Answer) -> None:
         match now:
             case "delivered":
-                for item, index, _ in told:
-                    self._advance(item, index)
+                self._advance([(item, index) for item, index, _ in told])
             case "dead_letter":
                 for item, index, outcome in told:
                     self._withdrawn.add(item)
@@ -153,13 +156,17 @@ class Window:
             case _:
                 assert_never(now)
 
-    def _advance(self, item: Item, index: int | None) -> None:
-        self._left[item] -= 1
-        if index is not None:
-            self._owner.took(item, index)
-        if self._left[item] == 0:
-            self._owner.took(item, None)
-            self._owner.delivered(item)
+    def _advance(self, taken: Sequence[tuple[Item, int | None]]) -> None:
+        """Go on with messages of which the vendor took a request; see which it has all of."""
+        left, ended = self._left, []
+        for item, index in taken:
+            left[item] = more = left[item] - 1
+            if not more:
+                ended.append(item)
+            elif index is not None:
+                self._owner.took(item, index)
+        if ended:
+            self._owner.delivered(ended)
 
     def _return(self, items: Sequence[Item]) -> None:
         if items:

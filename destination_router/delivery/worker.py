@@ -230,7 +230,8 @@ class Worker:
             return
         if self._observer is not None:
             self._observer.decided(event, decision)
-        self._stats.notes.update(note.code for note in decision.notes)
+        for note in decision.notes:
+            self._stats.notes[note.code] += 1
         if alone:
             packed(self._connection, list(decision.requests))
         match decision.result:

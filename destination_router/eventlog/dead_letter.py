@@ -71,6 +71,7 @@ class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
         connection: by connection.
         code: by code.
         since: those that were given up at or after this Unix time.
+        before: those that were given up before this Unix time.
         message_id: by message.
         replayed: only those that were replayed (True) or only those that were not (False).
         limit: the first so many of them.
@@ -80,6 +81,7 @@ class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
     connection: str | None = None
     code: str | None = None
     since: float | None = None
+    before: float | None = None
     message_id: str | None = None
     replayed: bool | None = None
     limit: int | None = None

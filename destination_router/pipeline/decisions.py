@@ -54,6 +54,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def identities(self) -> frozenset[str]:
         """Whom its requests name at the vendor, which merges all who carry the same."""
+        if len(self.requests) == 1 and (only := self.requests[0].identity) is not None:
+            return frozenset((only,)) if only else frozenset()
         named = {request.identity for request in self.requests}
         if None in named and self.user_id is not None and not leaves_user_id_out(self.notes):
             named.add(self.user_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 import threading
+import time
 import weakref
 from collections.abc import Mapping, Sequence
 
@@ -58,10 +59,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         call: how long each answer may take, in seconds.
         failures: after how many questions without an answer it is not asked any more; None: never.
+        lost: nor after how many seconds that such questions took; None: never.
     """
 
     call: float = 10.0
     failures: int | None = None
+    lost: float | None = None
 
 
 class Program:
@@ -85,6 +88,7 @@ class Program:
         self._end: weakref.finalize[..., Program] | None = None
         self._number = 0
         self._failures = 0
+        self._lost = 0.0
         self.last_words = ""
         """What it wrote on its standard error before it last failed; it may be personal."""
 
@@ -146,9 +150,11 @@ class Program:
         process, hello = self._process, self._hello
         if process is not None and hello is not None:
             return process, hello
-        most = self.limits.failures
-        if most is not None and self._failures >= most:
-            reason = f"gave no answer {most} times, and is not asked any more"
+        most, lost = self.limits.failures, self.limits.lost
+        if (most is not None and self._failures >= most) or (
+            lost is not None and self._lost >= lost
+        ):
+            reason = f"gave no answer {self._failures} times, and is not asked any more"
             raise ProgramError(str(self), reason, "", is_about_question=False)
         try:
             process = Process(self.command, self.folder)
@@ -176,10 +182,12 @@ class Program:
         had_started: bool,
     ) -> tuple[Raw | None, Fault | str]:
         self._number += 1
+        started = time.monotonic()
         try:
             line = process.exchange(call_line(self._number, call, arguments), seconds)
             reply = reply_of(line, self._number)
         except (ExchangeError, LineError) as error:
+            self._lost += time.monotonic() - started
             blamed = had_started and not isinstance(error, NotAskedError)
             raise self._failed(process, str(error), is_about_question=blamed) from None
         if reply.value is not UNSET:

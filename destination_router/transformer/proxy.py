@@ -28,10 +28,11 @@ import msgspec
 
 from destination_router.contract.records import HttpRequest, Outcome, Reject
 from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.http_transport import RenewedTransport
 from destination_router.delivery.item import Answer
 from destination_router.delivery.outcomes import as_proven, took_something
 from destination_router.delivery.permission import origin_of
-from destination_router.delivery.sender import Sender
+from destination_router.delivery.sender import Sender, trusted_certificates
 from destination_router.pipeline.connection import Connection, wordless
 from destination_router.pipeline.packing import packed
 from destination_router.transformer.carrying_out import CarryingOut
@@ -331,7 +332,9 @@ class Transmission:
 def _shared_client(timeout: float) -> httpx.AsyncClient:
     """Make a client that keeps no cookie: what one connection is given is not another's."""
     return httpx.AsyncClient(
-        transport=httpx.AsyncHTTPTransport(verify=httpx.create_ssl_context(), limits=_LIMITS),
+        transport=RenewedTransport(
+            lambda: httpx.AsyncHTTPTransport(verify=trusted_certificates(), limits=_LIMITS)
+        ),
         timeout=timeout,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     )

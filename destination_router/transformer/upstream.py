@@ -19,8 +19,9 @@ from starlette.responses import PlainTextResponse, Response
 
 from destination_router.config.origins import is_loopback
 from destination_router.contract.records import Json, Reject
-from destination_router.delivery.network import told_failure
-from destination_router.delivery.sender import no_cookies
+from destination_router.delivery.http_transport import RenewedTransport
+from destination_router.delivery.network import proxy_for, told_failure
+from destination_router.delivery.sender import no_cookies, trusted_certificates
 from destination_router.gateway.request_body import read_body
 
 _log = logging.getLogger(__name__)
@@ -103,11 +104,16 @@ def upstream_client(url: str) -> httpx.AsyncClient:
     answer without end holds, and none gets what was left over of another's answer.
     """
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    proxy = None if is_loopback(url) else proxy_for(url)
     return httpx.AsyncClient(
         timeout=httpx.Timeout(None, connect=_CONNECTING),
-        limits=limits,
+        transport=RenewedTransport(
+            lambda: httpx.AsyncHTTPTransport(
+                verify=trusted_certificates(), limits=limits, proxy=proxy, trust_env=False
+            )
+        ),
         cookies=no_cookies(),
-        trust_env=not is_loopback(url),
+        trust_env=False,
     )
 
 

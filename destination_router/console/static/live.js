@@ -14,6 +14,7 @@
     state.className = `pill ${kind}`;
   };
   document.getElementById("controls").hidden = false;
+  document.getElementById("still").hidden = true;
   pause.addEventListener("click", () => {
     if (paused) {
       location.reload();

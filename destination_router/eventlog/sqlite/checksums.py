@@ -6,6 +6,8 @@ version wrote have none and are taken as they are.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from functools import lru_cache
 from zlib import crc32
 
 
@@ -13,9 +15,15 @@ class DamageError(Exception):
     """A row is not as it was written, or is missing; the text says which, and holds no content."""
 
 
-def event_checksum(body: bytes, *about: object) -> int:
+def event_checksum(body: bytes, *about: Hashable) -> int:
     """Make the checksum of an event: of its body, and of all that decides who gets what."""
-    return crc32(body, crc32(repr(about).encode()))
+    return crc32(body, _checksum_about(*about))
+
+
+@lru_cache(maxsize=64, typed=True)
+def _checksum_about(*about: Hashable) -> int:
+    """The events of a request have the same; `typed`, since 1 and True are written differently."""
+    return crc32(repr(about).encode())
 
 
 def mark_checksum(connection: str, offset: int) -> int:

@@ -149,6 +149,7 @@ def _conditions(wanted: DeadLetterFilter) -> tuple[list[str], list[Any]]:
         ("code = ?", wanted.code),
         ("message_id = ?", wanted.message_id),
         ("at >= ?", None if wanted.since is None else _milliseconds(wanted.since)),
+        ("at < ?", None if wanted.before is None else _milliseconds(wanted.before)),
     ):
         if value is not None:
             conditions.append(column)

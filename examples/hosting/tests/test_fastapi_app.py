@@ -20,8 +20,8 @@ def test_events_of_the_app_and_of_an_sdk_reach_both_destinations(
     folder = example("fastapi_app")
     config = folder / "router.toml"
     text = config.read_text()
-    for port, plugin in ((9101, "heap"), (9102, "shop-destination")):
-        more = ("--set", "apiKey=key-1") if plugin == "shop-destination" else ()
+    for port, plugin in ((9101, "heap"), (9102, "shop")):
+        more = ("--set", "apiKey=a-key-of-the-shop") if plugin == "shop" else ()
         text = text.replace(f"http://127.0.0.1:{port}", simulate(plugin, *more))
     config.write_text(text)
     subprocess.run([BIN / "destination-router", "check"], cwd=folder, check=True)

@@ -80,3 +80,21 @@ def test_a_replay_of_all_is_one_line(directory: Path) -> None:
     assert (told.returncode, told.stdout) == (0, "")
     (line,) = told.stderr.splitlines()
     assert line.startswith("3150 replayed: heap http_400 3000, heap code_0 1, ")
+
+
+def test_old_letters_are_deleted_by_before(directory: Path) -> None:
+    """--before selects what is older; the letters of this fixture are from January 2027."""
+    assert dead_letters(directory, "delete", "--before", "2027-01-01", "--dry-run").returncode == 0
+    told = dead_letters(directory, "delete", "--before", "2027-01-01")
+    assert told.stderr.startswith("0 deleted")
+    told = dead_letters(directory, "delete", "--before", "2028-01-01")
+    assert told.stderr.startswith("3150 deleted: heap http_400 3000, ")
+
+
+def test_a_deletion_since_a_duration_is_refused(directory: Path) -> None:
+    """It would delete the newest letters, where people mean the oldest: nothing is deleted."""
+    told = dead_letters(directory, "delete", "--since", "30d")
+    assert told.returncode == 2
+    assert "to delete older ones, give --before 30d" in told.stderr
+    told = dead_letters(directory, "delete", "--since", "2027-01-01T00:00:00Z", "--dry-run")
+    assert told.stderr.startswith("3150 would be deleted")

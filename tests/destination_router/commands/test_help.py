@@ -8,10 +8,16 @@ from command_docs import all_commands, example, purpose
 from typer.testing import CliRunner
 
 from destination_router.commands.cli import app
+from destination_router.commands.options import ROUTER_TOML
 
 _WIDTH = 80
 
 COMMANDS = all_commands()
+WITHOUT_ROUTER_TOML = {
+    ("try",), ("send",), ("delete-user",), ("diff",), ("transformer",), ("privacy", "report"),
+    ("record",),
+}  # fmt: skip
+"""Commands that can work without a router.toml, which therefore read one only if it is named."""
 ALL = pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 
 
@@ -42,3 +48,12 @@ def test_every_option_says_what_it_does(path: tuple[str, ...]) -> None:
         assert parameter.help, parameter.name
         if {"--listen", "--port", "--host"} & set(parameter.opts):
             assert (parameter.opts, parameter.metavar) == (["--listen"], "HOST:PORT")
+
+
+@ALL
+def test_a_command_that_needs_a_router_toml_has_one_default(path: tuple[str, ...]) -> None:
+    """`--config` is router.toml in the current folder; what can do without one takes no default."""
+    for parameter in COMMANDS[path].params:
+        if "--config" in parameter.opts:
+            expected = None if path in WITHOUT_ROUTER_TOML else ROUTER_TOML
+            assert parameter.default == expected

@@ -122,8 +122,12 @@ Sign = Callable[..., Page]
 
 
 @pytest.fixture
-def sign_in(browser: Browser) -> Iterator[Sign]:
-    """Sign in as somebody; their browser may not complain about anything, the policy included."""
+def sign_in(browser: Browser, router: Router) -> Iterator[Sign]:
+    """Sign in as somebody; their browser may not complain about anything, the policy included.
+
+    They leave before the router ends, which closes what they look at.
+    """
+    assert router
     expect.set_options(timeout=30_000)
     visits: list[Visit] = []
 
@@ -166,7 +170,7 @@ def test_the_demo_is_seen_live_opened_tested_and_saved(sign_in: Sign, tmp_path: 
         ((url, password),) = re.findall(r"The console: (\S+) with the password (\S+)", text)
         (gateway,) = re.findall(r"data plane (\S+)", text)
         page = sign_in(url, password)
-        page.get_by_role("link", name="Live").click()
+        page.get_by_role("link", name="Live", exact=True).click()
         expect(page.get_by_role("link", name="track · Program Published")).to_be_visible()
         expect(page.locator("#state")).to_have_text("live")
         message = {**ORDER, "messageId": "seen-live"}
@@ -185,6 +189,7 @@ def test_the_demo_is_seen_live_opened_tested_and_saved(sign_in: Sign, tmp_path: 
         page.get_by_role("button", name="Open in the tester").click()
         page.get_by_role("button", name="Send to the simulator").click()
         expect(page.get_by_text("delivered · HTTP 200")).to_be_visible()
+        page.context.close()
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)

@@ -127,3 +127,4 @@ def test_times_and_documents_are_told_for_people() -> None:
     assert told == ["—", "36 ms", "4.2 s", "59 s", "3 min", "2 h", "2 d"]
     assert json.loads(pretty('{"a":[1]}')) == {"a": [1]}
     assert pretty("{no") == "{no"
+    assert pretty("x" * 150_000).endswith("... and 50,000 characters more")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import tomllib
 from typing import Any
 
@@ -19,6 +20,7 @@ from destination_router.console.forms import Form
 from destination_router.console.settings_form import fields_of, read_settings
 
 TRACK = json.dumps({"type": "track", "userId": "ada", "event": "Ordered"})
+HTML = '"><script>alert(1)</script>'
 SECRET = "secret-of-the-vendor"
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -129,6 +131,23 @@ def test_fields_are_made_from_a_schema() -> None:
     assert fields["key"].is_set
     assert fields["most"].value == "7"
     assert fields["region"].default == "US"
+
+
+def test_nothing_that_a_plugin_says_of_its_settings_is_run(console: Served) -> None:
+    """XSS: through titles, descriptions, choices, defaults and names."""
+    schema = {
+        "required": [HTML],
+        "properties": {
+            HTML: {"title": HTML, "description": HTML, "enum": [HTML], "default": HTML},
+            "other": {"title": HTML, "type": "string", "default": HTML},
+        },
+    }
+    fields = fields_of(schema, {HTML: HTML, "other": HTML})
+    draw = console.console._rendering._templates.get_template("settings.html").module
+    text = str(draw.fields(fields, HTML))  # type: ignore[attr-defined]
+    assert "alert(1)" in text
+    assert "<script>alert" not in text
+    assert re.search(r"<(?!/?(div|label|code|select|option|input|p|span)\b)", text) is None
 
 
 def test_what_a_form_sends_is_typed() -> None:

@@ -215,7 +215,7 @@ def test_what_stands_alone_under_suspicion_is_guilty() -> None:
 
 
 def item(*requests: HttpRequest, attempts: int = 1, since: float | None = None) -> Item:
-    made = Item(0, b"{}", Decision(message_id="m", result="requests", requests=requests))
+    made = Item.of(0, b"{}", Decision(message_id="m", result="requests", requests=requests))
     made.attempts = attempts
     made.tried_since = since
     return made
@@ -349,6 +349,6 @@ def test_a_message_that_is_held_while_others_are_taken_is_held_alone(
     answer: Answer, held_at: float | None, *, own: bool
 ) -> None:
     """A connection stops for what is wrong with it, and not for what is wrong with one record."""
-    item = Item(0, b"", Decision(message_id="a", result="requests"))
+    item = Item.of(0, b"", Decision(message_id="a", result="requests"))
     item.held_at = held_at
     assert is_own_matter([item], answer, last_success=5.0) is own

@@ -33,7 +33,7 @@ class Deliveries(RuleBasedStateMachine):
     @rule(keys=users, poisoned=st.integers(0, 9).map(lambda n: n == 0))
     def add(self, keys: list[str], poisoned: bool) -> None:  # noqa: FBT001 -- drawn, not passed
         decision = Decision(message_id="m", result="requests", user_keys=tuple(keys))
-        item = Item(len(self.items), b"", decision)
+        item = Item.of(len(self.items), b"", decision)
         self.items.append(item)
         if poisoned:
             self.poisoned.add(item)
@@ -156,7 +156,7 @@ def test_a_group_sleeps_while_its_messages_do() -> None:
     """Where one of a group waits for a time and its neighbour for an answer, nobody looks early."""
     schedule = Schedule(WINDOW, linger=0.0)
     items = [
-        Item(at, b"", Decision(message_id="m", result="requests", user_keys=(user,)))
+        Item.of(at, b"", Decision(message_id="m", result="requests", user_keys=(user,)))
         for at, user in enumerate("ab")
     ]
     for item in items:
@@ -182,7 +182,9 @@ def test_those_who_ask_take_turns() -> None:
     schedule = Schedule(WINDOW, linger=0.0)
     for at, user in enumerate("abcaab"):
         keys = (user,)
-        schedule.add(Item(at, b"", Decision(message_id="m", result="requests", user_keys=keys)), 0)
+        schedule.add(
+            Item.of(at, b"", Decision(message_id="m", result="requests", user_keys=keys)), 0
+        )
     schedule.put_together(schedule.take(0.0, lambda _: None, 2), 0.0, 0.0)
 
     asked = []

@@ -213,6 +213,15 @@ def test_one_that_always_fails_is_not_asked_for_ever(load: Load) -> None:
     assert details[-1].detail == "the program gave no answer 2 times, and is not asked any more"
 
 
+def test_time_that_is_lost_counts_too(load: Load) -> None:
+    """Whoever is slow to fail is not waited for as often."""
+    plugin = load("return None if asked['call'] == 'map' else ordinary(asked)", call=0.3, lost=0.5)
+    connection = Connection("small", plugin, {})
+    details = [connection.decide(track()).reject for _ in range(5)]
+    assert details[-1] is not None
+    assert details[-1].detail == "the program gave no answer 2 times, and is not asked any more"
+
+
 def test_answers_that_are_asked_ahead(load: Load, crossing: list[Any]) -> None:
     """One exchange for many messages; what was not asked is said to be unanswered."""
     plugin = load()

@@ -12,6 +12,7 @@ import pytest
 from destination_router.transformer.destinations import find_destinations
 from destination_router.transformer.jobs import Job
 from destination_router.transformer.processing import process
+from destination_router.transformer.router_batches import batch_jobs
 
 PLUGIN = """
 from destination_router import hookimpl
@@ -47,6 +48,54 @@ def test_a_destination_is_found_by_its_type(
 
     assert found.keys() == {"first", "fst", "second"}
     assert found["fst"] is found["first"] is not found["second"]
+
+
+UNFIT = """
+from destination_router import HttpRequest, hookimpl
+
+@hookimpl
+def settings_schema():
+    return {"type": "object", "additionalProperties": False, "properties": {}}
+
+@hookimpl
+def on_identify():
+    return []
+
+@hookimpl
+def on_track(message):
+    plain = HttpRequest(url="https://vendor.example/in", json={"event": message.event})
+    params = {"id": ("1", "2")} if message.event == "Unfit" else {"id": "1"}
+    return [plain, HttpRequest(url="https://vendor.example/in", params=params)]
+"""
+
+
+def test_what_rudderstacks_output_cannot_carry_is_rejected_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all of its event's requests, and its neighbours go on; in both parts of the protocol."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "unfit_destination.py").write_text(UNFIT)
+    found = find_destinations(
+        found=[EntryPoint("unfit", "unfit_destination", "destination_router")]
+    )
+    jobs = [
+        {
+            "message": {"type": "track", "messageId": f"m-{n}", "userId": "u", "event": event},
+            "metadata": {"jobId": n},
+            "destination": {"ID": "d", "Name": "unfit", "Config": {}},
+        }
+        for n, event in enumerate(("E", "Unfit", "E"))
+    ]
+
+    answer = json.loads(process("unfit", found["unfit"], json.dumps(jobs).encode(), str))
+    assert [each["statusCode"] for each in answer] == [200, 200, 400, 200, 200]
+    words = "not_for_rudderstack: params: RudderStack's output cannot repeat a query parameter: id"
+    assert answer[2]["error"] == words
+
+    asked = json.dumps({"input": jobs, "destType": "unfit"}).encode()
+    batches = json.loads(batch_jobs("unfit", found["unfit"], asked, str))["output"]
+    told = {each["metadata"][0]["jobId"]: each.get("error") for each in batches}
+    assert told == {0: None, 1: words, 2: None}
 
 
 @pytest.mark.parametrize("depth", [300, 480, 600, 800, 960, 5000])

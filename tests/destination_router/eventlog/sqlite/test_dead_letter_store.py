@@ -118,6 +118,8 @@ def test_a_message_without_an_id_is_named_after_its_place(path: Path) -> None:
         (DeadLetterFilter(connection="heap"), [1, 3]),
         (DeadLetterFilter(code="http_400"), [1, 2]),
         (DeadLetterFilter(since=2000.0), [2, 3]),
+        (DeadLetterFilter(before=2000.0), [1]),
+        (DeadLetterFilter(since=2000.0, before=2000.0), []),
         (DeadLetterFilter(message_id="m2"), [3]),
         (DeadLetterFilter(limit=2), [1, 2]),
         (DeadLetterFilter(connection="heap", code="http_400", limit=5), [1]),

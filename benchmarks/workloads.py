@@ -1,0 +1,402 @@
+"""Small, fixed pieces of the router's work, each in one process: what `instructions.py` counts.
+
+Each prepares, works once so that what is kept is kept, and calls `MARK` around the same work again.
+Senders and vendor are in the same process and do as little as they can: some thousand instructions
+for each request, none for each event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+
+import httpx
+import msgspec
+import orjson
+import transformer
+
+from destination_router.config.router_toml import QuarantineConfig, SourceConfig
+from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.quarantine import Watch
+from destination_router.delivery.sender import Sender
+from destination_router.delivery.worker import Delivery, Worker
+from destination_router.eventlog.memory import MemoryPairings
+from destination_router.eventlog.sqlite.attempt_book import LoggedAttempts
+from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.eventlog.sqlite.pairing_book import LoggedPairings
+from destination_router.eventlog.sqlite.quarantine_book import LoggedQuarantine
+from destination_router.eventlog.sqlite.standing_book import LoggedStanding
+from destination_router.files.line_sources import line_source
+from destination_router.files.resuming import SendState
+from destination_router.files.sending import send_lines
+from destination_router.gateway.app import create_gateway
+from destination_router.gateway.sources import Sources
+from destination_router.pipeline.connection import Connection
+from destination_router.plugins.loading import load_plugin
+from destination_router.service.serving import serving
+from destination_router.service.workers import LoggedLetters
+from destination_router.transformer.app import create_transformer
+from destination_router.transformer.destinations import find_destinations
+from destination_router.transformer.processing import process
+from destination_router.transformer.proxy_calls import ProxyCalls
+from destination_router.transformer.router_batches import batch_jobs
+
+PER_POST = 100
+SENDERS = 4
+JOBS = 5
+"""In one request to the proxy."""
+
+ORIGIN = "https://heapanalytics.com"
+
+Around = Callable[[], contextlib.AbstractContextManager[None]]
+"""What is measured happens within."""
+
+
+def wire(first: int, count: int) -> list[bytes]:
+    """Make events of 1.4 KB as they lie in the log: `transformer.message`."""
+    return [orjson.dumps(transformer.message(number)) for number in range(first, first + count)]
+
+
+def posts(first: int, count: int) -> list[bytes]:
+    """Make requests to the gateway, of a hundred events each, as a browser's SDK sends them."""
+    added = {"receivedAt", "request_ip", "rudderId", "timestamp"}
+    made = []
+    for start in range(first, first + count, PER_POST):
+        events = [
+            {
+                name: value
+                for name, value in transformer.message(number).items()
+                if name not in added
+            }
+            for number in range(start, start + PER_POST)
+        ]
+        made.append(orjson.dumps({"batch": events, "sentAt": events[0]["sentAt"]}))
+    return made
+
+
+def connection() -> Connection:
+    """Make Heap's connection, without its quotas, which would measure Heap."""
+    from heap_destination import plugin  # noqa: PLC0415 -- before it is loaded
+
+    if hasattr(plugin, "quotas"):
+        del plugin.quotas
+    return Connection("heap", load_plugin("heap"), {"appId": "11"})
+
+
+# -- who speaks HTTP with the router ---------------------------------------------------------------
+
+
+class _Vendor(asyncio.Protocol):
+    """Answers every request with 200 and no word; `seen` is told the bodies, if somebody asks."""
+
+    def __init__(self, seen: Callable[[bytes], None] | None) -> None:
+        self._seen = seen
+        self._missing = 0
+        self._head = b""
+        self._body: list[bytes] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if not self._missing:
+            self._head += data
+            head, end, body = self._head.partition(b"\r\n\r\n")
+            if not end:
+                return
+            length = head.lower().partition(b"content-length: ")[2]
+            self._missing = int(length.partition(b"\r\n")[0])
+            self._head, data = b"", body
+        self._missing -= len(data)
+        if self._seen is not None:
+            self._body.append(data)
+        if not self._missing:
+            if self._seen is not None:
+                self._seen(b"".join(self._body))
+                self._body.clear()
+            assert isinstance(self._transport, asyncio.Transport)  # noqa: S101
+            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+
+@contextlib.asynccontextmanager
+async def vendor(seen: Callable[[bytes], None] | None = None) -> AsyncIterator[str]:
+    """Answer on a loopback port."""
+    server = await asyncio.get_running_loop().create_server(lambda: _Vendor(seen), "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+
+
+class _Poster:
+    """Posts bodies over one connection, one after the other."""
+
+    def __init__(self, url: str, path: str, more: str = "") -> None:
+        self._port = int(url.rpartition(":")[2])
+        self._head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{more}".encode()
+
+    async def post(self, bodies: list[bytes]) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        for body in bodies:
+            writer.write(self._head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            head = await reader.readuntil(b"\r\n\r\n")
+            if b" 200 " not in head:
+                raise SystemExit(f"unexpected answer: {head!r}")
+            length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+            await reader.readexactly(int(length))
+        writer.close()
+        await writer.wait_closed()
+
+
+# -- the pieces ------------------------------------------------------------------------------------
+
+
+def reference(around: Around, count: int) -> None:
+    """Do what all is compared with: `orjson.loads` and `orjson.dumps` of the messages."""
+    events = wire(0, count)
+
+    def work() -> None:
+        for event in events:
+            orjson.dumps(orjson.loads(event))
+
+    _twice(work, around)
+
+
+def decide(around: Around, count: int) -> None:
+    """Wire JSON → decisions."""
+    heap, events = connection(), wire(0, count)
+
+    def work() -> None:
+        for event in events:
+            assert heap.decide(event).result == "requests"  # noqa: S101
+
+    _twice(work, around)
+
+
+def transform(around: Around, count: int) -> None:
+    """Requests of 200 events to the transformer, without HTTP."""
+    heap = find_destinations()["heap"]
+    bodies = transformer.bodies("compacted")[: count // transformer.PER_REQUEST]
+
+    def work() -> None:
+        for body in bodies:
+            process("heap", heap, body, str)
+
+    _twice(work, around)
+
+
+def gateway(around: Around, count: int) -> None:
+    """Posts of a hundred events, from four senders → the log."""
+    asyncio.run(_gateway(around, count))
+
+
+async def _gateway(around: Around, count: int) -> None:
+    with _log() as log:
+        sources = Sources([SourceConfig(name="shop", write_keys=("benchmark",))])
+        app = create_gateway(log, sources)
+        async with serving(app, "127.0.0.1", 0) as url:
+            poster = _Poster(url, "/v1/batch", "Authorization: Basic YmVuY2htYXJrOg==\r\n")
+
+            async def work(first: int) -> None:
+                made = posts(first, count)
+                with around() if first else contextlib.nullcontext():
+                    shares = [made[n::SENDERS] for n in range(SENDERS)]
+                    await asyncio.gather(*(poster.post(share) for share in shares))
+
+            await work(0)
+            await work(count)
+
+
+def deliver(around: Around, count: int) -> None:
+    """A log with events → the vendor, and the log again."""
+    asyncio.run(_deliver(around, count))
+
+
+async def _deliver(around: Around, count: int) -> None:
+    with _log() as log:
+        heap = connection()
+        async with vendor() as url:
+            settings = DeliverySettings(origins={ORIGIN: url})
+            async with Sender(heap, settings) as sender:
+                for first in (0, count):
+                    await log.append(wire(first, count))
+                    with around() if first else contextlib.nullcontext():
+                        await _drained(heap, log, sender, settings, count)
+
+
+async def _drained(
+    heap: Connection,
+    log: SqliteEventLog,
+    sender: Sender,
+    settings: DeliverySettings,
+    count: int,
+) -> None:
+    left, done = count, asyncio.Event()
+
+    def report(deliveries: Sequence[Delivery]) -> None:
+        nonlocal left
+        left -= len(deliveries)
+        if not left:
+            done.set()
+
+    worker = Worker(
+        heap,
+        log,
+        sender,
+        dead_letters=LoggedLetters(log),
+        settings=settings,
+        pairings=LoggedPairings(log),
+        standing=LoggedStanding(log),
+        quarantine=Watch(heap.name, QuarantineConfig(), LoggedQuarantine(log)),
+        attempts=LoggedAttempts(log, log.path.with_name("attempts")),
+        report=report,
+    )
+    working = asyncio.create_task(worker.run())
+    await done.wait()
+    await worker.stop(600)
+    await working
+
+
+def proxy(around: Around, count: int) -> None:
+    """Requests of five jobs to the proxy → the vendor."""
+    asyncio.run(_proxy(around, count))
+
+
+async def _proxy(around: Around, count: int) -> None:
+    async with vendor() as url:
+        app = create_transformer(origins={ORIGIN: url})
+        async with serving(app, "127.0.0.1", 0) as own:
+            bodies = proxied(count // JOBS)
+            poster = _Poster(own, "/v1/destinations/heap/proxy")
+            await poster.post(bodies)
+            with around():
+                await poster.post(bodies)
+
+
+def proxied(count: int) -> list[bytes]:
+    """Make requests to the proxy, of five jobs each, as rudder-server does."""
+    heap = find_destinations()["heap"]
+    calls = ProxyCalls()
+    calls.called("d1", for_each_job=True)
+    made = []
+    for number in range(count):
+        jobs = [
+            {
+                "message": transformer.message(each),
+                "metadata": transformer.metadata(each),
+                "destination": transformer.DESTINATION,
+            }
+            for each in _tracks(number)
+        ]
+        body = orjson.dumps({"input": jobs, "destType": "heap"})
+        answer = batch_jobs("heap", heap, body, str, calls=calls)
+        (batch,) = orjson.loads(answer)["output"]
+        made.append(
+            orjson.dumps(
+                {
+                    **batch["batchedRequest"],
+                    "metadata": batch["metadata"],
+                    "destinationConfig": transformer.DESTINATION["Config"],
+                }
+            )
+        )
+    return made
+
+
+def bare_posts(around: Around, count: int) -> None:
+    """What the proxy is compared with: the bodies that it sends, by a bare `httpx.AsyncClient`."""
+    asyncio.run(_bare_posts(around, count))
+
+
+async def _bare_posts(around: Around, count: int) -> None:
+    heap = connection()
+    async with vendor() as url, httpx.AsyncClient() as client:
+        bodies = packed_bodies(heap, count // JOBS)
+        for first in (True, False):
+            with contextlib.nullcontext() if first else around():
+                for path, body in bodies:
+                    headers = {"content-type": "application/json"}
+                    await client.post(url + path, content=body, headers=headers)
+
+
+def packed_bodies(heap: Connection, count: int) -> list[tuple[str, bytes]]:
+    """Make the bodies that the proxy sends: those of five messages each, with their paths."""
+    from destination_router.pipeline.packing import packed  # noqa: PLC0415
+
+    made: list[tuple[str, bytes]] = []
+    for number in range(count):
+        decisions = [heap.decide(orjson.dumps(transformer.message(n))) for n in _tracks(number)]
+        singles = [request for decision in decisions for request in decision.requests]
+        made += [
+            (httpx.URL(request.url).path, msgspec.json.encode(request.json))
+            for request in packed(heap, singles)
+        ]
+    return made
+
+
+def _tracks(request: int) -> list[int]:
+    """Number a request's jobs: five tracks, which make one bulk (each fifth is an identify)."""
+    first = (JOBS + 1) * 5 // 4 * request + 1
+    return [number for number in range(first, first + JOBS + 2) if number % 5][:JOBS]
+
+
+def send(around: Around, count: int) -> None:
+    """A file → the vendor."""
+    asyncio.run(_send(around, count))
+
+
+async def _send(around: Around, count: int) -> None:
+    heap = connection()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events.jsonl"
+        async with vendor() as url:
+            for first in (0, count):
+                path.write_bytes(b"\n".join(wire(first, count)) + b"\n")
+                with around() if first else contextlib.nullcontext():
+                    summary = await send_lines(
+                        heap,
+                        line_source(str(path)),
+                        settings=DeliverySettings(origins={ORIGIN: url}),
+                        state=SendState(Path(folder) / "state.json", None),
+                        pairings=MemoryPairings(),
+                        quarantine=Watch(heap.name, QuarantineConfig()),
+                        report=_heard,
+                        watch=_heard,
+                        patience=600,
+                    )
+                    assert summary.delivered == count  # noqa: S101
+
+
+def _heard(*_: int | Delivery | object) -> None:
+    pass
+
+
+WORK: dict[str, tuple[Callable[[Around, int], None], int]] = {
+    "reference": (reference, 1000),
+    "decide": (decide, 1000),
+    "transform": (transform, 1000),
+    "gateway": (gateway, 800),
+    "deliver": (deliver, 1000),
+    "send": (send, 1000),
+    "bare_posts": (bare_posts, 50),
+    "proxy": (proxy, 50),
+}
+"""Each piece, and for how many events it is done."""
+
+
+def _twice(work: Callable[[], None], around: Around) -> None:
+    work()
+    with around():
+        work()
+
+
+@contextlib.contextmanager
+def _log() -> Iterator[SqliteEventLog]:
+    with tempfile.TemporaryDirectory() as folder:
+        log = SqliteEventLog(Path(folder) / "router.db", ["heap"], start="start")
+        try:
+            yield log
+        finally:
+            log.close()

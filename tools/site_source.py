@@ -1,0 +1,56 @@
+"""The pages of the docs site, staged as they lie in the repository.
+
+    python tools/site_source.py build/site-source
+
+Every page is copied to the same path, and so is whatever else a page links to: a link leads to the
+same place on the site as in the repository.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("*.md", "docs/*.md", "examples/**/*.md", "conformance/**/*.md", "deploy/**/*.md")
+LEFT_OUT = {"node_modules", ".venv", "build"}
+
+_CODE = re.compile(r"^ *```.*?^ *```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s#]+)(?:#[^)\s]*)?\)|\bsrc=\"([^\"]+)\"")
+
+
+def pages() -> Iterator[Path]:
+    """List every page, as a path from the root of the repository."""
+    for pattern in PAGES:
+        for path in sorted(ROOT.glob(pattern)):
+            within = path.relative_to(ROOT)
+            if not LEFT_OUT.intersection(within.parts):
+                yield within
+
+
+def linked(page: Path) -> Iterator[Path]:
+    """List the files of the repository that a page links to, beside other pages."""
+    text = _CODE.sub("", (ROOT / page).read_text(encoding="utf-8"))
+    for found in _LINK.finditer(text):
+        target = found[1] or found[2]
+        if re.match(r"[a-z]+:", target):
+            continue
+        path = (ROOT / page.parent / target).resolve()
+        if path.is_file() and path.suffix != ".md":
+            yield path.relative_to(ROOT)
+
+
+def stage(folder: Path) -> None:
+    """Copy all of it into a folder, which holds nothing else afterwards."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for path in {each for page in pages() for each in (page, *linked(page))}:
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / path, target)
+
+
+if __name__ == "__main__":
+    stage(Path(sys.argv[1]))
