@@ -116,20 +116,20 @@ def create(
 
 @commands.command("move", cls=OnceCommand)
 def move_(
-    source: Annotated[
-        str, typer.Option("--from", metavar="URL", help="The file: sqlite:///router.db.")
-    ],
     target: Annotated[
         str, typer.Option("--to", metavar="URL", help="The Kafka: kafka://host:9092/prefix.")
     ],
+    source: Annotated[
+        str, typer.Option("--from", metavar="URL", help="The file that it waits in.")
+    ] = EventLogConfig().url,
     config: RouterToml = ROUTER_TOML,
 ) -> None:
-    """Move what is not delivered yet from a file to a Kafka: once, and in order.
+    """Move what waits in a file to a Kafka: once, and in order.
 
     End gateways and workers first, and make the topics. If it breaks off, run it again: it goes on
     where it was. How to connect is read from [eventlog.kafka] of the router.toml, if it has one.
 
-    Example: destination-router eventlog move --from sqlite:///r.db --to kafka://k:9092/r
+    Example: destination-router eventlog move --to kafka://host:9092/prefix
     """
     with problems_told():
         file, kafka = EventLogConfig(url=source), EventLogConfig(url=target)
