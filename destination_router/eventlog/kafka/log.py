@@ -105,6 +105,7 @@ class KafkaEventLog:
         self._readers: dict[str, Reader] = {}
         self._names = tuple(connections)
         self._expired.update(dict.fromkeys(self._names, 0))
+        self._known_lags: dict[str, Lag] = {}
         self._cleaned_at = self._placed_at = float("-inf")
         with contextlib.ExitStack() as opened:
             self._producing = opened.enter_context(contextlib.closing(Producing(address)))
@@ -200,6 +201,7 @@ class KafkaEventLog:
         now = time.monotonic()
         if now - self._cleaned_at < _CLEANING_SECONDS:
             return done
+        self._known_lags: dict[str, Lag] = {}
         self._cleaned_at = now
         self._losses.note(
             await self.transact(
@@ -238,11 +240,13 @@ class KafkaEventLog:
 
     async def lags(self) -> dict[str, Lag]:
         """Tell how far each connection is behind, those of other processes included."""
-        return await asyncio.to_thread(self._lags)
+        with contextlib.suppress(LogUnavailableError):  # then it is told as it was last known
+            self._known_lags = await asyncio.to_thread(self._lags)
+        return self._known_lags
 
     async def size(self) -> int:
         """Tell how many bytes events take: how many there are, by the mean of those seen here."""
-        return await asyncio.to_thread(self._room.bytes)
+        return await asyncio.to_thread(self._room.bytes_if_known)
 
     async def letters_size(self) -> int:
         """Tell how many bytes dead letters take; 0 in a process that does not deliver."""

@@ -122,6 +122,8 @@ def create(groups: Groups, topics: list[Topic]) -> None:
     for name, answer in groups.admin.create_topics(new, request_timeout=TIMEOUT).items():
         try:
             answer.result(timeout=2 * TIMEOUT)
+        except TimeoutError as error:
+            raise LogFileError(f"{name} was not made: no broker answers") from error
         except KafkaException as error:
             if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:  # somebody was faster
                 continue
