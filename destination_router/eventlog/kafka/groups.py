@@ -18,9 +18,9 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
-from destination_router.eventlog.interface import LogFileError
+from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.kafka.address import Address
-from destination_router.eventlog.kafka.failures import failures_told
+from destination_router.eventlog.kafka.failures import failures_told, told
 from destination_router.eventlog.kafka.marks import Mark, read, written
 
 TIMEOUT = 15.0
@@ -82,7 +82,14 @@ class Groups:
 
     def connections(self) -> list[str]:
         """List the connections that have a group."""
-        listed = self._asked("list its groups", self.admin.list_consumer_groups)
+
+        def ask() -> Future[Any]:
+            return self.admin.list_consumer_groups(request_timeout=TIMEOUT)
+
+        listed = self._asked("list its groups", ask)
+        if listed.errors:  # of one that is not listed, what is not delivered must not be deleted
+            why = told(listed.errors[0].args[0])
+            raise LogUnavailableError(f"Kafka cannot list all of its groups: {why}")
         prefix = f"{self._address.prefix}."
         names = [each.group_id for each in listed.valid]
         return sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix))

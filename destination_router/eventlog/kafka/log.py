@@ -201,7 +201,6 @@ class KafkaEventLog:
         now = time.monotonic()
         if now - self._cleaned_at < _CLEANING_SECONDS:
             return done
-        self._known_lags: dict[str, Lag] = {}
         self._cleaned_at = now
         self._losses.note(
             await self.transact(
