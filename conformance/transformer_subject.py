@@ -155,6 +155,18 @@ def _observed(answers: Any, unasked: Collection[str]) -> Observation:
     )
 
 
+def _text_body(bodies: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
+    """Read a body that rudder-server sends as text: as it is (XML), or packed (GZIP)."""
+    kind = "GZIP" if bodies.get("GZIP") else "XML"
+    packed: dict[str, Any] = {"gzip": True} if kind == "GZIP" else {}
+    text = str(bodies[kind].get("payload", ""))
+    types = {name.lower(): value for name, value in headers.items()}
+    content_type = types.get("content-type", "")
+    if content_type == "application/json":
+        return {"json": msgspec.json.decode(text), **packed}
+    return {"content": text, "contentType": content_type, **packed}
+
+
 def _request(output: Mapping[str, Any], unasked: Collection[str]) -> dict[str, Any]:
     """Turn an output into the JSON that cases compare."""
     bodies = output.get("body") or {}
@@ -166,6 +178,8 @@ def _request(output: Mapping[str, Any], unasked: Collection[str]) -> dict[str, A
     elif bodies.get("JSON"):
         body["json"] = bodies["JSON"]
     headers = output.get("headers") or {}
+    if bodies.get("XML") or bodies.get("GZIP"):
+        body = _text_body(bodies, headers)
     return {
         "method": output.get("method", "POST"),
         "url": output.get("endpoint", ""),

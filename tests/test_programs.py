@@ -343,6 +343,62 @@ def test_a_router_that_is_killed_takes_its_programs_along(
     assert router.stop()[0] == 0
 
 
+def programs_of(router: Router) -> list[int]:
+    """The processes of its programs, without the shells that watch over them."""
+    return [
+        pid
+        for pid in children(process_of(router))
+        if b"small.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+
+
+def test_a_program_that_is_killed_now_and_then_loses_nothing(
+    router: Router, serve: Serve, tmp_path: Path
+) -> None:
+    """Whoever kills it, it is started again; every event is delivered once."""
+    vendor = Vendor()
+    program = tmp_path / "program"
+    program.mkdir()
+    table = f'name = "small"\nplugin = {{command = {json.dumps(speaks(program))}}}'
+    origins = {"https://vendor.example": serve(vendor.app)}
+    (router.directory / "router.toml").write_text(connections(table, origins=origins))
+    router.start()
+    for start in range(0, 1000, 200):
+        assert router.send(*map(track, range(start, start + 200))) == 200
+        until(lambda: len(vendor.records) > start)  # noqa: B023 -- it is waited for here
+        for pid in programs_of(router):
+            os.kill(pid, signal.SIGKILL)
+    until(lambda: len(vendor.records) == 1000)
+    assert vendor.ids == sorted(f"m{number}" for number in range(1000))
+    assert router.stop()[0] == 0
+
+
+def test_a_reload_starts_a_program_anew(router: Router, serve: Serve, tmp_path: Path) -> None:
+    """One whose connection changed ends, and its successor goes on; nothing is left behind."""
+    vendor = Vendor()
+    program = tmp_path / "program"
+    program.mkdir()
+    command = json.dumps(speaks(program))
+    origins = {"https://vendor.example": serve(vendor.app)}
+    table = f'name = "small"\nplugin = {{command = {command}, timeout = "TIMEOUT"}}'
+    text = connections(table, origins=origins)
+    (router.directory / "router.toml").write_text(text.replace("TIMEOUT", "10s"))
+    router.start()
+    router.send(track(1))
+    until(lambda: len(vendor.records) == 1)
+    (before,) = programs_of(router)
+    (router.directory / "router.toml").write_text(text.replace("TIMEOUT", "9s"))
+    os.kill(process_of(router), signal.SIGHUP)
+    until(lambda: any(line["event"] == "reloaded" for line in router.lines()))
+    assert not runs(before)
+    router.send(track(2))
+    until(lambda: len(vendor.records) == 2)
+    (after,) = programs_of(router)
+    assert after != before
+    assert router.stop()[0] == 0
+    assert not runs(after)
+
+
 @pytest.mark.parametrize(
     ("plugin", "words"),
     [

@@ -3,7 +3,8 @@
     python tools/site_source.py build/site-source
 
 Every page is copied to the same path, and so is whatever else a page links to: a link leads to the
-same place on the site as in the repository.
+same place on the site as in the repository. What the two read differently is written so that both
+mean the same.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ PAGES = ("*.md", "docs/*.md", "examples/**/*.md", "conformance/**/*.md", "deploy
 LEFT_OUT = {"node_modules", ".venv", "build"}
 
 _CODE = re.compile(r"^ *```.*?^ *```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^( *```)(\w+) +(\S+).*$", re.MULTILINE)
+_LIST_AT_ONCE = re.compile(r"^(?! *(?:[-*]|\d+\.) )(?!\s)(.*\S.*)\n(?=(?:[-*]|1\.) )", re.MULTILINE)
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s#]+)(?:#[^)\s]*)?\)|\bsrc=\"([^\"]+)\"")
 
 
@@ -43,13 +46,37 @@ def linked(page: Path) -> Iterator[Path]:
             yield path.relative_to(ROOT)
 
 
+def as_the_site_reads_it(text: str) -> str:
+    """Write a page for Python-Markdown.
+
+    A word behind a fence's language is the title of what it holds, if it is a file's name, and else
+    nothing that a reader needs. A list begins after a blank line.
+    """
+    parts = re.split(r"(^ *```.*?^ *```$)", text, flags=re.MULTILINE | re.DOTALL)
+    return "".join(
+        _FENCE.sub(_titled, part)
+        if part.lstrip().startswith("```")
+        else _LIST_AT_ONCE.sub(r"\1\n\n", part)
+        for part in parts
+    )
+
+
+def _titled(fence: re.Match[str]) -> str:
+    title = f' title="{fence[3]}"' if "." in fence[3] else ""
+    return f"{fence[1]}{fence[2]}{title}"
+
+
 def stage(folder: Path) -> None:
     """Copy all of it into a folder, which holds nothing else afterwards."""
     shutil.rmtree(folder, ignore_errors=True)
     for path in {each for page in pages() for each in (page, *linked(page))}:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / path, target)
+        if path.suffix == ".md":
+            text = (ROOT / path).read_text(encoding="utf-8")
+            target.write_text(as_the_site_reads_it(text), encoding="utf-8")
+        else:
+            shutil.copyfile(ROOT / path, target)
 
 
 if __name__ == "__main__":

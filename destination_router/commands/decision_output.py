@@ -165,6 +165,8 @@ def _print_request(console: Console, request: HttpRequest, connection: Connectio
     for part in ("json", "form"):
         if part in shown:
             print_json(console, shown[part])
+    if "content" in shown:
+        console.print(shown["content"], markup=False, highlight=False)
 
 
 def _note_json(note: Note) -> dict[str, str]:

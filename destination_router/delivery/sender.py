@@ -76,7 +76,7 @@ class Sender:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.asking: Asking | None = None
-        """Asks a plugin that runs in another process; None: whoever calls may be kept waiting."""
+        """Asks a plugin that runs in another process, for a worker; None: it is asked by itself."""
         self._shared = client
         self._connection = connection
         self._settings = settings or DeliverySettings()
@@ -147,11 +147,18 @@ class Sender:
         read = read_answer if body.is_whole else read_cut_answer
         work = functools.partial(read, self._connection, request, response)
         return Answer(
-            outcomes=work() if self.asking is None else await self.asking.done(work),
+            outcomes=await self._read_by_plugin(work),
             response=response,
             seconds=clock() - started,
             is_cut=not body.is_whole,
         )
+
+    async def _read_by_plugin(self, work: Callable[[], dict[str, Outcome]]) -> dict[str, Outcome]:
+        if self.asking is not None:
+            return await self.asking.done(work)
+        if self._connection.plugin.elsewhere is not None:
+            return await in_thread(work, "program")
+        return work()
 
     async def _read_body(self, answer: httpx.Response, deadline: float) -> AnswerBody:
         stream = cast("AsyncIterable[bytes]", answer.stream)

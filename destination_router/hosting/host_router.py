@@ -28,6 +28,7 @@ import msgspec
 from destination_router.config.router_toml import RouterConfig
 from destination_router.contract.messages import Message
 from destination_router.contract.records import Json, Reject
+from destination_router.delivery.sender import trusted_certificates
 from destination_router.eventlog.interface import Order
 from destination_router.eventlog.opening import claimed, open_log
 from destination_router.eventlog.router_log import RouterLog
@@ -235,6 +236,7 @@ def _opened(path: Path, *, gateway: bool) -> _Opened:
     if found.config.console is not None:
         _log.warning("configuration: [console] is served by the command `console` alone")
     config = found.config
+    trusted_certificates()  # a file, which the first request would read in the host's loop
     kept = {connection.name: connection.kept for connection in found.connections}
     with contextlib.ExitStack() as stack:
         stack.enter_context(claimed(config.eventlog, reloads=False))

@@ -1,15 +1,17 @@
 """The hooks of a program, as a plugin's: a host need not know that they run elsewhere.
 
 A host without an event loop (the suite, `try`, `check`) calls a hook, and the hook asks the
-program. One with an event loop lets it be asked ahead: then a hook answers only what was asked
-beforehand, and raises `Unanswered` for what was not. So the pipeline stays pure, one exchange
-serves many messages, and nobody else's events wait for a program.
+program. One with an event loop lets it be asked ahead: then a hook that is called in the event
+loop's thread answers only what was asked beforehand, and raises `Unanswered` for what was not. So
+the pipeline stays pure, one exchange serves many messages, and nobody else's events wait for a
+program. In any other thread a hook asks and waits, as it does without an event loop.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -110,18 +112,25 @@ class ProgramHooks:
         _check_hooks(program, self.hello)
         self._plain: dict[tuple[str, bytes], Any] = {}
         self._known: dict[Question, Callable[[], Any]] = {}
-        self._ahead = False
+        self._loop_thread: int | None = None
         self._noted: list[Question] | None = None
 
     # -- for a host with an event loop -----------------------------------------------------------
 
     def answer_ahead(self, *, ahead: bool) -> None:
-        """Say whether hooks give only what was asked beforehand."""
-        self._ahead = ahead
+        """Say whether hooks give only what was asked beforehand, in the thread that calls this."""
+        self._loop_thread = threading.get_ident() if ahead else None
+
+    @property
+    def _ahead(self) -> bool:
+        return self._loop_thread == threading.get_ident()
 
     @contextlib.contextmanager
     def noting(self) -> Iterator[list[Question]]:
-        """Note what hooks are asked about messages, and let them make nothing of those."""
+        """Note what hooks are asked about messages, and let them make nothing of those.
+
+        Nothing may be awaited meanwhile.
+        """
         noted: list[Question] = []
         self._noted = noted
         try:
@@ -206,7 +215,7 @@ class ProgramHooks:
     def _of_message(self, message: Message, settings: Json) -> list[HttpRequest] | Ignored:
         told = bytes(message_json(message, self.hello.reads))
         question = Question("map", _encode(settings), told)
-        if self._noted is not None:
+        if self._noted is not None and self._ahead:
             self._noted.append(question)
             return []
         made: list[HttpRequest] | Ignored = self._answer_to(question)

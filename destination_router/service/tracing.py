@@ -46,7 +46,7 @@ LARGEST_BODY = 64 * 1024
 """A message with more bytes is traced without what is in it."""
 
 _LARGEST_CONTENT = 256 * 1024
-_A_SECOND = 50
+_A_SECOND = 25
 _A_SECOND_WATCHED = 200
 _WHOLE_REQUEST = 10
 """A request that carries more messages is kept without its body: it would hold other people's."""

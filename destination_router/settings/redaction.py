@@ -64,7 +64,7 @@ def shown_request(request: HttpRequest, secrets: Collection[str] = ()) -> dict[s
     """
     parts: dict[str, Json] = {
         "url": request.url,
-        "params": dict(request.params),
+        "params": {n: v if isinstance(v, str) else list(v) for n, v in request.params.items()},
         "headers": _shown_headers(request),
     }
     if request.json is not None:

@@ -106,10 +106,12 @@ def _made(
         made = connection.map_decoded(job.message)
     else:
         made = connection.map(job.text())
-    if type(made) is Mapped or made.result == "requests":
-        unfit = uncarried(made.requests)
-        if unfit is not None:
-            made = given_up(made, unfit)
+    for request in made.requests:
+        if request.params or request.content is not None:  # as of few
+            unfit = uncarried(made.requests)
+            if unfit is not None:
+                made = given_up(made, unfit)
+            break
     counts.decided(connection.name, made)
     if type(made) is Mapped or made.result == "requests":
         return made

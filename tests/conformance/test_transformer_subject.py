@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from waiting import closed_port
 
 from conformance.command import conformance
+from conformance.transformer_subject import _request
 
 URL = "https://heapanalytics.com/api/track"
 SENT = {"app_id": "11", "event": "Paid", "identity": "ada"}
@@ -180,3 +181,19 @@ def test_what_cannot_be_asked_is_wrong_usage(arguments: list[str], told: str) ->
     url = f"http://127.0.0.1:{closed_port()}"
     ran = run(*(url if argument == "URL" else argument for argument in arguments))
     assert (ran.exit_code, told in ran.stderr) == (2, True), ran.output
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "wanted"),
+    [
+        ({"GZIP": {"payload": '{"a":1}'}}, "application/json", {"json": {"a": 1}, "gzip": True}),
+        ({"XML": {"payload": "<a/>"}}, "text/xml", {"content": "<a/>", "contentType": "text/xml"}),
+    ],
+)
+def test_a_body_that_is_text_is_read(
+    body: dict[str, Any], content_type: str, wanted: dict[str, Any]
+) -> None:
+    """rudder-server packs what stands under GZIP."""
+    output = {"endpoint": URL, "headers": {"Content-Type": content_type}, "body": body}
+    read = _request(output, ("content-type",))
+    assert read == {"method": "POST", "url": URL, "params": {}, "headers": {}, **wanted}

@@ -72,7 +72,7 @@ def test_its_readme_configures_a_log_that_it_may_write(tmp_path: Path) -> None:
     """The router.toml of the page, with a connection, is one that the router takes."""
     (toml,) = re.findall(r"```toml\n(.*?)```", README.read_text(), re.DOTALL)
     config = tmp_path / "router.toml"
-    text = re.sub(r"^ {3}", "", toml, flags=re.MULTILINE)
+    text = re.sub(r"^ {4}", "", toml, flags=re.MULTILINE)
     config.write_text(f'{text}\n[[connections]]\nname = "h"\nplugin = "heap"\n')
     folder = f"/var/lib/{settings()['StateDirectory'][0]}"
     assert str(load_config(config).eventlog.path).startswith(f"{folder}/")

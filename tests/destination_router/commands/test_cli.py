@@ -17,6 +17,8 @@ import httpx
 import pytest
 from command_line import run_command as run
 
+from destination_router import HttpRequest
+
 HEAP = ("heap", "--set", "appId=11")
 TRACK = {"type": "track", "userId": "ada", "messageId": "m1", "event": "Program Published"}
 
@@ -426,6 +428,17 @@ def test_try_shows_a_plugins_author_what_it_raised(
     assert "KeyError: 'the words of it'" in with_it.stderr
     assert with_it.stdout == without.stdout
     assert "the words of it" not in without.stdout + without.stderr
+
+
+def test_try_shows_a_body_of_bytes_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what stands in brackets, which is no markup."""
+    messages = tmp_path / "messages.jsonl"
+    messages.write_text(json.dumps(TRACK) + "\n")
+    line = HttpRequest(url="https://v.example", content=b"[b]1[/b]\n", content_type="text/plain")
+    monkeypatch.setattr("heap_destination.plugin.record_event", lambda *_: [line])
+    told = run("try", *HEAP, messages).stdout
+    assert "[b]1[/b]" in told
+    assert '"Content-Type":"text/plain"' in told
 
 
 def test_ctrl_c_ends_the_demo_with_one_word() -> None:

@@ -5,6 +5,7 @@ Modules: `program.py`
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -245,6 +246,17 @@ def test_answers_that_are_asked_ahead(load: Load, crossing: list[Any]) -> None:
     with pytest.raises(Unanswered) as unanswered:
         connection.decide(raws[0])
     assert unanswered.value.question == questions[0]
+
+
+def test_another_thread_asks_and_waits(load: Load) -> None:
+    """A page of the console, say: the event loop's thread alone has to be answered ahead."""
+    plugin = load()
+    connection = Connection("small", plugin, {})
+    hooks_of(plugin).answer_ahead(ahead=True)
+    with hooks_of(plugin).noting() as questions, ThreadPoolExecutor(1) as other:
+        decided = other.submit(connection.decide, track()).result()
+    assert decided.result == "requests"
+    assert questions == []
 
 
 def test_a_process_is_there_when_there_is_work(load: Load) -> None:

@@ -22,6 +22,12 @@ def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
+def lines(text: str) -> HttpRequest:
+    return HttpRequest(
+        url=URL, content=text.encode(), content_type="application/x-ndjson", gzip=True
+    )
+
+
 @pytest.mark.parametrize(
     ("request_", "part", "expected"),
     [
@@ -31,6 +37,9 @@ def encoded(text: str) -> str:
         (HttpRequest(url=f"{URL}?k={quote_plus(SECRET)}"), "url", f"{URL}?k=***"),
         (HttpRequest(url=URL, params={"key": SECRET}), "params", {"key": "***"}),
         (HttpRequest(url=URL, params={SECRET: "1"}), "params", {"***": "1"}),
+        (HttpRequest(url=URL, params={"k": ("a", SECRET)}), "params", {"k": ["a", "***"]}),
+        (lines(f'{{"api_key":"{SECRET}"}}\n'), "content", '{"api_key":"***"}\n'),
+        (lines(f"{encoded(SECRET)}\n"), "content", "***\n"),
         (HttpRequest(url=URL, headers={"X-Key": f"key {SECRET}"}), "headers", {"X-Key": "key ***"}),
         (HttpRequest(url=URL, json={"api_key": SECRET}), "json", {"api_key": "***"}),
         (HttpRequest(url=URL, json={SECRET: [SECRET, 1, None]}), "json", {"***": ["***", 1, None]}),
@@ -46,6 +55,18 @@ def test_a_secret_is_hidden_in_every_part(
 ) -> None:
     """The URL, query, headers and body are shown as they go out, but for the secret."""
     assert shown_request(request_, {SECRET})[part] == expected
+
+
+def test_bytes_are_shown_as_text_with_their_type() -> None:
+    """What is no text is escaped, and nobody has to unpack it."""
+    request = HttpRequest(url=URL, content=b"a\xff", content_type="a/b", gzip=True)
+    assert shown_request(request) == {
+        "method": "POST",
+        "url": URL,
+        "params": {},
+        "headers": {"Content-Type": "a/b", "Content-Encoding": "gzip"},
+        "content": "a\\xff",
+    }
 
 
 @pytest.mark.parametrize("user", ["", "a", "ab", "abc", "abcd"])

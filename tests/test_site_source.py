@@ -1,0 +1,35 @@
+"""tools/site_source.py: the docs site's pages say what the repository's say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from site_source import as_the_site_reads_it, linked, pages, stage
+
+
+def test_every_page_of_docs_is_on_the_site(tmp_path: Path) -> None:
+    """At the path that it has in the repository, beside what it links to."""
+    stage(tmp_path)
+    docs = Path(__file__).parent.parent / "docs"
+    assert {page.name for page in docs.glob("*.md")} == {
+        page.name for page in (tmp_path / "docs").glob("*.md")
+    }
+    for page in pages():
+        for file in linked(page):
+            assert (tmp_path / file).is_file(), (page, file)
+
+
+@pytest.mark.parametrize(
+    ("written", "staged"),
+    [
+        ("```toml router.toml\na = 1\n```\n", '```toml title="router.toml"\na = 1\n```\n'),
+        ("```console fails\n$ x\n```\n", "```console\n$ x\n```\n"),
+        ("Two:\n- a\n- b\n", "Two:\n\n- a\n- b\n"),
+        ("- a\n- b\n  more\n- c\n", "- a\n- b\n  more\n- c\n"),
+        ("```text\nTwo:\n- a\n```\n", "```text\nTwo:\n- a\n```\n"),
+    ],
+)
+def test_a_page_means_the_same_to_both_readers(written: str, staged: str) -> None:
+    """GitHub's Markdown and the site's."""
+    assert as_the_site_reads_it(written) == staged
