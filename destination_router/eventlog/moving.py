@@ -111,9 +111,26 @@ class _Moving:
 
     def _begin(self, partitions: list[int]) -> None:
         """Let connections begin before all that comes, unless they have begun there already."""
+        from destination_router.eventlog.kafka.admin import (  # noqa: PLC0415 -- an extra
+            opened_admin,
+        )
+        from destination_router.eventlog.kafka.log import (  # noqa: PLC0415 -- an extra
+            places_of,
+            put_places,
+        )
         from destination_router.eventlog.kafka.marks import Mark  # noqa: PLC0415 -- an extra
 
         starts = self._groups.starts(partitions)
+        with opened_admin(self._address) as log, log.writing():
+            known_there = places_of(log.books)
+            put_places(
+                log.books,
+                {
+                    name: {each: Mark(starts[each]) for each in partitions}
+                    for name in self._progress
+                    if name not in known_there
+                },
+            )
         for name in self._progress:
             known = self._groups.marks(name)
             new = {each: Mark(starts[each]) for each in partitions if each not in known}

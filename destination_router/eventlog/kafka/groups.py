@@ -18,9 +18,9 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
-from destination_router.eventlog.interface import LogFileError, LogUnavailableError
+from destination_router.eventlog.interface import LogFileError
 from destination_router.eventlog.kafka.address import Address
-from destination_router.eventlog.kafka.failures import failures_told, told
+from destination_router.eventlog.kafka.failures import failures_told
 from destination_router.eventlog.kafka.marks import Mark, read, written
 
 TIMEOUT = 15.0
@@ -79,20 +79,6 @@ class Groups:
         ends = self.ends(partitions)
         found = self._offsets(partitions, OffsetSpec.for_timestamp(round(moment * 1000)))
         return {each: ends[each] if at < 0 else at for each, at in found.items()}
-
-    def connections(self) -> list[str]:
-        """List the connections that have a group."""
-
-        def ask() -> Future[Any]:
-            return self.admin.list_consumer_groups(request_timeout=TIMEOUT)
-
-        listed = self._asked("list its groups", ask)
-        if listed.errors:  # of one that is not listed, what is not delivered must not be deleted
-            why = told(listed.errors[0].args[0])
-            raise LogUnavailableError(f"Kafka cannot list all of its groups: {why}")
-        prefix = f"{self._address.prefix}."
-        names = [each.group_id for each in listed.valid]
-        return sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix))
 
     def marks(self, connection: str) -> dict[int, Mark]:
         """Tell how far a connection is in each partition of which it has said so.
