@@ -29,6 +29,7 @@ from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.pairing_book import LoggedPairings
 from destination_router.eventlog.sqlite.quarantine_book import LoggedQuarantine
 from destination_router.eventlog.sqlite.standing_book import LoggedStanding
+from destination_router.eventlog.sqlite.trace_file import TraceFile, trace_path
 from destination_router.files.line_sources import line_source
 from destination_router.files.resuming import SendState
 from destination_router.files.sending import send_lines
@@ -37,6 +38,7 @@ from destination_router.gateway.sources import Sources
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import load_plugin
 from destination_router.service.serving import serving
+from destination_router.service.tracing import Tracer, Tracing
 from destination_router.service.workers import LoggedLetters
 from destination_router.transformer.app import create_transformer
 from destination_router.transformer.destinations import find_destinations
@@ -214,7 +216,17 @@ def deliver(around: Around, count: int) -> None:
     asyncio.run(_deliver(around, count))
 
 
-async def _deliver(around: Around, count: int) -> None:
+def traced(around: Around, count: int) -> None:
+    """As `deliver`, with a console that nobody looks at, at 5,000 events a second."""
+    asyncio.run(_deliver(around, count, traced_share=25 / 5000))
+
+
+def watched(around: Around, count: int) -> None:
+    """As `deliver`, with a console where somebody looks at Live, at 5,000 events a second."""
+    asyncio.run(_deliver(around, count, traced_share=200 / 5000))
+
+
+async def _deliver(around: Around, count: int, traced_share: float = 0.0) -> None:
     with _log() as log:
         heap = connection()
         async with vendor() as url:
@@ -223,20 +235,45 @@ async def _deliver(around: Around, count: int) -> None:
                 for first in (0, count):
                     await log.append(wire(first, count))
                     with around() if first else contextlib.nullcontext():
-                        await _drained(heap, log, sender, settings, count)
+                        if traced_share:
+                            await _drained_and_told(
+                                heap, log, sender, settings, count, round(traced_share * count)
+                            )
+                        else:
+                            await _drained(heap, log, sender, settings, count)
 
 
-async def _drained(
+async def _drained_and_told(  # noqa: PLR0913, PLR0917 -- as `_drained`
     heap: Connection,
     log: SqliteEventLog,
     sender: Sender,
     settings: DeliverySettings,
     count: int,
+    messages: int,
 ) -> None:
+    """Let so many messages be traced, and tell the store once: five times too often."""
+    traces = TraceFile(trace_path(log.path))
+    told = Tracing(traces, keep=messages)
+    tracer = told.tracer(heap)
+    worker = await _drained(heap, log, sender, settings, count, tracer)
+    await told.tell({heap.name: worker.stats}, {heap.name: worker.quota_use()}, None)
+    traces.close()
+
+
+async def _drained(  # noqa: PLR0913, PLR0917 -- each is a part
+    heap: Connection,
+    log: SqliteEventLog,
+    sender: Sender,
+    settings: DeliverySettings,
+    count: int,
+    tracer: Tracer | None = None,
+) -> Worker:
     left, done = count, asyncio.Event()
 
     def report(deliveries: Sequence[Delivery]) -> None:
         nonlocal left
+        if tracer is not None:
+            tracer.ended(deliveries)
         left -= len(deliveries)
         if not left:
             done.set()
@@ -252,11 +289,13 @@ async def _drained(
         quarantine=Watch(heap.name, QuarantineConfig(), LoggedQuarantine(log)),
         attempts=LoggedAttempts(log, log.path.with_name("attempts")),
         report=report,
+        observer=tracer,
     )
     working = asyncio.create_task(worker.run())
     await done.wait()
     await worker.stop(600)
     await working
+    return worker
 
 
 def proxy(around: Around, count: int) -> None:
@@ -379,6 +418,8 @@ WORK: dict[str, tuple[Callable[[Around, int], None], int]] = {
     "transform": (transform, 1000),
     "gateway": (gateway, 800),
     "deliver": (deliver, 1000),
+    "traced": (traced, 1000),
+    "watched": (watched, 1000),
     "send": (send, 1000),
     "bare_posts": (bare_posts, 50),
     "proxy": (proxy, 50),

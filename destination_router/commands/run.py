@@ -18,6 +18,7 @@ from destination_router.commands.output import (
     talk,
 )
 from destination_router.config.router_toml import ConsoleConfig, RouterConfig
+from destination_router.eventlog.interface import LogFileError
 from destination_router.eventlog.trace import TraceSink
 from destination_router.faults import UsageError
 from destination_router.service.checking import check_config
@@ -105,7 +106,13 @@ def _console(
     # Here, for what draws pages would stay in the memory of every other command.
     from destination_router.console.start import console_serving, traces_of  # noqa: PLC0415
 
-    with contextlib.closing(traces_of(config, folder)) as traces:
+    try:
+        opened = traces_of(config, folder)
+    except LogFileError as error:  # worth less than a router at work
+        _log.warning("configuration", extra={"detail": f"there is no console: {error}"})
+        yield None, None
+        return
+    with contextlib.closing(opened) as traces:
         yield traces, partial(console_serving, table, traces=traces) if shows else None
 
 

@@ -21,7 +21,8 @@ from destination_router.eventlog.trace import Trace
 from destination_router.settings.validation import is_secret
 from destination_router.threads import in_thread
 
-_LONGEST_OFFSET = 18
+_LONGEST_OFFSET = 19
+_LAST_OFFSET = 2**63 - 1
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -118,7 +119,7 @@ class MessagePage:
         )
 
     async def _found(self, connection: str, offset: str) -> Trace:
-        if not offset.removeprefix("-").isdecimal() or len(offset) > _LONGEST_OFFSET:
+        if not offset.isdecimal() or len(offset) > _LONGEST_OFFSET or int(offset) > _LAST_OFFSET:
             raise HTTPException(404)
         number = int(offset)
 

@@ -191,8 +191,7 @@ def _tell_unused(options: TransformerOptions) -> None:
     tables = [f"delivery.{name}" for name in config.delivery.settings]
     if config.quarantine != QuarantineConfig():
         tables.append("quarantine")
-    if "alerts" in read_config(options.config):
-        tables.append("alerts")
+    tables += [name for name in ("alerts", "console") if name in read_config(options.config)]
     if tables:
         _log.warning("config_not_used", extra={"keys": tables})
 

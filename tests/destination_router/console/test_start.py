@@ -110,6 +110,21 @@ def test_without_a_password_there_is_no_console(router: Router, heap_url: str) -
     assert "password" in alone.stderr
 
 
+def test_what_is_no_trace_file_keeps_no_router_from_its_work(router: Router, heap_url: str) -> None:
+    """It says what is in the way, leaves it as it is, and delivers."""
+    url = configured(router, heap_url)
+    in_the_way = router.directory / "router.db-console"
+    in_the_way.write_text("a text of somebody's" * 1000)
+    router.start()
+    assert router.send(TRACK) == 200
+    until(lambda: events(heap_url) == ["m1"])
+    with pytest.raises(httpx.TransportError):
+        httpx.get(url)
+    router.stop()
+    assert "there is no console" in str(router.lines())
+    assert in_the_way.read_text() == "a text of somebody's" * 1000
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
