@@ -35,7 +35,7 @@ commands = typer.Typer(
 
 @commands.command(cls=OnceCommand)
 def status(config: RouterToml = ROUTER_TOML) -> None:
-    """Tell how far each connection is behind, and which do not send.
+    """Show how far each connection is behind, and which do not send.
 
     A vendor takes nothing of a connection that is held: its key was revoked, say. Nothing is lost
     meanwhile.
@@ -61,7 +61,8 @@ def status(config: RouterToml = ROUTER_TOML) -> None:
 @commands.command(cls=OnceCommand)
 def forget(
     connection: Annotated[
-        str, typer.Argument(metavar="NAME", help="A connection that is no more.")
+        str,
+        typer.Argument(metavar="NAME", help="A connection that is no longer in the router.toml."),
     ],
     config: RouterToml = ROUTER_TOML,
 ) -> None:
