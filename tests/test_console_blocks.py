@@ -37,6 +37,7 @@ SERVES = {("simulate",), ("run",), ("console",), ("transformer",), ("demo",)}
 ELSEWHERE = {
     ("conformance",): "takes long: tests/conformance",
     ("eventlog", "create"): "needs Kafka: tests/kafka",
+    ("eventlog", "move"): "needs Kafka: tests/kafka",
 }
 
 OTHERS = {

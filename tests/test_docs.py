@@ -4,6 +4,7 @@ import re
 import subprocess
 from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -56,6 +57,17 @@ def test_every_module_that_is_named_is_there(page: str) -> None:
         if name.startswith(ELSEWHERE):
             continue
         assert any(f"/{place}".endswith(f"/{name.removesuffix('/')}") for place in places), name
+
+
+@pytest.mark.parametrize("diagram", [name for name in FILES if name.startswith("docs/diagrams/")])
+def test_every_diagram_can_be_read_in_light_and_dark(diagram: str) -> None:
+    """It says in words what it shows, has colours for both, and fetches nothing."""
+    text = (ROOT / diagram).read_text(encoding="utf-8")
+    root = ET.fromstring(text)
+    for name in ("title", "desc"):
+        assert (root.findtext(f"{{http://www.w3.org/2000/svg}}{name}") or "").strip()
+    assert "prefers-color-scheme: dark" in text
+    assert not re.search(r"(?:href|src)=|url\(http|@import|<script", text)
 
 
 def test_the_map_gives_whole_paths() -> None:

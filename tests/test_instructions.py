@@ -46,4 +46,4 @@ def test_figures_of_other_versions_only_tell(capsys: pytest.CaptureFixture[str])
 def test_the_figures_in_the_repository_are_of_known_pieces() -> None:
     """A piece that was renamed would be compared with nothing."""
     kept = instructions.kept()
-    assert set(kept["source"].instructions) == set(workloads.WORK)
+    assert set(kept["source"].instructions) <= set(workloads.WORK)

@@ -34,10 +34,10 @@ def check(
         ),
     ] = False,
     log: Annotated[
-        bool, typer.Option("--log", help="Read the whole event log too, for damage.")
+        bool, typer.Option("--log", help="Also read the whole event log, to find damage.")
     ] = False,
 ) -> None:
-    """Tell every error of a router.toml, and test its connections.
+    """Show every error of a router.toml, and test its connections.
 
     Where there is none, a test user and a test event go to each destination's simulator, within
     this process. With --live they go to the vendors, but for connections that are paused.

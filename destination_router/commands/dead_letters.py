@@ -60,21 +60,28 @@ _MOST_NUMBERS = 20
 
 Ids = Annotated[
     list[int] | None,
-    typer.Argument(metavar="[ID]...", help="Which, by number.", show_default=False),
+    typer.Argument(metavar="[ID]...", help="Their numbers.", show_default=False),
 ]
-ByConnection = Annotated[str | None, typer.Option("--connection", help="Of one connection.")]
-ByCode = Annotated[str | None, typer.Option("--code", help="With one code.")]
+ByConnection = Annotated[
+    str | None, typer.Option("--connection", help="Only those of this connection.")
+]
+ByCode = Annotated[str | None, typer.Option("--code", help="Only those with this code.")]
 BySince = Annotated[
-    str | None, typer.Option("--since", metavar="TIME", help="Since 2026-11-22T10:00Z, or 12h ago.")
+    str | None,
+    typer.Option(
+        "--since", metavar="TIME", help="Only those since 2026-11-22T10:00Z, or of the last 12h."
+    ),
 ]
 ByBefore = Annotated[
     str | None,
-    typer.Option("--before", metavar="TIME", help="Older than 30d, or than 2026-11-22T10:00Z."),
+    typer.Option(
+        "--before", metavar="TIME", help="Only those before 2026-11-22T10:00Z, or older than 30d."
+    ),
 ]
-ByMessage = Annotated[str | None, typer.Option("--message-id", help="Of one message.")]
+ByMessage = Annotated[str | None, typer.Option("--message-id", help="Only those of this message.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="No more than so many.")]
-Replayed = Annotated[bool, typer.Option("--replayed", help="Those that were replayed, too.")]
-Content = Annotated[bool, typer.Option("--content", help="With values: personal data.")]
+Replayed = Annotated[bool, typer.Option("--replayed", help="Include those that were replayed.")]
+Content = Annotated[bool, typer.Option("--content", help="Show values, which are personal data.")]
 
 
 def _which(
@@ -103,7 +110,9 @@ def _which_to_delete(
     code: ByCode = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="TIME", help="Since 2026-11-22T10:00Z; no duration."),
+        typer.Option(
+            "--since", metavar="TIME", help="Only those since 2026-11-22T10:00Z; takes no duration."
+        ),
     ] = None,
     before: ByBefore = None,
     message_id: ByMessage = None,
@@ -130,7 +139,7 @@ def list_(
     config: RouterToml = ROUTER_TOML,
     replayed: Replayed = False,
     each: Annotated[
-        bool, typer.Option("--each", help="Each of them, in place of a line for each code.")
+        bool, typer.Option("--each", help="List each one, in place of a line for each code.")
     ] = False,
     content: Content = False,
     as_json: JsonLines = False,
@@ -210,8 +219,12 @@ def show(
 def replay(
     which: DeadLetterFilter,
     config: RouterToml = ROUTER_TOML,
-    everything: Annotated[bool, typer.Option("--all", help="All that were not replayed.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Take all that were not replayed.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show which; change nothing.")
+    ] = False,
 ) -> None:
     """Put dead letters back into the log, to be delivered.
 
@@ -243,8 +256,12 @@ def delete(
     which: DeadLetterFilter,
     config: RouterToml = ROUTER_TOML,
     replayed: Replayed = False,
-    everything: Annotated[bool, typer.Option("--all", help="All that were not replayed.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Take all that were not replayed.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show which; change nothing.")
+    ] = False,
 ) -> None:
     """Delete dead letters for good: they are nowhere else.
 

@@ -108,7 +108,10 @@ def delete_user(
     ] = None,
     origin: Origins = None,
     audit: Annotated[
-        Path, typer.Option("--audit", help="Where what happens is written, a JSON line each.")
+        Path,
+        typer.Option(
+            "--audit", help="The file for the audit: a JSON line for each thing that happens."
+        ),
     ] = Path("deletions.jsonl"),
     wait: Wait = "1h",
     dry_run: Annotated[

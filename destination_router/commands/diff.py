@@ -66,7 +66,9 @@ def diff(
     plugin: Annotated[
         str | None,
         typer.Option(
-            "--plugin", metavar="NAME", help="Whose dialects; needed where several know any."
+            "--plugin",
+            metavar="NAME",
+            help="The destination whose dialects they are; needed if several have dialects.",
         ),
     ] = None,
     settings: SettingsFile = None,

@@ -1,4 +1,4 @@
-"""`eventlog status|forget|create`: how far connections are; topics of a log on Kafka."""
+"""`eventlog status|forget|create|move`: how far connections are, and the way to a Kafka."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
 from destination_router.commands.dead_letters import opened_log
 from destination_router.commands.decision_output import counted
@@ -20,7 +21,9 @@ from destination_router.commands.output import (
     warn,
 )
 from destination_router.commands.pausing import standing_words
-from destination_router.config.router_toml import load_config
+from destination_router.config.router_toml import EventLogConfig, load_config
+from destination_router.config.schema import SQLITE_URL
+from destination_router.eventlog.moving import move
 from destination_router.eventlog.opening import make_topics
 from destination_router.faults import UsageError
 
@@ -32,7 +35,7 @@ commands = typer.Typer(
 
 @commands.command(cls=OnceCommand)
 def status(config: RouterToml = ROUTER_TOML) -> None:
-    """Tell how far each connection is behind, and which do not send.
+    """Show how far each connection is behind, and which do not send.
 
     A vendor takes nothing of a connection that is held: its key was revoked, say. Nothing is lost
     meanwhile.
@@ -58,7 +61,8 @@ def status(config: RouterToml = ROUTER_TOML) -> None:
 @commands.command(cls=OnceCommand)
 def forget(
     connection: Annotated[
-        str, typer.Argument(metavar="NAME", help="A connection that is no more.")
+        str,
+        typer.Argument(metavar="NAME", help="A connection that is no longer in the router.toml."),
     ],
     config: RouterToml = ROUTER_TOML,
 ) -> None:
@@ -109,3 +113,32 @@ def create(
         elif found.missing and not yes:
             talk.print("Nothing was made: --yes makes them.")
     raise typer.Exit(FAILED if found.wrong else 0)
+
+
+@commands.command("move", cls=OnceCommand)
+def move_(
+    target: Annotated[
+        str, typer.Option("--to", metavar="URL", help="The Kafka: kafka://host:9092/prefix.")
+    ],
+    source: Annotated[
+        str, typer.Option("--from", metavar="URL", help="The file that it waits in.")
+    ] = EventLogConfig().url,
+    config: RouterToml = ROUTER_TOML,
+) -> None:
+    """Move what waits in a file to a Kafka: once, and in order.
+
+    End gateways and workers first, and make the topics. If it breaks off, run it again: it goes on
+    where it was. How to connect is read from [eventlog.kafka] of the router.toml, if it has one.
+
+    Example: destination-router eventlog move --to kafka://host:9092/prefix
+    """
+    with problems_told():
+        file, kafka = EventLogConfig(url=source), EventLogConfig(url=target)
+        if file.is_kafka or not source.startswith(SQLITE_URL) or not kafka.is_kafka:
+            raise UsageError("it moves --from sqlite:///FILE --to kafka://HOST:PORT/PREFIX")
+        if config.exists():
+            kafka = replace(kafka, kafka=load_config(config).eventlog.kafka)
+        done = move(file, kafka, lambda count: talk.print(f"{count} moved ..."))
+        told = f"{counted(done.events, 'event')} and {counted(done.letters, 'dead letter')} moved"
+        again = f"; {done.before} had been moved before" if done.before else ""
+        talk.print(f"{told}{again}. Start routers with url = {target!r} now.", markup=False)

@@ -29,7 +29,7 @@ def import_(
         typer.Option(
             "--plugin",
             metavar="NAME",
-            help="Whose destination it is; all installed ones are asked.",
+            help="The destination that the export is for; otherwise, all installed ones are asked.",
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it here.")] = None,

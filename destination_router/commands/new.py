@@ -50,7 +50,7 @@ def new(
         Language, typer.Option(help="python: a distribution of its own; node: a program.")
     ] = "python",
 ) -> None:
-    """Write a new destination that works, to make your own of.
+    """Write a working destination, for you to build on.
 
     A distribution of its own: a plugin, its settings, a case, a simulator, tests and CI. In Node, a
     program that speaks JSON lines (docs/programs.md).

@@ -21,7 +21,7 @@ def plugins(
         typer.Option(
             "--command",
             metavar="COMMAND",
-            help="In place of those that are installed: the program that this starts.",
+            help="Show the program that this command starts, in place of installed destinations.",
         ),
     ] = None,
 ) -> None:

@@ -38,7 +38,7 @@ def report(
         str | None,
         typer.Argument(
             metavar="FILE",
-            help="Messages in JSON; left out, those in the log of --config.",
+            help="Messages in JSON; if you leave it out, those in the log of the router.toml.",
             show_default=False,
         ),
     ] = None,
@@ -60,7 +60,7 @@ def report(
     ] = False,
     as_json: JsonLines = False,
 ) -> None:
-    """Tell which fields were seen, and which passed: no values.
+    """Show which fields were seen and which passed, and no values.
 
     Example: destination-router privacy report messages.jsonl --config router.toml
     """

@@ -25,7 +25,7 @@ from destination_router.service.connections import connect_of_file
 
 def replay(
     connection: Annotated[
-        str, typer.Option("--connection", metavar="NAME", help="To which connection.")
+        str, typer.Option("--connection", metavar="NAME", help="The connection to send to.")
     ],
     since: Annotated[
         str,
@@ -34,7 +34,7 @@ def replay(
         ),
     ],
     until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="What came in before then.")
+        str | None, typer.Option("--until", metavar="TIME", help="What came in before this time.")
     ] = None,
     event: Annotated[
         list[str] | None,
@@ -48,11 +48,11 @@ def replay(
         bool,
         typer.Option(
             "--profiles",
-            help="Updates of profiles, too: older values may overwrite newer ones.",
+            help="Include updates of profiles: older values may overwrite newer ones.",
         ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only tell how many there are.")
+        bool, typer.Option("--dry-run", help="Only show how many there are.")
     ] = False,
     config: RouterToml = ROUTER_TOML,
 ) -> None:

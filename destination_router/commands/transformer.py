@@ -16,11 +16,15 @@ def transformer(
     listen: Listen = "127.0.0.1:9090",
     config: Annotated[
         Path | None,
-        typer.Option("--config", help="A router.toml: origins, and what its connections say."),
+        typer.Option("--config", help="A router.toml with origins and connections to apply."),
     ] = None,
     upstream: Annotated[
         str | None,
-        typer.Option("--upstream", metavar="URL", help="The transformer that answers the rest."),
+        typer.Option(
+            "--upstream",
+            metavar="URL",
+            help="Another transformer, which answers for all other destinations.",
+        ),
     ] = None,
     workers: Annotated[
         int, typer.Option("--workers", min=1, help="How many processes answer.")

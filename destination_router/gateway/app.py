@@ -14,6 +14,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from itertools import count
 
 import msgspec
 from starlette.applications import Starlette
@@ -249,7 +250,11 @@ class _Gateway:
         if not body:
             raise Reject("missing_body", "send events in the body")
         take_apart = partial(
-            _taken_apart, body, intake, self._arrival(request, intake.kind), self._bounds.events
+            _taken_apart,
+            body,
+            intake,
+            self._arrival(request, intake.kind, intake.key(request)),
+            self._bounds.events,
         )
         if _is_soon_read(body):
             kept, codes = take_apart()
@@ -264,12 +269,13 @@ class _Gateway:
             self._refused(source, code)
         return import_reply(codes)
 
-    def _arrival(self, request: Request, kind: str | None) -> Arrival:
+    def _arrival(self, request: Request, kind: str | None, write_key: bytes = b"") -> Arrival:
         return Arrival(
             received_at=self._clock(),
             new_id=self._new_id,
             request_ip=_request_ip(request),
             kind=kind,
+            write_key=write_key,
         )
 
 
@@ -290,7 +296,11 @@ def _taken_apart(
         Reject: none of the request is kept.
     """
     events = intake.split(body, most)
-    complete = partial(enrich, arrival=arrival)
+    places = count()
+
+    def complete(event: bytes) -> bytes:
+        return enrich(event, arrival, next(places))
+
     if intake.by_user:
         return take_by_user(events, complete)
     return [complete(event) for event in events], []

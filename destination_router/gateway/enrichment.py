@@ -7,7 +7,9 @@ it already has must be replaced, and even then every other value stays as it was
 
 from __future__ import annotations
 
+import hashlib
 import json
+import uuid
 from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
@@ -34,6 +36,7 @@ _WIRE_NAMES = {
 _FRONTS = {name: f'"{wire_name}":'.encode() for name, wire_name in _WIRE_NAMES.items()}
 _NEEDS_NO_IDENTITY = frozenset({"extract", "record"})
 _UNREADABLE: Json = []
+_ID_KEY = b"messageId"
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -44,12 +47,14 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         new_id: makes the `messageId` of an event that has none.
         request_ip: where from, without a port; empty if not known.
         kind: the call that the route stands for; None where each event says its own.
+        write_key: whose request it is; empty where ids are not to be derived.
     """
 
     received_at: datetime
     new_id: Callable[[], str]
     request_ip: str = ""
     kind: str | None = None
+    write_key: bytes = b""
 
     @cached_property
     def received_text(self) -> str:
@@ -77,11 +82,14 @@ _encode = msgspec.json.Encoder().encode
 _encode_name = json.JSONEncoder().encode
 
 
-def enrich(raw: bytes, arrival: Arrival) -> bytes:
+def enrich(raw: bytes, arrival: Arrival, place: int = 0) -> bytes:
     """Complete one event.
 
     - `type`: the route's, if the route has one.
-    - `messageId`: without blanks around it; a new one if it is blank or no text.
+    - `messageId`: without blanks around it. If it is blank or no text, an event that carries a time
+      of its own gets one that is made of the write key, its place and its bytes, so that it is the
+      same when the request is sent again; any other gets a new one, for two events may be alike to
+      the byte.
     - `receivedAt`, `request_ip`: the arrival's, unless the event has one that is not null.
     - `timestamp`: kept if it is a time, else `receivedAt - (sentAt - originalTimestamp)`, which
       leaves out how far the sender's clock is off. Of these three, one that is no time counts as
@@ -90,6 +98,7 @@ def enrich(raw: bytes, arrival: Arrival) -> bytes:
     Args:
         raw: one event as wire JSON.
         arrival: how it came in.
+        place: the event's number within its request.
 
     Returns:
         The event as wire JSON, with every other field as it was written.
@@ -101,7 +110,10 @@ def enrich(raw: bytes, arrival: Arrival) -> bytes:
     fields = _read(raw)
     if not _has_identity(fields, arrival):
         raise Reject("missing_identity", "give a userId or an anonymousId")
-    return _write(raw, fields, _changes(fields, arrival))
+    changes = _changes(fields, arrival)
+    if changes.get("message_id") == "":
+        changes["message_id"] = _id_of(raw, fields, arrival, place)
+    return _write(raw, fields, changes)
 
 
 def _read(raw: bytes) -> _Fields:
@@ -149,7 +161,7 @@ def _changes(fields: _Fields, arrival: Arrival) -> dict[str, str]:
         changes["type"] = arrival.kind
     message_id = fields.message_id.strip() if isinstance(fields.message_id, str) else ""
     if not message_id or message_id != fields.message_id:
-        changes["message_id"] = message_id or arrival.new_id()
+        changes["message_id"] = message_id
     if _is_missing(fields.received_at):
         changes["received_at"] = arrival.received_text
     if arrival.request_ip and _is_missing(fields.request_ip):
@@ -157,6 +169,16 @@ def _changes(fields: _Fields, arrival: Arrival) -> dict[str, str]:
     if read_time(fields.timestamp) is None:
         changes["timestamp"] = format_time(_corrected_time(fields, arrival))
     return changes
+
+
+def _id_of(raw: bytes, fields: _Fields, arrival: Arrival, place: int) -> str:
+    """Make an id: the same for the same event of the same request, if that can be known."""
+    times = (fields.timestamp, fields.original_timestamp, fields.sent_at)
+    if not arrival.write_key or all(read_time(time) is None for time in times):
+        return arrival.new_id()
+    digest = hashlib.blake2b(raw, digest_size=16, key=_ID_KEY, salt=place.to_bytes(16, "big"))
+    digest.update(b"\0" + arrival.write_key)
+    return str(uuid.UUID(bytes=digest.digest(), version=4))
 
 
 def _corrected_time(fields: _Fields, arrival: Arrival) -> datetime:

@@ -83,7 +83,7 @@ class Router:
     async def ready(self, client: httpx.AsyncClient) -> None:
         async with asyncio.timeout(STARTED_WITHIN):
             while True:
-                assert self.alive, self.said.read_text()[-2000:]
+                assert self.alive, (self._process, self.said.read_text()[-2000:])
                 with contextlib.suppress(httpx.TransportError):
                     if (await client.get(f"{self.url}/ready")).status_code == httpx.codes.OK:
                         return

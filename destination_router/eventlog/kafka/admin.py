@@ -11,7 +11,7 @@ from destination_router.eventlog.interface import Lag, LogFileError, LogUnavaila
 from destination_router.eventlog.kafka.address import Address
 from destination_router.eventlog.kafka.books import BookView
 from destination_router.eventlog.kafka.groups import Groups
-from destination_router.eventlog.kafka.log import lag_of, places_of
+from destination_router.eventlog.kafka.log import lag_of, places_of, put_places
 from destination_router.eventlog.kafka.marks import Mark
 from destination_router.eventlog.kafka.offsets import by_partition, place_of
 from destination_router.eventlog.kafka.producing import Headers, Producing, Record
@@ -182,6 +182,8 @@ class KafkaAdmin:
         begin = self._groups.starts if start == "start" else self._groups.ends
         marks = {number: Mark(first) for number, first in begin(self._partitions).items()}
         if new := {number: mark for number, mark in marks.items() if number not in known}:
+            with self.writing():
+                put_places(self.books, {name: new})
             self._groups.set_marks(name, new)
 
     def waiting(self, name: str) -> Iterator[tuple[int, bytes]]:
@@ -211,11 +213,8 @@ class KafkaAdmin:
             raise LogFileError(f"{name!r} is being delivered by now: try again")
 
     def _marks(self) -> dict[str, dict[int, Mark]]:
-        marks: dict[str, dict[int, Mark]] = places_of(self.books)
-        for name in self._groups.connections():
-            if found := self._groups.marks(name):
-                marks[name] = {**marks.get(name, {}), **found}
-        return marks
+        places = places_of(self.books)
+        return {name: {**known, **self._groups.marks(name)} for name, known in places.items()}
 
     def _age(self, marks: Mapping[int, Mark], ends: Mapping[int, int], now: float) -> float:
         oldest = now

@@ -29,6 +29,8 @@ def failures_told(what: str) -> Iterator[None]:
         yield
     except KafkaException as error:
         raise LogUnavailableError(f"{what}: {told(error.args[0])}") from error
+    except TimeoutError as error:
+        raise LogUnavailableError(f"{what}: no broker answers") from error
 
 
 def told(error: KafkaError) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -27,6 +28,18 @@ TIMEOUT = 15.0
 
 T = TypeVar("T")
 
+_PAUSE = 0.1
+_HANDED_OVER = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.KAFKA_STORAGE_ERROR,
+    }
+)
 _BUSY = frozenset(
     {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP, KafkaError.STALE_MEMBER_EPOCH}
 )
@@ -67,13 +80,6 @@ class Groups:
         found = self._offsets(partitions, OffsetSpec.for_timestamp(round(moment * 1000)))
         return {each: ends[each] if at < 0 else at for each, at in found.items()}
 
-    def connections(self) -> list[str]:
-        """List the connections that have a group."""
-        listed = self._asked("list its groups", self.admin.list_consumer_groups())
-        prefix = f"{self._address.prefix}."
-        names = [each.group_id for each in listed.valid]
-        return sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix))
-
     def marks(self, connection: str) -> dict[int, Mark]:
         """Tell how far a connection is in each partition of which it has said so.
 
@@ -81,14 +87,18 @@ class Groups:
             LogFileError: what it said cannot be read.
         """
         request = ConsumerGroupTopicPartitions(self._address.group(connection))
-        answers = self.admin.list_consumer_group_offsets([request], request_timeout=TIMEOUT)
+
+        def ask() -> Future[ConsumerGroupTopicPartitions]:
+            answers = self.admin.list_consumer_group_offsets([request], request_timeout=TIMEOUT)
+            return _only(answers)
+
         try:
-            found = self._asked("say how far a group is", *answers.values())
+            found = self._asked("say how far a group is", ask)
         except _NoGroupError:
             return {}
         return {
             each.partition: mark_of(connection, each)
-            for each in found.topic_partitions
+            for each in found.topic_partitions or []
             if each.topic == self._address.events and each.offset >= 0
         }
 
@@ -96,19 +106,26 @@ class Groups:
         """Say for a connection how far it is; False where somebody delivers it, who alone may."""
         places = [commit_of(self._address, partition, mark) for partition, mark in marks.items()]
         request = ConsumerGroupTopicPartitions(self._address.group(connection), places)
-        answers = self.admin.alter_consumer_group_offsets([request], request_timeout=TIMEOUT)
+
+        def ask() -> Future[ConsumerGroupTopicPartitions]:
+            answers = self.admin.alter_consumer_group_offsets([request], request_timeout=TIMEOUT)
+            return _only(answers)
+
         try:
-            found = self._asked("note how far a group is", *answers.values())
+            found = self._asked("note how far a group is", ask)
         except _BusyError:
             return False
-        return all(each.error is None for each in found.topic_partitions)
+        return all(each.error is None for each in found.topic_partitions or [])
 
     def is_delivered(self, connection: str) -> bool:
         """Say whether a process delivers a connection, or stands by to."""
         group = self._address.group(connection)
-        answers = self.admin.describe_consumer_groups([group], request_timeout=TIMEOUT)
+
+        def ask() -> Future[Any]:
+            return _only(self.admin.describe_consumer_groups([group], request_timeout=TIMEOUT))
+
         try:
-            found = self._asked("describe a group", *answers.values())
+            found = self._asked("describe a group", ask)
         except _NoGroupError:
             return False
         return bool(found.members) and found.state is not ConsumerGroupState.DEAD
@@ -116,10 +133,13 @@ class Groups:
     def forget(self, connection: str) -> bool:
         """Delete a connection's group; False where somebody delivers it."""
         group = self._address.group(connection)
-        answers = self.admin.delete_consumer_groups([group], request_timeout=TIMEOUT)
+
+        def ask() -> Future[Any]:
+            return _only(self.admin.delete_consumer_groups([group], request_timeout=TIMEOUT))
+
         with contextlib.suppress(_NoGroupError):
             try:
-                self._asked("delete a group", *answers.values())
+                self._asked("delete a group", ask)
             except _BusyError:
                 return False
         return True
@@ -127,23 +147,45 @@ class Groups:
     def delete_before(self, firsts: Mapping[int, int]) -> None:
         """Delete the events of each partition before an offset."""
         topic = self._address.events
-        places = [TopicPartition(topic, each, first) for each, first in firsts.items()]
-        answers = self.admin.delete_records(places, request_timeout=TIMEOUT)
-        self._asked("delete delivered events", *answers.values())
+        for each, first in firsts.items():
+            place = TopicPartition(topic, each, first)
+            self._asked(
+                "delete delivered events",
+                lambda place=place: _only(  # type: ignore[misc]
+                    self.admin.delete_records([place], request_timeout=TIMEOUT)
+                ),
+            )
 
     def _offsets(self, partitions: Iterable[int], spec: OffsetSpec) -> dict[int, int]:
-        places = {TopicPartition(self._address.events, each): spec for each in partitions}
-        answers = self.admin.list_offsets(places, request_timeout=TIMEOUT) if places else {}
-        return {
-            place.partition: self._asked("tell its offsets", answer).offset
-            for place, answer in answers.items()
-        }
+        found: dict[int, int] = {}
+        for each in partitions:
+            place = TopicPartition(self._address.events, each)
+            answer = self._asked(
+                "tell its offsets",
+                lambda place=place: _only(  # type: ignore[misc]
+                    self.admin.list_offsets({place: spec}, request_timeout=TIMEOUT)
+                ),
+            )
+            found[each] = answer.offset
+        return found
 
-    def _asked(self, what: str, *answers: Future[T]) -> T:
-        """Wait for the one answer."""
+    def _asked(self, what: str, ask: Callable[[], Future[T]]) -> T:
+        """Ask, again where a broker that was asked has just handed over to another one."""
+        deadline = time.monotonic() + TIMEOUT
         with failures_told(f"Kafka cannot {what}"), _expected():
-            (answer,) = answers
-            return answer.result(timeout=2 * TIMEOUT)
+            while True:
+                try:
+                    return ask().result(timeout=2 * TIMEOUT)
+                except KafkaException as error:
+                    code = error.args[0].code()
+                    if code not in _HANDED_OVER or time.monotonic() > deadline:
+                        raise
+                time.sleep(_PAUSE)
+
+
+def _only(answers: Mapping[Any, Future[T]]) -> Future[T]:
+    (answer,) = answers.values()
+    return answer
 
 
 class _NoGroupError(Exception):

@@ -105,6 +105,7 @@ class KafkaEventLog:
         self._readers: dict[str, Reader] = {}
         self._names = tuple(connections)
         self._expired.update(dict.fromkeys(self._names, 0))
+        self._known_lags: dict[str, Lag] = {}
         self._cleaned_at = self._placed_at = float("-inf")
         with contextlib.ExitStack() as opened:
             self._producing = opened.enter_context(contextlib.closing(Producing(address)))
@@ -238,11 +239,13 @@ class KafkaEventLog:
 
     async def lags(self) -> dict[str, Lag]:
         """Tell how far each connection is behind, those of other processes included."""
-        return await asyncio.to_thread(self._lags)
+        with contextlib.suppress(LogUnavailableError):  # then it is told as it was last known
+            self._known_lags = await asyncio.to_thread(self._lags)
+        return self._known_lags
 
     async def size(self) -> int:
         """Tell how many bytes events take: how many there are, by the mean of those seen here."""
-        return await asyncio.to_thread(self._room.bytes)
+        return await asyncio.to_thread(self._room.bytes_if_known)
 
     async def letters_size(self) -> int:
         """Tell how many bytes dead letters take; 0 in a process that does not deliver."""
@@ -279,8 +282,11 @@ class KafkaEventLog:
             known = self._groups.marks(name)
             new = [each for each in self._partitions if each not in known]
             if new:
+                marks = {each: self._first_mark(name, each) for each in new}
+                # First what tells everybody, whoever deletes delivered events, that there is one.
+                self._kept_books().transact_and_wait(partial(put_places, marks={name: marks}))
                 # Where somebody delivers it already, that process has said so.
-                self._groups.set_marks(name, {each: self._first_mark(name, each) for each in new})
+                self._groups.set_marks(name, marks)
 
     def _first_mark(self, name: str, number: int) -> Mark:
         """Say where a connection begins in a partition of which its group says nothing.
@@ -288,31 +294,16 @@ class KafkaEventLog:
         A group that was off for a week is forgotten by the brokers, but not here.
         """
         first = self._groups.starts([number])[number]
-        if self._books is not None:
-            places = self._books.transact_and_wait(places_of)
-            if (kept := places.get(name, {}).get(number)) is not None:
-                return kept if kept.next >= first else Mark(first)
+        places = self._kept_books().transact_and_wait(places_of)
+        if (kept := places.get(name, {}).get(number)) is not None:
+            return kept if kept.next >= first else Mark(first)
         return Mark(first if self._start == "start" else self._groups.ends([number])[number])
 
     async def _note_places(self) -> None:
         """Remember how far connections are, longer than brokers do for a group that is off."""
-        rows = [
-            (name, number, mark.next, written(mark))
-            for name, reader in self._readers.items()
-            for number, mark in reader.marks().items()
-        ]
-
-        def write(database: sqlite3.Connection) -> None:
-            for row in rows:
-                known = database.execute(
-                    "SELECT next, metadata FROM places WHERE connection = ? AND partition = ?",
-                    row[:2],
-                ).fetchone()
-                if known != row[2:]:
-                    database.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)", row)
-
-        if rows:
-            await self.transact(write)
+        marks = {name: found for name, each in self._readers.items() if (found := each.marks())}
+        if marks:
+            await self.transact(partial(put_places, marks=marks))
 
     def _kept_books(self) -> KafkaBooks:
         if self._books is None:
@@ -365,11 +356,9 @@ class KafkaEventLog:
 
     def _marks(self, places: Mapping[str, Mapping[int, Mark]]) -> dict[str, dict[int, Mark]]:
         """Tell how far each connection is that the log knows."""
-        marks: dict[str, dict[int, Mark]] = {name: dict(kept) for name, kept in places.items()}
-        for name in self._groups.connections():
-            if found := self._groups.marks(name):
-                marks[name] = {**marks.get(name, {}), **found}
-        return marks
+        names = dict.fromkeys([*places, *self._names])
+        marks = {name: {**places.get(name, {}), **self._groups.marks(name)} for name in names}
+        return {name: found for name, found in marks.items() if found}
 
     def _delete_delivered(self, places: Mapping[str, Mapping[int, Mark]]) -> int:
         """Delete what every connection is done with; how many events."""
@@ -420,6 +409,18 @@ def places_of(database: sqlite3.Connection) -> dict[str, dict[int, Mark]]:
         with contextlib.suppress(ValueError):
             found.setdefault(name, {})[number] = read(first, metadata)
     return found
+
+
+def put_places(database: sqlite3.Connection, marks: Mapping[str, Mapping[int, Mark]]) -> None:
+    """Note how far connections are."""
+    for name, found in marks.items():
+        for number, mark in found.items():
+            row = (name, number, mark.next, written(mark))
+            known = database.execute(
+                "SELECT next, metadata FROM places WHERE connection = ? AND partition = ?", row[:2]
+            ).fetchone()
+            if known != row[2:]:
+                database.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)", row)
 
 
 def _see_topics(groups: Groups, address: Address, partitions: int, replication: int) -> None:

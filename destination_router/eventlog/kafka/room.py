@@ -73,6 +73,11 @@ class Room:
         self._look()
         return round(self._there)
 
+    def bytes_if_known(self) -> int:
+        """Tell what events take, or took when brokers last answered."""
+        self._look_if_possible()
+        return round(self._there)
+
     def is_crowded(self) -> bool:
         """Say whether there is little room left, so that nothing delivered is kept."""
         return self.bytes() >= _CROWDED * self._retention.max_bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import msgspec
@@ -10,7 +11,7 @@ from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
-from destination_router.eventlog.interface import LogFileError
+from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.kafka.address import MAX_EVENT_BYTES, Address
 from destination_router.eventlog.kafka.failures import failures_told
 from destination_router.eventlog.kafka.groups import TIMEOUT, Groups
@@ -18,6 +19,7 @@ from destination_router.eventlog.kafka.groups import TIMEOUT, Groups
 _SEGMENT_BYTES = 128 * 2**20
 _SEGMENT_MS = 10 * 60 * 1000
 _MIN_IN_SYNC = 2
+_PAUSE = 0.05
 _CHECKED = (
     "cleanup.policy",
     "retention.ms",
@@ -122,10 +124,17 @@ def create(groups: Groups, topics: list[Topic]) -> None:
     for name, answer in groups.admin.create_topics(new, request_timeout=TIMEOUT).items():
         try:
             answer.result(timeout=2 * TIMEOUT)
+        except TimeoutError as error:
+            raise LogFileError(f"{name} was not made: no broker answers") from error
         except KafkaException as error:
             if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:  # somebody was faster
                 continue
             raise LogFileError(f"{name} was not made: {error.args[0].str()}") from error
+    deadline = time.monotonic() + TIMEOUT
+    while look(groups, topics).missing:  # brokers tell one another
+        if time.monotonic() > deadline:
+            raise LogUnavailableError("Kafka has made its topics, and does not show them yet")
+        time.sleep(_PAUSE)
 
 
 def session_seconds(groups: Groups) -> float:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -330,3 +331,29 @@ def test_what_is_enriched_is_a_message(fields: dict[str, Any]) -> None:
 
     assert message.message_id
     assert message.timestamp is not None
+
+
+def derived(raw: bytes, key: bytes = b"write-key", place: int = 0) -> str:
+    """The id that an event without one gets in a request of a write key."""
+    own = msgspec.structs.replace(arrival(), write_key=key)
+    found: str = json.loads(enrich(raw, own, place))["messageId"]
+    return found
+
+
+@pytest.mark.parametrize("name", ["timestamp", "originalTimestamp", "sentAt"])
+def test_an_event_with_a_time_of_its_own_gets_the_same_id_again(name: str) -> None:
+    """A request that is sent again, after a 503 that was stored all the same, doubles nothing."""
+    raw = json.dumps({"userId": "u", name: "2026-03-04T05:06:07.891Z"}).encode()
+    assert derived(raw) == derived(raw)
+    others = [
+        derived(raw, key=b"another"),
+        derived(raw, place=1),
+        derived(raw.replace(b'"u"', b'"v"')),
+    ]
+    assert len({derived(raw), *others}) == 4
+
+
+@pytest.mark.parametrize("more", [{}, {"timestamp": "soon"}, {"sentAt": None}])
+def test_an_event_without_a_time_of_its_own_gets_a_new_id(more: dict[str, Any]) -> None:
+    """Two such events may be alike to the byte, and both true."""
+    assert derived(json.dumps({"userId": "u", **more}).encode()) == "new-1"

@@ -1,0 +1,362 @@
+"""Kill workers, brokers and gateways of a router on Kafka, and stop workers for a while.
+
+    scripts/chaos --log kafka --events 50000 --seed 7
+
+Events come in through two gateways, and go out by two workers over three brokers to a simulated
+Heap that fails a share of all requests. In the end nothing may be lost, doubled or out of order.
+Few events may be sent again for each kill. A worker that was stopped while another one took over
+may send no more late requests than it had under way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import secrets
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+sys.path.insert(0, str(Path(__file__).parent))  # a program and a test: no package
+sys.path.insert(0, str(Path(__file__).parent.parent / "helpers"))
+
+from chaos import FAULTS, WRITE_KEY, Arrived, Result, _judge_one
+from kafka_cluster import Cluster, cluster
+from processes import PYTHON, Router, router_command, simulator
+from traffic import Sent, Traffic
+from waiting import free_port
+from watched_vendor import VendorDoor, Watch
+
+from destination_router.service.serving import serving
+
+CONFIG = """
+[gateway]
+write_keys = ["{key}"]
+[eventlog]
+url = "kafka://{servers}/chaos"
+new_connections = "start"
+[eventlog.kafka]
+replication = {replication}
+[delivery]
+origins = {{"https://heapanalytics.com" = "{vendor}"}}
+linger = "50ms"
+timeout = "2s"
+first_wait = "50ms"
+longest_wait = "1s"
+[[connections]]
+name = "heap"
+plugin = "heap"
+settings = {{appId = "11"}}
+"""
+MUTANTS = {
+    "none": "",
+    # Commits the mark alone: what is done above it is forgotten with the process.
+    "mark-alone": "from destination_router.eventlog.kafka import groups\n"
+    "groups.written = lambda mark: ''\n",
+    # Sends without asking whether another process delivers by now.
+    "no-lease": "from destination_router.eventlog.kafka.reader import Reader\n"
+    "Reader.may_send = lambda self: True\n",
+}
+SESSION_SECONDS = 6.0
+STOPPED_SECONDS = 9.0
+IN_FLIGHT = 4
+"""How many requests a worker has under way at once: `[delivery] concurrency`."""
+
+MOST_REDELIVERED = 1000
+"""How many events may be sent again for each kill: four windows may be under way, and one has up to
+a thousand, but the traffic here fills few."""
+
+DRAINED_WITHIN = 900.0
+_LINE = "import sys; from destination_router.commands.cli import app\n{mutant}app()"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How many events, and how often what happens."""
+
+    events: int
+    seed: int
+    workers: int = 20
+    brokers: int = 5
+    stops: int = 3
+    gateways: int = 5
+    cluster: int = 3
+    mutant: str = "none"
+
+
+class Shares(Traffic):
+    """A gateway's senders, whose users are nobody else's."""
+
+    first = 0
+
+    async def _sender(self, number: int, count: int, url: str) -> None:
+        await super()._sender(self.first + number, count, url)
+
+
+class KafkaResult(Result, kw_only=True):
+    """What came of it."""
+
+    redelivered_per_kill: float = 0.0
+    most_redelivered: float = MOST_REDELIVERED
+    late_requests: int = 0
+    most_late: int = 0
+    longest_pause: float = 0.0
+
+    @property
+    def wrong(self) -> dict[str, int]:
+        wrong = super().wrong
+        if self.redelivered_per_kill > self.most_redelivered:
+            wrong["redelivered_per_kill"] = round(self.redelivered_per_kill)
+        if self.late_requests > self.most_late:
+            wrong["late_requests"] = self.late_requests
+        return wrong
+
+
+class Mutated(Router):
+    """A router process, perhaps with a deliberate defect."""
+
+    def __init__(self, directory: Path, port: int, option: str, mutant: str) -> None:
+        super().__init__(directory, port, option)
+        rest = self._command[3:]
+        self._command = [PYTHON, "-c", _LINE.format(mutant=MUTANTS[mutant]), *rest]
+
+    def send(self, what: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(what)
+
+
+class Play:
+    """A run at work."""
+
+    def __init__(
+        self, plan: Plan, brokers: Cluster, gateways: list[Mutated], workers: list[Mutated],
+        watch: Watch, client: httpx.AsyncClient,
+    ) -> None:  # fmt: skip
+        self._plan = plan
+        self._brokers = brokers
+        self._gateways = gateways
+        self._workers = workers
+        self._watch = watch
+        self._client = client
+        self._chance = random.Random(plan.seed)
+        self.late = 0
+        self._allowed = 0
+        self.traffics = [
+            Shares(seed=plan.seed, events=plan.events // 2, senders=4, write_key=WRITE_KEY)
+            for _ in gateways
+        ]
+        self.traffics[1].first = 4
+
+    @property
+    def accepted(self) -> int:
+        return sum(traffic.sent.accepted for traffic in self.traffics)
+
+    async def run(self) -> None:
+        sending = [
+            asyncio.create_task(traffic.send(gateway.url))
+            for traffic, gateway in zip(self.traffics, self._gateways, strict=True)
+        ]
+        plan = self._plan
+        todo = ["worker"] * plan.workers + ["broker"] * plan.brokers
+        todo += ["stop"] * plan.stops + ["gateway"] * plan.gateways
+        self._chance.shuffle(todo)
+        for number, what in enumerate(todo):
+            allowed = plan.events * (number + 1) // (len(todo) + 1)
+            self._allow(allowed)
+            # The last of a share is allowed to come in while something happens.
+            while self.accepted < allowed - plan.events // (2 * len(todo)):
+                await asyncio.sleep(0.02)
+            await getattr(self, f"_{what}")()
+            sys.stderr.write(f"{number + 1}/{len(todo)} {what}: {self.accepted} accepted\n")
+        self._allow(2 * plan.events)
+        await asyncio.gather(*sending)
+
+    def sent(self) -> Sent:
+        """What both gateways accepted."""
+        all_of_it = Sent(events={}, profiles={}, poisoned={})
+        for traffic in self.traffics:
+            all_of_it.events |= traffic.sent.events
+            all_of_it.profiles |= traffic.sent.profiles
+            all_of_it.poisoned |= traffic.sent.poisoned
+            all_of_it.accepted += traffic.sent.accepted
+            all_of_it.retried += traffic.sent.retried
+        return all_of_it
+
+    def _allow(self, events: int) -> None:
+        self._allowed = events
+        for traffic in self.traffics:
+            traffic.allow(events // 2)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """Wait for what requests bring about; a little more traffic comes in meanwhile."""
+        while not condition():
+            self._allow(self._allowed + 2)
+            await asyncio.sleep(0.01)
+
+    async def _active(self) -> int:
+        """Wait for a request, and say whose it is."""
+        known = len(self._watch.requests)
+        await self._until(lambda: len(self._watch.requests) > known)
+        return self._watch.requests[-1][0]
+
+    async def _worker(self) -> None:
+        number = await self._active()
+        await asyncio.sleep(self._chance.uniform(0, 0.3))
+        worker = self._workers[number]
+        worker.kill()
+        worker.start()
+        await worker.ready(self._client)
+
+    async def _stop(self) -> None:
+        number = await self._active()
+        self._workers[number].send(signal.SIGSTOP)
+        stopped = len(self._watch.requests)
+        await asyncio.sleep(STOPPED_SECONDS)
+        requests = self._watch.requests
+        await self._until(lambda: any(who != number for who, _ in requests[stopped:]))
+        self._workers[number].send(signal.SIGCONT)
+        woken = len(self._watch.requests)
+        await asyncio.sleep(SESSION_SECONDS / 2)
+        self.late += sum(who == number for who, _ in self._watch.requests[woken:])
+
+    async def _broker(self) -> None:
+        number = self._chance.randint(1, self._plan.cluster)
+        self._brokers.kill_broker(number)
+        await asyncio.sleep(SESSION_SECONDS)
+        self._brokers.start_broker(number)
+        await asyncio.to_thread(self._brokers.await_broker, number)
+        await asyncio.sleep(SESSION_SECONDS / 2)  # it catches up; two at once are beyond repair
+
+    async def _gateway(self) -> None:
+        gateway = self._chance.choice(self._gateways)
+        gateway.kill()
+        gateway.start()
+        await gateway.ready(self._client)
+
+
+async def run(plan: Plan, directory: Path) -> KafkaResult:
+    """Do what the plan says, in a directory of its own."""
+    begun = time.monotonic()
+    watch = Watch()
+    with cluster(plan.cluster, SESSION_SECONDS) as brokers, simulator() as heap:
+        async with (
+            httpx.AsyncClient(timeout=60) as client,
+            serving(VendorDoor(0, heap, watch)) as first,
+            serving(VendorDoor(1, heap, watch)) as second,
+        ):
+            await client.post(f"{heap}/_simulator/faults", content=msgspec.json.encode(FAULTS))
+            gateways = [_process(directory, f"gateway{n}", heap, brokers, plan) for n in range(2)]
+            workers = [
+                _process(directory, f"worker{n}", vendor, brokers, plan)
+                for n, vendor in enumerate((first, second))
+            ]
+            making = ("eventlog", "create", "--yes")
+            await asyncio.to_thread(router_command, directory / "worker0", *making)
+            play = Play(plan, brokers, gateways, workers, watch, client)
+            try:
+                for process in [*gateways, *workers]:
+                    process.start()
+                for process in [*gateways, *workers]:
+                    await process.ready(client)
+                await play.run()
+                await _drained(workers[0], client)
+                status = max(abs(each.stop()) for each in [*gateways, *workers])
+            finally:
+                for process in [*gateways, *workers]:
+                    process.end()
+            told = await asyncio.to_thread(
+                router_command, directory / "worker0", "dead-letters", "list", "--json"
+            )
+            app = {"app_id": "11"}
+            answers = {
+                kind: (await client.get(f"{heap}/_simulator/{kind}", params=app)).json()[kind]
+                for kind in ("events", "users")
+            }
+            stats = (await client.get(f"{heap}/_simulator/stats")).json()
+    letters = [json.loads(line) for line in told.splitlines()]
+    return _judged(plan, play, answers, letters, stats, watch, status, time.monotonic() - begun)
+
+
+def _judged(
+    plan: Plan,
+    play: Play,
+    answers: dict[str, Any],
+    letters: list[dict[str, Any]],
+    stats: dict[str, Any],
+    watch: Watch,
+    status: int,
+    seconds: float,
+) -> KafkaResult:
+    sent = play.sent()
+    kills = plan.workers + plan.stops
+    result = KafkaResult(
+        accepted=sent.accepted,
+        kills=kills,
+        seconds=seconds,
+        sent_again=sent.retried,
+        requests=len(watch.requests),
+        faults=stats["faults"],
+        duplicates_absorbed=stats["duplicates"],
+        exit_status=status,
+        redelivered_per_kill=watch.redelivered / max(1, kills),
+        late_requests=play.late,
+        most_late=IN_FLIGHT * plan.stops,
+        longest_pause=watch.longest_pause,
+    )
+    _judge_one(sent, Arrived(answers["events"], answers["users"], letters), result)
+    return result
+
+
+def _process(directory: Path, name: str, vendor: str, brokers: Cluster, plan: Plan) -> Mutated:
+    folder = directory / name
+    folder.mkdir()
+    text = CONFIG.format(
+        key=WRITE_KEY, servers=brokers.bootstrap, replication=plan.cluster, vendor=vendor
+    )
+    (folder / "router.toml").write_text(text)
+    option = "--gateway-only" if name.startswith("gateway") else "--workers-only"
+    return Mutated(folder, free_port(), option, plan.mutant)
+
+
+async def _drained(worker: Router, client: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(DRAINED_WITHIN):
+        while True:
+            metrics = await worker.metrics(client)
+            if not metrics['router_lag_messages{connection="heap"}']:
+                return
+            await asyncio.sleep(0.5)
+
+
+def main() -> int:
+    """Run the plan of the command line, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--events", type=int, default=50_000)
+    parser.add_argument("--workers", type=int, default=20, help="kill a worker so often")
+    parser.add_argument("--brokers", type=int, default=5, help="kill a broker so often")
+    parser.add_argument("--stops", type=int, default=3, help="stop a worker for 9 s so often")
+    parser.add_argument("--gateways", type=int, default=5, help="kill a gateway so often")
+    parser.add_argument("--cluster", type=int, default=3, help="how many brokers there are")
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--mutant", choices=list(MUTANTS), default="none")
+    options = vars(parser.parse_args())
+    seed = options.pop("seed")
+    plan = Plan(seed=secrets.randbelow(10**6) if seed is None else seed, **options)
+    sys.stderr.write(f"{msgspec.json.encode(plan).decode()}\n")
+    with tempfile.TemporaryDirectory() as directory:
+        result = asyncio.run(run(plan, Path(directory)))
+    for name, value in result.rows.items():
+        print(f"{name:24}{value:12.1f}" if isinstance(value, float) else f"{name:24}{value:12}")
+    print("Nothing lost, nothing doubled, all in order." if not result.wrong else result.wrong)
+    return 1 if result.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
