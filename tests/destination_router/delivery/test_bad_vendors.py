@@ -29,7 +29,7 @@ from destination_router.plugins.loading import load_plugin
 
 SINGLE = HttpRequest(url="https://v.example/secret/path?key=s", json={}, message_ids=("a",))
 BULK = msgspec.structs.replace(SINGLE, message_ids=("a", "b"))
-SOON = DeliverySettings(timeout=0.3, concurrency=1, max_answer=100_000)
+SOON = DeliverySettings(timeout=1.0, concurrency=1, max_answer=100_000)
 PATIENT = msgspec.structs.replace(SOON, timeout=30.0)
 Start = Callable[[Behave], str]
 
