@@ -44,7 +44,7 @@ def _read_content(text: str, content_type: str) -> Any:
         return {name: field_json(value) for name, value in parse_qsl(text, keep_blank_values=True)}
     try:
         if kind in _LINES:
-            return [msgspec.json.decode(line) for line in text.splitlines() if line.strip()]
+            return [msgspec.json.decode(line) for line in text.split("\n") if line.strip()]
         if kind == "application/json" or kind.endswith("+json"):
             return msgspec.json.decode(text)
     except msgspec.DecodeError:
