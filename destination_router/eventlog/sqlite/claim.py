@@ -33,7 +33,7 @@ def claim(path: Path, *, delivers: bool = False, reloads: bool = False) -> Itera
     Args:
         path: the log's.
         delivers: whether the process delivers, rather than keeping others from it for a while.
-        reloads: whether it delivers and may be told to reload (`claimant`); a signal ends any other.
+        reloads: whether it delivers and reloads at a signal (`claimant`), which ends any other.
 
     Raises:
         LogInUseError: another process has it.
