@@ -7,8 +7,8 @@
 
 Valgrind's callgrind counts the instructions of `workloads.py`, of one process each, of what is done
 the second time. Hashes have a fixed seed. What is left of chance is
-the order in which threads and sockets take turns, below 1 %. Figures hold for the versions of
-interpreter and libraries that stand beside them in `instructions.json`; with others, `--check`
+the order in which threads and sockets take turns, below 1 %. Figures hold for the processor and the
+versions of interpreter and libraries that stand beside them in `instructions.json`; with others, `--check`
 only tells. The wheel that is compiled has figures of its own.
 """
 
@@ -57,9 +57,22 @@ def versions() -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),
+        "processor": _processor(),
+        "libc": "".join(platform.libc_ver()),
         "form": "compiled" if compiled else "source",
         **{name: version(name) for name in _LIBRARIES},
     }
+
+
+def _processor() -> str:
+    """Name the processor: libc takes other ways on another, to copy bytes for one."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
+    except OSError:
+        return platform.processor()
+    fields = dict(line.replace("\t", "").split(":", 1) for line in text.splitlines() if ":" in line)
+    names = ("vendor_id", "cpu family", "model", "stepping")
+    return "-".join(fields.get(name, "?").strip() for name in names)
 
 
 def count(name: str, profile: Path | None = None) -> int:
