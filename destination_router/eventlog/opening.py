@@ -15,7 +15,12 @@ from destination_router.eventlog.log_admin import LogAdmin
 from destination_router.eventlog.on_demand import LogOnDemand
 from destination_router.eventlog.router_log import RouterLog
 from destination_router.eventlog.sqlite.admin import opened_admin
-from destination_router.eventlog.sqlite.claim import LogInUseError, claim, claimant
+from destination_router.eventlog.sqlite.claim import (
+    LogInUseError,
+    claim,
+    claimant,
+    is_delivered_from,
+)
 from destination_router.eventlog.sqlite.file import integrity_problems
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.retention import Retention
@@ -88,7 +93,7 @@ def claimed(config: EventLogConfig, *, reloads: bool = True) -> Iterator[None]:
     if config.is_kafka:  # a connection's group has one owner at a time, and others stand by
         yield
         return
-    with claim(config.path, reloads=reloads):
+    with claim(config.path, delivers=True, reloads=reloads):
         yield
 
 
@@ -121,7 +126,7 @@ def delivering_process(config: EventLogConfig) -> int | None:
 def is_delivered(config: EventLogConfig, connection: str) -> bool:
     """Say whether a process runs that delivers a connection, or stands by to."""
     if not config.is_kafka:
-        return claimant(config.path) is not None
+        return is_delivered_from(config.path)
     address = address_of(config)
     from destination_router.eventlog.kafka.groups import Groups  # noqa: PLC0415 -- an extra
 

@@ -16,12 +16,15 @@ _LOOKED_AT = 0.5
 """For how long a lock may be taken by those who only look whether somebody has it, in seconds."""
 
 
+_UNNUMBERED = b"a process that no signal reloads\n"
+
+
 class LogInUseError(LogFileError):
     """Another process delivers from the log."""
 
 
 @contextlib.contextmanager
-def claim(path: Path, *, reloads: bool = False) -> Iterator[None]:
+def claim(path: Path, *, delivers: bool = False, reloads: bool = False) -> Iterator[None]:
     """Be the one that delivers from the log at a path, for as long as the block lasts.
 
     The claim is a lock on the file `<log>.workers`, beside what a symbolic link leads to; it ends
@@ -29,7 +32,8 @@ def claim(path: Path, *, reloads: bool = False) -> Iterator[None]:
 
     Args:
         path: the log's.
-        reloads: whether the process may be told to reload (`claimant`): a signal ends any other.
+        delivers: whether the process delivers, rather than keeping others from it for a while.
+        reloads: whether it delivers and reloads at a signal (`claimant`), which ends any other.
 
     Raises:
         LogInUseError: another process has it.
@@ -38,10 +42,12 @@ def claim(path: Path, *, reloads: bool = False) -> Iterator[None]:
     lock = _lock_of(path)
     try:
         with open_private(lock, "ab") as held:
-            _lock(held.fileno(), patience=_LOOKED_AT if reloads else 0.0)
+            _lock(held.fileno(), patience=_LOOKED_AT if delivers or reloads else 0.0)
             held.truncate(0)
             if reloads:
                 held.write(b"%d\n" % os.getpid())
+            elif delivers:
+                held.write(_UNNUMBERED)
             held.flush()
             yield
     except BlockingIOError:
@@ -67,13 +73,23 @@ def _lock(file: int, patience: float) -> None:
 
 def claimant(path: Path) -> int | None:
     """Tell the process that delivers from a log and can reload; None where there is none."""
+    text = _claimed_by(path)
+    return int(text) if text is not None and text.isdigit() else None
+
+
+def is_delivered_from(path: Path) -> bool:
+    """Tell whether a process delivers from a log, be it one that can reload or not."""
+    return bool(_claimed_by(path))
+
+
+def _claimed_by(path: Path) -> bytes | None:
+    """Read what the process that delivers has written of itself; None where there is none."""
     try:
         with _lock_of(path).open("rb") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                text = lock.read(20).strip()
-                return int(text) if text.isdigit() else None
+                return lock.read(20).strip()
     except OSError:
         pass
     return None

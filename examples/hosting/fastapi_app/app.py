@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 
-from destination_router import Router
+from destination_router import LogUnavailableError, Router
 
-router = Router.from_config("router.toml")
+router = Router.from_config(Path(__file__).with_name("router.toml"))
 
 
 @asynccontextmanager
@@ -25,8 +26,13 @@ app.mount("/events", router.asgi_app())
 @app.post("/orders")
 async def take_order(order: dict[str, Any]) -> dict[str, str]:
     """Tell the destinations of what happens here."""
-    event = {"type": "track", "userId": order["customer"], "event": "Order Completed"}
-    await router.append([{**event, "properties": {"total": order["total"]}}])
+    event = {"type": "track", "userId": order.get("customer"), "event": "Order Completed"}
+    try:
+        await router.append([{**event, "properties": {"total": order.get("total")}}])
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from None
+    except LogUnavailableError as error:
+        raise HTTPException(503, str(error)) from None
     return {"order": "taken"}
 
 
@@ -35,6 +41,11 @@ async def deliveries() -> dict[str, dict[str, Any]]:
     """Show how each destination fares."""
     behind = await router.behind()
     return {
-        name: {"state": stats.state, "delivered": stats.delivered, "behind": behind[name]}
+        name: {
+            "state": stats.state,
+            "detail": stats.detail,
+            "delivered": stats.delivered,
+            "behind": behind[name],
+        }
         for name, stats in router.stats().items()
     }

@@ -14,7 +14,7 @@ import pytest
 
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.sqlite import file
-from destination_router.eventlog.sqlite.claim import claim, claimant
+from destination_router.eventlog.sqlite.claim import claim, claimant, is_delivered_from
 from destination_router.eventlog.sqlite.file import VERSION, integrity_problems, open_file
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 
@@ -332,7 +332,9 @@ def test_only_who_can_reload_is_told_to(path: Path) -> None:
     """A deletion holds the log as well, and the signal would end it."""
     assert claimant(path) is None
     with claim(path):
-        assert claimant(path) is None
+        assert (claimant(path), is_delivered_from(path)) == (None, False)
+    with claim(path, delivers=True):  # as a program does that has a router in it
+        assert (claimant(path), is_delivered_from(path)) == (None, True)
     with claim(path, reloads=True):
-        assert claimant(path) == os.getpid()
-    assert claimant(path) is None
+        assert (claimant(path), is_delivered_from(path)) == (os.getpid(), True)
+    assert (claimant(path), is_delivered_from(path)) == (None, False)
