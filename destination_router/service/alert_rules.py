@@ -55,7 +55,7 @@ class Meaning(msgspec.Struct, frozen=True):
 
 MEANINGS: dict[Kind, Meaning] = {
     "connection_held": Meaning(
-        "The vendor, or the program of the connection, takes nothing. Messages wait in the log.",
+        "The vendor or the plugin's program takes nothing. Messages wait in the log.",
         "destination-router check --live",
     ),
     "circuit_open": Meaning(
