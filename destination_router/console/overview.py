@@ -14,6 +14,7 @@ from destination_router.console.forms import read_form
 from destination_router.console.page import Page, session_of
 from destination_router.console.percentiles import percentile
 from destination_router.console.rendering import Rendering
+from destination_router.delivery.asking import UNAVAILABLE
 from destination_router.eventlog.interface import (
     Held,
     Lag,
@@ -217,6 +218,9 @@ def standing_of(
         return Standing(word="no worker", kind="idle", detail="none has told of it for a while")
     if state.circuit != "closed":
         return Standing(word="vendor down", kind="bad", detail=state.last_failure)
+    if UNAVAILABLE in state.holds:
+        words = "the program of the connection does not answer; everything waits"
+        return Standing(word=f"held: {UNAVAILABLE}", kind="bad", detail=words)
     if state.holds:
         codes = ", ".join(state.holds)
         return Standing(word=f"holds some: {codes}", kind="warn", detail=state.held_detail)

@@ -142,9 +142,13 @@ class ProgramHooks:
         """Put questions to the program, and keep the answers. This blocks.
 
         Raises:
-            ProgramError: it did not answer.
+            ProgramError: it did not answer, or was told to end meanwhile: it stays ended.
         """
+        stops = self.program.stops
         for group in _groups(questions):
+            if self.program.stops != stops:
+                command = str(self.program)
+                raise ProgramError(command, "was told to end", "", is_about_question=False)
             for question, value in zip(group, self._put(group), strict=True):
                 self._known[question] = value
 

@@ -89,6 +89,8 @@ class Program:
         self._number = 0
         self._failures = 0
         self._lost = 0.0
+        self.stops = 0
+        """How often it was told to end."""
         self.last_words = ""
         """What it wrote on its standard error before it last failed; it may be personal."""
 
@@ -132,6 +134,7 @@ class Program:
 
     def stop(self) -> None:
         """End the process; the next question starts another one."""
+        self.stops += 1
         process = self._process
         if process is not None and not self._lock.acquire(timeout=STOP):
             process.strike()  # it is being asked something: the one who asks hears that it ended

@@ -55,7 +55,7 @@ class Meaning(msgspec.Struct, frozen=True):
 
 MEANINGS: dict[Kind, Meaning] = {
     "connection_held": Meaning(
-        "The vendor refuses the connection. Its messages wait in the log.",
+        "The vendor or the plugin's program takes nothing. Messages wait in the log.",
         "destination-router check --live",
     ),
     "circuit_open": Meaning(

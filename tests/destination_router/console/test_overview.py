@@ -11,6 +11,7 @@ import sqlite3
 import time
 import xml.etree.ElementTree as ET
 
+import msgspec
 import pytest
 from console_served import VIEWER, Served
 
@@ -87,6 +88,8 @@ def test_how_a_connection_stands_is_said_in_a_word() -> None:
     assert standing_of(open_, None, None, 101.0).detail == "refused"
     some = ConnectionState(at=100.0, holds=("http_402",))
     assert standing_of(some, None, None, 101.0).word == "holds some: http_402"
+    silent = msgspec.structs.replace(some, holds=("http_402", "plugin_unavailable"))
+    assert standing_of(silent, None, None, 101.0).word == "held: plugin_unavailable"
     assert standing_of(state, None, None, 101.0).word == "sending"
 
 

@@ -4,7 +4,7 @@ Modules: `program.py`
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +18,7 @@ from small_program import runs, speaks
 from destination_router.faults import Unanswered
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import LoadedPlugin, PluginError
-from destination_router.programs.destination import Limits, ProgramHooks, load_program
+from destination_router.programs.destination import Limits, ProgramHooks, Question, load_program
 from destination_router.programs.process import Process
 from destination_router.programs.program import ProgramError
 from destination_router.settings.errors import SettingsError
@@ -246,6 +246,30 @@ def test_answers_that_are_asked_ahead(load: Load, crossing: list[Any]) -> None:
     with pytest.raises(Unanswered) as unanswered:
         connection.decide(raws[0])
     assert unanswered.value.question == questions[0]
+
+
+def test_one_that_is_told_to_end_is_not_started_again_by_what_was_asked_before(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asked is gone by then: nobody would end it."""
+    plugin = load()
+    connection = Connection("small", plugin, {})
+    hooks = hooks_of(plugin)
+    hooks.answer_ahead(ahead=True)
+    with hooks.noting() as questions:
+        for number in range(250):
+            connection.decide(track(f"m-{number}"))
+    put = hooks._put
+
+    def put_and_stop(group: Sequence[Question]) -> list[Callable[[], Any]]:
+        answers = put(group)
+        hooks.program.stop()
+        return answers
+
+    monkeypatch.setattr(hooks, "_put", put_and_stop)
+    with pytest.raises(ProgramError, match="was told to end"):
+        hooks.answer(questions)
+    assert hooks.program.pid is None
 
 
 def test_another_thread_asks_and_waits(load: Load) -> None:

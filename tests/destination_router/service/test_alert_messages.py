@@ -30,7 +30,7 @@ def test_json_says_what_began_where_since_when_and_what_to_type() -> None:
         "count": None,
         "since": "2025-11-29T03:01:40.000Z",
         "at": "2025-11-29T03:02:40.000Z",
-        "summary": "The vendor refuses the connection. Its messages wait in the log.",
+        "summary": "The vendor or the plugin's program takes nothing. Messages wait in the log.",
         "command": "destination-router check --live",
     }
     assert (letters["state"], letters["codes"], letters["count"]) == ("ends", ["a", "b"], 312)
@@ -44,7 +44,7 @@ def test_slack_gets_a_line_for_each() -> None:
     held, letters, log = told["text"].splitlines()
     assert held == (
         "BEGINS connection_held: US, http_401 (router-1, since 2025-11-29T03:01:40.000Z). "
-        "The vendor refuses the connection. Its messages wait in the log. "
+        "The vendor or the plugin's program takes nothing. Messages wait in the log. "
         "`destination-router check --live`"
     )
     assert letters == (

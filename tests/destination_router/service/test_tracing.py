@@ -288,6 +288,16 @@ def test_a_huge_message_is_told_without_what_is_in_it(in_virtual_time: Any) -> N
     assert len(msgspec.json.encode(trace)) < 2000
 
 
+def test_a_small_message_that_became_a_huge_request_is_told_without_it() -> None:
+    """The file is bounded, whatever a plugin makes."""
+    connection = connect(ConnectionConfig(name="heap", plugin="heap", settings=SETTINGS))
+    tracer = Tracing(Kept()).tracer(connection)
+    huge = HttpRequest(url="https://vendor.example", json={"a": "x" * 2**20})
+    decision = msgspec.structs.replace(connection.decide(track()), requests=(huge,))
+    tracer.decided(Event(0, track()), decision)
+    assert len(msgspec.json.encode(next(tracer.drain()))) < 2**16
+
+
 def test_so_many_at_once_then_so_many_a_second(in_virtual_time: Any) -> None:
     """What is beyond that is counted, so that it can be said; more where somebody looks."""
     bodies = [track(n) for n in range(3000)]
