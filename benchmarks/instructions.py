@@ -8,8 +8,8 @@
 Valgrind's callgrind counts the instructions of `workloads.py`, of one process each, of what is done
 the second time. Hashes have a fixed seed. What is left of chance is
 the order in which threads and sockets take turns, below 1 %. Figures hold for the processor and the
-versions of interpreter and libraries that stand beside them in `instructions.json`; with others, `--check`
-only tells. The wheel that is compiled has figures of its own.
+versions of interpreter and libraries that stand beside them in `instructions.json`; with others,
+`--check` only tells. The wheel that is compiled has figures of its own.
 """
 
 from __future__ import annotations

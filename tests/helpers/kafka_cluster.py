@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -41,7 +42,9 @@ def install() -> None:
         # -C: a checksum of the registry's that does not fit fails the build.
         maven = ["mvn", "-q", "-B", "-C", "-f", str(_RECIPE / "pom.xml")]
         goal = ["dependency:copy-dependencies", "-DincludeScope=runtime"]
-        subprocess.run([*maven, *goal, f"-DoutputDirectory={draft}"], check=True)
+        # Even quiet, it writes escape codes; standard output is for where to connect.
+        command = [*maven, *goal, f"-DoutputDirectory={draft}"]
+        subprocess.run(command, check=True, stdout=sys.stderr)
         _check(draft)
         with contextlib.suppress(OSError):  # another process was faster
             draft.rename(LIBRARIES)
