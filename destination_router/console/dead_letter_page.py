@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -191,7 +192,8 @@ class DeadLetterPage:
         request = letter.request or {}
         shape = {name: request[name] for name in ("method",) if name in request}
         if isinstance(url := request.get("url"), str):
-            shape["url"] = url.partition("?")[0]
+            parts = urlsplit(url)  # a path may name a person
+            shape["url"] = f"{parts.scheme}://{parts.netloc}"
         return LetterView(
             letter=letter,
             detail=letter.detail if letter.status is None else "",

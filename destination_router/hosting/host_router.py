@@ -315,6 +315,7 @@ class _Running:
         )
         operations = Operations(self.log, app, self._intake, self.workers, self._alerts.posts)
         operations.ready = True
+        self._working.add_done_callback(lambda _: setattr(operations, "ready", False))
         return operations
 
     def _see(self) -> Sight:

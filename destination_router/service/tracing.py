@@ -486,9 +486,9 @@ def _result(traced: _Open) -> tuple[Result, str, str]:
 
 
 def _shape_of(request: HttpRequest) -> dict[str, Any]:
-    """Say where a request goes, without what is in it."""
+    """Say whom a request goes to: a path may name a person."""
     parts = urlsplit(request.url)
-    return {"method": request.method, "url": f"{parts.scheme}://{parts.netloc}{parts.path}"}
+    return {"method": request.method, "url": f"{parts.scheme}://{parts.netloc}"}
 
 
 def _difference(before: DeliveryStats, now: DeliveryStats) -> Rollup:

@@ -135,12 +135,14 @@ class Workers:
         kept = {connection.name for connection in connections} - set(anew)
         leaving = [name for name in self._deliveries if name not in kept]
         self._leaving.update(leaving)
-        await asyncio.gather(*(self._workers[name].stop(GRACE) for name in leaving))
-        await asyncio.gather(*(self._deliveries[name] for name in leaving))
+        try:
+            await asyncio.gather(*(self._workers[name].stop(GRACE) for name in leaving))
+            await asyncio.gather(*(self._deliveries[name] for name in leaving))
+        finally:  # else one that comes again would end at its first failure
+            self._leaving.difference_update(leaving)
         for name in leaving:
             del self._deliveries[name]
             self._workers.pop(name, None)
-        self._leaving.difference_update(leaving)
         self._settings, self._quarantine = settings, quarantine
         self._connections = {connection.name: connection for connection in connections}
         if not self._over.is_set():

@@ -152,7 +152,8 @@ def test_without_content_there_are_ids_codes_and_paths(console_of: Start) -> Non
     text = client.get("/dead-letters").text + client.get("/dead-letters/letter?id=1").text
     assert "ada" not in text.replace("/dead-letters", "").replace("sample", "")
     assert "userId" in text
-    assert "https://heap.test/api" in text
+    assert "https://heap.test" in text
+    assert "https://heap.test/api" not in text  # a path may name a person
     assert act(console, "export", **GROUP).status_code == 403
 
 

@@ -253,7 +253,7 @@ def test_without_content_there_are_ids_codes_and_paths(in_virtual_time: Any) -> 
     assert trace.content.fields == ("event", "messageId", "properties.note", "type", "userId")
     assert trace.content.requests[0] == {
         "method": "POST",
-        "url": "https://heapanalytics.com/api/track",
+        "url": "https://heapanalytics.com",
     }
     assert (trace.result, trace.code) == ("rejected", "http_400")
 
