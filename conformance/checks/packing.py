@@ -129,18 +129,26 @@ def _places(requests: Sequence[HttpRequest]) -> dict[str, tuple[int, int]]:
 def _limits(bed: Bed) -> Iterator[Difference]:
     yield from _unlimited(bed)
     for connection, limits in _by_connection(bed):
-        packed = _packed(connection, many(1 + max(limit.max for limit in limits)))
+        count = 1 + max(limit.max for limit in limits)
+        packed = _packed(connection, many(count), _window(connection))
+        # A router may be configured to pack more at once, unless the destination says how many.
+        at_once = packed if connection.window else _packed(connection, many(count), count)
         for limit in limits:
-            largest = max((len(items) for _, items in _bulks(packed, limit)), default=0)
+            largest = _largest(packed, limit)
+            beyond = max(largest, _largest(at_once, limit))
             path = f"{limit.url} {limit.items}".rstrip()
-            if largest > limit.max:
-                yield Difference(path, f"{largest} items", f"at most {limit.max}")
+            if beyond > limit.max:
+                yield Difference(path, f"{beyond} items", f"at most {limit.max}")
             elif largest < limit.max:
                 window = _window(connection)
                 got = f"at most {largest} items"
                 if limit.max > window:
                     got += f", of a window of {window} messages"
                 yield Difference(path, got, f"up to {limit.max}")
+
+
+def _largest(packed: Sequence[HttpRequest], limit: Limit) -> int:
+    return max((len(items) for _, items in _bulks(packed, limit)), default=0)
 
 
 def _window(connection: Connection) -> int:
@@ -152,7 +160,7 @@ def _unlimited(bed: Bed) -> Iterator[Difference]:
     limits = bed.bench.case_set.limits
     told: set[str] = set()
     for settings in (bed.settings, *(limit.settings for limit in limits)):
-        for request in _packed(bed.subject.connection(settings), many(_FEW)):
+        for request in _packed_few(bed.subject.connection(settings)):
             if len(request.message_ids) == 1 or request.url in told:
                 continue
             told.add(request.url)
@@ -165,7 +173,8 @@ def _bytes(bed: Bed) -> Iterator[Difference]:
     for connection, limits in _by_connection(bed):
         for limit in limits:
             if limit.max_bytes is not None:
-                packed = _packed(connection, heavy(limit.max_bytes, limit.max))
+                windows = heavy(limit.max_bytes, limit.max)
+                packed = _packed(connection, windows, _window(connection))
                 yield from _byte_breaches(packed, limit, limit.max_bytes)
 
 
@@ -213,9 +222,14 @@ def _by_connection(bed: Bed) -> Iterator[tuple[Connection, list[Limit]]]:
         yield bed.subject.connection(settings), list(own)
 
 
-def _packed(connection: Connection, windows: Iterable[list[dict[str, Any]]]) -> list[HttpRequest]:
-    """Pack messages as a host does: no more at once than the destination's window."""
-    most = _window(connection)
+def _packed_few(connection: Connection) -> list[HttpRequest]:
+    return _packed(connection, many(_FEW), _window(connection))
+
+
+def _packed(
+    connection: Connection, windows: Iterable[list[dict[str, Any]]], most: int
+) -> list[HttpRequest]:
+    """Pack messages as a host does that packs so many at once at most."""
     return [
         request
         for window in windows

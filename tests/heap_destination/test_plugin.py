@@ -83,7 +83,7 @@ def test_ten_lines_with_pluggy_alone_are_a_host() -> None:
 
 
 def test_the_readmes_host_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a newcomer copies from the front page sends an event to Heap."""
+    """What a newcomer copies from the front page sends an event to the simulator."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     (host,) = [block for block in blocks if "pluggy.PluginManager" in block]
     sent: list[tuple[str, str, Any]] = []
@@ -95,7 +95,7 @@ def test_the_readmes_host_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(httpx, "request", request)
     exec(compile(host, "README.md", "exec"), {})
     ((method, url, body),) = sent
-    assert (method, url) == ("POST", "https://c.eu.heap-api.com/api/track")
+    assert (method, url) == ("POST", "http://127.0.0.1:9100/api/track")
     assert re.fullmatch("[0-9]+", body["app_id"])
     assert {"event", "identity", "properties", "idempotency_key"} <= body.keys()
 

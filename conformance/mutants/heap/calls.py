@@ -204,7 +204,7 @@ CALLS = (
     _slip(
         "alias-merges-always",
         "an alias merges without stitching",
-        '    if settings.anonymous_events != "stitch":\n        return []\n    found',
+        '    if settings.anonymous_events != "stitch":\n        return _NO_STITCHING\n    found',
         "    found",
     ),
     _slip(

@@ -70,14 +70,17 @@ IDENTITY = (
     _slip(
         "placeholders-in-one-casing",
         "a placeholder in capitals is a user",
-        "if identity.strip().casefold() in listed:",
-        "if identity.strip() in listed:",
+        "reason = placeholder_reason(identity, settings.unsafe_identities)",
+        "reason = placeholder_reason(identity, settings.unsafe_identities)\n"
+        "    if identity != identity.casefold():\n        reason = None",
     ),
     _slip(
         "placeholders-by-their-beginning",
         "whoever begins like a placeholder is nobody",
-        "if identity.strip().casefold() in listed:",
-        "if identity.strip().casefold().startswith(tuple(listed)):",
+        "reason = placeholder_reason(identity, settings.unsafe_identities)",
+        "reason = placeholder_reason(identity, settings.unsafe_identities)\n"
+        "    if identity.casefold().startswith(tuple(settings.unsafe_identities)):\n"
+        '        reason = "it is a placeholder"',
     ),
     _slip(
         "placeholders-of-ones-own-as-given",

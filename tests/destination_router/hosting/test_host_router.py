@@ -284,7 +284,8 @@ def test_a_start_that_is_cancelled_leaves_nothing_behind(slow_toml: Path) -> Non
 
     async def host() -> None:
         starting = asyncio.create_task(Router.from_config(slow_toml).__aenter__())
-        await asyncio.sleep(0.05)
+        while not any(t.name.startswith("router-opening") for t in threading.enumerate()):  # noqa: ASYNC110
+            await asyncio.sleep(0)
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting

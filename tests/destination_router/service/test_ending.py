@@ -190,7 +190,7 @@ STATUSES = [
     (1, "or are left", ["send", "--config", "dead.toml", "messages.jsonl"]),
     (1, "a check or a case failed", ["check", "--live", "--config", "dead.toml"]),
     (1, "a file breaks off", ["try", "heap", "--set", "appId=11", "cut.jsonl.gz"]),
-    (1, "what was asked for is not there", ["dead-letters", "show", "17"]),
+    (1, "what you asked for is not there", ["dead-letters", "show", "17"]),
     (2, "wrong usage", ["try", "heap", "--set", "appId=11", "messages.jsonl", "more.jsonl"]),
     (2, "wrong usage", ["sned"]),
     (2, "or configuration", ["try", "heap", "--set", "appId=x", "messages.jsonl"]),
