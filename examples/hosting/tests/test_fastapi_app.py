@@ -38,7 +38,7 @@ def test_events_of_the_app_and_of_an_sdk_reach_both_destinations(
     assert httpx.post(f"{url}/events/v1/track", json=event).status_code == 401
 
     by = time.monotonic() + 60
-    wanted = {"state": "sending", "delivered": 2, "behind": 0}
+    wanted = {"state": "sending", "detail": "", "delivered": 2, "behind": 0}
     while (told := httpx.get(f"{url}/deliveries").json()) != {"heap": wanted, "shop": wanted}:
         assert time.monotonic() < by, told
         time.sleep(0.05)
