@@ -125,11 +125,11 @@ def with_case(text: str, case: Mapping[str, Any]) -> str:
     Raises:
         ValueError: the text does not end with the list of its cases.
     """
-    end = re.search(r"\s*\]\s*\}\s*\Z", text)
-    if end is None or not isinstance(json.loads(text).get("cases"), list):
+    end, cases = re.search(r"\s*\]\s*\}\s*\Z", text), json.loads(text).get("cases")
+    if end is None or not isinstance(cases, list):
         raise ValueError("its list of cases must stand at its end")
     added = json.dumps(case, indent=2, ensure_ascii=False).replace("\n", "\n    ")
-    comma = "," if json.loads(text)["cases"] else ""
+    comma = "," if cases else ""
     together = f"{text[: end.start()]}{comma}\n    {added}\n  ]\n}}\n"
     if json.loads(together)["cases"][-1] != case:
         raise ValueError("its list of cases must stand at its end")

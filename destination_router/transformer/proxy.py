@@ -20,7 +20,6 @@ import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -32,7 +31,7 @@ from destination_router.delivery.http_transport import RenewedTransport
 from destination_router.delivery.item import Answer
 from destination_router.delivery.outcomes import as_proven, took_something
 from destination_router.delivery.permission import origin_of
-from destination_router.delivery.sender import Sender, trusted_certificates
+from destination_router.delivery.sender import Sender, no_cookies, trusted_certificates
 from destination_router.pipeline.connection import Connection, wordless
 from destination_router.pipeline.packing import packed
 from destination_router.transformer.carrying_out import CarryingOut
@@ -336,5 +335,5 @@ def _shared_client(timeout: float) -> httpx.AsyncClient:
             lambda: httpx.AsyncHTTPTransport(verify=trusted_certificates(), limits=_LIMITS)
         ),
         timeout=timeout,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        cookies=no_cookies(),
     )
