@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from destination_router import (
+    UserDeletion,
     BasicAuth,
     BearerAuth,
     DeletionProgress,
@@ -18,7 +19,7 @@ from heap_destination.deletion import HeapDeletion
 from heap_destination.settings import heap_settings
 
 
-def deletion(**settings: Any) -> HeapDeletion:
+def deletion(**settings: Any) -> UserDeletion:
     return HeapDeletion(heap_settings({"appId": "11", "deletionApiKey": "key", **settings}))
 
 
