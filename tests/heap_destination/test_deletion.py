@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from destination_router import (
-    UserDeletion,
     BasicAuth,
     BearerAuth,
     DeletionProgress,
@@ -14,6 +13,7 @@ from destination_router import (
     HttpResponse,
     Identifier,
     Reject,
+    UserDeletion,
 )
 from heap_destination.deletion import HeapDeletion
 from heap_destination.settings import heap_settings

@@ -15,15 +15,15 @@ import pytest
 
 import heap_destination.plugin
 from destination_router import (
-    HostedConnection,
-    RenderedRequest,
     BasicAuth,
     BearerAuth,
     ConfigurationError,
+    HostedConnection,
     HttpRequest,
     HttpResponse,
     Ignored,
     Outcome,
+    RenderedRequest,
     connect,
     hookimpl,
     parse_message,
