@@ -79,13 +79,14 @@ def read_time(value: object) -> datetime | None:
 
 
 def utc_text(text: str, *, is_time: bool = False) -> str | None:
-    """Write a text as `format_time` writes the time that it is; None if it is none.
+    """Read a time from a text and write it as `format_time` does, or return None if it is no time.
 
-    Most senders write it so already: that costs a look at it.
+    Most senders write it that way already, which is quick to see.
 
     Args:
         text: as in `parse_time`.
-        is_time: whether it is one for certain, as a message's `timestamp` is: it need not be read.
+        is_time: whether the text is a time for certain, as a message's `timestamp` is. A text that
+            is written as `format_time` writes it is then not parsed again.
     """
     if is_time and _is_as_formatted(text):
         return text
