@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from operator import attrgetter
 from typing import Any, TypeAlias
 
 import msgspec
@@ -540,7 +539,7 @@ def _time_in_utc(message: Message, rules: Dialect, notes: list[Note]) -> str | N
     first = rules.time_fields[0]
     for field in rules.time_fields:
         text = _TIME_FIELDS[field](message)
-        written = None if text is None else utc_text(text, is_time=field != "receivedAt")
+        written = None if text is None else utc_text(text, is_valid=field != "receivedAt")
         if written is None:
             continue
         if field == "receivedAt" or (field != first and message.as_sent(first)):
@@ -594,9 +593,9 @@ def _time_field(message: Message, field: str) -> str | None:
 
 
 _TIME_FIELDS: dict[str, Callable[[Message], str | None]] = {
-    "timestamp": attrgetter("timestamp"),
-    "originalTimestamp": attrgetter("original_timestamp"),
-    "receivedAt": attrgetter("received_at"),
+    "timestamp": lambda message: message.timestamp,
+    "originalTimestamp": lambda message: message.original_timestamp,
+    "receivedAt": lambda message: message.received_at,
 }
 _FIRST_YEAR, _LAST_YEAR = "1970", "2100"
 """Beyond them a clock or a unit is wrong, though it may be meant."""

@@ -33,6 +33,10 @@ _OPTION_NAMES = ("heap", *NAMES)
 
 _OPTIONS = ("identity", "user_id", "session_id")
 
+_NO_OPTIONS: dict[str, Any] = {}
+_EVERYONE = {"All": True}
+"""The `integrations` of nearly all messages, which holds no options."""
+
 _USER_ID = re.compile("[0-9]{1,16}")
 
 
@@ -88,21 +92,22 @@ def identifiers(message: Message, settings: HeapSettings) -> Identifiers:
 
 def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) -> Identifiers:
     """Keep every identity out that would merge what does not belong together."""
-    options = message.options(*_OPTION_NAMES)
+    said = message.integrations
+    options = message.options(*_OPTION_NAMES) if said and said != _EVERYONE else _NO_OPTIONS
     mapped = message.mapped
     if not options and not mapped:  # as in nearly all
         known, anonymous = message.user_id, message.anonymous_id
         if (known is None or unsafe(known, settings) is None) and (
             anonymous is None or unsafe(anonymous, settings) is None
         ):
-            odd = known is not None and _is_odd(known)
+            notes = _oddities(known, "userId") if known is not None and _is_odd(known) else []
             return Identifiers(
                 identity=known,
                 user_id=None,
                 anonymous_id=anonymous,
-                notes=tuple(_oddities(known or "", "userId")) if odd else (),
+                notes=tuple(notes),
             )
-    notes: list[Note] = []
+    notes = []
     extra = {**options, **mapped} if mapped else options
     given = _option_text(options, "identity", notes) if options and "option" in places else None
     identity, path = message.user_id, "userId"

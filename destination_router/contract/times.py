@@ -78,17 +78,17 @@ def read_time(value: object) -> datetime | None:
     return None
 
 
-def utc_text(text: str, *, is_time: bool = False) -> str | None:
+def utc_text(text: str, *, is_valid: bool = False) -> str | None:
     """Read a time from a text and write it as `format_time` does, or return None if it is no time.
 
     Most senders write it that way already, which is quick to see.
 
     Args:
         text: as in `parse_time`.
-        is_time: whether the text is a time for certain, as a message's `timestamp` is. A text that
+        is_valid: whether the text is a time for certain, as a message's `timestamp` is. A text that
             is written as `format_time` writes it is then not parsed again.
     """
-    if is_time and _is_as_formatted(text):
+    if is_valid and _is_as_formatted(text):
         return text
     moment = parse_time(text)
     if moment is None:
