@@ -15,7 +15,7 @@ from destination_router.eventlog.kafka.log import lag_of, places_of, put_places
 from destination_router.eventlog.kafka.marks import Mark
 from destination_router.eventlog.kafka.offsets import by_partition, place_of
 from destination_router.eventlog.kafka.producing import Headers, Producing, Record
-from destination_router.eventlog.kafka.reading import Stretch, headers_of
+from destination_router.eventlog.kafka.reading import Stretch, readable
 from destination_router.eventlog.log_admin import Kept
 from destination_router.eventlog.partition import partition_key
 from destination_router.eventlog.sqlite.dead_letter_store import mark_replayed
@@ -30,13 +30,14 @@ def opened_admin(address: Address) -> Iterator[KafkaAdmin]:
         LogFileError: it cannot be used, or is not there; or brokers do not answer.
     """
     try:
-        groups = Groups(address)
-        partitions = groups.partitions()
-        if not partitions:
-            raise LogFileError(
-                f"there is no topic {address.events}: `destination-router eventlog create` makes it"
-            )
         with contextlib.ExitStack() as opened:
+            groups = opened.enter_context(contextlib.closing(Groups(address)))
+            partitions = groups.partitions()
+            if not partitions:
+                raise LogFileError(
+                    f"there is no topic {address.events}: `destination-router eventlog create` "
+                    "makes it"
+                )
             producing = opened.enter_context(contextlib.closing(Producing(address)))
             view = opened.enter_context(contextlib.closing(BookView(address, producing)))
             stretch = opened.enter_context(contextlib.closing(Stretch(address)))
@@ -137,15 +138,15 @@ class KafkaAdmin:
         }
         firsts = self._groups.since(ends, since)
         done = {number: frozenset(mark.done) for number, mark in marks.items()}
-        for message in self._stretch.messages(firsts, ends):
-            number, offset = message.partition() or 0, message.offset() or 0
-            at = message.timestamp()[1] / 1000
-            targets, source, replay = headers_of(message)
+        for each in readable(self._stretch.messages(firsts, ends)):
+            number, offset = each.partition, each.offset
             is_done = offset < marks[number].next or offset in done[number]
             place = place_of(number, offset)
-            is_its_own = replay is None and (not targets or name in targets)
-            if is_done and is_its_own and since <= at < until and place not in dead:
-                yield Kept(place, at, source, message.value() or b"")
+            is_its_own = each.replay is None and (not each.targets or name in each.targets)
+            if not is_done or not is_its_own or place in dead:
+                continue
+            if each.at is not None and since <= each.at < until:
+                yield Kept(place, each.at, each.source, each.body)
 
     def kept_since(self) -> float | None:
         """Tell since when the log holds all that came in."""
@@ -171,10 +172,10 @@ class KafkaAdmin:
     def bodies(self) -> Iterator[bytes]:
         """Read every event that the log holds and that came in."""
         starts = self._groups.starts(self._partitions)
-        for message in self._stretch.messages(starts, self._groups.ends(self._partitions)):
-            targets, _, replay = headers_of(message)
-            if not targets and replay is None:
-                yield message.value() or b""
+        ends = self._groups.ends(self._partitions)
+        for each in readable(self._stretch.messages(starts, ends)):
+            if not each.targets and each.replay is None:
+                yield each.body
 
     def register(self, name: str, start: Literal["end", "start"]) -> None:
         """Let a connection begin that the log does not know."""
@@ -191,11 +192,10 @@ class KafkaAdmin:
         marks = self._marks().get(name, {})
         firsts = {number: mark.next for number, mark in marks.items()}
         done = {number: frozenset(mark.done) for number, mark in marks.items()}
-        for message in self._stretch.messages(firsts, self._groups.ends(firsts)):
-            number, offset = message.partition() or 0, message.offset() or 0
-            targets, _, _ = headers_of(message)
-            if offset not in done[number] and (not targets or name in targets):
-                yield place_of(number, offset), message.value() or b""
+        for each in readable(self._stretch.messages(firsts, self._groups.ends(firsts))):
+            is_its_own = not each.targets or name in each.targets
+            if each.offset not in done[each.partition] and is_its_own:
+                yield place_of(each.partition, each.offset), each.body
 
     def drop_waiting(self, name: str, offsets: Collection[int]) -> None:
         """Mark messages as done, undelivered.

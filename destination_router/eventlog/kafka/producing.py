@@ -109,6 +109,7 @@ class Producing:
         self._producer.flush(DELIVERY_SECONDS)
         self._over.set()
         self._thread.join()
+        self._producer.close()
 
     def _produce(
         self, records: Sequence[Record], settled: Callable[[list[int], str | None], None]
@@ -134,6 +135,9 @@ class Producing:
                 return
             except KafkaException as error:
                 batch.failed(told(error.args[0]), len(records) - number)
+                return
+            except RuntimeError:  # it is closed
+                batch.failed("Kafka takes no more: this process ends", len(records) - number)
                 return
 
     def _run(self) -> None:

@@ -30,7 +30,7 @@ from destination_router.eventlog.kafka.offsets import (
     partition_of,
     place_of,
 )
-from destination_router.eventlog.kafka.reading import headers_of
+from destination_router.eventlog.kafka.reading import UnreadableError, found
 from destination_router.eventlog.progress import Progress
 
 _AT_ONCE = 1000
@@ -74,6 +74,7 @@ class _Partition:
     def __init__(self, mark: Mark) -> None:
         self.progress = Progress(mark.next - 1, mark.done)
         self.expected = mark.next
+        self.sought = -1
         self.origins: dict[int, Event] = {}
 
     def mark(self) -> Mark:
@@ -101,7 +102,8 @@ class Reader:
     ) -> None:
         self._address = address
         self._name = connection
-        self._lease = lease_seconds
+        self.lease_seconds = lease_seconds
+        """For how long requests may begin after a commit that was accepted."""
         self._first_mark = first_mark
         self._loop = asyncio.get_running_loop()
         self._lock = threading.RLock()
@@ -174,7 +176,7 @@ class Reader:
         """Say whether a request that begins now ends before another process may deliver."""
         with self._lock:
             owns = bool(self._partitions)
-        return owns and time.monotonic() - self._accepted_at < self._lease
+        return owns and time.monotonic() - self._accepted_at < self.lease_seconds
 
     async def until_lost(self) -> float:
         """Wait until another process shall deliver; how long what is under way may take."""
@@ -227,7 +229,7 @@ class Reader:
         with self._lock:
             while self._ahead and len(found) < _AT_ONCE and not self._leaving:
                 event = self._ahead[0].event
-                if event is not None and (event.received_at or 0.0) >= before:
+                if event is not None and (event.received_at is None or event.received_at >= before):
                     break
                 found += self._take_first()
         return found
@@ -389,8 +391,7 @@ class Reader:
                 owned = self._partitions.get(partition)
                 if owned is None or offset < owned.expected:  # of one that is gone
                     continue
-                if offset > owned.expected:
-                    self._see_what_is_gone(partition, owned.expected)
+                if offset > owned.expected and not self._is_gap(owned, partition, offset):
                     return
                 owned.expected = offset + 1
                 each = _Read(partition, offset, self._event(message), len(message.value() or b""))
@@ -399,25 +400,41 @@ class Reader:
         self._wake()
 
     def _event(self, message: Message) -> Event | None:
-        targets, source, replay = headers_of(message)
-        if targets and self._name not in targets:
+        """Read a record; None where it is for others, or is no event at all."""
+        try:
+            record = found(message)
+        except UnreadableError as error:
+            about = {"topic": message.topic(), "partition": message.partition() or 0}
+            about |= {"offset": message.offset() or 0, "connection": self._name}
+            _log.warning("record_skipped", extra={**about, "detail": str(error)})
             return None
-        return Event(
-            place_of(message.partition() or 0, message.offset() or 0),
-            message.value() or b"",
-            message.timestamp()[1] / 1000,
-            source,
-            replay,
-        )
+        if record.targets and self._name not in record.targets:
+            return None
+        place = place_of(record.partition, record.offset)
+        return Event(place, record.body, record.at, record.source, record.replay)
 
-    def _see_what_is_gone(self, partition: int, expected: int) -> None:
-        """Read again where events were skipped: they were fetched before a rewind, or are gone."""
+    def _is_gap(self, owned: _Partition, partition: int, found: int) -> bool:
+        """Say whether offsets between two records hold no event; else they are read again.
+
+        They were fetched before a rewind, or are gone; or what marks the end of a transaction is
+        there, which another program has written.
+        """
+        expected = owned.expected
         place = TopicPartition(self._address.events, partition)
         first, _ = self._consumer.get_watermark_offsets(place, TIMEOUT)
         if first > expected:
             raise _gone(self._address, self._name, expected)
+        if owned.sought == expected:
+            about = {"topic": self._address.events, "partition": partition, "offset": expected}
+            detail = f"no event is there, and none up to {found}"
+            _log.warning(
+                "record_skipped", extra={**about, "connection": self._name, "detail": detail}
+            )
+            return True
+        owned.sought = expected
         place = TopicPartition(self._address.events, partition, expected)
         self._consumer.seek(place)
+        return False
 
     def _seek(self, consumer: Consumer) -> None:
         with self._lock:

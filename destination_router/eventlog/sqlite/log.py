@@ -130,6 +130,7 @@ class SqliteEventLog:
         *,
         start: Literal["end", "start"],
         kept: Mapping[str, Callable[[bytes], bytes]],
+        request_seconds: float | None = None,
     ) -> None:
         """Let connections read that did not when the log was opened.
 
@@ -137,10 +138,12 @@ class SqliteEventLog:
             connections: all that read from now on.
             start: where one begins that the log does not know.
             kept: as when the log was opened.
+            request_seconds: does not matter here: nobody else delivers.
 
         Raises:
             LogUnavailableError: the log cannot be written now; nothing has changed.
         """
+        del request_seconds
         names = tuple(connections)
         known = frozenset(self._readers)
 
