@@ -147,7 +147,7 @@ class Play:
         self._watch = watch
         self._client = client
         self._chance = random.Random(plan.seed)
-        self.late = 0
+        self.late: list[int] = []
         self._allowed = 0
         self.traffics = [
             Shares(seed=plan.seed, events=plan.events // 2, senders=4, write_key=WRITE_KEY)
@@ -225,7 +225,7 @@ class Play:
         self._workers[number].send(signal.SIGCONT)
         woken = len(self._watch.requests)
         await asyncio.sleep(SESSION_SECONDS / 2)
-        self.late += sum(who == number for who, _ in self._watch.requests[woken:])
+        self.late.append(sum(who == number for who, _ in self._watch.requests[woken:]))
 
     async def _broker(self) -> None:
         number = self._chance.randint(1, self._plan.cluster)
@@ -282,36 +282,52 @@ async def run(plan: Plan, directory: Path) -> KafkaResult:
             }
             stats = (await client.get(f"{heap}/_simulator/stats")).json()
     letters = [json.loads(line) for line in told.splitlines()]
-    return _judged(plan, play, answers, letters, stats, watch, status, time.monotonic() - begun)
+    seconds = time.monotonic() - begun
+    result = judged(
+        plan,
+        play.sent(),
+        Arrived(answers["events"], answers["users"], letters),
+        watch=watch,
+        late=play.late,
+        stats=stats,
+    )
+    return msgspec.structs.replace(result, exit_status=status, seconds=seconds)
 
 
-def _judged(
+def judged(
     plan: Plan,
-    play: Play,
-    answers: dict[str, Any],
-    letters: list[dict[str, Any]],
-    stats: dict[str, Any],
+    sent: Sent,
+    arrived: Arrived,
+    *,
     watch: Watch,
-    status: int,
-    seconds: float,
+    late: list[int],
+    stats: dict[str, Any],
 ) -> KafkaResult:
-    sent = play.sent()
+    """Say what came of a run.
+
+    Args:
+        plan: what was done.
+        sent: what the gateways accepted.
+        arrived: what the vendor has, and the dead letters.
+        watch: what passed on the way to the vendor.
+        late: of each stop, the requests of the worker that was stopped after it woke up.
+        stats: of the vendor.
+    """
     kills = plan.workers + plan.stops
     result = KafkaResult(
         accepted=sent.accepted,
         kills=kills,
-        seconds=seconds,
+        seconds=0.0,
         sent_again=sent.retried,
         requests=len(watch.requests),
         faults=stats["faults"],
         duplicates_absorbed=stats["duplicates"],
-        exit_status=status,
         redelivered_per_kill=watch.redelivered / max(1, kills),
-        late_requests=play.late,
+        late_requests=sum(late),
         most_late=IN_FLIGHT * plan.stops,
         longest_pause=watch.longest_pause,
     )
-    _judge_one(sent, Arrived(answers["events"], answers["users"], letters), result)
+    _judge_one(sent, arrived, result)
     return result
 
 

@@ -18,16 +18,18 @@ from confluent_kafka import (
     KafkaException,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ClusterMetadata
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.kafka.address import Address
-from destination_router.eventlog.kafka.failures import failures_told, told
+from destination_router.eventlog.kafka.failures import failures_told, is_refused, told
 from destination_router.eventlog.kafka.marks import Mark, read, written
 
 TIMEOUT = 15.0
 """How long brokers may take to answer a question, in seconds."""
+
+_GLIMPSE = 2.0
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -80,11 +82,25 @@ class Groups:
             while self._asking:
                 self._asking.popitem()[1].close()
 
+    def metadata(self, topic: str | None = None) -> ClusterMetadata:
+        """Tell which brokers and topics there are: all topics, or one.
+
+        Where brokers refuse who asks, they are not asked again.
+        """
+        deadline = time.monotonic() + TIMEOUT
+        about = {} if topic is None else {"topic": topic}
+        with failures_told("Kafka cannot be asked for its topics", self.admin):
+            while True:
+                try:
+                    return self.admin.list_topics(timeout=_GLIMPSE, **about)
+                except KafkaException:
+                    self.admin.poll(0)
+                    if is_refused() or time.monotonic() > deadline:
+                        raise
+
     def partitions(self) -> list[int]:
         """List the partitions of the topic of events; none where there is no such topic."""
-        with failures_told("Kafka cannot be asked for its topics"):
-            topics = self.admin.list_topics(self._address.events, timeout=TIMEOUT).topics
-        found = topics.get(self._address.events)
+        found = self.metadata(self._address.events).topics.get(self._address.events)
         return [] if found is None or found.error is not None else sorted(found.partitions)
 
     def ends(self, partitions: Iterable[int]) -> dict[int, int]:
@@ -207,7 +223,7 @@ class Groups:
     def _asked(self, what: str, ask: Callable[[], _Awaited[T]]) -> T:
         """Ask, again where a broker that was asked has just handed over to another one."""
         deadline = time.monotonic() + TIMEOUT
-        with failures_told(f"Kafka cannot {what}"), _expected():
+        with failures_told(f"Kafka cannot {what}", self.admin), _expected():
             while True:
                 try:
                     return ask().result(timeout=2 * TIMEOUT)
