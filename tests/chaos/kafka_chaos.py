@@ -107,7 +107,7 @@ class KafkaResult(Result, kw_only=True):
     redelivered_per_kill: float = 0.0
     most_redelivered: float = MOST_REDELIVERED
     late_requests: int = 0
-    most_late: int = 0
+    most_late_of_a_stop: int = 0
     longest_pause: float = 0.0
 
     @property
@@ -115,8 +115,8 @@ class KafkaResult(Result, kw_only=True):
         wrong = super().wrong
         if self.redelivered_per_kill > self.most_redelivered:
             wrong["redelivered_per_kill"] = round(self.redelivered_per_kill)
-        if self.late_requests > self.most_late:
-            wrong["late_requests"] = self.late_requests
+        if self.most_late_of_a_stop > IN_FLIGHT:
+            wrong["late_requests"] = self.most_late_of_a_stop
         return wrong
 
 
@@ -324,7 +324,7 @@ def judged(
         duplicates_absorbed=stats["duplicates"],
         redelivered_per_kill=watch.redelivered / max(1, kills),
         late_requests=sum(late),
-        most_late=IN_FLIGHT * plan.stops,
+        most_late_of_a_stop=max(late, default=0),
         longest_pause=watch.longest_pause,
     )
     _judge_one(sent, arrived, result)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Literal
 
 from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.interface import Lag, LogFileError, LogUnavailableError
 from destination_router.eventlog.kafka.address import Address
+from destination_router.eventlog.kafka.alone import alone
 from destination_router.eventlog.kafka.books import BookView
 from destination_router.eventlog.kafka.groups import Groups
 from destination_router.eventlog.kafka.log import lag_of, places_of, put_places
@@ -29,8 +31,23 @@ def opened_admin(address: Address) -> Iterator[KafkaAdmin]:
     Raises:
         LogFileError: it cannot be used, or is not there; or brokers do not answer.
     """
-    try:
-        with contextlib.ExitStack() as opened:
+    with contextlib.closing(Followed(address)) as followed, followed.opened() as log:
+        yield log
+
+
+class Followed:
+    """A log that stays open for who looks at it again and again: what is remembered is read once.
+
+    Args:
+        address: where it is.
+
+    Raises:
+        LogFileError: it cannot be used, or is not there; or brokers do not answer.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._lock = threading.Lock()
+        with _refusals_told(), contextlib.ExitStack() as opened:
             groups = opened.enter_context(contextlib.closing(Groups(address)))
             partitions = groups.partitions()
             if not partitions:
@@ -39,10 +56,28 @@ def opened_admin(address: Address) -> Iterator[KafkaAdmin]:
                     "makes it"
                 )
             producing = opened.enter_context(contextlib.closing(Producing(address)))
-            view = opened.enter_context(contextlib.closing(BookView(address, producing)))
+            self._view = opened.enter_context(contextlib.closing(BookView(address, producing)))
             stretch = opened.enter_context(contextlib.closing(Stretch(address)))
-            view.catch_up()
-            yield KafkaAdmin(address, groups, partitions, producing, view, stretch)
+            self._log = KafkaAdmin(address, groups, partitions, producing, self._view, stretch)
+            self._opened = opened.pop_all()
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[KafkaAdmin]:
+        """Bring it up to date, and use it; others wait meanwhile."""
+        with self._lock, _refusals_told():
+            self._view.catch_up()
+            yield self._log
+
+    def close(self) -> None:
+        """Let go; waits for who uses it."""
+        with self._lock:
+            self._opened.close()
+
+
+@contextlib.contextmanager
+def _refusals_told() -> Iterator[None]:
+    try:
+        yield
     except LogUnavailableError as error:
         raise LogFileError(str(error)) from error
 
@@ -82,26 +117,42 @@ class KafkaAdmin:
     def reading(self) -> Iterator[None]:
         """Read what belongs together."""
         self.books.execute("BEGIN")
-        yield
-        self.books.execute("COMMIT")
+        try:
+            yield
+        finally:
+            self.books.execute("ROLLBACK")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Change something: events are appended first, then the rest; brokers have all of it then.
 
         What fails in between may have been done in part, and doing it again harms nothing: an event
-        that comes twice has its key.
+        that comes twice has its key. No other command changes anything meanwhile.
         """
-        self.books.execute("BEGIN")
-        yield
+        self._appended, self._forgotten = [], []
+        with alone(self._address) as is_alone:
+            self._view.catch_up()  # another command may have changed what is to be changed
+            self.books.execute("BEGIN")
+            try:
+                yield
+                self._change(is_alone)
+                self.books.execute("COMMIT")
+            except BaseException:
+                self.books.execute("ROLLBACK")
+                raise
+
+    def _change(self, is_alone: Callable[[], bool]) -> None:
+        if not is_alone():
+            raise LogFileError(
+                "this process stood still, and another command may have changed something: nothing "
+                "was changed; run it again"
+            )
         for name in self._forgotten:
             if not self._groups.forget(name):
                 raise LogFileError(f"{name!r} is being delivered: end the processes that have it")
         if self._appended:
             self._producing.send_and_wait(self._appended)
-            self._appended = []
         self._view.publish()
-        self.books.execute("COMMIT")
 
     def lags(self, now: float) -> dict[str, Lag]:
         """Tell how far each connection is behind."""

@@ -1,0 +1,68 @@
+"""One command at a time changes a log on Kafka: a group whose only partition one member has.
+
+No clock decides. When a command ends, the next one goes on; when it is killed, after the brokers'
+session timeout.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+from confluent_kafka import Consumer, TopicPartition
+
+from destination_router.eventlog.interface import LogFileError
+from destination_router.eventlog.kafka.address import Address
+from destination_router.eventlog.kafka.failures import failures_told
+
+_PATIENCE = 120.0
+_POLL_SECONDS = 0.1
+_DAY_MS = 24 * 3600 * 1000
+
+
+@contextlib.contextmanager
+def alone(address: Address) -> Iterator[Callable[[], bool]]:
+    """Wait until no other command changes the log, and keep others from it while the block lasts.
+
+    Yields:
+        Says whether that still holds: a process that stands still for long loses its place.
+
+    Raises:
+        LogFileError: another command is at work for long.
+        LogUnavailableError: brokers do not answer.
+    """
+    owned: list[TopicPartition] = []
+
+    def assigned(consumer: Consumer, places: list[TopicPartition]) -> None:
+        consumer.incremental_assign(places)
+        consumer.pause(places)  # nothing is to be read
+        owned.extend(places)
+
+    def over(consumer: Consumer, places: list[TopicPartition]) -> None:
+        owned.clear()
+        consumer.incremental_unassign(places)
+
+    about = {
+        "group.id": f"{address.prefix}-commands",
+        "group.protocol": "consumer",
+        "enable.auto.commit": False,
+        "max.poll.interval.ms": _DAY_MS,
+    }
+    with contextlib.closing(Consumer({**address.client, **about})) as consumer:
+
+        def is_alone() -> bool:
+            consumer.poll(0)
+            return bool(owned)
+
+        consumer.subscribe([address.state], on_assign=assigned, on_revoke=over, on_lost=over)
+        deadline = time.monotonic() + _PATIENCE
+        with failures_told("Kafka cannot say whether another command changes the log"):
+            while not owned:
+                consumer.poll(_POLL_SECONDS)
+                if time.monotonic() > deadline:
+                    raise LogFileError(
+                        "another command changes this log, or the brokers do not say that none "
+                        "does: run it again once that one has ended"
+                    )
+        yield is_alone
