@@ -84,7 +84,7 @@ class Cluster:
         self._more = {number: (free_port(), free_port()) for number in range(1, brokers + 1)}
         self._id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         self._session = round(session_seconds * 1000)
-        self.processes: dict[int, int] = {}
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
     @property
     def bootstrap(self) -> str:
@@ -130,8 +130,8 @@ class Cluster:
 
     def start_broker(self, number: int) -> None:
         """Start one of the brokers; does not wait."""
-        process = self._java(256, "kafka.Kafka", str(self.folder / f"{number}.properties"))
-        self.processes[number] = process.pid
+        properties = str(self.folder / f"{number}.properties")
+        self._processes[number] = self._java(256, "kafka.Kafka", properties)
 
     def await_broker(self, number: int) -> None:
         """Wait until a broker takes connections."""
@@ -149,21 +149,20 @@ class Cluster:
 
     def kill_broker(self, number: int, how: signal.Signals = signal.SIGKILL) -> None:
         """End one of the brokers; returns once it has ended."""
-        process = self.processes.pop(number)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, how)
-        while _lives(process):
-            time.sleep(0.02)
+        process = self._processes.pop(number)
+        process.send_signal(how)
+        process.wait()
 
     def stop(self) -> None:
         """End all brokers, and remove what they wrote."""
-        for number in list(self.processes):
+        for number in list(self._processes):
             self.kill_broker(number)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def save(self, path: Path) -> None:
         """Write down what another process needs to stop it."""
-        told = {"folder": str(self.folder), "processes": list(self.processes.values())}
+        processes = [process.pid for process in self._processes.values()]
+        told = {"folder": str(self.folder), "processes": processes}
         path.write_text(json.dumps({**told, "bootstrap": self.bootstrap}))
 
     def _write(self, number: int) -> Path:
@@ -275,9 +274,6 @@ def _vouch(folder: Path) -> None:
 
 
 def _lives(process: int) -> bool:
-    with contextlib.suppress(ChildProcessError):
-        if os.waitpid(process, os.WNOHANG)[0]:
-            return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:

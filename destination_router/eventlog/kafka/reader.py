@@ -48,6 +48,7 @@ _FULL_SECONDS = 1.0
 """After how long a worker that takes nothing has its partitions paused: what was fetched goes."""
 
 _RETRY_SECONDS = 2.0
+_END = KafkaError._PARTITION_EOF  # noqa: SLF001 -- public, for all its name
 
 _log = logging.getLogger(__name__)
 
@@ -384,7 +385,9 @@ class Reader:
             if self._rewinds_done != self._rewinds_wanted:  # these are from before
                 return
             for message in messages:
-                if (error := message.error()) is not None:
+                error = message.error()
+                is_end = error is not None and error.code() == _END
+                if error is not None and not is_end:
                     self._trouble(error)
                     continue
                 partition, offset = message.partition() or 0, message.offset() or 0
@@ -393,8 +396,14 @@ class Reader:
                     continue
                 if offset > owned.expected and not self._is_gap(owned, partition, offset):
                     return
-                owned.expected = offset + 1
-                each = _Read(partition, offset, self._event(message), len(message.value() or b""))
+                if is_end:  # what was skipped before it is none of the connection's business
+                    if offset == owned.expected:
+                        continue
+                    each = _Read(partition, offset - 1, None, 0)
+                else:
+                    content = message.value() or b""
+                    each = _Read(partition, offset, self._event(message), len(content))
+                owned.expected = each.offset + 1
                 self._ahead.append(each)
                 self._ahead_bytes += each.bytes
         self._wake()
@@ -478,6 +487,7 @@ class Reader:
                 "fetch.message.max.bytes": 4 * 2**20,
                 "queued.max.messages.kbytes": 16 * 1024,
                 "fetch.wait.max.ms": 100,
+                "enable.partition.eof": True,
             }
         )
         consumer.subscribe(
