@@ -31,11 +31,11 @@ while True:
     for _ in range(10):
         number += 1
         try:
-            groups.marks(f"c{number}")
+            groups.marks(f"c{number % 50}")
         except LogUnavailableError:
             pass
+        print(number, flush=True)
     groups.close()
-    print(number, flush=True)
 """
 
 
@@ -51,7 +51,7 @@ def test_a_coordinator_that_moves_ends_no_process() -> None:
             for _ in range(3)
         ]
         try:
-            for number in (1, 2, 3, 1, 2, 3):
+            for number in (1, 2, 3, 1):
                 brokers.kill_broker(number)
                 brokers.start_broker(number)
                 brokers.await_broker(number)
