@@ -1,4 +1,7 @@
-"""A log that stays open for who looks at it again and again."""
+"""A log that stays open for who looks at it again and again, and commands that change one.
+
+Modules: `following.py`, `eventlog/kafka/alone.py`.
+"""
 
 import asyncio
 import contextlib
