@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from destination_router.eventlog.interface import LogFileError
 from destination_router.eventlog.kafka.address import Address
-from destination_router.eventlog.kafka.failures import failures_told
+from destination_router.eventlog.kafka.failures import failures_told, told
 
 _PATIENCE = 120.0
 _POLL_SECONDS = 0.1
@@ -58,11 +58,14 @@ def alone(address: Address) -> Iterator[Callable[[], bool]]:
         consumer.subscribe([address.state], on_assign=assigned, on_revoke=over, on_lost=over)
         deadline = time.monotonic() + _PATIENCE
         with failures_told("Kafka cannot say whether another command changes the log"):
+            said = ""
             while not owned:
-                consumer.poll(_POLL_SECONDS)
+                message = consumer.poll(_POLL_SECONDS)
+                error = None if message is None else message.error()
+                said = said if error is None else f"; brokers say {told(error)}"
                 if time.monotonic() > deadline:
                     raise LogFileError(
-                        "another command changes this log, or the brokers do not say that none "
-                        "does: run it again once that one has ended"
+                        "another command changes this log: run this one again once it has "
+                        f"ended{said}"
                     )
         yield is_alone
