@@ -62,12 +62,15 @@ MUTANTS = {
     # Commits the mark alone: what is done above it is forgotten with the process.
     "mark-alone": "from destination_router.eventlog.kafka import groups\n"
     "groups.written = lambda mark: ''\n",
-    # Sends without asking whether another process delivers by now.
+    # Sends on with what it has in hand, without asking or hearing that another process delivers.
     "no-lease": "from destination_router.eventlog.kafka.reader import Reader\n"
-    "Reader.may_send = lambda self: True\n",
+    "Reader.may_send = lambda self: True\n"
+    "Reader._lose = lambda self, grace: None\n",
 }
 SESSION_SECONDS = 6.0
 STOPPED_SECONDS = 9.0
+SLOW_SECONDS = 0.4
+IN_HAND = 300
 IN_FLIGHT = 4
 """How many requests a worker has under way at once: `[delivery] concurrency`."""
 
@@ -216,8 +219,14 @@ class Play:
         await worker.ready(self._client)
 
     async def _stop(self) -> None:
+        # A slow vendor: what comes in now is in the worker's hands when it is stopped.
+        self._watch.delay = SLOW_SECONDS
+        wanted = min(self.accepted + IN_HAND, self._plan.events)
+        self._allow(wanted)
+        await self._until(lambda: self.accepted >= wanted)
         number = await self._active()
         self._workers[number].send(signal.SIGSTOP)
+        self._watch.delay = 0.0
         stopped = len(self._watch.requests)
         await asyncio.sleep(STOPPED_SECONDS)
         requests = self._watch.requests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections import Counter
@@ -21,12 +22,14 @@ class Watch:
     Attributes:
         requests: the worker and the time of each request, in their order.
         taken: how often each event was taken by the vendor, and its sender told so.
+        delay: how long each request waits at the door, in seconds.
         longest_pause: the longest time between two requests that were taken, in seconds.
     """
 
     def __init__(self) -> None:
         self.requests: list[tuple[int, float]] = []
         self.taken: Counter[bytes] = Counter()
+        self.delay = 0.0
         self.longest_pause = 0.0
         self._taken_at: float | None = None
 
@@ -68,6 +71,7 @@ class VendorDoor:
         body = await request.body()
         begun = time.monotonic()
         self._watch.requests.append((self._worker, begun))
+        await asyncio.sleep(self._watch.delay)
         headers = {"content-type": request.headers.get("content-type", "application/json")}
         try:
             answer = await self._client.request(
