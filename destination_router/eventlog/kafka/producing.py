@@ -61,6 +61,7 @@ class Producing:
     def __init__(self, address: Address) -> None:
         self._producer = _producer(address)
         self._waiting = 0
+        self._hears = False
         self._is_closed = False
 
     async def send(self, records: Sequence[Record]) -> list[int]:
@@ -84,9 +85,10 @@ class Producing:
                 loop.call_soon_threadsafe(settle)
 
         batch = self._produced(records, settled)
-        if not self._waiting:
-            loop.call_later(_POLL_SECONDS, self._hear, loop)
         self._waiting += 1
+        if not self._hears:
+            self._hears = True
+            loop.call_later(_POLL_SECONDS, self._hear, loop)
         try:
             await future
         finally:
@@ -114,7 +116,8 @@ class Producing:
 
     def _hear(self, loop: asyncio.AbstractEventLoop) -> None:
         """Hear what became of records, as long as somebody on the event loop waits."""
-        if self._waiting and not self._is_closed:
+        self._hears = self._waiting > 0 and not self._is_closed
+        if self._hears:
             self._producer.poll(0)
             loop.call_later(_POLL_SECONDS, self._hear, loop)
 
