@@ -24,7 +24,7 @@ from confluent_kafka.admin._metadata import ClusterMetadata
 
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.kafka.address import Address
-from destination_router.eventlog.kafka.failures import failures_told, is_refused, told
+from destination_router.eventlog.kafka.failures import failures_told, is_refused
 from destination_router.eventlog.kafka.marks import Mark, read, written
 
 TIMEOUT = 15.0
@@ -125,16 +125,14 @@ class Groups:
         Raises:
             LogFileError: what it said cannot be read.
         """
-        with self._lock, failures_told("Kafka cannot say how far a group is"):
+        with self._lock:
             # The number of partitions never changes: see `topics.py`.
             self._partitions = self._partitions or self.partitions()
             places = [TopicPartition(self._address.events, each) for each in self._partitions]
-            found = self._consumer(connection).committed(places, TIMEOUT) if places else []
-        for each in found:
-            if each.error is not None:
-                raise LogUnavailableError(
-                    f"Kafka cannot say how far a group is: {told(each.error)}"
-                )
+            if not places:
+                return {}
+            consumer = self._consumer(connection)
+            found = self._asked("say how far a group is", lambda: _Committed(consumer, places))
         return {each.partition: mark_of(connection, each) for each in found if each.offset >= 0}
 
     def _consumer(self, connection: str) -> Consumer:
@@ -233,6 +231,26 @@ class Groups:
                     if code not in _HANDED_OVER or time.monotonic() > deadline:
                         raise
                 time.sleep(_PAUSE)
+
+
+class _Committed:
+    """How far a group is, to be asked."""
+
+    def __init__(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        self._consumer = consumer
+        self._places = places
+
+    def result(self, timeout: float) -> list[TopicPartition]:
+        """Ask.
+
+        Raises:
+            KafkaException: it cannot be told, of the first partition of which it cannot.
+        """
+        found = self._consumer.committed(self._places, timeout)
+        for each in found:
+            if each.error is not None:
+                raise KafkaException(each.error)
+        return found
 
 
 class _Answer:
