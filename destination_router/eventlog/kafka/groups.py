@@ -246,7 +246,7 @@ class _Committed:
         Raises:
             KafkaException: it cannot be told, of the first partition of which it cannot.
         """
-        found = self._consumer.committed(self._places, timeout)
+        found = self._consumer.committed(self._places, min(timeout, TIMEOUT))
         for each in found:
             if each.error is not None:
                 raise KafkaException(each.error)
