@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import ctypes
 import json
 import os
 import shutil
@@ -22,6 +23,8 @@ LIBRARIES = ROOT / ".kafka" / "libs"
 _RECIPE = ROOT / "tests" / "kafka"
 _JAVA = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError"]
 _PATIENCE = 60.0
+_LIBC = ctypes.CDLL(None)
+_PDEATHSIG = 1
 
 
 class NoKafkaError(Exception):
@@ -68,6 +71,7 @@ class Cluster:
         accounts: names and passwords. Where there are some, each broker has two more listeners
             that take nobody else: one that is encrypted, with a certificate of `ca`, and one that
             is not.
+        stays: whether brokers go on when this process ends, however it ends.
     """
 
     def __init__(
@@ -76,7 +80,10 @@ class Cluster:
         folder: Path | None = None,
         session_seconds: float = 6.0,
         accounts: Mapping[str, str] | None = None,
+        *,
+        stays: bool = False,
     ) -> None:
+        self._stays = stays
         self._accounts = dict(accounts or {})
         self.folder = folder or Path(tempfile.mkdtemp(prefix="kafka-"))
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -240,7 +247,12 @@ class Cluster:
         with (self.folder / "out").open("ab") as out:
             # In a session of its own: Ctrl-C at a terminal ends the tests, and they end it.
             process = subprocess.Popen(
-                command, stdout=out, stderr=out, cwd=self.folder, start_new_session=True
+                command,
+                stdout=out,
+                stderr=out,
+                cwd=self.folder,
+                start_new_session=True,
+                preexec_fn=None if self._stays else _end_with_parent,
             )
         if wait and process.wait():
             text = (self.folder / "out").read_text(errors="replace")[-2000:]
@@ -256,6 +268,12 @@ class Cluster:
             if time.monotonic() > deadline:
                 raise NoKafkaError("the brokers do not find one another")
             time.sleep(0.05)
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process with the one that started it, killed though that may be."""
+    if sys.platform == "linux":
+        _LIBC.prctl(_PDEATHSIG, signal.SIGKILL)
 
 
 def _vouch(folder: Path) -> None:
