@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import ctypes
 import json
 import os
 import shutil
@@ -23,8 +22,6 @@ LIBRARIES = ROOT / ".kafka" / "libs"
 _RECIPE = ROOT / "tests" / "kafka"
 _JAVA = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError"]
 _PATIENCE = 60.0
-_LIBC = ctypes.CDLL(None)
-_PDEATHSIG = 1
 
 
 class NoKafkaError(Exception):
@@ -244,6 +241,9 @@ class Cluster:
 
     def _java(self, megabytes: int, *arguments: str, wait: bool = False) -> subprocess.Popen[bytes]:
         command = [*_JAVA, f"-Xmx{megabytes}m", "-cp", f"{LIBRARIES}/*", *arguments]
+        if not self._stays and shutil.which("setpriv"):
+            # Linux ends it with this process, killed though that may be.
+            command = ["setpriv", "--pdeathsig", "KILL", *command]
         with (self.folder / "out").open("ab") as out:
             # In a session of its own: Ctrl-C at a terminal ends the tests, and they end it.
             process = subprocess.Popen(
@@ -252,7 +252,6 @@ class Cluster:
                 stderr=out,
                 cwd=self.folder,
                 start_new_session=True,
-                preexec_fn=None if self._stays else _end_with_parent,
             )
         if wait and process.wait():
             text = (self.folder / "out").read_text(errors="replace")[-2000:]
@@ -268,12 +267,6 @@ class Cluster:
             if time.monotonic() > deadline:
                 raise NoKafkaError("the brokers do not find one another")
             time.sleep(0.05)
-
-
-def _end_with_parent() -> None:
-    """Have the kernel end this process with the one that started it, killed though that may be."""
-    if sys.platform == "linux":
-        _LIBC.prctl(_PDEATHSIG, signal.SIGKILL)
 
 
 def _vouch(folder: Path) -> None:
