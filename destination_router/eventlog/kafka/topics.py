@@ -130,10 +130,17 @@ def create(groups: Groups, topics: list[Topic]) -> None:
                 continue
             raise LogFileError(f"{name} was not made: {error.args[0].str()}") from error
     deadline = time.monotonic() + TIMEOUT
-    while look(groups, topics).missing:  # brokers tell one another
+    while not _are_seen(groups, topics):  # brokers tell one another
         if time.monotonic() > deadline:
             raise LogUnavailableError("Kafka has made its topics, and does not show them yet")
         time.sleep(_PAUSE)
+
+
+def _are_seen(groups: Groups, topics: list[Topic]) -> bool:
+    try:
+        return not look(groups, topics).missing
+    except LogUnavailableError:  # one broker lists them, and the next does not know them yet
+        return False
 
 
 def session_seconds(groups: Groups) -> float:

@@ -101,7 +101,10 @@ def test_the_end_of_a_strangers_transaction_is_passed() -> None:
         await log.append([body(3)])
         events = await read_all(log, 3)
         await log.commit("a", [event.offset for event in events])
-        assert (await log.lags())["a"].messages == 0
+        more = asyncio.ensure_future(log.read("a", events[-1].offset, 1))
+        while (await log.lags())["a"].messages:  # noqa: ASYNC110 -- a thread counts them
+            await asyncio.sleep(0.01)
+        more.cancel()
         return numbers(events)
 
     assert run(config, steps) == ["m0", "m1", "m3"]
