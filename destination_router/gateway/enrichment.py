@@ -61,6 +61,12 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """When, as it is written into every event of the request."""
         return format_time(self.received_at)
 
+    @cached_property
+    def front(self) -> bytes:
+        """What is written in front of an event that has neither, up to the value of its time."""
+        named = {"received_at": self.received_text, "request_ip": self.request_ip}
+        return _front(named) + _FRONTS["timestamp"]
+
 
 class _Fields(msgspec.Struct, kw_only=True, rename=_WIRE_NAMES):
     """What has to be looked at; the decoder skips everything else. UNSET: not there."""
@@ -108,12 +114,38 @@ def enrich(raw: bytes, arrival: Arrival, place: int = 0) -> bytes:
             `anonymousId` are blank, null or absent.
     """
     fields = _read(raw)
+    if _is_usual(fields, arrival):
+        return _completed(raw, fields, arrival)
     if not _has_identity(fields, arrival):
         raise Reject("missing_identity", "give a userId or an anonymousId")
     changes = _changes(fields, arrival)
     if changes.get("message_id") == "":
         changes["message_id"] = _id_of(raw, fields, arrival, place)
     return _write(raw, fields, changes)
+
+
+def _is_usual(fields: _Fields, arrival: Arrival) -> bool:
+    """Tell an event as SDKs write them: of all that could change, it lacks two and its time."""
+    message_id = fields.message_id
+    own = fields.user_id or fields.anonymous_id
+    return (
+        fields.timestamp is msgspec.UNSET
+        and fields.received_at is msgspec.UNSET
+        and fields.request_ip is msgspec.UNSET
+        and type(message_id) is str
+        and message_id != ""
+        and message_id.strip() == message_id
+        and type(own) is str
+        and own.strip() != ""
+        and arrival.request_ip != ""
+        and (arrival.kind is None or fields.type == arrival.kind)
+    )
+
+
+def _completed(raw: bytes, fields: _Fields, arrival: Arrival) -> bytes:
+    """Write a usual event, as `_write` does."""
+    time = format_time(_corrected_time(fields, arrival)).encode()
+    return b'{%b"%b",%b' % (arrival.front, time, raw[raw.index(b"{") + 1 :])
 
 
 def _read(raw: bytes) -> _Fields:
@@ -182,7 +214,8 @@ def _id_of(raw: bytes, fields: _Fields, arrival: Arrival, place: int) -> str:
 
 
 def _corrected_time(fields: _Fields, arrival: Arrival) -> datetime:
-    received = read_time(fields.received_at) or arrival.received_at
+    known = fields.received_at
+    received = (None if known is msgspec.UNSET else read_time(known)) or arrival.received_at
     sent = read_time(fields.sent_at) or received
     original = read_time(fields.original_timestamp) or received
     try:
@@ -198,8 +231,11 @@ def _write(raw: bytes, fields: _Fields, changes: dict[str, str]) -> bytes:
         added = {_WIRE_NAMES[name]: _encode(value) for name, value in changes.items()}
         return b"{" + _joined({**members(raw), **added}) + b"}"
     # An event that has an identity or a type has a field, so a comma always follows.
-    front = b"".join([_FRONTS[name] + _encode(value) + b"," for name, value in changes.items()])
-    return b"{" + front + raw[raw.index(b"{") + 1 :]
+    return b"{" + _front(changes) + raw[raw.index(b"{") + 1 :]
+
+
+def _front(values: dict[str, str]) -> bytes:
+    return b"".join([_FRONTS[name] + _encode(value) + b"," for name, value in values.items()])
 
 
 def _joined(values: dict[str, bytes]) -> bytes:
