@@ -381,7 +381,8 @@ class Dispatch:
         self._awaited[wait.quota] = wait.until if is_over else min(known, wait.until)
 
     async def _send_window(self, items: Sequence[Item]) -> None:
-        if len(items) > 1 and any(self._attempts.tries(item.offset) for item in items):
+        suspects = self._attempts.suspects
+        if suspects and len(items) > 1 and any(self._attempts.tries(i.offset) for i in items):
             # A process died with some of these at hand, perhaps of them together: each goes alone.
             self._part(items)
             return
