@@ -7,11 +7,12 @@ it already has must be replaced, and even then every other value stays as it was
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import uuid
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -48,6 +49,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         request_ip: where from, without a port; empty if not known.
         kind: the call that the route stands for; None where each event says its own.
         write_key: whose request it is; empty where ids are not to be derived.
+        late: by each `sentAt` of the request, how long after it the request came in.
     """
 
     received_at: datetime
@@ -55,6 +57,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     request_ip: str = ""
     kind: str | None = None
     write_key: bytes = b""
+    late: dict[str, timedelta] = {}
 
     @cached_property
     def received_text(self) -> str:
@@ -144,8 +147,36 @@ def _is_usual(fields: _Fields, arrival: Arrival) -> bool:
 
 def _completed(raw: bytes, fields: _Fields, arrival: Arrival) -> bytes:
     """Write a usual event, as `_write` does."""
-    time = format_time(_corrected_time(fields, arrival)).encode()
+    time = _text_of(_corrected(fields, arrival)).encode()
     return b'{%b"%b",%b' % (arrival.front, time, raw[raw.index(b"{") + 1 :])
+
+
+def _corrected(fields: _Fields, arrival: Arrival) -> datetime:
+    """As `_corrected_time`, of an event without a time of receipt; looks at each clock once."""
+    received = arrival.received_at
+    sent_at = fields.sent_at
+    if type(sent_at) is not str:
+        return _corrected_time(fields, arrival)
+    late = arrival.late.get(sent_at)
+    if late is None:
+        late = arrival.late[sent_at] = received - (read_time(sent_at) or received)
+    try:
+        return (read_time(fields.original_timestamp) or received) + late
+    except OverflowError:  # beyond the year 9999 or before the year 1
+        return received
+
+
+def _text_of(moment: datetime) -> str:
+    """As `format_time`, which takes four times as long."""
+    if moment.tzinfo is not UTC:
+        return format_time(moment)
+    minute = _minute_text(moment.year, moment.month, moment.day, moment.hour, moment.minute)
+    return f"{minute}{moment.second:02}.{moment.microsecond // 1000:03}Z"
+
+
+@functools.lru_cache(maxsize=64)
+def _minute_text(year: int, month: int, day: int, hour: int, minute: int) -> str:
+    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:"
 
 
 def _read(raw: bytes) -> _Fields:
