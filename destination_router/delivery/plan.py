@@ -142,7 +142,7 @@ class Planner:
             for position, request in enumerate(requests):
                 if request.state_key is not None and not item.delivered >> position & 1:
                     self._states.end(request, delivered=True)
-            item.delivered = (1 << len(requests)) - 1
+            item.delivered |= (1 << len(requests)) - 1
 
     def _decide(self, item: Item) -> None:
         """Make a parked message's decision again: it was one to send."""
@@ -180,13 +180,13 @@ class Planner:
         return None
 
     def _steps(self, items: Sequence[Item]) -> list[PlannedRequest]:
-        singles = plain_singles(items)
-        if singles is None:
-            return self._steps_of_any(items)
+        plain = plain_singles(items)
+        singles = [r for item in items for _, r in item.left()] if plain is None else plain
+        # A single request is packed already.
         requests = packed(self._connection, singles) if len(singles) > 1 else singles
-        carried = plain_carriers(items, singles, requests)
+        carried = None if plain is None else plain_carriers(items, plain, requests)
         if carried is None:
-            return self._steps_of_any(items)
+            return self._steps_of_any(items, requests)
         return [
             PlannedRequest(
                 request, self._costs(request), tuple([(item, 0) for item in own]), is_all=True
@@ -197,11 +197,10 @@ class Planner:
     def _costs(self, request: HttpRequest) -> Costs:
         return () if self._quotas.are_none else self._quotas.costs(request)
 
-    def _steps_of_any(self, items: Sequence[Item]) -> list[PlannedRequest]:
+    def _steps_of_any(
+        self, items: Sequence[Item], requests: Sequence[HttpRequest]
+    ) -> list[PlannedRequest]:
         left = {item: item.left() for item in items}
-        singles = [request for of_one in left.values() for _, request in of_one]
-        # A single request is packed already.
-        requests = packed(self._connection, singles) if len(singles) > 1 else singles
         carried = carriers(left, requests)
         total = Counter(chain.from_iterable(carried))
         seen: dict[Item, int] = {}
