@@ -132,7 +132,7 @@ def pause(connection: Name, config: RouterToml = ROUTER_TOML) -> None:
 
 @commands.command(cls=OnceCommand)
 def resume(connection: Name, config: RouterToml = ROUTER_TOML) -> None:
-    """Go on sending; a connection that is held asks its vendor at once.
+    """Go on sending. A held connection asks its vendor at once.
 
     Example: destination-router connections resume heap-production
     """
