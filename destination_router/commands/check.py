@@ -30,7 +30,7 @@ def check(
     live: Annotated[
         bool,
         typer.Option(
-            "--live", help="Send the test messages to the vendors themselves, where they stay."
+            "--live", help="Send the test messages to the vendors, where they stay."
         ),
     ] = False,
     log: Annotated[
@@ -39,8 +39,8 @@ def check(
 ) -> None:
     """Show every error of a router.toml, and test its connections.
 
-    Where there is none, a test user and a test event go to each destination's simulator, within
-    this process. With --live they go to the vendors, but for connections that are paused.
+    If there is no error, it sends a test user and a test event to each destination's simulator,
+    within this process. With --live, it sends them to the vendors, except for paused connections.
 
     Example: destination-router check --config router.toml
     """

@@ -68,13 +68,17 @@ class Progress:
         self._out.difference_update(offsets)
         self._move()
         low = self.low
-        for offset in offsets:  # none is left where they are the oldest, as they nearly always are
+        if max(offsets, default=low) <= low:  # they were the oldest, as they nearly always are
+            return
+        for offset in offsets:
             if offset > low and offset not in self._done:
                 self._done.add(offset)
                 heappush(self._oldest_done, offset)
 
     def _move(self) -> None:
         oldest = self._oldest_out
+        if not self._out:
+            oldest.clear()
         while oldest and oldest[0] not in self._out:
             oldest.popleft()
         self.low = max(self.low, oldest[0] - 1 if oldest else self._through)
