@@ -29,9 +29,7 @@ def check(
     config: RouterToml = ROUTER_TOML,
     live: Annotated[
         bool,
-        typer.Option(
-            "--live", help="Send the test messages to the vendors, where they stay."
-        ),
+        typer.Option("--live", help="Send the test messages to the vendors, where they stay."),
     ] = False,
     log: Annotated[
         bool, typer.Option("--log", help="Also read the whole event log, to find damage.")

@@ -111,7 +111,9 @@ def _which_to_delete(
     since: Annotated[
         str | None,
         typer.Option(
-            "--since", metavar="TIME", help="Only those since 2026-11-22T10:00Z. It takes no duration."
+            "--since",
+            metavar="TIME",
+            help="Only those since 2026-11-22T10:00Z. It takes no duration.",
         ),
     ] = None,
     before: ByBefore = None,
@@ -283,7 +285,8 @@ def export(
     config: RouterToml = ROUTER_TOML,
     replayed: Replayed = False,
     output: Annotated[
-        Path | None, typer.Option("--output", help="Write to this new file, not to standard output.")
+        Path | None,
+        typer.Option("--output", help="Write to this new file, not to standard output."),
     ] = None,
 ) -> None:
     """Write the messages of dead letters, for `send` and `try`.

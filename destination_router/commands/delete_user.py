@@ -78,7 +78,8 @@ def delete_user(
         ),
     ] = None,
     user: Annotated[
-        list[str] | None, typer.Option("--user", metavar="ID", help="A userId. You may repeat this.")
+        list[str] | None,
+        typer.Option("--user", metavar="ID", help="A userId. You may repeat this."),
     ] = None,
     anonymous: Annotated[
         list[str] | None,
@@ -89,7 +90,7 @@ def delete_user(
         typer.Option(
             "--file",
             help="A userId a line, or an object with userId, anonymousId or both; plain or "
-            "gzipped; - is standard input; may be repeated.",
+            "gzipped; - is standard input. You may repeat this.",
         ),
     ] = None,
     config: ConfigFile = None,

@@ -60,7 +60,9 @@ def diff(
     ] = None,
     config: Annotated[
         list[Path] | None,
-        typer.Option("--config", help="Give it twice, in place of two dialects: today's and tomorrow's."),
+        typer.Option(
+            "--config", help="Give it twice, in place of two dialects: today's and tomorrow's."
+        ),
     ] = None,
     connection: ConnectionName = None,
     plugin: Annotated[

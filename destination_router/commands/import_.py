@@ -21,7 +21,10 @@ from destination_router.settings.documents import DocumentError, number_problems
 
 def import_(
     system: Annotated[
-        str, typer.Argument(metavar="SYSTEM", help="The system that exported it: segment or rudderstack.")
+        str,
+        typer.Argument(
+            metavar="SYSTEM", help="The system that exported it: segment or rudderstack."
+        ),
     ],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The export, as JSON.")],
     plugin: Annotated[
@@ -29,10 +32,12 @@ def import_(
         typer.Option(
             "--plugin",
             metavar="NAME",
-            help="The destination that the export is for. Without this, all installed ones are asked.",
+            help="The destination that the export is for. By default, all are asked.",
         ),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file.")
+    ] = None,
 ) -> None:
     """Write a router.toml from another system's export.
 

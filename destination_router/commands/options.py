@@ -58,8 +58,8 @@ Origins = Annotated[
     typer.Option(
         "--origin",
         metavar="FROM=TO",
-        help="Send a vendor's origin elsewhere, such as to a simulator; may be repeated. FROM and "
-        "TO are https://host or http://host:port; a FROM of * is every other.",
+        help="Send a vendor's origin elsewhere, such as to a simulator. You may repeat this. "
+        "FROM and TO are https://host or http://host:port. A FROM of * is every other.",
         rich_help_panel=CONNECTION_PANEL,
     ),
 ]

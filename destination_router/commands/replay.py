@@ -30,19 +30,26 @@ def replay(
     since: Annotated[
         str,
         typer.Option(
-            "--since", metavar="TIME", help="Events that came in since 2026-11-22T10:00Z, or 2h ago."
+            "--since",
+            metavar="TIME",
+            help="Events that came in since 2026-11-22T10:00Z, or 2h ago.",
         ),
     ],
     until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="Events that came in before this time.")
+        str | None,
+        typer.Option("--until", metavar="TIME", help="Events that came in before this time."),
     ] = None,
     event: Annotated[
         list[str] | None,
-        typer.Option("--event", metavar="NAME", help="Only this event, page or screen. You may repeat this."),
+        typer.Option(
+            "--event", metavar="NAME", help="Only this event, page or screen. You may repeat this."
+        ),
     ] = None,
     user: Annotated[
         list[str] | None,
-        typer.Option("--user", metavar="ID", help="Only of this userId or anonymousId. You may repeat this."),
+        typer.Option(
+            "--user", metavar="ID", help="Only of this userId or anonymousId. You may repeat this."
+        ),
     ] = None,
     profiles: Annotated[
         bool,

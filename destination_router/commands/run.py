@@ -48,15 +48,16 @@ def run(
     no_console: Annotated[
         bool,
         typer.Option(
-            "--no-console", help="Do not serve the console. The command `console` serves it elsewhere."
+            "--no-console",
+            help="Do not serve the console. The command `console` serves it elsewhere.",
         ),
     ] = False,
 ) -> None:
     """Take events and deliver them, until SIGTERM or Ctrl-C.
 
-    It runs a gateway for RudderStack's SDKs, an event log on disk, and workers that deliver to every
-    connection of the router.toml. It logs one JSON object a line, on standard error. After SIGHUP,
-    or the command `reload`, it reads the router.toml again.
+    It runs a gateway for RudderStack's SDKs, an event log on disk, and workers that deliver to
+    every connection of the router.toml. It logs one JSON object a line, on standard error. After
+    SIGHUP, or the command `reload`, it reads the router.toml again.
 
     Example: destination-router run --config router.toml
     """

@@ -36,9 +36,7 @@ def try_(
     as_json: JsonLines = False,
     with_traceback: Annotated[
         bool,
-        typer.Option(
-            "--traceback", help="Show a plugin's exceptions in full, on standard error."
-        ),
+        typer.Option("--traceback", help="Show a plugin's exceptions in full, on standard error."),
     ] = False,
 ) -> None:
     """Show what would be sent for each message. It sends nothing.
