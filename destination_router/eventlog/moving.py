@@ -167,7 +167,7 @@ class _Moving:
             if not rows:
                 return
             at = rows[-1][0]
-            if chunk := [each for row in rows if (each := self._record(*row)) is not None]:
+            if chunk := [each for row in rows if (each := self._record(*row[:-1])) is not None]:
                 yield chunk
 
     def _record(  # noqa: PLR0913, PLR0917 -- a row's columns

@@ -43,8 +43,7 @@ from destination_router.eventlog.sqlite.letter_losses import LetterLosses
 from destination_router.eventlog.sqlite.letter_room import Kind, letter_bytes, make_room
 from destination_router.eventlog.sqlite.presence import OpenFiles
 from destination_router.eventlog.sqlite.queries import (
-    APPEND,
-    event_row,
+    append,
     forget,
     lags,
     progress_of,
@@ -169,11 +168,10 @@ class SqliteEventLog:
         if not bodies:
             return
         at = round(self._clock() * 1000)
-        rows = [event_row(at, body, source) for body in bodies]
 
         def write(connection: sqlite3.Connection) -> None:
             refuse_if_full(connection, self.path, self._retention)
-            connection.executemany(APPEND, rows)
+            append(connection, at, source, bodies)
 
         await self.transact(write)
         self._arrivals.announce()
@@ -348,10 +346,11 @@ class SqliteEventLog:
     ) -> tuple[list[Event], int]:
         rows, last = await self._in_thread(partial(read, self._reading, after, limit, name))
         progress = reader.progress
+        low, done = progress.low, progress.done
         found = [
             Event(offset, body, received_at / 1000, source, again)
-            for offset, target, body, received_at, source, again in rows
-            if target in (None, name) and not progress.is_done(offset)
+            for offset, target, body, received_at, source, again, _ in rows
+            if (target is None or target == name) and offset > low and offset not in done
         ]
         through = rows[-1][0] if rows else last
         progress.hand_out([event.offset for event in found], through)
