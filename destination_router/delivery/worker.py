@@ -210,10 +210,7 @@ class Worker:
     def _take_in_some(self, events: Sequence[Event]) -> None:
         if not self._attempts.suspects:
             with self._attempts.at_hand([event.offset for event in events]):
-                decisions = self._connection.decide_all(
-                    [event.body for event in events], [event.source for event in events]
-                )
-                for event, decision in zip(events, decisions, strict=True):
+                for event, decision in zip(events, self._together(events), strict=True):
                     self._take_in(event, decision)
             return
         for event in events:
@@ -252,18 +249,29 @@ class Worker:
             case "rejected":
                 self._reject(event, decision)
 
+    def _together(self, events: Sequence[Event]) -> Sequence[Decision | None]:
+        """Decide about messages; None for each, which is then decided alone, where that fails."""
+        bodies, sources = [event.body for event in events], [event.source for event in events]
+        try:
+            return self._connection.decide_all(bodies, sources)
+        except PASSED_ON:
+            raise
+        except BaseException:  # noqa: BLE001 -- no message may stop its neighbours
+            return [None] * len(events)
+
     def _decided(self, event: Event, made: Decision | None) -> Decision | str:
         """Decide, or say where that failed the last of three times."""
         place = ""
         for _ in range(TRIES):
             try:
-                decided = made or self._connection.decide(event.body, source=event.source)
-                decision = replayed(decided, event.replay)
-                if decision.result != "requests":
+                decision = made or self._connection.decide(event.body, source=event.source)
+                again = event.replay is not None
+                if again:
+                    decision = replayed(decision, event.replay)
+                if decision.result != "requests" or not self._quarantine.is_on:
                     return decision
                 known = event.received_at
                 received_at = self._wall_clock() if known is None else known
-                again = event.replay is not None
                 return self._quarantine.judged(decision, received_at, again=again)
             except PASSED_ON:
                 raise
