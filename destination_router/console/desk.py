@@ -6,6 +6,7 @@ import contextlib
 import logging
 import sqlite3
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -18,10 +19,14 @@ from destination_router.eventlog.log_admin import LogAdmin
 from destination_router.eventlog.opening import open_admin
 from destination_router.eventlog.sqlite.trace_file import TraceFile
 from destination_router.eventlog.trace import Action, Trace
+from destination_router.pipeline.connection import Connection
 from destination_router.service.configured import Configured
 from destination_router.threads import in_thread
 
 T = TypeVar("T")
+
+_MOST_EARLIER = 50
+"""How many connections are known as they were before router.toml changed."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,13 +51,25 @@ class Desk:
     ) -> None:
         self._configured = configured
         self._traces = traces
+        self._earlier: OrderedDict[str, Connection] = OrderedDict()
         self.content = content
         self.clock = clock
 
     @property
     def configured(self) -> Configured:
         """What the router goes by now."""
-        return self._configured()
+        configured = self._configured()
+        for connection in configured.connections:
+            self._earlier[connection.fingerprint] = connection
+            self._earlier.move_to_end(connection.fingerprint)
+        while len(self._earlier) > max(_MOST_EARLIER, len(configured.connections)):
+            self._earlier.popitem(last=False)
+        return configured
+
+    def connection_of(self, trace: Trace) -> Connection | None:
+        """Find the connection as it was when a message was traced; None: it is not known here."""
+        _ = self.configured
+        return self._earlier.get(trace.fingerprint)
 
     def shown(self, trace: Trace) -> Trace:
         """Leave out values that were kept before the configuration said not to show any."""

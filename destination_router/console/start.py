@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from destination_router.config.router_toml import ConsoleConfig, RouterConfig
-from destination_router.config.schema import SQLITE_URL
 from destination_router.console.app import Console
 from destination_router.console.desk import Desk
-from destination_router.eventlog.sqlite.trace_file import TraceFile, trace_path
+from destination_router.eventlog.opening import traces_path
+from destination_router.eventlog.sqlite.trace_file import TraceFile
 from destination_router.service.configured import Configured
 from destination_router.service.protocol import HttpBounds
 from destination_router.service.serving import serving
@@ -53,9 +53,8 @@ def traces_of(config: RouterConfig, folder: Path) -> TraceFile:
     Raises:
         LogFileError: it cannot be used.
     """
-    console, log = config.console or ConsoleConfig(), config.eventlog
-    is_file = log.url.startswith(SQLITE_URL)
-    return TraceFile(trace_path(log.path if is_file else folder / "router.db"), console.keep)
+    console = config.console or ConsoleConfig()
+    return TraceFile(traces_path(config.eventlog, folder), console.keep)
 
 
 @contextlib.asynccontextmanager

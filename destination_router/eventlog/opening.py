@@ -24,6 +24,7 @@ from destination_router.eventlog.sqlite.claim import (
 from destination_router.eventlog.sqlite.file import integrity_problems
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.retention import Retention
+from destination_router.eventlog.sqlite.trace_file import trace_path
 
 
 def open_log(
@@ -116,6 +117,16 @@ def unclaimed(config: EventLogConfig, connection: str) -> Iterator[bool]:
             yield False
             return
         yield True
+
+
+def traces_path(config: EventLogConfig, folder: Path) -> Path:
+    """Say where what workers tell the console is kept.
+
+    Args:
+        config: the table `[eventlog]`.
+        folder: where router.toml stands: beside it, if the log is elsewhere.
+    """
+    return trace_path(folder / "router.db" if config.is_kafka else config.path)
 
 
 def delivering_process(config: EventLogConfig) -> int | None:

@@ -200,6 +200,8 @@ class Workers:
                     losing.cancel()
                     await asyncio.gather(losing, return_exceptions=True)
                     ownership.let_go()
+                    if self._tracing is not None:
+                        self._tracing.left(connection.name, worker.stats)
             if not lost.is_set() and not self._is_leaving(connection.name):
                 await self._pause(_RESTART_PAUSE)
         ownership.leave()

@@ -117,11 +117,13 @@ def test_the_page_shows_the_last_messages_and_what_became_of_them(console: Serve
 def test_the_stream_tells_what_is_new(console: Served) -> None:
     """What came before is not told again; a filter holds; it says that somebody looks."""
     console.traces.put([trace(1)], {}, {}, time.time())
-    with reading(console, "after=1&result=delivered") as reader:
+    (seen,) = console.traces.find(TraceFilter())
+    with reading(console, f"after={seen.number}&result=delivered") as reader:
         until(lambda: console.traces.watched(time.time()))
         console.traces.put([trace(2), trace(3, result="filtered")], {}, {}, time.time())
         until(lambda: "m2" in reader.text)
-    assert "id: 2\n" in reader.text
+    (newest, _) = console.traces.find(TraceFilter(result="delivered"))
+    assert f"id: {newest.number}\n" in reader.text
     assert ">m1<" not in reader.text
     assert ">m3<" not in reader.text
     assert reader.ended
@@ -130,7 +132,8 @@ def test_the_stream_tells_what_is_new(console: Served) -> None:
 def test_who_comes_back_is_told_what_they_missed(console: Served) -> None:
     """As a browser asks: from the last that it has seen."""
     console.traces.put([trace(n) for n in range(1, 6)], {}, {}, time.time())
-    with reading(console, "after=0", **{"last-event-id": "3"}) as reader:
+    seen = str(console.traces.find(TraceFilter())[2].number)
+    with reading(console, "after=0", **{"last-event-id": seen}) as reader:
         until(lambda: "m5" in reader.text)
     assert ">m4<" in reader.text
     assert ">m3<" not in reader.text
@@ -162,6 +165,7 @@ def test_who_reads_too_slowly_is_told_how_much_they_missed() -> None:
 
     async def main() -> None:
         stream = live._Stream(TraceFilter(result="delivered"))
+        stream.begin(0, str)
         for number in range(1000):
             found = [
                 trace(number, number=2 * number + 1),
@@ -173,6 +177,26 @@ def test_who_reads_too_slowly_is_told_how_much_they_missed() -> None:
         assert stream.waiting.get_nowait() == (1961, ["m980"])
 
     asyncio.run(main())
+
+
+def test_who_is_far_behind_is_told_how_much_is_not_shown(
+    console: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what came while nobody read, and of what comes at once, the newest are shown."""
+    monkeypatch.setattr(live, "SHOWN", 20)
+    monkeypatch.setattr(live, "ROWS_AT_ONCE", 20)
+    console.traces.put([trace(1)], {}, {}, time.time())
+    (seen,) = console.traces.find(TraceFilter())
+    console.traces.put([trace(n) for n in range(2, 102)], {}, {}, time.time())
+    with reading(console, f"after={seen.number}") as reader:
+        until(lambda: "80 messages" in reader.text)
+        many = [trace(n, result="filtered" if n % 2 else "delivered") for n in range(200, 300)]
+        console.traces.put(many, {}, {}, time.time())
+        until(lambda: ">m299<" in reader.text)
+        until(lambda: reader.text.count("not shown") == 2)
+    assert ">m81<" not in reader.text
+    assert ">m279<" not in reader.text
+    assert reader.text.count("80 messages") == 2
 
 
 def test_a_line_end_in_a_row_ends_no_event() -> None:

@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,11 @@ import httpx
 import pytest
 from router_process import CLI, Router, events, toml
 from waiting import free_port, until
+
+from destination_router.config.router_toml import RouterConfig
+from destination_router.service import configured as configured_module
+from destination_router.service.checking import Checked
+from destination_router.service.configured import Configured, ConfiguredFile
 
 PASSWORD = "operator-password"
 TRACK = {"type": "track", "userId": "ada@example.com", "event": "Ordered", "messageId": "m1"}
@@ -82,7 +88,7 @@ def test_a_process_of_its_own_shows_the_same(router: Router, heap_url: str) -> N
         until(lambda: counts(url) == [1, 0, 0, 0, 1])
         path = router.directory / "router.toml"
         path.write_text(path.read_text().replace('name = "US"', 'name = "renamed"'))
-        assert "renamed" in overview(url)
+        until(lambda: "renamed" in overview(url))
         path.write_text("no TOML")
         assert "renamed" in overview(url)
         process.send_signal(signal.SIGTERM)
@@ -90,6 +96,32 @@ def test_a_process_of_its_own_shows_the_same(router: Router, heap_url: str) -> N
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_router_toml_that_takes_long_to_read_holds_no_page_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A destination's program may take its time to start: what held before holds meanwhile."""
+    path = tmp_path / "router.toml"
+    path.write_text("one")
+    first = Configured(RouterConfig(), [], path)
+    go_on, begun = threading.Event(), threading.Semaphore(0)
+
+    def check(*_: object, **__: object) -> Checked:
+        begun.release()
+        go_on.wait(30)
+        return Checked([], RouterConfig(), [])
+
+    monkeypatch.setattr(configured_module, "check_config", check)
+    file = ConfiguredFile(path, first)
+    path.write_text("another")
+    assert file() is first
+    assert begun.acquire(timeout=30)
+    path.write_text("and another one")
+    assert file() is first
+    go_on.set()
+    until(lambda: file() is not first)
+    assert begun.acquire(timeout=30)  # what was written meanwhile is read, too
 
 
 def test_without_a_password_there_is_no_console(router: Router, heap_url: str) -> None:
