@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -370,15 +370,17 @@ async def _slow(  # noqa: PLR0913 -- each is a way to run it, by keyword
             gateway = create_gateway(CountedLog(log, intake), sources)
             url = await stack.enter_async_context(serving(gateway, "127.0.0.1", 0))
             beside: list[asyncio.Task[None]] = []
-            if tracing is not None:
-                telling = tracing.run(workers.stats, workers.quotas, intake)
-                beside.append(asyncio.create_task(telling))
+
+            async def tick() -> None:
+                if tracing is not None:
+                    await tracing.tick(workers.stats, workers.quotas, intake)
+
             if traces is not None and looks:
                 beside.append(await _looked_at(stack, log, heap, traces))
             poster = _Poster(url, "/v1/batch", "Authorization: Basic YmVuY2htYXJrOg==\r\n")
-            await _played(poster, workers, 0, 10 * at_once, at_once)
+            await _played(poster, workers, 0, 25 * at_once, at_once, tick)
             with around():
-                await _played(poster, workers, 10 * at_once, count, at_once)
+                await _played(poster, workers, 25 * at_once, count, at_once, tick)
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
@@ -386,20 +388,28 @@ async def _slow(  # noqa: PLR0913 -- each is a way to run it, by keyword
             await working
 
 
-async def _played(poster: _Poster, workers: Workers, first: int, count: int, at_once: int) -> None:
-    """Post events at their rate, and wait until the vendor has them."""
-    loop = asyncio.get_running_loop()
-    begin = loop.time()
-    before = workers.stats().get("heap")
-    done = 0 if before is None else before.delivered
-    pause = 0.2 if at_once == 1 else 1.0
+async def _played(  # noqa: PLR0913, PLR0917 -- each is a part
+    poster: _Poster,
+    workers: Workers,
+    first: int,
+    count: int,
+    at_once: int,
+    tick: Callable[[], Awaitable[None]],
+) -> None:
+    """Post events one after the other, each once the last is delivered.
+
+    A second is so many events: the clock would count how fast this machine is.
+    """
+    known = workers.stats().get("heap")
+    done = 0 if known is None else known.delivered
     for number in range(count // at_once):
         (body,) = posts(first + number * at_once, at_once, at_once)
         await poster.post([body])
-        left = begin + (number + 1) * pause - loop.time()
-        await asyncio.sleep(max(0.0, left))
-    while workers.stats()["heap"].delivered - done < count:  # noqa: ASYNC110 -- it has no event
-        await asyncio.sleep(0.1)
+        done += at_once
+        while workers.stats()["heap"].delivered < done:  # noqa: ASYNC110 -- it has no event
+            await asyncio.sleep(0.01)
+        if at_once > 1 or number % 5 == 4:  # noqa: PLR2004 -- a second has passed
+            await tick()
 
 
 async def _looked_at(

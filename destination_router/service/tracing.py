@@ -332,7 +332,7 @@ class Tracing:
         self._sources: Counter[str] = Counter()
         self._states: dict[str, ConnectionState] = {}
         self._told_at = float("-inf")
-        self._watched = False
+        self._seconds = 0.0
 
     def tracer(self, connection: Connection) -> Tracer:
         """Begin to trace what a connection's worker does."""
@@ -368,19 +368,27 @@ class Tracing:
             quotas: of each connection, how much of its quotas is used.
             intake: of the gateway, if this process has one.
         """
-        seconds = 0.0
         try:
             while True:
                 await asyncio.sleep(PERIOD)
-                seconds += PERIOD
-                self._watched = self._sink.watched(self._clock())
-                if self._watched or seconds >= UNWATCHED_PERIOD:
-                    seconds = 0.0
-                    await self._tell_anyway(stats, quotas, intake)
-                for tracer in self._tracers.values():
-                    tracer.refill(watched=self._watched)
+                await self.tick(stats, quotas, intake)
         finally:
             await self._tell_anyway(stats, quotas, intake)
+
+    async def tick(
+        self,
+        stats: Callable[[], Mapping[str, DeliveryStats]],
+        quotas: Callable[[], Mapping[str, dict[str, tuple[int, int]]]],
+        intake: Intake | None,
+    ) -> None:
+        """Do what is due once a second; as `run`."""
+        self._seconds += PERIOD
+        watched = self._sink.watched(self._clock())
+        if watched or self._seconds >= UNWATCHED_PERIOD:
+            self._seconds = 0.0
+            await self._tell_anyway(stats, quotas, intake)
+        for tracer in self._tracers.values():
+            tracer.refill(watched=watched)
 
     async def _tell_anyway(
         self,
