@@ -54,8 +54,13 @@ UNWATCHED_PERIOD = 5.0
 LARGEST_BODY = 64 * 1024
 """A message with more bytes is traced without what is in it."""
 
+_ALWAYS_A_SECOND = 5
 _A_SECOND = 25
 _A_SECOND_WATCHED = 200
+_A_REQUEST, _A_REQUEST_WATCHED = 1, 5
+"""A trace costs a hundredth of a request with one message, and a tenth of one message among many:
+so many may be traced for each request."""
+
 _MOST_EXCHANGES = 20
 _MOST_FIELDS = 500
 _STATE_SECONDS = 15.0
@@ -132,6 +137,7 @@ class Tracer:
         self._open: dict[int, _Open] = {}
         self._changed: dict[int, None] = {}
         self._room = keep
+        self._requests = 0
 
     def decided(self, event: Event, decision: Decision) -> None:
         """A message was read and decided."""
@@ -153,6 +159,7 @@ class Tracer:
         self, request: HttpRequest, carries: Sequence[tuple[Item, int | None]], answer: Answer
     ) -> None:
         """A request went out, and this came of it."""
+        self._requests += 1
         if not self._open:
             return
         mine = [each for each in carries if each[0].offset in self._open]
@@ -192,7 +199,12 @@ class Tracer:
 
     def refill(self, *, watched: bool) -> None:
         """Let more messages be traced: a second has passed."""
-        self._room = min(self._keep, self._room + (_A_SECOND_WATCHED if watched else _A_SECOND))
+        requests, self._requests = self._requests, 0
+        if watched:
+            more = min(_A_SECOND_WATCHED, _ALWAYS_A_SECOND + _A_REQUEST_WATCHED * requests)
+        else:
+            more = min(_A_SECOND, _ALWAYS_A_SECOND + _A_REQUEST * requests)
+        self._room = min(self._keep, self._room + more)
 
     def drain(self) -> Iterator[Trace]:
         """Give the traces of what has changed since the last time."""

@@ -321,6 +321,27 @@ def test_so_many_at_once_then_so_many_a_second(in_virtual_time: Any) -> None:
     assert counted.untraced == 3000 - len(kept.traces)
 
 
+def test_more_are_traced_where_more_requests_go_out() -> None:
+    """A message in a request of its own costs so much that its trace is nothing beside it."""
+    connection = connect(ConnectionConfig(name="heap", plugin="heap", settings=SETTINGS))
+    tracer = Tracing(Kept(), keep=1000).tracer(connection)
+    decision = connection.decide(track())
+    request, answer = decision.requests[0], Answer(outcomes={}, response=None)
+
+    def traced(requests: int, *, watched: bool) -> int:
+        for _ in range(requests):
+            tracer.answered(request, [], answer)
+        before = tracer.untraced
+        tracer.refill(watched=watched)
+        for number in range(300):
+            tracer.decided(Event(number, track()), decision)
+        return 300 - (tracer.untraced - before)
+
+    tracer._room = 0
+    found = [traced(n, watched=watched) for watched in (False, True) for n in (0, 10, 500)]
+    assert found == [5, 15, 25, 5, 55, 200]
+
+
 def test_what_waits_is_told_too(in_virtual_time: Any) -> None:
     """A message that is tried again and again: why, and each time it was sent, of many the last."""
     seen: list[str] = []
