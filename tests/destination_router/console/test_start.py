@@ -5,10 +5,12 @@ Modules: `service/configured.py`, `commands/console.py`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -96,6 +98,25 @@ def test_a_process_of_its_own_shows_the_same(router: Router, heap_url: str) -> N
     finally:
         process.kill()
         process.wait()
+
+
+def test_hundreds_of_sockets_that_say_nothing_keep_nobody_out(
+    router: Router, heap_url: str
+) -> None:
+    """Neither from the console nor, far less, from the gateway, which has a listener of its own."""
+    url = configured(router, heap_url)
+    router.start()
+    where = httpx.URL(url)
+    with contextlib.ExitStack() as held:
+        for number in range(600):
+            stranger = socket.create_connection((where.host, where.port or 0), timeout=10)
+            held.enter_context(contextlib.closing(stranger))
+            if number % 2:
+                with contextlib.suppress(ConnectionError):
+                    stranger.sendall(b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Le")
+        assert router.send(TRACK) == 200
+        until(lambda: events(heap_url) == ["m1"])
+        until(lambda: counts(url) == [1, 0, 0, 0, 1])
 
 
 def test_a_router_toml_that_takes_long_to_read_holds_no_page_up(
