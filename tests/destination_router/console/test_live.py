@@ -14,12 +14,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
-from console_served import VIEWER, Served, Start
+from console_served import TOML, VIEWER, Served, Start
 from waiting import until
 
+from destination_router.config.router_toml import load_config
 from destination_router.console import live
 from destination_router.eventlog.trace import Exchange, Rollup, Trace, TraceContent, TraceFilter
+from destination_router.service.connections import connect
 
 MESSAGE = {
     "type": "track",
@@ -220,6 +223,51 @@ def test_a_message_is_shown_whole(console: Served) -> None:
     for wrong in ("offset=8", "offset=x", "offset=99999999999999999999", "offset=", "offset=7e1"):
         assert console.client().get(f"/live/event?connection=heap&{wrong}").status_code == 404
     assert console.client().get("/live/event?connection=other&offset=7").status_code == 404
+
+
+LEAN = f"""{TOML}
+transformations = [{{ rename = {{ "properties.total" = "properties.sum" }} }}]
+"""
+
+
+def lean(console: Served, **about: Any) -> Trace:
+    """A trace as workers write it: without what the connection makes of the message."""
+    whole = trace(**about)
+    content = msgspec.structs.replace(whole.content, requests=())
+    fingerprint = console.connections[0].fingerprint
+    return msgspec.structs.replace(whole, event="", content=content, fingerprint=fingerprint)
+
+
+def test_the_steps_are_found_out_when_somebody_opens_a_message(console_of: Start) -> None:
+    """With the configuration that the worker had, though router.toml has changed since."""
+    console = console_of(LEAN)
+    console.traces.put([lean(console)], {}, {}, time.time())
+    path = "/live/event?connection=heap&offset=7"
+    client = console.client(VIEWER)
+    assert "Order Completed" in client.get("/live").text
+    assert "Order Completed" in client.get("/live?event=Order+Completed").text
+    text = client.get(path).text
+    assert "transformations.0.rename" in text
+    assert "https://heapanalytics.com/api/track" in text  # what it made of it
+    assert "https://heap.test/api/track" in text  # what left
+    changed = connect(load_config(console.config_at(TOML)).connections[0])
+    console.configured = msgspec.structs.replace(console.configured, connections=[changed])
+    assert client.get(path).text.count("transformations.0.rename") == text.count(
+        "transformations.0.rename"
+    )
+
+
+def test_where_the_configuration_of_then_is_not_known_what_was_sent_is_shown(
+    console: Served,
+) -> None:
+    """And it is said, with what to do."""
+    old = msgspec.structs.replace(lean(console), fingerprint="of another configuration")
+    console.traces.put([old], {}, {}, time.time())
+    text = console.client().get("/live/event?connection=heap&offset=7").text
+    assert "The configuration has changed since" in text
+    assert "https://heap.test/api/track" in text
+    assert "https://heapanalytics.com" not in text
+    assert "ada@example.com" in text
 
 
 def test_a_message_runs_again_with_todays_configuration(console: Served) -> None:
