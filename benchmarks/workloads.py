@@ -378,9 +378,9 @@ async def _slow(  # noqa: PLR0913 -- each is a way to run it, by keyword
             if traces is not None and looks:
                 beside.append(await _looked_at(stack, log, heap, traces))
             poster = _Poster(url, "/v1/batch", "Authorization: Basic YmVuY2htYXJrOg==\r\n")
-            await _played(poster, workers, 0, 25 * at_once, at_once, tick)
+            await _played(poster, workers, 0, 5 * at_once, at_once, tick)
             with around():
-                await _played(poster, workers, 25 * at_once, count, at_once, tick)
+                await _played(poster, workers, 5 * at_once, count, at_once, tick)
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
@@ -584,13 +584,13 @@ WORK: dict[str, tuple[Callable[[Around, int], None], int]] = {
     "deliver": (deliver, 1000),
     "traced": (traced, 1000),
     "watched": (watched, 1000),
-    "slow": (slow, 50),
-    "slow_traced": (slow_traced, 50),
-    "slow_watched": (slow_watched, 50),
-    "slow_batches": (slow_batches, 250),
-    "slow_batches_traced": (slow_batches_traced, 250),
-    "slow_private": (slow_private, 50),
-    "slow_private_traced": (slow_private_traced, 50),
+    "slow": (slow, 25),
+    "slow_traced": (slow_traced, 25),
+    "slow_watched": (slow_watched, 25),
+    "slow_batches": (slow_batches, 125),
+    "slow_batches_traced": (slow_batches_traced, 125),
+    "slow_private": (slow_private, 25),
+    "slow_private_traced": (slow_private_traced, 25),
     "send": (send, 1000),
     "bare_posts": (bare_posts, 50),
     "proxy": (proxy, 50),
