@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -16,9 +17,12 @@ from destination_router.service.configured import Configured
 from destination_router.service.protocol import HttpBounds
 from destination_router.service.serving import serving
 from destination_router.service.signals import told_to_stop
+from destination_router.threads import in_thread
 
 BOUNDS = HttpBounds(header_bytes=32 * 1024, arrival=20.0, connections=256)
 """People, each with a few tabs: fewer connections than senders have."""
+
+_CLOSING = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -76,12 +80,18 @@ async def console_serving(
     Raises:
         UsageError: its address cannot be had.
     """
-    console = Console(config, Desk(configured, traces, content=config.content))
-    async with serving(console.app, *config.address, BOUNDS) as url:
-        _log.info("console_started", extra={"url": url})
-        if started is not None:
-            started(url)
-        try:
-            yield url
-        finally:
-            console.over.set()
+    desk = Desk(configured, traces, content=config.content)
+    console = Console(config, desk)
+    try:
+        async with serving(console.app, *config.address, BOUNDS) as url:
+            _log.info("console_started", extra={"url": url})
+            if started is not None:
+                started(url)
+            try:
+                yield url
+            finally:
+                console.over.set()
+    finally:
+        with contextlib.suppress(TimeoutError):  # a page may wait for brokers still
+            async with asyncio.timeout(_CLOSING):
+                await in_thread(desk.close, "console-log")
