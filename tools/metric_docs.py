@@ -71,7 +71,8 @@ def _row(family: Metric) -> str:
     name = f"{family.name}_total" if family.type == "counter" else family.name
     labels = ", ".join(f"`{label}`" for label in getattr(family, "_labelnames", ()))
     found = re.search(r"_(seconds|bytes)$", family.name)
-    return f"| `{name}` | {labels} | {family.type} | {found[1] if found else ''} | {family.documentation} |\n"
+    unit = found[1] if found else ""
+    return f"| `{name}` | {labels} | {family.type} | {unit} | {family.documentation} |\n"
 
 
 if __name__ == "__main__":

@@ -55,6 +55,9 @@ OTHERS: dict[str, Mapping[str, str]] = {"privacy": MEANINGS, "privacy.allow": LI
 PLUGINS = ("heap",)
 """The destinations that come along, whose settings have a table each."""
 
+_NO_BOUND = 10**9
+"""The greatest count of the schema: more than anybody would write."""
+
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _BYTES = {"TB": 2**40, "GB": 2**30, "MB": 2**20, "KB": 2**10, "B": 1}
 
@@ -117,12 +120,11 @@ def _of_records(schema: Json, records: tuple[type[msgspec.Struct], ...]) -> Iter
     }
     for name, rule in schema["properties"].items():
         field, meanings = fields[name]
-        yield Setting(
-            name,
-            _type(rule),
-            "required" if name in schema.get("required", ()) else _default(field, rule),
-            _cell(_without_none(meanings.get(field.name, ""))),
-        )
+        meaning = _without_none(meanings.get(field.name, ""))
+        default = _default(field, rule)
+        if name in schema.get("required", ()):
+            default, meaning = "required", _IF_UNSET.sub("", meaning)
+        yield Setting(name, _type(rule), default, _cell(meaning))
 
 
 def _of_plugin(schema: Json) -> Iterator[Setting]:
@@ -154,10 +156,12 @@ def _type(rule: Json) -> str:
     if rule is SIZE:
         return "size, in bytes"
     if "enum" in rule:
-        return " or ".join(f"`{value}`" for value in rule["enum"])
+        return "one of " + ", ".join(f"`{value}`" for value in rule["enum"])
     match rule["type"]:
         case "integer":
-            return f"whole number from {rule['minimum']:,} to {rule['maximum']:,}"
+            if rule["maximum"] == _NO_BOUND:
+                return f"whole number, at least {rule['minimum']}"
+            return f"whole number from {rule['minimum']} to {rule['maximum']}"
         case "boolean":
             return "`true` or `false`"
         case "array":
@@ -203,12 +207,16 @@ def _in_units(amount: float, units: Mapping[str, int]) -> str:
     return f"{round(amount * 1000)}ms" if amount else f"0{[*units][-1]}"
 
 
+_IF_UNSET = re.compile(r"; [^;]* if unset(?=\.)")
+
+
 def _without_none(text: str) -> str:
     """Say of a record's None what it is in a file: a key that is not there."""
     return re.sub(r"\bif None\b", "if unset", re.sub(r"\bNone(?=:)", "unset", text))
 
 
 def _cell(text: str) -> str:
+    text = re.sub(r"\bdocs/(\w+\.md)", r"[\1](\1)", text)
     return (text[:1].upper() + text[1:]).replace("|", "\\|")
 
 

@@ -310,12 +310,12 @@ class ConsentConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SharedConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What a router.toml says for all of its connections.
+    """What a router.toml says for all of its connections; references are not resolved yet.
 
     Attributes:
-        privacy: the table `[privacy]`, references unresolved: what any connection may pass on, and
+        privacy: what any connection may pass on, and
             the masking keys of those that have none of their own.
-        transformations: `[[transformations]]`: what is done to every message, in order.
+        transformations: what is done to every message, in order.
     """
 
     privacy: dict[str, Any] = {}
@@ -337,21 +337,21 @@ class ProgramConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One destination in use.
+    """One destination in use; references in `settings` and `privacy` are not resolved yet.
 
     Attributes:
         name: what the connection is called, and what senders may call it in `integrations`.
             Renaming it makes a new connection.
         plugin: which destination: the name of an installed one; of a program, its command.
         program: `plugin = { command = [...] }`; None: the plugin is installed.
-        settings: the plugin's settings, references unresolved. `destination-router schema NAME`
+        settings: the plugin's settings. `destination-router schema NAME`
             lists them.
         subscription: which messages it takes, in FQL; the plugin's own if None.
         mapping: for each call, the fields that it overrides.
         subscriptions: in place of the two: several, each with its own mapping.
         client_side: whether browsers are told to load the destination by themselves.
         transformations: what it does to messages, in order.
-        privacy: what it may pass on and under which keys it masks, references unresolved.
+        privacy: what it may pass on, and under which keys it masks.
         sources: the names of the sources whose messages it takes; None: all. A message without a
             source, of a file or an older log, passes.
         consent: what people must allow.

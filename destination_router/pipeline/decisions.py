@@ -32,7 +32,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         message_id: the message's; empty where it could not even be read.
-        result: `requests`, `rejected`, or `filtered` (not for this destination, or ignored).
+        result: `requests`, `rejected`, or `filtered` (not for this connection, or ignored).
         requests: what to send, in order.
         reject: why it was rejected.
         reason: why it was filtered.

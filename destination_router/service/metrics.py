@@ -98,7 +98,12 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
     if snapshot.intake is not None:
         yield from _intake(snapshot.intake)
     yield from _log(snapshot)
-    yield _counter("alert_posts", "Posts of alerts, by the status of the answer, or network", "result", snapshot.alerts)
+    yield _counter(
+        "alert_posts",
+        "Posts of alerts, by the status of the answer, or network",
+        "result",
+        snapshot.alerts,
+    )
     if snapshot.deliveries:
         expired = "Events that passed [eventlog] max_age and became dead letters"
         yield _counter("expired", expired, "connection", snapshot.expired)
@@ -124,12 +129,16 @@ def _intake(intake: Intake) -> Iterator[Metric]:
         refused.add_metric([source, reason], count)
     yield refused
     answers = CounterMetricFamily(
-        "router_gateway_requests", "Requests to the gateway, by the status of the answer", labels=["status"]
+        "router_gateway_requests",
+        "Requests to the gateway, by the status of the answer",
+        labels=["status"],
     )
     for status, count in intake.answers.items():
         answers.add_metric([status], count)
     yield answers
-    latency = HistogramMetricFamily("router_gateway_latency_seconds", "Time to an answer of the gateway, the disk included")
+    latency = HistogramMetricFamily(
+        "router_gateway_latency_seconds", "Time to an answer of the gateway, the disk included"
+    )
     _add_histogram(latency, [], intake.latency)
     yield latency
 
@@ -146,7 +155,9 @@ def _log(snapshot: Snapshot) -> Iterator[Metric]:
         "router_lag_messages", "Events that the connection is not done with", labels=["connection"]
     )
     age = GaugeMetricFamily(
-        "router_lag_seconds", "Age of the oldest event that the connection is not done with", labels=["connection"]
+        "router_lag_seconds",
+        "Age of the oldest event that the connection is not done with",
+        labels=["connection"],
     )
     for name, lag in snapshot.lags.items():
         messages.add_metric([name], lag.messages)
@@ -169,13 +180,17 @@ def _log(snapshot: Snapshot) -> Iterator[Metric]:
     yield lost
     yield GaugeMetricFamily(
         "router_dead_letters_bytes",
-        "Bytes in use for dead letters; some go beyond max_dead_letters_size", snapshot.letter_bytes
+        "Bytes in use for dead letters; some go beyond max_dead_letters_size",
+        snapshot.letter_bytes,
     )
     yield GaugeMetricFamily(
         "router_log_bytes",
-        "Bytes in use in the log, without dead letters; events are refused beyond max_size", snapshot.log_bytes
+        "Bytes in use in the log, without dead letters; events are refused beyond max_size",
+        snapshot.log_bytes,
     )
-    yield GaugeMetricFamily("router_log_writable", "1, or 0 while new events are refused", snapshot.writable)
+    yield GaugeMetricFamily(
+        "router_log_writable", "1, or 0 while new events are refused", snapshot.writable
+    )
 
 
 def _counters(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
@@ -220,7 +235,9 @@ def _gauges(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
             family.add_metric([name], getattr(stats, field))
         yield family
     circuit = GaugeMetricFamily(
-        "router_circuit", "0 closed, 1 half open, 2 open: the vendor is taken for dead", labels=["connection"]
+        "router_circuit",
+        "0 closed, 1 half open, 2 open: the vendor is taken for dead",
+        labels=["connection"],
     )
     for name, stats in deliveries.items():
         circuit.add_metric([name], CIRCUIT[stats.circuit])
@@ -231,10 +248,13 @@ def _gauges(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
 def _holds(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
     held = GaugeMetricFamily(
         "router_held",
-        "1 while the vendor takes nothing of the connection, or not some of its messages; then 0", labels=["connection", "code"]
+        "1 while the vendor takes nothing of the connection, or not some of its messages; then 0",
+        labels=["connection", "code"],
     )
     since = GaugeMetricFamily(
-        "router_held_since_seconds", "Unix time at which the hold began; absent while nothing is held", labels=["connection"]
+        "router_held_since_seconds",
+        "Unix time at which the hold began; absent while nothing is held",
+        labels=["connection"],
     )
     for name, stats in deliveries.items():
         for code, lasts in stats.holds.items():

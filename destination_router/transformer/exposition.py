@@ -17,7 +17,10 @@ from destination_router.transformer.counts import What
 _FAMILIES: dict[What, tuple[str, str]] = {
     "received": ("Events that rudder-server asked for, each time", ""),
     "filtered": ("Events that were filtered: not for the connection", ""),
-    "rejected": ("Events that were rejected; configuration: the destination cannot be used", "code"),
+    "rejected": (
+        "Events that were rejected; configuration: the destination cannot be used",
+        "code",
+    ),
     "notes": ("Notes: what mappings changed or left out of events", "code"),
     "delivered": ("Jobs that the vendor took from the proxy", ""),
     "refused": ("Jobs for which the proxy gave another answer, each time, by status", "status"),

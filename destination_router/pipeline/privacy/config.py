@@ -39,8 +39,8 @@ MEANINGS: dict[str, str] = {
         "all; a connection's own keys come in the place of all of the router's."
     ),
     "allow": (
-        'What may pass: a table of lists, or `{ file = "allow.toml" }`. Required in HIPAA mode, for '
-        "all and for each connection: only what both name passes."
+        'What may pass: a table of lists, or `{ file = "allow.toml" }`. Required in HIPAA mode, '
+        "for all and for each connection: only what both name passes."
     ),
     "identifiers": (
         "Paths of fields that pass masked, as ids do, each with the name of its list: "
