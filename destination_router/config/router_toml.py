@@ -344,9 +344,8 @@ class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
             Renaming it makes a new connection.
         plugin: which destination: the name of an installed one; of a program, its command.
         program: `plugin = { command = [...] }`; None: the plugin is installed.
-        settings: the plugin's settings. `destination-router schema NAME`
-            lists them.
-        subscription: which messages it takes, in FQL; the plugin's own if None.
+        settings: the plugin's settings. `destination-router schema NAME` lists them.
+        subscription: the messages that it takes, in FQL; the plugin's own if None.
         mapping: for each call, the fields that it overrides.
         subscriptions: in place of the two: several, each with its own mapping.
         client_side: whether browsers are told to load the destination by themselves.
