@@ -71,14 +71,17 @@ class Vendor:
         self.names = names
         self.asked = 0
         self.kept: list[str] = []
+        self.refusals: list[set[str]] = []
 
     def answer(self, body: Any) -> Answer:
         status = self.trouble.get(self.asked, 200)
         self.asked += 1
-        if status != 200:
-            return status, "trouble"
         lists = [value for value in body.values() if isinstance(value, list)]
         items = [_MARK.findall(json.dumps(item)) for item in (lists[0] if lists else [body])]
+        if status == 400:
+            self.refusals.append({mark[0] for mark in itertools.chain.from_iterable(items)})
+        if status != 200:
+            return status, "trouble"
         for at, marks in enumerate(items):
             if self.refused & set(marks):
                 where = f"postBody.events[{at}].properties" if self.names and lists else "it"
@@ -187,6 +190,27 @@ def test_each_job_is_told_what_became_of_it(way: str, trouble: str, heap: Destin
             assert "2u" not in refused or "2e" not in vendor.kept
 
     asyncio.run(every_case())
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_order_of_success_and_failure_is_told_as_it_was(way: str, heap: Destinations) -> None:
+    """Of the first requests each succeeds, is refused, or fails, whatever they hold.
+
+    `over` sees that no job is told as delivered without all of its parts; one is aborted if a
+    request that held nothing of another's was refused.
+    """
+
+    async def every_order() -> None:
+        for statuses in itertools.product((200, 400, 503, NO_ANSWER), repeat=4):
+            trouble = [Trouble(at, status) for at, status in enumerate(statuses) if status != 200]
+            vendor = Vendor((), trouble, names=False)
+            told = await over(way, vendor, heap)
+            aborted = {str(number) for number, (status, _) in told.items() if status >= 300}
+            alone = {next(iter(jobs)) for jobs in vendor.refusals if len(jobs) == 1}
+            assert aborted == alone, statuses
+            check_order(vendor.kept)
+
+    asyncio.run(every_order())
 
 
 @pytest.mark.parametrize("at", range(4))
