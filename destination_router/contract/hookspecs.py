@@ -42,6 +42,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a function, or a method, as the implementation of the hook that has its name."""
 
 
 class SharedManagerWarning(UserWarning):
