@@ -59,7 +59,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def identities(self) -> frozenset[str]:
-        """Whom its requests name at the vendor, which merges all who carry the same."""
+        """The identities that its requests name, for a vendor that merges users by them."""
         if len(self.requests) == 1 and (only := self.requests[0].identity) is not None:
             return frozenset((only,)) if only else frozenset()
         named = {request.identity for request in self.requests}
