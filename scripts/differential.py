@@ -194,7 +194,11 @@ def against_rudderstack(
         {"appId": "{{ message.traits.app || 12 }}", "dataResidency": "eu"},
         {"appId": "11", "dataResidency": "{{ message.context.traits.a || us }}"},
     )
-    dynamic = ({}, {"hasDynamicConfig": True}, {"hasDynamicConfig": False})
+    dynamic: tuple[dict[str, bool], ...] = (
+        {},
+        {"hasDynamicConfig": True},
+        {"hasDynamicConfig": False},
+    )
     jobs = [_job(sent, chance.choice(configs), chance.choice(dynamic)) for sent in messages]
     real: list[Answer] = []
     for batch in _batches(jobs):
