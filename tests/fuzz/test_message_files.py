@@ -20,6 +20,7 @@ from nonsense import TROUBLE, damaged, json_like
 
 from destination_router.faults import UsageError
 from destination_router.files import reading
+from destination_router.files.cutting import BOM, PIECE_BYTES
 from destination_router.files.reading import BrokenOffError, Line, read_lines
 
 Message = dict[str, Any]
@@ -57,7 +58,7 @@ FORMS: dict[str, Callable[[Sequence[Message]], str]] = {
 HOSTILE = settings(deadline=None, max_examples=80, suppress_health_check=list(HealthCheck))
 
 
-def _read(content: bytes, piece: int = reading.PIECE_BYTES) -> tuple[list[Line], str]:
+def _read(content: bytes, piece: int = PIECE_BYTES) -> tuple[list[Line], str]:
     """Read a file; gives its messages, and the sentence with which it is broken off, if it is."""
     read: list[Line] = []
     with tempfile.TemporaryDirectory() as folder, patch.object(reading, "PIECE_BYTES", piece):
@@ -82,7 +83,7 @@ def _value(raw: bytes) -> Any:
     st.lists(messages, min_size=1, max_size=6),
     st.sampled_from(sorted(FORMS)),
     st.sampled_from(["", MARK]),
-    st.sampled_from([1, 2, 7, 50, reading.PIECE_BYTES]),
+    st.sampled_from([1, 2, 7, 50, PIECE_BYTES]),
 )
 def test_every_form_gives_the_messages_that_were_written(
     found: list[Message], form: str, mark: str, piece: int
@@ -102,10 +103,10 @@ def test_whatever_is_damaged_is_read_or_refused_in_words(
 ) -> None:
     """What is read is one message, or one line that is rejected: it never spans its neighbours."""
     content = data.draw(damaged(FORMS[form](found).encode("utf-8", "surrogatepass")))
-    read, refused = _read(content, data.draw(st.sampled_from([1, 13, reading.PIECE_BYTES])))
+    read, refused = _read(content, data.draw(st.sampled_from([1, 13, PIECE_BYTES])))
     for line in read:
         assert line.raw.strip()
-        assert line.raw in content or line.raw in content.replace(reading.BOM, b"")
+        assert line.raw in content or line.raw in content.replace(BOM, b"")
     assert len({line.number for line in read}) == len(read)
     assert not refused or len(refused) < 500
 
