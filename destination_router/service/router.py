@@ -218,12 +218,13 @@ class _Router:
             each if each.name in anew else by_name[each.name] for each in found.connections
         ]
         if self._plan.workers:
+            settings = delivery_settings(found.config.delivery)
             await self._log.admit(
                 [connection.name for connection in connections],
                 start=self._config.eventlog.new_connections,
                 kept={connection.name: connection.kept for connection in connections},
+                request_seconds=settings.timeout,
             )
-            settings = delivery_settings(found.config.delivery)
             await self._workers.change(connections, anew, settings, found.config.quarantine)
         self._sources.replace(found.config.all_sources)
         self.alerts.change(found.config.alerts)
