@@ -6,7 +6,7 @@ The names, their labels and what to watch stand in docs/operating.md.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 
 import msgspec
@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from destination_router.delivery.stats import LATENCY_BOUNDS, DeliveryStats, Latency
 from destination_router.eventlog.interface import Lag
+from destination_router.service.workers_view import ProcessState
 
 CIRCUIT = {"closed": 0, "half_open": 1, "open": 2}
 
@@ -61,6 +62,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         log_bytes: how much of the log's file is in use, for anything but dead letters.
         letter_bytes: how much of it dead letters take.
         writable: whether the log takes events.
+        processes: those that deliver, where they are others than this one.
     """
 
     intake: Intake | None
@@ -74,6 +76,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     log_bytes: int
     letter_bytes: int
     writable: bool
+    processes: Sequence[ProcessState] = ()
 
 
 def exposition(snapshot: Snapshot) -> bytes:
@@ -104,6 +107,8 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
         yield _counter("worker_failures", "Workers that failed", "connection", snapshot.failures)
         yield from _counters(snapshot.deliveries)
         yield from _gauges(snapshot.deliveries)
+    if snapshot.processes:
+        yield from _processes(snapshot.processes)
 
 
 def _intake(intake: Intake) -> Iterator[Metric]:
@@ -222,6 +227,25 @@ def _gauges(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
         circuit.add_metric([name], CIRCUIT[stats.circuit])
     yield circuit
     yield from _holds(deliveries)
+
+
+def _processes(processes: Sequence[ProcessState]) -> Iterator[Metric]:
+    works = GaugeMetricFamily(
+        "router_worker_process_up", "1 while the process delivers", labels=["share"]
+    )
+    cpu = CounterMetricFamily(
+        "router_worker_process_cpu_seconds", "CPU that the process has used", labels=["share"]
+    )
+    memory = GaugeMetricFamily(
+        "router_worker_process_resident_memory_bytes", "Memory of the process", labels=["share"]
+    )
+    for process in processes:
+        works.add_metric([str(process.share)], process.works)
+        cpu.add_metric([str(process.share)], process.cpu)
+        memory.add_metric([str(process.share)], process.resident)
+    yield works
+    yield cpu
+    yield memory
 
 
 def _holds(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
