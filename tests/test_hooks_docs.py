@@ -5,10 +5,12 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hook_docs import with_hooks
 
+from destination_router import Reject, parse_message
 from destination_router.contract.hookspecs import Destination
 from destination_router.contract.messages import MESSAGE_TYPES
 from destination_router.plugins.breaches import HOOKS
@@ -35,6 +37,21 @@ def implemented(path: Path) -> Iterator[str]:
 def test_the_page_is_up_to_date() -> None:
     """The reference is drawn from the contract."""
     assert with_hooks(PAGE) == PAGE
+
+
+def test_the_mapping_that_the_page_shows_works() -> None:
+    """A message and settings in; requests out, or a rejection."""
+    (code,) = re.findall(r"```python\n(from .*?)```", PAGE, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(code, "hooks.md", "exec"), names)
+    paid = '{"type": "track", "userId": "ada", "event": "Paid", "properties": {"total": 9}}'
+    (request,) = names["on_track"](parse_message(paid), {})
+    assert request.json == {"event": "Paid", "total": 9}
+    with pytest.raises(Reject):
+        names["on_track"](parse_message('{"type": "track", "userId": "ada"}'), {})
+    ada = '{"type": "identify", "userId": "ada", "traits": {"plan": "pro"}}'
+    (request,) = names["on_identify"](parse_message(ada), {})
+    assert request.json == {"id": "ada", "plan": "pro"}
 
 
 @pytest.mark.parametrize("name", HOOKS)

@@ -16,15 +16,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from docstrings import body
 from generated_docs import write_or_check
 
 from destination_router.contract.hookspecs import REQUIRED_HOOKS, Destination
 from destination_router.plugins.breaches import HOOKS
 
 _BLOCK = re.compile(r"(?P<open><!-- hooks -->\n).*?(?P<close><!-- /hooks -->)", re.DOTALL)
-_SECTION = re.compile(r"^(Args|Returns|Raises):\n((?:[ ]{4}.*\n?|\n)+)", re.MULTILINE)
-_ITEM = re.compile(r"^(?=\w+: )", re.MULTILINE)
-_TITLES = {"Args": "Arguments", "Returns": "Returns", "Raises": "Raises"}
 
 
 def with_hooks(document: str) -> str:
@@ -37,11 +35,7 @@ def _drawn(name: str) -> str:
     function: Callable[..., Any] = getattr(Destination, name)
     text = inspect.getdoc(function) or ""
     required = ", required" if name in REQUIRED_HOOKS else ""
-    return (
-        f"### {name}{required}\n\n"
-        f"```python\n{_signature(name, function)}\n```\n\n"
-        f"{_SECTION.sub(_listed, text).strip()}\n"
-    )
+    return f"### {name}{required}\n\n```python\n{_signature(name, function)}\n```\n\n{body(text)}\n"
 
 
 def _signature(name: str, function: Callable[..., Any]) -> str:
@@ -49,17 +43,6 @@ def _signature(name: str, function: Callable[..., Any]) -> str:
     own = [parameter for parameter in signature.parameters.values() if parameter.name != "self"]
     arguments = ", ".join(f"{parameter.name}: {parameter.annotation}" for parameter in own)
     return f"def {name}({arguments}) -> {signature.return_annotation}"
-
-
-def _listed(section: re.Match[str]) -> str:
-    """Turn a section of a docstring into a paragraph, or into a list where it names things."""
-    text = inspect.cleandoc(section[2])
-    title = _TITLES[section[1]]
-    items = [" ".join(item.split()) for item in _ITEM.split(text) if item.strip()]
-    if section[1] == "Returns":
-        return f"{title}: {' '.join(items)}\n\n"
-    listed = [f"- `{item.replace(': ', '`: ', 1)}\n" for item in items]
-    return f"{title}:\n\n{''.join(listed)}\n"
 
 
 if __name__ == "__main__":

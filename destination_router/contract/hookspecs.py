@@ -1,10 +1,10 @@
 """The contract between a destination and its host: the hooks that a destination may implement.
 
 A destination is a module (or an instance) whose functions carry `@hookimpl`. Hooks are pure,
-synchronous and total: a message and settings in; a list of requests out, or `raise Reject`.
-`Ignored(reason)` means "ignored on purpose", and so does `[]`, which says no reason; `None` is a
-bug, and the host reports it as one. The host does all I/O. An implementation takes only the
-arguments it names.
+synchronous and total: they take a message and settings, and return a list of requests or raise
+`Reject`. `Ignored(reason)` means "ignored on purpose". So does `[]`, which gives no reason. `None`
+is a bug, and the host reports it as one. The host does all I/O. An implementation takes only the
+arguments that it names.
 """
 
 from __future__ import annotations
@@ -42,10 +42,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a function, or a method, as the implementation of the hook that has its name."""
 
 
 class SharedManagerWarning(UserWarning):
-    """Two destinations are registered with one plugin manager, which hears one of them alone."""
+    """Two destinations are registered with one plugin manager, which calls only one of them."""
 
 
 class _SecondDestination(SharedManagerWarning):
@@ -86,8 +87,9 @@ REQUIRED_HOOKS = ("settings_schema", "on_identify", "on_track")
 class Destination:
     """Every hook. `settings_schema`, `on_identify` and `on_track` are required.
 
-    Register one destination with a `pluggy.PluginManager`, and make another manager for the next:
-    a hook of two would call one of them alone. A manager with two warns (`SharedManagerWarning`).
+    Register one destination with a `pluggy.PluginManager`, and make another manager for the next.
+    A manager with two destinations would call only one of them, so it warns
+    (`SharedManagerWarning`).
     """
 
     # -- required ---------------------------------------------------------------------------
@@ -97,9 +99,9 @@ class Destination:
     def settings_schema(self) -> dict[str, Json]:  # type: ignore[empty-body]
         """Describe the settings as JSON Schema 2020-12.
 
-        The schema is closed (`additionalProperties: false`), every field has a title and a
-        description, and a secret is marked `writeOnly: true`, which hides its value wherever the
-        host shows a request. The host validates settings, fills in defaults and resolves
+        The schema is closed (`additionalProperties: false`). Every field has a title and a
+        description. Mark a secret `writeOnly: true`: the host then hides its value wherever it
+        shows a request. The host validates settings, fills in defaults, and resolves
         `{env = NAME}` and `{file = PATH}` before any other hook sees them.
         """
 
@@ -133,150 +135,157 @@ class Destination:
 
     @hookspec(firstresult=True)
     def display_names(self) -> list[str]:  # type: ignore[empty-body]
-        """Name what senders call this destination in `integrations`, in any casing.
+        """List the names that senders use for this destination in `integrations`.
 
-        The plugin's own name and the connection's name count without being listed.
+        Names count in any casing. The plugin's own name and the connection's name count without
+        being listed.
         """
 
     @hookspec(firstresult=True)
     def more_display_names(self, settings: Any) -> list[str]:  # type: ignore[empty-body]
-        """Name what else senders may call it, which depends on the connection's settings.
+        """List further names for this destination that depend on the connection's settings.
 
-        For a destination that takes another system's place: an opt-out under the name that it had
-        there still counts.
+        A destination that replaces another system's needs this: an opt-out under the name that
+        the destination has in that system still counts.
         """
 
     @hookspec(firstresult=True)
     def takes_any_type(self, settings: Any) -> bool:  # type: ignore[empty-body]
-        """Say whether messages are wanted whose fields are of the wrong type.
+        """Say whether you want messages whose fields are of the wrong type.
 
-        Without it the host rejects, say, `properties` that are text. With it such a field is
-        empty, and `message.as_sent("properties")` gives what the sender wrote. In HIPAA mode the
-        host rejects it all the same, because it could not mask it.
+        Without this hook, the host rejects such a message, for example one whose `properties` are
+        text. If the hook returns true, such a field is empty, and `message.as_sent("properties")`
+        gives what the sender wrote. In HIPAA mode, the host rejects the message all the same,
+        because it could not mask the field.
         """
 
     @hookspec(firstresult=True)
     def configure(self, settings: dict[str, Json]) -> object:
         """Turn valid settings into what the other hooks receive as `settings`.
 
-        Called once per connection. Without it they receive the dict itself.
+        The host calls it once per connection. Without this hook, the others receive the dict.
 
         Raises:
-            ValueError: settings that are valid each but not together; the text says what to do.
+            ValueError: Each setting is valid, but they do not fit together. The text says what
+                to do.
         """
 
     @hookspec(firstresult=True)
     def default_subscription(self, settings: Any) -> str:  # type: ignore[empty-body]
-        """Say which messages a connection takes unless it says otherwise, in FQL.
+        """Return the subscription, in FQL, of a connection that has none of its own.
 
-        Example: `type = "track" or type = "identify"`. Without it, all that it has a hook for.
+        Example: `type = "track" or type = "identify"`. Without this hook, the connection takes
+        every call that the destination has a hook for.
         """
 
     @hookspec(firstresult=True)
     def fields(self) -> dict[str, list[Field]]:  # type: ignore[empty-body]
-        """Name each call's fields (`{"track": [Field(...), ...]}`) that a mapping may override.
+        """List each call's fields (`{"track": [Field(...), ...]}`) that a mapping may override.
 
-        The host evaluates what a connection overrides, puts it in the place of the part that the
-        field stands for, and then calls the same hook: a plugin need not know of mappings.
+        The host evaluates a connection's mapping and puts each value where its field's part of
+        the message is. Then it calls the same hook, so a plugin need not know of mappings.
         """
 
     @hookspec(firstresult=True)
     def import_settings(self, system: str, config: dict[str, Json]) -> Imported:  # type: ignore[empty-body]
-        """Translate what another system exported for this vendor into a connection's settings.
+        """Translate another system's export for this vendor into a connection's settings.
 
         Args:
             system: `segment` or `rudderstack`.
-            config: a destination of that system's export, as it is there.
+            config: One destination of that system's export, unchanged.
 
         Raises:
-            ValueError: it is not this vendor's, or lacks what nothing can stand for.
+            ValueError: The export is another vendor's, or lacks something that has no default.
         """
 
     @hookspec(firstresult=True)
     def settings_from(self, system: str, config: dict[str, Json]) -> dict[str, Json]:  # type: ignore[empty-body]
-        """Read the configuration that another system keeps for this destination, as settings.
+        """Turn the configuration that another system keeps for this destination into settings.
 
-        Called before the settings are checked, with keys and values as that system spells them.
-        Keys that the settings schema does not know may stay: the host leaves them out and says
-        so. Without it, what has the name of a setting is that setting.
+        The host calls it before it checks the settings. Keys and values are spelt as in that
+        system. Keys that the settings schema does not know may stay: the host leaves them out
+        and says so. Without this hook, a key that has the name of a setting is that setting.
 
         Args:
-            system: whose configuration it is: `rudderstack`.
-            config: what it holds.
+            system: The system that keeps the configuration: `rudderstack`.
+            config: The configuration.
         """
 
     @hookspec(firstresult=True)
     def client_side(self, settings: Any) -> dict[str, Json]:  # type: ignore[empty-body]
-        """Tell a browser SDK how it loads this destination by itself, in device mode.
+        """Tell a browser SDK how to load this destination by itself, in device mode.
 
         Returns:
-            `{"name", "displayName", "config"}`: the name and the display name by which the SDKs
-            know their integration for this vendor, and what that integration reads. A browser
-            will see all of it: no secrets.
+            `{"name", "displayName", "config"}`: the name and the display name that the SDKs have
+            for their integration of this vendor, and the configuration that the integration
+            reads. Browsers see all of it, so put no secrets there.
         """
 
     @hookspec(firstresult=True)
     def pack(self, requests: list[HttpRequest], settings: Any) -> list[HttpRequest]:  # type: ignore[empty-body]
         """Turn single requests, in order, into bulk requests.
 
-        Every `message_ids` entry is kept and nothing is sent twice; the requests of one message
-        keep their order among themselves. Each user's requests keep their order too, save where
-        the vendor makes another order harmless; the docstring of an implementation says where
-        and why. A bulk states its `costs`, and `items` if answers name an item by its index.
+        Keep every `message_ids` entry, and send nothing twice. Keep the order of one message's
+        requests, and the order of each user's requests. If the vendor makes another order
+        harmless, the docstring of the implementation says where and why. A bulk states its
+        `costs`. It states `items` if the vendor's answers name an item by its index.
         """
 
     @hookspec(firstresult=True)
     def window(self, settings: Any) -> int:  # type: ignore[empty-body]
-        """Say how many messages `pack` wants to see at once, at most.
+        """Return how many messages `pack` wants to see at once, at most.
 
-        For a vendor whose bulks hold more than the host's 1000, or where fewer are better. The
-        configuration of a router may make it fewer.
+        Without this hook, the number is 1000. Return more if the vendor's bulks hold more, or
+        less if smaller bulks are better. A router's configuration may set a lower number.
         """
 
     @hookspec(firstresult=True)
     def on_response(  # type: ignore[empty-body]
         self, request: HttpRequest, response: HttpResponse, settings: Any
     ) -> dict[str, Outcome] | Outcome:
-        """Read a vendor's answer: one outcome for all, or one per message id.
+        """Read a vendor's answer: return one outcome for all messages, or one per message id.
 
-        Without it, and for a message id that is left out, `default_outcome` decides. An answer
-        that refuses the connection, such as its key, is `Outcome.held` for all: then it costs no
-        message. One that refuses a single record is that record's `Outcome.rejected`.
+        Without this hook, and for a message id that you leave out, `default_outcome` decides. If
+        the vendor refuses the connection, for example its key, return `Outcome.held` for all: no
+        message is lost. If it refuses a single record, return `Outcome.rejected` for that one.
         """
 
     @hookspec(firstresult=True)
     def quotas(self, settings: Any) -> list[Quota]:  # type: ignore[empty-body]
-        """Declare the vendor's documented rate limits; the host keeps within them."""
+        """Declare the vendor's documented rate limits. The host keeps within them."""
 
     @hookspec(firstresult=True)
     def origins(self, settings: Any) -> list[str]:  # type: ignore[empty-body]
-        """List the origins that requests go to, those of `user_deletion` included.
+        """List the origins that requests go to, including those of `user_deletion`.
 
-        Example: `["https://api.vendor.example"]`. With it the host refuses to send elsewhere an
-        origin that is never sent to, such as a mistyped one; without it, it can only warn.
+        Example: `["https://api.vendor.example"]`. A router's configuration may send an origin
+        elsewhere. With this hook, the host refuses an origin there that no request goes to, such
+        as a mistyped one. Without it, the host can only warn.
         """
 
     @hookspec(firstresult=True)
     def cautions(self, settings: Any) -> list[str]:  # type: ignore[empty-body]
-        """Say what settings that work may not do, as sentences; `check` and `run` tell them.
+        """Warn of settings that are valid and may not do what their user expects.
 
-        For what only the vendor's side could show: an environment that ignores a kind of request.
+        Return sentences: `check` and `run` print them. Use it for what only the vendor's side
+        could show, such as an environment that ignores a kind of request.
         """
 
     @hookspec(firstresult=True)
     def user_deletion(self, settings: Any) -> UserDeletion:  # type: ignore[empty-body]
-        """Give the functions with which the host deletes users at the vendor.
+        """Return the functions with which the host deletes users at the vendor.
 
-        Pure, as hooks are: which requests, and what answers mean. `UserDeletion` says which.
+        They are pure, as hooks are: they make requests, and read answers. `UserDeletion` lists
+        them.
         """
 
     @hookspec(firstresult=True)
     def simulator(self, settings: Any) -> Callable[[Any, Any, Any], Awaitable[None]]:  # type: ignore[empty-body]
         """Build a stand-in vendor, an ASGI app, for `demo`, `check`, `simulate` and tests.
 
-        It answers any origin that the destination sends to. What it serves at
-        `GET /_simulator/users`, `/_simulator/events` and `/_simulator/accounts`
-        (`{"users": [...]}` and so on) is what `destination-router demo` shows in the end.
+        The app answers for any origin that the destination sends to. At its end,
+        `destination-router demo` shows what the app serves at `GET /_simulator/users`,
+        `/_simulator/events` and `/_simulator/accounts` (`{"users": [...]}` and so on).
         """
 
 
@@ -291,16 +300,16 @@ class Transformation:
     def transform_message(self, message: Message, connection: str) -> Message | None:
         """Change a message before a connection maps it, or drop it.
 
-        Pure, synchronous and total, like every hook. It sees the message before privacy, so
-        whoever installs one trusts it with all that comes in.
+        It is pure, synchronous and total, as every hook is. It sees the message before privacy
+        does, so install only one that you trust with everything that comes in.
 
         Args:
-            message: not to be changed: copy it with `msgspec.structs.replace`, or make a new one.
-            connection: the connection's name.
+            message: Do not change it: copy it with `msgspec.structs.replace`, or make a new one.
+            connection: The connection's name.
 
         Returns:
-            The message, the same or another; None to drop it.
+            The same message or another one. None drops it.
 
         Raises:
-            Reject: the message cannot be used.
+            Reject: The message cannot be used.
         """

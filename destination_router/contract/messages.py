@@ -247,20 +247,36 @@ class AbsentTraits(dict[str, Any]):
 
 
 class Identify(_Message, frozen=True, kw_only=True, tag="identify"):
-    """Who a user is. `traits` falls back to `context.traits`, where RudderStack's SDKs put them."""
+    """Who a user is.
+
+    Attributes:
+        traits: what is known of the user; falls back to `context.traits`, where RudderStack's SDKs
+            put them.
+    """
 
     traits: dict[str, Any] = msgspec.field(default_factory=AbsentTraits)
 
 
 class Track(_Message, frozen=True, kw_only=True, tag="track"):
-    """What a user did. `event` is None where the sender left it out."""
+    """What a user did.
+
+    Attributes:
+        event: the event's name; None where the sender left it out.
+        properties: what the sender says of the event.
+    """
 
     event: str | None = None
     properties: dict[str, Any] = {}
 
 
 class Page(_Message, frozen=True, kw_only=True, tag="page"):
-    """A page that a user saw."""
+    """A page that a user saw.
+
+    Attributes:
+        name: the page's name; None where the sender gave none.
+        category: the page's category; None where the sender gave none.
+        properties: what the sender says of the page: its URL, its title.
+    """
 
     name: str | None = None
     category: str | None = None
@@ -268,7 +284,13 @@ class Page(_Message, frozen=True, kw_only=True, tag="page"):
 
 
 class Screen(_Message, frozen=True, kw_only=True, tag="screen"):
-    """A screen of an app that a user saw."""
+    """A screen of an app that a user saw.
+
+    Attributes:
+        name: the screen's name; None where the sender gave none.
+        category: the screen's category; None where the sender gave none.
+        properties: what the sender says of the screen.
+    """
 
     name: str | None = None
     category: str | None = None
@@ -276,19 +298,29 @@ class Screen(_Message, frozen=True, kw_only=True, tag="screen"):
 
 
 class Group(_Message, frozen=True, kw_only=True, tag="group"):
-    """The account that a user belongs to, and the account's traits."""
+    """The account that a user belongs to.
+
+    Attributes:
+        group_id: the account's id, trimmed, or None.
+        traits: what is known of the account.
+    """
 
     group_id: str | None = None
     traits: dict[str, Any] = {}
 
 
 class Alias(_Message, frozen=True, kw_only=True, tag="alias"):
-    """Two ids of one user: from now on `previous_id` is `user_id`."""
+    """Two ids of one user: from now on `previous_id` is `user_id`.
+
+    Attributes:
+        previous_id: the id that the user had before, trimmed, or None.
+    """
 
     previous_id: str | None = None
 
 
 Message: TypeAlias = Identify | Track | Page | Screen | Group | Alias
+"""Any of the six calls. All of them have the fields and methods below."""
 
 MESSAGE_TYPES: dict[str, type[Message]] = {
     "identify": Identify,

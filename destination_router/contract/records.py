@@ -74,7 +74,12 @@ class Ignored(msgspec.Struct, frozen=True):
 
 
 class BasicAuth(msgspec.Struct, frozen=True, tag="basic", tag_field="scheme"):
-    """HTTP Basic authentication; the host renders the header at the last moment."""
+    """HTTP Basic authentication; the host renders the header at the last moment.
+
+    Attributes:
+        username: the user, or whatever the vendor takes in this place, such as an API key.
+        password: the secret; empty where the vendor wants none.
+    """
 
     username: str
     password: str = ""
@@ -84,7 +89,11 @@ class BasicAuth(msgspec.Struct, frozen=True, tag="basic", tag_field="scheme"):
 
 
 class BearerAuth(msgspec.Struct, frozen=True, tag="bearer", tag_field="scheme"):
-    """A bearer token; the host renders the header at the last moment."""
+    """A bearer token; the host renders the header at the last moment.
+
+    Attributes:
+        token: the secret, without the word `Bearer`.
+    """
 
     token: str
 
@@ -200,7 +209,13 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """A vendor's answer. Header names are lower-case."""
+    """A vendor's answer.
+
+    Attributes:
+        status: the HTTP status.
+        headers: the headers; their names are in lower case.
+        body: the body, unpacked.
+    """
 
     status: int
     headers: Mapping[str, str] = {}

@@ -55,6 +55,7 @@ class Asking:
         self._pause = settings.first_wait
         self.held: Held | None = None
         """Since when the program has not answered; None: it does."""
+        self._unused: set[Question] = set()
         if self._hooks is not None:
             self._hooks.answer_ahead(ahead=True)
 
@@ -82,6 +83,7 @@ class Asking:
         if hooks is None or not questions:
             return
         groups = [list(dict.fromkeys(questions))]
+        self._unused.update(groups[0])
         failures: dict[Question, int] = {}
         while groups:
             group = groups.pop()
@@ -98,6 +100,7 @@ class Asking:
         """Forget answers that have been used."""
         if self._hooks is not None:
             self._hooks.forget(questions)
+            self._unused.difference_update(questions)
 
     async def done(self, work: Callable[[], T]) -> T:
         """Do what may need an answer: where there is none yet, it is asked, and the work done anew.
@@ -118,8 +121,10 @@ class Asking:
             self.used(asked)
 
     async def close(self) -> None:
-        """End the program."""
+        """End the program, and forget what it answered to a worker that did not get to use it."""
         if self._hooks is not None:
+            self._hooks.forget(list(self._unused))
+            self._unused.clear()
             await in_thread(self._hooks.program.stop, "program")
 
     def _after(

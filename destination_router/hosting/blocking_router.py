@@ -21,6 +21,7 @@ from destination_router.contract.messages import Message
 from destination_router.contract.records import Json
 from destination_router.hosting.connection_stats import ConnectionStats
 from destination_router.hosting.host_router import Router
+from destination_router.service.event_loop import run_in_loop
 
 T = TypeVar("T")
 
@@ -120,7 +121,7 @@ class BlockingRouter:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._serve())
+            run_in_loop(self._serve())
         except BaseException as error:  # noqa: BLE001 -- told where the block begins, or ends
             self._ended.set_exception(error)
             if not self._started.done():

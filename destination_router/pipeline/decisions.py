@@ -16,7 +16,12 @@ _LEFT_OUT = frozenset({"unsafe_identity", "dropped"})
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why a message was rejected: a stable code, and a sentence without personal values."""
+    """Why a message was rejected.
+
+    Attributes:
+        code: a stable name for the reason, in snake_case.
+        detail: a sentence without personal values.
+    """
 
     code: str
     detail: str

@@ -10,13 +10,22 @@ import msgspec
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One rule: what happens to which requests. Impossible combinations raise `ValueError`.
 
-    What: an answer of `status` with `headers` and `body`, or `drop_connection` (the client gets
-    no answer at all), or, with `delay` alone, the true answer late. `delay` is in seconds.
-    With `after`, Heap acts on the request first and only then its answer is delayed, replaced
-    or lost; without, Heap never sees it.
+    What: an answer of `status` with `headers` and `body`, or `drop_connection`, or, with `delay`
+    alone, the true answer late. Which: those to `path` whose raw body contains `match`; of these
+    the `next` N, or a `share` chosen at random, or all until the faults are cleared.
 
-    Which: those to exactly `path` whose raw body contains `match`; of these the `next` N, or a
-    `share` between 0 and 1 chosen at random, or all until the faults are cleared.
+    Attributes:
+        status: the status of the answer, from 200 to 599.
+        headers: the answer's headers.
+        body: the answer's body.
+        drop_connection: whether the client gets no answer at all.
+        delay: how many seconds the answer is late.
+        after: whether Heap acts on the request before its answer is delayed, replaced or lost;
+            without it, Heap never sees the request.
+        next: how many requests it happens to; None: any number.
+        share: how many of them it happens to, from 0 to 1, chosen at random; None: all.
+        path: exactly which path; None: any.
+        match: what the raw body contains; None: anything.
     """
 
     status: int | None = None

@@ -13,12 +13,13 @@ from destination_router import (
     HttpResponse,
     Identifier,
     Reject,
+    UserDeletion,
 )
 from heap_destination.deletion import HeapDeletion
 from heap_destination.settings import heap_settings
 
 
-def deletion(**settings: Any) -> HeapDeletion:
+def deletion(**settings: Any) -> UserDeletion:
     return HeapDeletion(heap_settings({"appId": "11", "deletionApiKey": "key", **settings}))
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from small_program import runs, speaks
 
-from destination_router.delivery.asking import UNAVAILABLE
+from destination_router.delivery.asking import UNAVAILABLE, Asking
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.worker import Worker
@@ -227,3 +227,19 @@ def test_one_that_dies_packing_and_reading_answers(tmp_path: Path) -> None:
     deliver(line, "E", "E")
     assert sorted(body["messageId"] for body in line.got) == ["m-0", "m-1"]
     assert line.letters == []
+
+
+def test_what_a_broken_worker_asked_is_forgotten(tmp_path: Path) -> None:
+    """A worker that fails between asking and using starts again; its answers are not kept."""
+    line = Line(speaks(tmp_path))
+
+    async def break_off() -> None:
+        asking = Asking(line.connection, SOON)
+        questions = asking.noted([lambda: line.connection.decide(tracks("E")[0])])
+        await asking.answer(questions)
+        assert len(line.hooks._known) == 1
+        await asking.close()
+
+    for _ in range(3):
+        asyncio.run(asyncio.wait_for(break_off(), 60))
+        assert not line.hooks._known

@@ -14,6 +14,7 @@ import pytest
 from waiting import until
 
 from destination_router import BlockingRouter, ConfigurationError
+from destination_router.service.event_loop import EventLoop
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing")
 
@@ -96,3 +97,9 @@ def test_it_works_beside_an_event_loop(router_toml: Path) -> None:
             return router.append([EVENT])
 
     assert asyncio.run(host()) == 1
+
+
+def test_a_name_that_nobody_answers_does_not_hold_up_its_end(router_toml: Path) -> None:
+    """Its loop looks names up as the commands' does; test_event_loop.py shows what that is for."""
+    with BlockingRouter.from_config(router_toml) as router:
+        assert isinstance(router._loop, EventLoop)

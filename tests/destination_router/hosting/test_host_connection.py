@@ -18,10 +18,12 @@ from destination_router import (
     BasicAuth,
     BearerAuth,
     ConfigurationError,
+    HostedConnection,
     HttpRequest,
     HttpResponse,
     Ignored,
     Outcome,
+    RenderedRequest,
     connect,
     hookimpl,
     parse_message,
@@ -96,7 +98,9 @@ def test_requests_are_packed_and_their_answer_is_read() -> None:
 )
 def test_a_destination_is_found_by_entry_point_or_module(destination: Any) -> None:
     """It is called the same."""
-    assert connect(destination, {"appId": "11"}).name == "heap"
+    heap = connect(destination, {"appId": "11"})
+    assert isinstance(heap, HostedConnection)
+    assert heap.name == "heap"
 
 
 @pytest.mark.parametrize(
@@ -145,6 +149,7 @@ def test_a_request_is_rendered_for_any_client(
 ) -> None:
     """With its type and its credentials, which its representation does not show."""
     rendered = HEAP.rendered(request_)
+    assert isinstance(rendered, RenderedRequest)
     assert (rendered.method, rendered.url) == ("POST", "https://v.example/a")
     assert (rendered.headers, rendered.content) == (headers, content)
     assert "Authorization" not in repr(rendered)

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from waiting import until
 
-from destination_router import ConfigurationError, Router, parse_message
+from destination_router import ConfigurationError, ConnectionStats, Router, parse_message
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.eventlog.interface import LogFileError
 from destination_router.eventlog.opening import open_log
@@ -47,7 +47,7 @@ def test_events_are_delivered_to_every_connection(router_toml: Path, vendor: str
             assert await router.append([]) == 0
             assert await router.drain(30)
             assert await router.behind() == {"heap-production": 0, "heap-staging": 0}
-            stats = router.stats()
+            stats: dict[str, ConnectionStats] = router.stats()
         assert {(s.state, s.received, s.delivered, s.waiting) for s in stats.values()} == {
             ("sending", 2, 2, 0)
         }
