@@ -29,9 +29,7 @@ def check(
     config: RouterToml = ROUTER_TOML,
     live: Annotated[
         bool,
-        typer.Option(
-            "--live", help="Send the test messages to the vendors themselves, where they stay."
-        ),
+        typer.Option("--live", help="Send the test messages to the vendors, where they stay."),
     ] = False,
     log: Annotated[
         bool, typer.Option("--log", help="Also read the whole event log, to find damage.")
@@ -39,8 +37,8 @@ def check(
 ) -> None:
     """Show every error of a router.toml, and test its connections.
 
-    Where there is none, a test user and a test event go to each destination's simulator, within
-    this process. With --live they go to the vendors, but for connections that are paused.
+    If there is no error, it sends a test user and a test event to each destination's simulator,
+    within this process. With --live, it sends them to the vendors, except for paused connections.
 
     Example: destination-router check --config router.toml
     """

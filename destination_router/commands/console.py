@@ -20,14 +20,14 @@ def console(
     listen: Annotated[
         str | None,
         typer.Option(
-            "--listen", metavar="HOST:PORT", help=r"In place of \[console] listen; port 0 is free."
+            "--listen", metavar="HOST:PORT", help=r"Where to answer, in place of \[console] listen."
         ),
     ] = None,
 ) -> None:
     """Show what comes in and what goes out on a web page.
 
-    Until Ctrl-C, for a router that runs in other processes on this machine: it reads the same event
-    log and what their workers tell. `run` serves the same page by itself, unless it is told
+    It serves until Ctrl-C, for a router that runs in other processes on this machine. It reads the
+    same event log, and what their workers tell. `run` serves the same page, unless you give it
     --no-console.
 
     Example: destination-router console --config router.toml

@@ -60,7 +60,7 @@ _MOST_NUMBERS = 20
 
 Ids = Annotated[
     list[int] | None,
-    typer.Argument(metavar="[ID]...", help="Their numbers.", show_default=False),
+    typer.Argument(metavar="[ID]...", help="The numbers of dead letters.", show_default=False),
 ]
 ByConnection = Annotated[
     str | None, typer.Option("--connection", help="Only those of this connection.")
@@ -79,9 +79,9 @@ ByBefore = Annotated[
     ),
 ]
 ByMessage = Annotated[str | None, typer.Option("--message-id", help="Only those of this message.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="No more than so many.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most this many.")]
 Replayed = Annotated[bool, typer.Option("--replayed", help="Include those that were replayed.")]
-Content = Annotated[bool, typer.Option("--content", help="Show values, which are personal data.")]
+Content = Annotated[bool, typer.Option("--content", help="Show values. They are personal data.")]
 
 
 def _which(
@@ -111,7 +111,9 @@ def _which_to_delete(
     since: Annotated[
         str | None,
         typer.Option(
-            "--since", metavar="TIME", help="Only those since 2026-11-22T10:00Z; takes no duration."
+            "--since",
+            metavar="TIME",
+            help="Only those since 2026-11-22T10:00Z. It takes no duration.",
         ),
     ] = None,
     before: ByBefore = None,
@@ -139,15 +141,15 @@ def list_(
     config: RouterToml = ROUTER_TOML,
     replayed: Replayed = False,
     each: Annotated[
-        bool, typer.Option("--each", help="List each one, in place of a line for each code.")
+        bool, typer.Option("--each", help="List each one, not a line for each code.")
     ] = False,
     content: Content = False,
     as_json: JsonLines = False,
 ) -> None:
     """Count dead letters by connection and code, with a sample of each.
 
-    --each lists them one by one, and so do numbers, --message-id, --content and --json. No more
-    than 100 lines are printed, unless --limit says how many, or --json is given.
+    --each lists them one by one, and so do numbers, --message-id, --content and --json. It prints
+    at most 100 lines, unless you give --limit or --json.
 
     Example: destination-router dead-letters list --since 12h
     """
@@ -201,7 +203,7 @@ def show(
 ) -> None:
     """Show dead letters in full: message, request and answer.
 
-    Values stand there only with --content: they are personal data.
+    It shows values only with --content, because they are personal data.
 
     Example: destination-router dead-letters show 17
     """
@@ -220,16 +222,16 @@ def replay(
     which: DeadLetterFilter,
     config: RouterToml = ROUTER_TOML,
     everything: Annotated[
-        bool, typer.Option("--all", help="Take all that were not replayed.")
+        bool, typer.Option("--all", help="Select all that were not replayed.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show which; change nothing.")
+        bool, typer.Option("--dry-run", help="Only show which. Change nothing.")
     ] = False,
 ) -> None:
     """Put dead letters back into the log, to be delivered.
 
-    Each for its own connection only, under the same messageId. A masked one needs the key that it
-    was masked with; without it, it is left as it is.
+    Each goes to its own connection only, under the same messageId. A masked one needs the key that
+    it was masked with. Without that key, it stays as it is.
 
     Example: destination-router dead-letters replay --code http_400 --dry-run
     """
@@ -257,13 +259,13 @@ def delete(
     config: RouterToml = ROUTER_TOML,
     replayed: Replayed = False,
     everything: Annotated[
-        bool, typer.Option("--all", help="Take all that were not replayed.")
+        bool, typer.Option("--all", help="Select all that were not replayed.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show which; change nothing.")
+        bool, typer.Option("--dry-run", help="Only show which. Change nothing.")
     ] = False,
 ) -> None:
-    """Delete dead letters for good: they are nowhere else.
+    """Delete dead letters for good. There is no other copy.
 
     Example: destination-router dead-letters delete --before 30d --dry-run
     """
@@ -283,10 +285,11 @@ def export(
     config: RouterToml = ROUTER_TOML,
     replayed: Replayed = False,
     output: Annotated[
-        Path | None, typer.Option("--output", help="A new file, in place of standard output.")
+        Path | None,
+        typer.Option("--output", help="Write to this new file, not to standard output."),
     ] = None,
 ) -> None:
-    """Write their messages as `send` and `try` read them.
+    """Write the messages of dead letters, for `send` and `try`.
 
     Example: destination-router dead-letters export --output messages.jsonl
     """

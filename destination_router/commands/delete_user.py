@@ -78,18 +78,19 @@ def delete_user(
         ),
     ] = None,
     user: Annotated[
-        list[str] | None, typer.Option("--user", metavar="ID", help="A userId; may be repeated.")
+        list[str] | None,
+        typer.Option("--user", metavar="ID", help="A userId. You may repeat this."),
     ] = None,
     anonymous: Annotated[
         list[str] | None,
-        typer.Option("--anonymous", metavar="ID", help="An anonymousId; may be repeated."),
+        typer.Option("--anonymous", metavar="ID", help="An anonymousId. You may repeat this."),
     ] = None,
     files: Annotated[
         list[str] | None,
         typer.Option(
             "--file",
             help="A userId a line, or an object with userId, anonymousId or both; plain or "
-            "gzipped; - is standard input; may be repeated.",
+            "gzipped; - is standard input. You may repeat this.",
         ),
     ] = None,
     config: ConfigFile = None,
@@ -115,16 +116,16 @@ def delete_user(
     ] = Path("deletions.jsonl"),
     wait: Wait = "1h",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say how many would be deleted.")
+        bool, typer.Option("--dry-run", help="Only show how many would be deleted.")
     ] = False,
     look_up: Annotated[
-        bool, typer.Option("--look-up", help="Only say what the audit knows of the ids.")
+        bool, typer.Option("--look-up", help="Only show what the audit says of the ids.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Delete people at the vendor, for good.
 
-    With an audit that names nobody; the same command goes on with what is left.
+    It writes an audit that names nobody. If you interrupt it, the same command does the rest.
 
     Example: destination-router delete-user heap --user ada --dry-run
     """

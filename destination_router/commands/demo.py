@@ -43,17 +43,17 @@ def demo(
     settings: SettingsFile = None,
     pairs: Pairs = None,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave it running, for your own SDK to send to.")
+        bool, typer.Option("--keep", help="Leave it running, so that your own SDK can send to it.")
     ] = False,
     console: Annotated[
         bool, typer.Option("--console", help="Leave it running, and show it on a web page.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send real SDK traffic to a simulated vendor, and explain it.
+    r"""Send real SDK traffic to a simulated vendor, and explain it.
 
-    All in one process, and nothing leaves the machine. Settings that are left out are the schema's
-    examples. It needs RudderStack's SDK: pip install 'heap-destination[demo]'.
+    Everything runs in one process, and nothing leaves the machine. Settings that you leave out are
+    the schema's examples. It needs RudderStack's SDK: pip install 'heap-destination\[demo]'.
 
     Example: destination-router demo heap
     """

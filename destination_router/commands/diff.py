@@ -52,15 +52,17 @@ def diff(
     ],
     before: Annotated[
         str | None,
-        typer.Option("--from", metavar="DIALECT", help="The dialect that is used today."),
+        typer.Option("--from", metavar="DIALECT", help="The dialect that you use today."),
     ] = None,
     after: Annotated[
         str | None,
-        typer.Option("--to", metavar="DIALECT", help="The dialect that would be used."),
+        typer.Option("--to", metavar="DIALECT", help="The dialect that you want to use."),
     ] = None,
     config: Annotated[
         list[Path] | None,
-        typer.Option("--config", help="In place of two dialects, twice: today's and tomorrow's."),
+        typer.Option(
+            "--config", help="Give it twice, in place of two dialects: today's and tomorrow's."
+        ),
     ] = None,
     connection: ConnectionName = None,
     plugin: Annotated[
@@ -68,7 +70,7 @@ def diff(
         typer.Option(
             "--plugin",
             metavar="NAME",
-            help="The destination whose dialects they are; needed if several have dialects.",
+            help="The destination of the dialects. You need it if several have dialects.",
         ),
     ] = None,
     settings: SettingsFile = None,
@@ -77,7 +79,7 @@ def diff(
 ) -> None:
     """Show what another dialect or configuration would change.
 
-    Message by message; sends nothing. Settings hold for both dialects.
+    It compares message by message, and sends nothing. Settings hold for both dialects.
 
     Example: destination-router diff --from rudderstack --to heap messages.jsonl
     """

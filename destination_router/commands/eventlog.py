@@ -37,8 +37,8 @@ commands = typer.Typer(
 def status(config: RouterToml = ROUTER_TOML) -> None:
     """Show how far each connection is behind, and which do not send.
 
-    A vendor takes nothing of a connection that is held: its key was revoked, say. Nothing is lost
-    meanwhile.
+    A connection is held if its vendor takes nothing of it, for example because its key was revoked.
+    Nothing is lost meanwhile.
 
     Example: destination-router eventlog status
     """
@@ -68,7 +68,7 @@ def forget(
 ) -> None:
     """Give up what a former connection has not delivered.
 
-    The log keeps it for the day that the connection comes back, until this says that it will not.
+    The log keeps these events in case the connection comes back. This command deletes them.
 
     Example: destination-router eventlog forget heap-staging
     """
@@ -88,12 +88,12 @@ def forget(
 def create(
     config: RouterToml = ROUTER_TOML,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Make what is missing; otherwise it is only shown.")
+        bool, typer.Option("--yes", help="Make what is missing. Without this, it is only shown.")
     ] = False,
 ) -> None:
     """Make the topics of a log on Kafka, and check those that are there.
 
-    Nothing that is there is changed. A log in a file needs no such thing: `run` makes it.
+    It changes nothing that is there. A log in a file does not need it: `run` makes the file.
 
     Example: destination-router eventlog create --config router.toml --yes
     """
@@ -121,14 +121,14 @@ def move_(
         str, typer.Option("--to", metavar="URL", help="The Kafka: kafka://host:9092/prefix.")
     ],
     source: Annotated[
-        str, typer.Option("--from", metavar="URL", help="The file that it waits in.")
+        str, typer.Option("--from", metavar="URL", help="The file in which the events wait.")
     ] = EventLogConfig().url,
     config: RouterToml = ROUTER_TOML,
 ) -> None:
-    """Move what waits in a file to a Kafka: once, and in order.
+    r"""Move what waits in a file to a Kafka: once, and in order.
 
-    End gateways and workers first, and make the topics. If it breaks off, run it again: it goes on
-    where it was. How to connect is read from [eventlog.kafka] of the router.toml, if it has one.
+    End gateways and workers first, and make the topics. If it breaks off, run it again, and it goes
+    on where it was. It connects as \[eventlog.kafka] of the router.toml says, if there is one.
 
     Example: destination-router eventlog move --to kafka://host:9092/prefix
     """

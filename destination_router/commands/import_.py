@@ -21,22 +21,27 @@ from destination_router.settings.documents import DocumentError, number_problems
 
 def import_(
     system: Annotated[
-        str, typer.Argument(metavar="SYSTEM", help="Who exported it: segment or rudderstack.")
+        str,
+        typer.Argument(
+            metavar="SYSTEM", help="The system that exported it: segment or rudderstack."
+        ),
     ],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What it exported, as JSON.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The export, as JSON.")],
     plugin: Annotated[
         str | None,
         typer.Option(
             "--plugin",
             metavar="NAME",
-            help="The destination that the export is for; otherwise, all installed ones are asked.",
+            help="The destination that the export is for. By default, all are asked.",
         ),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it here.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file.")
+    ] = None,
 ) -> None:
     """Write a router.toml from another system's export.
 
-    Whatever could not be carried over as it was is listed, on standard error.
+    It lists everything that it cannot carry over unchanged, on standard error.
 
     Example: destination-router import segment settings.json -o router.toml
     """

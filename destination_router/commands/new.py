@@ -39,12 +39,12 @@ def new(
         str,
         typer.Argument(
             metavar="NAME",
-            help="The distribution's name, and without -destination what a configuration calls it.",
+            help="The distribution's name. A configuration calls it so, without -destination.",
         ),
     ],
     directory: Annotated[
         Path | None,
-        typer.Option(help="The folder to write, new or empty; ./NAME if left out."),
+        typer.Option(help="The folder to write, new or empty. By default, ./NAME."),
     ] = None,
     language: Annotated[
         Language, typer.Option(help="python: a distribution of its own; node: a program.")
@@ -52,8 +52,8 @@ def new(
 ) -> None:
     """Write a working destination, for you to build on.
 
-    A distribution of its own: a plugin, its settings, a case, a simulator, tests and CI. In Node, a
-    program that speaks JSON lines (docs/programs.md).
+    In Python, it is a distribution with a plugin, its settings, a case, a simulator, tests and CI.
+    In Node, it is a program that speaks JSON lines (docs/programs.md).
 
     Example: destination-router new my-destination
     """

@@ -33,7 +33,7 @@ Pairs = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="One setting; may be repeated.",
+        help="One setting. You may repeat this.",
         rich_help_panel=CONNECTION_PANEL,
     ),
 ]
@@ -49,7 +49,7 @@ ConnectionName = Annotated[
     str | None,
     typer.Option(
         "--connection",
-        help="Which connection of the router.toml, if it has several.",
+        help="The connection of the router.toml, if it has several.",
         rich_help_panel=CONNECTION_PANEL,
     ),
 ]
@@ -58,8 +58,8 @@ Origins = Annotated[
     typer.Option(
         "--origin",
         metavar="FROM=TO",
-        help="Send a vendor's origin elsewhere, such as to a simulator; may be repeated. FROM and "
-        "TO are https://host or http://host:port; a FROM of * is every other.",
+        help="Send a vendor's origin elsewhere, such as to a simulator. You may repeat this. "
+        "FROM and TO are https://host or http://host:port. A FROM of * is every other.",
         rich_help_panel=CONNECTION_PANEL,
     ),
 ]

@@ -28,7 +28,7 @@ from destination_router.eventlog.sqlite.standing_book import all_held, all_order
 from destination_router.faults import UsageError
 
 commands = typer.Typer(
-    no_args_is_help=True, help="See whether connections send; pause and resume them."
+    no_args_is_help=True, help="See whether connections send. Pause and resume them."
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A connection of the router.toml.")]
@@ -38,8 +38,8 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A connection of the r
 def list_(config: RouterToml = ROUTER_TOML, as_json: JsonLines = False) -> None:
     """List the connections: what waits, and whether they send.
 
-    None sends while no router runs that delivers. What a running router has not read yet of a
-    changed router.toml is listed all the same.
+    No connection sends unless a router runs that delivers. If you have changed router.toml and not
+    reloaded it, the list already shows the change.
 
     Example: destination-router connections list
     """
@@ -120,9 +120,9 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 @commands.command(cls=OnceCommand)
 def pause(connection: Name, config: RouterToml = ROUTER_TOML) -> None:
-    """Send nothing for a connection from now on; what comes in waits.
+    """Send nothing for a connection until `resume`. Its events wait.
 
-    Nothing is lost, and other connections are not touched. It lasts over restarts, until `resume`.
+    Nothing is lost, and other connections are not affected. A pause lasts over restarts.
 
     Example: destination-router connections pause heap-production
     """
@@ -132,7 +132,7 @@ def pause(connection: Name, config: RouterToml = ROUTER_TOML) -> None:
 
 @commands.command(cls=OnceCommand)
 def resume(connection: Name, config: RouterToml = ROUTER_TOML) -> None:
-    """Go on sending; a connection that is held asks its vendor at once.
+    """Go on sending. A held connection asks its vendor at once.
 
     Example: destination-router connections resume heap-production
     """

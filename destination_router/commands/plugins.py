@@ -27,7 +27,7 @@ def plugins(
 ) -> None:
     """List the installed destinations and what each can do.
 
-    Those that are broken too, with the reason.
+    It also lists those that are broken, with the reason.
 
     Example: destination-router plugins
     """

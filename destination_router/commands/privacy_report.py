@@ -38,7 +38,7 @@ def report(
         str | None,
         typer.Argument(
             metavar="FILE",
-            help="Messages in JSON; if you leave it out, those in the log of the router.toml.",
+            help="Messages in JSON. By default, those in the log of the router.toml.",
             show_default=False,
         ),
     ] = None,
@@ -46,14 +46,14 @@ def report(
         Path | None,
         typer.Option(
             "--config",
-            help="A router.toml: its log and its allowlists; without FILE, router.toml.",
+            help="A router.toml, with its log and allowlists. Without FILE, router.toml.",
             show_default=False,
         ),
     ] = None,
     connection: ConnectionName = None,
     people: Annotated[
         int,
-        typer.Option("--people", min=1, help="Show a name only if so many people sent it."),
+        typer.Option("--people", min=1, help="Show a name only if this many people sent it."),
     ] = 2,
     as_toml: Annotated[
         bool, typer.Option("--toml", help="Print allowlists to start from, as TOML.")

@@ -15,9 +15,9 @@ from destination_router.service.checking import check_config
 def reload(config: RouterToml = ROUTER_TOML) -> None:
     """Let a running router read its router.toml again.
 
-    The file is checked first. Connections come, go and change without losing a message; the others
-    are not touched. What the router made of it stands in its log. A process with --gateway-only is
-    told by SIGHUP instead.
+    It checks the file first. The router adds, removes and changes connections without losing a
+    message, and leaves the others as they are. Its log says what it did. For a process with
+    --gateway-only, use SIGHUP instead.
 
     Example: destination-router reload --config router.toml
     """

@@ -30,25 +30,32 @@ def replay(
     since: Annotated[
         str,
         typer.Option(
-            "--since", metavar="TIME", help="What came in since 2026-11-22T10:00Z, or 2h ago."
+            "--since",
+            metavar="TIME",
+            help="Events that came in since 2026-11-22T10:00Z, or 2h ago.",
         ),
     ],
     until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="What came in before this time.")
+        str | None,
+        typer.Option("--until", metavar="TIME", help="Events that came in before this time."),
     ] = None,
     event: Annotated[
         list[str] | None,
-        typer.Option("--event", metavar="NAME", help="Only this event, page or screen; repeat it."),
+        typer.Option(
+            "--event", metavar="NAME", help="Only this event, page or screen. You may repeat this."
+        ),
     ] = None,
     user: Annotated[
         list[str] | None,
-        typer.Option("--user", metavar="ID", help="Only of this userId or anonymousId; repeat it."),
+        typer.Option(
+            "--user", metavar="ID", help="Only of this userId or anonymousId. You may repeat this."
+        ),
     ] = None,
     profiles: Annotated[
         bool,
         typer.Option(
             "--profiles",
-            help="Include updates of profiles: older values may overwrite newer ones.",
+            help="Include updates of profiles. Older values may overwrite newer ones.",
         ),
     ] = False,
     dry_run: Annotated[
@@ -58,8 +65,8 @@ def replay(
 ) -> None:
     """Send again what a connection delivered, if it is kept.
 
-    It goes to this connection alone, in order, behind what waits. The vendor knows each event by
-    the same key as before. What is kept is up to keep_delivered of the event log.
+    The events go to this connection only, in order, behind what waits. Each has the same key as
+    before. The setting keep_delivered of the event log says how long they are kept.
 
     Example: destination-router replay --connection heap --since 2h --dry-run
     """

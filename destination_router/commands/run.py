@@ -33,17 +33,17 @@ _log = logging.getLogger(__name__)
 def run(
     config: RouterToml = ROUTER_TOML,
     gateway_only: Annotated[
-        bool, typer.Option("--gateway-only", help="Take events, deliver none.")
+        bool, typer.Option("--gateway-only", help="Only take events. Do not deliver.")
     ] = False,
     workers_only: Annotated[
-        bool, typer.Option("--workers-only", help="Deliver events, take none.")
+        bool, typer.Option("--workers-only", help="Only deliver events. Take none.")
     ] = False,
     listen: Annotated[
         str | None,
         typer.Option(
             "--listen",
             metavar="HOST:PORT",
-            help=r"In place of \[gateway] listen. With --workers-only: where /metrics answers.",
+            help=r"Replaces \[gateway] listen. With --workers-only, where /metrics answers.",
         ),
     ] = None,
     workers: Annotated[
@@ -59,15 +59,16 @@ def run(
     no_console: Annotated[
         bool,
         typer.Option(
-            "--no-console", help="Do not serve the console; the command `console` does, elsewhere."
+            "--no-console",
+            help="Do not serve the console. The command `console` serves it elsewhere.",
         ),
     ] = False,
 ) -> None:
     """Take events and deliver them, until SIGTERM or Ctrl-C.
 
-    A gateway for RudderStack's SDKs, an event log on disk, and workers that deliver to every
-    connection of the router.toml. It logs one JSON object a line, on standard error. SIGHUP, or the
-    command `reload`, lets it read the router.toml again.
+    It runs a gateway for RudderStack's SDKs, an event log on disk, and workers that deliver to
+    every connection of the router.toml. It logs one JSON object a line, on standard error. After
+    SIGHUP, or the command `reload`, it reads the router.toml again.
 
     Example: destination-router run --config router.toml
     """

@@ -26,7 +26,7 @@ def schema(
 ) -> None:
     """Print a destination's settings, or the fields to map.
 
-    The settings are JSON Schema; the fields, a table in Markdown, or JSON.
+    The settings are JSON Schema. The fields are a table in Markdown, or JSON.
 
     Example: destination-router schema heap
     """

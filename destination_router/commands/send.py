@@ -45,9 +45,9 @@ def send(
 ) -> None:
     """Send a file of messages to the vendor.
 
-    What was not sent is told by its line. A vendor that takes nothing for as long as --wait ends
-    the run, and so does a pause of the connection; one that is paused already is refused. After
-    that, or an interruption, the same command sends the rest.
+    It names the line of each message that was not sent. It ends if the vendor takes nothing, or the
+    connection is paused, for as long as --wait. It refuses a connection that is already paused. If
+    it ends early, the same command sends the rest.
 
     Example: destination-router send --config router.toml messages.jsonl.gz
     """

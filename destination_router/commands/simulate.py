@@ -26,8 +26,8 @@ def simulate(
 ) -> None:
     """Serve a simulated vendor, until Ctrl-C.
 
-    Send to it by --origin, or by origins in a router.toml; what it holds stands under /_simulator.
-    Settings that are left out are the schema's examples.
+    To send to it, use --origin, or origins in a router.toml. /_simulator shows what it holds.
+    Settings that you leave out are the schema's examples.
 
     Example: destination-router simulate heap
     """

@@ -36,15 +36,13 @@ def try_(
     as_json: JsonLines = False,
     with_traceback: Annotated[
         bool,
-        typer.Option(
-            "--traceback", help="Show what a plugin raises, with its words, on standard error."
-        ),
+        typer.Option("--traceback", help="Show a plugin's exceptions in full, on standard error."),
     ] = False,
 ) -> None:
-    """Show what would be sent for each message; sends nothing.
+    """Show what would be sent for each message. It sends nothing.
 
-    Every request, every note of what was changed or left out, and why a message is filtered or
-    rejected.
+    It shows every request, a note for whatever was changed or left out, and why a message is
+    filtered or rejected.
 
     Example: destination-router try heap --set appId=1234567890 messages.jsonl
     """

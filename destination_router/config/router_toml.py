@@ -320,7 +320,7 @@ class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
         plugin: which destination; of a program, its command.
         program: `plugin = { command = [...] }`; None: the plugin is installed.
         settings: the plugin's, references unresolved.
-        subscription: which messages it takes, in FQL; the plugin's own if None.
+        subscription: the messages that it takes, in FQL; the plugin's own if None.
         mapping: for each call, the fields that it overrides.
         subscriptions: in place of the two: several, each with its own mapping.
         client_side: `clientSide`: browsers are told to load the destination by themselves.

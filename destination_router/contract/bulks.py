@@ -1,4 +1,4 @@
-"""Single requests → bulk requests, within what a vendor takes at once: what a `pack` is made of."""
+"""Makes bulk requests of single ones, within what a vendor takes at once: the parts of a `pack`."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def bulks(  # noqa: PLR0913 -- what differs between vendors, by keyword
 ) -> list[HttpRequest]:
     """Put single requests that go to one place into as few bulk requests as the vendor allows.
 
-    They keep their order. One that stands alone keeps its single form, however large it is. A
-    bulk has the first one's URL, query, headers, authentication, type and `gzip`; its `items` name
-    the messages of each item; its costs are what its requests add to a bulk (`bulk_costs`).
+    The requests keep their order. A request that stays alone keeps its single form, however large
+    it is. A bulk has the URL, query, headers, authentication, type and `gzip` of its first request.
+    Its `items` name the messages of each item. Its costs are the `bulk_costs` of its requests.
 
     Args:
-        requests: in order.
-        item: what a single request becomes in the bulk's list; for requests whose bodies are
-            bytes (`content`), bytes: `lambda request: request.content`.
-        body: a bulk's body, from its items: JSON, a form's fields if the requests have forms, or
-            bytes if they have bytes: `b"".join`, for lines of JSON that end with their line.
+        requests: the single requests, in order.
+        item: makes an item of the bulk's list from a single request. If the requests have bytes
+            (`content`), it returns bytes: `lambda request: request.content`.
+        body: makes a bulk's body from its items: JSON, a form's fields if the requests have forms,
+            or bytes if they have bytes. For lines of JSON that end with a line feed: `b"".join`.
         most: how many items the vendor takes at once.
-        most_bytes: how many bytes of body, before any gzip; None for any number.
+        most_bytes: how many bytes of body it takes, before compression. None is any number.
         bounds: what else the vendor limits.
     """
     singles = list(requests)
@@ -56,7 +56,7 @@ def bulks(  # noqa: PLR0913 -- what differs between vendors, by keyword
 def folded(requests: Sequence[HttpRequest], json: Json) -> HttpRequest:
     """Make one request of several that overwrite the same state: the last one, with this body.
 
-    It carries the messages and notes of all. In a bulk they are one item.
+    It carries the messages and notes of all. In a bulk, they are one item.
     """
     return msgspec.structs.replace(
         requests[-1],

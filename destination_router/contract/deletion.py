@@ -1,8 +1,8 @@
-"""The contract of a vendor's deletion of users: who, in which requests, and what answers mean.
+"""The contract for deleting users at a vendor: the requests, and what answers mean.
 
-A destination whose vendor can delete gives a `UserDeletion`: pure functions. The host does the
-rest: it masks ids as delivery did, makes groups, gets and renews tokens, sends, waits, asks until
-it is done, and keeps the state and the audit.
+A destination whose vendor can delete users returns a `UserDeletion`, whose functions are pure. The
+host does the rest. It masks ids as delivery did, makes groups, gets and renews tokens, sends,
+waits, asks until the vendor is done, and keeps the state and the audit.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from destination_router.contract.records import HttpRequest, HttpResponse, Json
 
 
 class Identifier(msgspec.Struct, frozen=True):
-    """One id of somebody who shall be deleted, as messages carry it.
+    """One id of a person to be deleted, as messages carry it.
 
     Attributes:
-        kind: which field of a message it stands in.
+        kind: the field of a message that holds it.
         value: the id.
     """
 
@@ -31,11 +31,11 @@ class Identifier(msgspec.Struct, frozen=True):
 
 
 class DeletionToken(msgspec.Struct, frozen=True):
-    """What a vendor lets in for a while.
+    """A token that the vendor accepts for some time.
 
     Attributes:
         value: the token.
-        lifetime: in seconds, from when it was given.
+        lifetime: the seconds for which the vendor accepts it.
     """
 
     value: str
@@ -46,11 +46,11 @@ class DeletionToken(msgspec.Struct, frozen=True):
 
 
 class DeletionProgress(msgspec.Struct, frozen=True):
-    """How a deletion stands, as the vendor says.
+    """The state of a deletion, as the vendor reports it.
 
     Attributes:
-        state: `pending`, `complete`, or `failed`: for good.
-        request_id: what the vendor calls it, to ask about it; empty where there is nothing to ask.
+        state: `pending`, `complete`, or `failed` for good.
+        request_id: the vendor's id of the deletion, to ask about it. Empty if there is none.
         detail: why it failed, without personal values.
     """
 
@@ -60,47 +60,52 @@ class DeletionProgress(msgspec.Struct, frozen=True):
 
 
 class UserDeletion(Protocol):
-    """A vendor's deletion of users, with a connection's settings. Pure; the host does all I/O.
+    """Deletes users at a vendor, with a connection's settings. Pure: the host does all I/O.
 
-    The functions that read are given answers of 2xx alone. Of the others the host makes: 401, a
-    new token, once; 401 to that, 403, 407 and redirects, the end of the run, and what is pending
-    stays so; 408, 423, 429 and 5xx, the same again later; the rest, failed.
+    The functions that read get answers of 2xx only. The host deals with all others:
+
+    | Status | What the host does |
+    |---|---|
+    | 401 | gets a new token, once |
+    | 401 again, 403, 407, redirects | ends the run; what is pending stays pending |
+    | 408, 423, 429, 5xx | sends the same again later |
+    | any other | notes that the deletion failed |
     """
 
     @property
     def group(self) -> int:
-        """How many users a request takes at most."""
+        """The most users that one request takes."""
 
     def subject(self, identifier: Identifier) -> Json:
-        """Say whom the vendor knows by an id: what stands for them in a request.
+        """Return what stands for the person with this id in a request.
 
         Raises:
-            Reject: the vendor cannot delete by this id, or must not.
+            Reject: The vendor cannot delete by this id, or must not.
         """
 
     def token_request(self) -> HttpRequest | None:
-        """Ask for a token; None where requests need none.
+        """Return the request for a token, or None if requests need no token.
 
         Raises:
-            Reject: a setting is missing: which, and how to give it.
+            Reject: A setting is missing. The text says which, and how to give it.
         """
 
     def read_token(self, response: HttpResponse) -> DeletionToken | None:
-        """Read the token; None if there is none in the answer."""
+        """Read the token from the answer, or return None if it has none."""
 
     def deletion_request(self, subjects: Sequence[Json], token: str) -> HttpRequest:
-        """Ask for a group of users to be deleted.
+        """Return the request that deletes a group of users.
 
         Args:
-            subjects: at least one, at most `group`.
-            token: empty where there is none.
+            subjects: what `subject` returned for each: at least one, at most `group`.
+            token: the token. Empty if there is none.
         """
 
     def read_deletion(self, response: HttpResponse) -> DeletionProgress:
-        """Read what the vendor says to that."""
+        """Read the answer to the deletion request."""
 
     def status_request(self, request_id: str, token: str) -> HttpRequest:
-        """Ask how a deletion stands."""
+        """Return the request that asks for the state of a deletion."""
 
     def read_status(self, response: HttpResponse) -> DeletionProgress:
-        """Read how it stands."""
+        """Read the state of the deletion from the answer."""

@@ -1,7 +1,7 @@
-"""Values as JavaScript writes them, for requests that must equal those of systems written in it.
+"""Writes values as JavaScript does, for requests that must equal those of systems written in it.
 
-Sources: ECMA-262, `Number::toString`, `JSON.stringify`, `OrdinaryOwnPropertyKeys`. A number of a
-message is what `JSON.parse` makes of it: a 64-bit float.
+Sources: ECMA-262, `Number::toString`, `JSON.stringify`, `OrdinaryOwnPropertyKeys`. As with
+`JSON.parse`, a number of a message is a 64-bit float.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def json_text(value: Json, *, all_digits: bool = False) -> str:
     """Write a JSON value as `JSON.stringify` does.
 
     Args:
-        value: what is not JSON becomes null.
+        value: the value. Parts that are not JSON become null.
         all_digits: keep the digits of whole numbers beyond 2^53.
     """
 
@@ -88,7 +88,7 @@ def in_order(pairs: Mapping[str, _V]) -> Mapping[str, _V]:
     """Put the members of an object in the order in which JavaScript enumerates them.
 
     Keys that are array indices (`0` to `4294967294`, without leading zeros) come first, the
-    smallest first; the others follow as they stand.
+    smallest first. The others follow in their own order.
     """
     indices = [key for key in pairs if _is_index(key)]
     if not indices:

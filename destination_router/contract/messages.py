@@ -1,8 +1,8 @@
 """The six calls of a customer data platform, as typed messages.
 
-They are decoded straight from the wire (camelCase) into frozen structs (snake_case); `normalise`
-makes sure of what each field holds, so that a destination never has to check. Field meanings:
-RudderStack's event specification, which Segment's shares.
+They are decoded straight from the wire (camelCase) into frozen structs (snake_case). `normalise`
+makes sure that each field holds what is said here, so that a destination never has to check.
+Fields mean what RudderStack's event specification says, which Segment's shares.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from destination_router.contract.records import Reject
 
 
 class ContextPart(msgspec.Struct, frozen=True):
-    """What of a context is decoded with its message: the decoder skips everything else.
+    """The part of a context that is decoded with its message. The decoder skips the rest.
 
     Attributes:
-        traits: the user's that ride in `context.traits`.
+        traits: the user's traits in `context.traits`.
     """
 
     traits: dict[str, Any] | None = None
@@ -48,16 +48,16 @@ class _Message(
     """What all six calls have in common.
 
     Attributes:
-        message_id: always present; a repeat of a message carries the same one.
-        user_id: trimmed, or None.
-        anonymous_id: trimmed, or None.
-        timestamp: when it happened, as the sender wrote it; a valid time (`parse_time`) or None.
-        original_timestamp: the sender's clock, uncorrected; a valid time or None.
+        message_id: the message's id. It is always there. A repeat of a message has the same one.
+        user_id: the user's id without blanks around it, or None.
+        anonymous_id: the device's id without blanks around it, or None.
+        timestamp: when it happened, as the sender wrote it: a valid time (`parse_time`) or None.
+        original_timestamp: the time of the sender's own clock: a valid time or None.
         sent_at: when the sender sent it, as given.
         received_at: when the gateway took it, as given.
-        channel: `server`, `web`, `mobile` or what the sender wrote.
-        integrations: which destinations it is for, and what it says to each (`options`).
-        context_part: what of the context is decoded at once; see `context`.
+        channel: `server`, `web`, `mobile`, or what the sender wrote.
+        integrations: which destinations get the message, with options for them (`options`).
+        context_part: the part of the context that is decoded at once. See `context`.
     """
 
     message_id: str
@@ -73,11 +73,11 @@ class _Message(
 
     @cached_property
     def context(self) -> dict[str, Any]:
-        """The message's context; decoded when first asked for, since few destinations ask.
+        """The message's context. It is decoded when you first ask for it.
 
         Raises:
-            Reject: `too_deep` or `invalid_json`, where it is nested beyond what can be decoded or
-                holds a number beyond all that a number can be.
+            Reject: `too_deep` if the context is nested too deeply to be decoded, or `invalid_json`
+                if it holds a number that is too large.
         """
         context = self._own_context()
         if "context.traits" in self.mapped:
@@ -102,7 +102,7 @@ class _Message(
 
     @property
     def context_json(self) -> msgspec.Raw:
-        """The context as JSON, whatever the connection's mapping says; as it came, if it can be."""
+        """The context as JSON, without the connection's mapping, as it came if possible."""
         kept = self.__dict__
         if "_context" in kept or "_raw" not in kept:
             return msgspec.Raw(msgspec.json.encode(self._own_context()))
@@ -110,9 +110,10 @@ class _Message(
 
     @property
     def context_traits(self) -> dict[str, Any]:
-        """The user's traits that ride in `context.traits`; without decoding the rest of it.
+        """The user's traits in `context.traits`. The rest of the context is not decoded.
 
-        The host notes them as dropped unless they are asked for here, or by `to_dict`.
+        If the destination asks for them neither here nor by `to_dict`, the host adds a note that
+        they are dropped.
         """
         own = self.__dict__
         own["_asked_traits"] = True
@@ -121,22 +122,21 @@ class _Message(
 
     @property
     def mapped(self) -> dict[str, Any]:
-        """What the connection's mapping says, for whoever needs to know more than its result.
+        """The values that the connection's mapping gave.
 
-        Keys are the parts that were overridden (`properties`, `context.traits`), and the names of
-        the fields that no part of the message holds (`identity`). What gave nothing is None. Empty
-        where the connection overrides nothing.
+        Keys are the parts that the mapping overrides (`properties`, `context.traits`), and the
+        names of fields that are no part of the message (`identity`). A field whose mapping gave
+        nothing is None. Empty if the connection overrides nothing.
         """
         found: dict[str, Any] = self.__dict__.get("_mapped", _NOTHING_MAPPED)
         return found
 
     @cached_property
     def wire(self) -> dict[str, Any]:
-        """The whole message as it came, decoded when first asked for, since hardly anyone asks.
+        """The whole message as it came. It is decoded when you first ask for it.
 
-        A transformation's changes stand there, so that nobody reads around them; a mapping's do
-        not: whoever sends the message on wants `to_dict`. Empty for a message that was made
-        otherwise than from JSON.
+        It has the changes of transformations, and not those of a mapping. To send the whole
+        message to a vendor, use `to_dict`. Empty for a message that was not made from JSON.
 
         Raises:
             Reject: as `context`.
@@ -150,10 +150,10 @@ class _Message(
             raise Reject("invalid_json", "a number is too large") from None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the whole message as a JSON object, for a vendor that wants all of it.
+        """Return the whole message as a JSON object, for a vendor that wants all of it.
 
-        It holds the values of the message's fields, and of its root's other fields what came over
-        the wire. A field without a value is left out.
+        It has the values of the message's fields, and the other fields at the root as the sender
+        wrote them. A field without a value is left out.
 
         Raises:
             Reject: as `context`.
@@ -171,10 +171,10 @@ class _Message(
         return whole | {"type": self.__struct_config__.tag}
 
     def other(self, name: str, default: Any = None) -> Any:
-        """A field at the message's root that its call does not define: `email`, a track's `name`.
+        """Return a field at the root that the call does not define: `email`, a track's `name`.
 
-        What the connection's mapping says comes before what the sender wrote. The host notes such a
-        field as dropped unless it is asked for here, or by `to_dict`.
+        A value of the connection's mapping comes before the sender's. If the destination asks for
+        such a field neither here nor by `to_dict`, the host adds a note that it is dropped.
         """
         self._ask_for(name)
         value = self.mapped.get(name, _MISSING)
@@ -186,15 +186,16 @@ class _Message(
             self.__dict__["_asked"] = {*asked, name}
 
     def as_sent(self, name: str) -> Any:
-        """A field as its sender wrote it, before it was made well-formed.
+        """Return a field as its sender wrote it, before it was made well-formed.
 
-        An id with blanks around it, a number where text belongs, a `timestamp` that is no time:
-        for a destination that has to equal a system that passes them on. Of what a mapping gave,
-        it is the value that the mapping gave. A step that changes the field changes this too.
+        Examples are an id with blanks around it, a number in place of text, and a `timestamp` that
+        is not a time. A destination needs it if it has to equal a system that passes these on. For
+        a field that a mapping gave, it is the mapping's value. A step that changes the field
+        changes this, too.
 
         Args:
-            name: as it is spelt on the wire: `userId`, `type`, `context.traits`; or a field that
-                only a mapping gives.
+            name: the field, spelt as on the wire (`userId`, `type`, `context.traits`), or the name
+                of a field that only a mapping gives.
         """
         field = _FIELD_NAMES.get(name)
         if field is not None:
@@ -210,10 +211,10 @@ class _Message(
         return before if after == value else value
 
     def options(self, *names: str) -> dict[str, Any]:
-        """What the message says to one destination: the object at `integrations.<name>`.
+        """Return the message's options for one destination: the object at `integrations.<name>`.
 
         Args:
-            names: what the destination is called, in any casing; the first name with an object
+            names: the names of the destination, in any casing. The first name with an object
                 counts.
         """
         said = self.integrations
@@ -228,10 +229,10 @@ class _Message(
 
     @property
     def user_keys(self) -> tuple[str, ...]:
-        """Whose order the message belongs to: its userId and anonymousId, or itself alone.
+        """The users whose order the message keeps: its userId and anonymousId.
 
-        A message that carries both ids comes after what either sent before. The first is the
-        `user_key` of its requests.
+        If it has neither, it is its messageId. A message with both ids comes after everything that
+        either of them sent before. The first is the `user_key` of its requests.
         """
         if self.user_id and self.anonymous_id:
             return (self.user_id, self.anonymous_id)
@@ -250,8 +251,8 @@ class Identify(_Message, frozen=True, kw_only=True, tag="identify"):
     """Who a user is.
 
     Attributes:
-        traits: what is known of the user; falls back to `context.traits`, where RudderStack's SDKs
-            put them.
+        traits: what is known of the user. If there are none, those of `context.traits`, where
+            RudderStack's SDKs put them.
     """
 
     traits: dict[str, Any] = msgspec.field(default_factory=AbsentTraits)
@@ -261,7 +262,7 @@ class Track(_Message, frozen=True, kw_only=True, tag="track"):
     """What a user did.
 
     Attributes:
-        event: the event's name; None where the sender left it out.
+        event: the event's name, or None if the sender gave none.
         properties: what the sender says of the event.
     """
 
@@ -273,8 +274,8 @@ class Page(_Message, frozen=True, kw_only=True, tag="page"):
     """A page that a user saw.
 
     Attributes:
-        name: the page's name; None where the sender gave none.
-        category: the page's category; None where the sender gave none.
+        name: the page's name, or None if the sender gave none.
+        category: the page's category, or None if the sender gave none.
         properties: what the sender says of the page: its URL, its title.
     """
 
@@ -287,8 +288,8 @@ class Screen(_Message, frozen=True, kw_only=True, tag="screen"):
     """A screen of an app that a user saw.
 
     Attributes:
-        name: the screen's name; None where the sender gave none.
-        category: the screen's category; None where the sender gave none.
+        name: the screen's name, or None if the sender gave none.
+        category: the screen's category, or None if the sender gave none.
         properties: what the sender says of the screen.
     """
 
@@ -301,7 +302,7 @@ class Group(_Message, frozen=True, kw_only=True, tag="group"):
     """The account that a user belongs to.
 
     Attributes:
-        group_id: the account's id, trimmed, or None.
+        group_id: the account's id without blanks around it, or None.
         traits: what is known of the account.
     """
 
@@ -310,10 +311,10 @@ class Group(_Message, frozen=True, kw_only=True, tag="group"):
 
 
 class Alias(_Message, frozen=True, kw_only=True, tag="alias"):
-    """Two ids of one user: from now on `previous_id` is `user_id`.
+    """Two ids of one user: from now on, `previous_id` is `user_id`.
 
     Attributes:
-        previous_id: the id that the user had before, trimmed, or None.
+        previous_id: the id that the user had before, without blanks around it, or None.
     """
 
     previous_id: str | None = None

@@ -1,7 +1,7 @@
 """The plain records that pass between a destination and its host.
 
-A destination builds them, the host sends, shows and stores them. `default_outcome` says what an
-HTTP status means where a destination does not.
+A destination builds them. The host sends, shows and stores them. `default_outcome` says what an
+HTTP status means if the destination does not.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _WORDS = 500
 
 
 class Note(msgspec.Struct, frozen=True):
-    """Something that a mapping changed or left out, so that nobody has to guess.
+    """Tells that a mapping changed or left out something.
 
     Attributes:
         code: `truncated`, `renamed`, `joined`, `converted`, `dropped`, `unsafe_identity`,
             `invalid_timestamp`, or a code of the destination's own.
-        path: where in the message, from its root: `properties.items.0.sku`.
+        path: the place in the message, from its root: `properties.items.0.sku`.
         detail: what happened and why, without the value itself.
     """
 
@@ -41,13 +41,13 @@ class Note(msgspec.Struct, frozen=True):
 
 
 class Reject(Exception):  # noqa: N818 -- the contract's word: a destination rejects a message
-    """Raised to refuse a message; the host files it with its code and tells who sent it.
+    """Raise it to refuse a message. The host makes it a dead letter with this code.
 
     Args:
-        code: a stable name for the reason, in snake_case: `missing_identity`. It is a label of
-            metrics: one that is no plain word, because a value stands in it, becomes `rejected`.
+        code: a stable name for the reason, in snake_case: `missing_identity`. Metrics have it as a
+            label, so a code that is not a plain word, because it holds a value, becomes `rejected`.
         detail: a sentence that names the field and says what to do, without personal values.
-        path: the field at fault, from the message's root; empty where no field is.
+        path: the field at fault, from the message's root. Empty if no field is at fault.
     """
 
     def __init__(self, code: str, detail: str, path: str = "") -> None:
@@ -61,12 +61,12 @@ class Reject(Exception):  # noqa: N818 -- the contract's word: a destination rej
 
 
 class Ignored(msgspec.Struct, frozen=True):
-    """What a hook returns in place of `[]`: nothing is sent on purpose, and this is why.
+    """Return it from a hook in place of `[]` to say why nothing is sent on purpose.
 
     Attributes:
-        reason: a sentence for whoever looks for the message: what this destination has no use for,
-            and what would make a difference; without personal values.
-        notes: what was left out on the way to it.
+        reason: a sentence for people who look for the message: what this destination has no use
+            for, and what would change that. It holds no personal values.
+        notes: what was left out.
     """
 
     reason: str
@@ -74,11 +74,11 @@ class Ignored(msgspec.Struct, frozen=True):
 
 
 class BasicAuth(msgspec.Struct, frozen=True, tag="basic", tag_field="scheme"):
-    """HTTP Basic authentication; the host renders the header at the last moment.
+    """HTTP Basic authentication. The host writes the header when it sends the request.
 
     Attributes:
-        username: the user, or whatever the vendor takes in this place, such as an API key.
-        password: the secret; empty where the vendor wants none.
+        username: the user, or what the vendor wants in its place, such as an API key.
+        password: the secret. Empty if the vendor wants none.
     """
 
     username: str
@@ -89,7 +89,7 @@ class BasicAuth(msgspec.Struct, frozen=True, tag="basic", tag_field="scheme"):
 
 
 class BearerAuth(msgspec.Struct, frozen=True, tag="bearer", tag_field="scheme"):
-    """A bearer token; the host renders the header at the last moment.
+    """A bearer token. The host writes the header when it sends the request.
 
     Attributes:
         token: the secret, without the word `Bearer`.
@@ -102,12 +102,12 @@ class BearerAuth(msgspec.Struct, frozen=True, tag="bearer", tag_field="scheme"):
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """What one request takes from one of its destination's quotas.
+    """What a request takes from one of the destination's quotas.
 
     Attributes:
         quota: the quota's name.
-        amount: how many of its unit.
-        key: whose budget it is, as the vendor sees users; for a quota of scope `user`.
+        amount: how much, in the quota's unit.
+        key: for a quota of scope `user`, the user, as the vendor tells users apart.
     """
 
     quota: str
@@ -116,17 +116,17 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 class Pairing(msgspec.Struct, frozen=True, kw_only=True):
-    """A tie that a request makes, where the vendor takes only so many and drops the rest unsaid.
+    """A tie that a request makes, for a vendor that limits ties and drops the others silently.
 
-    The host keeps a durable count. It does not send what is beyond the limit, and tells; it does
-    not send again what the vendor has.
+    The host counts ties on disk. It does not send a tie beyond the limit, and says so. It does not
+    send a tie again that the vendor has.
 
     Attributes:
-        rule: the vendor's rule, in snake_case: the code of a message that would break it.
+        rule: the vendor's rule, in snake_case. A message that would break it gets it as its code.
         key: whose ties are counted, as the vendor tells users (and accounts) apart.
-        value: what it is tied to. The same value again is the same tie.
+        value: what the key is tied to. The same value again is the same tie.
         limit: how many different values a key may have.
-        period: within how many seconds; None: for ever.
+        period: the seconds in which the limit holds. None is for ever.
         detail: what the vendor allows and what to do, without personal values.
     """
 
@@ -143,38 +143,39 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     Attributes:
         method: an HTTP method in capitals.
-        url: absolute, https, without a query and without secrets.
+        url: an absolute https URL, without a query and without secrets.
         params: the query, before URL encoding. A tuple of texts repeats its parameter.
-        headers: beyond those the host adds (`Content-Type`, `Content-Encoding`, `User-Agent`,
-            authentication).
+        headers: headers beside those that the host adds (`Content-Type`, `Content-Encoding`,
+            `User-Agent`, authentication).
         json: the body as a JSON value. At most one of `json`, `form` and `content`.
         form: the body as fields to be URL-encoded.
         auth: credentials, if the vendor wants them in a header.
-        message_ids: the messages that this request carries. Left empty, the host fills in the
-            message at hand.
-        user_key: whose order it belongs to. Left None, the host fills in the message's user.
-        notes: what the mapping changed or left out on the way here.
-        state_key: set on a request that only overwrites state (a profile update), and names
-            that state: the host may skip an exact repeat of the last one delivered.
+        message_ids: the messages that this request carries. If it is empty, the host fills in the
+            message that it asked the hook about.
+        user_key: the user whose order the request keeps. If it is None, the host fills in the
+            message's user.
+        notes: what the mapping changed or left out.
+        state_key: the name of the state, for a request that only overwrites state (a profile
+            update). The host may skip an exact repeat of the last one that was delivered.
         items: for a bulk request, the message ids of each item of its body, in the body's order,
             so that `on_response` can read an answer that names an item by its index.
-        costs: what it takes from the destination's quotas. None: from every quota one request,
-            one event for each message, or the bytes of its body, for its `user_key`.
-        bulk_costs: for a single request, what it will add to the costs of the bulk that `pack`
-            puts it in: the host keeps back what would not fit. None: the same as `costs`, or,
-            if those are None too, the events and bytes.
-        pairings: the ties that it makes and the vendor limits. `pack` leaves such a request as
-            it is.
-        identity: whom it names, at a vendor that merges all who carry the same: the host holds
-            back one that too many anonymous ids carry. Empty: nobody. Left None, the host takes
-            the message's userId, unless a note says that it was left out.
+        costs: what the request takes from the destination's quotas. None takes one request, one
+            event for each message, or the bytes of the body from every quota, for its `user_key`.
+        bulk_costs: what a single request adds to the costs of its bulk. The host holds back a
+            request that would not fit. None is the same as `costs`, or, if those are None, too, the
+            events and bytes.
+        pairings: the ties that the request makes, if the vendor limits them. `pack` leaves such a
+            request as it is.
+        identity: the identity that the request names, for a vendor that merges everybody with the
+            same one. The host holds back an identity that too many anonymous ids carry. Empty is
+            nobody. None is the message's userId, unless a note says that it was left out.
         content: the body as bytes of any other type, such as lines of JSON or XML.
-        content_type: of `content`, which needs one: `application/x-ndjson`.
-        gzip: whether the host packs the body with gzip and says so in `Content-Encoding`. What is
-            limited or paid for by bytes is counted before.
+        content_type: the type of `content`, which needs one: `application/x-ndjson`.
+        gzip: whether the host compresses the body with gzip and sets `Content-Encoding`. Limits
+            and quotas count the bytes before compression.
 
     Raises:
-        ValueError: more than one body is given, or a `content` without its type.
+        ValueError: There is more than one body, or a `content` without its type.
     """
 
     url: str
@@ -213,8 +214,8 @@ class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         status: the HTTP status.
-        headers: the headers; their names are in lower case.
-        body: the body, unpacked.
+        headers: the headers, with their names in lower case.
+        body: the body, decompressed.
     """
 
     status: int
@@ -223,11 +224,11 @@ class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """The body as text; bytes that are not UTF-8 are replaced."""
+        """The body as text. Bytes that are not UTF-8 are replaced."""
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Json:
-        """The body as a JSON value, or None if it is not JSON."""
+        """Return the body as a JSON value, or None if it is not JSON."""
         try:
             return msgspec.json.decode(self.body)
         except (ValueError, RecursionError):  # what msgspec raises, and any other number or text
@@ -243,13 +244,13 @@ class Outcome(msgspec.Struct, frozen=True):
 
     Attributes:
         result: `delivered`; `retry` (the same request may succeed later); `rejected` (it never
-            will); `suspect` (it or a neighbour that is suspect too never will); or `held`
-            (nothing is wrong with it, but the connection may not send now).
-        code: why, for `rejected`, `suspect` and `held` (required) and `retry` (optional).
+            will); `suspect` (one of several suspects never will); or `held` (the message is right,
+            but the connection may not send now).
+        code: the reason. `rejected`, `suspect` and `held` need one. `retry` may have one.
         detail: the vendor's own words, or a sentence of the destination's.
         after: for `retry`, the seconds that the vendor asks to wait.
-        unless_proven: for `held`: it is `rejected` where the request's origin has taken something
-            from this connection before, now or in an earlier run of the router.
+        unless_proven: for `held`: if the request's origin has taken something from this connection
+            before, now or in an earlier run of the router, the message is `rejected` instead.
     """
 
     result: Result
@@ -260,47 +261,47 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @classmethod
     def delivered(cls) -> Outcome:
-        """The vendor has it."""
+        """The vendor has the message."""
         return _DELIVERED
 
     @classmethod
     def retry(cls, after: float | None = None, *, code: str = "", detail: str = "") -> Outcome:
-        """Send the same again, not before `after` seconds (None: the host chooses).
+        """Send the same again, not before `after` seconds. If `after` is None, the host chooses.
 
-        A message that was only refused along with a neighbour that is `rejected` or `suspect`, or
-        that has to wait (`retry(after=30)`: its user is throttled), is `retry(after=0)`: it goes
-        out at once, without that neighbour.
+        In a refused bulk, return `retry(after=0)` for each message that is not at fault: it goes
+        out again at once, without the ones that are `rejected`, `suspect`, or have to wait (such
+        as `retry(after=30)` for a throttled user).
         """
         return cls("retry", code, detail, after)
 
     @classmethod
     def rejected(cls, code: str, detail: str = "") -> Outcome:
-        """Sending the same again would fail again."""
+        """The vendor refuses the message, and would refuse it again."""
         return cls("rejected", code, detail)
 
     @classmethod
     def suspect(cls, code: str, detail: str = "") -> Outcome:
         """One of the messages with this outcome is at fault, and the vendor does not say which.
 
-        The host sends them apart, by halves, until the bad one stands alone and is rejected. It
-        does the same where a whole bulk is rejected for its body (statuses 400, 413 and 422).
+        The host sends them again by halves, until the bad one stands alone and is rejected. It
+        does the same if a whole bulk is rejected for its body (statuses 400, 413 and 422).
         """
         return cls("suspect", code, detail)
 
     @classmethod
     def held(cls, code: str, detail: str = "", *, unless_proven: bool = False) -> Outcome:
-        """Nothing is wrong with the message, but the vendor takes none of this connection's now.
+        """The message is right, but the vendor takes nothing of this connection now.
 
-        Its key was revoked, say, or its account is closed. The host stops sending for the
+        For example, its key was revoked, or its account is closed. The host stops sending for the
         connection and keeps every message, in order. It asks again with one request now and then,
-        and goes on by itself once the vendor takes one. A refusal that is about one record alone
-        is `rejected`.
+        and goes on by itself once the vendor takes one. If the vendor refuses one record only,
+        return `rejected`.
 
         Args:
             code: a stable name for the reason, in snake_case: `invalid_api_key`.
             detail: the vendor's own words.
-            unless_proven: for an answer that may be about this request alone (a 404): it is
-                `rejected` once the vendor has taken something from this connection.
+            unless_proven: for an answer that may be about this request alone (a 404). The message
+                is `rejected` if the vendor has taken something from this connection.
         """
         return cls("held", code, detail, unless_proven=unless_proven)
 
@@ -309,15 +310,15 @@ _DELIVERED = Outcome("delivered")
 
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True):
-    """A rate limit that a vendor documents; the host keeps it, so that the vendor need not.
+    """A rate limit that a vendor documents. The host keeps within it.
 
     Attributes:
-        name: for metrics and messages: `events_per_app`.
-        limit: how many in a period.
-        period: in seconds.
-        unit: what is counted: HTTP requests, the events inside them, or the bytes of their
-            bodies before any gzip. What a request takes is `HttpRequest.costs`.
-        scope: over the whole connection, or for each `user_key` by itself.
+        name: the name in metrics and messages: `events_per_app`.
+        limit: how many a period allows.
+        period: the period in seconds.
+        unit: what is counted: HTTP requests, the events in them, or the bytes of their bodies
+            before compression. `HttpRequest.costs` says what a request takes.
+        scope: whether the limit is for the whole connection, or for each `user_key` by itself.
     """
 
     name: str
@@ -339,7 +340,7 @@ def default_outcome(response: HttpResponse) -> Outcome:
     | 402, 404, 405, 410 | `held(unless_proven=True)` |
     | any other | `rejected` |
 
-    The code is `http_<status>`, the detail the first line of the answer.
+    The code is `http_<status>`, and the detail is the first line of the answer.
     """
     status = response.status
     if 200 <= status < 300:  # noqa: PLR2004 -- the class of HTTP statuses
@@ -366,7 +367,7 @@ def retry_after(response: HttpResponse) -> float | None:
     adds a `Date` to an answer that has none.
 
     Returns:
-        Seconds, never negative; None where the header is missing or neither form.
+        Seconds, never negative. None if the header is missing, or has neither form.
     """
     text = response.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdecimal():
@@ -387,16 +388,16 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     """One field of a call that a connection's mapping may override.
 
     Attributes:
-        name: in snake_case: `anonymous_id`.
-        type: of the value: `string`, `object` or `datetime`.
-        description: what it is for.
-        required: whether the vendor cannot do without it.
-        default: the directive that gives its value where nothing is overridden
-            (`{"@path": "$.anonymousId"}`); None where it is unmapped, or where the description
-            says what is used.
-        part: the part of the message that the field stands for (`anonymousId`, `properties`,
-            `context.traits`, `type`): the host puts the mapped value there. Empty for a field
-            that no part holds: the plugin finds its value in `message.mapped` under the name.
+        name: the name in snake_case: `anonymous_id`.
+        type: the type of the value: `string`, `object` or `datetime`.
+        description: what the field is for.
+        required: whether the vendor needs it.
+        default: the directive that gives its value if a mapping does not
+            (`{"@path": "$.anonymousId"}`). None if there is no such directive, or if the
+            description says what is used.
+        part: the part of the message that the field is (`anonymousId`, `properties`,
+            `context.traits`, `type`). The host puts the mapped value there. Empty if the field is
+            no part of the message: the plugin then finds its value in `message.mapped`, by name.
     """
 
     name: str
@@ -411,10 +412,10 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """What a destination makes of the settings that another system exported for it.
 
     Attributes:
-        settings: the connection's.
-        subscriptions: what the connection takes, each `{"name", "subscription", "mapping"}` with
-            a mapping for every call that it is for; None for the plugin's own.
-        lost: what could not be carried over, a sentence each.
+        settings: the connection's settings.
+        subscriptions: the connection's subscriptions, each `{"name", "subscription", "mapping"}`
+            with a mapping for every call that it takes. None is the plugin's own subscription.
+        lost: what could not be carried over, one sentence for each.
     """
 
     settings: dict[str, Json]

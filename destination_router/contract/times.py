@@ -69,9 +69,9 @@ def read_time(value: object) -> datetime | None:
 
 
 def utc_text(text: str) -> str | None:
-    """Write a text as `format_time` writes the time that it is; None if it is none.
+    """Read a time from a text and write it as `format_time` does, or return None if it is no time.
 
-    Most senders write it so already: that costs a look at it.
+    Most senders write it that way already, which is quick to see.
     """
     moment = parse_time(text)
     if moment is None:

@@ -34,7 +34,7 @@ class DeliveryStats(msgspec.Struct):
     Attributes:
         received: messages read from the log.
         delivered: messages of which the vendor has every request.
-        filtered: messages that were not for this destination, or ignored on purpose.
+        filtered: messages that the connection does not take, or the destination ignores.
         rejected: messages that became dead letters, by code.
         notes: what mappings changed or left out, by code.
         retried: messages that are to be sent again, each time.

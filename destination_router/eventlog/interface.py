@@ -15,7 +15,7 @@ from destination_router.contract.records import Pairing
 
 
 class LogUnavailableError(Exception):
-    """The log cannot take events now (a full disk, say); the sender should try again later."""
+    """The log cannot take events now, for example because the disk is full. Try again later."""
 
 
 class LogFileError(Exception):

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class BlockingRouter:
-    """A router.toml at work in a thread of its own; its methods may be called from any thread.
+    """A router in a thread of its own. Any thread may call its methods.
 
     Make it with `from_config`. After a fork, the child has no router: make one there.
     """
@@ -44,7 +44,7 @@ class BlockingRouter:
 
     @classmethod
     def from_config(cls, path: str | Path) -> Self:
-        """Name the router.toml; nothing is read before the router is entered."""
+        """Name the router.toml. The router reads it when you enter it."""
         return cls(Path(path))
 
     def __enter__(self) -> Self:
@@ -85,11 +85,11 @@ class BlockingRouter:
         return self._do(lambda router: router.drain(timeout))
 
     def behind(self) -> dict[str, int]:
-        """Count, by connection, the messages that it is not done with."""
+        """Count the messages that each connection is not done with."""
         return self._do(lambda router: router.behind())
 
     def stats(self) -> dict[str, ConnectionStats]:
-        """Tell, by connection, what it has done since the router started, and what it is at."""
+        """Return each connection's counts since the router started, and its state."""
 
         async def told(router: Router) -> dict[str, ConnectionStats]:
             return router.stats()

@@ -15,13 +15,13 @@ class ConnectionStats(msgspec.Struct, frozen=True, kw_only=True):
     """One connection since the router started.
 
     Attributes:
-        state: `sending`; `paused` by a person; `held`: the vendor refuses the connection, its key
-            say, and everything waits; `silent`: the vendor does not answer, and is asked now and
-            then.
-        detail: for the last two, what the vendor said or what went wrong; no secrets.
+        state: `sending`; `paused` by a person; `held` (the vendor refuses the connection, for
+            example its key, and everything waits); or `silent` (the vendor does not answer, and
+            the router asks now and then).
+        detail: for `held` and `silent`, what the vendor said or what went wrong. No secrets.
         received: messages read from the log.
         delivered: messages of which the vendor has everything.
-        filtered: messages that were not for it, or that it ignores.
+        filtered: messages that the connection does not take, or the destination ignores.
         rejected: messages that became dead letters, by code.
         retried: how often a message was to be sent again.
         waiting: messages in memory now, those under way included.

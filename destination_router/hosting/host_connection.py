@@ -72,10 +72,10 @@ class RenderedRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostedConnection:
-    """A destination with settings that work: what `connect` makes.
+    """A destination with valid settings, as `connect` makes it.
 
-    Nothing here sends, reads a file or waits, so it is fit for any host, with an event loop or
-    without. Threads may share it.
+    It does not send, read files or wait, so any program can use it, with an event loop or without.
+    Threads may share it.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -83,20 +83,20 @@ class HostedConnection:
 
     @property
     def name(self) -> str:
-        """What senders may call it in `integrations`, beside the destination's own names."""
+        """The name that senders may use in `integrations`, beside the destination's own names."""
         return self._connection.name
 
     @property
     def window(self) -> int | None:
-        """How many messages `pack` makes most of at once; None where the destination says none."""
+        """The most messages that `pack` wants at once. None if the destination does not say."""
         return self._connection.window
 
     def decide(self, message: Message | Mapping[str, Json] | bytes | str) -> Decision:
-        """Say what becomes of one message; never raises, whatever is in it.
+        """Decide what becomes of one message. It never raises, whatever the message holds.
 
         Args:
-            message: as it stands on the wire, as the object that it is there, or typed. One that
-                has no `messageId` gets one that is made of its content: the same every time.
+            message: JSON, the object that the JSON stands for, or a typed message. A message
+                without a `messageId` gets one made of its content, which is the same every time.
 
         Returns:
             `result` is `requests` (with what to send, in order), `rejected` (`reject` says why) or
@@ -106,10 +106,10 @@ class HostedConnection:
         return self._connection.decide(raw, message_id=_id_of(raw))
 
     def pack(self, requests: Iterable[HttpRequest]) -> list[HttpRequest]:
-        """Make bulk requests of the requests of many messages, as few as the vendor allows.
+        """Make bulk requests of the requests of many messages: as few as the vendor allows.
 
         Args:
-            requests: those of decisions, in the messages' order.
+            requests: the requests of decisions, in the messages' order.
 
         Returns:
             What to send, in order. Each says which messages it carries: `message_ids`.
@@ -118,9 +118,9 @@ class HostedConnection:
         return packed(self._connection, singles) if len(singles) > 1 else singles
 
     def rendered(self, request: HttpRequest) -> RenderedRequest:
-        """Write a request as it goes over the wire, for an HTTP client that knows nothing of ours.
+        """Write a request as it goes over the wire, for any HTTP client.
 
-        Not for logs: it holds the credentials.
+        Do not log it: it holds the credentials.
         """
         headers = dict(request.headers)
         match request.auth:
@@ -149,11 +149,11 @@ class HostedConnection:
         )
 
     def outcomes(self, request: HttpRequest, response: HttpResponse) -> dict[str, Outcome]:
-        """Say what a vendor's answer means for each message of a request.
+        """Read what a vendor's answer means for each message of a request.
 
         Args:
-            request: what was sent, as `pack` made it.
-            response: the answer; its header names in lower case.
+            request: the request that was sent, as `pack` made it.
+            response: the answer, with header names in lower case.
 
         Returns:
             By message id: `delivered`; `retry` (`after` so many seconds); `rejected` for good;
@@ -166,7 +166,7 @@ class HostedConnection:
         return read_answer(self._connection, request, response)
 
     def shown(self, request: HttpRequest) -> dict[str, Json]:
-        """Write a request as a person or a log may see it: without secrets."""
+        """Write a request for a person or a log: without secrets."""
         return self._connection.shown(request)
 
 
@@ -177,20 +177,20 @@ def connect(
     name: str | None = None,
     subscription: str | None = None,
 ) -> HostedConnection:
-    """Give a destination its settings.
+    """Make a connection of a destination and its settings.
 
     Args:
-        destination: the name of its entry point (`heap`), that of its module
+        destination: the name of its entry point (`heap`), the name of its module
             (`heap_destination.plugin`), or the module itself.
-        settings: as in a router.toml: `{env = NAME}` and `{file = PATH}` are looked up, defaults
-            filled in.
-        name: what senders may call the connection in `integrations`; as the destination, if None.
-        subscription: which messages it takes, in FQL (`type = "track"`); the destination's own, if
-            None.
+        settings: the settings, as in a router.toml: `{env = NAME}` and `{file = PATH}` are looked
+            up, and defaults are filled in.
+        name: the name that senders use in `integrations`. None is the destination's name.
+        subscription: the messages that it takes, in FQL (`type = "track"`). None is the
+            destination's own subscription.
 
     Raises:
-        ConfigurationError: the destination cannot be used, or its settings or the subscription
-            cannot; with everything that is wrong, in words, without a value.
+        ConfigurationError: The destination, its settings or the subscription cannot be used. It
+            lists all mistakes, in words, without a value.
     """
     try:
         plugin = _loaded(destination)

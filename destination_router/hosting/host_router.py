@@ -60,10 +60,10 @@ _log = logging.getLogger(__name__)
 
 
 class Router:
-    """A router.toml at work in the event loop of whoever enters it.
+    """A router in your event loop.
 
-    Make it with `from_config`; it starts when it is entered and ends when it is left. An event is
-    kept once `append` has returned or the gateway has answered: what is not delivered when the
+    Make it with `from_config`. It starts when you enter it and ends when you leave it. An event is
+    on disk once `append` has returned or the gateway has answered. What is not delivered when the
     router ends is delivered after its next start.
     """
 
@@ -75,15 +75,15 @@ class Router:
 
     @classmethod
     def from_config(cls, path: str | Path) -> Self:
-        """Name the router.toml; nothing is read before the router is entered."""
+        """Name the router.toml. The router reads it when you enter it."""
         return cls(Path(path))
 
     async def __aenter__(self) -> Self:
         """Start.
 
         Raises:
-            ConfigurationError: the router.toml cannot be used; with all that is wrong with it.
-            LogFileError: the log cannot be used, or another process delivers from it.
+            ConfigurationError: The router.toml cannot be used. It lists all mistakes.
+            LogFileError: The log cannot be used, or another process delivers from it.
         """
         if self._entered:
             raise RuntimeError("a Router is entered once: make another with from_config")
@@ -118,20 +118,21 @@ class Router:
         *,
         source: str | None = None,
     ) -> int:
-        """Accept messages, all or none; they are on disk when this returns.
+        """Accept messages, all or none. They are on disk when this returns.
 
-        Each gets what the gateway would give it: a `messageId` and times, where it has none.
+        Like the gateway, it adds a `messageId` and times if a message has none.
 
         Args:
-            messages: as they stand on the wire, as the objects that they are there, or typed.
-            source: the name of who sent them, for connections that take some sources alone.
+            messages: JSON, the objects that the JSON stands for, or typed messages.
+            source: the name of their source, for connections that take only some sources.
 
         Returns:
             How many there were.
 
         Raises:
-            ValueError: one of them cannot be taken; says which, and what to do. None is.
-            LogUnavailableError: the log cannot be written now, and none is taken: try again later.
+            ValueError: One of them cannot be taken, so none is. The text says which, and what to
+                do.
+            LogUnavailableError: The log cannot be written now, so none is taken. Try again later.
         """
         running = self._at_work()
         given = list(messages)
@@ -145,16 +146,16 @@ class Router:
         return len(bodies)
 
     async def drain(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 -- it answers
-        """Wait until every connection is done with all that was taken.
+        """Wait until every connection is done with all messages that the router took.
 
-        Each message is then delivered, filtered, or a dead letter. One that a vendor cannot take
-        now, or whose connection is paused or held, is waited for.
+        Each message is then delivered, filtered, or a dead letter. It also waits for messages that
+        a vendor cannot take now, and for those of a connection that is paused or held.
 
         Args:
-            timeout: in seconds; None: for ever.
+            timeout: the seconds to wait. None waits for ever.
 
         Returns:
-            Whether all is done; False: the time is over.
+            True if all is done, False if the time is over.
         """
         running = self._at_work()
         try:
@@ -165,39 +166,39 @@ class Router:
         return True
 
     async def behind(self) -> dict[str, int]:
-        """Count, by connection, the messages in the log that it is not done with."""
+        """Count the messages in the log that each connection is not done with."""
         return await self._at_work().behind()
 
     def stats(self) -> dict[str, ConnectionStats]:
-        """Tell, by connection, what it has done since the router started, and what it is at."""
+        """Return each connection's counts since the router started, and its state."""
         running = self._at_work()
         known = running.workers.stats()
         return {each.name: connection_stats(known.get(each.name)) for each in running.connections}
 
     async def pause(self, connection: str) -> None:
-        """Send nothing for a connection from now on; it lasts over restarts, until `resume`.
+        """Send nothing for a connection until `resume`, even after a restart.
 
         Raises:
-            ValueError: there is no such connection.
-            LogUnavailableError: the log cannot be written now.
+            ValueError: There is no such connection.
+            LogUnavailableError: The log cannot be written now.
         """
         await self._at_work().order(connection, paused=True)
 
     async def resume(self, connection: str) -> None:
-        """Go on sending; a connection that is held asks its vendor at once.
+        """Go on sending. A held connection asks its vendor at once.
 
         Raises:
-            ValueError: there is no such connection.
-            LogUnavailableError: the log cannot be written now.
+            ValueError: There is no such connection.
+            LogUnavailableError: The log cannot be written now.
         """
         await self._at_work().order(connection, paused=False)
 
     def asgi_app(self) -> Asgi:
-        """Give the gateway as an ASGI app, to be mounted under any path of the host's own.
+        """Return the gateway as an ASGI app, which you can mount under any path.
 
-        Call it before the router is entered. Until then, and after its end, the app answers 503.
-        It has `/health`, `/ready` and `/metrics` too. Served by itself, it starts the router and
-        ends it with the server's lifespan.
+        Call it before you enter the router. Until then, and after the router's end, the app answers
+        503. It also has `/health`, `/ready` and `/metrics`. If you serve it by itself, it starts
+        and ends the router with the server's lifespan.
         """
         if self._gateway is None:
             if self._entered:

@@ -31,17 +31,18 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What a connection makes of one message.
 
     Attributes:
-        message_id: the message's; empty where it could not even be read.
-        result: `requests`, `rejected`, or `filtered` (not for this destination, or ignored).
+        message_id: the message's id. It is empty if the message could not even be read.
+        result: `requests`, `rejected`, or `filtered`: the connection does not take the message, or
+            the destination ignores it.
         requests: what to send, in order.
         reject: why it was rejected.
         reason: why it was filtered.
         notes: everything that was changed or left out, in the message's order.
-        user_keys: whose order it belongs to; its requests go out under the first.
-        user_id: the message's, if it has one.
-        anonymous_id: the message's, if it has one.
+        user_keys: the users whose order the message belongs to. Its requests have the first.
+        user_id: the message's `userId`, if it has one.
+        anonymous_id: the message's `anonymousId`, if it has one.
         type: which call it was, if that could be read.
-        person: those of the user's traits that a person has one of: their names and values.
+        person: the traits of which each person has only one, such as `email`: names and values.
     """
 
     message_id: str
@@ -58,7 +59,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def identities(self) -> frozenset[str]:
-        """Whom its requests name at the vendor, which merges all who carry the same."""
+        """The identities that its requests name, for a vendor that merges users by them."""
         if len(self.requests) == 1 and (only := self.requests[0].identity) is not None:
             return frozenset((only,)) if only else frozenset()
         named = {request.identity for request in self.requests}

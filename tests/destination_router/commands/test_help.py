@@ -42,6 +42,16 @@ def test_a_command_has_an_example_that_it_understands(path: tuple[str, ...]) -> 
 
 
 @ALL
+def test_what_stands_in_brackets_is_shown(path: tuple[str, ...]) -> None:
+    """`[demo]` is a part of a name there, and no mark of the terminal's."""
+    command = COMMANDS[path]
+    texts = [command.help or "", *(parameter.help or "" for parameter in command.params)]
+    shown = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "200"}).output
+    for name in re.findall(r"\[[a-z][\w.]*\]", " ".join(texts)):
+        assert name in shown
+
+
+@ALL
 def test_every_option_says_what_it_does(path: tuple[str, ...]) -> None:
     """And an address is `--listen HOST:PORT` in every command that answers somewhere."""
     for parameter in COMMANDS[path].params:
