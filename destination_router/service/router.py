@@ -92,6 +92,14 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
         LogFileError: the log cannot be used, or another process delivers from it.
         UsageError: the address cannot be had.
     """
+    delivering: list[Workers | Supervisor] = []
+
+    def end_at_once() -> None:
+        for each in delivering:
+            each.end_at_once()
+
+    # First of all, for a signal that comes before would end the process in the midst of its start.
+    told, reload = told_to_stop(end_at_once), told_to_reload()
     with contextlib.ExitStack() as held:
         claim = held.enter_context(claimed(plan.config.eventlog)) if plan.workers else None
         log = held.enter_context(contextlib.closing(_open_log(plan)))
@@ -100,7 +108,7 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
             await log.note_attempts_left([connection.name for connection in plan.connections])
         tracing = _tracing(plan)
         workers = _workers(plan, log, claim, tracing)
-        told, reload = told_to_stop(workers.end_at_once), told_to_reload()
+        delivering.append(workers)
         router = _Router(plan, log, workers)
         intake = Intake()
         operations = router.operations(intake)

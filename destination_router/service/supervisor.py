@@ -325,6 +325,9 @@ class _Share:
 
     async def stop(self) -> None:
         """End the process, and start none any more."""
+        if self._over.is_set():  # it was told already
+            await self._ended.wait()
+            return
         self._over.set()
         self._needed.set()
         await self._end()

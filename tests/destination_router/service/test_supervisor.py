@@ -277,8 +277,8 @@ def test_a_connection_is_paused_wherever_it_is_delivered(router: Router, vendor:
     until(lambda: router.metrics().get('router_paused{connection="c2"}') == 1)
     assert router.send(track(1)) == 200
     until(lambda: delivered(router, "1"))
-    listed = json.loads(command(router.directory, "connections", "list", "--json").stdout)
-    states = {each["connection"]: each["state"] for each in listed}
+    listed = command(router.directory, "connections", "list", "--json").stdout.splitlines()
+    states = {each["connection"]: each["state"] for each in map(json.loads, listed)}
     assert states == {"c1": "sending", "c2": "paused"}
     assert vendor.of("2") == set()
     assert command(router.directory, "connections", "resume", "c2").returncode == 0
