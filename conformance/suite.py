@@ -25,15 +25,15 @@ class DestinationSuite:
     """Inherit from it, and name a destination.
 
     Attributes:
-        destination: its name, as a configuration would have it.
-        command: in its place, of a destination that is a program: what starts it, in the folder of
-            the test file.
-        cases: the folder of its cases, relative to the test file; None for those that come with
+        destination: the destination's name, as a configuration has it.
+        command: the command of a destination that is a program, in place of `destination`. It runs
+            in the folder of the test file.
+        cases: the folder of case files, relative to the test file. None takes those that come with
             the suite or with the destination's distribution.
-        settings: settings that work, for the checks that need no case; None for those of the
+        settings: settings that work, for the checks that need no case. None takes those of the
             first case file.
-        requirements: the date of a frozen set (`2026-11`): what came later is reported and fails
-            nothing; None for all that there is.
+        requirements: the date of a frozen set (`2026-11`). What came later is reported and fails
+            nothing. None takes everything.
     """
 
     destination: ClassVar[str]

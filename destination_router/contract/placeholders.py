@@ -1,7 +1,7 @@
-"""Ids that name nobody: what senders write where they know no user.
+"""Ids that name nobody: what senders write if they know no user.
 
-A vendor that merges all who carry the same id makes one user of everybody who carries `null`, and
-many cannot undo it.
+Some vendors merge everybody with the same id, so that all who have the id `null` become one user.
+Many of them cannot undo it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PLACEHOLDER_IDS = (
     "n/a",
     "(none)",
 )
-"""What real senders write, in lower case."""
+"""The placeholders that real senders write, in lower case."""
 
 _LISTED = frozenset(PLACEHOLDER_IDS)
 _PLACEHOLDER = "it is a placeholder"
@@ -50,22 +50,22 @@ _ZEROS = re.compile(r"0[0.\-]*")
 
 
 def is_placeholder_id(identifier: str, listed: Collection[str] = _LISTED) -> bool:
-    """Tell whether an id names nobody: it is blank, listed, or a template nobody filled in.
+    """Tell whether an id names nobody: it is blank, listed, or a template that nobody filled in.
 
     Args:
-        identifier: a user's id, or that of a group or an account.
-        listed: which texts are placeholders, in lower case; `PLACEHOLDER_IDS` unless given. Of
-            the all-zero ones, `0` stands for all.
+        identifier: the id of a user, a group or an account.
+        listed: the texts that are placeholders, in lower case. `0` also lists all other texts of
+            zeros.
     """
     return placeholder_reason(identifier, listed) is not None
 
 
 def placeholder_reason(identifier: str, listed: Collection[str] = _LISTED) -> str | None:
-    """Say why an id names nobody, as the beginning of a sentence; None where it may name somebody.
+    """Return why an id names nobody, as the beginning of a sentence. None if it may name somebody.
 
     Args:
-        identifier: as in `is_placeholder_id`.
-        listed: the same.
+        identifier: as for `is_placeholder_id`.
+        listed: as for `is_placeholder_id`.
     """
     if identifier.strip().casefold() in listed:
         return _PLACEHOLDER

@@ -14,14 +14,14 @@ _EPOCH_DIGITS = (len("1701011202"), len("1701011202333"))  # seconds and millise
 
 
 def parse_time(text: str) -> datetime | None:
-    """Read a time in any ISO 8601 form; one without a zone is UTC.
+    """Read a time in any ISO 8601 form. A time without a zone is UTC.
 
     Args:
         text: `2026-11-22T10:00:00.000Z`, `2026-11-22 10:00:00+01:00`, `2026-11-22`, ...
 
     Returns:
-        The time in UTC, or None if the text is not a time. Digits alone are none, but for a date
-        (`20261122`); nor is a time of the year 1, which Go and .NET write where they have none.
+        The time in UTC, or None if the text is not a time. Digits alone are a time only if they are
+        a date (`20261122`). A time of the year 1 is not: Go and .NET write it if they have none.
     """
     try:
         moment = _from_iso(text.strip())

@@ -29,17 +29,18 @@ def create_simulator(  # noqa: PLR0913 (each is a setting, by keyword)
     api_key: str = API_KEY,
     deletion_seconds: float = DELETION_SECONDS,
 ) -> Starlette:
-    """Make a simulated Heap as an ASGI app; its `state.heap` is the `SimulatedHeap` behind it.
+    """Make a simulated Heap as an ASGI app. `app.state.heap` is the `SimulatedHeap` behind it.
 
     Args:
-        rate_limits: Whether to enforce Heap's rate limits, with 429.
-        clock: Unix time in seconds, for rate limits, the month of merges and default timestamps.
-        sleep: How a fault's `delay` (seconds) is waited for.
-        chance: Where a fault's `share` is drawn from.
-        keep_requests: How many of the latest requests to keep for the read side.
-        keep_request_bytes: How many bytes of their bodies to keep.
-        api_key: What gets a token for the deletion of users.
-        deletion_seconds: How long a deletion stays pending.
+        rate_limits: Whether it enforces Heap's rate limits, with 429.
+        clock: Returns Unix time in seconds, for rate limits, the month of merges, and the times of
+            events that have none.
+        sleep: Waits for a fault's `delay`, in seconds.
+        chance: Draws a fault's `share`.
+        keep_requests: How many of the latest requests `/_simulator/requests` shows.
+        keep_request_bytes: How many bytes of their bodies it keeps.
+        api_key: The key that gets a token for the deletion of users.
+        deletion_seconds: How long a deletion is pending.
     """
     heap = SimulatedHeap(
         rate_limits=rate_limits,

@@ -8,11 +8,11 @@ import msgspec
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One rule: what happens to which requests. Impossible combinations raise `ValueError`.
+    """One rule: which requests fail, and how. Impossible combinations raise `ValueError`.
 
-    What: an answer of `status` with `headers` and `body`, or `drop_connection`, or, with `delay`
-    alone, the true answer late. Which: those to `path` whose raw body contains `match`; of these
-    the `next` N, or a `share` chosen at random, or all until the faults are cleared.
+    How: give `status` with `headers` and `body`, or `drop_connection`. With `delay` alone, the true
+    answer comes late. Which: requests to `path` whose raw body contains `match`. Of these, the
+    `next` N, or a random `share`, or all until you clear the faults.
 
     Attributes:
         status: the status of the answer, from 200 to 599.
