@@ -4,6 +4,7 @@ Modules: `service/supervisor.py`, `service/share_process.py`, `service/share_cha
 `service/workers_view.py`.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -21,6 +22,8 @@ from router_process import CLI, DEAD, US, Router, command
 from waiting import free_port, until
 
 from destination_router.eventlog.sqlite.claim import is_delivered_from
+from destination_router.eventlog.sqlite.trace_file import TraceFile, trace_path
+from destination_router.eventlog.trace import TraceFilter
 from destination_router.service.serving import Asgi
 
 KEY = re.compile(rb'"idempotency_key": ?"([^"]+)"')
@@ -283,6 +286,31 @@ def test_a_connection_is_paused_wherever_it_is_delivered(router: Router, vendor:
     assert vendor.of("2") == set()
     assert command(router.directory, "connections", "resume", "c2").returncode == 0
     until(lambda: delivered(router, "2"))
+
+
+def test_the_console_sees_what_all_of_them_do(router: Router, vendor: Vendor) -> None:
+    """Each tells of its own connections, once; the one with the gateway tells of sources."""
+    console = f'[console]\nlisten = "127.0.0.1:{free_port()}"\npassword = "of the operator"'
+    configure(router, toml(vendor.url, "1", "2", more=console))
+    router.start("--workers", "2")
+    assert router.send(track(1), track(2)) == 200
+    with contextlib.closing(TraceFile(trace_path(router.directory / "router.db"))) as traces:
+
+        def counted(kind: str) -> dict[str, tuple[int, int]]:
+            found = traces.rollups(kind, 0.0, 60)
+            return {
+                name: (
+                    sum(r.received for r in spans.values()),
+                    sum(r.delivered for r in spans.values()),
+                )
+                for name, spans in found.items()
+            }
+
+        until(lambda: {each.connection for each in traces.find(TraceFilter())} == {"c1", "c2"})
+        until(lambda: counted("connection") == {"c1": (2, 2), "c2": (2, 2)})
+        until(lambda: counted("source") == {"default": (2, 0)})
+        assert traces.states().keys() == {"c1", "c2"}
+    assert router.stop()[0] == 0
 
 
 def test_more_processes_than_connections_are_said_and_harmless(
