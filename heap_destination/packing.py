@@ -38,10 +38,13 @@ def pack_requests(requests: Sequence[HttpRequest]) -> list[HttpRequest]:
     a bulk already, is kept as it is, after the rest.
     """
     kinds: dict[tuple[int, str, str], list[HttpRequest]] = defaultdict(list)
+    ranks: dict[str, int] = {}
     for request in requests:
-        path = urlsplit(request.url).path
-        rank = _ORDER.get(path, len(_ORDER)) if _is_single(request) else len(_ORDER)
-        kinds[rank, request.url, _app_id(request)].append(request)
+        url = request.url
+        if url not in ranks:
+            ranks[url] = _ORDER.get(urlsplit(url).path, len(_ORDER))
+        rank = ranks[url] if _is_single(request) else len(_ORDER)
+        kinds[rank, url, _app_id(request)].append(request)
     packed: list[HttpRequest] = []
     for rank, url, app_id in sorted(kinds, key=lambda kind: kind[0]):
         pack = _PACKERS[rank] if rank < len(_PACKERS) else _unpacked
@@ -140,4 +143,4 @@ def _is_single(request: HttpRequest) -> bool:
         return False
     if "library" in body:
         return len(body.get("events") or body.get("users") or ()) == 1
-    return not body.keys() & {"users", "accounts", "events"}
+    return not ("events" in body or "users" in body or "accounts" in body)

@@ -631,7 +631,7 @@ def _password_problems(console: ConsoleConfig | None) -> list[Problem]:
     if console.viewer_password and not console.password:
         problems.append(Problem("console.password", "is required beside viewer_password"))
     elif console.password and console.password == console.viewer_password:
-        detail = "is the operator's too: whoever only looks needs another one"
+        detail = "is the operator's password: viewers need another one"
         problems.append(Problem("console.viewer_password", detail))
     return problems
 

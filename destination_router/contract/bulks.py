@@ -75,6 +75,13 @@ def _runs(
     requests: Iterable[HttpRequest], item: Callable[[HttpRequest], Json], limits: Sequence[Bound]
 ) -> Iterator[tuple[list[HttpRequest], list[Json]]]:
     """Cut requests, in order, into those that fit into one bulk, each with its items."""
+    if len(limits) == 1:  # by their number alone
+        _, together = limits[0]
+        singles = list(requests)
+        for start in range(0, len(singles), max(1, together)):
+            some = singles[start : start + max(1, together)]
+            yield some, [item(request) for request in some]
+        return
     run: list[HttpRequest] = []
     items: list[Json] = []
     measures = [measure for measure, _ in limits]

@@ -105,7 +105,7 @@ class Dispatch:
         states = States(settings.remembered_states if settings.skip_repeats else 0)
         self._planner = Planner(connection, self._quotas, states)
         self._window = settings.window_for(connection.window)
-        self._schedule = Schedule(self._window, settings.linger)
+        self._schedule = Schedule(self._window, settings.linger, admits_all=self._quotas.are_none)
         self._circuit = Circuit(
             settings.circuit_failures, settings.first_wait, settings.longest_wait
         )
@@ -247,13 +247,13 @@ class Dispatch:
         """The vendor has all of these messages."""
         self._planner.all_delivered(items)
         self._stats.delivered += len(items)
-        now = self._clock()
-        for item in items:
-            self._schedule.done(item, now)
+        self._schedule.done_all(items, self._clock())
         if self._held_alone:
             for item in items:
                 self._held_alone.pop(item, None)
-        self._ledger.end_all([_fate(item, _DELIVERED) for item in items])
+        self._ledger.end_all(
+            [Delivery(item.decision or _forgotten(item), _DELIVERED, item.offset) for item in items]
+        )
 
     def again(self, items: Sequence[Item]) -> None:
         """Messages that were not at fault go out again at once."""
@@ -381,7 +381,8 @@ class Dispatch:
         self._awaited[wait.quota] = wait.until if is_over else min(known, wait.until)
 
     async def _send_window(self, items: Sequence[Item]) -> None:
-        if len(items) > 1 and any(self._attempts.tries(item.offset) for item in items):
+        suspects = self._attempts.suspects
+        if suspects and len(items) > 1 and any(self._attempts.tries(i.offset) for i in items):
             # A process died with some of these at hand, perhaps of them together: each goes alone.
             self._part(items)
             return
@@ -515,8 +516,12 @@ class Dispatch:
 
 
 def _fate(item: Item, outcome: Outcome) -> Delivery:
-    decision = item.decision or Decision(message_id=item.message_id, result="requests")
-    return Delivery(decision, outcome, item.offset)
+    return Delivery(item.decision or _forgotten(item), outcome, item.offset)
+
+
+def _forgotten(item: Item) -> Decision:
+    """Stand in for the decision of a message that is parked."""
+    return Decision(message_id=item.message_id, result="requests")
 
 
 def declared_quotas(connection: Connection) -> Quotas:

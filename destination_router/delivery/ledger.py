@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from operator import attrgetter
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -13,6 +14,8 @@ from destination_router.contract.records import Outcome
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterSink
 from destination_router.eventlog.interface import Event, LogUnavailableError
 from destination_router.pipeline.connection import Decision
+
+_offset = attrgetter("offset")
 
 _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 10.0
@@ -75,18 +78,21 @@ class Ledger:
         self._log = log
         self._dead_letters = dead_letters
         self._report = report
-        self._ended: list[tuple[Delivery, DeadLetter | None]] = []
+        self._ended: list[Delivery] = []
+        self._letters: list[DeadLetter] = []
         self._changed = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
 
     def end(self, delivery: Delivery, letter: DeadLetter | None = None) -> None:
         """Note that a message ended; `letter` if it was given up."""
-        self._ended.append((delivery, letter))
+        self._ended.append(delivery)
+        if letter is not None:
+            self._letters.append(letter)
         self._changed.set()
 
     def end_all(self, deliveries: Iterable[Delivery]) -> None:
         """Note that messages ended of which none was given up."""
-        self._ended += [(delivery, None) for delivery in deliveries]
+        self._ended += deliveries
         self._changed.set()
 
     async def run(self) -> None:
@@ -100,14 +106,15 @@ class Ledger:
         async with self._one_at_a_time:
             self._changed.clear()
             ended, self._ended = self._ended, []
+            letters, self._letters = self._letters, []
             if not ended:
                 return
-            ended.sort(key=lambda entry: entry[0].offset)
-            letters = [letter for _, letter in ended if letter is not None]
+            ended.sort(key=_offset)
             if letters:
+                letters.sort(key=_offset)
                 await patiently(lambda: self._dead_letters.put(letters))
-            self._report([delivery for delivery, _ in ended])
-            offsets = [delivery.offset for delivery, _ in ended]
+            self._report(ended)
+            offsets = [*map(_offset, ended)]
             await patiently(lambda: self._log.commit(self._connection, offsets))
 
 

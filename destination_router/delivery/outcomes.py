@@ -80,11 +80,17 @@ def for_each(request: HttpRequest, outcome: Outcome, status: int | None) -> dict
         outcome: what its answer means.
         status: the answer's; None: the request could not even be written.
     """
-    return dict.fromkeys(request.message_ids, _blamed(request, outcome, status))
+    return dict.fromkeys(request.message_ids, blamed(request, outcome, status))
 
 
-def _blamed(request: HttpRequest, outcome: Outcome, status: int | None) -> Outcome:
-    """Suspect all of a bulk that is refused for its body; in a single request, find guilty."""
+def blamed(request: HttpRequest, outcome: Outcome, status: int | None) -> Outcome:
+    """Suspect all of a bulk that is refused for its body; in a single request, find guilty.
+
+    Args:
+        request: single or bulk.
+        outcome: what its answer means.
+        status: the answer's; None: the request could not even be written.
+    """
     about_the_body = status is None or status in _ABOUT_THE_BODY
     if len(request.message_ids) <= 1:
         return alone(outcome)
@@ -124,7 +130,7 @@ def as_proven(request: HttpRequest, answer: Answer) -> Answer:
 def _proven(request: HttpRequest, outcome: Outcome, status: int | None) -> Outcome:
     if not outcome.unless_proven:
         return outcome
-    return _blamed(request, Outcome.rejected(outcome.code, outcome.detail), status)
+    return blamed(request, Outcome.rejected(outcome.code, outcome.detail), status)
 
 
 def worst(outcomes: Sequence[Outcome]) -> Outcome:

@@ -18,6 +18,7 @@ from destination_router.pipeline.connection import Connection, Decision
 from destination_router.pipeline.packing import packed
 
 _offset = attrgetter("offset")
+_delivered = attrgetter("delivered")
 
 
 class PlannedRequest(msgspec.Struct, frozen=True, eq=False):
@@ -28,11 +29,13 @@ class PlannedRequest(msgspec.Struct, frozen=True, eq=False):
         costs: what is reserved for it.
         carries: the messages in it, by offset. Beside each, which of its requests this one
             stands for; None where that cannot be told: then it has them when all steps are done.
+        is_all: whether none of its messages is in another request of the window.
     """
 
     request: HttpRequest
     costs: Costs
     carries: tuple[tuple[Item, int | None], ...]
+    is_all: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -95,15 +98,13 @@ class Planner:
         expected) may not fit: their messages are held, and the rest is packed without them.
         """
         for item in items:
-            self._decide(item)
+            if item.decision is None:
+                self._decide(item)
             if item.reserved:
                 self._quotas.release(item.reserved)
                 item.reserved = ()
         skipped = self._leave_out_repeats(items)
-        finished: list[Item] = []
-        sent: list[Item] = []
-        for item in items:
-            (sent if item.left() else finished).append(item)
+        finished, sent = _parted(items)
         held: list[tuple[Item, QuotaWait]] = []
         while True:
             steps = self._steps(sent)
@@ -137,10 +138,11 @@ class Planner:
     def all_delivered(self, items: Iterable[Item]) -> None:
         """Note that the vendor has all that was left of messages."""
         for item in items:
-            for position, request in item.left():
-                if request.state_key is not None:
+            requests = () if item.decision is None else item.decision.requests
+            for position, request in enumerate(requests):
+                if request.state_key is not None and not item.delivered >> position & 1:
                     self._states.end(request, delivered=True)
-                item.delivered |= 1 << position
+            item.delivered |= (1 << len(requests)) - 1
 
     def _decide(self, item: Item) -> None:
         """Make a parked message's decision again: it was one to send."""
@@ -155,8 +157,9 @@ class Planner:
         self._windows += 1
         skipped = 0
         for item in items:
-            for position, request in item.left():
-                if request.state_key is None:
+            requests = () if item.decision is None else item.decision.requests
+            for position, request in enumerate(requests):
+                if request.state_key is None or item.delivered >> position & 1:
                     continue
                 if self._states.repeats(request):
                     item.delivered |= 1 << position
@@ -177,10 +180,27 @@ class Planner:
         return None
 
     def _steps(self, items: Sequence[Item]) -> list[PlannedRequest]:
-        left = {item: item.left() for item in items}
-        singles = [request for of_one in left.values() for _, request in of_one]
+        plain = plain_singles(items)
+        singles = [r for item in items for _, r in item.left()] if plain is None else plain
         # A single request is packed already.
         requests = packed(self._connection, singles) if len(singles) > 1 else singles
+        carried = None if plain is None else plain_carriers(items, plain, requests)
+        if carried is None:
+            return self._steps_of_any(items, requests)
+        return [
+            PlannedRequest(
+                request, self._costs(request), tuple([(item, 0) for item in own]), is_all=True
+            )
+            for request, own in zip(requests, carried, strict=True)
+        ]
+
+    def _costs(self, request: HttpRequest) -> Costs:
+        return () if self._quotas.are_none else self._quotas.costs(request)
+
+    def _steps_of_any(
+        self, items: Sequence[Item], requests: Sequence[HttpRequest]
+    ) -> list[PlannedRequest]:
+        left = {item: item.left() for item in items}
         carried = carriers(left, requests)
         total = Counter(chain.from_iterable(carried))
         seen: dict[Item, int] = {}
@@ -197,8 +217,52 @@ class Planner:
                     at = seen.get(item, 0)
                     marks.append((item, own[at][0]))
                     seen[item] = at + 1
-            steps.append(PlannedRequest(request, self._quotas.costs(request), tuple(marks)))
+            steps.append(PlannedRequest(request, self._costs(request), tuple(marks)))
         return steps
+
+
+def _parted(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+    """Tell messages of which nothing is left to send from the others."""
+    if not any(map(_delivered, items)):  # as of nearly all windows
+        return [], [*items]
+    finished: list[Item] = []
+    sent: list[Item] = []
+    for item in items:
+        (sent if item.left() else finished).append(item)
+    return finished, sent
+
+
+def plain_singles(items: Sequence[Item]) -> list[HttpRequest] | None:
+    """Give the requests of messages that have one each, not delivered yet; else None."""
+    singles: list[HttpRequest] = []
+    for item in items:
+        requests = () if item.decision is None else item.decision.requests
+        if item.delivered or len(requests) != 1:
+            return None
+        singles += requests
+    return singles
+
+
+def plain_carriers(
+    items: Sequence[Item], singles: Sequence[HttpRequest], requests: Iterable[HttpRequest]
+) -> list[list[Item]] | None:
+    """As `carriers`, of messages with a request each, in which each is once; else None.
+
+    Args:
+        items: the messages.
+        singles: the request of each.
+        requests: the packed ones.
+    """
+    own = [single.message_ids for single in singles]
+    by_id = dict(zip(chain.from_iterable(own), items, strict=False))
+    if len(by_id) != len(items) or any(len(ids) != 1 for ids in own):
+        return None
+    carried = [[by_id[message_id] for message_id in request.message_ids] for request in requests]
+    if sum(map(len, carried)) != len(items):
+        return None
+    for group in carried:
+        group.sort(key=_offset)
+    return carried
 
 
 def carriers(

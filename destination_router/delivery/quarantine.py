@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -32,14 +32,30 @@ longest are forgotten first, and what floods in is seen all the time."""
 _log = logging.getLogger(__name__)
 
 
+class _Once:
+    """What came with an identity, and when last: as long as that is always the same."""
+
+    __slots__ = ("last", "marks")
+
+    def __init__(self, marks: tuple[tuple[str, int], ...], last: float) -> None:
+        self.marks = marks
+        self.last = last
+
+    def __len__(self) -> int:
+        return len(self.marks)
+
+
 class _Seen:
     """When each anonymous id, email and name was last seen with one identity; by hashes."""
 
     __slots__ = ("last", "marks")
 
-    def __init__(self) -> None:
-        self.marks: dict[str, dict[int, float]] = {}
-        self.last = float("-inf")
+    def __init__(self, once: _Once) -> None:
+        self.marks = {kind: {mark: once.last} for kind, mark in once.marks}
+        self.last = once.last
+
+    def __len__(self) -> int:
+        return sum(map(len, self.marks.values()))
 
 
 class Quarantine:
@@ -66,7 +82,7 @@ class Quarantine:
         self._allowed = frozenset(settings.allow)
         self._held = set(held) - {digest(identity) for identity in settings.allow}
         # A digest costs more than all the rest, and only what is held back outlives the process.
-        self._seen: OrderedDict[int, _Seen] = OrderedDict()
+        self._seen: OrderedDict[int, _Once | _Seen] = OrderedDict()
         self._remembered = 0
         self._forgot_at = float("-inf")
         self.caught: list[bytes] = []
@@ -90,9 +106,11 @@ class Quarantine:
             return "held"
         if again:
             return "free"
-        marks = [(kind, hash(value)) for kind, value in decision.person]
+        marks: tuple[tuple[str, int], ...] = ()
+        for kind, value in decision.person:
+            marks = (*marks, (kind, hash(value)))
         if decision.anonymous_id is not None:
-            marks.append((_DEVICE, hash(decision.anonymous_id)))
+            marks = (*marks, (_DEVICE, hash(decision.anonymous_id)))
         if not marks:
             return "free"
         caught = [
@@ -122,19 +140,26 @@ class Quarantine:
         """How many identities, and what came with them, are remembered, together."""
         return self._remembered
 
-    def _is_too_much(self, identity: int, marks: Sequence[tuple[str, int]], at: float) -> bool:
-        self._forget(at)
+    def _is_too_much(self, identity: int, marks: tuple[tuple[str, int], ...], at: float) -> bool:
+        if at != self._forgot_at or self._remembered >= self._most_remembered:
+            self._forget(at)  # for all messages of a request but the first, it is done
         seen = self._seen.get(identity)
         if seen is None:
-            seen = self._seen[identity] = _Seen()
-            self._remembered += 1
-        else:
-            self._seen.move_to_end(identity)
+            self._seen[identity] = _Once(marks, at)
+            self._remembered += 1 + len(marks)
+            return False  # the limits are one or more
+        self._seen.move_to_end(identity)
+        if type(seen) is _Once:
+            if seen.marks == marks:  # as for nearly all
+                seen.last = max(seen.last, at)
+                return False
+            seen = self._seen[identity] = _Seen(seen)
+        assert type(seen) is _Seen  # noqa: S101 -- the only other
         seen.last = max(seen.last, at)
         for kind, mark in marks:
             known = seen.marks.get(kind)
             before = None if known is None else known.get(mark)
-            if known is not None and before is not None:  # as for nearly all
+            if known is not None and before is not None:
                 if at > before:
                     known[mark] = at
             elif not self._fits(seen, kind, mark, at):
@@ -159,8 +184,6 @@ class Quarantine:
 
     def _forget(self, at: float) -> None:
         """Let go of what is too old, and of what is too much."""
-        if at == self._forgot_at and self._remembered < self._most_remembered:
-            return  # as for all messages of a request but the first
         self._forgot_at = at
         since = at - self._settings.period
         while self._seen:
@@ -170,7 +193,7 @@ class Quarantine:
             self._drop(identity)
 
     def _drop(self, identity: int) -> None:
-        self._remembered -= 1 + sum(map(len, self._seen.pop(identity).marks.values()))
+        self._remembered -= 1 + len(self._seen.pop(identity))
 
 
 class Watch:
@@ -192,6 +215,11 @@ class Watch:
         self._settings = settings or QuarantineConfig(enabled=False)
         self._book = book
         self._quarantine = Quarantine(self._settings)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether any identity is ever held back."""
+        return self._settings.enabled
 
     async def open(self) -> None:
         """Read what is held back, and release what is allowed now."""

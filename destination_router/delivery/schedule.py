@@ -46,11 +46,14 @@ class Schedule:
     Args:
         window: how many messages go out together at most.
         linger: how long fewer than that wait for more, in seconds.
+        admits_all: whether nothing ever stands in a message's way, for want of quotas. Then
+            `admit` is asked only about those that have to be decided again.
     """
 
-    def __init__(self, window: int, linger: float) -> None:
+    def __init__(self, window: int, linger: float, *, admits_all: bool = False) -> None:
         self._window = window
         self._linger = linger
+        self._admits_all = admits_all
         self._last: dict[str, Item] = {}
         self._frontier: _Heap = []
         self._asleep: list[tuple[float, int, Item]] = []
@@ -94,19 +97,22 @@ class Schedule:
 
     def add(self, item: Item, now: float) -> None:
         """Take in a message; the offsets of those that share a user rise."""
-        before: dict[Item, None] = {}
+        last = self._last
+        before: dict[Item, None] | None = None
         for key in item.keys:
-            earlier = self._last.get(key)
+            earlier = last.get(key)
             if earlier is not None:
+                before = before or {}
                 before[earlier] = None
-            self._last[key] = item
+            last[key] = item
+        self._waiting += 1
+        self._unseen += 1
+        if before is None:
+            self._enqueue(item, now)
+            return
         item.blockers = len(before)
         for earlier in before:
             earlier.followers.append(item)
-        self._waiting += 1
-        self._unseen += 1
-        if not before:
-            self._enqueue(item, now)
 
     def take(self, now: float, admit: Admit, most: int | None = None) -> list[Item]:
         """Choose the messages that go out together now, by offset; none if it is too early.
@@ -177,6 +183,20 @@ class Schedule:
                 elif follower.group is None:
                     self._enqueue(follower, now)
             ended.followers = []
+
+    def done_all(self, items: Sequence[Item], now: float) -> None:
+        """End messages for good, as `done` does each."""
+        last = self._last
+        for item in items:
+            if item.blockers or item.followers:
+                self.done(item, now)
+                continue
+            item.under_way = False
+            item.ended = True
+            self._under_way -= 1
+            for key in item.keys:
+                if last.get(key) is item:
+                    del last[key]
 
     def put_back(self, item: Item, now: float, at: float) -> None:
         """Let a message go out again, not before a time."""
@@ -263,7 +283,9 @@ class Schedule:
             heappush(self._asleep, (item.not_before, item.offset, item))
             return
         heappush(self._frontier, (item.offset, item))
-        self._touch(now + self._linger)
+        due = now + self._linger
+        if self._due is None or due < self._due:
+            self._due = due
 
     def _touch(self, due: float) -> None:
         self._due = due if self._due is None else min(self._due, due)
@@ -323,6 +345,41 @@ class Schedule:
         return []
 
     def _take_window(self, now: float, admit: Admit, most: int) -> list[Item]:
+        if self._admits_all and not self._lanes:
+            taken, exhausted = self._take_all(now, admit, most)
+        else:
+            taken, exhausted = self._take_admitted(now, admit, most)
+        self._unseen = 0 if exhausted else max(0, self._unseen - len(taken))
+        self._due = None if not self._frontier else now + self._linger
+        self._lanes = {key: lane for key, lane in self._lanes.items() if lane.heap}
+        return taken
+
+    def _take_all(self, now: float, admit: Admit, most: int) -> tuple[list[Item], bool]:
+        """As `_take_admitted`, where nothing stands in any message's way."""
+        frontier = sorted(self._frontier)
+        taken: list[Item] = []
+        behind: _Heap = []
+        freed: dict[Item, int] = {}
+        place = 0
+        while len(taken) < most:
+            if behind and (place == len(frontier) or behind[0] < frontier[place]):
+                _, item = heappop(behind)
+            elif place < len(frontier):
+                _, item = frontier[place]
+                place += 1
+            else:
+                break
+            if item.decision is None:
+                admit(item)
+            taken.append(item)
+            item.under_way = True
+            if item.followers:
+                _follow(item, now, freed, behind)
+        self._frontier = frontier[place:]
+        return taken, not (self._frontier or behind)
+
+    def _take_admitted(self, now: float, admit: Admit, most: int) -> tuple[list[Item], bool]:
+        """Take a window; and whether nothing more may go out, as far as is known."""
         taken: list[Item] = []
         behind: _Heap = []
         lanes = {id(lane.heap): lane for lane in self._lanes.values() if lane.until <= now}
@@ -339,11 +396,7 @@ class Schedule:
                 # What follows a message of this window is looked at again when that has ended.
                 lane = self._stall(item, wait)
                 heaps = [other for other in heaps if other is not lane.heap]
-        exhausted = not _first([self._frontier, behind])
-        self._unseen = 0 if exhausted else max(0, self._unseen - len(taken))
-        self._due = None if not self._frontier else now + self._linger
-        self._lanes = {key: lane for key, lane in self._lanes.items() if lane.heap}
-        return taken
+        return taken, not _first([self._frontier, behind])
 
     def _stall(self, item: Item, wait: QuotaWait) -> _Lane:
         lane = self._lanes.setdefault((wait.quota, wait.key), _Lane())

@@ -7,12 +7,14 @@ elsewhere (a proxy, a simulator) by configuration.
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
 import functools
 import logging
 import math
 import random
 import ssl
-from collections.abc import AsyncIterable, Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from email.utils import formatdate
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
@@ -40,13 +42,22 @@ from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.http_transport import RenewedTransport
 from destination_router.delivery.item import Answer
 from destination_router.delivery.network import proxy_for, told_failure
-from destination_router.delivery.outcomes import for_each, for_each_of_cut
+from destination_router.delivery.outcomes import blamed, for_each, for_each_of_cut
 from destination_router.faults import PASSED_ON
 from destination_router.pipeline.connection import Connection
 from destination_router.settings.redaction import hide
 from destination_router.threads import in_thread
 
 USER_AGENT = f"destination-router/{version('heap-destination')}"
+
+_OWN_HEADERS = {
+    "Accept": "*/*",
+    "Accept-Encoding": "gzip, deflate",  # what an answer's body is read from
+    "Connection": "keep-alive",
+    "User-Agent": USER_AGENT,
+}
+_WITH_A_BODY = frozenset({"POST", "PUT", "PATCH"})
+"""Methods of which a request without a body says so (RFC 9110, 8.6)."""
 
 _RESULTS = frozenset(get_args(Result))
 _PACKED_AT_ONCE = 64 * 1024
@@ -55,14 +66,24 @@ _PACKED_AT_ONCE = 64 * 1024
 _log = logging.getLogger(__name__)
 
 
+class _Way(msgspec.Struct, frozen=True):
+    """How an origin is reached: over which connections, and through which proxy, if any."""
+
+    transport: httpx.AsyncBaseTransport
+    proxy: str | None = None
+
+
 class Sender:
-    """Sends one connection's requests: one HTTP client per origin, connections reused.
+    """Sends one connection's requests: connections per origin, and reused.
+
+    httpx's transports are asked, not its client: that follows redirects, keeps cookies and reads
+    answers to their end, of which nothing is wanted here, and costs as much again as the request.
 
     Args:
         connection: whose requests they are; its plugin reads the answers.
         settings: origins, timeout, concurrency and how patient `deliver` is.
-        transport: in place of the network: for tests.
-        client: sends everything, and is shared with others: it is not closed here.
+        transport: sends everything, and is not closed here: shared with others, or in place of the
+            network. None: connections of its own.
         chance: from 0 to 1, evenly; spreads what would happen at once.
     """
 
@@ -72,18 +93,15 @@ class Sender:
         settings: DeliverySettings | None = None,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
-        client: httpx.AsyncClient | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.asking: Asking | None = None
         """Asks a plugin that runs in another process, for a worker; None: it is asked by itself."""
-        self._shared = client
         self._connection = connection
         self._settings = settings or DeliverySettings()
-        self._transport = transport
+        self._shared = None if transport is None else _Way(transport)
         self._chance = chance
-        self._clients: dict[str, httpx.AsyncClient] = {}
-        self._proxies: dict[httpx.AsyncClient, str | None] = {}
+        self._ways: dict[str, _Way] = {}
         self._slots = asyncio.Semaphore(self._settings.concurrency)
 
     async def __aenter__(self) -> Self:
@@ -99,10 +117,9 @@ class Sender:
 
     async def close(self) -> None:
         """Close every connection to a vendor."""
-        clients, self._clients = self._clients, {}
-        self._proxies.clear()
-        for client in clients.values():
-            await client.aclose()
+        ways, self._ways = self._ways, {}
+        for way in ways.values():
+            await way.transport.aclose()
 
     async def attempt(self, request: HttpRequest) -> Answer:
         """Send a request once, as soon as one of the connection's slots is free.
@@ -119,9 +136,9 @@ class Sender:
         started = clock()
         try:
             url = redirected(request.url, self._settings.origins)
-            client = self._client(url)
-            prepared = await _prepared(request, client, url)
-        except _NoClientError as error:
+            way = self._way(url)
+            prepared = await _prepared(request, url, self._settings.timeout)
+        except _NoWayError as error:
             return _unanswered(request, str(error), clock() - started)
         except (httpx.InvalidURL, ValueError, TypeError, OverflowError, RecursionError) as error:
             outcome = Outcome.rejected("unsendable", type(error).__name__)
@@ -130,19 +147,20 @@ class Sender:
         timeout = self._settings.timeout
         deadline = started + timeout
         try:
-            # The whole of it: the client's own timeout begins anew with each byte that comes.
+            # The whole of it: the transport's own timeout begins anew with each byte that comes.
             async with asyncio.timeout_at(deadline):
-                answer = await client.send(prepared, auth=_basic(request), stream=True)
+                answer = await way.transport.handle_async_request(prepared)
         except (httpx.TransportError, TimeoutError) as error:
-            failure = told_failure(error, url, self._proxies.get(client), timeout)
+            failure = told_failure(error, url, way.proxy, timeout)
             failure = str(hide(failure, self._connection.secrets))
             return _unanswered(request, failure, clock() - started)
+        headers = header_texts(answer.headers.raw)
         try:
-            body = await self._read_body(answer, deadline)
+            body = await self._read_body(answer, headers.get("content-encoding", ""), deadline)
         finally:
             await answer.aclose()
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        headers.setdefault("date", formatdate(usegmt=True))
+        if "date" not in headers:
+            headers["date"] = formatdate(usegmt=True)
         response = HttpResponse(status=answer.status_code, headers=headers, body=body.content)
         read = read_answer if body.is_whole else read_cut_answer
         work = functools.partial(read, self._connection, request, response)
@@ -160,25 +178,25 @@ class Sender:
             return await in_thread(work, "program")
         return work()
 
-    async def _read_body(self, answer: httpx.Response, deadline: float) -> AnswerBody:
+    async def _read_body(
+        self, answer: httpx.Response, encoding: str, deadline: float
+    ) -> AnswerBody:
         stream = cast("AsyncIterable[bytes]", answer.stream)
-        encoding = answer.headers.get("content-encoding", "")
         return await read_answer_body(stream, encoding, self._settings.max_answer, deadline)
 
-    def _client(self, url: str) -> httpx.AsyncClient:
+    def _way(self, url: str) -> _Way:
         if self._shared is not None:
             return self._shared
         parts = urlsplit(url)
         origin = f"{parts.scheme}://{parts.netloc}"
-        client = self._clients.get(origin)
-        if client is None:
-            client = self._clients[origin] = self._new_client(url)
-        return client
+        way = self._ways.get(origin)
+        if way is None:
+            way = self._ways[origin] = self._new_way(url)
+        return way
 
-    def _new_client(self, url: str) -> httpx.AsyncClient:
+    def _new_way(self, url: str) -> _Way:
         most = self._settings.concurrency
-        alone = self._transport is not None or is_loopback(url)
-        proxy = None if alone else proxy_for(url)
+        proxy = None if is_loopback(url) else proxy_for(url)
 
         def connections() -> httpx.AsyncHTTPTransport:
             # `_slots` bounds how many there are: nothing waits in here.
@@ -188,20 +206,12 @@ class Sender:
             )
 
         try:
-            client = httpx.AsyncClient(
-                timeout=self._settings.timeout,
-                transport=self._transport or RenewedTransport(connections),
-                cookies=no_cookies(),
-                headers={"Accept-Encoding": "gzip, deflate"},  # what an answer's body is read from
-                trust_env=False,  # else it would find a proxy by itself, and nobody could say which
-            )
+            return _Way(RenewedTransport(connections), proxy)
         except (ValueError, httpx.InvalidURL, ImportError):
-            raise _NoClientError("the proxy that the environment names cannot be used") from None
-        self._proxies[client] = proxy
-        return client
+            raise _NoWayError("the proxy that the environment names cannot be used") from None
 
 
-class _NoClientError(Exception):
+class _NoWayError(Exception):
     """There is nothing to send with; says why."""
 
 
@@ -225,42 +235,90 @@ def trusted_certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-async def _prepared(request: HttpRequest, client: httpx.AsyncClient, url: str) -> httpx.Request:
+async def _prepared(request: HttpRequest, url: str, most: float) -> httpx.Request:
     """Render a request; beside the event loop where that takes a while."""
     if not request.gzip or request_bytes(request) < _PACKED_AT_ONCE:
-        return render(request, client, url)
-    return await in_thread(lambda: render(request, client, url), "gzip")
+        return render(request, url, most)
+    return await in_thread(lambda: render(request, url, most), "gzip")
 
 
-def render(request: HttpRequest, client: httpx.AsyncClient, url: str) -> httpx.Request:
-    """Turn a request from data into what goes over the wire, but for Basic authentication."""
-    headers = {"User-Agent": USER_AGENT, **request.headers}
-    content: bytes | None = None
-    if isinstance(request.auth, BearerAuth):
-        headers["Authorization"] = f"Bearer {request.auth.token}"
+def render(request: HttpRequest, url: str, most: float) -> httpx.Request:
+    """Turn a request from data into what goes over the wire.
+
+    Args:
+        request: what to send.
+        url: where to, without the query.
+        most: how long a step on the way may take, in seconds.
+    """
+    target = _plain_url(url)
+    if request.params:
+        params = {
+            name: value if isinstance(value, str) else list(value)
+            for name, value in request.params.items()
+        }
+        target = httpx.URL(target, params=params)
     body = body_of(request)
-    if body is not None:
-        content, content_type = body
-        if not any(name.lower() == "content-type" for name in headers):
-            headers["Content-Type"] = content_type
-        if request.gzip:
-            content = gzipped(content)
-            headers["Content-Encoding"] = "gzip"
-    params = {
-        name: value if isinstance(value, str) else list(value)
-        for name, value in request.params.items()
-    }
-    return client.build_request(
-        request.method, url, params=params or None, headers=headers, content=content
+    content, content_type = (b"", "") if body is None else body
+    if request.gzip and body is not None:
+        content = gzipped(content)
+    headers = {"Host": target.netloc.decode("ascii")} | _headers(request, content_type)
+    if body is not None or request.method in _WITH_A_BODY:
+        headers["Content-Length"] = str(len(content))
+    return httpx.Request(
+        request.method,
+        target,
+        headers=headers,
+        stream=httpx.ByteStream(content),
+        extensions={"timeout": _steps(most)},
     )
 
 
-def _basic(request: HttpRequest) -> httpx.BasicAuth | None:
+_plain_url = functools.lru_cache(maxsize=256)(httpx.URL)
+"""Of most vendors there are a handful, and to read one takes as long as to write a request."""
+
+
+@functools.lru_cache(maxsize=4)
+def _steps(most: float) -> dict[str, float | None]:
+    return httpx.Timeout(most).as_dict()
+
+
+def _headers(request: HttpRequest, content_type: str) -> dict[str, str]:
+    """Write the headers; those that a destination gives come before the host's."""
+    own = {**_OWN_HEADERS, "Content-Type": content_type} if content_type else {**_OWN_HEADERS}
+    if request.headers:
+        given = {name.lower() for name in request.headers}
+        own = {name: value for name, value in own.items() if name.lower() not in given}
+    headers = {**own, **request.headers}
+    if request.gzip and content_type:
+        headers["Content-Encoding"] = "gzip"
     match request.auth:
         case BasicAuth(username, password):
-            return httpx.BasicAuth(username, password)
+            credentials = base64.b64encode(f"{username}:{password}".encode()).decode()
+            headers["Authorization"] = f"Basic {credentials}"
+        case BearerAuth(token):
+            headers["Authorization"] = f"Bearer {token}"
         case _:
-            return None
+            pass
+    return headers
+
+
+def header_texts(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Read an answer's headers: names in lower case; of one that is there twice, both values.
+
+    They are text in the first of ASCII, UTF-8 and ISO 8859-1 that fits all of them.
+    """
+    for encoding in ("ascii", "utf-8"):
+        with contextlib.suppress(UnicodeDecodeError):
+            return _decoded(raw, encoding)
+    return _decoded(raw, "iso-8859-1")
+
+
+def _decoded(raw: Sequence[tuple[bytes, bytes]], encoding: str) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name_bytes, value_bytes in raw:
+        name, value = name_bytes.decode(encoding).lower(), value_bytes.decode(encoding)
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def redirected(url: str, origins: Mapping[str, str]) -> str:
@@ -286,11 +344,11 @@ def read_answer(
     of them suspect.
     """
     read = _plugins_view(connection, request, response)
-    if isinstance(read, dict):
-        default = for_each(request, default_outcome(response), response.status)
-        outcomes = default | {key: value for key, value in read.items() if key in default}
-    else:
-        outcomes = for_each(request, read, response.status)
+    if not isinstance(read, dict):
+        outcome = connection.told(blamed(request, read, response.status))
+        return dict.fromkeys(request.message_ids, outcome)
+    default = for_each(request, default_outcome(response), response.status)
+    outcomes = default | {key: value for key, value in read.items() if key in default}
     return _told(connection, outcomes)
 
 

@@ -73,6 +73,9 @@ class Window:
         self._left: dict[Item, int] = {}
         left = self._left
         for planned in plan.steps:
+            if planned.is_all:
+                left.update(dict.fromkeys([item for item, _ in planned.carries], 1))
+                continue
             for item, _ in planned.carries:
                 left[item] = left.get(item, 0) + 1
 
@@ -83,7 +86,7 @@ class Window:
         try:
             for index, planned in enumerate(self._requests):
                 users = {key for item, _ in planned.carries for key in item.keys}
-                before = {last_of_user[key] for key in users if key in last_of_user}
+                before = {last_of_user[key] for key in users & last_of_user.keys()}
                 sent.append(asyncio.create_task(self._after([sent[i] for i in before], planned)))
                 last_of_user.update(dict.fromkeys(users, index))
             await asyncio.gather(*sent)
@@ -118,7 +121,12 @@ class Window:
     def _tell(self, planned: PlannedRequest, answer: Answer) -> None:
         """Do with each message of a request what its outcome calls for."""
         if answer.is_all_delivered:
-            self._advance(planned.carries)
+            if planned.is_all:
+                items = [item for item, _ in planned.carries]
+                self._left.update(dict.fromkeys(items, 0))
+                self._owner.delivered(items)
+            else:
+                self._advance(planned.carries)
             return
         outcomes = [outcome_of(item, answer) for item, _ in planned.carries]
         todo: dict[Next, list[_Told]] = {}

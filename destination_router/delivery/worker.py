@@ -248,13 +248,14 @@ class Worker:
         place = ""
         for _ in range(TRIES):
             try:
-                decided = self._connection.decide(event.body, source=event.source)
-                decision = replayed(decided, event.replay)
-                if decision.result != "requests":
+                decision = self._connection.decide(event.body, source=event.source)
+                again = event.replay is not None
+                if again:
+                    decision = replayed(decision, event.replay)
+                if decision.result != "requests" or not self._quarantine.is_on:
                     return decision
                 known = event.received_at
                 received_at = self._wall_clock() if known is None else known
-                again = event.replay is not None
                 return self._quarantine.judged(decision, received_at, again=again)
             except PASSED_ON:
                 raise

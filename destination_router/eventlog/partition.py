@@ -1,5 +1,7 @@
 """Whose event it is: the key by which a log is partitioned, so that a user's events stay in order.
 
+Kafka is given it. SQLite is not: there a connection reads all events, in their order.
+
 The rules are those of `normalise` for an id: text is trimmed, a number becomes text.
 """
 

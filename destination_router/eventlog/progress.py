@@ -6,9 +6,10 @@ other; the mark moves when the oldest event that is out comes back.
 
 from __future__ import annotations
 
-import heapq
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Collection, Iterable
+from collections.abc import Set as AbstractSet
+from heapq import heappop, heappush
 
 
 class Progress:
@@ -22,7 +23,8 @@ class Progress:
     def __init__(self, low: int, done: Iterable[int] = ()) -> None:
         self.low = low
         self._through = low
-        self._out: OrderedDict[int, None] = OrderedDict()
+        self._out: set[int] = set()
+        self._oldest_out: deque[int] = deque()
         self._done = {offset for offset in done if offset > low}
         self._oldest_done = sorted(self._done)
 
@@ -33,6 +35,11 @@ class Progress:
     def is_out(self, offset: int) -> bool:
         """Whether an event was handed out and is not committed yet."""
         return offset in self._out
+
+    @property
+    def done(self) -> AbstractSet[int]:
+        """The events above the mark that are done."""
+        return self._done
 
     @property
     def done_above_low(self) -> int:
@@ -50,22 +57,30 @@ class Progress:
             offsets: those of them that the connection shall deliver, ascending.
             through: the last that was looked at: up to it, all others are none of its business.
         """
-        for offset in offsets:
-            self._out[offset] = None
+        handed_out = tuple(offsets)
+        self._out.update(handed_out)
+        self._oldest_out += handed_out
         self._through = max(self._through, through)
         self._move()
 
     def commit(self, offsets: Collection[int]) -> None:
         """Note what is done."""
-        for offset in offsets:
-            self._out.pop(offset, None)
-            if not self.is_done(offset):
-                self._done.add(offset)
-                heapq.heappush(self._oldest_done, offset)
+        self._out.difference_update(offsets)
         self._move()
+        low = self.low
+        if max(offsets, default=low) <= low:  # they were the oldest, as they nearly always are
+            return
+        for offset in offsets:
+            if offset > low and offset not in self._done:
+                self._done.add(offset)
+                heappush(self._oldest_done, offset)
 
     def _move(self) -> None:
-        low = next(iter(self._out)) - 1 if self._out else self._through
-        self.low = max(self.low, low)
+        oldest = self._oldest_out
+        if not self._out:
+            oldest.clear()
+        while oldest and oldest[0] not in self._out:
+            oldest.popleft()
+        self.low = max(self.low, oldest[0] - 1 if oldest else self._through)
         while self._oldest_done and self._oldest_done[0] <= self.low:
-            self._done.discard(heapq.heappop(self._oldest_done))
+            self._done.discard(heappop(self._oldest_done))

@@ -100,6 +100,7 @@ class RouterLog(EventLog, BookStore, Protocol):
         *,
         start: Literal["end", "start"],
         kept: Mapping[str, Callable[[bytes], bytes]],
+        request_seconds: float | None = None,
     ) -> None:
         """Let connections read that did not when the log was opened.
 
@@ -109,9 +110,11 @@ class RouterLog(EventLog, BookStore, Protocol):
                 already, or before all that is still there.
             kept: for a connection that may not keep all of an event in a dead letter, what it
                 keeps.
+            request_seconds: how long a request to a vendor may take at most from now on; None: as
+                long as before.
 
         Raises:
-            LogUnavailableError: none was let in.
+            LogUnavailableError: none was let in, and nothing has changed.
         """
 
     def ownership(self, connection: str) -> Ownership:

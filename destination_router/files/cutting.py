@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
+
+from destination_router.faults import UNDECODABLE
 
 PIECE_BYTES = 256 * 1024
 """How much of a line is read at once."""
@@ -64,11 +66,32 @@ class Cut(msgspec.Struct, frozen=True):
         line: the line that it begins in, from 1.
         nth: which one it is of those that begin in that line, from 1.
         raw: its JSON, or what should be.
+        head: what was read of it on the way; None: nothing.
     """
 
     line: int
     nth: int
     raw: bytes
+    head: Head | None = None
+
+
+class Head(msgspec.Struct, rename="camel"):
+    """What a file's reader looks at in a message; the decoder skips everything else."""
+
+    message_id: Any = None
+    received_at: Any = None
+    timestamp: Any = None
+    original_timestamp: Any = None
+    sent_at: Any = None
+    batch: Any = msgspec.UNSET
+
+    @property
+    def is_of_batch(self) -> bool:
+        """Whether it is no message, but holds several."""
+        return self.batch is not msgspec.UNSET
+
+
+_decode_head = msgspec.json.Decoder(Head).decode
 
 
 class BrokenJsonError(Exception):
@@ -85,6 +108,18 @@ class _MisfitError(Exception):
 
 class _Batch(msgspec.Struct):
     batch: list[msgspec.Raw]
+
+
+def head_of(content: bytes) -> Head | None:
+    """Read what is certainly one JSON object; None for anything else.
+
+    Args:
+        content: without blanks around it.
+    """
+    try:
+        return _decode_head(content)
+    except UNDECODABLE:
+        return None
 
 
 def is_whole(content: bytes) -> bool:

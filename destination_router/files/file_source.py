@@ -11,6 +11,7 @@ import msgspec
 from destination_router.contract.records import Reject
 from destination_router.contract.times import read_time
 from destination_router.eventlog.interface import Event
+from destination_router.files.cutting import head_of
 from destination_router.files.line_sources import LineSource
 from destination_router.files.reading import Line
 from destination_router.files.resuming import SendState
@@ -42,21 +43,22 @@ class FileSource:
         """Read on; at the end, wait for ever."""
         while not self._lines.ended:
             lines = await self._lines.take(limit)
-            left = [line for line in lines if not self._state.is_done(line.number)]
-            self.passed_over += len(lines) - len(left)
-            passed_over = {line.number for line in lines}.difference(line.number for line in left)
-            self.bytes_passed_over += sum(
-                len(line.raw) + 1 for line in lines if line.number in passed_over
-            )
-            self.bytes_done += sum(len(line.raw) + 1 for line in lines)
+            events = []
+            for line in lines:
+                size = len(line.raw) + 1
+                if self._state.is_done(line.number):
+                    self.passed_over += 1
+                    self.bytes_passed_over += size
+                    self.bytes_done += size
+                    continue
+                self._out[line.number] = size
+                if not line.is_alone:  # where it says more than the number
+                    self._places[line.number] = line.place
+                events.append(event_of(line))
             if lines:
-                self._state.hand_out([line.number for line in left], lines[-1].number)
-            self._out.update((line.number, len(line.raw) + 1) for line in left)
-            # Where it says more than the number.
-            self._places.update((line.number, line.place) for line in left if not line.is_alone)
-            self.bytes_done -= sum(self._out[line.number] for line in left)
-            if left:
-                return [event_of(line) for line in left]
+                self._state.hand_out([event.offset for event in events], lines[-1].number)
+            if events:
+                return events
         self._see_whether_finished()
         never: asyncio.Future[list[Event]] = asyncio.get_running_loop().create_future()
         return await never
@@ -85,26 +87,19 @@ class FileSource:
 
     async def commit(self, connection: str, offsets: Collection[int]) -> None:  # noqa: ARG002
         """Note what is done with."""
-        self.bytes_done += sum(self._out.pop(offset, 0) for offset in offsets)
-        for offset in offsets:
-            self._places.pop(offset, None)
-        self._state.commit([offset for offset in offsets if offset not in self._kept])
+        out = self._out
+        self.bytes_done += sum([out.pop(offset, 0) for offset in offsets])
+        if self._places:
+            for offset in offsets:
+                self._places.pop(offset, None)
+        kept = self._kept
+        done = [offset for offset in offsets if offset not in kept] if kept else offsets
+        self._state.commit(done)
         self._see_whether_finished()
 
     def _see_whether_finished(self) -> None:
         if self._lines.ended and not self._out:
             self.finished.set()
-
-
-class _Head(msgspec.Struct, rename="camel"):
-    message_id: Any = None
-    received_at: Any = None
-    timestamp: Any = None
-    original_timestamp: Any = None
-    sent_at: Any = None
-
-
-_decode_head = msgspec.json.Decoder(_Head).decode
 
 
 def event_of(line: Line) -> Event:
@@ -113,14 +108,18 @@ def event_of(line: Line) -> Event:
     A message that has no id is named after its line: the same in every run over the file. Of its
     times the first that is there counts for that of receipt: a file of months is read in seconds.
     """
-    try:
-        head = _decode_head(line.raw)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    head = line.head or head_of(line.raw)
+    if head is None:
         return Event(line.number, line.raw)  # whether it is a message is for the pipeline to say
-    times = (head.received_at, head.timestamp, head.original_timestamp, head.sent_at)
-    moments = map(read_time, times)
-    moment = next((each.timestamp() for each in moments if each is not None), None)
-    return Event(line.number, _with_id(line, head.message_id), moment)
+    moment = None
+    for time in (head.received_at, head.timestamp, head.original_timestamp, head.sent_at):
+        if time is not None and (read := read_time(time)) is not None:
+            moment = read.timestamp()
+            break
+    given = head.message_id
+    if type(given) is str and given != "" and not given.isspace():  # as of nearly all
+        return Event(line.number, line.raw, moment)
+    return Event(line.number, _with_id(line, given), moment)
 
 
 def _with_id(line: Line, given: Any) -> bytes:

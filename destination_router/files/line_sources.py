@@ -77,7 +77,11 @@ class File:
 
     async def take(self, limit: int) -> list[Line]:
         """Read on."""
-        taken = list(islice(self.rest(), limit))
+        taken: list[Line] = []
+        try:
+            taken += islice(self._lines, limit)  # which keeps what came before it breaks off
+        except BrokenOffError as error:
+            self.broken = str(error)
         self.ended = len(taken) < limit
         return taken
 

@@ -21,7 +21,16 @@ from typing import Any
 import msgspec
 
 from destination_router.faults import UsageError
-from destination_router.files.cutting import BOM, PIECE_BYTES, BrokenJsonError, Cut, cut, is_whole
+from destination_router.files.cutting import (
+    BOM,
+    PIECE_BYTES,
+    BrokenJsonError,
+    Cut,
+    Head,
+    cut,
+    head_of,
+    is_whole,
+)
 
 STANDARD_INPUT = "-"
 
@@ -51,16 +60,21 @@ class Line(msgspec.Struct, frozen=True):
             line unless several messages begin in one: then those are counted on, and no two have
             the same.
         raw: its JSON.
-        message_id: what to call it if it has no `messageId`: the same in every run over the file.
         line: the number of the line that it begins in.
         nth: which one it is of the messages that begin in that line, from 1.
+        head: what was read of it on the way; None: nothing.
     """
 
     number: int
     raw: bytes
-    message_id: str
     line: int
     nth: int = 1
+    head: Head | None = None
+
+    @property
+    def message_id(self) -> str:
+        """What to call it if it has no `messageId`: the same in every run over the file."""
+        return _line_id(self.number, self.raw)
 
     @property
     def is_alone(self) -> bool:
@@ -94,7 +108,7 @@ def read_lines(source: str) -> Iterator[Line]:
         try:
             for one in _messages(_Pieces(stream, source)):
                 number = max(number + 1, one.line)
-                yield Line(number, one.raw, _line_id(number, one.raw), one.line, one.nth)
+                yield Line(number, one.raw, one.line, one.nth, one.head)
         except BrokenJsonError as error:
             named = "FILE" if source == STANDARD_INPUT else shlex.quote(source)
             cause = str(error).replace("FILE", named)
@@ -104,6 +118,11 @@ def read_lines(source: str) -> Iterator[Line]:
 def _messages(pieces: _Pieces) -> Iterator[Cut]:
     while raw := pieces.next():
         content = raw.removeprefix(BOM).strip()
+        if raw.endswith(b"\n"):
+            head = head_of(content)
+            if head is not None and not head.is_of_batch:  # as nearly all
+                yield Cut(pieces.line, 1, content, head)
+                continue
         if not raw.endswith(b"\n") and not content.startswith((b"{", b"[")):
             content = _whole_line(pieces, raw).removeprefix(BOM).strip()
         elif not raw.endswith(b"\n") or not is_whole(content):

@@ -73,16 +73,18 @@ class Summary(msgspec.Struct):
 
     def count(self, delivery: Delivery) -> None:
         """Add one message; one that is left for the next run is none of this one's."""
-        if _is_left(delivery):
+        outcome = delivery.outcome
+        if outcome is not None and outcome.result == "retry":  # as `_is_left`
             return
         self.messages += 1
-        self.notes.update(note.code for note in delivery.decision.notes)
-        if delivery.rejected:
-            self.rejected[_why(delivery)[0]] += 1
-        elif delivery.outcome is None:
-            self.filtered += 1
-        else:
+        for note in delivery.decision.notes:
+            self.notes[note.code] += 1
+        if outcome is not None and outcome.result == "delivered":
             self.delivered += 1
+        elif delivery.rejected:
+            self.rejected[_why(delivery)[0]] += 1
+        else:
+            self.filtered += 1
 
     def as_json(self) -> dict[str, Any]:
         """Turn it into what `send --json` prints."""

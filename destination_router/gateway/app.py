@@ -36,7 +36,7 @@ from destination_router.gateway.request_body import drain, read_body
 from destination_router.gateway.source_config import source_config
 from destination_router.gateway.sources import Sources
 from destination_router.gateway.write_keys import any_key, header_key, query_key
-from destination_router.pipeline.wire import split_batch
+from destination_router.pipeline.wire import split_batch, standard_batch
 from destination_router.threads import in_thread
 
 MAX_BODY_BYTES = 4000 * 1024
@@ -53,6 +53,10 @@ _DRAINED_BODIES = 4
 _AT_ONCE_BYTES = 8 * 1024
 _AT_ONCE_PARTS = 64
 """A body with no more objects and arrays than this is read at once; it takes a millisecond."""
+
+_AT_ONCE_BATCH_BYTES = 192 * 1024
+_AT_ONCE_EVENTS = 256
+"""So is a batch of standard JSON, as SDKs send it; more of it is cut apart in a thread."""
 
 _EVENT_BYTES = 100
 """What an event takes in memory beside its own bytes."""
@@ -249,19 +253,16 @@ class _Gateway:
         body = await read_body(chunks, encoding, self._bounds.body_bytes, place)
         if not body:
             raise Reject("missing_body", "send events in the body")
-        take_apart = partial(
-            _taken_apart,
-            body,
-            intake,
-            self._arrival(request, intake.kind, intake.key(request)),
-            self._bounds.events,
-        )
-        if _is_soon_read(body):
-            kept, codes = take_apart()
+        arrival = self._arrival(request, intake.kind, intake.key(request))
+        events = _cut_at_once(body, intake, self._bounds.events)
+        if events is not None:
+            kept, codes = _completed(events, intake, arrival)
         else:
+            take_apart = partial(_taken_apart, body, intake, arrival, self._bounds.events)
             async with self._reading:
                 kept, codes = await in_thread(take_apart, "gateway-body")
-        del body, take_apart  # what is kept is another copy
+            del take_apart
+        del body, events  # what is kept is another copy
         place.hold(sum(map(len, kept)) + _EVENT_BYTES * len(kept))
         if kept:
             await self._log.append(kept, source)
@@ -279,9 +280,17 @@ class _Gateway:
         )
 
 
-def _is_soon_read(body: bytes) -> bool:
-    """Tell whether a body is read so soon that nobody notices; else it is read in a thread."""
-    return len(body) <= _AT_ONCE_BYTES and body.count(b"{") + body.count(b"[") <= _AT_ONCE_PARTS
+def _cut_at_once(body: bytes, intake: _Intake, most: int) -> list[bytes] | None:
+    """Cut a body into events where that is done so soon that nobody notices; else None.
+
+    Raises:
+        Reject: none of the request is kept.
+    """
+    if len(body) <= _AT_ONCE_BYTES and body.count(b"{") + body.count(b"[") <= _AT_ONCE_PARTS:
+        return intake.split(body, most)
+    if len(body) <= _AT_ONCE_BATCH_BYTES and intake.split is split_batch:
+        return standard_batch(body, min(most, _AT_ONCE_EVENTS))
+    return None
 
 
 def _taken_apart(
@@ -295,15 +304,21 @@ def _taken_apart(
     Raises:
         Reject: none of the request is kept.
     """
-    events = intake.split(body, most)
+    return _completed(intake.split(body, most), intake, arrival)
+
+
+def _completed(
+    events: Sequence[bytes], intake: _Intake, arrival: Arrival
+) -> tuple[list[bytes], list[str]]:
+    """Complete each event; as `_taken_apart`."""
+    if not intake.by_user:
+        return [enrich(event, arrival, place) for place, event in enumerate(events)], []
     places = count()
 
     def complete(event: bytes) -> bytes:
         return enrich(event, arrival, next(places))
 
-    if intake.by_user:
-        return take_by_user(events, complete)
-    return [complete(event) for event in events], []
+    return take_by_user(events, complete)
 
 
 def _request_ip(request: Request) -> str:

@@ -7,11 +7,12 @@ it already has must be replaced, and even then every other value stays as it was
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import uuid
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -48,6 +49,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         request_ip: where from, without a port; empty if not known.
         kind: the call that the route stands for; None where each event says its own.
         write_key: whose request it is; empty where ids are not to be derived.
+        late: by each `sentAt` of the request, how long after it the request came in.
     """
 
     received_at: datetime
@@ -55,11 +57,18 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     request_ip: str = ""
     kind: str | None = None
     write_key: bytes = b""
+    late: dict[str, timedelta] = {}
 
     @cached_property
     def received_text(self) -> str:
         """When, as it is written into every event of the request."""
         return format_time(self.received_at)
+
+    @cached_property
+    def front(self) -> bytes:
+        """What is written in front of an event that has neither, up to the value of its time."""
+        named = {"received_at": self.received_text, "request_ip": self.request_ip}
+        return _front(named) + _FRONTS["timestamp"]
 
 
 class _Fields(msgspec.Struct, kw_only=True, rename=_WIRE_NAMES):
@@ -108,12 +117,66 @@ def enrich(raw: bytes, arrival: Arrival, place: int = 0) -> bytes:
             `anonymousId` are blank, null or absent.
     """
     fields = _read(raw)
+    if _is_usual(fields, arrival):
+        return _completed(raw, fields, arrival)
     if not _has_identity(fields, arrival):
         raise Reject("missing_identity", "give a userId or an anonymousId")
     changes = _changes(fields, arrival)
     if changes.get("message_id") == "":
         changes["message_id"] = _id_of(raw, fields, arrival, place)
     return _write(raw, fields, changes)
+
+
+def _is_usual(fields: _Fields, arrival: Arrival) -> bool:
+    """Tell an event as SDKs write them: of all that could change, it lacks two and its time."""
+    message_id = fields.message_id
+    own = fields.user_id or fields.anonymous_id
+    return (
+        fields.timestamp is msgspec.UNSET
+        and fields.received_at is msgspec.UNSET
+        and fields.request_ip is msgspec.UNSET
+        and type(message_id) is str
+        and message_id != ""
+        and message_id.strip() == message_id
+        and type(own) is str
+        and own.strip() != ""
+        and arrival.request_ip != ""
+        and (arrival.kind is None or fields.type == arrival.kind)
+    )
+
+
+def _completed(raw: bytes, fields: _Fields, arrival: Arrival) -> bytes:
+    """Write a usual event, as `_write` does."""
+    time = _text_of(_corrected(fields, arrival)).encode()
+    return b'{%b"%b",%b' % (arrival.front, time, raw[raw.index(b"{") + 1 :])
+
+
+def _corrected(fields: _Fields, arrival: Arrival) -> datetime:
+    """As `_corrected_time`, of an event without a time of receipt; looks at each clock once."""
+    received = arrival.received_at
+    sent_at = fields.sent_at
+    if type(sent_at) is not str:
+        return _corrected_time(fields, arrival)
+    late = arrival.late.get(sent_at)
+    if late is None:
+        late = arrival.late[sent_at] = received - (read_time(sent_at) or received)
+    try:
+        return (read_time(fields.original_timestamp) or received) + late
+    except OverflowError:  # beyond the year 9999 or before the year 1
+        return received
+
+
+def _text_of(moment: datetime) -> str:
+    """As `format_time`, which takes four times as long."""
+    if moment.tzinfo is not UTC:
+        return format_time(moment)
+    minute = _minute_text(moment.year, moment.month, moment.day, moment.hour, moment.minute)
+    return f"{minute}{moment.second:02}.{moment.microsecond // 1000:03}Z"
+
+
+@functools.lru_cache(maxsize=64)
+def _minute_text(year: int, month: int, day: int, hour: int, minute: int) -> str:
+    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:"
 
 
 def _read(raw: bytes) -> _Fields:
@@ -182,7 +245,8 @@ def _id_of(raw: bytes, fields: _Fields, arrival: Arrival, place: int) -> str:
 
 
 def _corrected_time(fields: _Fields, arrival: Arrival) -> datetime:
-    received = read_time(fields.received_at) or arrival.received_at
+    known = fields.received_at
+    received = (None if known is msgspec.UNSET else read_time(known)) or arrival.received_at
     sent = read_time(fields.sent_at) or received
     original = read_time(fields.original_timestamp) or received
     try:
@@ -198,8 +262,11 @@ def _write(raw: bytes, fields: _Fields, changes: dict[str, str]) -> bytes:
         added = {_WIRE_NAMES[name]: _encode(value) for name, value in changes.items()}
         return b"{" + _joined({**members(raw), **added}) + b"}"
     # An event that has an identity or a type has a field, so a comma always follows.
-    front = b"".join([_FRONTS[name] + _encode(value) + b"," for name, value in changes.items()])
-    return b"{" + front + raw[raw.index(b"{") + 1 :]
+    return b"{" + _front(changes) + raw[raw.index(b"{") + 1 :]
+
+
+def _front(values: dict[str, str]) -> bytes:
+    return b"".join([_FRONTS[name] + _encode(value) + b"," for name, value in values.items()])
 
 
 def _joined(values: dict[str, bytes]) -> bytes:

@@ -73,8 +73,8 @@ KNOWN_HOOKS = (
 
 _LEFT_OUT = {
     "simulator": "a stand-in vendor runs by itself: send its origin there with [delivery] origins",
-    "user_deletion": "deleting users takes functions, which do not cross; write it in Python",
-    "takes_any_type": "what a message was before it was made well-formed does not cross",
+    "user_deletion": "a program cannot delete users: write the destination in Python",
+    "takes_any_type": "a program gets only well-formed messages: write the destination in Python",
 }
 """Hooks of the contract that a program cannot have, and why."""
 

@@ -227,12 +227,13 @@ class _Router:
             each if each.name in anew else by_name[each.name] for each in found.connections
         ]
         if self._plan.workers:
+            settings = delivery_settings(found.config.delivery)
             await self._log.admit(
                 [connection.name for connection in connections],
                 start=self._config.eventlog.new_connections,
                 kept={connection.name: connection.kept for connection in connections},
+                request_seconds=settings.timeout,
             )
-            settings = delivery_settings(found.config.delivery)
             # The log and the console stay those that the process started with.
             config = msgspec.structs.replace(
                 found.config, eventlog=self._plan.config.eventlog, console=self._plan.config.console

@@ -31,7 +31,7 @@ from destination_router.delivery.http_transport import RenewedTransport
 from destination_router.delivery.item import Answer
 from destination_router.delivery.outcomes import as_proven, took_something
 from destination_router.delivery.permission import origin_of
-from destination_router.delivery.sender import Sender, no_cookies, trusted_certificates
+from destination_router.delivery.sender import Sender, trusted_certificates
 from destination_router.pipeline.connection import Connection, wordless
 from destination_router.pipeline.packing import packed
 from destination_router.transformer.carrying_out import CarryingOut
@@ -291,15 +291,16 @@ class Transmission:
 
     def __init__(self, origins: Mapping[str, str]) -> None:
         self._settings = DeliverySettings(origins=dict(origins))
-        self._client: httpx.AsyncClient | None = None
+        self._transport: httpx.AsyncBaseTransport | None = None
         self._proven: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     async def send(self, connection: Connection, request: HttpRequest) -> dict[str, Outcome]:
         """Send a request once; what was taken has the vendor's words as its detail."""
-        if self._client is None:
-            self._client = _shared_client(self._settings.timeout)
-        # The sender itself is cheap: it is the client that costs, and that is shared.
-        answer = await Sender(connection, self._settings, client=self._client).attempt(request)
+        if self._transport is None:
+            self._transport = RenewedTransport(_connections)
+        # The sender itself is cheap: what it sends over is shared.
+        sender = Sender(connection, self._settings, transport=self._transport)
+        answer = await sender.attempt(request)
         response = answer.response
         if response is None:
             return answer.outcomes
@@ -324,16 +325,9 @@ class Transmission:
 
     async def close(self) -> None:
         """Close every socket."""
-        if self._client is not None:
-            await self._client.aclose()
+        if self._transport is not None:
+            await self._transport.aclose()
 
 
-def _shared_client(timeout: float) -> httpx.AsyncClient:
-    """Make a client that keeps no cookie: what one connection is given is not another's."""
-    return httpx.AsyncClient(
-        transport=RenewedTransport(
-            lambda: httpx.AsyncHTTPTransport(verify=trusted_certificates(), limits=_LIMITS)
-        ),
-        timeout=timeout,
-        cookies=no_cookies(),
-    )
+def _connections() -> httpx.AsyncHTTPTransport:
+    return httpx.AsyncHTTPTransport(verify=trusted_certificates(), limits=_LIMITS)

@@ -6,8 +6,9 @@ version wrote have none and are taken as they are.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Iterator
 from functools import lru_cache
+from typing import TypeAlias
 from zlib import crc32
 
 
@@ -15,9 +16,19 @@ class DamageError(Exception):
     """A row is not as it was written, or is missing; the text says which, and holds no content."""
 
 
+EventRow: TypeAlias = tuple[int, str | None, bytes, int, str | None, str | None, int | None]
+"""An event as it stands in the file: the arguments of `check_event`."""
+
+
 def event_checksum(body: bytes, *about: Hashable) -> int:
     """Make the checksum of an event: of its body, and of all that decides who gets what."""
     return crc32(body, _checksum_about(*about))
+
+
+def event_checksums(bodies: Iterable[bytes], *about: Hashable) -> list[int]:
+    """Make the checksums of events that have all but their bodies in common."""
+    start = _checksum_about(*about)
+    return [crc32(body, start) for body in bodies]
 
 
 @lru_cache(maxsize=64, typed=True)
@@ -55,6 +66,27 @@ def check_event(  # noqa: PLR0913, PLR0917 -- the columns, in order
     )
     if not written:
         raise DamageError(f"event {offset} is not as it was written")
+
+
+def checked_events(rows: Iterable[EventRow]) -> Iterator[EventRow]:
+    """Give events that are as they were written: each as `check_event` sees to it.
+
+    Raises:
+        DamageError: one is not.
+    """
+    about: tuple[object, ...] = ()
+    start = 0
+    for row in rows:
+        _, target, body, received_at, source, replay, checksum = row
+        if type(body) is bytes and type(received_at) is int and checksum is not None:
+            here = (received_at, target, source, replay)
+            if here != about:  # which those of a request have in common
+                start, about = _checksum_about(*here), here
+            if crc32(body, start) == checksum:
+                yield row
+                continue
+        check_event(*row)
+        yield row
 
 
 def check_mark(connection: str, offset: int, checksum: int | None) -> None:

@@ -363,4 +363,4 @@ def _check_marks(connection: sqlite3.Connection) -> None:
         "SELECT max(low) FROM connections UNION ALL SELECT max(offset) FROM done"
     ):
         if (furthest or 0) > last_offset(connection):
-            raise DamageError(f"a connection is at event {furthest}, which never was")
+            raise DamageError(f"a connection is at event {furthest}, and there is no such event")

@@ -47,8 +47,7 @@ from destination_router.eventlog.sqlite.letter_losses import LetterLosses
 from destination_router.eventlog.sqlite.letter_room import Kind, letter_bytes, make_room
 from destination_router.eventlog.sqlite.presence import OpenFiles
 from destination_router.eventlog.sqlite.queries import (
-    APPEND,
-    event_row,
+    append,
     forget,
     lags,
     progress_of,
@@ -134,6 +133,7 @@ class SqliteEventLog:
         *,
         start: Literal["end", "start"],
         kept: Mapping[str, Callable[[bytes], bytes]],
+        request_seconds: float | None = None,
     ) -> None:
         """Let connections read that did not when the log was opened.
 
@@ -141,10 +141,12 @@ class SqliteEventLog:
             connections: all that read from now on.
             start: where one begins that the log does not know.
             kept: as when the log was opened.
+            request_seconds: does not matter here: nobody else delivers.
 
         Raises:
             LogUnavailableError: the log cannot be written now; nothing has changed.
         """
+        del request_seconds
         names = tuple(connections)
         known = frozenset(self._readers)
 
@@ -170,11 +172,10 @@ class SqliteEventLog:
         if not bodies:
             return
         at = round(self._clock() * 1000)
-        rows = [event_row(at, body, source) for body in bodies]
 
         def write(connection: sqlite3.Connection) -> None:
             refuse_if_full(connection, self.path, self._retention)
-            connection.executemany(APPEND, rows)
+            append(connection, at, source, bodies)
 
         await self.transact(write)
         self._arrivals.announce()
@@ -367,10 +368,11 @@ class SqliteEventLog:
     ) -> tuple[list[Event], int]:
         rows, last = await self._in_thread(partial(read, self._reading, after, limit, name))
         progress = reader.progress
+        low, done = progress.low, progress.done
         found = [
             Event(offset, body, received_at / 1000, source, again)
-            for offset, target, body, received_at, source, again in rows
-            if target in (None, name) and not progress.is_done(offset)
+            for offset, target, body, received_at, source, again, _ in rows
+            if (target is None or target == name) and offset > low and offset not in done
         ]
         through = rows[-1][0] if rows else last
         progress.hand_out([event.offset for event in found], through)

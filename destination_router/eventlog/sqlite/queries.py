@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Literal
 
 from destination_router.eventlog.interface import Lag
-from destination_router.eventlog.partition import partition_key
 from destination_router.eventlog.progress import Progress
 from destination_router.eventlog.sqlite.checksums import (
     DamageError,
-    check_event,
+    EventRow,
     check_mark,
+    checked_events,
     event_checksum,
+    event_checksums,
     mark_checksum,
 )
 
 APPEND = """INSERT INTO events
     (received_at, partition, target, source, replay, body, checksum)
-    VALUES (?, ?, ?, ?, ?, ?, ?)"""
+    VALUES (?, '', ?, ?, ?, ?, ?)"""
+"""One event, for one connection. Order needs no `partition` here: a connection reads all events."""
+
+_APPENDED_AT_ONCE = 50
+"""Events that one statement appends: each statement costs as much again as an event."""
 
 _READ_BYTES = 32 * 2**20
 """How much is read at once: a thousand events may have a few kilobytes each, or megabytes."""
@@ -55,8 +61,34 @@ def event_row(
         target: the only connection that it is for; None: all.
         replay: what of it is sent again; None: it is no replay.
     """
-    checksum = event_checksum(body, at, target, source, replay)
-    return at, partition_key(body), target, source, replay, body, checksum
+    return at, target, source, replay, body, event_checksum(body, at, target, source, replay)
+
+
+def append(
+    connection: sqlite3.Connection, at: int, source: str | None, bodies: Sequence[bytes]
+) -> None:
+    """Append events that are for all connections; within a transaction.
+
+    Args:
+        connection: to the file.
+        at: when they came in, in milliseconds.
+        source: who sent them; None where nobody knows.
+        bodies: the messages as wire JSON.
+    """
+    checksums = event_checksums(bodies, at, None, source, None)
+    for start in range(0, len(bodies), _APPENDED_AT_ONCE):
+        values: list[object] = []
+        end = start + _APPENDED_AT_ONCE
+        for body, checksum in zip(bodies[start:end], checksums[start:end], strict=True):
+            # Of bytes, `sqlite3` looks for an adapter each time, which costs more than a copy.
+            values += at, source, bytearray(body), checksum
+        connection.execute(_append_many(len(values) // 4), values)
+
+
+@lru_cache(maxsize=_APPENDED_AT_ONCE)
+def _append_many(count: int) -> str:
+    values = ", ".join(["(?, '', ?, ?, ?)"] * count)
+    return f"INSERT INTO events (received_at, partition, source, body, checksum) VALUES {values}"  # noqa: S608
 
 
 def register(
@@ -93,7 +125,7 @@ def _enter(
 
 def read(
     connection: sqlite3.Connection, after: int, limit: int, name: str | None = None
-) -> tuple[list[tuple[int, str | None, bytes, int, str | None, str | None]], int]:
+) -> tuple[list[EventRow], int]:
     """Read rows up to a limit in number and bytes; and the last offset when nothing was there.
 
     Args:
@@ -111,12 +143,12 @@ def read(
     rows = []
     room = _READ_BYTES
     expected = after + 1
-    for row in connection.execute(_READ, (after, limit)):
-        if row[0] < expected or (row[0] > expected and _is_kept_for(connection, name, row[0] - 1)):
+    for row in checked_events(connection.execute(_READ, (after, limit))):
+        offset = row[0]
+        if offset != expected and (offset < expected or _is_kept_for(connection, name, offset - 1)):
             raise DamageError(f"event {expected} is missing")
-        check_event(*row)
-        rows.append(row[:-1])
-        expected = row[0] + 1
+        rows.append(row)
+        expected = offset + 1
         room -= len(row[2])
         if room <= 0:
             break

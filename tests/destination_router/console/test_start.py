@@ -131,7 +131,7 @@ def test_what_is_no_trace_file_keeps_no_router_from_its_work(router: Router, hea
         ('password = "short"', "[console] password: has fewer than 8 characters"),
         ('password = { env = "NOT_SET_HERE" }', "NOT_SET_HERE"),
         ('viewer_password = "viewer-password"', "[console] password: is required"),
-        ('password = "same-same"\nviewer_password = "same-same"', "is the operator's too"),
+        ('password = "same-same"\nviewer_password = "same-same"', "is the operator's password"),
         ('listen = "127.0.0.1:99999"', "[console] listen: its port"),
         ('url = "https://console.example.com/path"', "[console] url"),
         ("keep = 0", "[console] keep"),

@@ -1,6 +1,7 @@
 """A window that fares well takes quick ways; each does what the slow way does, for any traffic.
 
-Modules: `delivery/plan.py`, `delivery/window.py`, `delivery/item.py`, `delivery/schedule.py`.
+Modules: `delivery/plan.py`, `delivery/window.py`, `delivery/item.py`, `delivery/schedule.py`,
+`delivery/quarantine.py`, `delivery/sender.py`.
 """
 
 from __future__ import annotations
@@ -10,15 +11,26 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from destination_router.config.router_toml import QuarantineConfig
 from destination_router.contract.records import HttpRequest, Outcome
 from destination_router.delivery.item import Answer, Item
 from destination_router.delivery.outcomes import what_now
-from destination_router.delivery.plan import Plan, PlannedRequest, carriers
+from destination_router.delivery.plan import (
+    Plan,
+    PlannedRequest,
+    carriers,
+    plain_carriers,
+    plain_singles,
+)
+from destination_router.delivery.quarantine import Quarantine, _Once, _Seen
+from destination_router.delivery.schedule import Schedule
+from destination_router.delivery.sender import header_texts
 from destination_router.delivery.window import Window
 from destination_router.pipeline.connection import Decision
 
@@ -163,3 +175,201 @@ def test_outcomes_that_are_alike_are_looked_at_once(outcomes: dict[str, Outcome]
     }
     told = what_now(list(outcomes.values())) if outcomes else []
     assert answer.is_all_delivered == (set(told) == {"delivered"})
+
+
+@st.composite
+def plain_windows(draw: st.DrawFn) -> tuple[list[Item], list[HttpRequest]]:
+    """Messages with a request each, nearly always with an id of its own, packed in some order."""
+    count = draw(st.integers(1, 6))
+    names = [f"m{n}" for n in range(count)]
+    if draw(st.integers(0, 9)) == 0:
+        names = draw(st.lists(IDS, min_size=count, max_size=count))
+    items = []
+    for offset, name in enumerate(names):
+        decision = Decision(
+            message_id=name,
+            result="requests",
+            requests=(request([name]),) * draw(st.sampled_from([1] * 9 + [2])),
+            user_keys=(draw(st.sampled_from("abc")),),
+        )
+        items.append(Item.of(offset, b"{}", decision))
+    packed: list[list[str]] = [[] for _ in range(draw(st.integers(1, 3)))]
+    for name in draw(st.permutations([*dict.fromkeys(names)])):
+        packed[draw(st.integers(0, len(packed) - 1))].append(name)
+    if draw(st.integers(0, 9)) == 0:
+        packed.append([names[0]])
+    return items, [request(own) for own in packed if own]
+
+
+@given(plain_windows())
+def test_a_plain_window_carries_what_any_window_would(
+    window: tuple[list[Item], list[HttpRequest]],
+) -> None:
+    """Where the quick way says whom requests carry, it says the same, and each message is once."""
+    items, packed = window
+    singles = plain_singles(items)
+    if singles is None:
+        assert any(len(item.left()) > 1 for item in items)
+        return
+    carried = plain_carriers(items, singles, packed)
+    if carried is None:
+        ids = [name for one in packed for name in one.message_ids]
+        assert len(ids) > len({*ids}) or len(items) > len({item.message_id for item in items})
+        return
+    assert carried == carriers({item: item.left() for item in items}, packed)
+    assert Counter(item for own in carried for item in own) == Counter(items)
+
+
+@settings(max_examples=200, deadline=None)
+@given(plain_windows(), st.lists(OUTCOMES, min_size=1, max_size=3) | st.just([Outcome.delivered()]))
+def test_messages_that_are_sent_once_fare_as_any(
+    window: tuple[list[Item], list[HttpRequest]], answers: list[Outcome]
+) -> None:
+    """Whoever owns the window is told the same, whether or not it keeps count of each message."""
+    items, packed = window
+    singles = plain_singles(items)
+    carried = None if singles is None else plain_carriers(items, singles, packed)
+    if carried is None:
+        return
+    steps = [
+        PlannedRequest(one, (), tuple((item, 0) for item in own))
+        for one, own in zip(packed, carried, strict=True)
+    ]
+    whole = [msgspec.structs.replace(step, is_all=True) for step in steps]
+    assert carried_out(whole, answers) == carried_out(steps, answers)
+
+
+MOVES = st.one_of(
+    st.tuples(st.just("add"), st.lists(st.sampled_from("abcd"), min_size=1, max_size=2)),
+    st.tuples(st.just("wait"), st.sampled_from([0.1, 1.0, 4.0])),
+    st.tuples(st.just("take"), st.sampled_from([None, None, 1])),
+    st.tuples(st.just("take_one"), st.none()),
+    st.tuples(
+        st.sampled_from(["end", "end", "again", "later", "together", "apart", "hold"]),
+        st.integers(0, 9),
+    ),
+)
+
+
+class Scheduled:
+    """A schedule without quotas, which goes the quick ways or the slow ones."""
+
+    def __init__(self, *, quickly: bool) -> None:
+        self._quickly = quickly
+        self._schedule = Schedule(4, linger=1.0, admits_all=quickly)
+        self._now = 0.0
+        self._count = 0
+        self._away: list[list[Item]] = []
+
+    def move(self, move: str, what: Any) -> Any:
+        """Do something, and tell what goes out, and when something may."""
+        told = None
+        match move:
+            case "add":
+                decision = Decision(message_id="m", result="requests", user_keys=tuple(what))
+                self._schedule.add(Item.of(self._count, b"", decision), self._now)
+                self._count += 1
+            case "wait":
+                self._now += what
+            case "take":
+                told = self._took(self._schedule.take(self._now, lambda _: None, what))
+            case "take_one":
+                told = self._took(self._schedule.take_one(self._now, lambda _: None))
+            case _ if self._away:
+                self._fare(move, self._away.pop(what % len(self._away)))
+                self._schedule.answered(self._now)
+            case _:
+                pass
+        schedule = self._schedule
+        return told, schedule.wake_at(self._now), len(schedule), schedule.unseen, schedule.parked
+
+    def _took(self, items: list[Item]) -> list[int]:
+        self._away += [items] if items else []
+        return [item.offset for item in items]
+
+    def _fare(self, fate: str, items: list[Item]) -> None:
+        schedule, now = self._schedule, self._now
+        match fate:
+            case "end" if self._quickly:
+                schedule.done_all(items, now)
+            case "together":
+                schedule.put_together(items, now, now + 1.0)
+            case "apart":
+                schedule.put_apart(items, now)
+            case _:
+                for item in items:
+                    match fate:
+                        case "end":
+                            schedule.done(item, now)
+                        case "hold":
+                            schedule.hold(item, now + 2.0)
+                        case _:
+                            schedule.put_back(item, now, now + 3.0 * (fate == "later"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(MOVES, max_size=60))
+def test_without_quotas_the_same_messages_go_out_at_the_same_time(
+    moves: list[tuple[str, Any]],
+) -> None:
+    """Whatever comes, and however it fares."""
+    quick, slow = Scheduled(quickly=True), Scheduled(quickly=False)
+    for move, what in moves:
+        assert quick.move(move, what) == slow.move(move, what)
+
+
+class Unfolded(Quarantine):
+    """Keeps the books of every identity from the first message on."""
+
+    def verdict(self, decision: Decision, at: float, *, again: bool = False) -> Any:
+        told = super().verdict(decision, at, again=again)
+        for identity, seen in self._seen.items():
+            if isinstance(seen, _Once):
+                self._seen[identity] = _Seen(seen)
+        return told
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("ab"),
+            st.sampled_from([None, "1", "2", "3"]),
+            st.sampled_from([(), (("email", "x"),), (("email", "y"),), (("name", "x"),)]),
+            st.sampled_from([0.0, 0.0, 1.0, 30.0, 70.0]),
+        ),
+        max_size=30,
+    ),
+    st.sampled_from([4, 100]),
+)
+def test_an_identity_that_never_changes_is_watched_as_any(
+    messages: list[tuple[str, str | None, tuple[tuple[str, str], ...], float]], most: int
+) -> None:
+    """It is free, caught and forgotten when another would be, and takes as much room."""
+    settings_ = QuarantineConfig(anonymous_ids=2, changed_traits=1, period=60.0)
+    quick, slow = Quarantine(settings_, (), most), Unfolded(settings_, (), most)
+    now = 0.0
+    for user, anonymous, person, pause in messages:
+        now += pause
+        decision = Decision(
+            message_id="m",
+            result="requests",
+            requests=(request(["m"]),),
+            user_id=user,
+            anonymous_id=anonymous,
+            person=person,
+        )
+        assert quick.verdict(decision, now) == slow.verdict(decision, now)
+        assert quick.remembered == slow.remembered
+
+
+NAMES = st.sampled_from([b"Date", b"date", b"Retry-After", b"X-Name"])
+VALUES = st.sampled_from([b"1", b"", b"a, b", "é".encode(), b"\xe9"])
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=6))
+def test_the_headers_of_an_answer_are_read_as_httpx_reads_them(
+    raw: list[tuple[bytes, bytes]],
+) -> None:
+    """Whatever bytes there are, and however often a name is."""
+    assert header_texts(raw) == dict(httpx.Headers(raw).items())

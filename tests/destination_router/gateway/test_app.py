@@ -494,7 +494,16 @@ def test_a_request_holds_no_more_events_than_the_setting_says(path: str, value: 
     assert len(send.log.events) == 3
 
 
-def test_a_large_body_holds_up_nobody() -> None:
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'{"userId":"u","text":"' + b"x" * 200_000 + b'"}',
+        b'{"userId":"u","number":NaN,"text":"' + b"x" * 10_000 + b'"}',
+        b",".join([b'{"userId":"u"}'] * 300),
+    ],
+    ids=["large", "cut by its commas", "many events"],
+)
+def test_a_body_that_takes_a_while_holds_up_nobody(event: bytes) -> None:
     """While one is cut and completed, others are answered."""
     begun, go_on = threading.Event(), threading.Event()
 
@@ -504,7 +513,7 @@ def test_a_large_body_holds_up_nobody() -> None:
         return "new"
 
     app = create_gateway(Recorder(), Sources.of_keys(KEYS), new_id=new_id)
-    large = {"batch": [{"userId": "u", "text": "x" * 10_000}]}
+    body = b'{"batch":[' + event + b"]}"
 
     async def run() -> list[int]:
         transport = httpx.ASGITransport(app)
@@ -512,7 +521,9 @@ def test_a_large_body_holds_up_nobody() -> None:
             asyncio.timeout(20),
             httpx.AsyncClient(transport=transport, base_url="http://gateway") as client,
         ):
-            sending = asyncio.create_task(client.post("/v1/batch", json=large, auth=(KEYS[0], "")))
+            sending = asyncio.create_task(
+                client.post("/v1/batch", content=body, auth=(KEYS[0], ""))
+            )
             assert await asyncio.to_thread(begun.wait, 20)
             small = await client.post("/v1/track", json=EVENT, auth=(KEYS[0], ""))
             healthy = await client.get("/health")

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from destination_router.contract.records import Reject
+from destination_router.gateway import enrichment
 from destination_router.gateway.enrichment import Arrival, enrich
 from destination_router.pipeline.normalise import decode_json, normalise
 from destination_router.pipeline.wire import members
@@ -357,3 +358,40 @@ def test_an_event_with_a_time_of_its_own_gets_the_same_id_again(name: str) -> No
 def test_an_event_without_a_time_of_its_own_gets_a_new_id(more: dict[str, Any]) -> None:
     """Two such events may be alike to the byte, and both true."""
     assert derived(json.dumps({"userId": "u", **more}).encode()) == "new-1"
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.sampled_from(["track", "page", None]),
+            "messageId": st.sampled_from(["m1", "m1", " m1", "", 7, None]),
+            "userId": st.sampled_from(["u", " ", "", None, 7, False]),
+            "anonymousId": st.sampled_from(["a", "a", " ", None]),
+            "originalTimestamp": st.sampled_from(["no", 5, "9999-12-31T23:59:59.999Z"])
+            | st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
+            "sentAt": st.sampled_from(["2026-03-04T05:06:01.5Z", "2027-03-04", "no", 7, None]),
+            "timestamp": st.sampled_from([None, "2026-03-04T05:06:00Z"]),
+            "receivedAt": st.sampled_from([None, "2026-03-04T05:06:00Z"]),
+            "request_ip": st.sampled_from([None, "192.0.2.9"]),
+        },
+    ),
+    st.sampled_from([None, "track"]),
+    st.sampled_from(["", "192.0.2.1"]),
+)
+def test_a_usual_event_is_completed_as_any(
+    fields: dict[str, Any], kind: str | None, request_ip: str
+) -> None:
+    """The quick way gives the same bytes, or the same refusal."""
+    raw = json.dumps(fields).encode()
+
+    def done() -> bytes | str:
+        try:
+            return enrich(raw, arrival(kind, request_ip))
+        except Reject as reject:
+            return reject.code
+
+    quickly = done()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(enrichment, "_is_usual", lambda *_: False)
+        assert done() == quickly

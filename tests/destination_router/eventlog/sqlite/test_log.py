@@ -17,6 +17,7 @@ import pytest
 
 from destination_router.eventlog.dead_letter import DeadLetterFilter
 from destination_router.eventlog.interface import LogUnavailableError
+from destination_router.eventlog.partition import partition_key
 from destination_router.eventlog.sqlite.dead_letter_store import find_letters
 from destination_router.eventlog.sqlite.file import connect
 from destination_router.eventlog.sqlite.log import SqliteEventLog
@@ -119,12 +120,20 @@ def test_an_append_is_on_disk_when_it_returns(path: Path) -> None:
         (b"no JSON", ""),
     ],
 )
-def test_the_partition_is_the_user(path: Path, message: bytes, key: str) -> None:
+def test_the_partition_is_the_user(message: bytes, key: str) -> None:
     """An event's partition is its userId, else its anonymousId."""
-    within(path, lambda log: log.append([message]))
-    with sqlite3.connect(path) as other:
-        assert [(key,)] == other.execute("SELECT partition FROM events").fetchall()
-    other.close()
+    assert key == partition_key(message)
+
+
+@pytest.mark.parametrize("count", [1, 49, 50, 51, 120])
+def test_as_many_as_are_accepted_are_read(path: Path, count: int) -> None:
+    """However many statements it takes, in their order, each with who sent it."""
+
+    async def use(log: SqliteEventLog) -> list[tuple[bytes, str | None]]:
+        await log.append(numbered(count), "shop")
+        return [(event.body, event.source) for event in await log.read("heap", -1, 1000)]
+
+    assert [(body(n), "shop") for n in range(count)] == within(path, use)
 
 
 def test_what_is_committed_is_not_read_again(path: Path) -> None:
