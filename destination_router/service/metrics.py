@@ -110,7 +110,7 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
     if snapshot.deliveries:
         expired = "Events that passed [eventlog] max_age and became dead letters"
         yield _counter("expired", expired, "connection", snapshot.expired)
-        failed = "How often the connection's worker met an error of the program and started again"
+        failed = "How often the connection's worker failed, or its process, and was started again"
         yield _counter("worker_failures", failed, "connection", snapshot.failures)
         yield from _counters(snapshot.deliveries)
         yield from _gauges(snapshot.deliveries)
