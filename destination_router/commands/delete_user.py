@@ -370,7 +370,7 @@ class Talk:
 def print_summary(summary: DeletionSummary, *, dry_run: bool) -> None:
     """Print what came of it."""
     if dry_run:
-        out.print(f"{summary.users} users would be deleted")
+        out.print(f"{counted(summary.users, 'user')} would be deleted")
     else:
         out.print(
             f"{summary.users} users: {summary.complete} deleted, {summary.pending} pending, "
