@@ -81,21 +81,24 @@ def open_log(
 
 
 @contextlib.contextmanager
-def claimed(config: EventLogConfig, *, reloads: bool = True) -> Iterator[None]:
+def claimed(config: EventLogConfig, *, reloads: bool = True) -> Iterator[int | None]:
     """Be a process that delivers from a log while the block lasts.
 
     Args:
         config: the table `[eventlog]`.
         reloads: whether the process reloads at SIGHUP: it would end any other.
 
+    Yields:
+        A descriptor: a process that inherits it delivers, too. None on Kafka.
+
     Raises:
         LogInUseError: another process delivers, and only one may.
     """
     if config.is_kafka:  # a connection's group has one owner at a time, and others stand by
-        yield
+        yield None
         return
-    with claim(config.path, delivers=True, reloads=reloads):
-        yield
+    with claim(config.path, delivers=True, reloads=reloads) as held:
+        yield held
 
 
 @contextlib.contextmanager
