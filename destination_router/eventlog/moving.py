@@ -64,8 +64,10 @@ def move(source: EventLogConfig, target: EventLogConfig, told: Callable[[int], N
             claim(source.path),
             damage_told(source.path),
             contextlib.closing(connect(source.path)) as database,
+            contextlib.ExitStack() as stack,
         ):
-            return _Moving(database, address, target).run(told)
+            moving = stack.enter_context(contextlib.closing(_Moving(database, address, target)))
+            return moving.run(told)
     except LogUnavailableError as error:
         raise LogFileError(f"{error}; run it again to go on") from error
 
@@ -85,6 +87,9 @@ class _Moving:
             name: progress_of(database, name)
             for (name,) in database.execute("SELECT name FROM connections ORDER BY name").fetchall()
         }
+
+    def close(self) -> None:
+        self._groups.close()
 
     def run(self, told: Callable[[int], None]) -> Moved:
         from destination_router.eventlog.kafka.producing import (  # noqa: PLC0415 -- an extra
@@ -141,15 +146,15 @@ class _Moving:
         """Tell the last event of the file that is in the topic, and how many of it are there."""
         from destination_router.eventlog.kafka.reading import (  # noqa: PLC0415 -- an extra
             Stretch,
-            headers,
+            readable,
         )
 
         last, count = 0, 0
         with contextlib.closing(Stretch(self._address)) as stretch:
             starts, ends = self._groups.starts(partitions), self._groups.ends(partitions)
-            for message in stretch.messages(starts, ends):
-                file, _, number = dict(headers(message)).get("moved", "").partition("/")
-                if file == self._file:
+            for each in readable(stretch.messages(starts, ends)):
+                file, _, number = each.moved.partition("/")
+                if file == self._file and number.isdecimal():
                     last, count = max(last, int(number)), count + 1
         return last, count
 

@@ -100,6 +100,7 @@ class RouterLog(EventLog, BookStore, Protocol):
         *,
         start: Literal["end", "start"],
         kept: Mapping[str, Callable[[bytes], bytes]],
+        request_seconds: float | None = None,
     ) -> None:
         """Let connections read that did not when the log was opened.
 
@@ -109,16 +110,34 @@ class RouterLog(EventLog, BookStore, Protocol):
                 already, or before all that is still there.
             kept: for a connection that may not keep all of an event in a dead letter, what it
                 keeps.
+            request_seconds: how long a request to a vendor may take at most from now on; None: as
+                long as before.
 
         Raises:
-            LogUnavailableError: none was let in.
+            LogUnavailableError: none was let in, and nothing has changed.
         """
 
     def ownership(self, connection: str) -> Ownership:
         """Tell whether this process is the one that delivers a connection's events."""
 
-    def attempts(self) -> KeptAttempts:
-        """Open the book of what was at hand when a process died; the caller closes it."""
+    def announce(self) -> None:
+        """Look for events now: another process says that it has appended some."""
+
+    async def release(self, connections: Iterable[str]) -> None:
+        """Read for connections no more, as another process will; nothing of them is in hand."""
+
+    def attempts(self, share: int | None = None) -> KeptAttempts:
+        """Open the book of what was at hand when a process died; the caller closes it.
+
+        Args:
+            share: which of the processes this is that deliver from the log; None: the only one.
+        """
+
+    async def note_attempts_left(self, connections: Iterable[str]) -> None:
+        """Count what was at hand when processes died, before any delivers again.
+
+        Those that come now may share the connections otherwise, and look into other books.
+        """
 
     async def put(self, letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters; see `DeadLetterSink.put`. Beyond their budget, old ones go."""

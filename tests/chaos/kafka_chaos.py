@@ -62,18 +62,21 @@ MUTANTS = {
     # Commits the mark alone: what is done above it is forgotten with the process.
     "mark-alone": "from destination_router.eventlog.kafka import groups\n"
     "groups.written = lambda mark: ''\n",
-    # Sends without asking whether another process delivers by now.
+    # Sends on with what it has in hand, without asking or hearing that another process delivers.
     "no-lease": "from destination_router.eventlog.kafka.reader import Reader\n"
-    "Reader.may_send = lambda self: True\n",
+    "Reader.may_send = lambda self: True\n"
+    "Reader._lose = lambda self, grace: None\n",
 }
 SESSION_SECONDS = 6.0
 STOPPED_SECONDS = 9.0
+SLOW_SECONDS = 0.4
+IN_HAND = 300
 IN_FLIGHT = 4
 """How many requests a worker has under way at once: `[delivery] concurrency`."""
 
-MOST_REDELIVERED = 1000
-"""How many events may be sent again for each kill: four windows may be under way, and one has up to
-a thousand, but the traffic here fills few."""
+MOST_REDELIVERED = 160
+"""How many events may be sent again for each kill: what four windows have under way, and what was
+not committed yet. Measured on two busy cores: 70; with the mark alone 380."""
 
 DRAINED_WITHIN = 900.0
 _LINE = "import sys; from destination_router.commands.cli import app\n{mutant}app()"
@@ -107,7 +110,7 @@ class KafkaResult(Result, kw_only=True):
     redelivered_per_kill: float = 0.0
     most_redelivered: float = MOST_REDELIVERED
     late_requests: int = 0
-    most_late: int = 0
+    most_late_of_a_stop: int = 0
     longest_pause: float = 0.0
 
     @property
@@ -115,8 +118,8 @@ class KafkaResult(Result, kw_only=True):
         wrong = super().wrong
         if self.redelivered_per_kill > self.most_redelivered:
             wrong["redelivered_per_kill"] = round(self.redelivered_per_kill)
-        if self.late_requests > self.most_late:
-            wrong["late_requests"] = self.late_requests
+        if self.most_late_of_a_stop > IN_FLIGHT:
+            wrong["late_requests"] = self.most_late_of_a_stop
         return wrong
 
 
@@ -147,7 +150,7 @@ class Play:
         self._watch = watch
         self._client = client
         self._chance = random.Random(plan.seed)
-        self.late = 0
+        self.late: list[int] = []
         self._allowed = 0
         self.traffics = [
             Shares(seed=plan.seed, events=plan.events // 2, senders=4, write_key=WRITE_KEY)
@@ -216,8 +219,14 @@ class Play:
         await worker.ready(self._client)
 
     async def _stop(self) -> None:
+        # A slow vendor: what comes in now is in the worker's hands when it is stopped.
+        self._watch.delay = SLOW_SECONDS
+        wanted = min(self.accepted + IN_HAND, self._plan.events)
+        self._allow(wanted)
+        await self._until(lambda: self.accepted >= wanted)
         number = await self._active()
         self._workers[number].send(signal.SIGSTOP)
+        self._watch.delay = 0.0
         stopped = len(self._watch.requests)
         await asyncio.sleep(STOPPED_SECONDS)
         requests = self._watch.requests
@@ -225,7 +234,7 @@ class Play:
         self._workers[number].send(signal.SIGCONT)
         woken = len(self._watch.requests)
         await asyncio.sleep(SESSION_SECONDS / 2)
-        self.late += sum(who == number for who, _ in self._watch.requests[woken:])
+        self.late.append(sum(who == number for who, _ in self._watch.requests[woken:]))
 
     async def _broker(self) -> None:
         number = self._chance.randint(1, self._plan.cluster)
@@ -282,36 +291,52 @@ async def run(plan: Plan, directory: Path) -> KafkaResult:
             }
             stats = (await client.get(f"{heap}/_simulator/stats")).json()
     letters = [json.loads(line) for line in told.splitlines()]
-    return _judged(plan, play, answers, letters, stats, watch, status, time.monotonic() - begun)
+    seconds = time.monotonic() - begun
+    result = judged(
+        plan,
+        play.sent(),
+        Arrived(answers["events"], answers["users"], letters),
+        watch=watch,
+        late=play.late,
+        stats=stats,
+    )
+    return msgspec.structs.replace(result, exit_status=status, seconds=seconds)
 
 
-def _judged(
+def judged(
     plan: Plan,
-    play: Play,
-    answers: dict[str, Any],
-    letters: list[dict[str, Any]],
-    stats: dict[str, Any],
+    sent: Sent,
+    arrived: Arrived,
+    *,
     watch: Watch,
-    status: int,
-    seconds: float,
+    late: list[int],
+    stats: dict[str, Any],
 ) -> KafkaResult:
-    sent = play.sent()
+    """Say what came of a run.
+
+    Args:
+        plan: what was done.
+        sent: what the gateways accepted.
+        arrived: what the vendor has, and the dead letters.
+        watch: what passed on the way to the vendor.
+        late: of each stop, the requests of the worker that was stopped after it woke up.
+        stats: of the vendor.
+    """
     kills = plan.workers + plan.stops
     result = KafkaResult(
         accepted=sent.accepted,
         kills=kills,
-        seconds=seconds,
+        seconds=0.0,
         sent_again=sent.retried,
         requests=len(watch.requests),
         faults=stats["faults"],
         duplicates_absorbed=stats["duplicates"],
-        exit_status=status,
         redelivered_per_kill=watch.redelivered / max(1, kills),
-        late_requests=play.late,
-        most_late=IN_FLIGHT * plan.stops,
+        late_requests=sum(late),
+        most_late_of_a_stop=max(late, default=0),
         longest_pause=watch.longest_pause,
     )
-    _judge_one(sent, Arrived(answers["events"], answers["users"], letters), result)
+    _judge_one(sent, arrived, result)
     return result
 
 

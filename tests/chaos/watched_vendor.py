@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections import Counter
@@ -21,12 +22,14 @@ class Watch:
     Attributes:
         requests: the worker and the time of each request, in their order.
         taken: how often each event was taken by the vendor, and its sender told so.
+        delay: how long each request waits at the door, in seconds.
         longest_pause: the longest time between two requests that were taken, in seconds.
     """
 
     def __init__(self) -> None:
         self.requests: list[tuple[int, float]] = []
         self.taken: Counter[bytes] = Counter()
+        self.delay = 0.0
         self.longest_pause = 0.0
         self._taken_at: float | None = None
 
@@ -51,9 +54,11 @@ class VendorDoor:
         worker: its number.
         vendor: the simulator's URL.
         watch: sees what passes.
+        patience: how long a sender waits for an answer, in seconds: a later one tells it nothing.
     """
 
-    def __init__(self, worker: int, vendor: str, watch: Watch) -> None:
+    def __init__(self, worker: int, vendor: str, watch: Watch, patience: float = 2.0) -> None:
+        self._patience = patience
         self._worker = worker
         self._watch = watch
         self._client = httpx.AsyncClient(base_url=vendor, timeout=30)
@@ -64,7 +69,9 @@ class VendorDoor:
             return
         request = Request(scope, receive)
         body = await request.body()
-        self._watch.requests.append((self._worker, time.monotonic()))
+        begun = time.monotonic()
+        self._watch.requests.append((self._worker, begun))
+        await asyncio.sleep(self._watch.delay)
         headers = {"content-type": request.headers.get("content-type", "application/json")}
         try:
             answer = await self._client.request(
@@ -73,7 +80,7 @@ class VendorDoor:
         except httpx.TransportError:  # the vendor hung up: as good as a failure
             await Response(status_code=502)(scope, receive, send)
             return
-        if answer.status_code < _OK:
+        if answer.status_code < _OK and time.monotonic() - begun < self._patience:
             self._watch.note(body)
         kept = {name: answer.headers[name] for name in ("retry-after",) if name in answer.headers}
         await Response(answer.content, answer.status_code, kept)(scope, receive, send)

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from waiting import free_port
@@ -65,25 +65,55 @@ class Cluster:
         brokers: how many.
         folder: for everything that they write; a new one if None.
         session_seconds: after how long a silent consumer is given up.
+        accounts: names and passwords. Where there are some, each broker has two more listeners
+            that take nobody else: one that is encrypted, with a certificate of `ca`, and one that
+            is not.
+        stays: whether brokers go on when this process ends, however it ends.
     """
 
     def __init__(
-        self, brokers: int = 1, folder: Path | None = None, session_seconds: float = 6.0
+        self,
+        brokers: int = 1,
+        folder: Path | None = None,
+        session_seconds: float = 6.0,
+        accounts: Mapping[str, str] | None = None,
+        *,
+        stays: bool = False,
     ) -> None:
+        self._stays = stays
+        self._accounts = dict(accounts or {})
         self.folder = folder or Path(tempfile.mkdtemp(prefix="kafka-"))
         self.folder.mkdir(parents=True, exist_ok=True)
         self._ports = {number: (free_port(), free_port()) for number in range(1, brokers + 1)}
+        self._more = {number: (free_port(), free_port()) for number in range(1, brokers + 1)}
         self._id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         self._session = round(session_seconds * 1000)
-        self.processes: dict[int, int] = {}
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
     @property
     def bootstrap(self) -> str:
         """Where to connect: `host:port,host:port`."""
         return ",".join(f"127.0.0.1:{port}" for port, _ in self._ports.values())
 
+    @property
+    def encrypted(self) -> str:
+        """Where accounts connect through TLS."""
+        return ",".join(f"localhost:{port}" for port, _ in self._more.values())
+
+    @property
+    def in_the_open(self) -> str:
+        """Where accounts connect without it."""
+        return ",".join(f"127.0.0.1:{port}" for _, port in self._more.values())
+
+    @property
+    def ca(self) -> Path:
+        """The certificate of who vouches for the encrypted listeners."""
+        return self.folder / "ca.pem"
+
     def start(self) -> None:
         """Format and start all brokers; returns once each is known to the others."""
+        if self._accounts:
+            _vouch(self.folder)
         for number in self._ports:
             properties = self._write(number)
             tool = [
@@ -93,6 +123,8 @@ class Cluster:
                 "-c",
                 str(properties),
             ]
+            for name, password in self._accounts.items():
+                tool.append(f"--add-scram=SCRAM-SHA-256=[name={name},password={password}]")
             self._java(96, *tool, wait=True)
         for number in self._ports:
             self.start_broker(number)
@@ -102,8 +134,8 @@ class Cluster:
 
     def start_broker(self, number: int) -> None:
         """Start one of the brokers; does not wait."""
-        process = self._java(256, "kafka.Kafka", str(self.folder / f"{number}.properties"))
-        self.processes[number] = process.pid
+        properties = str(self.folder / f"{number}.properties")
+        self._processes[number] = self._java(256, "kafka.Kafka", properties)
 
     def await_broker(self, number: int) -> None:
         """Wait until a broker takes connections."""
@@ -121,21 +153,20 @@ class Cluster:
 
     def kill_broker(self, number: int, how: signal.Signals = signal.SIGKILL) -> None:
         """End one of the brokers; returns once it has ended."""
-        process = self.processes.pop(number)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, how)
-        while _lives(process):
-            time.sleep(0.02)
+        process = self._processes.pop(number)
+        process.send_signal(how)
+        process.wait()
 
     def stop(self) -> None:
         """End all brokers, and remove what they wrote."""
-        for number in list(self.processes):
+        for number in list(self._processes):
             self.kill_broker(number)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def save(self, path: Path) -> None:
         """Write down what another process needs to stop it."""
-        told = {"folder": str(self.folder), "processes": list(self.processes.values())}
+        processes = [process.pid for process in self._processes.values()]
+        told = {"folder": str(self.folder), "processes": processes}
         path.write_text(json.dumps({**told, "bootstrap": self.bootstrap}))
 
     def _write(self, number: int) -> Path:
@@ -170,16 +201,57 @@ class Cluster:
             "broker.heartbeat.interval.ms": 1000,
             "replica.lag.time.max.ms": 4000,
         }
+        if self._accounts:
+            settings |= self._doors(number)
         path = self.folder / f"{number}.properties"
         path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         return path
 
+    def _doors(self, number: int) -> dict[str, object]:
+        """Say how the listeners for accounts are."""
+        port, controller = self._ports[number]
+        encrypted, plain = self._more[number]
+        advertised = (
+            f"PLAINTEXT://127.0.0.1:{port},SECURE://localhost:{encrypted},OPEN://127.0.0.1:{plain}"
+        )
+        users = " ".join(f'user_{name}="{word}"' for name, word in self._accounts.items())
+        module = "org.apache.kafka.common.security"
+        doors: dict[str, object] = {
+            "listeners": f"{advertised},CONTROLLER://127.0.0.1:{controller}".replace(
+                "localhost", "127.0.0.1"
+            ),
+            "advertised.listeners": advertised,
+            "listener.security.protocol.map": (
+                "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL,OPEN:SASL_PLAINTEXT"
+            ),
+            "listener.name.secure.ssl.keystore.type": "PEM",
+            "listener.name.secure.ssl.keystore.location": self.folder / "broker.pem",
+        }
+        for door in ("secure", "open"):
+            doors |= {
+                f"listener.name.{door}.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
+                f"listener.name.{door}.plain.sasl.jaas.config": (
+                    f"{module}.plain.PlainLoginModule required {users};"
+                ),
+                f"listener.name.{door}.scram-sha-256.sasl.jaas.config": (
+                    f"{module}.scram.ScramLoginModule required;"
+                ),
+            }
+        return doors
+
     def _java(self, megabytes: int, *arguments: str, wait: bool = False) -> subprocess.Popen[bytes]:
         command = [*_JAVA, f"-Xmx{megabytes}m", "-cp", f"{LIBRARIES}/*", *arguments]
+        if not self._stays and shutil.which("setpriv"):
+            # Linux ends it with this process, killed though that may be.
+            command = ["setpriv", "--pdeathsig", "KILL", *command]
         with (self.folder / "out").open("ab") as out:
             # In a session of its own: Ctrl-C at a terminal ends the tests, and they end it.
             process = subprocess.Popen(
-                command, stdout=out, stderr=out, cwd=self.folder, start_new_session=True
+                command,
+                stdout=out,
+                stderr=out,
+                cwd=self.folder,
+                start_new_session=True,
             )
         if wait and process.wait():
             text = (self.folder / "out").read_text(errors="replace")[-2000:]
@@ -197,10 +269,22 @@ class Cluster:
             time.sleep(0.05)
 
 
+def _vouch(folder: Path) -> None:
+    """Make somebody who vouches, and a key and a certificate of theirs for `localhost`."""
+    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    authority = ["-CA", "ca.pem", "-CAkey", "ca.key"]
+    for name, subject, signed in (("ca", "/CN=tests", []), ("broker", "/CN=broker", authority)):
+        files = ["-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", subject]
+        about = ["-addext", "subjectAltName=DNS:localhost"] if signed else []
+        command = [*new, *files, *signed, *about]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise NoKafkaError(f"openssl: {done.stderr}")
+    chain = [(folder / name).read_text() for name in ("broker.key", "broker.pem", "ca.pem")]
+    (folder / "broker.pem").write_text("".join(chain))
+
+
 def _lives(process: int) -> bool:
-    with contextlib.suppress(ChildProcessError):
-        if os.waitpid(process, os.WNOHANG)[0]:
-            return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -222,14 +306,16 @@ def stop_saved(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def cluster(brokers: int = 1, session_seconds: float = 6.0) -> Iterator[Cluster]:
+def cluster(
+    brokers: int = 1, session_seconds: float = 6.0, accounts: Mapping[str, str] | None = None
+) -> Iterator[Cluster]:
     """Run a cluster while the block lasts.
 
     Raises:
         NoKafkaError: there is none to be had.
     """
     install()
-    running = Cluster(brokers, session_seconds=session_seconds)
+    running = Cluster(brokers, session_seconds=session_seconds, accounts=accounts)
     try:
         running.start()
         yield running

@@ -37,7 +37,7 @@ def main() -> int:
 def _start(brokers: int, session_seconds: float) -> None:
     if _SAVED.exists():
         raise NoKafkaError("a Kafka is running here already: scripts/kafka stop")
-    running = Cluster(brokers, session_seconds=session_seconds)
+    running = Cluster(brokers, session_seconds=session_seconds, stays=True)
     try:
         running.start()
     except BaseException:

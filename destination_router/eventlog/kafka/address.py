@@ -57,6 +57,10 @@ def address_of(config: EventLogConfig) -> Address:
         raise LogFileError(
             f"{config.url} needs the extra kafka: pip install 'heap-destination[kafka]'"
         ) from None
+    from destination_router.eventlog.kafka.failures import (  # noqa: PLC0415 -- the extra
+        note_refusal,
+    )
+
     servers, _, prefix = config.url.removeprefix(KAFKA_URL).partition("/")
     kafka = config.kafka
     encrypted = "SSL" if kafka.tls else "PLAINTEXT"
@@ -66,6 +70,7 @@ def address_of(config: EventLogConfig) -> Address:
         "client.id": "destination-router",
         # A broker that is gone is told by what it costs: an append that fails, a commit that waits.
         "log_level": 2,
+        "error_cb": note_refusal,
     }
     optional = {
         "ssl.ca.location": kafka.ca_file,

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Literal
 
 from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.interface import Lag, LogFileError, LogUnavailableError
 from destination_router.eventlog.kafka.address import Address
+from destination_router.eventlog.kafka.alone import alone
 from destination_router.eventlog.kafka.books import BookView
 from destination_router.eventlog.kafka.groups import Groups
 from destination_router.eventlog.kafka.log import lag_of, places_of, put_places
 from destination_router.eventlog.kafka.marks import Mark
 from destination_router.eventlog.kafka.offsets import by_partition, place_of
 from destination_router.eventlog.kafka.producing import Headers, Producing, Record
-from destination_router.eventlog.kafka.reading import Stretch, headers_of
+from destination_router.eventlog.kafka.reading import Stretch, readable
 from destination_router.eventlog.log_admin import Kept
 from destination_router.eventlog.partition import partition_key
 from destination_router.eventlog.sqlite.dead_letter_store import mark_replayed
@@ -29,19 +31,53 @@ def opened_admin(address: Address) -> Iterator[KafkaAdmin]:
     Raises:
         LogFileError: it cannot be used, or is not there; or brokers do not answer.
     """
-    try:
-        groups = Groups(address)
-        partitions = groups.partitions()
-        if not partitions:
-            raise LogFileError(
-                f"there is no topic {address.events}: `destination-router eventlog create` makes it"
-            )
-        with contextlib.ExitStack() as opened:
+    with contextlib.closing(Followed(address)) as followed, followed.opened() as log:
+        yield log
+
+
+class Followed:
+    """A log that stays open for who looks at it again and again: what is remembered is read once.
+
+    Args:
+        address: where it is.
+
+    Raises:
+        LogFileError: it cannot be used, or is not there; or brokers do not answer.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._lock = threading.Lock()
+        with _refusals_told(), contextlib.ExitStack() as opened:
+            groups = opened.enter_context(contextlib.closing(Groups(address)))
+            partitions = groups.partitions()
+            if not partitions:
+                raise LogFileError(
+                    f"there is no topic {address.events}: `destination-router eventlog create` "
+                    "makes it"
+                )
             producing = opened.enter_context(contextlib.closing(Producing(address)))
-            view = opened.enter_context(contextlib.closing(BookView(address, producing)))
+            self._view = opened.enter_context(contextlib.closing(BookView(address, producing)))
             stretch = opened.enter_context(contextlib.closing(Stretch(address)))
-            view.catch_up()
-            yield KafkaAdmin(address, groups, partitions, producing, view, stretch)
+            self._log = KafkaAdmin(address, groups, partitions, producing, self._view, stretch)
+            self._opened = opened.pop_all()
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[KafkaAdmin]:
+        """Bring it up to date, and use it; others wait meanwhile."""
+        with self._lock, _refusals_told():
+            self._view.catch_up()
+            yield self._log
+
+    def close(self) -> None:
+        """Let go; waits for who uses it."""
+        with self._lock:
+            self._opened.close()
+
+
+@contextlib.contextmanager
+def _refusals_told() -> Iterator[None]:
+    try:
+        yield
     except LogUnavailableError as error:
         raise LogFileError(str(error)) from error
 
@@ -81,26 +117,42 @@ class KafkaAdmin:
     def reading(self) -> Iterator[None]:
         """Read what belongs together."""
         self.books.execute("BEGIN")
-        yield
-        self.books.execute("COMMIT")
+        try:
+            yield
+        finally:
+            self.books.execute("ROLLBACK")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Change something: events are appended first, then the rest; brokers have all of it then.
 
         What fails in between may have been done in part, and doing it again harms nothing: an event
-        that comes twice has its key.
+        that comes twice has its key. No other command changes anything meanwhile.
         """
-        self.books.execute("BEGIN")
-        yield
+        self._appended, self._forgotten = [], []
+        with alone(self._address) as is_alone:
+            self._view.catch_up()  # another command may have changed what is to be changed
+            self.books.execute("BEGIN")
+            try:
+                yield
+                self._change(is_alone)
+                self.books.execute("COMMIT")
+            except BaseException:
+                self.books.execute("ROLLBACK")
+                raise
+
+    def _change(self, is_alone: Callable[[], bool]) -> None:
+        if not is_alone():
+            raise LogFileError(
+                "this process stood still, and another command may have changed something: nothing "
+                "was changed; run it again"
+            )
         for name in self._forgotten:
             if not self._groups.forget(name):
                 raise LogFileError(f"{name!r} is being delivered: end the processes that have it")
         if self._appended:
             self._producing.send_and_wait(self._appended)
-            self._appended = []
         self._view.publish()
-        self.books.execute("COMMIT")
 
     def lags(self, now: float) -> dict[str, Lag]:
         """Tell how far each connection is behind."""
@@ -137,15 +189,15 @@ class KafkaAdmin:
         }
         firsts = self._groups.since(ends, since)
         done = {number: frozenset(mark.done) for number, mark in marks.items()}
-        for message in self._stretch.messages(firsts, ends):
-            number, offset = message.partition() or 0, message.offset() or 0
-            at = message.timestamp()[1] / 1000
-            targets, source, replay = headers_of(message)
+        for each in readable(self._stretch.messages(firsts, ends)):
+            number, offset = each.partition, each.offset
             is_done = offset < marks[number].next or offset in done[number]
             place = place_of(number, offset)
-            is_its_own = replay is None and (not targets or name in targets)
-            if is_done and is_its_own and since <= at < until and place not in dead:
-                yield Kept(place, at, source, message.value() or b"")
+            is_its_own = each.replay is None and (not each.targets or name in each.targets)
+            if not is_done or not is_its_own or place in dead:
+                continue
+            if each.at is not None and since <= each.at < until:
+                yield Kept(place, each.at, each.source, each.body)
 
     def kept_since(self) -> float | None:
         """Tell since when the log holds all that came in."""
@@ -171,10 +223,10 @@ class KafkaAdmin:
     def bodies(self) -> Iterator[bytes]:
         """Read every event that the log holds and that came in."""
         starts = self._groups.starts(self._partitions)
-        for message in self._stretch.messages(starts, self._groups.ends(self._partitions)):
-            targets, _, replay = headers_of(message)
-            if not targets and replay is None:
-                yield message.value() or b""
+        ends = self._groups.ends(self._partitions)
+        for each in readable(self._stretch.messages(starts, ends)):
+            if not each.targets and each.replay is None:
+                yield each.body
 
     def register(self, name: str, start: Literal["end", "start"]) -> None:
         """Let a connection begin that the log does not know."""
@@ -191,11 +243,10 @@ class KafkaAdmin:
         marks = self._marks().get(name, {})
         firsts = {number: mark.next for number, mark in marks.items()}
         done = {number: frozenset(mark.done) for number, mark in marks.items()}
-        for message in self._stretch.messages(firsts, self._groups.ends(firsts)):
-            number, offset = message.partition() or 0, message.offset() or 0
-            targets, _, _ = headers_of(message)
-            if offset not in done[number] and (not targets or name in targets):
-                yield place_of(number, offset), message.value() or b""
+        for each in readable(self._stretch.messages(firsts, self._groups.ends(firsts))):
+            is_its_own = not each.targets or name in each.targets
+            if each.offset not in done[each.partition] and is_its_own:
+                yield place_of(each.partition, each.offset), each.body
 
     def drop_waiting(self, name: str, offsets: Collection[int]) -> None:
         """Mark messages as done, undelivered.

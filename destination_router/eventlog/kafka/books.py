@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import binascii
 import contextlib
+import logging
 import queue
 import sqlite3
 import threading
@@ -27,11 +29,15 @@ from destination_router.eventlog.kafka.failures import failures_told, told
 from destination_router.eventlog.kafka.groups import TIMEOUT, client_for_reading
 from destination_router.eventlog.kafka.producing import Producing, Record
 from destination_router.eventlog.sqlite.file import make_tables
+from destination_router.faults import whereabouts
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
+
 _AT_ONCE = 1000
 _PAUSE = 0.02
+_RETRY_SECONDS = 1.0
 _CATCH_UP_SECONDS = 600.0
 
 
@@ -126,9 +132,15 @@ class BookView:
         self.database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         make_tables(self.database)
         self.database.executescript(_OWN_TABLES + "".join(map(_triggers, TABLES.values())))
+        self._kinds = {name: _kinds(self.database, name) for name in TABLES}
         self._consumer = Consumer(client_for_reading(address))
+        self._assign()
+
+    def _assign(self) -> None:
+        """Go on with each topic where this process has taken it in."""
+        places = [TopicPartition(topic, 0, at) for topic, at in self._topics.items()]
         with failures_told("Kafka cannot be read"):
-            self._consumer.assign([TopicPartition(topic, 0, 0) for topic in self._topics])
+            self._consumer.assign(places)
 
     def catch_up(self) -> None:
         """Follow the topics up to what they hold now.
@@ -155,14 +167,22 @@ class BookView:
             messages = self._consumer.consume(_AT_ONCE, patience)
         if not messages:
             return False
+        through = dict(self._topics)
         self.database.execute("BEGIN")
-        with self._following():
-            for message in messages:
-                if (error := message.error()) is None:
-                    self._take_in(message)
-                elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
-                    self._trouble(error)
-        self.database.execute("COMMIT")
+        try:
+            with self._following():
+                for message in messages:
+                    if (error := message.error()) is None:
+                        self._take_in(message)
+                        through[message.topic() or ""] = (message.offset() or 0) + 1
+                    elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
+                        self._trouble(error)
+            self.database.execute("COMMIT")
+        except BaseException:
+            self.database.execute("ROLLBACK")
+            self._assign()  # what was read is read again
+            raise
+        self._topics = through
         return True
 
     def publish(self) -> None:
@@ -219,25 +239,43 @@ class BookView:
             )
 
     def _take_in(self, message: Message) -> None:
-        """Do what a record says, unless a later one of its key is known already."""
+        """Do what a record says, unless a later one of its key is known already.
+
+        What is no record of a router is left out: whatever it says, the others are right.
+        """
         name, key = _name_and_key(message.key() or b"")
         if name not in TABLES:  # of a newer version
             return
+        self.database.execute("SAVEPOINT record")
+        try:
+            self._take_row(TABLES[name], key, message)
+        except (ValueError, sqlite3.Error, OverflowError) as error:
+            self.database.execute("ROLLBACK TO record")
+            about = {"topic": message.topic(), "partition": message.partition() or 0}
+            # Not what is in it: that may be somebody's own.
+            detail = f"{name}: {error}" if isinstance(error, UnreadableError) else name
+            _log.warning(
+                "record_skipped", extra={**about, "offset": message.offset() or 0, "detail": detail}
+            )
+        self.database.execute("RELEASE record")
+
+    def _take_row(self, table: Table, key: str, message: Message) -> None:
+        columns = dict(zip(table.key, _decoded_key(table, key), strict=True))
         offset = message.offset() or 0
+        value = message.value()
+        row = None if value is None else columns | _decoded_value(table, value)
+        if row is not None and table is LETTERS and row.get("id") is None:
+            row["id"] = offset + 1
+        _see_kinds(self._kinds[table.name], columns if row is None else row)
         known = self.database.execute(
-            "SELECT offset FROM versions WHERE name = ? AND key = ?", (name, key)
+            "SELECT offset FROM versions WHERE name = ? AND key = ?", (table.name, key)
         ).fetchone()
         if known is not None and known[0] >= offset:
             return
-        table = TABLES[name]
         self._delete(table, key)
-        if (value := message.value()) is not None:
-            row = dict(zip(table.key, _decoded_key(table, key), strict=True))
-            row |= {each: _plain(told) for each, told in msgspec.json.decode(value).items()}
-            if table is LETTERS and row.get("id") is None:
-                row["id"] = offset + 1
+        if row is not None:
             self._insert(table, row)
-        self._note(name, key, offset, is_there=value is not None)
+        self._note(table.name, key, offset, is_there=row is not None)
 
     def _kept(self, name: str, key: str, record: Record, offset: int) -> None:
         """Note that this process's record of a row is in its topic."""
@@ -312,6 +350,8 @@ class KafkaBooks:
     def __init__(self, address: Address, producing: Producing) -> None:
         self._view = BookView(address, producing)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._is_behind = True
+        self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kafka-books", daemon=True)
         self._thread.start()
 
@@ -341,28 +381,49 @@ class KafkaBooks:
     def _asked(self, write: Callable[[sqlite3.Connection], T]) -> Future[T]:
         job = _Job(write)
         self._jobs.put(job)
+        if self._is_over.is_set():
+            self._refuse()
         return job.future
 
-    def _run(self) -> None:
-        with contextlib.closing(self._view):
-            is_behind = True
+    def _refuse(self) -> None:
+        """Answer who asks after the end."""
+        with contextlib.suppress(queue.Empty):
             while True:
-                jobs = self._next(_PAUSE)
-                if jobs is None:
-                    return
-                try:
-                    if is_behind:
-                        self._view.catch_up()
-                        is_behind = False
-                    elif not jobs or len(jobs) < _AT_ONCE:
-                        while self._view.follow():
-                            pass
-                except (LogFileError, LogUnavailableError) as error:
-                    is_behind = is_behind or isinstance(error, LogFileError)
-                    _fail(jobs, error)
-                    continue
-                if jobs:
-                    self._transact(jobs)
+                job = self._jobs.get_nowait()
+                if job is not None and job.future.set_running_or_notify_cancel():
+                    _fail([job], LogUnavailableError("nothing is kept any more: this process ends"))
+
+    def _run(self) -> None:
+        try:
+            with contextlib.closing(self._view):
+                while (jobs := self._next(_PAUSE)) is not None:
+                    try:
+                        self._step(jobs)
+                    except Exception as error:  # noqa: BLE001 -- the thread goes on
+                        # A defect of this program: who asked is told, and the next may be done.
+                        _log.exception("books_failed")
+                        told_of = f"what is remembered cannot be told or kept: {whereabouts(error)}"
+                        _fail(jobs, LogUnavailableError(told_of))
+                        time.sleep(_RETRY_SECONDS)
+        finally:
+            self._is_over.set()
+            self._refuse()
+
+    def _step(self, jobs: Sequence[_Job]) -> None:
+        """Follow, and do jobs."""
+        try:
+            if self._is_behind:
+                self._view.catch_up()
+                self._is_behind = False
+            elif len(jobs) < _AT_ONCE:
+                while self._view.follow():
+                    pass
+        except (LogFileError, LogUnavailableError) as error:
+            self._is_behind = self._is_behind or isinstance(error, LogFileError)
+            _fail(jobs, error)
+            return
+        if jobs:
+            self._transact(jobs)
 
     def _next(self, patience: float) -> list[_Job] | None:
         jobs: list[_Job] = []
@@ -395,11 +456,13 @@ class KafkaBooks:
             database.execute("RELEASE one")
         try:
             self._view.publish()
-        except LogUnavailableError as error:
+            database.execute("COMMIT")
+        except BaseException as error:
             database.execute("ROLLBACK")
+            if not isinstance(error, LogUnavailableError):
+                raise
             _fail([job for job, _ in done], error)
             return
-        database.execute("COMMIT")
         for job, result in done:
             job.future.set_result(result)
 
@@ -412,7 +475,12 @@ class _Job:
 
 def _fail(jobs: Iterable[_Job], error: Exception) -> None:
     for job in jobs:
-        job.future.set_exception(error)
+        if not job.future.done():
+            job.future.set_exception(error)
+
+
+class UnreadableError(ValueError):
+    """A record is not one that a router writes; the text says why, and shows nothing of it."""
 
 
 def _triggers(table: Table) -> str:
@@ -436,11 +504,55 @@ def _name_and_key(content: bytes) -> tuple[str, str]:
 
 
 def _decoded_key(table: Table, key: str) -> tuple[Any, ...]:
-    parts = []
-    for name, part in zip(table.key, msgspec.json.decode(key), strict=True):
-        value = bytes.fromhex(part) if name in _IN_HEX else part
-        parts.append(value.decode("utf-8", "replace") if name == "message_id" else value)
+    """Read a key.
+
+    Raises:
+        UnreadableError: it is none of the table's.
+    """
+    try:
+        found = msgspec.json.decode(key, type=list[Any])
+        if len(found) != len(table.key):
+            raise UnreadableError(f"its key has {len(found)} parts")
+        parts = []
+        for name, part in zip(table.key, found, strict=True):
+            value = bytes.fromhex(part) if name in _IN_HEX else part
+            parts.append(value.decode("utf-8", "replace") if name == "message_id" else value)
+    except (msgspec.MsgspecError, RecursionError, TypeError):
+        raise UnreadableError("its key cannot be read") from None
     return tuple(parts)
+
+
+def _decoded_value(table: Table, value: bytes) -> dict[str, Any]:
+    """Read a value; what a newer version adds is left out.
+
+    Raises:
+        UnreadableError: it is none of the table's.
+    """
+    try:
+        found = msgspec.json.decode(value, type=dict[str, Any])
+        return {name: _plain(found[name]) for name in table.columns if name in found}
+    except (msgspec.MsgspecError, RecursionError, TypeError, KeyError, binascii.Error):
+        raise UnreadableError("its value cannot be read") from None
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "INTEGER": (int,), "REAL": (int, float), "TEXT": (str,), "BLOB": (bytes,),
+}  # fmt: skip
+
+
+def _kinds(database: sqlite3.Connection, table: str) -> dict[str, tuple[type, ...]]:
+    """Tell what each column of a table may hold: SQLite itself takes anything."""
+    columns = database.execute(f"PRAGMA table_info({table})").fetchall()
+    return {
+        name: _KINDS[kind] + (() if not_null or part_of_key else (type(None),))
+        for _, name, kind, not_null, _, part_of_key in columns
+    }
+
+
+def _see_kinds(kinds: dict[str, tuple[type, ...]], row: dict[str, Any]) -> None:
+    for name, value in row.items():
+        if not isinstance(value, kinds[name]):
+            raise UnreadableError(f"its {name} is a {type(value).__name__}")
 
 
 def _readable(value: Any) -> Any:
@@ -451,4 +563,4 @@ def _readable(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    return base64.b64decode(value["bytes"]) if isinstance(value, dict) else value
+    return base64.b64decode(value["bytes"], validate=True) if isinstance(value, dict) else value

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
 from collections.abc import Iterator
 
 from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
 
 from destination_router.eventlog.interface import LogUnavailableError
 
@@ -22,15 +25,85 @@ LOST = frozenset(
 """A commit that fails so was somebody's who delivers no more."""
 
 
+_REFUSED = {
+    KafkaError._AUTHENTICATION: (  # noqa: SLF001
+        "the brokers refuse who this is: see username, password and sasl in [eventlog.kafka]"
+    ),
+    KafkaError._SSL: (  # noqa: SLF001
+        "no encrypted connection comes about: see tls, ca_file, certificate_file and key_file in "
+        "[eventlog.kafka]"
+    ),
+}
+_UNREACHED = frozenset(
+    {
+        KafkaError._TRANSPORT,  # noqa: SLF001
+        KafkaError._TIMED_OUT,  # noqa: SLF001
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+        KafkaError._MSG_TIMED_OUT,  # noqa: SLF001
+        KafkaError._RESOLVE,  # noqa: SLF001
+        *_REFUSED,
+    }
+)
+_REMEMBERED_SECONDS = 30.0
+
+
+class _Refusals:
+    """The last refusal of brokers, which no call that fails for it is told by its client."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: tuple[float, KafkaError] | None = None
+
+    def note(self, error: KafkaError) -> None:
+        """Hear what a client says beside its answers, from any thread."""
+        if error.code() in _REFUSED:
+            with self._lock:
+                self._last = (time.monotonic(), error)
+
+    def why(self, code: int | None) -> str | None:
+        """Say why brokers are not reached, if they said so lately; else None."""
+        with self._lock:
+            last = self._last
+        if last is None or time.monotonic() - last[0] > _REMEMBERED_SECONDS:
+            return None
+        if code is not None and code not in _UNREACHED:
+            return None
+        return f"{_REFUSED[last[1].code()]}. {told(last[1])}"
+
+
+_refusals = _Refusals()
+note_refusal = _refusals.note
+"""What every client calls with what it says beside its answers (`error_cb`)."""
+
+
+def is_refused() -> bool:
+    """Say whether brokers have refused a client of this process a moment ago."""
+    return _refusals.why(None) is not None
+
+
 @contextlib.contextmanager
-def failures_told(what: str) -> Iterator[None]:
-    """Turn what a client raises into `LogUnavailableError`."""
+def failures_told(what: str, asked: AdminClient | None = None) -> Iterator[None]:
+    """Turn what a client raises into `LogUnavailableError`.
+
+    Args:
+        what: that cannot be, as the beginning of a sentence.
+        asked: a client that nobody else lets say what it has to say beside its answers.
+    """
     try:
         yield
     except KafkaException as error:
-        raise LogUnavailableError(f"{what}: {told(error.args[0])}") from error
+        _listen(asked)
+        why = _refusals.why(error.args[0].code()) or told(error.args[0])
+        raise LogUnavailableError(f"{what}: {why}") from error
     except TimeoutError as error:
-        raise LogUnavailableError(f"{what}: no broker answers") from error
+        _listen(asked)
+        why = _refusals.why(None) or "no broker answers"
+        raise LogUnavailableError(f"{what}: {why}") from error
+
+
+def _listen(asked: AdminClient | None) -> None:
+    if asked is not None:
+        asked.poll(0)
 
 
 def told(error: KafkaError) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from confluent_kafka import (
+    Consumer,
     ConsumerGroupState,
     ConsumerGroupTopicPartitions,
     KafkaError,
@@ -17,18 +20,25 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
+from confluent_kafka.admin._metadata import ClusterMetadata
 
-from destination_router.eventlog.interface import LogFileError
+from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.kafka.address import Address
-from destination_router.eventlog.kafka.failures import failures_told
+from destination_router.eventlog.kafka.failures import failures_told, is_refused
 from destination_router.eventlog.kafka.marks import Mark, read, written
 
 TIMEOUT = 15.0
 """How long brokers may take to answer a question, in seconds."""
 
+_GLIMPSE = 2.0
+
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _PAUSE = 0.1
+_MOST_ASKING = 16
+"""How many clients are kept that ask how far a group is; each has a few threads."""
+
 _HANDED_OVER = frozenset(
     {
         KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -45,6 +55,10 @@ _BUSY = frozenset(
 )
 
 
+class _Awaited(Protocol[T_co]):
+    def result(self, timeout: float) -> T_co: ...
+
+
 class Groups:
     """A router's groups, and its topic of events.
 
@@ -57,12 +71,37 @@ class Groups:
     def __init__(self, address: Address) -> None:
         self._address = address
         self.admin = AdminClient(address.client)
+        self._lock = threading.Lock()
+        self._asking: OrderedDict[str, Consumer] = OrderedDict()
+        self._partitions: list[int] = []
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Let go; waits for a question that is being asked."""
+        with self._lock:
+            self._is_closed = True
+            while self._asking:
+                self._asking.popitem()[1].close()
+
+    def metadata(self, topic: str | None = None) -> ClusterMetadata:
+        """Tell which brokers and topics there are: all topics, or one.
+
+        Where brokers refuse who asks, they are not asked again.
+        """
+        deadline = time.monotonic() + TIMEOUT
+        about = {} if topic is None else {"topic": topic}
+        with failures_told("Kafka cannot be asked for its topics", self.admin):
+            while True:
+                try:
+                    return self.admin.list_topics(timeout=_GLIMPSE, **about)
+                except KafkaException:
+                    self.admin.poll(0)
+                    if is_refused() or time.monotonic() > deadline:
+                        raise
 
     def partitions(self) -> list[int]:
         """List the partitions of the topic of events; none where there is no such topic."""
-        with failures_told("Kafka cannot be asked for its topics"):
-            topics = self.admin.list_topics(self._address.events, timeout=TIMEOUT).topics
-        found = topics.get(self._address.events)
+        found = self.metadata(self._address.events).topics.get(self._address.events)
         return [] if found is None or found.error is not None else sorted(found.partitions)
 
     def ends(self, partitions: Iterable[int]) -> dict[int, int]:
@@ -86,36 +125,47 @@ class Groups:
         Raises:
             LogFileError: what it said cannot be read.
         """
-        request = ConsumerGroupTopicPartitions(self._address.group(connection))
+        with self._lock:
+            # The number of partitions never changes: see `topics.py`.
+            self._partitions = self._partitions or self.partitions()
+            places = [TopicPartition(self._address.events, each) for each in self._partitions]
+            if not places:
+                return {}
+            consumer = self._consumer(connection)
+            found = self._asked("say how far a group is", lambda: _Committed(consumer, places))
+        return {each.partition: mark_of(connection, each) for each in found if each.offset >= 0}
 
-        def ask() -> Future[ConsumerGroupTopicPartitions]:
-            answers = self.admin.list_consumer_group_offsets([request], request_timeout=TIMEOUT)
-            return _only(answers)
+    def _consumer(self, connection: str) -> Consumer:
+        """Give a consumer that never joins the group, and can ask how far it is.
 
-        try:
-            found = self._asked("say how far a group is", ask)
-        except _NoGroupError:
-            return {}
-        return {
-            each.partition: mark_of(connection, each)
-            for each in found.topic_partitions or []
-            if each.topic == self._address.events and each.offset >= 0
-        }
+        `AdminClient.list_consumer_group_offsets` is no way: where a broker answers that another
+        one has the group by now, librdkafka 2.16 dies, for an admin client has no group.
+        """
+        if self._is_closed:
+            raise LogUnavailableError("Kafka is not asked any more: this process ends")
+        consumer = self._asking.pop(connection, None)
+        if consumer is None:
+            if len(self._asking) >= _MOST_ASKING:
+                self._asking.popitem(last=False)[1].close()
+            group = {"group.id": self._address.group(connection), "group.protocol": "consumer"}
+            consumer = Consumer({**self._address.client, **group, "enable.auto.commit": False})
+        self._asking[connection] = consumer
+        return consumer
 
     def set_marks(self, connection: str, marks: Mapping[int, Mark]) -> bool:
         """Say for a connection how far it is; False where somebody delivers it, who alone may."""
         places = [commit_of(self._address, partition, mark) for partition, mark in marks.items()]
         request = ConsumerGroupTopicPartitions(self._address.group(connection), places)
 
-        def ask() -> Future[ConsumerGroupTopicPartitions]:
+        def ask() -> _Answer:
             answers = self.admin.alter_consumer_group_offsets([request], request_timeout=TIMEOUT)
-            return _only(answers)
+            return _Answer(_only(answers))
 
         try:
-            found = self._asked("note how far a group is", ask)
+            self._asked("note how far a group is", ask)
         except _BusyError:
             return False
-        return all(each.error is None for each in found.topic_partitions or [])
+        return True
 
     def is_delivered(self, connection: str) -> bool:
         """Say whether a process delivers a connection, or stands by to."""
@@ -169,10 +219,10 @@ class Groups:
             found[each] = answer.offset
         return found
 
-    def _asked(self, what: str, ask: Callable[[], Future[T]]) -> T:
+    def _asked(self, what: str, ask: Callable[[], _Awaited[T]]) -> T:
         """Ask, again where a broker that was asked has just handed over to another one."""
         deadline = time.monotonic() + TIMEOUT
-        with failures_told(f"Kafka cannot {what}"), _expected():
+        with failures_told(f"Kafka cannot {what}", self.admin), _expected():
             while True:
                 try:
                     return ask().result(timeout=2 * TIMEOUT)
@@ -181,6 +231,43 @@ class Groups:
                     if code not in _HANDED_OVER or time.monotonic() > deadline:
                         raise
                 time.sleep(_PAUSE)
+
+
+class _Committed:
+    """How far a group is, to be asked."""
+
+    def __init__(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        self._consumer = consumer
+        self._places = places
+
+    def result(self, timeout: float) -> list[TopicPartition]:
+        """Ask.
+
+        Raises:
+            KafkaException: it cannot be told, of the first partition of which it cannot.
+        """
+        found = self._consumer.committed(self._places, min(timeout, TIMEOUT))
+        for each in found:
+            if each.error is not None:
+                raise KafkaException(each.error)
+        return found
+
+
+class _Answer:
+    """An answer that holds an error for each partition."""
+
+    def __init__(self, future: Future[ConsumerGroupTopicPartitions]) -> None:
+        self._future = future
+
+    def result(self, timeout: float) -> None:
+        """Wait for it.
+
+        Raises:
+            KafkaException: of the first partition that has one.
+        """
+        for each in self._future.result(timeout=timeout).topic_partitions or []:
+            if each.error is not None:
+                raise KafkaException(each.error)
 
 
 def _only(answers: Mapping[Any, Future[T]]) -> Future[T]:

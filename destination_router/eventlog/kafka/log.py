@@ -101,13 +101,13 @@ class KafkaEventLog:
         self._lease = 0.0
         if delivers:
             self._lease = _lease(session_seconds(self._groups), request_seconds)
-        self._delivers = delivers
         self._readers: dict[str, Reader] = {}
         self._names = tuple(connections)
         self._expired.update(dict.fromkeys(self._names, 0))
         self._known_lags: dict[str, Lag] = {}
         self._cleaned_at = self._placed_at = float("-inf")
         with contextlib.ExitStack() as opened:
+            opened.enter_context(contextlib.closing(self._groups))
             self._producing = opened.enter_context(contextlib.closing(Producing(address)))
             self._stretch = opened.enter_context(contextlib.closing(Stretch(address)))
             self._room = Room(self._groups, self._stretch, self._partitions, self._retention)
@@ -125,10 +125,16 @@ class KafkaEventLog:
         *,
         start: Literal["end", "start"],
         kept: Mapping[str, Callable[[bytes], bytes]],
+        request_seconds: float | None = None,
     ) -> None:
-        """Let connections read that did not when the log was opened."""
-        self._start = start
+        """Let connections read that did not when the log was opened.
+
+        Requests that may take longer from now on need a shorter lease, those of before included.
+        """
         names = tuple(connections)
+        if request_seconds is not None:
+            await self._renew_lease(request_seconds)
+        self._start = start
         await asyncio.to_thread(self._register, names)
         self._names = tuple(dict.fromkeys([*self._names, *names]))
         self._kept.update(kept)
@@ -169,7 +175,16 @@ class KafkaEventLog:
         """Tell whether this process is the one that delivers a connection's events."""
         return self._reader(connection)
 
-    def attempts(self) -> KeptAttempts:
+    def announce(self) -> None:
+        """Do nothing: brokers tell."""
+
+    async def release(self, connections: Iterable[str]) -> None:
+        """Do nothing: who owns a connection's group reads for it."""
+
+    async def note_attempts_left(self, connections: Iterable[str]) -> None:
+        """Do nothing: there is one book for all processes."""
+
+    def attempts(self, share: int | None = None) -> KeptAttempts:  # noqa: ARG002 -- one for all
         """Open the book of what was at hand when a process died."""
         return KafkaAttempts(self._kept_books(), self._reader, self._groups)
 
@@ -264,8 +279,18 @@ class KafkaEventLog:
             self._books.close()
         self._stretch.close()
         self._producing.close()
+        self._groups.close()
 
     # -- connections -----------------------------------------------------------------------------
+
+    async def _renew_lease(self, request_seconds: float) -> None:
+        session = await asyncio.to_thread(session_seconds, self._groups)
+        try:
+            self._lease = _lease(session, request_seconds)
+        except LogFileError as error:  # the settings of before are good still
+            raise LogUnavailableError(str(error)) from error
+        for reader in self._readers.values():  # requests of before may still be under way
+            reader.lease_seconds = min(reader.lease_seconds, self._lease)
 
     def _reader(self, name: str) -> Reader:
         reader = self._readers.get(name)

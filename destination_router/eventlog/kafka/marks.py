@@ -20,6 +20,8 @@ CROWDED_CHARACTERS = 3000
 """From here on nothing more is read until the oldest events are done."""
 
 _VERSION = "1"
+_MOST_DONE = 100_000_000
+"""More cannot be out at once; what says so is no commit of a router."""
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -65,7 +67,10 @@ def read(next_offset: int, text: str) -> Mark:
         raise ValueError("the metadata of the commit is damaged") from error
     done: list[int] = []
     at = next_offset
-    for number, length in enumerate(_numbers(content)):
+    lengths = _numbers(content)
+    if sum(lengths) > _MOST_DONE:
+        raise ValueError("the metadata of the commit is not this program's")
+    for number, length in enumerate(lengths):
         if number % 2:
             done.extend(range(at, at + length))
         at += length

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -21,8 +21,8 @@ from destination_router.eventlog.kafka.failures import told
 DELIVERY_SECONDS = 30.0
 """How long brokers have to take a record, before whoever sent it is told to try again later."""
 
-_POLL_SECONDS = 0.1
-
+_POLL_SECONDS = 0.001
+_WAIT_SECONDS = 0.005
 
 Headers = list[tuple[str, str | bytes | None]]
 """What stands beside a record's value: names, of which one may come twice."""
@@ -49,18 +49,20 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Producing:
-    """A producer with a thread that hears what became of records.
+    """A producer, which whoever waits asks what became of records.
+
+    No thread of its own hears of each record: between that one and the event loop, Python would
+    change threads for each, which costs more than all else.
 
     Args:
         address: where to.
     """
 
     def __init__(self, address: Address) -> None:
-        self._address = address
         self._producer = _producer(address)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="kafka-producer", daemon=True)
-        self._thread.start()
+        self._waiting = 0
+        self._hears = False
+        self._is_closed = False
 
     async def send(self, records: Sequence[Record]) -> list[int]:
         """Produce records, in order; their offsets, once enough brokers have all of them.
@@ -69,76 +71,84 @@ class Producing:
             LogUnavailableError: some may not have been taken, or may all the same.
         """
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[list[int]] = loop.create_future()
+        future: asyncio.Future[None] = loop.create_future()
+        thread = threading.get_ident()
 
-        def settle(offsets: list[int], error: str | None) -> None:
-            if future.done():  # who asked was cancelled
-                return
-            if error is None:
-                future.set_result(offsets)
-            else:
-                future.set_exception(LogUnavailableError(error))
+        def settle() -> None:
+            if not future.done():  # who asked was cancelled
+                future.set_result(None)
 
-        def settled(offsets: list[int], error: str | None) -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(settle, offsets, error)
+        def settled() -> None:
+            if threading.get_ident() == thread:
+                settle()
+            elif not loop.is_closed():  # heard by a thread that waits for records of its own
+                loop.call_soon_threadsafe(settle)
 
-        self._produce(records, settled)
-        return await future
+        batch = self._produced(records, settled)
+        self._waiting += 1
+        if not self._hears:
+            self._hears = True
+            loop.call_later(_POLL_SECONDS, self._hear, loop)
+        try:
+            await future
+        finally:
+            self._waiting -= 1
+        return batch.offsets()
 
     def send_and_wait(self, records: Sequence[Record]) -> list[int]:
         """Produce records from a thread that may wait; else as `send`."""
         done = threading.Event()
-        found: list[tuple[list[int], str | None]] = []
-
-        def settled(offsets: list[int], error: str | None) -> None:
-            found.append((offsets, error))
-            done.set()
-
-        self._produce(records, settled)
+        batch = self._produced(records, done.set)
         # Records end by themselves; that the client's thread dies is the only other way.
-        if not done.wait(2 * DELIVERY_SECONDS):
-            raise LogUnavailableError("Kafka does not answer")
-        offsets, error = found[0]
-        if error is not None:
-            raise LogUnavailableError(error)
-        return offsets
+        deadline = time.monotonic() + 2 * DELIVERY_SECONDS
+        while not done.is_set():
+            if time.monotonic() > deadline:
+                raise LogUnavailableError("Kafka does not answer")
+            # Records of this one may be heard of by another thread: it is not waited for long.
+            self._producer.poll(_WAIT_SECONDS)
+        return batch.offsets()
 
     def close(self) -> None:
-        """Let what is under way end, and let go."""
+        """Let what is under way end, and let go; no other thread uses it any more."""
+        self._is_closed = True
         self._producer.flush(DELIVERY_SECONDS)
-        self._over.set()
-        self._thread.join()
+        self._producer.close()
 
-    def _produce(
-        self, records: Sequence[Record], settled: Callable[[list[int], str | None], None]
-    ) -> None:
+    def _hear(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hear what became of records, as long as somebody on the event loop waits."""
+        self._hears = self._waiting > 0 and not self._is_closed
+        if self._hears:
+            self._producer.poll(0)
+            loop.call_later(_POLL_SECONDS, self._hear, loop)
+
+    def _produced(self, records: Sequence[Record], settled: Callable[[], None]) -> _Batch:
         batch = _Batch(len(records), settled)
         produce = self._producer.produce
-        for number, record in enumerate(records):
-            about: dict[str, Any] = {} if record.partition < 0 else {"partition": record.partition}
-            try:
+        delivered = batch.delivered
+        taken = 0
+        try:
+            for record in records:
                 produce(
                     record.topic,
                     record.value,
                     record.key,
-                    on_delivery=batch.delivered,
-                    timestamp=record.at,
-                    headers=record.headers,
-                    **about,
+                    record.partition,
+                    delivered,
+                    None,
+                    record.at,
+                    record.headers,
                 )
-            except BufferError:
-                batch.failed(
-                    "Kafka takes records more slowly than they come", len(records) - number
-                )
-                return
-            except KafkaException as error:
-                batch.failed(told(error.args[0]), len(records) - number)
-                return
-
-    def _run(self) -> None:
-        while not self._over.is_set():
-            self._producer.poll(_POLL_SECONDS)
+                taken += 1
+        except BufferError:
+            error = "Kafka takes records more slowly than they come"
+        except KafkaException as raised:
+            error = told(raised.args[0])
+        except RuntimeError:  # it is closed
+            error = "Kafka takes no more: this process ends"
+        else:
+            return batch
+        batch.failed(error, len(records) - taken)
+        return batch
 
 
 class _Batch:
@@ -146,7 +156,7 @@ class _Batch:
 
     __slots__ = ("_error", "_left", "_lock", "_offsets", "_settled")
 
-    def __init__(self, count: int, settled: Callable[[list[int], str | None], None]) -> None:
+    def __init__(self, count: int, settled: Callable[[], None]) -> None:
         self._left = count
         self._settled = settled
         self._offsets: list[int] = []
@@ -167,12 +177,22 @@ class _Batch:
         self._error = error
         self._less(count)
 
+    def offsets(self) -> list[int]:
+        """Tell where they are.
+
+        Raises:
+            LogUnavailableError: some were not taken.
+        """
+        if self._error is not None:
+            raise LogUnavailableError(self._error)
+        return self._offsets
+
     def _less(self, count: int) -> None:
         with self._lock:
             self._left -= count
             is_over = self._left == 0
         if is_over:
-            self._settled(self._offsets, self._error)
+            self._settled()
 
 
 def _producer(address: Address) -> Producer:

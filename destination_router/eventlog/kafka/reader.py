@@ -30,7 +30,7 @@ from destination_router.eventlog.kafka.offsets import (
     partition_of,
     place_of,
 )
-from destination_router.eventlog.kafka.reading import headers_of
+from destination_router.eventlog.kafka.reading import UnreadableError, found
 from destination_router.eventlog.progress import Progress
 
 _AT_ONCE = 1000
@@ -48,6 +48,7 @@ _FULL_SECONDS = 1.0
 """After how long a worker that takes nothing has its partitions paused: what was fetched goes."""
 
 _RETRY_SECONDS = 2.0
+_END = KafkaError._PARTITION_EOF  # noqa: SLF001 -- public, for all its name
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class _Partition:
     def __init__(self, mark: Mark) -> None:
         self.progress = Progress(mark.next - 1, mark.done)
         self.expected = mark.next
+        self.sought = -1
         self.origins: dict[int, Event] = {}
 
     def mark(self) -> Mark:
@@ -101,7 +103,8 @@ class Reader:
     ) -> None:
         self._address = address
         self._name = connection
-        self._lease = lease_seconds
+        self.lease_seconds = lease_seconds
+        """For how long requests may begin after a commit that was accepted."""
         self._first_mark = first_mark
         self._loop = asyncio.get_running_loop()
         self._lock = threading.RLock()
@@ -174,7 +177,7 @@ class Reader:
         """Say whether a request that begins now ends before another process may deliver."""
         with self._lock:
             owns = bool(self._partitions)
-        return owns and time.monotonic() - self._accepted_at < self._lease
+        return owns and time.monotonic() - self._accepted_at < self.lease_seconds
 
     async def until_lost(self) -> float:
         """Wait until another process shall deliver; how long what is under way may take."""
@@ -227,7 +230,7 @@ class Reader:
         with self._lock:
             while self._ahead and len(found) < _AT_ONCE and not self._leaving:
                 event = self._ahead[0].event
-                if event is not None and (event.received_at or 0.0) >= before:
+                if event is not None and (event.received_at is None or event.received_at >= before):
                     break
                 found += self._take_first()
         return found
@@ -382,42 +385,65 @@ class Reader:
             if self._rewinds_done != self._rewinds_wanted:  # these are from before
                 return
             for message in messages:
-                if (error := message.error()) is not None:
+                error = message.error()
+                is_end = error is not None and error.code() == _END
+                if error is not None and not is_end:
                     self._trouble(error)
                     continue
                 partition, offset = message.partition() or 0, message.offset() or 0
                 owned = self._partitions.get(partition)
                 if owned is None or offset < owned.expected:  # of one that is gone
                     continue
-                if offset > owned.expected:
-                    self._see_what_is_gone(partition, owned.expected)
+                if offset > owned.expected and not self._is_gap(owned, partition, offset):
                     return
-                owned.expected = offset + 1
-                each = _Read(partition, offset, self._event(message), len(message.value() or b""))
+                if is_end:  # what was skipped before it is none of the connection's business
+                    if offset == owned.expected:
+                        continue
+                    each = _Read(partition, offset - 1, None, 0)
+                else:
+                    content = message.value() or b""
+                    each = _Read(partition, offset, self._event(message), len(content))
+                owned.expected = each.offset + 1
                 self._ahead.append(each)
                 self._ahead_bytes += each.bytes
         self._wake()
 
     def _event(self, message: Message) -> Event | None:
-        targets, source, replay = headers_of(message)
-        if targets and self._name not in targets:
+        """Read a record; None where it is for others, or is no event at all."""
+        try:
+            record = found(message)
+        except UnreadableError as error:
+            about = {"topic": message.topic(), "partition": message.partition() or 0}
+            about |= {"offset": message.offset() or 0, "connection": self._name}
+            _log.warning("record_skipped", extra={**about, "detail": str(error)})
             return None
-        return Event(
-            place_of(message.partition() or 0, message.offset() or 0),
-            message.value() or b"",
-            message.timestamp()[1] / 1000,
-            source,
-            replay,
-        )
+        if record.targets and self._name not in record.targets:
+            return None
+        place = place_of(record.partition, record.offset)
+        return Event(place, record.body, record.at, record.source, record.replay)
 
-    def _see_what_is_gone(self, partition: int, expected: int) -> None:
-        """Read again where events were skipped: they were fetched before a rewind, or are gone."""
+    def _is_gap(self, owned: _Partition, partition: int, found: int) -> bool:
+        """Say whether offsets between two records hold no event; else they are read again.
+
+        They were fetched before a rewind, or are gone; or what marks the end of a transaction is
+        there, which another program has written.
+        """
+        expected = owned.expected
         place = TopicPartition(self._address.events, partition)
         first, _ = self._consumer.get_watermark_offsets(place, TIMEOUT)
         if first > expected:
             raise _gone(self._address, self._name, expected)
+        if owned.sought == expected:
+            about = {"topic": self._address.events, "partition": partition, "offset": expected}
+            detail = f"no event is there, and none up to {found}"
+            _log.warning(
+                "record_skipped", extra={**about, "connection": self._name, "detail": detail}
+            )
+            return True
+        owned.sought = expected
         place = TopicPartition(self._address.events, partition, expected)
         self._consumer.seek(place)
+        return False
 
     def _seek(self, consumer: Consumer) -> None:
         with self._lock:
@@ -461,6 +487,7 @@ class Reader:
                 "fetch.message.max.bytes": 4 * 2**20,
                 "queued.max.messages.kbytes": 16 * 1024,
                 "fetch.wait.max.ms": 100,
+                "enable.partition.eof": True,
             }
         )
         consumer.subscribe(

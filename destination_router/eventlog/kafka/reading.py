@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+import msgspec
+from confluent_kafka import (
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    Message,
+    TopicPartition,
+)
 
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.kafka.address import Address
@@ -15,10 +23,11 @@ from destination_router.eventlog.kafka.groups import client_for_reading
 
 _AT_ONCE = 500
 _PATIENCE = 60.0
+_REPLAYS = (None, "events", "profiles")
 
 
 class Stretch:
-    """Reads stretches of partitions.
+    """Reads stretches of partitions, one after the other whichever thread asks.
 
     Args:
         address: where the topic is.
@@ -26,6 +35,8 @@ class Stretch:
 
     def __init__(self, address: Address) -> None:
         self._topic = address.events
+        self._lock = threading.RLock()
+        self._is_closed = False
         self._consumer = Consumer(client_for_reading(address, **{"enable.partition.eof": True}))
 
     def messages(self, firsts: Mapping[int, int], ends: Mapping[int, int]) -> Iterator[Message]:
@@ -41,15 +52,19 @@ class Stretch:
     def first(self, partition: int, offset: int) -> Message | None:
         """Read the first event at an offset or behind; None where there is none."""
         end = 2**62
-        return next(self._one(partition, offset, end), None)
+        with contextlib.closing(self._one(partition, offset, end)) as found:
+            return next(found, None)
 
     def close(self) -> None:
-        """Let go."""
-        self._consumer.close()
+        """Let go; waits for a stretch that is being read."""
+        with self._lock:
+            self._is_closed = True
+            self._consumer.close()
 
-    def _one(self, partition: int, first: int, end: int) -> Iterator[Message]:
+    def _one(self, partition: int, first: int, end: int) -> Generator[Message]:
         deadline = time.monotonic() + _PATIENCE
-        with failures_told(f"{self._topic} cannot be read"), self._assigned(partition, first):
+        told_of = f"{self._topic} cannot be read"
+        with self._lock, failures_told(told_of), self._assigned(partition, first):
             while True:
                 for message in self._consumer.consume(_AT_ONCE, 0.02):
                     error = message.error()
@@ -68,6 +83,8 @@ class Stretch:
 
     @contextlib.contextmanager
     def _assigned(self, partition: int, first: int) -> Iterator[None]:
+        if self._is_closed:
+            raise LogUnavailableError(f"{self._topic} is not read any more: this process ends")
         self._consumer.assign([TopicPartition(self._topic, partition, first)])
         try:
             yield
@@ -75,22 +92,74 @@ class Stretch:
             self._consumer.unassign()  # else it would go on to fetch
 
 
-def headers(message: Message) -> list[tuple[str, str]]:
-    """List a message's headers as text."""
-    found = message.headers()
-    return [
-        (name, value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or ""))
-        for name, value in (found.items() if isinstance(found, dict) else found or [])
-    ]
+class UnreadableError(ValueError):
+    """A record is no event of a router; the text says why, and shows nothing of it."""
 
 
-def headers_of(message: Message) -> tuple[list[str], str | None, str | None]:
-    """Read a message's headers: whom it is for (nobody: all), who sent it, and as what replay."""
+class Found(msgspec.Struct, frozen=True):
+    """A record of the topic of events.
+
+    Attributes:
+        partition: where it is.
+        offset: where it is in that.
+        at: when it came in, Unix time in seconds; None where nobody has said so.
+        body: one message, as wire JSON.
+        targets: for whom it is; empty: for all.
+        source: who sent it.
+        replay: as `Event.replay`.
+        moved: from which file it came, and where it was in that; empty: from none.
+    """
+
+    partition: int
+    offset: int
+    at: float | None
+    body: bytes
+    targets: tuple[str, ...] = ()
+    source: str | None = None
+    replay: str | None = None
+    moved: str = ""
+
+
+def found(message: Message) -> Found:
+    """Read a record.
+
+    Raises:
+        UnreadableError: it is none that a router writes.
+    """
+    body = message.value()
+    if body is None:
+        raise UnreadableError("it has no value")
     targets: list[str] = []
     about: dict[str, str] = {}
-    for name, text in headers(message):
-        if name == "target":
-            targets.append(text)
-        else:
-            about[name] = text
-    return targets, about.get("source"), about.get("replay")
+    try:
+        headers = message.headers() or []
+        for name, value in headers.items() if isinstance(headers, dict) else headers:
+            text = value.decode() if isinstance(value, bytes) else str(value or "")
+            if name == "target":
+                targets.append(text)
+            else:
+                about[name] = text
+    except (UnicodeDecodeError, RuntimeError, SystemError):
+        raise UnreadableError("its headers cannot be read") from None
+    replay = about.get("replay")
+    if replay not in _REPLAYS:
+        raise UnreadableError("it is a replay of a kind that is not known here")
+    kind, milliseconds = message.timestamp()
+    at = None if kind == TIMESTAMP_NOT_AVAILABLE or milliseconds < 0 else milliseconds / 1000
+    return Found(
+        message.partition() or 0,
+        message.offset() or 0,
+        at,
+        body,
+        tuple(targets),
+        about.get("source"),
+        replay,
+        about.get("moved", ""),
+    )
+
+
+def readable(messages: Iterable[Message]) -> Iterator[Found]:
+    """Read records, and leave out what is no event."""
+    for message in messages:
+        with contextlib.suppress(UnreadableError):
+            yield found(message)

@@ -38,7 +38,6 @@ class Room:
         self._stretch = stretch
         self._partitions = partitions
         self._retention = retention
-        self._lock = threading.Lock()
         self._mean = 0.0
         self._there = 0.0
         self._since = 0.0
@@ -85,13 +84,12 @@ class Room:
     def age(self, marks: Mapping[int, Mark], ends: Mapping[int, int], now: float) -> float:
         """Tell how long ago the oldest event came in that is not done, in seconds."""
         oldest = now
-        with self._lock:
-            for number, mark in marks.items():
-                if number not in ends or mark.next >= ends[number]:
-                    continue
-                message = self._stretch.first(number, mark.next)
-                if message is not None and message.timestamp()[0] != TIMESTAMP_NOT_AVAILABLE:
-                    oldest = min(oldest, message.timestamp()[1] / 1000)
+        for number, mark in marks.items():
+            if number not in ends or mark.next >= ends[number]:
+                continue
+            message = self._stretch.first(number, mark.next)
+            if message is not None and message.timestamp()[0] != TIMESTAMP_NOT_AVAILABLE:
+                oldest = min(oldest, message.timestamp()[1] / 1000)
         return max(0.0, now - oldest)
 
     def _look_if_possible(self) -> None:

@@ -93,8 +93,7 @@ def look(groups: Groups, wanted: list[Topic]) -> Found:
     Raises:
         LogUnavailableError: brokers do not answer.
     """
-    with failures_told("Kafka cannot be asked for its topics"):
-        metadata = groups.admin.list_topics(timeout=TIMEOUT).topics
+    metadata = groups.metadata().topics
     there = [topic for topic in wanted if topic.name in metadata]
     found = Found([topic for topic in wanted if topic.name not in metadata], [], [])
     settings = _settings(groups, [topic.name for topic in there])
@@ -131,10 +130,17 @@ def create(groups: Groups, topics: list[Topic]) -> None:
                 continue
             raise LogFileError(f"{name} was not made: {error.args[0].str()}") from error
     deadline = time.monotonic() + TIMEOUT
-    while look(groups, topics).missing:  # brokers tell one another
+    while not _are_seen(groups, topics):  # brokers tell one another
         if time.monotonic() > deadline:
             raise LogUnavailableError("Kafka has made its topics, and does not show them yet")
         time.sleep(_PAUSE)
+
+
+def _are_seen(groups: Groups, topics: list[Topic]) -> bool:
+    try:
+        return not look(groups, topics).missing
+    except LogUnavailableError:  # one broker lists them, and the next does not know them yet
+        return False
 
 
 def session_seconds(groups: Groups) -> float:
@@ -143,8 +149,8 @@ def session_seconds(groups: Groups) -> float:
     Raises:
         LogUnavailableError: brokers do not answer.
     """
-    with failures_told("Kafka cannot be asked for its settings"):
-        brokers = groups.admin.list_topics(timeout=TIMEOUT).brokers
+    brokers = groups.metadata().brokers
+    with failures_told("Kafka cannot be asked for its settings", groups.admin):
         resource = ConfigResource(ResourceType.BROKER, str(min(brokers)))
         (answer,) = groups.admin.describe_configs([resource], request_timeout=TIMEOUT).values()
         settings = answer.result(timeout=2 * TIMEOUT)
@@ -156,7 +162,7 @@ def _settings(groups: Groups, names: list[str]) -> dict[str, Mapping[str, str]]:
         return {}
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     answers = groups.admin.describe_configs(resources, request_timeout=TIMEOUT)
-    with failures_told("Kafka cannot be asked for its topics"):
+    with failures_told("Kafka cannot be asked for its topics", groups.admin):
         return {
             resource.name: {
                 name: entry.value for name, entry in answer.result(timeout=2 * TIMEOUT).items()

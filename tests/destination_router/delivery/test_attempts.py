@@ -14,7 +14,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from deadly_process import PROCESS
 
+from destination_router.config.router_toml import EventLogConfig
 from destination_router.delivery.attempts import POISONED, TRIES
 from destination_router.eventlog.dead_letter import DeadLetterFilter
 from destination_router.eventlog.interface import LogUnavailableError
@@ -23,75 +25,10 @@ from destination_router.eventlog.sqlite.dead_letter_store import find_letters
 from destination_router.eventlog.sqlite.file import connect
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 
-PROCESS = """
-import asyncio, os, signal, sys
-from pathlib import Path
-from typing import Any
 
-import httpx
-
-from destination_router import HttpRequest, hookimpl
-from destination_router.delivery.delivery_settings import DeliverySettings
-from destination_router.delivery.sender import Sender
-from destination_router.delivery.worker import Worker
-from destination_router.eventlog.sqlite.log import SqliteEventLog
-from destination_router.pipeline.connection import Connection
-from destination_router.plugins.loading import check_destination
-from destination_router.service.workers import LoggedLetters
-
-path, where, delivered = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-
-
-class Deadly:
-    @hookimpl
-    def settings_schema(self) -> dict[str, Any]:
-        return {"type": "object", "additionalProperties": False, "properties": {}}
-
-    @hookimpl
-    def on_identify(self) -> list[HttpRequest]:
-        return []
-
-    @hookimpl
-    def on_track(self, message: Any) -> list[HttpRequest]:
-        if where == "decide" and message.event == "deadly":
-            os.kill(os.getpid(), signal.SIGKILL)
-        return [HttpRequest(url="https://vendor.example/", json={"event": message.event})]
-
-    @hookimpl
-    def pack(self, requests: list[HttpRequest]) -> list[HttpRequest]:
-        if where == "pack" and any(request.json["event"] == "deadly" for request in requests):
-            os.kill(os.getpid(), signal.SIGKILL)
-        if where == "together" and sum(r.json["event"] == "deadly" for r in requests) > 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return requests
-
-
-def vendor(request: httpx.Request) -> httpx.Response:
-    with delivered.open("ab") as file:
-        file.write(request.content + b"\\n")
-    return httpx.Response(204)
-
-
-async def main() -> None:
-    log = SqliteEventLog(path, ["c"])
-    connection = Connection("c", check_destination(Deadly(), "deadly", "deadly 1.0"), {})
-    settings = DeliverySettings(linger=0.0)
-    async with Sender(connection, settings, transport=httpx.MockTransport(vendor)) as sender:
-        worker = Worker(
-            connection, log, sender, dead_letters=LoggedLetters(log), settings=settings,
-            attempts=log.attempts(),
-        )
-        running = asyncio.create_task(worker.run())
-        async with asyncio.timeout(60):
-            while (await log.lags())["c"].messages:
-                await asyncio.sleep(0.01)
-        await worker.stop(5.0)
-        await running
-    log.close()
-
-
-asyncio.run(main())
-"""
+def at(path: Path) -> str:
+    """Write the table of a log in a file as JSON."""
+    return msgspec.json.encode(EventLogConfig(url=f"sqlite:///{path}")).decode()
 
 
 def track(number: int, event: str = "Paid") -> bytes:
@@ -111,7 +48,7 @@ def test_a_message_that_kills_three_processes_is_poisoned(where: str, tmp_path: 
     path, delivered = tmp_path / "log.db", tmp_path / "delivered"
     bodies = [track(n, "deadly" if n == 150 else "Paid") for n in range(300)]
     asyncio.run(filled(path, bodies))
-    program = [sys.executable, "-c", PROCESS, str(path), where, str(delivered)]
+    program = [sys.executable, "-c", PROCESS, at(path), where, str(delivered)]
     ends = []
     while not ends or (ends[-1] and len(ends) < 10):
         ends.append(subprocess.run(program, check=False, timeout=90).returncode)
@@ -129,7 +66,7 @@ def test_messages_that_kill_a_process_only_together_go_out_one_by_one(tmp_path: 
     path, delivered = tmp_path / "log.db", tmp_path / "delivered"
     bodies = [track(n, "deadly" if n in {20, 150} else "Paid") for n in range(300)]
     asyncio.run(filled(path, bodies))
-    program = [sys.executable, "-c", PROCESS, str(path), "together", str(delivered)]
+    program = [sys.executable, "-c", PROCESS, at(path), "together", str(delivered)]
     ends = [subprocess.run(program, check=False, timeout=90).returncode for _ in range(2)]
     assert ends == [-signal.SIGKILL, 0]
     assert letters(path) == []
@@ -193,6 +130,31 @@ def test_one_connection_at_work_does_not_hide_what_another_died_of(tmp_path: Pat
         return found
 
     assert asyncio.run(use()) == [{}, {7: 1}]
+
+
+def test_what_processes_died_of_that_shared_the_work_is_known_to_those_that_come(
+    tmp_path: Path,
+) -> None:
+    """They may share it otherwise; what a file of a share says is counted once."""
+
+    async def use() -> list[dict[int, int]]:
+        log = SqliteEventLog(tmp_path / "log.db", ["c", "d"])
+        for share, connection, offset in ((1, "c", 5), (3, "d", 7)):
+            died = log.attempts(share)
+            died.begin(connection, [offset])
+            died.close()
+        strange = tmp_path / "log.db.attempts.old"
+        strange.write_bytes(b"of somebody else")
+        await log.note_attempts_left(["c", "d"])
+        await log.note_attempts_left(["c", "d"])
+        assert strange.exists()
+        attempts = log.attempts(2)
+        found = [await attempts.open("c"), await attempts.open("d")]
+        attempts.close()
+        log.close()
+        return found
+
+    assert asyncio.run(use()) == [{5: 1}, {7: 1}]
 
 
 def test_what_is_committed_is_forgotten(tmp_path: Path) -> None:

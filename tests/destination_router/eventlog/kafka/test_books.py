@@ -4,6 +4,7 @@ Modules: `books.py`.
 """
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Iterator
 
@@ -15,7 +16,7 @@ from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.kafka.address import Address, address_of
 from destination_router.eventlog.kafka.books import BookView, KafkaBooks
-from destination_router.eventlog.kafka.producing import Producing
+from destination_router.eventlog.kafka.producing import Producing, Record
 from destination_router.eventlog.sqlite.dead_letter_store import (
     delete_letters,
     find_letters,
@@ -154,3 +155,95 @@ def test_a_process_hears_what_another_changes(address: Address) -> None:
     one.close()
     other.close()
     producing.close()
+
+
+STRANGERS = {
+    "a value that is no JSON": (b'holds\n["a"]', b"\xff{"),
+    "a value of another kind": (b'holds\n["a"]', b"[1]"),
+    "a value without its columns": (b'holds\n["a"]', b"{}"),
+    "a column of another kind": (b'places\n["a",0]', b'{"next":"s3cret","metadata":""}'),
+    "a number beyond all bounds": (b'holds\n["a"]', b'{"code":"c","since":99999999999999999999}'),
+    "bytes that are none": (b'at_hand\n["a"]', b'{"offsets":{"bytes":"%"}}'),
+    "bytes under another name": (b'at_hand\n["a"]', b'{"offsets":{"s3cret":""}}'),
+    "a key that is no JSON": (b"holds\n[", b'{"code":"c","since":1}'),
+    "a key with too many parts": (b'holds\n["a","b"]', b'{"code":"c","since":1}'),
+    "a key of another kind": (b'holds\n[{"x":1}]', b'{"code":"c","since":1}'),
+    "a key that is not in hex": (b'quarantine\n["a","zz"]', b'{"since":1}'),
+    "no value": (b"holds\n7", None),
+    "a table of a newer version": (b'others\n["a"]', b"{}"),
+    "another program's": (b"\xff\xfe", b"\x00"),
+}
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+def test_a_record_that_is_none_of_ours_is_left_out(
+    address: Address, caplog: pytest.LogCaptureFixture, stranger: str
+) -> None:
+    """Those before and behind it are taken in, and a line names its place."""
+    key, value = STRANGERS[stranger]
+    told = stranger not in {"a table of a newer version", "another program's"}
+
+    def put(database: sqlite3.Connection, name: str) -> None:
+        database.execute("INSERT OR REPLACE INTO holds VALUES (?, 'c', 1)", (name,))
+
+    def holds(database: sqlite3.Connection) -> set[str]:
+        return {name for (name,) in database.execute("SELECT connection FROM holds")}
+
+    producing = Producing(address)
+    books = KafkaBooks(address, producing)
+    books.transact_and_wait(lambda database: put(database, f"before {stranger}"))
+    with caplog.at_level(logging.WARNING):
+        (offset,) = producing.send_and_wait([Record(address.state, key, value, partition=0)])
+        books.transact_and_wait(lambda database: put(database, f"behind {stranger}"))
+        fresh = KafkaBooks(address, producing)
+        found = fresh.transact_and_wait(holds)
+    assert {f"before {stranger}", f"behind {stranger}"} <= found & books.transact_and_wait(holds)
+    lines = [each.__dict__ for each in caplog.records if each.message == "record_skipped"]
+    here = [each for each in lines if each["offset"] == offset]
+    assert bool(here) == told
+    assert all((each["topic"], each["partition"]) == (address.state, 0) for each in here)
+    assert "s3cret" not in str([each["detail"] for each in here])
+    for each in (books, fresh):
+        each.close()
+    producing.close()
+
+
+def test_a_defect_while_records_are_taken_in_costs_one_answer(
+    address: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asked is told; what was read is read again, and the next question is answered."""
+
+    def hold(database: sqlite3.Connection) -> None:
+        database.execute("INSERT OR REPLACE INTO holds VALUES ('defect', 'c', 1)")
+
+    def holds(database: sqlite3.Connection) -> bool:
+        return bool(database.execute("SELECT 1 FROM holds WHERE connection = 'defect'").fetchall())
+
+    failed = []
+
+    def defect(*_: object) -> None:
+        failed.append(1)
+        raise ZeroDivisionError
+
+    producing = Producing(address)
+    one, other = KafkaBooks(address, producing), KafkaBooks(address, producing)
+    other.transact_and_wait(holds)
+    with monkeypatch.context() as patched:
+        patched.setattr(other._view, "_take_in", defect)
+        one.transact_and_wait(hold)
+        until(lambda: failed)
+    until(lambda: _answer(other, holds))
+    one.close()
+    other.close()
+    with pytest.raises(LogUnavailableError, match="this process ends"):
+        other.transact_and_wait(holds)
+    producing.close()
+    with pytest.raises(LogUnavailableError, match="this process ends"):
+        producing.send_and_wait([Record(address.state, b"k", b"v", partition=0)])
+
+
+def _answer(books: KafkaBooks, read: object) -> bool:
+    try:
+        return bool(books.transact_and_wait(read))  # type: ignore[arg-type]
+    except LogUnavailableError:
+        return False

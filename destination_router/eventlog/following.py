@@ -1,0 +1,60 @@
+"""A log that is looked at again and again, as by the pages of a console: it stays open."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from destination_router.config.router_toml import EventLogConfig
+from destination_router.eventlog.kafka.address import address_of
+from destination_router.eventlog.log_admin import LogAdmin
+from destination_router.eventlog.opening import open_admin
+
+
+class FollowedLog:
+    """A log as commands use it, kept open between uses where opening it costs much.
+
+    A file is opened each time. On Kafka, what is remembered (dead letters, ties, pauses) is read
+    once, from the beginning of its topics; each later use reads only what has changed since.
+
+    Args:
+        config: the table `[eventlog]`.
+    """
+
+    def __init__(self, config: EventLogConfig) -> None:
+        self._config = config
+        self._followed: Any = None
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[LogAdmin]:
+        """Use it as it is now. It blocks: call it in a thread; on Kafka, one waits for the other.
+
+        Raises:
+            LogFileError: it cannot be used, or is not there.
+        """
+        if not self._config.is_kafka:
+            with open_admin(self._config) as log:
+                yield log
+            return
+        with self._lock:
+            if self._followed is None:
+                self._followed = _followed(self._config)
+        with self._followed.opened() as log:
+            yield log
+
+    def close(self) -> None:
+        """Let go; waits for who uses it."""
+        with self._lock:
+            if self._followed is not None:
+                self._followed.close()
+                self._followed = None
+
+
+def _followed(config: EventLogConfig) -> Any:
+    address = address_of(config)
+    from destination_router.eventlog.kafka.admin import Followed  # noqa: PLC0415 -- an extra
+
+    return Followed(address)

@@ -1,0 +1,71 @@
+"""One command at a time changes a log on Kafka: a group whose only partition one member has.
+
+No clock decides. When a command ends, the next one goes on; when it is killed, after the brokers'
+session timeout.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+from confluent_kafka import Consumer, TopicPartition
+
+from destination_router.eventlog.interface import LogFileError
+from destination_router.eventlog.kafka.address import Address
+from destination_router.eventlog.kafka.failures import failures_told, told
+
+_PATIENCE = 120.0
+_POLL_SECONDS = 0.1
+_DAY_MS = 24 * 3600 * 1000
+
+
+@contextlib.contextmanager
+def alone(address: Address) -> Iterator[Callable[[], bool]]:
+    """Wait until no other command changes the log, and keep others from it while the block lasts.
+
+    Yields:
+        Says whether that still holds: a process that stands still for long loses its place.
+
+    Raises:
+        LogFileError: another command is at work for long.
+        LogUnavailableError: brokers do not answer.
+    """
+    owned: list[TopicPartition] = []
+
+    def assigned(consumer: Consumer, places: list[TopicPartition]) -> None:
+        consumer.incremental_assign(places)
+        consumer.pause(places)  # nothing is to be read
+        owned.extend(places)
+
+    def over(consumer: Consumer, places: list[TopicPartition]) -> None:
+        owned.clear()
+        consumer.incremental_unassign(places)
+
+    about = {
+        "group.id": f"{address.prefix}-commands",
+        "group.protocol": "consumer",
+        "enable.auto.commit": False,
+        "max.poll.interval.ms": _DAY_MS,
+    }
+    with contextlib.closing(Consumer({**address.client, **about})) as consumer:
+
+        def is_alone() -> bool:
+            consumer.poll(0)
+            return bool(owned)
+
+        consumer.subscribe([address.state], on_assign=assigned, on_revoke=over, on_lost=over)
+        deadline = time.monotonic() + _PATIENCE
+        with failures_told("Kafka cannot say whether another command changes the log"):
+            said = ""
+            while not owned:
+                message = consumer.poll(_POLL_SECONDS)
+                error = None if message is None else message.error()
+                said = said if error is None else f"; brokers say {told(error)}"
+                if time.monotonic() > deadline:
+                    raise LogFileError(
+                        "another command changes this log: run this one again once it has "
+                        f"ended{said}"
+                    )
+        yield is_alone

@@ -1,0 +1,77 @@
+"""A short run of scripts/chaos --log kafka, and what its judge makes of a run."""
+
+import asyncio
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from kafka_log import servers
+
+
+@pytest.fixture(scope="module")
+def chaos() -> ModuleType:
+    """The program, imported by its path."""
+    path = Path(__file__).with_name("kafka_chaos.py")
+    spec = importlib.util.spec_from_file_location("kafka_chaos", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["kafka_chaos"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def judged(chaos: ModuleType, *, late: list[int], again: int, rows: list[tuple[str, str]]) -> Any:
+    """Judge a run of two events of one user, with two kills and two stops."""
+    watch = chaos.Watch()
+    for number in range(again + 1):
+        watch.note(b'{"idempotency_key":"1"}')
+        watch.requests.append((0, float(number)))
+    return chaos.judged(
+        chaos.Plan(events=2, seed=1, workers=2, stops=2),
+        chaos.Sent(events={"ada": ["1", "2"]}, profiles={}, poisoned={}),
+        chaos.Arrived(
+            [{"identity": u, "anonymous_id": None, "idempotency_key": k} for u, k in rows], [], []
+        ),
+        watch=watch,
+        late=late,
+        stats={"faults": 0, "duplicates": 0},
+    )
+
+
+def test_a_run_within_its_bounds_is_right(chaos: ModuleType) -> None:
+    """A few events sent again for each kill, and as many late requests as were under way."""
+    again = 4 * chaos.MOST_REDELIVERED
+    rows = [("ada", "1"), ("ada", "2")]
+    result = judged(chaos, late=[chaos.IN_FLIGHT, chaos.IN_FLIGHT], again=again, rows=rows)
+    assert result.wrong == {}
+    assert result.redelivered_per_kill == chaos.MOST_REDELIVERED
+    assert result.late_requests == 2 * chaos.IN_FLIGHT
+
+
+def test_what_is_beyond_a_bound_is_wrong(chaos: ModuleType) -> None:
+    """One redelivery more, one late request more at one stop, and what any chaos run counts."""
+    again = 4 * chaos.MOST_REDELIVERED + 4
+    result = judged(chaos, late=[0, chaos.IN_FLIGHT + 1], again=again, rows=[("ada", "2")] * 2)
+    assert result.wrong == {
+        "lost": 1,
+        "doubled": 1,
+        "out_of_order": 1,
+        "redelivered_per_kill": chaos.MOST_REDELIVERED + 1,
+        "late_requests": chaos.IN_FLIGHT + 1,
+    }
+
+
+def test_killed_and_stopped_processes_on_kafka_lose_nothing(
+    chaos: ModuleType, tmp_path: Path
+) -> None:
+    """Each accepted event is with the vendor once, in order."""
+    servers()  # skips where there is no Kafka
+    plan = chaos.Plan(events=800, seed=8, workers=2, brokers=0, stops=1, gateways=1, cluster=1)
+    result = asyncio.run(chaos.run(plan, tmp_path))
+    assert result.wrong == {}
+    assert (result.accepted, result.kills) == (800, 3)
+    assert result.stored > 500

@@ -1,0 +1,80 @@
+"""How far a group is, asked of brokers that come and go.
+
+Modules: `groups.py`.
+"""
+
+import subprocess
+import sys
+
+import pytest
+from kafka_cluster import cluster
+from kafka_log import new_log, servers
+
+from destination_router.config.router_toml import EventLogConfig
+from destination_router.eventlog.interface import LogUnavailableError
+from destination_router.eventlog.kafka.address import address_of
+from destination_router.eventlog.kafka.groups import Groups
+from destination_router.eventlog.kafka.marks import Mark
+from destination_router.eventlog.kafka.topics import create, wanted_topics
+
+ASKING = """
+import sys
+from destination_router.config.router_toml import EventLogConfig
+from destination_router.eventlog.interface import LogUnavailableError
+from destination_router.eventlog.kafka.address import address_of
+from destination_router.eventlog.kafka.groups import Groups
+
+address = address_of(EventLogConfig(url=sys.argv[1]))
+number = 0
+while True:
+    groups = Groups(address)
+    for _ in range(10):
+        number += 1
+        try:
+            groups.marks(f"c{number % 50}")
+        except LogUnavailableError:
+            pass
+        print(number, flush=True)
+    groups.close()
+"""
+
+
+def test_a_coordinator_that_moves_ends_no_process() -> None:
+    """While brokers end and come back, whoever asks is told, or is told that it cannot be told."""
+    servers()  # skips where there is no Kafka
+    with cluster(3) as brokers:
+        config = EventLogConfig(url=f"kafka://{brokers.bootstrap}/x")
+        address = address_of(config)
+        create(Groups(address), wanted_topics(address, 1, 3))
+        asking = [
+            subprocess.Popen([sys.executable, "-c", ASKING, config.url], stdout=subprocess.PIPE)
+            for _ in range(3)
+        ]
+        try:
+            for number in (1, 2, 3, 1):
+                brokers.kill_broker(number)
+                brokers.start_broker(number)
+                brokers.await_broker(number)
+                for process in asking:
+                    assert process.stdout is not None
+                    assert process.stdout.readline(), process.wait()
+            assert [process.poll() for process in asking] == [None] * 3
+        finally:
+            for process in asking:
+                process.kill()
+                process.communicate()
+
+
+def test_how_far_many_groups_are_is_told_by_few_clients() -> None:
+    """A client that was not used for long is closed; a closed one answers nothing."""
+    groups = Groups(address_of(new_log()))
+    names = [f"c{number}" for number in range(40)]
+    for number, name in enumerate(names):
+        assert groups.set_marks(name, {0: Mark(number, (number + 2,))})
+    found = [groups.marks(name) for name in names]
+    assert found == [{0: Mark(number, (number + 2,))} for number in range(40)]
+    assert groups.marks("nobody") == {}
+    assert len(groups._asking) == 16
+    groups.close()
+    with pytest.raises(LogUnavailableError, match="this process ends"):
+        groups.marks("c1")

@@ -1,0 +1,141 @@
+"""What strangers write into the topic of events stops no connection, and loses no event.
+
+Modules: `reading.py`, `reader.py`.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from kafka_log import new_log
+
+from destination_router.config.router_toml import EventLogConfig
+from destination_router.eventlog.interface import Event, LogUnavailableError
+from destination_router.eventlog.kafka.address import address_of
+from destination_router.eventlog.kafka.reading import Stretch
+from destination_router.eventlog.opening import open_admin, open_log
+from destination_router.eventlog.router_log import RouterLog
+
+PATIENCE = 60
+
+
+def body(number: int) -> bytes:
+    message = {"type": "track", "event": "E", "userId": "u", "messageId": f"m{number}"}
+    return json.dumps(message).encode()
+
+
+def numbers(events: list[Event]) -> list[str]:
+    return [json.loads(event.body)["messageId"] for event in events]
+
+
+async def read_all(log: RouterLog, count: int) -> list[Event]:
+    found: list[Event] = []
+    while len(found) < count:
+        found += await log.read("a", found[-1].offset if found else -1, count - len(found))
+    return found
+
+
+def run(config: EventLogConfig, steps: Any) -> Any:
+    async def bounded() -> Any:
+        with contextlib.closing(open_log(config, ["a"], {}, request_seconds=1.0)) as log:
+            return await asyncio.wait_for(steps(log), PATIENCE)
+
+    return asyncio.run(bounded())
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"value": None},
+        {"value": body(7), "headers": [("target", b"\xff")]},
+        {"value": body(7), "headers": [("replay", b"all")]},
+    ],
+    ids=["no value", "a header that is no text", "a replay of a newer version"],
+)
+def test_a_record_that_is_no_event_is_left_out(
+    record: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its neighbours are delivered, in order, and a line names its place."""
+    config = new_log()
+    address = address_of(config)
+
+    async def steps(log: RouterLog) -> list[Event]:
+        await log.append([body(0)])
+        stranger = Producer(address.client)
+        stranger.produce(address.events, key=b"k", **record)
+        assert stranger.flush(PATIENCE) == 0
+        await log.append([body(1)])
+        events = await read_all(log, 2)
+        await log.commit("a", [event.offset for event in events])
+        assert (await log.lags())["a"].messages == 0
+        return events
+
+    with caplog.at_level(logging.WARNING):
+        assert numbers(run(config, steps)) == ["m0", "m1"]
+    (line,) = [each.__dict__ for each in caplog.records if each.message == "record_skipped"]
+    assert (line["topic"], line["partition"], line["offset"]) == (address.events, 0, 1)
+    with open_admin(config) as log:
+        assert [json.loads(each)["messageId"] for each in log.bodies()] == ["m0", "m1"]
+
+
+def test_the_end_of_a_strangers_transaction_is_passed() -> None:
+    """It takes an offset, and never comes; what is behind it does."""
+    config = new_log()
+    address = address_of(config)
+
+    async def steps(log: RouterLog) -> list[str]:
+        await log.append([body(0)])
+        stranger = Producer({**address.client, "transactional.id": address.prefix})
+        await asyncio.to_thread(stranger.init_transactions, PATIENCE)
+        for number, end in (
+            (1, stranger.commit_transaction),
+            (2, stranger.abort_transaction),
+        ):
+            stranger.begin_transaction()
+            stranger.produce(address.events, key=b"k", value=body(number))
+            await asyncio.to_thread(end, PATIENCE)
+        await log.append([body(3)])
+        events = await read_all(log, 3)
+        await log.commit("a", [event.offset for event in events])
+        more = asyncio.ensure_future(log.read("a", events[-1].offset, 1))
+        while (await log.lags())["a"].messages:  # noqa: ASYNC110 -- a thread counts them
+            await asyncio.sleep(0.01)
+        more.cancel()
+        return numbers(events)
+
+    assert run(config, steps) == ["m0", "m1", "m3"]
+
+
+def test_what_is_closed_is_not_read() -> None:
+    """A question that comes late is answered so, and ends nothing else."""
+    stretch = Stretch(address_of(new_log()))
+    stretch.close()
+    with pytest.raises(LogUnavailableError, match="this process ends"):
+        stretch.first(0, 0)
+
+
+def test_a_reload_renews_the_lease() -> None:
+    """Requests that may take longer get a shorter one; those that would outlast it are refused."""
+
+    async def steps(log: RouterLog) -> None:
+        reader: Any = log.ownership("a")
+        before = reader.lease_seconds
+        await log.admit(["a", "b"], start="end", kept={}, request_seconds=2.0)
+        assert reader.lease_seconds == before - 1.0
+        assert log.ownership("b").lease_seconds == before - 1.0  # type: ignore[attr-defined]
+        with pytest.raises(LogUnavailableError, match="Set timeout to at most"):
+            await log.admit(["a", "c"], start="end", kept={}, request_seconds=30.0)
+        assert reader.lease_seconds == before - 1.0
+        assert set(await log.lags()) == {"a", "b"}
+        # Of before, requests may be under way for as long as they might: only one that is read
+        # anew may send for longer.
+        await log.admit(["a"], start="end", kept={}, request_seconds=1.0)
+        assert reader.lease_seconds == before - 1.0
+        reader.leave()
+        assert log.ownership("a").lease_seconds == before  # type: ignore[attr-defined]
+
+    run(new_log(), steps)
