@@ -20,6 +20,7 @@ from prometheus_client.core import Metric
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.service import metrics
 from destination_router.service.metrics import Intake, Snapshot
+from destination_router.service.workers_view import ProcessState
 from destination_router.transformer import exposition
 
 _BLOCK = re.compile(
@@ -28,7 +29,7 @@ _BLOCK = re.compile(
 
 
 def of_router() -> list[Metric]:
-    """List the families of a router with a gateway and workers."""
+    """List the families of a router with a gateway, and with workers in other processes."""
     snapshot = Snapshot(
         intake=Intake(),
         deliveries={"heap": DeliveryStats()},
@@ -41,6 +42,7 @@ def of_router() -> list[Metric]:
         log_bytes=0,
         letter_bytes=0,
         writable=True,
+        processes=[ProcessState(share=1, connections=["heap"], works=True)],
     )
     return list(metrics.families(snapshot))
 

@@ -39,7 +39,7 @@ RECORDS: dict[str, tuple[type[msgspec.Struct], ...]] = {
     "eventlog": (router_toml.EventLogConfig,),
     "eventlog.kafka": (router_toml.KafkaConfig,),
     "console": (router_toml.ConsoleConfig,),
-    "delivery": (DeliverySettings,),
+    "delivery": (DeliverySettings, router_toml.DeliveryConfig),
     "quarantine": (router_toml.QuarantineConfig,),
     "alerts": (router_toml.AlertsConfig,),
     "connections": (router_toml.ConnectionConfig,),

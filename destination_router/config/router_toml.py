@@ -185,10 +185,13 @@ class DeliveryConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         origins: which vendor's origin is sent elsewhere, and where; `*`: every other.
+        workers: how many processes deliver, beside the one that takes events; None: one process
+            does both. `run --workers` comes before it, and a change needs a restart.
         settings: whatever else the table says, by the names of `DeliverySettings`.
     """
 
     origins: dict[str, str] = {}
+    workers: int | None = None
     settings: dict[str, Any] = {}
 
 
@@ -531,6 +534,7 @@ def parse_config(
         raise SettingsError(problems)
     delivery = _in_units(checked.get("delivery", {}), DELIVERY)
     origins = plain_origins(delivery.pop("origins", {}))
+    workers = delivery.pop("workers", None)
     config = msgspec.convert(
         {
             **checked,
@@ -538,7 +542,7 @@ def parse_config(
             "gateway": _in_units(checked.get("gateway", {}), GATEWAY),
             "eventlog": _in_units(checked.get("eventlog", {}), EVENTLOG),
             "quarantine": _in_units(checked.get("quarantine", {}), QUARANTINE),
-            "delivery": {"origins": origins, "settings": delivery},
+            "delivery": {"origins": origins, "workers": workers, "settings": delivery},
             "alerts": _alerts(checked.get("alerts")),
         },
         RouterConfig,

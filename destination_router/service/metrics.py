@@ -6,7 +6,7 @@ What each counts is its `# HELP` line; docs/metrics.md is drawn from here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 
 import msgspec
@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from destination_router.delivery.stats import LATENCY_BOUNDS, DeliveryStats, Latency
 from destination_router.eventlog.interface import Lag
+from destination_router.service.workers_view import ProcessState
 
 CIRCUIT = {"closed": 0, "half_open": 1, "open": 2}
 
@@ -61,6 +62,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         log_bytes: how much of the log's file is in use, for anything but dead letters.
         letter_bytes: how much of it dead letters take.
         writable: whether the log takes events.
+        processes: those that deliver, where they are others than this one.
     """
 
     intake: Intake | None
@@ -74,6 +76,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     log_bytes: int
     letter_bytes: int
     writable: bool
+    processes: Sequence[ProcessState] = ()
 
 
 def exposition(snapshot: Snapshot) -> bytes:
@@ -107,10 +110,12 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
     if snapshot.deliveries:
         expired = "Events that passed [eventlog] max_age and became dead letters"
         yield _counter("expired", expired, "connection", snapshot.expired)
-        failed = "How often the connection's worker met an error of the program and started again"
+        failed = "How often the connection's worker failed, or its process, and was started again"
         yield _counter("worker_failures", failed, "connection", snapshot.failures)
         yield from _counters(snapshot.deliveries)
         yield from _gauges(snapshot.deliveries)
+    if snapshot.processes:
+        yield from _processes(snapshot.processes)
 
 
 def _intake(intake: Intake) -> Iterator[Metric]:
@@ -243,6 +248,29 @@ def _gauges(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
         circuit.add_metric([name], CIRCUIT[stats.circuit])
     yield circuit
     yield from _holds(deliveries)
+
+
+def _processes(processes: Sequence[ProcessState]) -> Iterator[Metric]:
+    works = GaugeMetricFamily(
+        "router_worker_process_up", "With --workers: 1 while the process delivers", labels=["share"]
+    )
+    cpu = CounterMetricFamily(
+        "router_worker_process_cpu_seconds",
+        "With --workers: CPU that the process has used",
+        labels=["share"],
+    )
+    memory = GaugeMetricFamily(
+        "router_worker_process_resident_memory_bytes",
+        "With --workers: memory that the process holds",
+        labels=["share"],
+    )
+    for process in processes:
+        works.add_metric([str(process.share)], process.works)
+        cpu.add_metric([str(process.share)], process.cpu)
+        memory.add_metric([str(process.share)], process.resident)
+    yield works
+    yield cpu
+    yield memory
 
 
 def _holds(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:

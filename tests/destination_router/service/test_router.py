@@ -454,7 +454,8 @@ def test_what_mappings_leave_out_is_counted(router: Router, heap_url: str) -> No
 def test_every_metric_is_documented(router: Router, heap_url: str) -> None:
     """docs/metrics.md names each metric that a router shows, and shows no other."""
     (router.directory / "router.toml").write_text(toml(heap_url))
-    router.start()
+    router.start("--workers", "1")  # so it shows those of processes, too
+    until(lambda: "router_delivered_total" in httpx.get(f"{router.url}/metrics").text)
     text = httpx.get(f"{router.url}/metrics").text
     shown = set(re.findall(r"^# TYPE (router_\w+) ", text, re.MULTILINE))
     page = OPERATING.with_name("metrics.md").read_text(encoding="utf-8")
