@@ -17,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("*.md", "docs/*.md", "examples/**/*.md", "conformance/**/*.md", "deploy/**/*.md")
+STYLE = Path("docs/site.css")
 LEFT_OUT = {"node_modules", ".venv", "build"}
 
 _CODE = re.compile(r"^ *```.*?^ *```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
@@ -84,7 +85,7 @@ def _titled(fence: re.Match[str]) -> str:
 def stage(folder: Path) -> None:
     """Copy all of it into a folder, which holds nothing else afterwards."""
     shutil.rmtree(folder, ignore_errors=True)
-    for path in {each for page in pages() for each in (page, *linked(page))}:
+    for path in {STYLE, *(each for page in pages() for each in (page, *linked(page)))}:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".md":
