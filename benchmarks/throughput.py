@@ -2,6 +2,7 @@
 
     python benchmarks/throughput.py --events 20000 --runs 5
     python benchmarks/throughput.py --only memory --memory-events 1000000
+    python benchmarks/throughput.py --only memory --console live      # with somebody at Live
     python benchmarks/throughput.py --only recovery --pending 1000000
 
 Every run measures two references on the same machine in the same minute: the same bytes through
@@ -13,10 +14,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import random
+import socket
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
@@ -31,6 +36,7 @@ from router import WRITE_KEY, metrics, router, simulator, stored, until
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 
 BATCH = 100
+PASSWORD = "benchmark-password"  # noqa: S105 -- of a router that lives for a minute
 SENDERS = 4
 
 
@@ -153,13 +159,37 @@ def throughput(events: int, runs: int) -> None:
         print(f"{name:48}{median(values):10.1f}  ({values[0]:.1f} to {values[-1]:.1f})")
 
 
-def memory(events: int) -> None:
+@contextlib.contextmanager
+def looked_at(url: str) -> Iterator[None]:
+    """Read the console's Live as a browser does."""
+    over = threading.Event()
+
+    def read() -> None:
+        with httpx.Client(base_url=url, headers={"sec-fetch-site": "same-origin"}) as browser:
+            signed_in = browser.post("/login", data={"password": PASSWORD})
+            cookie = {"cookie": signed_in.headers["set-cookie"].partition(";")[0]}
+            with browser.stream("GET", "/live/stream", headers=cookie, timeout=None) as stream:
+                for _ in stream.iter_raw():
+                    if over.is_set():
+                        return
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    yield
+    over.set()
+
+
+def memory(events: int, console: str) -> None:
     """Print a router's memory after each tenth of many events."""
-    print(f"resident memory over {events} events, MB")
+    print(f"resident memory over {events} events, MB; console: {console}")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    table = f'[console]\nlisten = "{address}"\npassword = "{PASSWORD}"\n'
     with (
         simulator() as heap,
         tempfile.TemporaryDirectory() as directory,
-        router(Path(directory), heap) as client,
+        router(Path(directory), heap, "" if console == "off" else table) as client,
+        looked_at(f"http://{address}") if console == "live" else contextlib.nullcontext(),
     ):
         share = events // 10
         for tenth in range(10):
@@ -170,7 +200,9 @@ def memory(events: int) -> None:
             seen = metrics(client)
             megabytes = seen["process_resident_memory_bytes"] / 2**20
             log = seen["router_log_bytes"] / 2**20
-            print(f"{(tenth + 1) * share:12}{megabytes:10.0f}   log {log:.0f}", flush=True)
+            kept = sum(each.stat().st_size for each in Path(directory).glob("*-console*")) / 2**20
+            done = (tenth + 1) * share
+            print(f"{done:12}{megabytes:10.0f}   log {log:.0f}   traces {kept:.1f}", flush=True)
 
 
 def recovery(pending: int) -> None:
@@ -207,6 +239,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="(%(default)s)")
     parser.add_argument("--memory-events", type=int, default=1_000_000, help="(%(default)s)")
     parser.add_argument("--pending", type=int, default=1_000_000, help="(%(default)s)")
+    parser.add_argument("--console", choices=["off", "on", "live"], default="off")
     parser.add_argument("--only", choices=["throughput", "memory", "recovery"])
     options = parser.parse_args()
     if options.only in {None, "throughput"}:
@@ -214,7 +247,7 @@ def main() -> None:
     if options.only in {None, "recovery"}:
         recovery(options.pending)
     if options.only in {None, "memory"}:
-        memory(options.memory_events)
+        memory(options.memory_events, options.console)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -18,7 +19,14 @@ import msgspec
 import orjson
 import transformer
 
-from destination_router.config.router_toml import QuarantineConfig, SourceConfig
+from destination_router.config.router_toml import (
+    ConnectionConfig,
+    ConsoleConfig,
+    EventLogConfig,
+    QuarantineConfig,
+    RouterConfig,
+    SourceConfig,
+)
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.quarantine import Watch
 from destination_router.delivery.sender import Sender
@@ -37,9 +45,13 @@ from destination_router.gateway.app import create_gateway
 from destination_router.gateway.sources import Sources
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import load_plugin
+from destination_router.service.configured import Configured
+from destination_router.service.connections import connect
+from destination_router.service.health import CountedLog
+from destination_router.service.metrics import Intake
 from destination_router.service.serving import serving
 from destination_router.service.tracing import Tracer, Tracing
-from destination_router.service.workers import LoggedLetters
+from destination_router.service.workers import LoggedLetters, Workers
 from destination_router.transformer.app import create_transformer
 from destination_router.transformer.destinations import find_destinations
 from destination_router.transformer.processing import process
@@ -62,18 +74,18 @@ def wire(first: int, count: int) -> list[bytes]:
     return [orjson.dumps(transformer.message(number)) for number in range(first, first + count)]
 
 
-def posts(first: int, count: int) -> list[bytes]:
-    """Make requests to the gateway, of a hundred events each, as a browser's SDK sends them."""
+def posts(first: int, count: int, at_once: int = PER_POST) -> list[bytes]:
+    """Make requests to the gateway, of many events each, as a browser's SDK sends them."""
     added = {"receivedAt", "request_ip", "rudderId", "timestamp"}
     made = []
-    for start in range(first, first + count, PER_POST):
+    for start in range(first, first + count, at_once):
         events = [
             {
                 name: value
                 for name, value in transformer.message(number).items()
                 if name not in added
             }
-            for number in range(start, start + PER_POST)
+            for number in range(start, start + at_once)
         ]
         made.append(orjson.dumps({"batch": events, "sentAt": events[0]["sentAt"]}))
     return made
@@ -298,6 +310,158 @@ async def _drained(  # noqa: PLR0913, PLR0917 -- each is a part
     return worker
 
 
+def slow(around: Around, count: int) -> None:
+    """A whole router, gateway to vendor, at five events a second, one in each request."""
+    asyncio.run(_slow(around, count))
+
+
+def slow_traced(around: Around, count: int) -> None:
+    """As `slow`, with a console that nobody looks at: each event is traced."""
+    asyncio.run(_slow(around, count, console=True))
+
+
+def slow_watched(around: Around, count: int) -> None:
+    """As `slow`, with a console in the same process, and somebody at Live."""
+    asyncio.run(_slow(around, count, console=True, looks=True))
+
+
+def slow_batches(around: Around, count: int) -> None:
+    """As `slow`, with 25 events a second, all in one request."""
+    asyncio.run(_slow(around, count, at_once=25))
+
+
+def slow_batches_traced(around: Around, count: int) -> None:
+    """As `slow_batches`, with a console that nobody looks at: each event is traced."""
+    asyncio.run(_slow(around, count, at_once=25, console=True))
+
+
+def slow_private(around: Around, count: int) -> None:
+    """As `slow`, in HIPAA mode."""
+    asyncio.run(_slow(around, count, private=True))
+
+
+def slow_private_traced(around: Around, count: int) -> None:
+    """As `slow_private`, with a console that nobody looks at: each event is masked for it, too."""
+    asyncio.run(_slow(around, count, private=True, console=True))
+
+
+async def _slow(  # noqa: PLR0913 -- each is a way to run it, by keyword
+    around: Around,
+    count: int,
+    *,
+    at_once: int = 1,
+    console: bool = False,
+    looks: bool = False,
+    private: bool = False,
+) -> None:
+    with _log() as log:
+        heap = _private_connection() if private else connection()
+        async with contextlib.AsyncExitStack() as stack:
+            origins = {ORIGIN: await stack.enter_async_context(vendor())}
+            intake = Intake()
+            traces = tracing = None
+            if console:
+                traces = stack.enter_context(contextlib.closing(TraceFile(trace_path(log.path))))
+                tracing = Tracing(traces)
+            settings = DeliverySettings(origins=origins)
+            workers = Workers([heap], log, settings, QuarantineConfig(), tracing)
+            working = asyncio.create_task(workers.work())
+            sources = Sources([SourceConfig(name="shop", write_keys=("benchmark",))])
+            gateway = create_gateway(CountedLog(log, intake), sources)
+            url = await stack.enter_async_context(serving(gateway, "127.0.0.1", 0))
+            beside: list[asyncio.Task[None]] = []
+
+            async def tick() -> None:
+                if tracing is not None:
+                    await tracing.tick(workers.stats, workers.quotas, intake)
+
+            if traces is not None and looks:
+                beside.append(await _looked_at(stack, log, heap, traces))
+            poster = _Poster(url, "/v1/batch", "Authorization: Basic YmVuY2htYXJrOg==\r\n")
+            await _played(poster, workers, 0, 5 * at_once, at_once, tick)
+            with around():
+                await _played(poster, workers, 5 * at_once, count, at_once, tick)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+            await workers.stop()
+            await working
+
+
+async def _played(  # noqa: PLR0913, PLR0917 -- each is a part
+    poster: _Poster,
+    workers: Workers,
+    first: int,
+    count: int,
+    at_once: int,
+    tick: Callable[[], Awaitable[None]],
+) -> None:
+    """Post events one after the other, each once the last is delivered.
+
+    A second is so many events: the clock would count how fast this machine is.
+    """
+    known = workers.stats().get("heap")
+    done = 0 if known is None else known.delivered
+    for number in range(count // at_once):
+        (body,) = posts(first + number * at_once, at_once, at_once)
+        await poster.post([body])
+        done += at_once
+        while workers.stats()["heap"].delivered < done:  # noqa: ASYNC110 -- it has no event
+            await asyncio.sleep(0.01)
+        if at_once > 1 or number % 5 == 4:  # noqa: PLR2004 -- a second has passed
+            await tick()
+
+
+async def _looked_at(
+    stack: contextlib.AsyncExitStack, log: SqliteEventLog, heap: Connection, traces: TraceFile
+) -> asyncio.Task[None]:
+    """Serve a console, and read its Live as a browser does."""
+    from destination_router.console.start import console_serving  # noqa: PLC0415
+
+    table = ConsoleConfig(listen="127.0.0.1:0", password="benchmark-password")  # noqa: S106
+    config = RouterConfig(
+        eventlog=EventLogConfig(url=f"sqlite:///{log.path}"),
+        console=table,
+        connections=(ConnectionConfig(name="heap", plugin="heap", settings={"appId": "11"}),),
+    )
+    configured = Configured(config, [heap])
+    url = await stack.enter_async_context(console_serving(table, lambda: configured, traces))
+    async with httpx.AsyncClient(base_url=url, headers={"sec-fetch-site": "same-origin"}) as client:
+        answer = await client.post("/login", data={"password": table.password})
+        cookie = answer.headers["set-cookie"].partition(";")[0]
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    head = "GET /live/stream?after=0 HTTP/1.1\r\nHost: localhost\r\n"
+    writer.write(f"{head}Accept: text/event-stream\r\nCookie: {cookie}\r\n\r\n".encode())
+
+    async def read() -> None:
+        try:
+            while await reader.read(2**16):
+                pass
+        finally:
+            writer.close()
+
+    return asyncio.create_task(read())
+
+
+def _private_connection() -> Connection:
+    """Make Heap's connection in HIPAA mode, which passes half of the fields."""
+    connection()
+    os.environ["BENCHMARK_MASKING_KEY"] = "00" * 32
+    allow = {"events": ["*"], "properties": ["revenue", "currency"], "traits": ["plan"]}
+    about = {
+        "name": "heap",
+        "plugin": "heap",
+        "settings": {"appId": "11"},
+        "privacy": {
+            "mode": "hipaa",
+            "allow": allow,
+            "keys": {"v1": {"env": "BENCHMARK_MASKING_KEY"}},
+        },
+        "shared": {"privacy": {"allow": allow}},
+    }
+    return connect(msgspec.convert(about, ConnectionConfig))
+
+
 def proxy(around: Around, count: int) -> None:
     """Requests of five jobs to the proxy → the vendor."""
     asyncio.run(_proxy(around, count))
@@ -420,6 +584,13 @@ WORK: dict[str, tuple[Callable[[Around, int], None], int]] = {
     "deliver": (deliver, 1000),
     "traced": (traced, 1000),
     "watched": (watched, 1000),
+    "slow": (slow, 25),
+    "slow_traced": (slow_traced, 25),
+    "slow_watched": (slow_watched, 25),
+    "slow_batches": (slow_batches, 125),
+    "slow_batches_traced": (slow_batches_traced, 125),
+    "slow_private": (slow_private, 25),
+    "slow_private_traced": (slow_private_traced, 25),
     "send": (send, 1000),
     "bare_posts": (bare_posts, 50),
     "proxy": (proxy, 50),

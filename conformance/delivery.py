@@ -35,11 +35,11 @@ _START = 1_800_000_000.0
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """What became of messages.
+    """What became of the messages.
 
     Attributes:
-        after: by message id, how many seconds it took until the vendor had it.
-        dead_letters: those that the router gave up, in that order.
+        after: for each message id, the seconds until the vendor had the message.
+        dead_letters: the messages that the router gave up, in that order.
     """
 
     after: dict[str, float]
@@ -61,17 +61,18 @@ def deliver(
     vendor: Callable[[Clock], Vendor],
     delivery: DeliverySettings | None = None,
 ) -> Delivered:
-    """Deliver messages until each has ended: the vendor has it, or it is a dead letter.
+    """Deliver messages until the vendor has each, or it is a dead letter.
 
     Args:
-        destination: an installed destination, by name.
-        settings: of its connection.
-        messages: as they stand on the wire.
-        vendor: makes the vendor, an ASGI app, with a clock: Unix time in seconds, virtual.
-        delivery: how patiently, how many at once.
+        destination: the name of an installed destination.
+        settings: the connection's settings.
+        messages: the messages, as JSON objects.
+        vendor: makes the vendor, an ASGI app. It gets a clock, which returns virtual Unix time in
+            seconds.
+        delivery: the settings of `[delivery]`. None takes the defaults.
 
     Raises:
-        SettingsError: the settings cannot be used.
+        SettingsError: The settings cannot be used.
     """
     return virtual_time.run(_deliver(destination, settings, messages, vendor, delivery))
 

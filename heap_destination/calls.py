@@ -38,6 +38,7 @@ from heap_destination.framework import (
 from heap_destination.identity import (
     Identifiers,
     anonymous_id,
+    endings,
     identifiers,
     loose,
     missing_identity,
@@ -160,7 +161,7 @@ def update_account(message: Group, settings: HeapSettings) -> list[HttpRequest]:
         raise Reject("missing_group_id", "say which account it is", "groupId")
     if danger := unsafe(message.group_id, settings):
         raise Reject("unsafe_identity", f"{danger}; send the account's own id", "groupId")
-    notes: list[Note] = []
+    notes = endings(message.group_id, "groupId")
     if _has_more_traits(message, settings.rules):
         notes.append(Note("dropped", "context.traits", "a group call sends the account's traits"))
     properties = flat_event(message.traits, "traits", notes, settings)
@@ -340,9 +341,11 @@ def _merge(
     else:
         return []
     notes: list[Note] = []
-    if type(message) is Alias and message.anonymous_id not in (None, anonymous_id):
-        detail = "it is not the anonymousId: a known user's makes a stand-in without events"
-        notes.append(Note("doubtful_merge", "previousId", detail))
+    if type(message) is Alias:
+        notes += (*found.notes, *endings(anonymous_id or "", "previousId"))
+        if message.anonymous_id not in (None, anonymous_id):
+            detail = "it is not the anonymousId: a known user's makes a stand-in without events"
+            notes.append(Note("doubtful_merge", "previousId", detail))
     timestamp = _time_in_utc(message, settings.rules, notes)
     return [
         endpoints.identify(

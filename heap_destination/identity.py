@@ -77,10 +77,16 @@ def identifiers(message: Message, settings: HeapSettings) -> Identifiers:
         notes.append(Note("dropped", "userId", detail))
     # An identify's anonymousId is a property there, and no identifier: nothing is left out.
     told = [] if isinstance(message, Identify) else notes
+    identity = _first_usable(message, places, rules, notes)
+    anonymous = _usable(anonymous_id(message, rules), "anonymousId", rules.unusable, told)
+    if isinstance(identity, str) and identity != anonymous:
+        notes += _oddities(identity, "userId")
+    if isinstance(anonymous, str):
+        notes += endings(anonymous, "anonymousId")
     return Identifiers(
-        identity=_first_usable(message, places, rules, notes),
+        identity=identity,
         user_id=_extra(message, "user_id", rules, notes),
-        anonymous_id=_usable(anonymous_id(message, rules), "anonymousId", rules.unusable, told),
+        anonymous_id=anonymous,
         email=_email(message, rules),
         notes=tuple(notes),
     )
@@ -95,12 +101,14 @@ def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) 
         if (known is None or unsafe(known, settings) is None) and (
             anonymous is None or unsafe(anonymous, settings) is None
         ):
-            odd = known is not None and _is_odd(known)
+            odd = (known is not None and _is_odd(known)) or (
+                anonymous is not None and "\0" in anonymous
+            )
             return Identifiers(
                 identity=known,
                 user_id=None,
                 anonymous_id=anonymous,
-                notes=tuple(_oddities(known or "", "userId")) if odd else (),
+                notes=_all_oddities(known, "userId", anonymous) if odd else (),
             )
     notes: list[Note] = []
     extra = {**options, **mapped} if mapped else options
@@ -114,8 +122,9 @@ def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) 
     anonymous_danger = _danger(message.anonymous_id, "anonymousId", settings)
     if danger or anonymous_danger:
         notes.extend(note for note in (danger, anonymous_danger) if note)
-    elif identity is not None and _is_odd(identity):
-        notes += _oddities(identity, path)
+    notes += _all_oddities(
+        None if danger else identity, path, None if anonymous_danger else message.anonymous_id
+    )
     notes += [
         Note("dropped", f"integrations.Heap.{name}", f"only {', '.join(_OPTIONS)} are read there")
         for name in options
@@ -273,10 +282,20 @@ def _oddities(identity: str, path: str) -> list[Note]:
     if len(identity) > SDK_IDENTITY_CHARACTERS:
         detail = f"Heap's own SDKs take {SDK_IDENTITY_CHARACTERS} characters: it never meets theirs"
         notes.append(Note("long_identity", path, detail))
-    if "\0" in identity:
-        detail = "it holds a NUL, which many programs take for the end of a text"
-        notes.append(Note("control_character", path, detail))
-    return notes
+    return notes + endings(identity, path)
+
+
+def endings(identifier: str, path: str) -> list[Note]:
+    """Tell of an id that some programs read only in part."""
+    if "\0" not in identifier:
+        return []
+    detail = "it holds a NUL, which many programs take for the end of a text"
+    return [Note("control_character", path, detail)]
+
+
+def _all_oddities(identity: str | None, path: str, anonymous: str | None) -> tuple[Note, ...]:
+    known = [] if identity is None else _oddities(identity, path)
+    return (*known, *([] if anonymous is None else endings(anonymous, "anonymousId")))
 
 
 def stitched_user_id(anonymous_id: str) -> str:

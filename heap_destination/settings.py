@@ -119,9 +119,10 @@ SETTINGS_SCHEMA: dict[str, Any] = {
         "dialect": {
             "title": "Dialect",
             "description": (
-                "Which system's mapping is used, so that Heap gets the requests that it sent. heap "
-                "follows Heap's documentation. segment: Heap Cloud (Actions); syft is the same. "
-                "segment-cloud: Heap Cloud, its rewrite. rudderstack: RudderStack's cloud mode."
+                "The system whose mapping is used, so that Heap gets the same requests. heap "
+                "follows Heap's documentation. segment is Heap Cloud (Actions), and syft is the "
+                "same. segment-cloud is the rewrite of Heap Cloud. rudderstack is RudderStack's "
+                "cloud mode."
             ),
             "type": "string",
             "enum": list(DIALECTS),
@@ -130,10 +131,10 @@ SETTINGS_SCHEMA: dict[str, Any] = {
         "anonymousEvents": {
             "title": "Anonymous events",
             "description": (
-                "What becomes of an event without a usable identity. partner: sent under its "
-                "anonymousId, through the API that Heap's partners use. stitch: sent under a "
-                "user_id made from the anonymousId, and merged into the user on identify. "
-                "reject: rejected."
+                "What happens to an event without a usable identity. partner sends it under its "
+                "anonymousId, through the API that Heap's partners use. stitch sends it under a "
+                "user_id made from the anonymousId, and merges that into the user on identify. "
+                "reject rejects it."
             ),
             "type": "string",
             "enum": ["partner", "stitch", "reject"],
@@ -142,7 +143,7 @@ SETTINGS_SCHEMA: dict[str, Any] = {
         "accountIdProperty": {
             "title": "Account ID property",
             "description": (
-                "The user property that the Heap project joins accounts on. When it is set, a "
+                "The user property by which the Heap project joins accounts. If you set it, a "
                 "group call writes the group's id into it."
             ),
             "type": "string",
@@ -151,8 +152,8 @@ SETTINGS_SCHEMA: dict[str, Any] = {
         "deletionApiKey": {
             "title": "API key for deletion",
             "description": (
-                "What users are deleted with, and nothing else: the key of Heap's Main Production "
-                "environment. Give it by reference, from the environment or a file."
+                "The API key of Heap's Main Production environment. Only the deletion of users "
+                "needs it. Give it by reference, from the environment or a file."
             ),
             "type": "string",
             "minLength": 1,
@@ -161,10 +162,10 @@ SETTINGS_SCHEMA: dict[str, Any] = {
         "unsafeIdentities": {
             "title": "Unsafe identities",
             "description": (
-                "Values, in any casing, that are never sent as an identity: Heap would merge "
-                "everyone who carries one, and cannot undo it. A text of zeros goes with 0. Blanks "
-                "of every kind and templates that nobody filled in ({{ user.id }}) never are sent, "
-                "listed or not."
+                "Values, in any casing, that are never sent as an identity, because Heap would "
+                "merge everyone with the same one, and cannot undo it. 0 stands for any text of "
+                "zeros. Blanks of every kind and templates that nobody filled in ({{ user.id }}) "
+                "are never sent, listed or not."
             ),
             "type": "array",
             "items": {"type": "string"},
@@ -173,8 +174,9 @@ SETTINGS_SCHEMA: dict[str, Any] = {
         "nested_properties_mode": {
             "title": "Nested properties",
             "description": (
-                "Dialect segment-cloud: what becomes of an object or list among the properties. "
-                "flatten: its parts become properties. stringify: its JSON text. drop: left out."
+                "For dialect segment-cloud: what happens to an object or list in the properties. "
+                "flatten makes its parts properties. stringify sends its JSON text. drop leaves "
+                "it out."
             ),
             "type": "string",
             "enum": list(NESTED),

@@ -188,8 +188,18 @@ def against_rudderstack(
     messages: list[Message], url: str, chance: random.Random
 ) -> list[tuple[Answer, Answer]]:
     """Ask a running transformer and our own, with plain and with dynamic configuration."""
-    configs = ({"appId": "11"}, {"appId": "{{ event.properties.app || 12 }}"})
-    jobs = [_job(sent, chance.choice(configs)) for sent in messages]
+    configs = (
+        {"appId": "11"},
+        {"appId": "{{ event.properties.app || 12 }}"},
+        {"appId": "{{ message.traits.app || 12 }}", "dataResidency": "eu"},
+        {"appId": "11", "dataResidency": "{{ message.context.traits.a || us }}"},
+    )
+    dynamic: tuple[dict[str, bool], ...] = (
+        {},
+        {"hasDynamicConfig": True},
+        {"hasDynamicConfig": False},
+    )
+    jobs = [_job(sent, chance.choice(configs), chance.choice(dynamic)) for sent in messages]
     real: list[Answer] = []
     for batch in _batches(jobs):
         real += _transformed(batch, url)
@@ -230,13 +240,14 @@ def _transformed(jobs: list[dict[str, Any]], url: str) -> list[Answer]:
         return ["rejected"]
 
 
-def _job(sent: Message, config: dict[str, str]) -> dict[str, Any]:
+def _job(sent: Message, config: dict[str, str], flags: dict[str, bool]) -> dict[str, Any]:
     definition = {"Name": "HEAP", "DisplayName": "Heap.io", "Config": {}}
     destination = {
         "ID": "d",
         "Name": "d",
         "Config": dict(config),
         "DestinationDefinition": definition,
+        **flags,
     }
     return {"message": sent, "metadata": {"destinationId": "d"}, "destination": destination}
 

@@ -10,12 +10,31 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from slow_tests import LISTED, listed
 
 from destination_router.demo.recorder import create_recorder
 from destination_router.service.serving import Asgi, serving
 from heap_destination.simulator import create_simulator
 
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="a part of the tests, from every folder")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `--fast`, keep each test function's first parameter set, and no slow function."""
+    if not config.getoption("--fast"):
+        return
+    passed = set(listed(LISTED.read_text(encoding="utf-8").splitlines()))
+    kept, left = [], []
+    for item in items:
+        name = item.nodeid.partition("[")[0]
+        (left if name in passed else kept).append(item)
+        passed.add(name)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left)
 
 
 class Served:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from console_served import OPERATOR, TOML, Served
 from waiting import free_port, until
 
 from destination_router.eventlog.memory import MemoryEventLog
@@ -46,10 +47,10 @@ http {{
 """
 
 
-def example() -> str:
+def example(words: str) -> str:
     found = re.findall(r"^```nginx\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
-    (gateway,) = (block for block in found if "limit_conn_zone" in block)
-    return str(gateway)
+    (chosen,) = (block for block in found if words in block)
+    return str(chosen)
 
 
 @pytest.fixture
@@ -104,18 +105,26 @@ def url(
         await app(scope, receive, send)  # type: ignore[arg-type]
 
     gateway = httpx.URL(serve(noting))
-    port = free_port()
-    text = example()
-    for written, here in {
-        "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
+    here = {
         "limit_conn connections 50;": "limit_conn connections 5;",
         "server 127.0.0.1:8080;": f"server 127.0.0.1:{gateway.port};",
         "/etc/ssl/events.example.com.pem": str(tmp_path / "certificate.pem"),
         "/etc/ssl/private/events.example.com.key": str(tmp_path / "key.pem"),
-    }.items():
+    }
+    with behind(nginx, tmp_path, example("limit_conn_zone"), here) as url:
+        asked.clear()
+        yield url
+
+
+@contextlib.contextmanager
+def behind(nginx: str, tmp_path: Path, text: str, replaced: dict[str, str]) -> Iterator[str]:
+    """Run nginx with an example of the page, but for what is different here; gives its URL."""
+    port = free_port()
+    listen = {"listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;"}
+    for written, here in {**listen, **replaced}.items():
         assert text.count(written) == 1
         text = text.replace(written, here)
-    asked_for = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=events.example.com"]
+    asked_for = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=example.com"]
     files = ["-keyout", tmp_path / "key.pem", "-out", tmp_path / "certificate.pem"]
     subprocess.run(["openssl", *asked_for, *files], check=True, capture_output=True)
     user = "user root;" if os.getuid() == 0 else ""  # else it may not enter the folder
@@ -127,7 +136,6 @@ def url(
     ):
         try:
             until(lambda: answers(port))
-            asked.clear()
             yield f"https://127.0.0.1:{port}"
         finally:
             process.terminate()
@@ -202,3 +210,35 @@ def test_one_address_opens_a_bounded_number_of_connections(url: str) -> None:
         for _ in range(5):
             held.enter_context(half_a_request(url))
         until(lambda: sender.post("/v1/track", json={"userId": "u"}).status_code == 429)
+
+
+def test_the_console_works_behind_its_own(
+    nginx: str, tmp_path: Path, serve: Callable[[Asgi], str]
+) -> None:
+    """By the name of the page alone: its cookie goes over TLS, forms act, Live is not held up."""
+    name = "console.example.com"
+    with contextlib.closing(Served(tmp_path, TOML, url=f"https://{name}")) as console:
+        console.start(serve)
+        here = {
+            "proxy_pass http://127.0.0.1:8081;": f"proxy_pass {console.url};",
+            "/etc/ssl/console.pem": str(tmp_path / "certificate.pem"),
+            "/etc/ssl/console.key": str(tmp_path / "key.pem"),
+        }
+        with behind(nginx, tmp_path, example(name), here) as url, client(url) as browser:
+            browser.headers.update({"host": name, "origin": f"https://{name}"})
+            signed_in = browser.post("/login", data={"password": OPERATOR})
+            cookie = signed_in.headers["set-cookie"]
+            assert cookie.startswith("__Host-console=")
+            assert "Secure" in cookie
+            browser.headers["cookie"] = cookie.partition(";")[0]
+            assert browser.post("/pause", data={"connection": "heap"}).status_code == 303
+            assert "Resume" in browser.get("/").text
+            other = {"origin": "https://other.example.com"}
+            assert (
+                browser.post("/pause", data={"connection": "heap"}, headers=other).status_code
+                == 403
+            )
+            assert browser.get("/", headers={"host": "other.example.com"}).status_code == 403
+            with browser.stream("GET", "/live/stream") as stream:
+                assert next(stream.iter_text()) == ": here\n\n"
+            console.over()

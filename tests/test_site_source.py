@@ -28,6 +28,12 @@ def test_every_page_of_docs_is_on_the_site(tmp_path: Path) -> None:
         ("Two:\n- a\n- b\n", "Two:\n\n- a\n- b\n"),
         ("- a\n- b\n  more\n- c\n", "- a\n- b\n  more\n- c\n"),
         ("```text\nTwo:\n- a\n```\n", "```text\nTwo:\n- a\n```\n"),
+        (
+            "1. a\n\n   ```sh\n   x \\\n     y\n   ```\n2. b\n",
+            "1. a\n\n    ```sh\n    x \\\n      y\n    ```\n2. b\n",
+        ),
+        ("1. a\n\n    b\n      c\n2. d\n", "1. a\n\n    b\n      c\n2. d\n"),
+        ("```text\n1. a\n   b\n```\n", "```text\n1. a\n   b\n```\n"),
     ],
 )
 def test_a_page_means_the_same_to_both_readers(written: str, staged: str) -> None:

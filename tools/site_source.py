@@ -17,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("*.md", "docs/*.md", "examples/**/*.md", "conformance/**/*.md", "deploy/**/*.md")
+STYLE = Path("docs/site.css")
 LEFT_OUT = {"node_modules", ".venv", "build"}
 
 _CODE = re.compile(r"^ *```.*?^ *```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
@@ -50,8 +51,10 @@ def as_the_site_reads_it(text: str) -> str:
     """Write a page for Python-Markdown.
 
     A word behind a fence's language is the title of what it holds, if it is a file's name, and else
-    nothing that a reader needs. A list begins after a blank line.
+    nothing that a reader needs. A list begins after a blank line. What belongs to a numbered item
+    is indented by four spaces.
     """
+    text = "".join(_widened(text.splitlines(keepends=True)))
     parts = re.split(r"(^ *```.*?^ *```$)", text, flags=re.MULTILINE | re.DOTALL)
     return "".join(
         _FENCE.sub(_titled, part)
@@ -59,6 +62,19 @@ def as_the_site_reads_it(text: str) -> str:
         else _LIST_AT_ONCE.sub(r"\1\n\n", part)
         for part in parts
     )
+
+
+def _widened(lines: list[str]) -> Iterator[str]:
+    """Indent the parts of numbered items by four spaces, where GitHub is content with three."""
+    within_fence = False
+    more: str | None = ""  # what lines of this item lack; None until its first part shows that
+    for line in lines:
+        within_fence ^= line.startswith("```")
+        if line.strip() and not line.startswith("   "):
+            more = None if not within_fence and re.match(r"\d+\. ", line) else ""
+        elif line.strip() and more is None:
+            more = "" if line.startswith("    ") else " "
+        yield f"{more or ''}{line}" if line.strip() else line
 
 
 def _titled(fence: re.Match[str]) -> str:
@@ -69,7 +85,7 @@ def _titled(fence: re.Match[str]) -> str:
 def stage(folder: Path) -> None:
     """Copy all of it into a folder, which holds nothing else afterwards."""
     shutil.rmtree(folder, ignore_errors=True)
-    for path in {each for page in pages() for each in (page, *linked(page))}:
+    for path in {STYLE, *(each for page in pages() for each in (page, *linked(page)))}:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".md":

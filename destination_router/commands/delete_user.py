@@ -52,7 +52,7 @@ from destination_router.deletion.people import (
 )
 from destination_router.deletion.runner import DeletionSummary, delete_users, summary_of
 from destination_router.deletion.vendor import DeletionGroup, Hindrance
-from destination_router.eventlog.opening import is_there
+from destination_router.eventlog.opening import is_there, traces_path
 from destination_router.faults import UsageError
 from destination_router.files.reading import read_lines
 from destination_router.pipeline.connection import Connection
@@ -179,6 +179,7 @@ class _Chosen(msgspec.Struct):
     connection: Connection
     eventlog: EventLogConfig | None = None
     others: tuple[ConnectionConfig, ...] = ()
+    folder: Path = Path()
 
 
 def _pending(chosen: _Chosen, who: Wanted) -> PendingOf | None:
@@ -193,7 +194,8 @@ def _pending(chosen: _Chosen, who: Wanted) -> PendingOf | None:
         if refused.identifier is not None and refused.code == NOT_DELETABLE
     ]
     theirs = Theirs(chosen.connection, identifiers, delivery_keys(chosen.config))
-    return PendingOf(chosen.eventlog, chosen.config.name, theirs)
+    traces = traces_path(chosen.eventlog, chosen.folder)
+    return PendingOf(chosen.eventlog, chosen.config.name, theirs, traces)
 
 
 def _delete(
@@ -275,7 +277,7 @@ def _chosen(
             every = tuple(keyless if each is chosen else each for each in router.connections)
             chosen, router = keyless, replace(router, connections=every)
         ready = connect_of_file(config, router, chosen)
-        return _Chosen(chosen, router.delivery, ready, router.eventlog, others)
+        return _Chosen(chosen, router.delivery, ready, router.eventlog, others, config.parent)
     chosen, loaded = choose_plugin(plugin, connection, settings, pairs)
     schema = loaded.hook.settings_schema()
     for pair in pairs:
@@ -370,7 +372,7 @@ class Talk:
 def print_summary(summary: DeletionSummary, *, dry_run: bool) -> None:
     """Print what came of it."""
     if dry_run:
-        out.print(f"{summary.users} users would be deleted")
+        out.print(f"{counted(summary.users, 'user')} would be deleted")
     else:
         out.print(
             f"{summary.users} users: {summary.complete} deleted, {summary.pending} pending, "
@@ -383,6 +385,8 @@ def print_summary(summary: DeletionSummary, *, dry_run: bool) -> None:
             f"{'would be ' if dry_run else ''}removed, {counted(log.dropped, 'waiting event')} "
             f"dropped, {log.waiting} still waiting"
         )
+    if log is not None and log.traces:
+        out.print(f"  in the console  {counted(log.traces, 'message')} removed")
     for code, count in summary.refused.most_common():
         out.print(f"  refused  {code}  {count}")
 

@@ -18,6 +18,7 @@ from destination_router.commands.output import (
     talk,
 )
 from destination_router.config.router_toml import ConsoleConfig, RouterConfig
+from destination_router.config.schema import MOST_WORKERS
 from destination_router.eventlog.interface import LogFileError
 from destination_router.eventlog.trace import TraceSink
 from destination_router.faults import UsageError
@@ -45,6 +46,16 @@ def run(
             help=r"Replaces \[gateway] listen. With --workers-only, where /metrics answers.",
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            min=1,
+            max=MOST_WORKERS,
+            help=r"How many processes deliver, beside this one. In place of \[delivery] workers.",
+        ),
+    ] = None,
     no_console: Annotated[
         bool,
         typer.Option(
@@ -67,6 +78,8 @@ def run(
     with problems_told():
         if gateway_only and workers_only:
             raise UsageError("--gateway-only and --workers-only leave nothing to do: drop one")
+        if gateway_only and workers is not None:
+            raise UsageError("--gateway-only delivers nothing: drop it, or --workers")
         log_as_json()
         shows = not (no_console or gateway_only)
         found = check_config(config, gateway=not workers_only, console=shows)
@@ -87,6 +100,7 @@ def run(
                 connections=found.connections,
                 gateway=not workers_only,
                 workers=not gateway_only,
+                processes=None if gateway_only else _processes(found.config, workers),
                 address=address,
                 reread=partial(check_config, config, gateway=not workers_only, console=shows),
                 traces=traces,
@@ -115,6 +129,22 @@ def _console(
         return
     with contextlib.closing(opened) as traces:
         yield traces, partial(console_serving, table, traces=traces) if shows else None
+
+
+def _processes(config: RouterConfig, typed: int | None) -> int | None:
+    """Tell how many processes deliver; None: this one does.
+
+    Raises:
+        UsageError: the log cannot be shared so.
+    """
+    count = config.delivery.workers if typed is None else typed
+    if count is not None and config.eventlog.is_kafka:
+        where = "[delivery] workers" if typed is None else "--workers"
+        raise UsageError(
+            f"{where} is for a log in a file: on Kafka, start `run --workers-only` several times, "
+            "here or elsewhere; each connection is delivered by one of them"
+        )
+    return count
 
 
 def _address(

@@ -43,14 +43,21 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The table `[gateway]`: where events come in, and how much of it at once.
 
     Attributes:
-        listen: `host:port`; loopback unless the configuration says otherwise.
-        write_keys: what senders authenticate with.
-        max_events: how many events a request may hold; 413 beyond.
-        max_bodies: how many bytes of bodies may be in memory, beside the first 64 KiB of each; 503
-            with `Retry-After` beyond.
-        max_headers: how many bytes the headers of a request may have; 431 beyond.
-        max_connections: how many connections may be open; 503 with `Retry-After` beyond.
-        arrival_timeout: how long a request may take to come in, in seconds; 408 beyond.
+        listen: `host:port`, where SDKs send to, and where `/health`, `/ready` and `/metrics` are;
+            loopback unless the configuration says otherwise.
+        write_keys: what senders authenticate with: the source `default`. Blanks and line ends
+            around a key do not count.
+        max_events: how many events a request may hold: a hundred times what SDKs send. The gateway
+            answers 413 beyond it.
+        max_bodies: how many bytes of bodies may be in memory at once, beside the first 64 KiB of
+            each. The gateway answers 503 with `Retry-After` beyond it.
+        max_headers: how many bytes a request may have beside its body: its path, headers and
+            trailers. The gateway answers 431 beyond it.
+        max_connections: how many connections may be open. The gateway answers 503 with
+            `Retry-After` beyond it. There are fewer if the process may open fewer files (`ulimit
+            -Hn`): 128 of these stay for the log and for vendors.
+        arrival_timeout: how long a request may take to come in; its headers may take at most 10 s
+            of it. The gateway answers 408 beyond it.
     """
 
     listen: str = "127.0.0.1:8080"
@@ -72,9 +79,11 @@ class SourceConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One of `[[sources]]`: whoever sends with one of its write keys.
 
     Attributes:
-        name: what it is called, in the log, metrics and `sources` of connections.
-        write_keys: what it authenticates with; several, so that keys can be rotated.
-        enabled: whether it may send.
+        name: what the source is called, in the log, in metrics and in `sources` of connections. It
+            has at most 64 letters, digits, blanks, dots and dashes.
+        write_keys: what it authenticates with; several, so that you can rotate keys.
+        enabled: whether it may send; otherwise its requests are answered 404 `source is disabled`,
+            as rudder-server does.
     """
 
     name: str
@@ -94,14 +103,16 @@ class KafkaConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         tls: whether connections are encrypted.
-        ca_file: a PEM file of who vouches for the brokers; None: those that the system trusts.
+        ca_file: a PEM file of the authorities that vouch for the brokers; None: those that the
+            system trusts.
         certificate_file: a PEM file that tells the brokers who this is; None: none is shown.
-        key_file: the PEM file of its key.
+        key_file: the PEM file of the certificate's key.
         key_password: what the key is encrypted with.
         sasl: how `username` and `password` are told; None: they are not.
-        username: who this is.
-        password: the secret that proves it.
-        partitions: of the topic of events. More than 1 weakens promises: docs/kafka.md.
+        username: who this is. It needs `sasl`.
+        password: the secret that proves it. It needs `sasl`.
+        partitions: how many partitions the topic of events has. More than 1 weakens promises:
+            docs/kafka.md.
         replication: how many brokers hold each topic.
     """
 
@@ -122,18 +133,25 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         url: `sqlite:///router.db` is a path that counts from the folder of the router.toml,
-            `sqlite:////var/lib/router.db` an absolute one. `kafka://host:9092,host2:9092/prefix`
-            is a Kafka; the names of its topics begin with the prefix.
+            `sqlite:////var/lib/router.db` an absolute one. It has to be on a local disk: a network
+            file system keeps no locks. `kafka://host:9092,host2:9092/prefix` is a Kafka; the names
+            of its topics begin with the prefix.
         keep_delivered: how long events stay that every connection has delivered.
-        max_age: after how long an undelivered event becomes a dead letter; None: never.
-        max_size: how much room events may take; beyond it, new ones are refused with 503.
-        max_dead_letters_size: how much room dead letters may take; beyond it, some are deleted.
-            None: a tenth of `max_size`.
-        min_free: how much of its disk must be free; below it, new events are refused with 503.
-        new_connections: where a connection begins that the log does not know: at the `end`, or
-            at the `start` of what the log still holds.
-        keep_dead_letters: after how long a dead letter is deleted; None: never.
-        kafka: how to connect to a Kafka.
+        max_age: after how long an undelivered event becomes a dead letter with the code `expired`,
+            with a line in the log; None: never.
+        max_size: how much room events may take; beyond it, new ones are refused with 503. From 80 %
+            on, delivered events go at once.
+        max_dead_letters_size: how much room dead letters may take, beside `max_size`; beyond it,
+            the oldest of the connection and code that hold most are deleted. None: a tenth of
+            `max_size`.
+        min_free: how much of its disk must be free; below it, new events are refused with 503, so
+            that there is always room to note what was delivered. At least `16MB`: less would not
+            hold the log's own journal. A Kafka has no such bound.
+        new_connections: where a connection begins that the log does not know: at the `end`, or at
+            the `start` of what the log still holds.
+        keep_dead_letters: after how long a dead letter is deleted, with a line in the log; None: it
+            stays while there is room.
+        kafka: the table `[eventlog.kafka]`: how to connect to a Kafka.
     """
 
     url: str = "sqlite:///router.db"
@@ -167,10 +185,13 @@ class DeliveryConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         origins: which vendor's origin is sent elsewhere, and where; `*`: every other.
+        workers: how many processes deliver, beside the one that takes events; None: one process
+            does both. `run --workers` comes before it, and a change needs a restart.
         settings: whatever else the table says, by the names of `DeliverySettings`.
     """
 
     origins: dict[str, str] = {}
+    workers: int | None = None
     settings: dict[str, Any] = {}
 
 
@@ -182,13 +203,17 @@ class ConsoleConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The table `[console]`: a web page for those who run the router.
 
     Attributes:
-        listen: `host:port`; loopback unless the configuration says otherwise.
-        password: the operator's, who may act. Empty: the console does not start.
-        viewer_password: of those who only look; empty: nobody has one.
+        listen: `host:port`, where the console answers, never the gateway's address; loopback unless
+            the configuration says otherwise.
+        password: the operator's password, of 8 characters or more: whoever knows it may act. Empty:
+            the console does not start.
+        viewer_password: the password of those who only look, of 8 characters or more; empty: nobody
+            has one.
         url: under which people reach it through a proxy: `https://console.example.com`; empty:
             there is no proxy.
         keep: how many messages of each connection are kept with all that became of them.
-        content: whether values of messages are kept and shown; otherwise ids, codes and paths are.
+        content: whether values of messages are kept and shown; otherwise ids, codes and paths of
+            fields are.
     """
 
     listen: str = "127.0.0.1:8081"
@@ -214,11 +239,12 @@ class QuarantineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The table `[quarantine]`: when an identity is held back that too many carry.
 
     Attributes:
-        enabled: whether any is.
-        anonymous_ids: how many different ones may carry an identity within the period.
-        changed_traits: how many values of `email`, or of `name`, may come with it meanwhile.
-        period: in seconds.
-        allow: identities that any number may carry, as the messages have them.
+        enabled: whether identities are watched.
+        anonymous_ids: how many different anonymousIds may carry one identity within the period.
+        changed_traits: how many values of the trait `email`, or of `name`, may come with one
+            identity within the period.
+        period: over how long they are counted.
+        allow: identities that any number may carry, as the messages have them: `["kiosk-7"]`.
     """
 
     enabled: bool = True
@@ -232,11 +258,13 @@ class AlertsConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The table `[alerts]`: who is told when something is wrong. Durations in seconds.
 
     Attributes:
-        url: where alerts are posted to; a secret, as whoever knows it can post there.
+        url: where alerts are posted to. It is a secret, as whoever knows it can post there: write
+            `{ env = "ALERT_URL" }` or `{ file = "PATH" }`.
         format: how they are written: JSON, or what Slack's incoming webhooks take.
         circuit_open: for how long a vendor may be silent before that is an alert.
-        dead_letters: how many of a connection within `period` are an alert.
-        period: over how long what happens is counted.
+        dead_letters: how many dead letters of a connection within `period` are an alert.
+        period: over how long dead letters, failures and expired events are counted; such an alert
+            ends when they are over for as long. At least `1s`.
         interval: how long after an alert of a kind for a connection the next may follow.
     """
 
@@ -252,9 +280,9 @@ class SubscriptionConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One of several subscriptions of a connection, with its own mapping.
 
     Attributes:
-        subscription: FQL; the plugin's own if None.
+        subscription: which messages it takes, in FQL; the plugin's own if None.
         mapping: for each call, the fields that it overrides.
-        name: for people.
+        name: what people call it.
     """
 
     subscription: str | None = None
@@ -266,13 +294,15 @@ class ConsentConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What people must allow before a connection takes their messages: one of its `consent`.
 
     Attributes:
-        provider: whose categories they are: `oneTrust`, `ketch`, `custom`, ...
-        categories: the ids that the provider gives to them.
-        resolution: `and`: each must be allowed; `or`: one of them. A message's own strategy comes
-            first, except for the provider `custom`.
-        when_absent: what becomes of a message that says nothing of consent.
-        legacy: an older setting of RudderStack, for messages that name no provider, too; its own
-            resolution holds.
+        provider: whose categories they are, spelt as messages spell it: `oneTrust`, `ketch`,
+            `iubenda`, `custom`, or one of your own.
+        categories: the ids of what a person must allow.
+        resolution: `and`: a person must allow each of them; `or`: one of them. A message's own
+            `resolutionStrategy` comes first, except for the provider `custom`.
+        when_absent: what becomes of a message that says nothing of consent: it goes out (`pass`),
+            or it does not (`filter`).
+        legacy: an older setting of RudderStack: it speaks of messages that name no provider, too;
+            its own resolution holds.
     """
 
     provider: str
@@ -283,12 +313,12 @@ class ConsentConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SharedConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What a router.toml says for all of its connections.
+    """What a router.toml says for all of its connections; references are not resolved yet.
 
     Attributes:
-        privacy: the table `[privacy]`, references unresolved: what any connection may pass on, and
+        privacy: what any connection may pass on, and
             the masking keys of those that have none of their own.
-        transformations: `[[transformations]]`: what is done to every message, in order.
+        transformations: what is done to every message, in order.
     """
 
     privacy: dict[str, Any] = {}
@@ -310,19 +340,20 @@ class ProgramConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One destination in use.
+    """One destination in use; references in `settings` and `privacy` are not resolved yet.
 
     Attributes:
-        name: what senders may call it in `integrations`.
-        plugin: which destination; of a program, its command.
+        name: what the connection is called, and what senders may call it in `integrations`.
+            Renaming it makes a new connection.
+        plugin: which destination: the name of an installed one; of a program, its command.
         program: `plugin = { command = [...] }`; None: the plugin is installed.
-        settings: the plugin's, references unresolved.
+        settings: the plugin's settings. `destination-router schema NAME` lists them.
         subscription: the messages that it takes, in FQL; the plugin's own if None.
         mapping: for each call, the fields that it overrides.
         subscriptions: in place of the two: several, each with its own mapping.
-        client_side: `clientSide`: browsers are told to load the destination by themselves.
+        client_side: whether browsers are told to load the destination by themselves.
         transformations: what it does to messages, in order.
-        privacy: what it may pass on and under which keys it masks, references unresolved.
+        privacy: what it may pass on, and under which keys it masks.
         sources: the names of the sources whose messages it takes; None: all. A message without a
             source, of a file or an older log, passes.
         consent: what people must allow.
@@ -345,7 +376,18 @@ class ConnectionConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RouterConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole router.toml."""
+    """A whole router.toml.
+
+    Attributes:
+        gateway: where events come in, and how much of it at once.
+        sources: who sends, each with write keys of its own.
+        eventlog: where accepted events wait.
+        delivery: how requests leave.
+        quarantine: when an identity is held back that too many carry.
+        alerts: who is told when something is wrong; None: nobody.
+        console: a web page for those who run the router; None: there is none.
+        connections: the destinations in use.
+    """
 
     gateway: GatewayConfig = GatewayConfig()
     sources: tuple[SourceConfig, ...] = ()
@@ -492,6 +534,7 @@ def parse_config(
         raise SettingsError(problems)
     delivery = _in_units(checked.get("delivery", {}), DELIVERY)
     origins = plain_origins(delivery.pop("origins", {}))
+    workers = delivery.pop("workers", None)
     config = msgspec.convert(
         {
             **checked,
@@ -499,7 +542,7 @@ def parse_config(
             "gateway": _in_units(checked.get("gateway", {}), GATEWAY),
             "eventlog": _in_units(checked.get("eventlog", {}), EVENTLOG),
             "quarantine": _in_units(checked.get("quarantine", {}), QUARANTINE),
-            "delivery": {"origins": origins, "settings": delivery},
+            "delivery": {"origins": origins, "workers": workers, "settings": delivery},
             "alerts": _alerts(checked.get("alerts")),
         },
         RouterConfig,

@@ -65,6 +65,9 @@ EVENTLOG: dict[str, Json] = {
         },
     },
 }
+MOST_WORKERS = 64
+"""How many processes may deliver: more than a machine has cores only cost memory."""
+
 DELIVERY: dict[str, Json] = {
     "origins": {
         "type": "object",
@@ -90,6 +93,7 @@ DELIVERY: dict[str, Json] = {
     "parked_messages": _COUNT,
     "skip_repeats": {"type": "boolean"},
     "remembered_states": {**_COUNT, "minimum": 0},
+    "workers": {"type": "integer", "minimum": 1, "maximum": MOST_WORKERS},
 }
 CONSOLE: dict[str, Json] = {
     "listen": {

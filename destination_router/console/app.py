@@ -36,6 +36,7 @@ from destination_router.faults import whereabouts
 from destination_router.service.serving import Asgi
 
 _LONGEST_PASSWORD = 1000
+_LARGEST_SIGN_IN = 16 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ class Console:
 
     async def _sign_in(self, request: Request) -> Response:
         address = request.client.host if request.client else ""
-        form = await read_form(request)
+        form = await read_form(request, _LARGEST_SIGN_IN)  # from anybody
         onward = _local(form.get("next"))
         if left := self._sessions.pauses.left(address):
             wait = max(1, round(left))

@@ -5,7 +5,9 @@ Nothing here writes router.toml: what a form would change is given as TOML to pa
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -23,7 +25,8 @@ from destination_router.contract.records import Json
 from destination_router.migration.toml_writing import write_router
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import PluginError
-from destination_router.service.checking import Checked, ProbeResult, check_config, probe
+from destination_router.service.checking import ProbeResult, check_config, probe
+from destination_router.service.configured import file_stamp
 from destination_router.service.connections import connect
 from destination_router.settings.errors import SettingsError
 from destination_router.settings.references import holds_reference
@@ -31,6 +34,7 @@ from destination_router.settings.validation import is_secret
 from destination_router.threads import in_thread
 
 _PREFIX = "settings."
+_PATIENCE = 30.0
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,12 +45,23 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     fields: tuple[Field, ...]
 
 
+class _Said(msgspec.Struct, frozen=True):
+    """What `check` said of router.toml, and when: Unix time in seconds."""
+
+    stamp: tuple[int, int] | None = None
+    at: float | None = None
+    problems: list[str] = []
+    warnings: list[str] = []
+
+
 class ConnectionPage:
     """The list of connections, and one of them."""
 
     def __init__(self, desk: Desk, rendering: Rendering) -> None:
         self._desk = desk
         self._rendering = rendering
+        self._one_at_a_time = asyncio.Lock()
+        self._said: _Said | None = None
 
     def pages(self) -> Iterator[Page]:
         """List its paths."""
@@ -67,6 +82,7 @@ class ConnectionPage:
         chosen = self._chosen((await read_form(request)).get("name"))
         delivery = self._desk.configured.config.delivery
         results = await probe(chosen.connection, delivery, live=False)
+        self._said = None
         await self._desk.note(session_of(request), "check", chosen.config.name)
         return await self._drawn(request, chosen, results=results)
 
@@ -99,11 +115,11 @@ class ConnectionPage:
         toml: str = "",
     ) -> Response:
         states = await self._desk.ask_traces(lambda traces: traces.states())
-        checked = await self._checked()
+        said = await self._checked()
         name = chosen.config.name
         warnings = [
             words.removeprefix(f"{name}: ")
-            for words in (checked.warnings if checked else [])
+            for words in said.warnings
             if words.startswith(f"{name}: ")
         ]
         return self._rendering.page(
@@ -113,7 +129,8 @@ class ConnectionPage:
             connection=chosen.connection,
             fields=chosen.fields,
             state=states.get(name),
-            said=checked.problems if checked else [],
+            said=said.problems,
+            said_at=said.at,
             warnings=warnings,
             origins=chosen.connection.origins,
             results=results,
@@ -122,13 +139,26 @@ class ConnectionPage:
             beside=_beside(chosen.config),
         )
 
-    async def _checked(self) -> Checked | None:
+    async def _checked(self) -> _Said:
+        """Look router.toml over once for each change of it: that starts every program.
+
+        An operator's check lets it be looked over again, for what it refers to may have changed.
+        """
         path = self._desk.configured.path
         if path is None:
-            return None
-        return await in_thread(
-            lambda: check_config(path, gateway=False, console=False), "console-check"
-        )
+            return _Said()
+        async with self._one_at_a_time:
+            stamp = file_stamp(path)
+            if self._said is None or self._said.stamp != stamp:
+                check = partial(check_config, path, gateway=False, console=False)
+                try:
+                    async with asyncio.timeout(_PATIENCE):
+                        found = await in_thread(check, "console-check")
+                    problems, warnings = found.problems, found.warnings
+                except TimeoutError:
+                    problems, warnings = [f"`check` took longer than {_PATIENCE:.0f} s"], []
+                self._said = _Said(stamp, self._desk.clock(), problems, warnings)
+            return self._said
 
     def _chosen(self, name: str) -> Chosen:
         configured = self._desk.configured

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from destination_router.contract.records import Note
+from destination_router.delivery.replays import replayed
+from destination_router.eventlog.trace import Trace, TraceContent
 from destination_router.pipeline.connection import Connection, Decision
+from destination_router.service.tracing import plain_notes, plain_steps
 
 
 class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,19 +45,27 @@ def shown(connection: Connection, decision: Decision, raw: bytes) -> DecisionVie
         result=decision.result,
         why=decision.reason or "" if reject is None else f"{reject.code}: {reject.detail}",
         requests=tuple(connection.shown(request) for request in decision.requests),
-        notes=tuple(_note(note) for note in decision.notes),
-        steps=tuple(
-            {
-                "step": step.step,
-                "before": step.before,
-                "after": step.after,
-                "notes": [_note(note) for note in step.notes],
-                "end": step.end,
-            }
-            for step in connection.explained(raw)
-        ),
+        notes=plain_notes(decision.notes),
+        steps=tuple(plain_steps(connection.explained(raw))),
     )
 
 
-def _note(note: Note) -> dict[str, str]:
-    return {"code": note.code, "path": note.path, "detail": note.detail}
+def content_of(connection: Connection, trace: Trace) -> TraceContent:
+    """Find out what was left out of a trace: the steps, and the requests that they led to.
+
+    Args:
+        connection: as it was then.
+        trace: with its body.
+    """
+    content = trace.content
+    if not trace.fingerprint or content.body is None:
+        return content
+    raw = content.body.encode()
+    decision = connection.decide(raw, source=trace.source or None)
+    requests = replayed(decision, content.replay or None).requests
+    ended_before = trace.result in ("rejected", "filtered") and not content.exchanges
+    return replace(
+        content,
+        steps=tuple(plain_steps(connection.explained(raw))),
+        requests=() if ended_before else tuple(map(connection.shown, requests)),
+    )

@@ -5,23 +5,30 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
 from msgspec.structs import replace
 
+from destination_router.config.router_toml import EventLogConfig
 from destination_router.console.sessions import Session
+from destination_router.eventlog.following import FollowedLog
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.log_admin import LogAdmin
-from destination_router.eventlog.opening import open_admin
 from destination_router.eventlog.sqlite.trace_file import TraceFile
 from destination_router.eventlog.trace import Action, Trace
+from destination_router.pipeline.connection import Connection
 from destination_router.service.configured import Configured
 from destination_router.threads import in_thread
 
 T = TypeVar("T")
+
+_MOST_EARLIER = 50
+"""How many connections are known as they were before router.toml changed."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,13 +53,27 @@ class Desk:
     ) -> None:
         self._configured = configured
         self._traces = traces
+        self._opening = threading.Lock()
+        self._followed: tuple[EventLogConfig, FollowedLog] | None = None
+        self._earlier: OrderedDict[str, Connection] = OrderedDict()
         self.content = content
         self.clock = clock
 
     @property
     def configured(self) -> Configured:
         """What the router goes by now."""
-        return self._configured()
+        configured = self._configured()
+        for connection in configured.connections:
+            self._earlier[connection.fingerprint] = connection
+            self._earlier.move_to_end(connection.fingerprint)
+        while len(self._earlier) > max(_MOST_EARLIER, len(configured.connections)):
+            self._earlier.popitem(last=False)
+        return configured
+
+    def connection_of(self, trace: Trace) -> Connection | None:
+        """Find the connection as it was when a message was traced; None: it is not known here."""
+        _ = self.configured
+        return self._earlier.get(trace.fingerprint)
 
     def shown(self, trace: Trace) -> Trace:
         """Leave out values that were kept before the configuration said not to show any."""
@@ -97,10 +118,29 @@ class Desk:
         with contextlib.suppress(LogUnavailableError):
             await self.ask_traces(lambda traces: traces.note(action))
 
+    def close(self) -> None:
+        """Let go of the event log; waits for who reads it."""
+        with self._opening:
+            if self._followed is not None:
+                self._followed[1].close()
+                self._followed = None
+
+    def _log_of(self, config: EventLogConfig) -> FollowedLog:
+        """Give the log, which stays open between pages where opening it costs much."""
+        with self._opening:
+            if self._followed is None or self._followed[0] != config:
+                if self._followed is not None:
+                    self._followed[1].close()
+                self._followed = config, FollowedLog(config)
+            return self._followed[1]
+
     def _with_log(self, use: Callable[[LogAdmin], T], *, to_write: bool) -> T:
         config = self.configured.config.eventlog
         try:
-            with open_admin(config) as log, log.writing() if to_write else log.reading():
+            with (
+                self._log_of(config).opened() as log,
+                log.writing() if to_write else log.reading(),
+            ):
                 return use(log)
         except sqlite3.OperationalError as error:  # busy, or full
             raise LogUnavailableError(f"{config.told}: {error}") from error

@@ -32,8 +32,12 @@ class Form:
         return {name for name, _ in self._pairs}
 
 
-async def read_form(request: Request) -> Form:
+async def read_form(request: Request, most_bytes: int = MOST_BYTES) -> Form:
     """Read the form of a request.
+
+    Args:
+        request: whose body it is.
+        most_bytes: how long it may be.
 
     Raises:
         HTTPException: it is none, or too much of one.
@@ -44,8 +48,8 @@ async def read_form(request: Request) -> Form:
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > MOST_BYTES:
-            raise HTTPException(413, f"a form may have {MOST_BYTES} bytes")
+        if len(body) > most_bytes:
+            raise HTTPException(413, f"this form may have {most_bytes} bytes")
     try:
         pairs = parse_qsl(
             body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS

@@ -25,13 +25,16 @@ from destination_router.eventlog.sqlite.trace_file import TraceFile
 from destination_router.eventlog.trace import Rollup, Trace, TraceFilter
 
 SHOWN = 500
+ROWS_AT_ONCE = 400
+"""How many rows a page is given at once: nobody reads more."""
+
 MOST_STREAMS = 100
 """How many may be open at once: people have a few tabs each."""
 
 _PERIOD = 0.7
 _SAY_EVERY = 4.0
 _BEAT = 15.0
-_READ_AT_ONCE = 400
+_READ_AT_ONCE = 5000
 _MOST_WAITING = 20
 _FILTERS = ("connection", "source", "type", "event", "result")
 _RESULTS = ("waiting", "delivered", "filtered", "rejected")
@@ -45,11 +48,32 @@ class _Stream:
         self.wanted = wanted
         self.waiting: asyncio.Queue[tuple[int, list[str]]] = asyncio.Queue(_MOST_WAITING)
         self.missed = 0
+        self._early: list[tuple[Sequence[Trace], int]] | None = []
 
-    def offer(self, traces: Sequence[Trace], row: Callable[[Trace], str]) -> None:
-        """Take in what it asked for; without room, the oldest that waits goes."""
-        rows = [(trace.number, row(trace)) for trace in traces if self.wanted.takes(trace)]
-        rows = [(number, text) for number, text in rows if number > self.wanted.after]
+    def begin(self, after: int, row: Callable[[Trace], str]) -> None:
+        """Say up to where it has seen all; what came since is offered."""
+        self.wanted = msgspec.structs.replace(self.wanted, after=after)
+        early, self._early = self._early or (), None
+        for traces, left in early:
+            self.offer(traces, row, left)
+
+    def offer(self, traces: Sequence[Trace], row: Callable[[Trace], str], left: int = 0) -> None:
+        """Take in what it asked for; without room, the oldest that waits goes.
+
+        Args:
+            traces: what has changed, the last last.
+            row: draws one.
+            left: how many there were beside these.
+        """
+        if self._early is not None:
+            self._early.append((traces, left))
+            return
+        after = self.wanted.after
+        if traces and traces[-1].number <= after:
+            return
+        mine = [each for each in traces if each.number > after and self.wanted.takes(each)]
+        self.missed += left + max(0, len(mine) - ROWS_AT_ONCE)
+        rows = [(trace.number, row(trace)) for trace in mine[-ROWS_AT_ONCE:]]
         if not rows:
             return
         if self.waiting.full():
@@ -133,11 +157,14 @@ class Live:
         ending = asyncio.create_task(self._over.wait())
         getting: asyncio.Task[tuple[int, list[str]]] | None = None
         try:
-            missed = await self._desk.ask_traces(lambda traces: traces.find(stream.wanted))
+            has_seen_some = stream.wanted.after > 0
+            missed, left = await self._desk.ask_traces(lambda traces: traces.news(stream.wanted))
             yield ": here\n\n"
+            stream.begin(missed[0].number if missed else stream.wanted.after, self._row)
             if missed:
                 rows = [self._row(trace) for trace in reversed(missed)]
-                stream.wanted = msgspec.structs.replace(stream.wanted, after=missed[0].number)
+                if left and has_seen_some:
+                    rows.append(self._rendering.part("missed.html", count=left))
                 yield _event(missed[0].number, rows)
             while not self._over.is_set() and is_signed_in():
                 getting = getting or asyncio.create_task(stream.waiting.get())
@@ -174,20 +201,20 @@ class Live:
                 said = clock()
             with contextlib.suppress(LogUnavailableError):
                 ask = partial(self._news, last=last, say=say)
-                found, last = await self._desk.ask_traces(ask)
+                found, left, last = await self._desk.ask_traces(ask)
                 if found:
-                    self._hand_out(found)
+                    self._hand_out(found, left)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_PERIOD):
                     await self._over.wait()
 
-    def _news(self, traces: TraceFile, last: int, *, say: bool) -> tuple[list[Trace], int]:
+    def _news(self, traces: TraceFile, last: int, *, say: bool) -> tuple[list[Trace], int, int]:
         if say:
             traces.watch(self._desk.clock())
-        found = traces.find(TraceFilter(after=last, limit=_READ_AT_ONCE))
-        return found[::-1], found[0].number if found else last
+        found, left = traces.news(TraceFilter(after=last, limit=_READ_AT_ONCE))
+        return found[::-1], left, found[0].number if found else last
 
-    def _hand_out(self, found: Sequence[Trace]) -> None:
+    def _hand_out(self, found: Sequence[Trace], left: int) -> None:
         drawn: dict[int, str] = {}
 
         def row(trace: Trace) -> str:
@@ -196,7 +223,7 @@ class Live:
             return drawn[trace.number]
 
         for stream in list(self._streams):
-            stream.offer(found, row)
+            stream.offer(found, row, left)
 
     def _row(self, trace: Trace) -> str:
         return self._rendering.part("row.html", trace=self._desk.shown(trace), fresh=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -11,16 +13,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from destination_router.console.command_runs import CommandRuns
-from destination_router.console.decision_view import DecisionView, view_of
+from destination_router.console.decision_view import DecisionView, content_of, view_of
 from destination_router.console.desk import Desk
 from destination_router.console.forms import read_form
 from destination_router.console.page import Page, session_of
 from destination_router.console.rendering import Rendering
 from destination_router.eventlog.sqlite.trace_file import TraceFile
-from destination_router.eventlog.trace import Trace
+from destination_router.eventlog.trace import Trace, TraceContent
 from destination_router.settings.validation import is_secret
 from destination_router.threads import in_thread
 
+_PATIENCE = 10.0
+_CHANGED = (
+    "The configuration has changed since. What was sent is shown as it was; for the steps, run it "
+    "again with today's configuration."
+)
+_TOO_LONG = "The connection's program has not answered in time; load the page again."
 _LONGEST_OFFSET = 19
 _LAST_OFFSET = 2**63 - 1
 
@@ -50,7 +58,7 @@ class MessagePage:
     async def _show(self, request: Request) -> Response:
         asked = request.query_params
         trace = await self._found(asked.get("connection", ""), asked.get("offset", ""))
-        return self._drawn(request, trace, None)
+        return await self._drawn(request, trace, None)
 
     async def _again(self, request: Request) -> Response:
         """Decide it again, as the configuration is today; nothing is sent."""
@@ -62,7 +70,7 @@ class MessagePage:
             raise HTTPException(409, "Its connection is gone, or what is in it was not kept.")
         view = await in_thread(lambda: view_of(connection, body.encode()), "console-decision")
         await self._desk.note(session_of(request), "run again", trace.connection)
-        return self._drawn(request, trace, view)
+        return await self._drawn(request, trace, view)
 
     async def _case(self, request: Request) -> Response:
         """Give it as a case for the conformance suite, by the command that records them."""
@@ -100,8 +108,23 @@ class MessagePage:
         ]
         return [found.plugin, *(word for pair in pairs for word in ("--set", pair)), for_file]
 
-    def _drawn(self, request: Request, trace: Trace, again: DecisionView | None) -> Response:
+    async def _whole(self, trace: Trace) -> tuple[TraceContent, str]:
+        """Find out what a trace leaves out; and say why where that cannot be."""
         content = trace.content
+        if not trace.fingerprint or content.body is None:
+            return content, ""
+        connection = self._desk.connection_of(trace)
+        if connection is None:
+            return content, _CHANGED
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                work = partial(content_of, connection, trace)
+                return await in_thread(work, "console-decision"), ""
+        except TimeoutError:
+            return content, _TOO_LONG
+
+    async def _drawn(self, request: Request, trace: Trace, again: DecisionView | None) -> Response:
+        content, without_steps = await self._whole(trace)
         command = ""
         if content.body is not None:
             arguments = shlex.join(self._choosing(trace, for_file="-"))
@@ -112,6 +135,7 @@ class MessagePage:
             "message.html",
             trace=trace,
             content=content,
+            without_steps=without_steps,
             moments=list(_moments(trace)),
             command=command,
             again=again,

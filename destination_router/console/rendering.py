@@ -46,6 +46,7 @@ class Rendering:
             loader=PackageLoader("destination_router.console"),
             autoescape=True,
             undefined=StrictUndefined,
+            auto_reload=False,
             trim_blocks=True,
             lstrip_blocks=True,
         )

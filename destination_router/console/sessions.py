@@ -72,7 +72,7 @@ class Sessions:
         self._digests["viewer"] = _digest(viewer_password or secrets.token_hex())
         self._key = secrets.token_bytes(32)
         self._clock = clock
-        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._ended: dict[str, float] = {}
         self.pauses = Pauses(clock)
 
     def sign_in(self, password: str, name: str) -> Session | None:
@@ -107,10 +107,17 @@ class Sessions:
         return session
 
     def end(self, session: Session) -> None:
-        """Sign somebody out: the cookie is worth nothing from now on."""
-        self._ended[session.nonce] = None
-        while len(self._ended) > _MOST_ENDED:
-            self._ended.popitem(last=False)
+        """Sign somebody out: the cookie is worth nothing from now on.
+
+        Where very many are to be remembered, everybody is signed out.
+        """
+        self._ended[session.nonce] = session.ends
+        if len(self._ended) > _MOST_ENDED:
+            now = self._clock()
+            self._ended = {nonce: ends for nonce, ends in self._ended.items() if ends > now}
+        if len(self._ended) > _MOST_ENDED:
+            self._key = secrets.token_bytes(32)
+            self._ended.clear()
 
     def _signature(self, text: str) -> str:
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from destination_router.config.router_toml import ConsoleConfig, RouterConfig
-from destination_router.config.schema import SQLITE_URL
 from destination_router.console.app import Console
 from destination_router.console.desk import Desk
-from destination_router.eventlog.sqlite.trace_file import TraceFile, trace_path
+from destination_router.eventlog.opening import traces_path
+from destination_router.eventlog.sqlite.trace_file import TraceFile
 from destination_router.service.configured import Configured
 from destination_router.service.protocol import HttpBounds
 from destination_router.service.serving import serving
 from destination_router.service.signals import told_to_stop
+from destination_router.threads import in_thread
 
 BOUNDS = HttpBounds(header_bytes=32 * 1024, arrival=20.0, connections=256)
 """People, each with a few tabs: fewer connections than senders have."""
+
+_CLOSING = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -53,9 +57,8 @@ def traces_of(config: RouterConfig, folder: Path) -> TraceFile:
     Raises:
         LogFileError: it cannot be used.
     """
-    console, log = config.console or ConsoleConfig(), config.eventlog
-    is_file = log.url.startswith(SQLITE_URL)
-    return TraceFile(trace_path(log.path if is_file else folder / "router.db"), console.keep)
+    console = config.console or ConsoleConfig()
+    return TraceFile(traces_path(config.eventlog, folder), console.keep)
 
 
 @contextlib.asynccontextmanager
@@ -77,12 +80,18 @@ async def console_serving(
     Raises:
         UsageError: its address cannot be had.
     """
-    console = Console(config, Desk(configured, traces, content=config.content))
-    async with serving(console.app, *config.address, BOUNDS) as url:
-        _log.info("console_started", extra={"url": url})
-        if started is not None:
-            started(url)
-        try:
-            yield url
-        finally:
-            console.over.set()
+    desk = Desk(configured, traces, content=config.content)
+    console = Console(config, desk)
+    try:
+        async with serving(console.app, *config.address, BOUNDS) as url:
+            _log.info("console_started", extra={"url": url})
+            if started is not None:
+                started(url)
+            try:
+                yield url
+            finally:
+                console.over.set()
+    finally:
+        with contextlib.suppress(TimeoutError):  # a page may wait for brokers still
+            async with asyncio.timeout(_CLOSING):
+                await in_thread(desk.close, "console-log")

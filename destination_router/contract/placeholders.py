@@ -30,6 +30,16 @@ PLACEHOLDER_IDS = (
     "<nil>",
     "n/a",
     "(none)",
+    "<none>",
+    "(nil)",
+    "(undefined)",
+    "<undefined>",
+    "#n/a",
+    "\\n",
+    "%!s(<nil>)",
+    "optional(nil)",
+    "{}",
+    "[]",
 )
 """The placeholders that real senders write, in lower case."""
 
@@ -47,6 +57,8 @@ _TEMPLATE = re.compile(
     r"\{\{.*\}\}|\$\{.*\}|<%.*%>|\{%.*%\}|^%[a-z_]+%$", re.DOTALL | re.IGNORECASE
 )
 _ZEROS = re.compile(r"0[0.\-]*")
+_OBJECT = re.compile(r"\[object \w+\]", re.IGNORECASE)
+"""What JavaScript writes for any object: `[object Promise]`, `[object Undefined]`."""
 
 
 def is_placeholder_id(identifier: str, listed: Collection[str] = _LISTED) -> bool:
@@ -55,7 +67,7 @@ def is_placeholder_id(identifier: str, listed: Collection[str] = _LISTED) -> boo
     Args:
         identifier: the id of a user, a group or an account.
         listed: the texts that are placeholders, in lower case. `0` also lists all other texts of
-            zeros.
+            zeros, and `[object object]` whatever JavaScript writes for an object.
     """
     return placeholder_reason(identifier, listed) is not None
 
@@ -84,4 +96,5 @@ def placeholder_reason(identifier: str, listed: Collection[str] = _LISTED) -> st
     if _TEMPLATE.search(bare):
         return "it is a template that nobody filled in"
     is_zero = "0" in listed and _ZEROS.fullmatch(bare) is not None
-    return _PLACEHOLDER if is_zero or bare.casefold() in listed else None
+    is_object = "[object object]" in listed and _OBJECT.fullmatch(bare) is not None
+    return _PLACEHOLDER if is_zero or is_object or bare.casefold() in listed else None

@@ -17,6 +17,9 @@ class _Context(msgspec.Struct, frozen=True):
     traits: Any = None
 
 
+_SHORTEST_FOUND = 4
+"""A shorter id stands in words by chance."""
+
 _NO_CONTEXT = _Context()
 
 
@@ -79,6 +82,11 @@ class Theirs:
             or (not user and bool(head.traits or head.context.traits))
         )
         return may_differ and self._is_made_theirs(raw)
+
+    def names(self, words: str) -> bool:
+        """Tell whether one of their ids stands in words, such as a vendor's answer to many."""
+        known = (*self._users, *self._visitors)
+        return any(each in words for each in known if len(each) >= _SHORTEST_FOUND)
 
     def _is_made_theirs(self, raw: bytes) -> bool:
         decision = self._connection.decide(raw)

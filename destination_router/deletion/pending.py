@@ -1,29 +1,37 @@
 """What a router's log still holds of people who are deleted: it shall not bring them back.
 
-Dead letters go at once. What waits to be delivered is dropped, for this connection alone, where no
-router runs; one that runs has it in hand, and is given a while to deliver it before the vendor is
-asked to delete.
+Dead letters go at once, and so does what the console keeps of their messages. What waits to be
+delivered is dropped, for this connection alone, where no router runs; one that runs has it in hand,
+and is given a while to deliver it before the vendor is asked to delete.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from destination_router.config.router_toml import EventLogConfig
+from destination_router.deletion.matching import Theirs
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
+from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.log_admin import LogAdmin
 from destination_router.eventlog.opening import open_admin, unclaimed
 from destination_router.eventlog.sqlite.dead_letter_store import delete_letters, find_letters
+from destination_router.eventlog.sqlite.trace_file import TraceFile
+from destination_router.eventlog.trace import Trace
+from destination_router.service.tracing import UNWATCHED_PERIOD
 
 Row = TypeVar("Row")
 
 _BREATH = 100
 """After how many messages, of up to a tenth of a millisecond each, signals are looked for."""
 
+_LAST_TRACES = UNWATCHED_PERIOD + 1.0
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
 PATIENCE = 30.0
@@ -37,11 +45,13 @@ class Pending(msgspec.Struct, frozen=True, rename="camel"):
         dead_letters: those that were removed.
         dropped: waiting events that this connection will not deliver.
         waiting: those that a running router may deliver after all.
+        traces: what the console kept of their messages; removed.
     """
 
     dead_letters: int = 0
     dropped: int = 0
     waiting: int = 0
+    traces: int = 0
 
 
 class PendingOf:
@@ -51,17 +61,21 @@ class PendingOf:
         log: which log.
         connection: the connection's name.
         is_theirs: tells of a message, as wire JSON, whether it is one of theirs.
+        traces: where the console's traces are, if there are any.
     """
 
     def __init__(
         self,
         log: EventLogConfig,
         connection: str,
-        is_theirs: Callable[[bytes], bool],
+        is_theirs: Theirs,
+        traces: Path,
     ) -> None:
         self._log = log
         self._connection = connection
         self._is_theirs = is_theirs
+        self._traces = traces
+        self._is_delivered = False
         self.found: Pending | None = None
         """What `clear` has done so far, even if it was cancelled; None before it did anything."""
 
@@ -99,7 +113,29 @@ class PendingOf:
                 dead_letters=found.dead_letters + more.dead_letters,
                 dropped=found.dropped + more.dropped,
                 waiting=more.waiting,
+                traces=found.traces + more.traces,
             )
+        if self._is_delivered and self._traces.exists():
+            await asyncio.sleep(_LAST_TRACES)  # what the router did last is written by then
+            self.found = msgspec.structs.replace(found, traces=found.traces + self._forgotten())
+
+    def _forgotten(self) -> int:
+        """Remove what the console keeps of them; says of how many messages."""
+        if not self._traces.exists():
+            return 0
+        with contextlib.closing(TraceFile(self._traces)) as traces:
+            try:
+                return traces.forget(self._connection, self._is_traced)
+            except LogUnavailableError as error:
+                raise LogFileError(f"what the console keeps cannot be removed: {error}") from error
+
+    def _is_traced(self, trace: Trace) -> bool:
+        """Tell it of a message that was traced; where its content is not kept, nobody knows."""
+        content = trace.content
+        if content.body is None:
+            return True
+        words = (exchange.answer + exchange.detail for exchange in content.exchanges)
+        return self._is_theirs(content.body.encode()) or any(map(self._is_theirs.names, words))
 
     async def _drop(self) -> Pending:
         """Drop what may be dropped now; one that is cancelled has dropped nothing."""
@@ -111,11 +147,13 @@ class PendingOf:
             if letters:
                 with log.writing():
                     delete_letters(log.books, letters)
+            traces = self._forgotten()
+            self._is_delivered = not claimed
             if not claimed:
-                return Pending(dead_letters=len(letters), waiting=len(waiting))
+                return Pending(dead_letters=len(letters), waiting=len(waiting), traces=traces)
             if waiting:
                 log.drop_waiting(self._connection, waiting)
-            return Pending(dead_letters=len(letters), dropped=len(waiting))
+            return Pending(dead_letters=len(letters), dropped=len(waiting), traces=traces)
 
     async def _look(self, log: LogAdmin) -> tuple[list[DeadLetter], list[int]]:
         return (

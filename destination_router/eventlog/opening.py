@@ -24,6 +24,7 @@ from destination_router.eventlog.sqlite.claim import (
 from destination_router.eventlog.sqlite.file import integrity_problems
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.retention import Retention
+from destination_router.eventlog.sqlite.trace_file import trace_path
 
 
 def open_log(
@@ -80,21 +81,24 @@ def open_log(
 
 
 @contextlib.contextmanager
-def claimed(config: EventLogConfig, *, reloads: bool = True) -> Iterator[None]:
+def claimed(config: EventLogConfig, *, reloads: bool = True) -> Iterator[int | None]:
     """Be a process that delivers from a log while the block lasts.
 
     Args:
         config: the table `[eventlog]`.
         reloads: whether the process reloads at SIGHUP: it would end any other.
 
+    Yields:
+        A descriptor: a process that inherits it delivers, too. None on Kafka.
+
     Raises:
         LogInUseError: another process delivers, and only one may.
     """
     if config.is_kafka:  # a connection's group has one owner at a time, and others stand by
-        yield
+        yield None
         return
-    with claim(config.path, delivers=True, reloads=reloads):
-        yield
+    with claim(config.path, delivers=True, reloads=reloads) as held:
+        yield held
 
 
 @contextlib.contextmanager
@@ -116,6 +120,16 @@ def unclaimed(config: EventLogConfig, connection: str) -> Iterator[bool]:
             yield False
             return
         yield True
+
+
+def traces_path(config: EventLogConfig, folder: Path) -> Path:
+    """Say where what workers tell the console is kept.
+
+    Args:
+        config: the table `[eventlog]`.
+        folder: where router.toml stands: beside it, if the log is elsewhere.
+    """
+    return trace_path(folder / "router.db" if config.is_kafka else config.path)
 
 
 def delivering_process(config: EventLogConfig) -> int | None:

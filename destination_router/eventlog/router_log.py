@@ -120,8 +120,24 @@ class RouterLog(EventLog, BookStore, Protocol):
     def ownership(self, connection: str) -> Ownership:
         """Tell whether this process is the one that delivers a connection's events."""
 
-    def attempts(self) -> KeptAttempts:
-        """Open the book of what was at hand when a process died; the caller closes it."""
+    def announce(self) -> None:
+        """Look for events now: another process says that it has appended some."""
+
+    async def release(self, connections: Iterable[str]) -> None:
+        """Read for connections no more, as another process will; nothing of them is in hand."""
+
+    def attempts(self, share: int | None = None) -> KeptAttempts:
+        """Open the book of what was at hand when a process died; the caller closes it.
+
+        Args:
+            share: which of the processes this is that deliver from the log; None: the only one.
+        """
+
+    async def note_attempts_left(self, connections: Iterable[str]) -> None:
+        """Count what was at hand when processes died, before any delivers again.
+
+        Those that come now may share the connections otherwise, and look into other books.
+        """
 
     async def put(self, letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters; see `DeadLetterSink.put`. Beyond their budget, old ones go."""

@@ -12,9 +12,12 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from destination_router.faults import UNDECODABLE
+
 Result = Literal["waiting", "delivered", "filtered", "rejected"]
 
 _LATENCY_BUCKETS = 13
+_LONGEST_NAME = 200
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -23,7 +26,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         at: when the answer was in, Unix time in seconds.
         seconds: how long that took.
-        request: as it may be shown; of a bulk with many messages without its body.
+        request: as it may be shown; of one that carried several messages, this one's part.
         messages: how many it carried.
         status: the vendor's; None where no answer came.
         answer: the beginning of the vendor's answer, as it may be kept.
@@ -57,6 +60,7 @@ class TraceContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         exchanges: each time that one of them went out; of very many, the last.
         left_out: how many earlier exchanges are not among them.
         notes: what was changed or left out: `{"code", "path", "detail"}`.
+        replay: as `Event.replay`; empty for a message that nobody sent again.
         decided_at: when it was read and decided, Unix time in seconds.
         ended_at: when it ended; None: it has not.
     """
@@ -69,6 +73,7 @@ class TraceContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     exchanges: tuple[Exchange, ...] = ()
     left_out: int = 0
     notes: tuple[dict[str, str], ...] = ()
+    replay: str = ""
     decided_at: float = 0.0
     ended_at: float | None = None
 
@@ -89,6 +94,8 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
         code: why it was rejected, or waits.
         detail: the same in words; why it was filtered.
         content: what is in it.
+        fingerprint: of the connection that can tell its name, its steps and its requests, which
+            are left out here; empty: nothing is left out.
         number: rises with each change; 0 before it is kept.
     """
 
@@ -104,6 +111,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     code: str = ""
     detail: str = ""
     content: TraceContent = TraceContent()
+    fingerprint: str = ""
     number: int = 0
 
 
@@ -181,6 +189,54 @@ class ConnectionState(msgspec.Struct, frozen=True, kw_only=True):
     held_detail: str = ""
     last_failure: str = ""
     quotas: dict[str, tuple[int, int]] = {}
+
+
+_CIRCUITS = ("closed", "half_open", "open")
+
+
+def joined(states: Sequence[ConnectionState]) -> ConnectionState:
+    """Say how a connection stands that several workers tell of, each for its share.
+
+    Args:
+        states: at least one; the newest first.
+    """
+    newest, *others = states
+    if not others:
+        return newest
+    since = [state.held_since for state in states if state.held_since is not None]
+    quotas: dict[str, tuple[int, int]] = {}
+    for state in states:
+        for name, (used, limit) in state.quotas.items():
+            before = quotas.get(name, (0, 0))
+            quotas[name] = (before[0] + used, max(before[1], limit))
+    return ConnectionState(
+        at=newest.at,
+        in_flight=sum(state.in_flight for state in states),
+        waiting=sum(state.waiting for state in states),
+        parked=sum(state.parked for state in states),
+        circuit=max((state.circuit for state in states), key=_CIRCUITS.index),
+        paused=newest.paused,
+        holds=tuple(sorted({code for state in states for code in state.holds})),
+        held_since=min(since, default=None),
+        held_detail=next((state.held_detail for state in states if state.held_detail), ""),
+        last_failure=next((state.last_failure for state in states if state.last_failure), ""),
+        quotas=quotas,
+    )
+
+
+class _Named(msgspec.Struct):
+    event: Any = None
+    name: Any = None
+
+
+def event_name(body: bytes) -> str:
+    """Read the name of an event or a page out of wire JSON; empty where there is none."""
+    try:
+        named = msgspec.json.decode(body, type=_Named)
+    except UNDECODABLE:
+        return ""
+    name = named.event if named.event is not None else named.name
+    return name[:_LONGEST_NAME] if isinstance(name, str) else ""
 
 
 class Action(msgspec.Struct, frozen=True):

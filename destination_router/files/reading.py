@@ -123,20 +123,17 @@ def _messages(pieces: _Pieces) -> Iterator[Cut]:
             if head is not None and not head.is_of_batch:  # as nearly all
                 yield Cut(pieces.line, 1, content, head)
                 continue
-        if not raw.endswith(b"\n") and not content.startswith((b"{", b"[")):
-            content = _whole_line(pieces, raw).removeprefix(BOM).strip()
-        elif not raw.endswith(b"\n") or not is_whole(content):
+        # A line may begin with more blanks than are read at once.
+        while not raw.endswith(b"\n") and not content.startswith((b"{", b"[")):
+            if not (piece := pieces.next(len(raw))):
+                break
+            raw += piece
+            content = raw.removeprefix(BOM).strip()
+        is_line = raw.endswith(b"\n") or not content.startswith((b"{", b"["))
+        if not is_line or not is_whole(content):
             yield from cut(pieces, raw)
-            continue
-        if content:
+        elif content:
             yield Cut(pieces.line, 1, content)
-
-
-def _whole_line(pieces: _Pieces, read: bytes) -> bytes:
-    whole = bytearray(read)
-    while not whole.endswith(b"\n") and (piece := pieces.next(len(whole))):
-        whole += piece
-    return bytes(whole)
 
 
 class _Pieces:

@@ -6,6 +6,7 @@ A message that several subscriptions take is mapped once for each.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast, final
 
@@ -158,6 +159,9 @@ class Connection:
         schema = plugin.hook.settings_schema()
         valid = load_settings(schema, settings)
         self.secrets = secret_values(schema, valid)
+        public = {n: value for n, value in valid.items() if not secret_values(schema, {n: value})}
+        self.fingerprint = _fingerprint(name, plugin.name, plugin.origin, public)
+        """The same where the same is made of every message; nothing secret went into it."""
         self.settings = _configure(plugin, valid, self.secrets)
         more_names = self._more_names()
         self.treatment = treatment = _known_as(treatment, more_names)
@@ -599,7 +603,7 @@ def configured(config: ConnectionConfig, plugin: LoadedPlugin) -> Connection:
         SettingsError: as `Connection`.
         PluginError: as `Connection`.
     """
-    return Connection(
+    connection = Connection(
         config.name,
         plugin,
         config.settings,
@@ -608,6 +612,13 @@ def configured(config: ConnectionConfig, plugin: LoadedPlugin) -> Connection:
         client_side=config.client_side,
         sources=config.sources,
     )
+    tables = msgspec.to_builtins(replace(config, settings={}))
+    connection.fingerprint = _fingerprint(connection.fingerprint, tables)
+    return connection
+
+
+def _fingerprint(*parts: Json) -> str:
+    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:16]
 
 
 def compile_treatment(config: ConnectionConfig, plugin: LoadedPlugin) -> Treatment:

@@ -75,7 +75,7 @@ MEANINGS: dict[Kind, Meaning] = {
         "destination-router dead-letters show --code quarantined_identity --content --limit 1",
     ),
     "worker_failed": Meaning(
-        "The router met an error of its own. The connection starts again every 5 seconds.",
+        "The router met an error of its own. The connection starts again after a few seconds.",
         "destination-router connections list",
     ),
     "poisoned": Meaning(

@@ -11,7 +11,12 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from destination_router.config.router_toml import ConnectionConfig, RouterConfig
+from destination_router.config.router_toml import (
+    ConnectionConfig,
+    DeliveryConfig,
+    QuarantineConfig,
+    RouterConfig,
+)
 from destination_router.settings.errors import Problem
 from destination_router.settings.references import resolved_in
 
@@ -58,7 +63,7 @@ def changes(
         after: `fingerprints` of the new one.
         started_with: what router.toml said when the process began: some of it stays.
     """
-    for_all = (old.delivery, old.quarantine) != (new.delivery, new.quarantine)
+    for_all = _for_all(old) != _for_all(new)
     return Changes(
         added=tuple(name for name in after if name not in before),
         removed=tuple(name for name in before if name not in after),
@@ -79,6 +84,11 @@ def _sources(old: RouterConfig, new: RouterConfig) -> Iterator[str]:
             yield name
 
 
+def _for_all(config: RouterConfig) -> tuple[DeliveryConfig, QuarantineConfig]:
+    """Give what every worker goes by; how many processes there are is not for workers."""
+    return msgspec.structs.replace(config.delivery, workers=None), config.quarantine
+
+
 def _fixed(old: RouterConfig, new: RouterConfig) -> Iterator[str]:
     for name in old.gateway.__struct_fields__:
         if name != "write_keys" and getattr(old.gateway, name) != getattr(new.gateway, name):
@@ -86,6 +96,8 @@ def _fixed(old: RouterConfig, new: RouterConfig) -> Iterator[str]:
     for name in old.eventlog.__struct_fields__:
         if getattr(old.eventlog, name) != getattr(new.eventlog, name):
             yield f"eventlog.{name}"
+    if old.delivery.workers != new.delivery.workers:
+        yield "delivery.workers"
     if old.console != new.console:
         yield "console"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from destination_router.config.router_toml import RouterConfig
+from destination_router.faults import whereabouts
 from destination_router.pipeline.connection import Connection
 from destination_router.service.checking import check_config
 
@@ -41,6 +43,9 @@ Beside = Callable[[Callable[[], Configured]], AbstractAsyncContextManager[object
 class ConfiguredFile:
     """A router.toml, read again when it has changed; one with an error changes nothing.
 
+    It is read in a thread, for a destination's program may take its time to start; until that is
+    done, what it said before holds.
+
     Args:
         path: of the file.
         first: what it says now.
@@ -49,22 +54,33 @@ class ConfiguredFile:
     def __init__(self, path: Path, first: Configured) -> None:
         self._path = path
         self._current = first
-        self._stamp = _stamp(path)
+        self._stamp = file_stamp(path)
+        self._reading: threading.Thread | None = None
 
     def __call__(self) -> Configured:
-        """Say what the file says now."""
-        stamp = _stamp(self._path)
-        if stamp != self._stamp:
+        """Say what the file said when it was read last."""
+        stamp = file_stamp(self._path)
+        is_reading = self._reading is not None and self._reading.is_alive()
+        if stamp != self._stamp and not is_reading:
             self._stamp = stamp
-            found = check_config(self._path, gateway=False, alerts=False)
-            if found.problems or found.config is None:
-                _log.error("reload_refused", extra={"problems": found.problems})
-            else:
-                self._current = Configured(found.config, found.connections, self._path)
+            self._reading = threading.Thread(target=self._read, name="router.toml", daemon=True)
+            self._reading.start()
         return self._current
 
+    def _read(self) -> None:
+        try:
+            found = check_config(self._path, gateway=False, alerts=False)
+        except BaseException as error:  # noqa: BLE001 -- the next change may be read
+            _log.error("reload_failed", extra={"detail": whereabouts(error)})
+            return
+        if found.problems or found.config is None:
+            _log.error("reload_refused", extra={"problems": found.problems})
+        else:
+            self._current = Configured(found.config, found.connections, self._path)
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+
+def file_stamp(path: Path) -> tuple[int, int] | None:
+    """Give what changes with a file; None: it is not there."""
     try:
         status = path.stat()
     except OSError:

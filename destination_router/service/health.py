@@ -22,20 +22,24 @@ from destination_router.eventlog.router_log import RouterLog
 from destination_router.gateway.replies import HEALTH
 from destination_router.service.metrics import Intake, Snapshot, exposition
 from destination_router.service.protocol import BEGUN
-from destination_router.service.workers import Workers
+from destination_router.service.workers_view import WorkersView
 
 
 class CountedLog:
-    """A log that counts what the gateway puts into it."""
+    """A log that counts what the gateway puts into it, and tells who delivers elsewhere."""
 
-    def __init__(self, log: RouterLog, intake: Intake) -> None:
+    def __init__(
+        self, log: RouterLog, intake: Intake, announce: Callable[[], None] = lambda: None
+    ) -> None:
         self._log = log
         self._intake = intake
+        self._announce = announce
 
     async def append(self, bodies: Sequence[bytes], source: str | None = None) -> None:
         """Append, and count what was accepted."""
         await self._log.append(bodies, source)
         self._intake.received[source or ""] += len(bodies)
+        self._announce()
 
     async def read(self, connection: str, after: int, limit: int) -> list[Event]:
         """Read as from the log itself."""
@@ -53,7 +57,7 @@ class Operations:
         log: the router's.
         gateway: takes every other path; None in a process that only delivers.
         intake: where requests to the gateway are counted.
-        workers: those of this process.
+        workers: what delivers.
         posts: what came of alerts.
     """
 
@@ -62,10 +66,11 @@ class Operations:
         log: RouterLog,
         gateway: ASGIApp | None,
         intake: Intake,
-        workers: Workers,
+        workers: WorkersView,
         posts: Mapping[str, int],
     ) -> None:
         self.ready = False
+        self._worked = False
         self._log = log
         self._gateway = gateway
         self._intake = intake
@@ -111,21 +116,33 @@ class Operations:
         return JSONResponse(words if up else {**words, "detail": trouble}, 200 if up else 503)
 
     async def _ready(self) -> Response:
-        return JSONResponse({"ready": self.ready}, 200 if self.ready else 503)
+        processes = self._workers.processes
+        self._worked |= all(process.works for process in processes)
+        # One that is started again later takes nothing from senders: the gateway stays open.
+        ready = self.ready and self._worked
+        told: dict[str, object] = {"ready": ready}
+        if processes:
+            told["workers"] = [
+                {"share": each.share, "ready": each.works, "connections": list(each.connections)}
+                for each in processes
+            ]
+        return JSONResponse(told, 200 if ready else 503)
 
     async def _metrics(self) -> Response:
+        await self._workers.look()
         snapshot = Snapshot(
             intake=None if self._gateway is None else self._intake,
             deliveries=self._workers.stats(),
             lags=await self._log.lags(),
             letters=await self._log.dead_letters(),
-            lost_letters=self._log.lost_letters,
-            expired=self._log.expired_events,
+            lost_letters=self._workers.lost_letters,
+            expired=self._workers.expired_events,
             failures=self._workers.failures,
             alerts=self._posts,
             log_bytes=await self._log.size(),
             letter_bytes=await self._log.letters_size(),
             writable=await self._trouble() is None,
+            processes=self._workers.processes,
         )
         return Response(exposition(snapshot), media_type=CONTENT_TYPE_LATEST)
 

@@ -1,12 +1,12 @@
 """What the router counts, in Prometheus's words. Pure: a snapshot in, metric families out.
 
-The names, their labels and what to watch stand in docs/operating.md.
+What each counts is its `# HELP` line; docs/metrics.md is drawn from here.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 
 import msgspec
@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from destination_router.delivery.stats import LATENCY_BOUNDS, DeliveryStats, Latency
 from destination_router.eventlog.interface import Lag
+from destination_router.service.workers_view import ProcessState
 
 CIRCUIT = {"closed": 0, "half_open": 1, "open": 2}
 
@@ -61,6 +62,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         log_bytes: how much of the log's file is in use, for anything but dead letters.
         letter_bytes: how much of it dead letters take.
         writable: whether the log takes events.
+        processes: those that deliver, where they are others than this one.
     """
 
     intake: Intake | None
@@ -74,6 +76,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     log_bytes: int
     letter_bytes: int
     writable: bool
+    processes: Sequence[ProcessState] = ()
 
 
 def exposition(snapshot: Snapshot) -> bytes:
@@ -98,12 +101,21 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
     if snapshot.intake is not None:
         yield from _intake(snapshot.intake)
     yield from _log(snapshot)
-    yield _counter("alert_posts", "Posts of alerts", "result", snapshot.alerts)
+    yield _counter(
+        "alert_posts",
+        "Posts of alerts, by the status of the answer, or network",
+        "result",
+        snapshot.alerts,
+    )
     if snapshot.deliveries:
-        yield _counter("expired", "Events that passed max_age", "connection", snapshot.expired)
-        yield _counter("worker_failures", "Workers that failed", "connection", snapshot.failures)
+        expired = "Events that passed [eventlog] max_age and became dead letters"
+        yield _counter("expired", expired, "connection", snapshot.expired)
+        failed = "How often the connection's worker failed, or its process, and was started again"
+        yield _counter("worker_failures", failed, "connection", snapshot.failures)
         yield from _counters(snapshot.deliveries)
         yield from _gauges(snapshot.deliveries)
+    if snapshot.processes:
+        yield from _processes(snapshot.processes)
 
 
 def _intake(intake: Intake) -> Iterator[Metric]:
@@ -115,19 +127,23 @@ def _intake(intake: Intake) -> Iterator[Metric]:
     yield received
     refused = CounterMetricFamily(
         "router_rejected_at_gateway",
-        "Requests that the gateway refused",
+        "Requests that the gateway refused; source is empty where the write key is nobody's",
         labels=["source", "reason"],
     )
     for (source, reason), count in intake.refused.items():
         refused.add_metric([source, reason], count)
     yield refused
     answers = CounterMetricFamily(
-        "router_gateway_requests", "Requests to the gateway", labels=["status"]
+        "router_gateway_requests",
+        "Requests to the gateway, by the status of the answer",
+        labels=["status"],
     )
     for status, count in intake.answers.items():
         answers.add_metric([status], count)
     yield answers
-    latency = HistogramMetricFamily("router_gateway_latency_seconds", "Time to an answer")
+    latency = HistogramMetricFamily(
+        "router_gateway_latency_seconds", "Time to an answer of the gateway, the disk included"
+    )
     _add_histogram(latency, [], intake.latency)
     yield latency
 
@@ -141,10 +157,12 @@ def _counter(name: str, text: str, label: str, counts: Mapping[str, int]) -> Met
 
 def _log(snapshot: Snapshot) -> Iterator[Metric]:
     messages = GaugeMetricFamily(
-        "router_lag_messages", "Events that a connection has not delivered", labels=["connection"]
+        "router_lag_messages", "Events that the connection is not done with", labels=["connection"]
     )
     age = GaugeMetricFamily(
-        "router_lag_seconds", "Age of the oldest undelivered event", labels=["connection"]
+        "router_lag_seconds",
+        "Age of the oldest event that the connection is not done with",
+        labels=["connection"],
     )
     for name, lag in snapshot.lags.items():
         messages.add_metric([name], lag.messages)
@@ -152,44 +170,50 @@ def _log(snapshot: Snapshot) -> Iterator[Metric]:
     yield messages
     yield age
     letters = GaugeMetricFamily(
-        "router_dead_letters", "Dead letters not replayed", labels=["connection", "code"]
+        "router_dead_letters", "Dead letters that were not replayed", labels=["connection", "code"]
     )
     for (name, code), count in snapshot.letters.items():
         letters.add_metric([name, code], count)
     yield letters
     lost = CounterMetricFamily(
         "router_dead_letters_lost",
-        "Dead letters deleted for want of room",
+        "Dead letters that were deleted for want of room",
         labels=["connection", "code"],
     )
     for (name, code), count in snapshot.lost_letters.items():
         lost.add_metric([name, code], count)
     yield lost
     yield GaugeMetricFamily(
-        "router_dead_letters_bytes", "Bytes in use for dead letters", snapshot.letter_bytes
+        "router_dead_letters_bytes",
+        "Bytes in use for dead letters; some go beyond max_dead_letters_size",
+        snapshot.letter_bytes,
     )
     yield GaugeMetricFamily(
-        "router_log_bytes", "Bytes in use in the log, without dead letters", snapshot.log_bytes
+        "router_log_bytes",
+        "Bytes in use in the log, without dead letters; events are refused beyond max_size",
+        snapshot.log_bytes,
     )
-    yield GaugeMetricFamily("router_log_writable", "1 if the log takes events", snapshot.writable)
+    yield GaugeMetricFamily(
+        "router_log_writable", "1, or 0 while new events are refused", snapshot.writable
+    )
 
 
 def _counters(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
     for field, text in (
         ("delivered", "Messages that the vendor has"),
-        ("filtered", "Messages that were not for the connection"),
-        ("retried", "Messages to be sent again, each time"),
-        ("skipped", "Profile updates left out because the vendor has exactly that"),
+        ("filtered", "Messages that were filtered: not for the connection"),
+        ("retried", "Messages that are retried, each time"),
+        ("skipped", "Profile updates that were left out because the vendor has exactly that"),
     ):
         family = CounterMetricFamily(f"router_{field}", text, labels=["connection"])
         for name, stats in deliveries.items():
             family.add_metric([name], getattr(stats, field))
         yield family
     for field, label, text in (
-        ("rejected", "code", "Messages that became dead letters"),
-        ("notes", "code", "What mappings changed or left out"),
-        ("requests", "result", "Requests to the vendor"),
-        ("quota_waits", "quota", "Waits for a quota"),
+        ("rejected", "code", "Messages that were rejected, and are dead letters"),
+        ("notes", "code", "Notes: what mappings changed or left out of messages"),
+        ("requests", "result", "Requests to the vendor, by the status that came back, or network"),
+        ("quota_waits", "quota", "Waits for one of the vendor's limits"),
     ):
         family = CounterMetricFamily(f"router_{field}", text, labels=["connection", label])
         for name, stats in deliveries.items():
@@ -197,7 +221,7 @@ def _counters(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
                 family.add_metric([name, value], count)
         yield family
     latency = HistogramMetricFamily(
-        "router_request_latency_seconds", "Time to a vendor's answer", labels=["connection"]
+        "router_request_latency_seconds", "Time to the vendor's answer", labels=["connection"]
     )
     for name, stats in deliveries.items():
         _add_histogram(latency, [name], stats.latency)
@@ -208,15 +232,17 @@ def _gauges(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
     for field, text in (
         ("in_flight", "Requests under way"),
         ("waiting", "Messages held in memory"),
-        ("parked", "Messages that wait for a retry or a quota"),
-        ("paused", "1 while a person has paused the connection"),
+        ("parked", "Of the messages in memory, those that wait for a retry or a quota"),
+        ("paused", "1 while somebody has paused the connection"),
     ):
         family = GaugeMetricFamily(f"router_{field}", text, labels=["connection"])
         for name, stats in deliveries.items():
             family.add_metric([name], getattr(stats, field))
         yield family
     circuit = GaugeMetricFamily(
-        "router_circuit", "0 closed, 1 half open, 2 open", labels=["connection"]
+        "router_circuit",
+        "0 closed, 1 half open, 2 open: the vendor is taken for dead",
+        labels=["connection"],
     )
     for name, stats in deliveries.items():
         circuit.add_metric([name], CIRCUIT[stats.circuit])
@@ -224,12 +250,39 @@ def _gauges(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
     yield from _holds(deliveries)
 
 
+def _processes(processes: Sequence[ProcessState]) -> Iterator[Metric]:
+    works = GaugeMetricFamily(
+        "router_worker_process_up", "With --workers: 1 while the process delivers", labels=["share"]
+    )
+    cpu = CounterMetricFamily(
+        "router_worker_process_cpu_seconds",
+        "With --workers: CPU that the process has used",
+        labels=["share"],
+    )
+    memory = GaugeMetricFamily(
+        "router_worker_process_resident_memory_bytes",
+        "With --workers: memory that the process holds",
+        labels=["share"],
+    )
+    for process in processes:
+        works.add_metric([str(process.share)], process.works)
+        cpu.add_metric([str(process.share)], process.cpu)
+        memory.add_metric([str(process.share)], process.resident)
+    yield works
+    yield cpu
+    yield memory
+
+
 def _holds(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
     held = GaugeMetricFamily(
-        "router_held", "1 while the vendor takes nothing", labels=["connection", "code"]
+        "router_held",
+        "1 while the vendor takes nothing of the connection, or not some of its messages; then 0",
+        labels=["connection", "code"],
     )
     since = GaugeMetricFamily(
-        "router_held_since_seconds", "Unix time at which the hold began", labels=["connection"]
+        "router_held_since_seconds",
+        "Unix time at which the hold began; absent while nothing is held",
+        labels=["connection"],
     )
     for name, stats in deliveries.items():
         for code, lasts in stats.holds.items():

@@ -37,6 +37,7 @@ from destination_router.service.metrics import Intake
 from destination_router.service.protocol import HttpBounds
 from destination_router.service.serving import Asgi, serving
 from destination_router.service.signals import told_to_reload, told_to_stop
+from destination_router.service.supervisor import Supervisor
 from destination_router.service.tracing import Tracing
 from destination_router.service.workers import Workers, delivery_settings
 
@@ -51,6 +52,7 @@ class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
         connections: those of it, ready.
         gateway: whether to take events.
         workers: whether to deliver them.
+        processes: how many processes deliver, beside this one; None: this one does.
         address: where to answer; None: nowhere, which only a process without a gateway can do.
         reread: reads and checks router.toml again; None: it cannot be reloaded.
         traces: where is kept what people look at; None: nobody looks.
@@ -63,6 +65,7 @@ class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
     connections: Sequence[Connection]
     gateway: bool = True
     workers: bool = True
+    processes: int | None = None
     address: tuple[str, int] | None = None
     reread: Callable[[], Checked] | None = None
     traces: TraceSink | None = None
@@ -74,7 +77,8 @@ class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
         """What was typed to make it so."""
         if not self.workers:
             return "run --gateway-only"
-        return "run" if self.gateway else "run --workers-only"
+        what = "run" if self.gateway else "run --workers-only"
+        return what if self.processes is None else f"{what} --workers {self.processes}"
 
 
 async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
@@ -88,20 +92,23 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
         LogFileError: the log cannot be used, or another process delivers from it.
         UsageError: the address cannot be had.
     """
-    told, reload = told_to_stop(), told_to_reload()
+    delivering: list[Workers | Supervisor] = []
+
+    def end_at_once() -> None:
+        for each in delivering:
+            each.end_at_once()
+
+    # First of all, for a signal that comes before would end the process in the midst of its start.
+    told, reload = told_to_stop(end_at_once), told_to_reload()
     with contextlib.ExitStack() as held:
-        if plan.workers:
-            held.enter_context(claimed(plan.config.eventlog))
+        claim = held.enter_context(claimed(plan.config.eventlog)) if plan.workers else None
         log = held.enter_context(contextlib.closing(_open_log(plan)))
         await _warn_of_strangers(plan.connections, log)
-        settings = delivery_settings(plan.config.delivery)
-        workers = Workers(
-            plan.connections if plan.workers else (),
-            log,
-            settings,
-            plan.config.quarantine,
-            tracing := _tracing(plan),
-        )
+        if plan.workers:
+            await log.note_attempts_left([connection.name for connection in plan.connections])
+        tracing = _tracing(plan)
+        workers = _workers(plan, log, claim, tracing)
+        delivering.append(workers)
         router = _Router(plan, log, workers)
         intake = Intake()
         operations = router.operations(intake)
@@ -110,7 +117,9 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
         beside = [asyncio.create_task(router.reload_whenever(reload))]
         if tracing is not None:
             told_of = intake if plan.gateway else None
-            beside.append(asyncio.create_task(tracing.run(workers.stats, workers.quotas, told_of)))
+            # Other processes tell of their workers themselves.
+            own = (workers.stats, workers.quotas) if isinstance(workers, Workers) else (dict, dict)
+            beside.append(asyncio.create_task(tracing.run(*own, told_of)))
         try:
             async with _answering(operations, plan) as url, _open_beside(plan, router):
                 operations.ready = True
@@ -141,7 +150,7 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
 class _Router:
     """What of a router a changed router.toml changes: sources, connections, workers."""
 
-    def __init__(self, plan: RouterPlan, log: RouterLog, workers: Workers) -> None:
+    def __init__(self, plan: RouterPlan, log: RouterLog, workers: Workers | Supervisor) -> None:
         self._plan = plan
         self._log = log
         self._workers = workers
@@ -163,7 +172,7 @@ class _Router:
         gateway = None
         if self._plan.gateway:
             gateway = create_gateway(
-                CountedLog(self._log, intake),
+                CountedLog(self._log, intake, self._workers.announce),
                 self._sources,
                 max_events=self._config.gateway.max_events,
                 max_bodies_bytes=self._config.gateway.max_bodies,
@@ -178,8 +187,8 @@ class _Router:
         return sight(
             self._workers.stats(),
             letters=self._workers.letters,
-            lost_letters=self._log.lost_letters,
-            expired=self._log.expired_events,
+            lost_letters=self._workers.lost_letters,
+            expired=self._workers.expired_events,
             failures=self._workers.failures,
         )
 
@@ -225,7 +234,14 @@ class _Router:
                 kept={connection.name: connection.kept for connection in connections},
                 request_seconds=settings.timeout,
             )
-            await self._workers.change(connections, anew, settings, found.config.quarantine)
+            # The log and the console stay those that the process started with.
+            config = msgspec.structs.replace(
+                found.config, eventlog=self._plan.config.eventlog, console=self._plan.config.console
+            )
+            if isinstance(self._workers, Supervisor):
+                await self._workers.change(connections, anew, config)
+            else:
+                await self._workers.change(connections, anew, settings, config.quarantine)
         self._sources.replace(found.config.all_sources)
         self.alerts.change(found.config.alerts)
         self._config, self._connections, self._fingerprints = found.config, connections, after
@@ -242,6 +258,22 @@ class _Router:
             },
         )
         await _warn_of_strangers(connections, self._log)
+
+
+def _workers(
+    plan: RouterPlan, log: RouterLog, claim: int | None, tracing: Tracing | None
+) -> Workers | Supervisor:
+    if plan.workers and plan.processes is not None:
+        return Supervisor(
+            plan.config,
+            plan.connections,
+            count=plan.processes,
+            claim=claim,
+            traced=tracing is not None,
+        )
+    connections = plan.connections if plan.workers else ()
+    settings = delivery_settings(plan.config.delivery)
+    return Workers(connections, log, settings, plan.config.quarantine, tracing)
 
 
 def _tracing(plan: RouterPlan) -> Tracing | None:

@@ -1,8 +1,13 @@
 """What workers do, told to whoever looks at the console: traces of messages, roll-ups, states.
 
 Workers are not held up. Of each connection so many messages a second are traced, and after a quiet
-while so many at once; what is beyond that is counted as untraced. Once a second all of it goes to
-the store, in a thread. What cannot be kept is dropped, and nothing else happens.
+while so many at once; what is beyond that is counted as untraced. Every few seconds all of it goes
+to the store, in a thread; every second while somebody looks. What cannot be kept is dropped, and
+nothing else happens.
+
+Nearly no trace is ever looked at. So what is at hand is kept as it is, and what a connection made
+of the message on the way is found out when somebody opens it. In HIPAA mode, and where no values
+may be kept, what may be is worked out before it is written.
 """
 
 from __future__ import annotations
@@ -11,14 +16,14 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from destination_router.contract.records import HttpRequest, Json
+from destination_router.contract.records import HttpRequest, Json, Note, Outcome
 from destination_router.delivery.answer_words import answer_words
 from destination_router.delivery.item import Answer, Item
 from destination_router.delivery.ledger import Delivery
@@ -33,23 +38,28 @@ from destination_router.eventlog.trace import (
     Trace,
     TraceContent,
     TraceSink,
+    event_name,
 )
 from destination_router.faults import PASSED_ON, UNDECODABLE, whereabouts
-from destination_router.pipeline.connection import Connection, Decision
+from destination_router.pipeline.connection import Connection, Decision, StepTaken
 from destination_router.service.metrics import Intake
 from destination_router.threads import in_thread
 
 PERIOD = 1.0
-"""How often what was told goes to the store, in seconds."""
+"""How often what was told goes to the store while somebody looks, in seconds."""
+
+UNWATCHED_PERIOD = 5.0
+"""How often it does while nobody looks."""
 
 LARGEST_BODY = 64 * 1024
 """A message with more bytes is traced without what is in it."""
 
-_LARGEST_CONTENT = 256 * 1024
+_ALWAYS_A_SECOND = 5
 _A_SECOND = 25
 _A_SECOND_WATCHED = 200
-_WHOLE_REQUEST = 10
-"""A request that carries more messages is kept without its body: it would hold other people's."""
+_A_REQUEST, _A_REQUEST_WATCHED = 1, 5
+"""A trace costs a hundredth of a request with one message, and a tenth of one message among many:
+so many may be traced for each request."""
 
 _MOST_EXCHANGES = 20
 _MOST_FIELDS = 500
@@ -58,21 +68,6 @@ _AT_ONCE = 20
 _BETWEEN_LINES = 60.0
 
 _log = logging.getLogger(__name__)
-
-
-class _Told(msgspec.Struct, frozen=True):
-    """What came of a request for one of its messages."""
-
-    at: float
-    request: HttpRequest
-    messages: int
-    seconds: float
-    status: int | None
-    words: str
-    failure: str
-    result: str
-    code: str
-    detail: str
 
 
 class _Open:
@@ -100,6 +95,26 @@ class _Open:
         self.left_out = 0
 
 
+class _Told(msgspec.Struct, frozen=True):
+    """What came of a request for one of its messages.
+
+    Attributes:
+        at: when, Unix time in seconds.
+        request: what it carried of the message.
+        messages: how many it carried.
+        answer: what came back.
+        words: the vendor's, as they may be kept.
+        outcome: what that means for the message.
+    """
+
+    at: float
+    request: HttpRequest
+    messages: int
+    answer: Answer
+    words: str
+    outcome: Outcome
+
+
 class Tracer:
     """One connection's observer.
 
@@ -117,10 +132,12 @@ class Tracer:
         self.untraced = 0
         self._keep = keep
         self._content = content
+        self._is_whole = not content or connection.treatment.privacy is not None
         self._clock = clock
         self._open: dict[int, _Open] = {}
         self._changed: dict[int, None] = {}
         self._room = keep
+        self._requests = 0
 
     def decided(self, event: Event, decision: Decision) -> None:
         """A message was read and decided."""
@@ -142,30 +159,25 @@ class Tracer:
         self, request: HttpRequest, carries: Sequence[tuple[Item, int | None]], answer: Answer
     ) -> None:
         """A request went out, and this came of it."""
-        mine = [item for item, _ in carries if item.offset in self._open] if self._open else ()
+        self._requests += 1
+        if not self._open:
+            return
+        mine = [each for each in carries if each[0].offset in self._open]
         if not mine:
             return
         response = answer.response
         words = "" if response is None else answer_words(self.connection, response)
-        is_large = any(self._open[item.offset].body_bytes > LARGEST_BODY for item in mine)
-        if len(carries) > _WHOLE_REQUEST or is_large:
-            request = msgspec.structs.replace(request, json=None, form=None, content=None)
         now = self._clock()
-        for item in mine:
-            outcome = outcome_of(item, answer)
+        for item, index in mine:
             traced = self._open[item.offset]
             traced.told.append(
                 _Told(
                     now,
-                    request,
+                    _share(request, len(carries), traced, index),
                     len(carries),
-                    answer.seconds,
-                    None if response is None else response.status,
+                    answer,
                     words,
-                    answer.failure,
-                    outcome.result,
-                    outcome.code,
-                    outcome.detail,
+                    outcome_of(item, answer),
                 )
             )
             if len(traced.told) > _MOST_EXCHANGES:
@@ -187,7 +199,12 @@ class Tracer:
 
     def refill(self, *, watched: bool) -> None:
         """Let more messages be traced: a second has passed."""
-        self._room = min(self._keep, self._room + (_A_SECOND_WATCHED if watched else _A_SECOND))
+        requests, self._requests = self._requests, 0
+        if watched:
+            more = min(_A_SECOND_WATCHED, _ALWAYS_A_SECOND + _A_REQUEST_WATCHED * requests)
+        else:
+            more = min(_A_SECOND, _ALWAYS_A_SECOND + _A_REQUEST * requests)
+        self._room = min(self._keep, self._room + more)
 
     def drain(self) -> Iterator[Trace]:
         """Give the traces of what has changed since the last time."""
@@ -202,16 +219,17 @@ class Tracer:
 
     def _trace(self, traced: _Open) -> Trace:
         event, decision = traced.event, traced.decision
-        kept = self.connection.kept(event.body) if event.body else b""
+        kept = self.connection.kept(event.body) if self._is_whole and event.body else event.body
         result, code, detail = _result(traced)
-        last = traced.ended_at or (traced.told[-1].at if traced.told else traced.decided_at)
-        says_vendor = bool(traced.told) and traced.told[-1].status is not None
+        told = traced.told
+        last = traced.ended_at or (told[-1].at if told else traced.decided_at)
+        says_vendor = bool(told) and told[-1].answer.response is not None
         return Trace(
             connection=self.connection.name,
             offset=event.offset,
             message_id=decision.message_id,
             type=decision.type,
-            event=_event_name(kept) if self._content else "",
+            event=event_name(kept) if self._is_whole and self._content else "",
             source=event.source or "",
             received_at=event.received_at,
             at=last,
@@ -219,58 +237,82 @@ class Tracer:
             code=code,
             detail=detail if self._content or not says_vendor else "",
             content=self._content_of(traced, kept),
+            fingerprint="" if self._is_whole else self.connection.fingerprint,
         )
 
     def _content_of(self, traced: _Open, kept: bytes) -> TraceContent:
-        shown = self.connection.shown if self._content else _shape_of
         content = TraceContent(
             body=kept.decode("utf-8", "replace") if self._content and kept else None,
             body_bytes=traced.body_bytes,
             fields=() if self._content else field_paths(kept),
-            steps=tuple(self._steps(traced)),
-            requests=tuple(shown(request) for request in traced.decision.requests),
-            exchanges=tuple(self._exchange(told, shown) for told in traced.told),
+            exchanges=tuple([self._exchange(told) for told in traced.told]),
             left_out=traced.left_out,
-            notes=tuple(
-                {"code": note.code, "path": note.path, "detail": note.detail}
-                for note in traced.decision.notes
-            ),
+            notes=plain_notes(traced.decision.notes),
+            replay=traced.event.replay or "",
             decided_at=traced.decided_at,
             ended_at=traced.ended_at,
         )
-        # A plugin may make megabytes of a small message.
-        if len(msgspec.json.encode(content)) < _LARGEST_CONTENT:
-            return content
-        return msgspec.structs.replace(content, body=None, steps=(), requests=(), exchanges=())
+        if self._is_whole:
+            content = msgspec.structs.replace(
+                content,
+                steps=tuple(self._steps(traced)),
+                requests=tuple(self._shown(request) for request in traced.decision.requests),
+            )
+        return content
 
     def _steps(self, traced: _Open) -> Iterator[dict[str, Any]]:
         if not traced.event.body:
             return
-        for step in self.connection.explained(traced.event.body):
-            yield {
-                "step": step.step,
-                "before": step.before if self._content else None,
-                "after": step.after if self._content else None,
-                "notes": [
-                    {"code": note.code, "path": note.path, "detail": note.detail}
-                    for note in step.notes
-                ],
-                "end": step.end,
-            }
+        for step in plain_steps(self.connection.explained(traced.event.body)):
+            yield step if self._content else {**step, "before": None, "after": None}
 
-    def _exchange(self, told: _Told, shown: Callable[[HttpRequest], dict[str, Any]]) -> Exchange:
+    def _shown(self, request: HttpRequest) -> dict[str, Any]:
+        return self.connection.shown(request) if self._content else _shape_of(request)
+
+    def _exchange(self, told: _Told) -> Exchange:
+        response, outcome = told.answer.response, told.outcome
         return Exchange(
             at=told.at,
-            seconds=told.seconds,
-            request=shown(told.request),
+            seconds=told.answer.seconds,
+            request=self._shown(told.request),
             messages=told.messages,
-            status=told.status,
+            status=None if response is None else response.status,
             answer=told.words if self._content else "",
-            failure=told.failure,
-            outcome=told.result,
-            code=told.code,
-            detail=told.detail if self._content or told.status is None else "",
+            failure=told.answer.failure,
+            outcome=outcome.result,
+            code=outcome.code,
+            detail=outcome.detail if self._content or response is None else "",
         )
+
+
+def _share(request: HttpRequest, messages: int, traced: _Open, index: int | None) -> HttpRequest:
+    """Give of a request what is one message's: what else it carries, other people did."""
+    if traced.body_bytes <= LARGEST_BODY:
+        if messages == 1:
+            return request
+        own = traced.decision.requests
+        if index is None and len(own) == 1:
+            index = 0
+        if index is not None and index < len(own):
+            return own[index]
+    return msgspec.structs.replace(request, json=None, form=None, content=None)
+
+
+def plain_notes(notes: Sequence[Note]) -> tuple[dict[str, str], ...]:
+    """Write notes as `TraceContent.notes` has them."""
+    return tuple([{"code": note.code, "path": note.path, "detail": note.detail} for note in notes])
+
+
+def plain_steps(steps: Iterable[StepTaken]) -> Iterator[dict[str, Any]]:
+    """Write steps as `TraceContent.steps` has them."""
+    for step in steps:
+        yield {
+            "step": step.step,
+            "before": step.before,
+            "after": step.after,
+            "notes": list(plain_notes(step.notes)),
+            "end": step.end,
+        }
 
 
 class Tracing:
@@ -298,17 +340,32 @@ class Tracing:
         self._tracers: dict[str, Tracer] = {}
         self._replaced: list[Tracer] = []
         self._stats: dict[str, tuple[DeliveryStats, DeliveryStats]] = {}
+        self._last_counts: dict[str, Rollup] = {}
         self._sources: Counter[str] = Counter()
         self._states: dict[str, ConnectionState] = {}
         self._told_at = float("-inf")
+        self._seconds = 0.0
 
     def tracer(self, connection: Connection) -> Tracer:
         """Begin to trace what a connection's worker does."""
         tracer = Tracer(connection, self._keep, content=self._content, clock=self._clock)
-        if (before := self._tracers.get(connection.name)) is not None:
-            self._replaced.append(before)  # how its last messages ended is not told yet
+        self._replace(connection.name)
         self._tracers[connection.name] = tracer
         return tracer
+
+    def left(self, name: str, stats: DeliveryStats) -> None:
+        """Take in what a connection's worker counted last: it works no more."""
+        counted = self._counted(name, stats)
+        if (tracer := self._tracers.get(name)) is not None:
+            counted.untraced, tracer.untraced = tracer.untraced, 0
+        if not counted.is_empty:
+            self._last_counts.setdefault(name, Rollup()).add(counted)
+        self._stats[name] = (stats, _copied(stats))  # nothing is counted twice
+        self._replace(name)
+
+    def _replace(self, name: str) -> None:
+        if (before := self._tracers.pop(name, None)) is not None:
+            self._replaced.append(before)  # how its last messages ended is not told yet
 
     async def run(
         self,
@@ -316,7 +373,7 @@ class Tracing:
         quotas: Callable[[], Mapping[str, dict[str, tuple[int, int]]]],
         intake: Intake | None,
     ) -> None:
-        """Tell the store once a second, until cancelled; then once more.
+        """Tell the store every few seconds, until cancelled; then once more.
 
         Args:
             stats: of each connection's worker.
@@ -326,9 +383,24 @@ class Tracing:
         try:
             while True:
                 await asyncio.sleep(PERIOD)
-                await self._tell_anyway(stats, quotas, intake)
+                await self.tick(stats, quotas, intake)
         finally:
             await self._tell_anyway(stats, quotas, intake)
+
+    async def tick(
+        self,
+        stats: Callable[[], Mapping[str, DeliveryStats]],
+        quotas: Callable[[], Mapping[str, dict[str, tuple[int, int]]]],
+        intake: Intake | None,
+    ) -> None:
+        """Do what is due once a second; as `run`."""
+        self._seconds += PERIOD
+        watched = self._sink.watched(self._clock())
+        if watched or self._seconds >= UNWATCHED_PERIOD:
+            self._seconds = 0.0
+            await self._tell_anyway(stats, quotas, intake)
+        for tracer in self._tracers.values():
+            tracer.refill(watched=watched)
 
     async def _tell_anyway(
         self,
@@ -361,42 +433,30 @@ class Tracing:
                     await asyncio.sleep(0)
         rollups = self._rollups(stats, intake)
         states = self._changed_states(stats, quotas, now)
+        if not (traces or rollups or states):
+            return
         try:
-            watched = await in_thread(
-                partial(self._put, traces, rollups, states, now), "console-traces"
-            )
+            await in_thread(partial(self._sink.put, traces, rollups, states, now), "console-traces")
         except LogUnavailableError as error:
-            watched = False
             if now - self._told_at >= _BETWEEN_LINES:
                 self._told_at = now
                 _log.warning("traces_unavailable", extra={"detail": str(error)})
-        for tracer in self._tracers.values():
-            tracer.refill(watched=watched)
-
-    def _put(
-        self,
-        traces: Sequence[Trace],
-        rollups: Mapping[tuple[str, str], Rollup],
-        states: Mapping[str, ConnectionState],
-        now: float,
-    ) -> bool:
-        if traces or rollups or states:
-            self._sink.put(traces, rollups, states, now)
-        return self._sink.watched(now)
 
     def _rollups(
         self, stats: Mapping[str, DeliveryStats], intake: Intake | None
     ) -> dict[tuple[str, str], Rollup]:
-        found: dict[tuple[str, str], Rollup] = {}
+        for gone in self._stats.keys() - stats.keys():
+            del self._stats[gone]
+        for gone in self._states.keys() - stats.keys():
+            del self._states[gone]
+        last, self._last_counts = self._last_counts, {}
+        found = {("connection", name): counted for name, counted in last.items()}
         for name, now in stats.items():
-            known = self._stats.get(name)
-            # A worker that was started again counts from the beginning.
-            before = known[1] if known is not None and known[0] is now else DeliveryStats()
-            counted = _difference(before, now)
+            counted = self._counted(name, now)
             if (tracer := self._tracers.get(name)) is not None:
                 counted.untraced, tracer.untraced = tracer.untraced, 0
             if not counted.is_empty:
-                found["connection", name] = counted
+                found.setdefault(("connection", name), Rollup()).add(counted)
                 self._stats[name] = (now, _copied(now))
         if intake is not None:
             for source, count in intake.received.items():
@@ -404,6 +464,12 @@ class Tracing:
                     found["source", source] = Rollup(received=more)
                     self._sources[source] = count
         return found
+
+    def _counted(self, name: str, now: DeliveryStats) -> Rollup:
+        known = self._stats.get(name)
+        # A worker that was started again counts from the beginning.
+        before = known[1] if known is not None and known[0] is now else DeliveryStats()
+        return _difference(before, now)
 
     def _changed_states(
         self,
@@ -453,20 +519,6 @@ def field_paths(body: bytes) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-class _Named(msgspec.Struct):
-    event: Any = None
-    name: Any = None
-
-
-def _event_name(kept: bytes) -> str:
-    try:
-        named = msgspec.json.decode(kept, type=_Named)
-    except UNDECODABLE:
-        return ""
-    name = named.event if named.event is not None else named.name
-    return name[:200] if isinstance(name, str) else ""
-
-
 def _result(traced: _Open) -> tuple[Result, str, str]:
     decision, delivery = traced.decision, traced.delivery
     if delivery is not None and (outcome := delivery.outcome) is not None:
@@ -480,7 +532,7 @@ def _result(traced: _Open) -> tuple[Result, str, str]:
     if decision.reject is not None:
         return "rejected", decision.reject.code, decision.reject.detail
     if traced.told:
-        last = traced.told[-1]
+        last = traced.told[-1].outcome
         return "waiting", last.code or last.result, last.detail
     return "waiting", "", ""
 

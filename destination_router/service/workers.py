@@ -24,6 +24,7 @@ from destination_router.eventlog.sqlite.standing_book import LoggedStanding
 from destination_router.faults import PASSED_ON
 from destination_router.pipeline.connection import Connection
 from destination_router.service.tracing import Tracing
+from destination_router.service.workers_view import ProcessState
 
 GRACE = 4.0
 """How long requests under way may take once the router shall stop, in seconds."""
@@ -48,19 +49,22 @@ class Workers:
         settings: how.
         quarantine: when an identity is held back.
         tracing: is told of what they do; None: nobody is.
+        share: which of the processes this is that deliver from the log; None: the only one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is a part
         self,
         connections: Sequence[Connection],
         log: RouterLog,
         settings: DeliverySettings,
         quarantine: QuarantineConfig,
         tracing: Tracing | None = None,
+        *,
+        share: int | None = None,
     ) -> None:
         self._tracing = tracing
         self._log = log
-        self._attempts = log.attempts()
+        self._attempts = log.attempts(share)
         self._letters = LoggedLetters(log)
         self._failures: Counter[str] = Counter()
         self._settings = settings
@@ -86,6 +90,27 @@ class Workers:
     def failures(self) -> Mapping[str, int]:
         """How often each connection's worker met an error of the program, and was started again."""
         return {name: self._failures[name] for name in self._workers}
+
+    @property
+    def lost_letters(self) -> Mapping[tuple[str, str], int]:
+        """How many dead letters were deleted for want of room, by connection and code."""
+        return self._log.lost_letters
+
+    @property
+    def expired_events(self) -> Mapping[str, int]:
+        """How many events passed `max_age` here, by connection."""
+        return self._log.expired_events
+
+    @property
+    def processes(self) -> Sequence[ProcessState]:
+        """Tell of no process: they work in this one."""
+        return ()
+
+    async def look(self) -> None:
+        """Do nothing: what there is to tell is told by itself."""
+
+    def announce(self) -> None:
+        """Do nothing: the log has told them."""
 
     def quotas(self) -> dict[str, dict[str, tuple[int, int]]]:
         """Tell of each connection's quotas how much is used, and how much there is."""
@@ -115,6 +140,9 @@ class Workers:
         """Let what is under way end, for a few seconds."""
         self._over.set()
         await asyncio.gather(*(worker.stop(GRACE) for worker in self._workers.values()))
+
+    def end_at_once(self) -> None:
+        """Do nothing: what they have under way ends with the process."""
 
     async def change(
         self,
@@ -200,6 +228,8 @@ class Workers:
                     losing.cancel()
                     await asyncio.gather(losing, return_exceptions=True)
                     ownership.let_go()
+                    if self._tracing is not None:
+                        self._tracing.left(connection.name, worker.stats)
             if not lost.is_set() and not self._is_leaving(connection.name):
                 await self._pause(_RESTART_PAUSE)
         ownership.leave()

@@ -12,6 +12,8 @@ from html.entities import html5
 from typing import Any
 from urllib.parse import quote, unquote
 
+import msgspec
+
 from destination_router.contract.records import BasicAuth, BearerAuth, HttpRequest, Json
 from destination_router.settings.words import HIDDEN
 
@@ -73,8 +75,23 @@ def shown_request(request: HttpRequest, secrets: Collection[str] = ()) -> dict[s
         parts["form"] = dict(request.form)
     if request.content is not None:
         parts["content"] = request.content.decode("utf-8", "backslashreplace")
+    if not secrets or not _may_hold(parts, _known(frozenset(secrets))):
+        return {"method": request.method, **parts}
     # Part by part: a secret that happens to be the word `json` must not rename the part.
     return {"method": request.method, **{name: hide(part, secrets) for name, part in parts.items()}}
+
+
+def _may_hold(parts: Json, secrets: _Secrets) -> bool:
+    """Tell whether a secret may stand in a value: one look at all of it as a text."""
+    if secrets.has_short_ones:
+        return True
+    try:
+        text = msgspec.json.encode(parts).decode()
+    except (ValueError, TypeError, OverflowError):
+        return True
+    # A number may be written with an exponent here, and without one where it is shown; and what
+    # is encoded is looked for value by value.
+    return "e+" in text or not _MARKS.isdisjoint(text) or secrets.stand_in(text)
 
 
 def _shown_headers(request: HttpRequest) -> dict[str, str]:
@@ -108,6 +125,11 @@ class _Secrets:
         # A form writes a blank as a plus: where there are blanks, the two are taken for one.
         self._blank = [secret.replace("+", " ") for secret in long if " " in secret]
 
+    @property
+    def has_short_ones(self) -> bool:
+        """Whether some are too short to be looked for: what they are called tells of them."""
+        return bool(self._short)
+
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         spelt = ["".join(map(_spelt, secret)) for secret in self._secrets]
@@ -131,7 +153,7 @@ class _Secrets:
         """Tell whether any secret stands in a text, or in what is encoded there."""
         if not self._texts or len(text) < self._shortest:
             return False
-        if self._stand_in(text):
+        if self.stand_in(text):
             return True
         if _MARKS.isdisjoint(text):
             return False
@@ -143,11 +165,12 @@ class _Secrets:
             if decoded == text:
                 return False
             text = decoded
-            if self._stand_in(text):
+            if self.stand_in(text):
                 return True
         return True  # nobody encodes so often; who does shall not be read
 
-    def _stand_in(self, text: str) -> bool:
+    def stand_in(self, text: str) -> bool:
+        """Tell whether any secret stands in a text as it is, in Base64 or as hexadecimal."""
         return any(map(text.__contains__, self._texts)) or (
             bool(self._blank) and any(map(text.replace("+", " ").__contains__, self._blank))
         )

@@ -3,7 +3,8 @@
 A job is delivered once every one of its requests is, and refused for its own fault alone: a bulk
 that the vendor refuses is packed anew without those that it names, or by halves. After a job is
 refused its later requests are not sent; after one has to be sent again, neither are those of its
-user's later jobs, which would overtake it. Nothing is kept here: rudder-server does the retrying.
+user's later jobs, which would overtake it; and none at all once the vendor fails again and again.
+Nothing is kept here: rudder-server does the retrying.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ Send = Callable[[HttpRequest], Awaitable[dict[str, Outcome]]]
 Pack = Callable[[list[HttpRequest]], list[HttpRequest]]
 
 _BEHIND = "not sent: an earlier request has to be sent again first"
+_TROUBLES = 3
+"""After how many requests in a row that a vendor failed at nothing more is sent to it.
+
+After one, a bulk with many refused parts would never be taken apart by a vendor that fails now and
+then: each attempt begins anew, and rudder-server gives up what has failed for three hours.
+"""
 
 
 class CarryingOut:
@@ -44,6 +51,7 @@ class CarryingOut:
         self._keys = carried.keys
         self._waiting_keys: set[int] = set()
         self._all_wait: Outcome | None = None
+        self._troubles = 0
         self._left = Counter(self._jobs)
         self._taken: dict[str, Outcome] = {}
         self._ended: dict[str, Outcome] = {}
@@ -89,7 +97,11 @@ class CarryingOut:
                 case _:
                     pass
         if all(now == "later" for now in nexts):
-            self._all_wait = found[0]  # the vendor's trouble is no reason to send it more
+            self._troubles += 1
+            if self._troubles == _TROUBLES or not _is_hiccup(found[0]):
+                self._all_wait = found[0]  # the vendor's trouble is no reason to send it more
+        else:
+            self._troubles = 0
         for part in self._parts(places, nexts):
             if len(part) == len(places):  # a plugin that clears everybody
                 for at in part:
@@ -139,3 +151,8 @@ class CarryingOut:
 
     def _end(self, at: int, outcome: Outcome) -> None:
         self._ended.setdefault(self._jobs[at], outcome)
+
+
+def _is_hiccup(outcome: Outcome) -> bool:
+    """Tell a failure that says nothing about the next request: no wait, no silence, no hold."""
+    return outcome.after is None and outcome.code.startswith("http_5")

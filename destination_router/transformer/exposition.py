@@ -1,6 +1,6 @@
 """The transformer's `/metrics`: its counts in Prometheus's words. Pure.
 
-The names, their labels and what they count stand in docs/rudderstack.md.
+What each counts is its `# HELP` line; docs/metrics.md is drawn from here.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from destination_router.transformer.counts import What
 
 _FAMILIES: dict[What, tuple[str, str]] = {
-    "received": ("Events that rudder-server asked for", ""),
-    "filtered": ("Events that were not for the connection", ""),
-    "rejected": ("Events that were rejected", "code"),
-    "notes": ("What mappings changed or left out", "code"),
+    "received": ("Events that rudder-server asked for, each time", ""),
+    "filtered": ("Events that were filtered: not for the connection", ""),
+    "rejected": (
+        "Events that were rejected; configuration: the destination cannot be used",
+        "code",
+    ),
+    "notes": ("Notes: what mappings changed or left out of events", "code"),
     "delivered": ("Jobs that the vendor took from the proxy", ""),
-    "refused": ("Jobs that the proxy told otherwise, each time", "status"),
+    "refused": ("Jobs for which the proxy gave another answer, each time, by status", "status"),
 }
 
 
@@ -44,10 +47,15 @@ class _Collected(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All families; called once."""
-        for what, (text, label) in _FAMILIES.items():
-            labels = ["connection", label] if label else ["connection"]
-            family = CounterMetricFamily(f"router_{what}", text, labels=labels)
-            for (of, connection, value), count in sorted(self._total.items()):
-                if of == what:
-                    family.add_metric([connection, value] if label else [connection], count)
-            yield family
+        yield from families(self._total)
+
+
+def families(total: Mapping[tuple[What, str, str], int]) -> Iterator[Metric]:
+    """List every metric family of the counts."""
+    for what, (text, label) in _FAMILIES.items():
+        labels = ["connection", label] if label else ["connection"]
+        family = CounterMetricFamily(f"router_{what}", text, labels=labels)
+        for (of, connection, value), count in sorted(total.items()):
+            if of == what:
+                family.add_metric([connection, value] if label else [connection], count)
+        yield family

@@ -1,5 +1,6 @@
 """Identifiers: what a message goes out under, and what is too unsafe to send."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from destination_router import Note, Track, parse_message
+from destination_router.pipeline.connection import Connection
+from destination_router.plugins.loading import load_plugin
 from heap_destination.identity import (
     Identifiers,
     identifiers,
@@ -44,12 +47,14 @@ def test_the_placeholders_are_pinned() -> None:
     assert set(UNSAFE_IDENTITIES) == {
         "null", "undefined", "none", "nan", "true", "false", "guest", "anonymous", "user",
         "unknown", "0", "-1", "00000000-0000-0000-0000-000000000000", "[object object]", "(null)",
-        "<null>", "nil", "<nil>", "n/a", "(none)",
+        "<null>", "nil", "<nil>", "n/a", "(none)", "<none>", "(nil)", "(undefined)", "<undefined>",
+        "#n/a", "\\n", "%!s(<nil>)", "optional(nil)", "{}", "[]",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "identity", ["ada", "1", "01", "-10", "null@example.com", "users", "guest7", "n/a/1", "{ada}"]
+    "identity",
+    ["ada", "1", "01", "-10", "null@example.com", "users", "guest7", "n/a/1", "{ada}", "[object]"],
 )
 def test_an_id_that_only_resembles_a_placeholder_is_safe(identity: str) -> None:
     """Only the whole id counts."""
@@ -66,10 +71,13 @@ def test_an_identity_has_at_most_255_characters(character: str, length: int, saf
 
 @pytest.mark.parametrize(
     "identity",
-    ["00", "000000", "0.0", "0-0", "[object Object]", "(null)", "<nil>", "N/A", "\ufeffnull"],
+    [
+        *("00", "000000", "0.0", "0-0", "[object Object]", "(null)", "<nil>", "N/A", "\ufeffnull"),
+        *("[object Promise]", "[object Undefined]", "Optional(nil)", "%!s(<nil>)", "\\N", "#N/A"),
+    ],
 )
 def test_what_programs_write_for_nothing_is_a_placeholder(identity: str) -> None:
-    """JavaScript's object, C's and Go's null, zeros of any length, a stray mark beside it."""
+    """JavaScript's objects, the null of C, Go, Swift and SQL, zeros, a stray mark beside it."""
     assert unsafe(identity, SETTINGS) == PLACEHOLDER
 
 
@@ -172,6 +180,37 @@ def test_an_identity_that_may_not_meet_itself_elsewhere_is_sent_and_noted(
     sent = found(userId=identity, integrations=options)
     assert (sent.identity, dropped(sent)) == (identity, [(code, "userId")])
     assert found(userId="a" * 100).notes == ()
+
+
+@pytest.mark.parametrize("dialect", ["segment-cloud", "rudderstack"])
+def test_every_dialect_tells_of_such_an_identity(dialect: str) -> None:
+    """What is sent is the system's affair; what may become of it is told."""
+    settings = heap_settings({"appId": "11", "dialect": dialect})
+    ids = found(settings, userId="a\0b" + "a" * 98, anonymousId="c\0d")
+    told = [("long_identity", "userId"), ("control_character", "userId")]
+    assert dropped(ids) == [*told, ("control_character", "anonymousId")]
+    alone = found(settings, anonymousId="c\0d")
+    assert dropped(alone) == [("control_character", "anonymousId")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"type": "track", "userId": "ada", "anonymousId": "a\0b", "event": "E"}, "anonymousId"),
+        ({"type": "track", "anonymousId": "a\0b", "event": "E"}, "anonymousId"),
+        ({"type": "group", "userId": "ada", "groupId": "a\0b"}, "groupId"),
+        ({"type": "alias", "userId": "ada", "previousId": "a\0b"}, "previousId"),
+    ],
+)
+def test_a_nul_in_any_id_is_noted(fields: dict[str, Any], path: str) -> None:
+    """Many programs take it for the end of a text."""
+    settings = {"appId": "11", "anonymousEvents": "stitch" if path == "previousId" else "partner"}
+    message = {"messageId": "m", **fields}
+    decision = Connection("heap", load_plugin("heap"), settings).decide(
+        json.dumps(message).encode()
+    )
+    told = [(note.code, note.path) for request in decision.requests for note in request.notes]
+    assert ("control_character", path) in told
 
 
 def test_a_number_is_as_good_as_its_digits() -> None:

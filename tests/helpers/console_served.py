@@ -45,6 +45,12 @@ class Served:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._clients: list[httpx.Client] = []
 
+    def config_at(self, toml: str) -> Path:
+        """Write another router.toml beside it."""
+        path = self.log_path.with_name("another.toml")
+        path.write_text(toml)
+        return path
+
     def start(self, serve: Callable[[Asgi], str]) -> None:
         table = ConsoleConfig(password=OPERATOR, viewer_password=VIEWER, **self._console)
         desk = Desk(lambda: self.configured, self.traces, content=table.content)

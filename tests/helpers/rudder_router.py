@@ -21,11 +21,12 @@ FORMATS = ("JSON", "JSON_ARRAY", "XML", "FORM", "GZIP")
 
 
 class Job(NamedTuple):
-    """A job: its id, whose order it is in, and the event."""
+    """A job: its id, whose order it is in, the event, and what else the server notes on it."""
 
     number: int
     user: str
     message: dict[str, Any]
+    notes: dict[str, Any] | None = None
 
 
 def is_over(status: int) -> bool:
@@ -79,11 +80,12 @@ class RudderRouter:
             {
                 "message": job.message,
                 "metadata": {
-                    "jobId": job.number,
-                    "userId": job.user,
                     "destinationId": "d1",
                     "workspaceId": "ws1",
                     "attemptNum": 0,
+                    **(job.notes or {}),
+                    "jobId": job.number,
+                    "userId": job.user,
                 },
                 "destination": {"ID": "d1", "Config": self.config},
             }
@@ -125,7 +127,7 @@ class RudderRouter:
     async def _proxied(
         self, request: dict[str, Any], answer: dict[str, Any], numbers: list[int]
     ) -> dict[int, Answer]:
-        kept = ("jobId", "attemptNum", "destinationId", "workspaceId", "destInfo")
+        kept = ("jobId", "attemptNum", "sourceId", "destinationId", "workspaceId", "destInfo")
         metadata = [
             {"userId": "", "secret": None, "dontBatch": False}
             | {name: one[name] for name in kept if name in one}

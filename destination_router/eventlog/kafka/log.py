@@ -175,7 +175,16 @@ class KafkaEventLog:
         """Tell whether this process is the one that delivers a connection's events."""
         return self._reader(connection)
 
-    def attempts(self) -> KeptAttempts:
+    def announce(self) -> None:
+        """Do nothing: brokers tell."""
+
+    async def release(self, connections: Iterable[str]) -> None:
+        """Do nothing: who owns a connection's group reads for it."""
+
+    async def note_attempts_left(self, connections: Iterable[str]) -> None:
+        """Do nothing: there is one book for all processes."""
+
+    def attempts(self, share: int | None = None) -> KeptAttempts:  # noqa: ARG002 -- one for all
         """Open the book of what was at hand when a process died."""
         return KafkaAttempts(self._kept_books(), self._reader, self._groups)
 

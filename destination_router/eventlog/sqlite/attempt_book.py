@@ -13,10 +13,11 @@ import logging
 import os
 import sqlite3
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
+from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.router_log import BookStore
 from destination_router.faults import file_problem
 from destination_router.private_files import open_private
@@ -46,7 +47,7 @@ _log = logging.getLogger(__name__)
 class LoggedAttempts:
     """Keeps attempts beside an event log, and counts those that ended with their process.
 
-    Only the process that has claimed the log may do so.
+    Only a process that has claimed the log may do so, each with a file of its own.
 
     Args:
         log: counts them.
@@ -99,6 +100,12 @@ class LoggedAttempts:
             os.close(self._file)
             self._file = None
 
+    def left_by(self, connections: Iterable[str]) -> str | None:
+        """Tell at whose messages the last process died that had this file, if at any of theirs."""
+        if not self._left:
+            return None
+        return next((name for name in connections if _digest(name) == self._whose), None)
+
     def _found(self) -> tuple[bytes, tuple[int, ...]]:
         """Read what was at hand when a process died: whose it was, and which messages."""
         if self._file is None:
@@ -113,6 +120,45 @@ class LoggedAttempts:
             return b"", ()
         whole = len(content) // 8
         return head[_COUNT.size :], struct.unpack_from(f"<{whole}q", content)
+
+
+def attempts_path(log: Path, share: int | None = None) -> Path:
+    """Say where what is at hand is kept of a log, or of one of the processes that deliver it."""
+    return log.with_name(
+        f"{log.name}.attempts" if share is None else f"{log.name}.attempts.{share}"
+    )
+
+
+def _is_ours(file: Path, log: Path) -> bool:
+    name, share = file.name, file.suffix[1:]
+    own = attempts_path(log).name
+    return name == own or (share.isdecimal() and name == f"{own}.{share}")
+
+
+async def note_left(log: BookStore, path: Path, connections: Sequence[str]) -> None:
+    """Count what was at hand when processes died, and start over with empty files.
+
+    Args:
+        log: counts it.
+        path: of the log's file; no process delivers from it.
+        connections: those of which something may have been at hand.
+    """
+    own = attempts_path(path)
+    try:
+        files = sorted(each for each in path.parent.iterdir() if _is_ours(each, path))
+    except OSError:
+        return
+    for each in files:
+        with contextlib.closing(LoggedAttempts(log, each)) as book:
+            try:
+                if (name := book.left_by(connections)) is not None:
+                    await book.open(name)
+            except LogUnavailableError:
+                continue  # it stays where it is; a share with the same number may find it
+            book.end()
+        if each != own:
+            with contextlib.suppress(OSError):
+                each.unlink()
 
 
 def _digest(connection: str) -> bytes:

@@ -15,6 +15,10 @@ from destination_router.private_files import open_private
 _LOOKED_AT = 0.5
 """For how long a lock may be taken by those who only look whether somebody has it, in seconds."""
 
+ORPHANS_END = 10.0
+"""Within how many seconds the workers of a process end that was killed; until then they hold the
+lock, which they have from it."""
+
 
 _UNNUMBERED = b"a process that no signal reloads\n"
 
@@ -24,16 +28,21 @@ class LogInUseError(LogFileError):
 
 
 @contextlib.contextmanager
-def claim(path: Path, *, delivers: bool = False, reloads: bool = False) -> Iterator[None]:
+def claim(path: Path, *, delivers: bool = False, reloads: bool = False) -> Iterator[int]:
     """Be the one that delivers from the log at a path, for as long as the block lasts.
 
     The claim is a lock on the file `<log>.workers`, beside what a symbolic link leads to; it ends
     with the process, however that ends. Of hard links, `open_file` refuses all.
 
+    A process that inherits the descriptor has the claim, too: it ends with the last of them.
+
     Args:
         path: the log's.
         delivers: whether the process delivers, rather than keeping others from it for a while.
         reloads: whether it delivers and reloads at a signal (`claimant`), which ends any other.
+
+    Yields:
+        The descriptor of the lock.
 
     Raises:
         LogInUseError: another process has it.
@@ -42,14 +51,14 @@ def claim(path: Path, *, delivers: bool = False, reloads: bool = False) -> Itera
     lock = _lock_of(path)
     try:
         with open_private(lock, "ab") as held:
-            _lock(held.fileno(), patience=_LOOKED_AT if delivers or reloads else 0.0)
+            _lock(lock, held.fileno(), patience=_LOOKED_AT if delivers or reloads else 0.0)
             held.truncate(0)
             if reloads:
                 held.write(b"%d\n" % os.getpid())
             elif delivers:
                 held.write(_UNNUMBERED)
             held.flush()
-            yield
+            yield held.fileno()
     except BlockingIOError:
         raise LogInUseError(
             f"{path}: another process delivers from this log already; end it first, or start this "
@@ -57,18 +66,30 @@ def claim(path: Path, *, delivers: bool = False, reloads: bool = False) -> Itera
         ) from None
 
 
-def _lock(file: int, patience: float) -> None:
+def _lock(path: Path, file: int, patience: float) -> None:
     """Lock a file; one that somebody only looks at (`claimant`) is free again in a moment."""
-    until = time.monotonic() + patience
+    begun = time.monotonic()
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() >= until:
+            longest = ORPHANS_END if _has_orphans(path) else patience
+            if time.monotonic() - begun >= longest:
                 raise
             time.sleep(_LOOKED_AT / 50)
         else:
             return
+
+
+def _has_orphans(path: Path) -> bool:
+    """Whether the process that took a lock is gone, and others have it from that one."""
+    try:
+        os.kill(int(path.read_bytes()), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError):  # it is another user's, or no number stands there
+        return False
+    return False
 
 
 def claimant(path: Path) -> int | None:

@@ -25,7 +25,11 @@ from destination_router.eventlog.interface import Event, Lag, LogUnavailableErro
 from destination_router.eventlog.progress import Progress
 from destination_router.eventlog.router_log import KeptAttempts, Ownership, SoleOwner
 from destination_router.eventlog.sqlite.arrivals import Arrivals
-from destination_router.eventlog.sqlite.attempt_book import LoggedAttempts
+from destination_router.eventlog.sqlite.attempt_book import (
+    LoggedAttempts,
+    attempts_path,
+    note_left,
+)
 from destination_router.eventlog.sqlite.checksums import DamageError
 from destination_router.eventlog.sqlite.dead_letter_store import (
     count_letters,
@@ -330,9 +334,27 @@ class SqliteEventLog:
         """Tell that this process is the one that delivers: it has claimed the log."""
         return SoleOwner()
 
-    def attempts(self) -> KeptAttempts:
+    def announce(self) -> None:
+        """Look for events now: another process says that it has appended some."""
+        self._arrivals.announce()
+
+    async def release(self, connections: Iterable[str]) -> None:
+        """Read for connections no more, as another process will; nothing of them is in hand."""
+        for name in connections:
+            if (reader := self._readers.get(name)) is None:
+                continue
+            async with reader.turn:  # what expires meanwhile is noted first
+                if reader.unsaved:
+                    await self.commit(name, ())
+                del self._readers[name]
+
+    def attempts(self, share: int | None = None) -> KeptAttempts:
         """Open the book of what was at hand when a process died."""
-        return LoggedAttempts(self, self.path.with_name(f"{self.path.name}.attempts"))
+        return LoggedAttempts(self, attempts_path(self.path, share))
+
+    async def note_attempts_left(self, connections: Iterable[str]) -> None:
+        """Count what was at hand when processes died, before any delivers again."""
+        await note_left(self, self.path, tuple(connections))
 
     def close(self) -> None:
         """Finish what was asked for and let go of the file."""
@@ -365,6 +387,8 @@ class SqliteEventLog:
 
     async def _expire(self, name: str, reader: _Reader, max_age: float) -> int:
         async with reader.turn:
+            if self._readers.get(name) is not reader:  # another process reads for it by now
+                return 0
             offsets = await self.transact(
                 partial(
                     expire,

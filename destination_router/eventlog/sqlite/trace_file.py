@@ -3,16 +3,21 @@
 Of their own, for they are worth less than events: they are written without waiting for the disk,
 may be deleted at any time, and what damages them harms no event. Any number of processes write and
 read it. Of each connection the last traces are kept, of roll-ups a week.
+
+Traces are written in batches, a row for each: nearly all of them are never looked at. Whoever looks
+takes them apart.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,24 +27,43 @@ from destination_router.eventlog.interface import LogFileError, LogUnavailableEr
 from destination_router.eventlog.trace import (
     Action,
     ConnectionState,
+    Result,
     Rollup,
     Trace,
     TraceContent,
     TraceFilter,
+    event_name,
+    joined,
 )
 
 APPLICATION_ID = 0x44524C43
 """`DRLC`, in SQLite's header."""
 
-VERSION = 1
+VERSION = 2
 
 KEPT_SECONDS = 7 * 86_400
 """How long roll-ups are kept: a week."""
+
+STALE_SECONDS = 40.0
+"""A worker says how it stands at least every fifteen seconds."""
 
 WATCHED_SECONDS = 10.0
 """How long it is believed that somebody looks, once they have said so."""
 
 MOST_ACTIONS = 1000
+
+MOST_BYTES = 64 * 2**20
+"""How much the traces of one connection may take."""
+
+LARGEST_TRACE = 256 * 1024
+"""A trace with more bytes is kept without what is in it."""
+
+_LONGEST_TEXT = 1000
+_IN_BATCH = 1 << 12
+_WAITING_AS_WELL = 4
+"""How many times `keep` traces there may be, with those of messages that changed since."""
+
+_WATCHED = "-live"
 
 _MOST_CODES = 50
 _MINUTE = 60
@@ -47,23 +71,18 @@ _SLACK = 1.2
 _BUSY_SECONDS = 2.0
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS traces (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,  -- rises with each change
+DROP TABLE IF EXISTS traces;                   -- of version 1
+DROP TABLE IF EXISTS states;
+DROP TABLE IF EXISTS watching;
+CREATE TABLE IF NOT EXISTS batches (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     connection TEXT NOT NULL,
-    offset INTEGER NOT NULL,
-    message_id TEXT NOT NULL,
-    type TEXT NOT NULL,
-    event TEXT NOT NULL,
-    source TEXT NOT NULL,
-    received_at REAL,
     at REAL NOT NULL,
-    result TEXT NOT NULL,
-    code TEXT NOT NULL,
-    detail TEXT NOT NULL,
-    content BLOB NOT NULL,
-    UNIQUE (connection, offset)
+    ended INTEGER NOT NULL,                    -- how many messages ended in it
+    traces INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    content BLOB NOT NULL                      -- traces, as MessagePack
 );
-CREATE INDEX IF NOT EXISTS traces_of_connection ON traces (connection, number);
 CREATE TABLE IF NOT EXISTS rollups (
     minute INTEGER NOT NULL,                   -- Unix time / 60
     kind TEXT NOT NULL,
@@ -71,8 +90,13 @@ CREATE TABLE IF NOT EXISTS rollups (
     counts BLOB NOT NULL,
     PRIMARY KEY (minute, kind, name)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS states (name TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS watching (id INTEGER PRIMARY KEY CHECK (id = 1), until REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS standings (
+    name TEXT NOT NULL,
+    worker TEXT NOT NULL,
+    at REAL NOT NULL,
+    state BLOB NOT NULL,
+    PRIMARY KEY (name, worker)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS actions (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     at REAL NOT NULL,
@@ -82,23 +106,9 @@ CREATE TABLE IF NOT EXISTS actions (
     count INTEGER NOT NULL
 );
 """
-_COLUMNS = (
-    "number",
-    "connection",
-    "offset",
-    "message_id",
-    "type",
-    "event",
-    "source",
-    "received_at",
-    "at",
-    "result",
-    "code",
-    "detail",
-)
-_SUMMARY = f"SELECT {', '.join(_COLUMNS)} FROM traces"  # noqa: S608 -- names of ours
-_ONE = f"SELECT {', '.join(_COLUMNS)}, content FROM traces WHERE connection = ? AND offset = ?"  # noqa: S608
-_PUT = f"INSERT OR REPLACE INTO traces VALUES (NULL{', ?' * 12})"  # noqa: S608
+_PUT = "INSERT INTO batches VALUES (NULL, ?, ?, ?, ?, ?, ?)"
+_NEWEST = "SELECT id, content FROM batches WHERE id > ? ORDER BY id DESC"
+_NEWEST_OF_ONE = "SELECT id, content FROM batches WHERE id > ? AND connection = ? ORDER BY id DESC"
 
 T = TypeVar("T")
 
@@ -124,6 +134,9 @@ class TraceFile:
         self._keep = keep
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
+        self._swept = 0
+        self._worker = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._watched_path = path.with_name(path.name + _WATCHED)
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._database = sqlite3.connect(
@@ -157,50 +170,87 @@ class TraceFile:
     ) -> None:
         """Keep traces and count roll-ups into their minute."""
         minute = int(now // _MINUTE)
-        told = [(name, msgspec.json.encode(state)) for name, state in states.items()]
+        batches = list(_batches(traces, now))
+        told = [
+            (name, self._worker, now, msgspec.json.encode(state)) for name, state in states.items()
+        ]
 
         def write(database: sqlite3.Connection) -> None:
-            database.executemany(_PUT, [_trace_row(trace) for trace in traces])
+            database.executemany(_PUT, batches)
             for (kind, name), counted in rollups.items():
                 _count(database, (minute, kind, name), counted)
-            database.executemany("INSERT OR REPLACE INTO states VALUES (?, ?)", told)
-            if rollups:
-                oldest = minute - KEPT_SECONDS // _MINUTE
-                database.execute("DELETE FROM rollups WHERE minute < ?", (oldest,))
+            database.executemany("INSERT OR REPLACE INTO standings VALUES (?, ?, ?, ?)", told)
+            if minute != self._swept:
+                _sweep(database, minute)
 
         self._transact(write)
+        self._swept = minute
         self._prune(traces)
 
     def watched(self, now: float) -> bool:
-        """Whether somebody looks at what comes in."""
-        row = self._read(lambda d: d.execute("SELECT until FROM watching").fetchone())
-        return row is not None and bool(now < row[0] <= now + 2 * WATCHED_SECONDS)
+        """Whether somebody looks at what comes in; costs no more than a look at a file's date."""
+        try:
+            since = self._watched_path.stat().st_mtime
+        except OSError:
+            return False
+        return now - WATCHED_SECONDS < since <= now + WATCHED_SECONDS
 
     # -- for whoever looks -----------------------------------------------------------------------
 
     def watch(self, now: float) -> None:
         """Say that somebody looks."""
-        row = (1, now + WATCHED_SECONDS)
-        self._transact(lambda d: d.execute("INSERT OR REPLACE INTO watching VALUES (?, ?)", row))
+        try:
+            os.close(os.open(self._watched_path, os.O_CREAT | os.O_RDWR, 0o600))
+            os.utime(self._watched_path, (now, now))
+        except OSError as error:
+            raise LogUnavailableError(f"{self._watched_path}: {error}") from error
 
     def find(self, wanted: TraceFilter) -> list[Trace]:
         """Find traces, without their content; the one that changed last, first."""
-        conditions, values = ["number > ?"], [wanted.after]
-        for column in ("connection", "source", "type", "event", "result", "message_id"):
-            if value := getattr(wanted, column):
-                conditions.append(f"{column} = ?")
-                values.append(value)
-        query = f"{_SUMMARY} WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?"
-        rows = self._read(lambda d: d.execute(query, [*values, wanted.limit]).fetchall())
-        return [_trace(row) for row in rows]
+        return self._read(lambda database: list(islice(_found(database, wanted), wanted.limit)))
+
+    def news(self, wanted: TraceFilter) -> tuple[list[Trace], int]:
+        """As `find`; and how many more there were than it gives."""
+
+        def look(database: sqlite3.Connection) -> tuple[list[Trace], int]:
+            found = _found(database, wanted)
+            return list(islice(found, wanted.limit)), sum(1 for _ in found)
+
+        return self._read(look)
 
     def one(self, connection: str, offset: int) -> Trace | None:
         """Give a trace with its content; None: it is not kept."""
-        row = self._read(lambda d: d.execute(_ONE, (connection, offset)).fetchone())
-        if row is None:
-            return None
-        content = msgspec.json.decode(row[-1], type=TraceContent)
-        return msgspec.structs.replace(_trace(row[:-1]), content=content)
+        return next(self.several(connection, {offset}), None)
+
+    def several(self, connection: str, offsets: Collection[int]) -> Iterator[Trace]:
+        """Give traces of a connection with their content."""
+        wanted = set(offsets)
+
+        def look(database: sqlite3.Connection) -> list[Trace]:
+            return [
+                _whole(head) for head in _heads(database, connection, 0) if head.offset in wanted
+            ]
+
+        yield from self._read(look)
+
+    def forget(self, connection: str, is_theirs: Callable[[Trace], bool]) -> int:
+        """Delete the traces of some messages, beyond recovery from the file; says how many.
+
+        Raises:
+            LogUnavailableError: not all could be deleted now.
+        """
+        forgotten = 0
+
+        def write(database: sqlite3.Connection) -> None:
+            nonlocal forgotten
+            query = "SELECT id FROM batches WHERE connection = ?"
+            for (number,) in database.execute(query, (connection,)).fetchall():
+                forgotten += _forget_in(database, number, is_theirs)
+
+        self._transact(write)
+        self._read(lambda database: database.execute("VACUUM"))  # what was dropped earlier, too
+        self._read(lambda database: database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
+        return forgotten
 
     def rollups(self, kind: str, since: float, width: int) -> dict[str, dict[int, Rollup]]:
         """Sum roll-ups up, by name and by when each span began, Unix time in seconds.
@@ -224,8 +274,11 @@ class TraceFile:
 
     def states(self) -> dict[str, ConnectionState]:
         """Tell how connections stand, as their workers said last."""
-        rows = self._read(lambda d: d.execute("SELECT name, state FROM states").fetchall())
-        return {name: msgspec.json.decode(state, type=ConnectionState) for name, state in rows}
+        query = "SELECT name, state FROM standings ORDER BY at DESC"
+        told: dict[str, list[ConnectionState]] = {}
+        for name, state in self._read(lambda d: d.execute(query).fetchall()):
+            told.setdefault(name, []).append(msgspec.json.decode(state, type=ConnectionState))
+        return {name: joined(states) for name, states in told.items()}
 
     def note(self, action: Action) -> None:
         """Keep what somebody did."""
@@ -278,14 +331,15 @@ class TraceFile:
                 self._counts[name] = self._keep
 
     def _drop_oldest(self, database: sqlite3.Connection, name: str) -> None:
-        oldest = database.execute(
-            "SELECT number FROM traces WHERE connection = ? ORDER BY number DESC LIMIT 1 OFFSET ?",
-            (name, self._keep),
-        ).fetchone()
-        if oldest is not None:
-            database.execute(
-                "DELETE FROM traces WHERE connection = ? AND number <= ?", (name, oldest[0])
-            )
+        query = "SELECT id, ended, traces, bytes FROM batches WHERE connection = ? ORDER BY id DESC"
+        ended = traces = size = 0
+        for number, *counts in database.execute(query, (name,)).fetchall():
+            if ended >= self._keep or traces >= _WAITING_AS_WELL * self._keep or size >= MOST_BYTES:
+                database.execute(
+                    "DELETE FROM batches WHERE connection = ? AND id <= ?", (name, number)
+                )
+                return
+            ended, traces, size = ended + counts[0], traces + counts[1], size + counts[2]
 
     def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -325,10 +379,165 @@ def _count(database: sqlite3.Connection, place: tuple[int, str, str], counted: R
     )
 
 
-def _trace_row(trace: Trace) -> tuple[Any, ...]:
-    values = (getattr(trace, column) for column in _COLUMNS[1:])
-    return (*values, msgspec.json.encode(trace.content))
+def _sweep(database: sqlite3.Connection, minute: int) -> None:
+    """Drop what is older than a week: roll-ups, and what connections told that are gone."""
+    oldest = minute - KEPT_SECONDS // _MINUTE
+    database.execute("DELETE FROM rollups WHERE minute < ?", (oldest,))
+    gone = "SELECT name FROM standings GROUP BY name HAVING max(at) < ?"
+    for (name,) in database.execute(gone, (oldest * _MINUTE,)).fetchall():
+        database.execute("DELETE FROM batches WHERE connection = ?", (name,))
+        database.execute("DELETE FROM standings WHERE name = ?", (name,))
+    # A worker says how it stands every few seconds; the last word stays though none works.
+    database.execute(
+        "DELETE FROM standings WHERE at < "
+        "(SELECT max(at) - ? FROM standings AS newer WHERE newer.name = standings.name)",
+        (STALE_SECONDS,),
+    )
 
 
-def _trace(row: Sequence[Any]) -> Trace:
-    return msgspec.convert(dict(zip(_COLUMNS, row, strict=True)), Trace)
+class _Head(msgspec.Struct, frozen=True):
+    """A `Trace` whose content is taken apart only where somebody looks at it."""
+
+    connection: str
+    offset: int
+    message_id: str
+    type: str
+    event: str
+    source: str
+    received_at: float | None
+    at: float
+    result: Result
+    code: str
+    detail: str
+    content: msgspec.Raw
+    fingerprint: str
+    number: int
+
+
+class _Body(msgspec.Struct, frozen=True):
+    body: str | None = None
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_heads = msgspec.msgpack.Decoder(list[_Head]).decode
+_decode_body = msgspec.msgpack.Decoder(_Body).decode
+_decode_content = msgspec.msgpack.Decoder(TraceContent).decode
+
+
+def _batches(traces: Sequence[Trace], now: float) -> Iterator[tuple[Any, ...]]:
+    """Write traces as rows, each with those of one connection."""
+    by_connection: dict[str, list[Trace]] = {}
+    for trace in traces:
+        by_connection.setdefault(trace.connection, []).append(trace)
+    for name, theirs in by_connection.items():
+        for first in range(0, len(theirs), _IN_BATCH):
+            part = theirs[first : first + _IN_BATCH]
+            ended = sum(trace.result != "waiting" for trace in part)
+            content = _encoded(part)
+            yield name, now, ended, len(part), len(content), content
+
+
+def _encoded(traces: list[Trace]) -> bytes:
+    try:
+        content = _encode(traces)
+    except (ValueError, OverflowError, TypeError):  # an integer that MessagePack does not have
+        content = b""
+    if 0 < len(content) <= LARGEST_TRACE:
+        return content
+    return _encode(list(map(_fitting, traces)))
+
+
+def _fitting(trace: Trace) -> Trace:
+    """Leave the content out of a trace where it is too large: a plugin makes much of little."""
+    try:
+        if len(_encode(trace)) <= LARGEST_TRACE:
+            return trace
+    except (ValueError, OverflowError, TypeError):
+        pass
+    about = ("body_bytes", "left_out", "decided_at", "ended_at")
+    content = TraceContent(**{name: getattr(trace.content, name) for name in about})
+    return Trace(
+        connection=trace.connection,
+        offset=trace.offset,
+        message_id=_writable(trace.message_id),
+        type=trace.type,
+        event=_writable(trace.event),
+        source=trace.source,
+        received_at=trace.received_at,
+        at=trace.at,
+        result=trace.result,
+        code=trace.code,
+        detail=_writable(trace.detail),
+        content=content,
+    )
+
+
+def _writable(text: str) -> str:
+    return text[:_LONGEST_TEXT].encode("utf-8", "replace").decode()
+
+
+def _heads(database: sqlite3.Connection, connection: str, after: int) -> Iterator[_Head]:
+    """Read what changed after a number, the last first; of each message the last change."""
+    first = after // _IN_BATCH - 1
+    if connection:
+        rows = database.execute(_NEWEST_OF_ONE, (first, connection))
+    else:
+        rows = database.execute(_NEWEST, (first,))
+    known: set[tuple[str, int]] = set()
+    for number, content in rows:
+        try:
+            heads = _decode_heads(content)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue  # what damages them harms nothing else
+        for at in range(len(heads) - 1, -1, -1):
+            head = heads[at]
+            key = (head.connection, head.offset)
+            its_number = number * _IN_BATCH + at
+            if its_number <= after:
+                return
+            if key not in known:
+                known.add(key)
+                yield msgspec.structs.replace(head, number=its_number)
+
+
+def _found(database: sqlite3.Connection, wanted: TraceFilter) -> Iterator[Trace]:
+    heads = _heads(database, wanted.connection, wanted.after)
+    return filter(wanted.takes, map(_summary, heads))
+
+
+def _summary(head: _Head) -> Trace:
+    """Give a trace without its content; what is left out of it is read from there."""
+    about = {name: getattr(head, name) for name in _HEAD}
+    if head.fingerprint:
+        about["event"] = event_name((_decode_body(head.content).body or "").encode())
+    return Trace(**about)
+
+
+_HEAD = tuple(name for name in _Head.__struct_fields__ if name != "content")
+
+
+def _whole(head: _Head) -> Trace:
+    return msgspec.structs.replace(_summary(head), content=_decode_content(head.content))
+
+
+def _forget_in(
+    database: sqlite3.Connection, number: int, is_theirs: Callable[[Trace], bool]
+) -> int:
+    """Leave some traces out of a batch; says how many."""
+    row = database.execute("SELECT content FROM batches WHERE id = ?", (number,)).fetchone()
+    try:
+        heads = _decode_heads(row[0])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        heads = []
+    others = [head for head in heads if not is_theirs(_whole(head))]
+    if heads and len(others) == len(heads):
+        return 0
+    if others:
+        content = _encode(others)
+        database.execute(
+            "UPDATE batches SET content = ?, bytes = ? WHERE id = ?",
+            (content, len(content), number),
+        )
+    else:
+        database.execute("DELETE FROM batches WHERE id = ?", (number,))
+    return len(heads) - len(others)

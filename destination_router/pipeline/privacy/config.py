@@ -28,7 +28,46 @@ NAMES = ("events", "pages", "screens")
 PATHS = ("properties", "traits", "group_traits", "context", "integrations", "root")
 """Lists of paths into a part of a message."""
 
-_KNOWN = ("mode", "keys", "allow", "identifiers")
+MEANINGS: dict[str, str] = {
+    "mode": (
+        "`hipaa`: every connection, or this one, is in HIPAA mode: it passes on what the lists "
+        "name, and masks ids. Without it, nothing is protected, and lists are an error."
+    ),
+    "keys": (
+        "The keys that ids are masked with, by version, each a reference: "
+        '`v1 = { env = "MASKING_KEY_1" }`. The newest masks. Required in HIPAA mode, here or for '
+        "all; a connection's own keys come in the place of all of the router's."
+    ),
+    "allow": (
+        'What may pass: a table of lists, or `{ file = "allow.toml" }`. Required in HIPAA mode, '
+        "for all and for each connection: only what both name passes."
+    ),
+    "identifiers": (
+        "Paths of fields that pass masked, as ids do, each with the name of its list: "
+        '`["traits.email"]`.'
+    ),
+}
+"""The keys of `[privacy]` and `[connections.privacy]`, and what each says."""
+
+LIST_MEANINGS: dict[str, str] = {
+    "events": "Names of track events, each in full. Other events do not go out.",
+    "pages": (
+        "Names of pages, each in full; an empty text is for pages without a name. Other pages do "
+        "not go out."
+    ),
+    "screens": "Names of screens, each in full. Other screens do not go out.",
+    "properties": (
+        "Paths into the properties of track, page and screen. A page's `category` passes as the "
+        "property `category` does; the property `name` of a page or screen only if `pages` or "
+        "`screens` lists its value."
+    ),
+    "traits": "Paths into the traits of users: an identify's, and `context.traits` of every call.",
+    "group_traits": "Paths into the traits of groups: a company's `name` is not a person's.",
+    "context": "Paths into the context, but for traits: `ip`, `device.id`, `page.url`.",
+    "integrations": "Paths into what a message says to this connection: `session_id`.",
+    "root": "Fields at a message's root that no call defines: `request_ip`.",
+}
+"""The lists of `allow`, and what each holds."""
 _SHARED = "[privacy]"
 """Where the router's own table stands, for problems."""
 
@@ -157,8 +196,8 @@ def _rules(
 
 def _check_table(table: Mapping[str, Json], where: str, problems: list[Problem]) -> None:
     for key in table:
-        if key not in _KNOWN:
-            detail = f"is not known here; known: {', '.join(_KNOWN)}"
+        if key not in MEANINGS:
+            detail = f"is not known here; known: {', '.join(MEANINGS)}"
             problems.append(Problem(f"{where}{key}", detail))
     if table.get("mode", HIPAA) != HIPAA:
         problems.append(

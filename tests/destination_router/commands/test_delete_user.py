@@ -276,14 +276,14 @@ def test_a_dry_run_reads_no_key(tmp_path: Path, heap: Heap) -> None:
     """Where the key's variable is not set: with a plugin and settings, and with a router.toml."""
     secret = ("--secret", "deletionApiKey=env:UNSET_KEY", "--dry-run", "--user", "a")
     told = run(tmp_path, heap, "heap", "--set", "appId=11", *secret)
-    assert told[:2] == (0, "1 users would be deleted\n")
+    assert told[:2] == (0, "1 user would be deleted\n")
     (tmp_path / "router.toml").write_text(
         '[[connections]]\nname = "h"\nplugin = "heap"\n'
         'settings = { appId = "11", deletionApiKey = { env = "UNSET_KEY" } }\n'
     )
     config = ("--config", "router.toml", "--user", "a")
     told = run(tmp_path, heap, *config, "--dry-run")
-    assert told[:2] == (0, "1 users would be deleted\n")
+    assert told[:2] == (0, "1 user would be deleted\n")
     status, _, said = run(tmp_path, heap, *config)
     assert (status, "UNSET_KEY is not set" in said) == (2, True)
 

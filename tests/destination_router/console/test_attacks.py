@@ -182,11 +182,40 @@ def test_guessing_is_slowed_down(console: Served) -> None:
 
 
 def test_a_form_is_read_within_bounds(console: Served) -> None:
-    """Two megabytes, two thousand fields, and nothing but a form."""
+    """Two megabytes, two thousand fields, and nothing but a form; from strangers, 16 KB."""
     client = console.client(None)
-    assert client.post("/login", data={"password": "x" * 3_000_000}).status_code == 413
-    assert client.post("/login", data=dict.fromkeys(map(str, range(3000)), "")).status_code == 413
+    assert client.post("/login", data={"password": "x" * 20_000}).status_code == 413
     assert client.post("/login", json={"password": OPERATOR}).status_code == 415
+    client = console.client()
+    assert client.post("/tester", data={"message": "x" * 3_000_000}).status_code == 413
+    assert client.post("/tester", data=dict.fromkeys(map(str, range(3000)), "")).status_code == 413
+
+
+def test_what_an_operator_pastes_takes_its_size_and_no_more(console: Served) -> None:
+    """A message of a megabyte, one as deep as it is long: an answer, bounded, and the next one."""
+    client = console.client()
+    wide = '{"type":"track","userId":"a","event":"E","properties":{"p":"' + "x" * 1_000_000 + '"}}'
+    for message in (wide, "[" * 300_000, '{"type":"track","properties":' * 20_000):
+        form = {"left": "connection:heap", "message": message, "what": "show"}
+        answer = client.post("/tester", data=form, timeout=60)
+        assert answer.status_code == 200
+        assert len(answer.content) < len(message) + 500_000
+    assert client.get("/").status_code == 200
+
+
+def test_thousands_of_sessions_take_no_memory(console: Served) -> None:
+    """A session is its cookie: nothing is kept of who is signed in."""
+    client = console.client()
+    sessions = console.console._sessions
+    before = {
+        name: len(value) for name, value in vars(sessions).items() if hasattr(value, "__len__")
+    }
+    for _ in range(300):
+        assert client.post("/login", data={"password": OPERATOR}).status_code == 303
+    after = {
+        name: len(value) for name, value in vars(sessions).items() if hasattr(value, "__len__")
+    }
+    assert after == before
 
 
 def test_a_name_that_somebody_gives_themselves_is_text(console: Served) -> None:

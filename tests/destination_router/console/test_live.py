@@ -14,12 +14,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
-from console_served import VIEWER, Served, Start
+from console_served import TOML, VIEWER, Served, Start
 from waiting import until
 
+from destination_router.config.router_toml import load_config
 from destination_router.console import live
 from destination_router.eventlog.trace import Exchange, Rollup, Trace, TraceContent, TraceFilter
+from destination_router.service.connections import connect
 
 MESSAGE = {
     "type": "track",
@@ -117,11 +120,13 @@ def test_the_page_shows_the_last_messages_and_what_became_of_them(console: Serve
 def test_the_stream_tells_what_is_new(console: Served) -> None:
     """What came before is not told again; a filter holds; it says that somebody looks."""
     console.traces.put([trace(1)], {}, {}, time.time())
-    with reading(console, "after=1&result=delivered") as reader:
+    (seen,) = console.traces.find(TraceFilter())
+    with reading(console, f"after={seen.number}&result=delivered") as reader:
         until(lambda: console.traces.watched(time.time()))
         console.traces.put([trace(2), trace(3, result="filtered")], {}, {}, time.time())
         until(lambda: "m2" in reader.text)
-    assert "id: 2\n" in reader.text
+    (newest, _) = console.traces.find(TraceFilter(result="delivered"))
+    assert f"id: {newest.number}\n" in reader.text
     assert ">m1<" not in reader.text
     assert ">m3<" not in reader.text
     assert reader.ended
@@ -130,7 +135,8 @@ def test_the_stream_tells_what_is_new(console: Served) -> None:
 def test_who_comes_back_is_told_what_they_missed(console: Served) -> None:
     """As a browser asks: from the last that it has seen."""
     console.traces.put([trace(n) for n in range(1, 6)], {}, {}, time.time())
-    with reading(console, "after=0", **{"last-event-id": "3"}) as reader:
+    seen = str(console.traces.find(TraceFilter())[2].number)
+    with reading(console, "after=0", **{"last-event-id": seen}) as reader:
         until(lambda: "m5" in reader.text)
     assert ">m4<" in reader.text
     assert ">m3<" not in reader.text
@@ -162,6 +168,7 @@ def test_who_reads_too_slowly_is_told_how_much_they_missed() -> None:
 
     async def main() -> None:
         stream = live._Stream(TraceFilter(result="delivered"))
+        stream.begin(0, str)
         for number in range(1000):
             found = [
                 trace(number, number=2 * number + 1),
@@ -173,6 +180,26 @@ def test_who_reads_too_slowly_is_told_how_much_they_missed() -> None:
         assert stream.waiting.get_nowait() == (1961, ["m980"])
 
     asyncio.run(main())
+
+
+def test_who_is_far_behind_is_told_how_much_is_not_shown(
+    console: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what came while nobody read, and of what comes at once, the newest are shown."""
+    monkeypatch.setattr(live, "SHOWN", 20)
+    monkeypatch.setattr(live, "ROWS_AT_ONCE", 20)
+    console.traces.put([trace(1)], {}, {}, time.time())
+    (seen,) = console.traces.find(TraceFilter())
+    console.traces.put([trace(n) for n in range(2, 102)], {}, {}, time.time())
+    with reading(console, f"after={seen.number}") as reader:
+        until(lambda: "80 messages" in reader.text)
+        many = [trace(n, result="filtered" if n % 2 else "delivered") for n in range(200, 300)]
+        console.traces.put(many, {}, {}, time.time())
+        until(lambda: ">m299<" in reader.text)
+        until(lambda: reader.text.count("not shown") == 2)
+    assert ">m81<" not in reader.text
+    assert ">m279<" not in reader.text
+    assert reader.text.count("80 messages") == 2
 
 
 def test_a_line_end_in_a_row_ends_no_event() -> None:
@@ -196,6 +223,51 @@ def test_a_message_is_shown_whole(console: Served) -> None:
     for wrong in ("offset=8", "offset=x", "offset=99999999999999999999", "offset=", "offset=7e1"):
         assert console.client().get(f"/live/event?connection=heap&{wrong}").status_code == 404
     assert console.client().get("/live/event?connection=other&offset=7").status_code == 404
+
+
+LEAN = f"""{TOML}
+transformations = [{{ rename = {{ "properties.total" = "properties.sum" }} }}]
+"""
+
+
+def lean(console: Served, **about: Any) -> Trace:
+    """A trace as workers write it: without what the connection makes of the message."""
+    whole = trace(**about)
+    content = msgspec.structs.replace(whole.content, requests=())
+    fingerprint = console.connections[0].fingerprint
+    return msgspec.structs.replace(whole, event="", content=content, fingerprint=fingerprint)
+
+
+def test_the_steps_are_found_out_when_somebody_opens_a_message(console_of: Start) -> None:
+    """With the configuration that the worker had, though router.toml has changed since."""
+    console = console_of(LEAN)
+    console.traces.put([lean(console)], {}, {}, time.time())
+    path = "/live/event?connection=heap&offset=7"
+    client = console.client(VIEWER)
+    assert "Order Completed" in client.get("/live").text
+    assert "Order Completed" in client.get("/live?event=Order+Completed").text
+    text = client.get(path).text
+    assert "transformations.0.rename" in text
+    assert "https://heapanalytics.com/api/track" in text  # what it made of it
+    assert "https://heap.test/api/track" in text  # what left
+    changed = connect(load_config(console.config_at(TOML)).connections[0])
+    console.configured = msgspec.structs.replace(console.configured, connections=[changed])
+    assert client.get(path).text.count("transformations.0.rename") == text.count(
+        "transformations.0.rename"
+    )
+
+
+def test_where_the_configuration_of_then_is_not_known_what_was_sent_is_shown(
+    console: Served,
+) -> None:
+    """And it is said, with what to do."""
+    old = msgspec.structs.replace(lean(console), fingerprint="of another configuration")
+    console.traces.put([old], {}, {}, time.time())
+    text = console.client().get("/live/event?connection=heap&offset=7").text
+    assert "The configuration has changed since" in text
+    assert "https://heap.test/api/track" in text
+    assert "https://heapanalytics.com" not in text
+    assert "ada@example.com" in text
 
 
 def test_a_message_runs_again_with_todays_configuration(console: Served) -> None:

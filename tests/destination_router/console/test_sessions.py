@@ -50,6 +50,35 @@ def test_a_cookie_is_known_until_it_is_over() -> None:
     assert sessions.known(cookie) is None
 
 
+def test_a_cookie_that_was_signed_out_stays_so_however_many_follow() -> None:
+    """Nobody can push it out of memory: too many at once sign everybody out."""
+    clock = Clock()
+    sessions = Sessions("operator-password", "", clock)
+
+    def signed_out() -> str:
+        session = sessions.sign_in("operator-password", "")
+        assert session is not None
+        sessions.end(session)
+        return sessions.signed(session)
+
+    first = signed_out()
+    for _ in range(999):
+        signed_out()
+    session = sessions.sign_in("operator-password", "")
+    assert session is not None
+    cookie = sessions.signed(session)
+    assert sessions.known(cookie)
+    signed_out()
+    assert [sessions.known(each) for each in (first, cookie)] == [None, None]
+    assert len(sessions._ended) == 0
+    for _ in range(600):
+        signed_out()
+    clock.now += LIFETIME
+    for _ in range(600):
+        signed_out()  # those that are over are forgotten
+    assert 0 < len(sessions._ended) <= 1000
+
+
 def test_a_guess_costs_more_each_time() -> None:
     """Four are free; then it doubles, up to a minute; the right password forgets them."""
     clock = Clock()

@@ -5,11 +5,14 @@ Modules: `service/configured.py`, `commands/console.py`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +20,11 @@ import httpx
 import pytest
 from router_process import CLI, Router, events, toml
 from waiting import free_port, until
+
+from destination_router.config.router_toml import RouterConfig
+from destination_router.service import configured as configured_module
+from destination_router.service.checking import Checked
+from destination_router.service.configured import Configured, ConfiguredFile
 
 PASSWORD = "operator-password"
 TRACK = {"type": "track", "userId": "ada@example.com", "event": "Ordered", "messageId": "m1"}
@@ -82,7 +90,7 @@ def test_a_process_of_its_own_shows_the_same(router: Router, heap_url: str) -> N
         until(lambda: counts(url) == [1, 0, 0, 0, 1])
         path = router.directory / "router.toml"
         path.write_text(path.read_text().replace('name = "US"', 'name = "renamed"'))
-        assert "renamed" in overview(url)
+        until(lambda: "renamed" in overview(url))
         path.write_text("no TOML")
         assert "renamed" in overview(url)
         process.send_signal(signal.SIGTERM)
@@ -90,6 +98,51 @@ def test_a_process_of_its_own_shows_the_same(router: Router, heap_url: str) -> N
     finally:
         process.kill()
         process.wait()
+
+
+def test_hundreds_of_sockets_that_say_nothing_keep_nobody_out(
+    router: Router, heap_url: str
+) -> None:
+    """Neither from the console nor, far less, from the gateway, which has a listener of its own."""
+    url = configured(router, heap_url)
+    router.start()
+    where = httpx.URL(url)
+    with contextlib.ExitStack() as held:
+        for number in range(600):
+            stranger = socket.create_connection((where.host, where.port or 0), timeout=10)
+            held.enter_context(contextlib.closing(stranger))
+            if number % 2:
+                with contextlib.suppress(ConnectionError):
+                    stranger.sendall(b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Le")
+        assert router.send(TRACK) == 200
+        until(lambda: events(heap_url) == ["m1"])
+        until(lambda: counts(url) == [1, 0, 0, 0, 1])
+
+
+def test_a_router_toml_that_takes_long_to_read_holds_no_page_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A destination's program may take its time to start: what held before holds meanwhile."""
+    path = tmp_path / "router.toml"
+    path.write_text("one")
+    first = Configured(RouterConfig(), [], path)
+    go_on, begun = threading.Event(), threading.Semaphore(0)
+
+    def check(*_: object, **__: object) -> Checked:
+        begun.release()
+        go_on.wait(30)
+        return Checked([], RouterConfig(), [])
+
+    monkeypatch.setattr(configured_module, "check_config", check)
+    file = ConfiguredFile(path, first)
+    path.write_text("another")
+    assert file() is first
+    assert begun.acquire(timeout=30)
+    path.write_text("and another one")
+    assert file() is first
+    go_on.set()
+    until(lambda: file() is not first)
+    assert begun.acquire(timeout=30)  # what was written meanwhile is read, too
 
 
 def test_without_a_password_there_is_no_console(router: Router, heap_url: str) -> None:

@@ -21,6 +21,8 @@ from destination_router.config.router_toml import load_config
 from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.sqlite.claim import claim
 from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.eventlog.sqlite.trace_file import TraceFile, trace_path
+from destination_router.eventlog.trace import Exchange, Trace, TraceContent, TraceFilter
 from destination_router.service.connections import connect
 from destination_router.service.serving import Asgi
 from heap_destination.simulator import create_simulator
@@ -135,7 +137,7 @@ def test_what_a_running_router_has_in_hand_is_told(tmp_path: Path, vendor: str) 
     assert router.audit()[1]["waiting"] == 1
     status, told, _ = router.delete("--user", "ada", "--json")
     assert status == 0
-    assert json.loads(told)["log"] == {"deadLetters": 0, "dropped": 1, "waiting": 0}
+    assert json.loads(told)["log"] == {"deadLetters": 0, "dropped": 1, "waiting": 0, "traces": 0}
     assert router.waiting("heap") == []
 
 
@@ -164,6 +166,40 @@ def test_a_message_is_theirs_by_an_identity_among_its_traits(
     assert (status, json.loads(told)["log"]["dropped"]) == (0, 1), said
 
 
+def traced(router: Router, *told: tuple[str, bytes, str]) -> TraceFile:
+    """Let a console keep messages: of which connection, the message, what the vendor answered."""
+    traces = TraceFile(trace_path(router.directory / "router.db"))
+    for number, (connection, body, answer) in enumerate(told):
+        exchange = Exchange(at=1.0, seconds=0.1, request={}, messages=2, answer=answer)
+        content = TraceContent(body=body.decode() or None, exchanges=(exchange,))
+        trace = Trace(
+            connection=connection, offset=number, message_id=f"m{number}", type="track", event="",
+            source="", received_at=None, at=1.0, result="delivered", content=content,
+        )  # fmt: skip
+        traces.put([trace], {}, {}, 1.0)
+    return traces
+
+
+def test_what_the_console_keeps_of_them_goes_too(tmp_path: Path, vendor: str) -> None:
+    """From every byte of its file; of other connections and other people it stays."""
+    router = Router(tmp_path, vendor)
+    told = [
+        ("heap", track("ada-lovelace"), ""),
+        ("heap", track("bob"), ""),
+        ("heap", track("bob"), "no such user: ada-lovelace"),
+        ("heap", b"", ""),
+        ("other", track("bob"), ""),
+    ]
+    with contextlib.closing(traced(router, *told)) as traces:  # a console that is open meanwhile
+        status, told_json, said = router.delete("--user", "ada-lovelace", "--json")
+        assert (status, json.loads(told_json)["log"]["traces"]) == (0, 3), said
+        assert [each.offset for each in traces.find(TraceFilter())] == [4, 1]
+    written = b"".join(each.read_bytes() for each in tmp_path.glob("router.db-console*"))
+    assert b"ada-lovelace" not in written
+    assert b"bob" in written
+    assert router.audit()[1]["traces"] == 3
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_long_look_into_the_log_ends_when_it_is_told_to(
     tmp_path: Path, vendor: str, number: signal.Signals
@@ -190,7 +226,7 @@ def test_a_long_look_into_the_log_ends_when_it_is_told_to(
     assert router.letters() == 1
     status, told, _ = router.delete("--user", "ada", "--json")
     assert status == 0
-    assert json.loads(told)["log"] == {"deadLetters": 1, "dropped": 1, "waiting": 0}
+    assert json.loads(told)["log"] == {"deadLetters": 1, "dropped": 1, "waiting": 0, "traces": 0}
 
 
 @pytest.mark.parametrize(
@@ -216,7 +252,7 @@ def test_a_message_is_theirs_by_any_id_that_it_goes_out_under(
     status, told, said = router.delete("--user", "ada", "--anonymous", "phone", "--json")
     assert (status, json.loads(told)["log"]) == (
         0,
-        {"deadLetters": 1, "dropped": 1, "waiting": 0},
+        {"deadLetters": 1, "dropped": 1, "waiting": 0, "traces": 0},
     ), said
 
 

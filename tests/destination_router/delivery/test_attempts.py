@@ -132,6 +132,31 @@ def test_one_connection_at_work_does_not_hide_what_another_died_of(tmp_path: Pat
     assert asyncio.run(use()) == [{}, {7: 1}]
 
 
+def test_what_processes_died_of_that_shared_the_work_is_known_to_those_that_come(
+    tmp_path: Path,
+) -> None:
+    """They may share it otherwise; what a file of a share says is counted once."""
+
+    async def use() -> list[dict[int, int]]:
+        log = SqliteEventLog(tmp_path / "log.db", ["c", "d"])
+        for share, connection, offset in ((1, "c", 5), (3, "d", 7)):
+            died = log.attempts(share)
+            died.begin(connection, [offset])
+            died.close()
+        strange = tmp_path / "log.db.attempts.old"
+        strange.write_bytes(b"of somebody else")
+        await log.note_attempts_left(["c", "d"])
+        await log.note_attempts_left(["c", "d"])
+        assert strange.exists()
+        attempts = log.attempts(2)
+        found = [await attempts.open("c"), await attempts.open("d")]
+        attempts.close()
+        log.close()
+        return found
+
+    assert asyncio.run(use()) == [{5: 1}, {7: 1}]
+
+
 def test_what_is_committed_is_forgotten(tmp_path: Path) -> None:
     """A message that ended is nobody's suspect."""
 

@@ -15,6 +15,7 @@ import pytest
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.sqlite.trace_file import (
     KEPT_SECONDS,
+    LARGEST_TRACE,
     MOST_ACTIONS,
     TraceFile,
     trace_path,
@@ -66,7 +67,7 @@ def test_a_trace_comes_back_as_it_was_put(traces: TraceFile, path: Path) -> None
     found = other.one("heap", 7)
     other.close()
     assert found is not None
-    assert found.number == 1
+    assert found.number > 0
     assert found.content == content
     assert (found.code, found.detail, found.received_at) == ("c", "d", 1.5)
     assert traces.one("heap", 8) is None
@@ -78,11 +79,11 @@ def test_a_message_has_one_trace_and_the_last_change_comes_first(traces: TraceFi
     traces.put([trace(1, result="waiting"), trace(2)], {}, {}, 100.0)
     traces.put([trace(1)], {}, {}, 100.0)
     found = traces.find(TraceFilter())
-    assert [(each.offset, each.result, each.number) for each in found] == [
-        (1, "delivered", 3),
-        (2, "delivered", 2),
-    ]
-    assert traces.find(TraceFilter(after=3)) == []
+    assert [(each.offset, each.result) for each in found] == [(1, "delivered"), (2, "delivered")]
+    newest, older = (each.number for each in found)
+    assert newest > older > 0
+    assert [each.offset for each in traces.find(TraceFilter(after=older))] == [1]
+    assert traces.find(TraceFilter(after=newest)) == []
 
 
 def test_traces_are_found_by_what_they_are(traces: TraceFile) -> None:
@@ -103,8 +104,82 @@ def test_of_each_connection_the_last_are_kept(traces: TraceFile) -> None:
         traces.put([trace(start + i) for i in range(50)], {}, {}, 100.0)
     offsets = [each.offset for each in traces.find(TraceFilter(connection="heap"))]
     assert offsets[:10] == list(range(999, 989, -1))
-    assert len(offsets) <= 12
+    assert len(offsets) <= 50  # a batch goes as a whole
     assert len(traces.find(TraceFilter(connection="quiet"))) == 1
+
+
+def test_what_waits_for_long_pushes_itself_out(traces: TraceFile) -> None:
+    """A message that is tried again and again is written each time."""
+    for _ in range(200):
+        traces.put([trace(n, result="waiting") for n in range(5)], {}, {}, 100.0)
+    (count,) = traces._database.execute("SELECT sum(traces) FROM batches").fetchone()
+    assert count <= 60
+    assert len(traces.find(TraceFilter())) == 5
+
+
+def test_a_trace_that_is_too_large_or_cannot_be_written_is_kept_without_its_content(
+    traces: TraceFile,
+) -> None:
+    """And its neighbours are kept as they are."""
+    huge = TraceContent(body="x", requests=({"json": "x" * LARGEST_TRACE},), body_bytes=1)
+    strange = TraceContent(body="y", requests=({"json": 2**70},), body_bytes=2)
+    whole = TraceContent(body="z")
+    half = trace(3, message_id="\ud800", content=whole)
+    put = [trace(0, content=huge), trace(1, content=strange), trace(2, content=whole), half]
+    traces.put(put, {}, {}, 100.0)
+    found = [traces.one("heap", offset) for offset in range(4)]
+    assert [each and each.content.body for each in found] == [None, None, "z", None]
+    assert [each and each.content.body_bytes for each in found[:2]] == [1, 2]
+
+
+def test_a_batch_that_is_damaged_hides_no_other(traces: TraceFile) -> None:
+    """Nothing depends on what it held."""
+    traces.put([trace(1)], {}, {}, 100.0)
+    traces._database.execute("UPDATE batches SET content = x'c1c1'")
+    traces.put([trace(2)], {}, {}, 100.0)
+    assert [each.offset for each in traces.find(TraceFilter())] == [2]
+
+
+def test_what_is_forgotten_is_in_no_byte_of_the_file(path: Path) -> None:
+    """Not even where it lay before it was pushed out; the others stay."""
+    file = TraceFile(path, keep=5)
+    for number in range(40):
+        theirs = "ada-1815" if number % 2 else "grace-1906"
+        body = TraceContent(body=f'{{"userId":"{theirs}"}}')
+        file.put([trace(number, content=body)], {}, {}, 100.0)
+    file.put([trace(90, "other", content=TraceContent(body="grace-1906"))], {}, {}, 100.0)
+    before = len(file.find(TraceFilter(connection="heap")))
+    count = file.forget("heap", lambda each: "ada" in (each.content.body or ""))
+    assert 0 < count < before
+    assert len(file.find(TraceFilter(connection="heap"))) == before - count
+    assert file.one("other", 90) is not None
+    written = b"".join(each.read_bytes() for each in path.parent.iterdir())
+    assert b"ada-1815" not in written
+    assert b"grace-1906" in written
+    file.close()
+
+
+def test_several_processes_tell_of_one_connection(path: Path) -> None:
+    """Each of its share; the sum is shown, and who tells no more is left out."""
+    one, other = TraceFile(path), TraceFile(path)
+    one.put([], {}, {"heap": ConnectionState(at=1.0, in_flight=1)}, 1.0)
+    other.put([], {}, {"heap": ConnectionState(at=2.0, in_flight=2, circuit="open")}, 2.0)
+    state = one.states()["heap"]
+    assert (state.in_flight, state.circuit, state.at) == (3, "open", 2.0)
+    other.put([], {}, {"heap": ConnectionState(at=200.0, in_flight=4)}, 200.0)
+    assert other.states() == {"heap": ConnectionState(at=200.0, in_flight=4)}
+    one.close()
+    other.close()
+
+
+def test_of_a_connection_that_is_gone_nothing_is_kept_after_a_week(traces: TraceFile) -> None:
+    """Its name is not configured any more, and nobody would push its messages out."""
+    state = {"gone": ConnectionState(at=60_000.0)}
+    traces.put([trace(1, "gone")], {}, state, 60_000.0)
+    traces.put([trace(1)], {}, {"heap": ConnectionState(at=1.0)}, 60_060.0 + KEPT_SECONDS)
+    traces.put([], {}, {}, 60_180.0 + KEPT_SECONDS)
+    assert [each.connection for each in traces.find(TraceFilter())] == ["heap"]
+    assert traces.states().keys() == {"heap"}
 
 
 def test_rollups_add_up_within_their_minute_and_outlive_the_process(path: Path) -> None:
@@ -177,7 +252,7 @@ def test_what_is_no_trace_file_is_left_alone(path: Path) -> None:
 
 def test_what_cannot_be_written_is_told(traces: TraceFile) -> None:
     """A worker goes on without."""
-    traces._database.execute("DROP TABLE traces")
+    traces._database.execute("DROP TABLE batches")
     with pytest.raises(LogUnavailableError):
         traces.put([trace(1)], {}, {}, 1.0)
     with pytest.raises(LogUnavailableError):

@@ -24,6 +24,7 @@ from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer, Item
 from destination_router.delivery.ledger import Delivery
 from destination_router.delivery.sender import Sender
+from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.worker import Worker
 from destination_router.eventlog.dead_letter import DroppedDeadLetters
 from destination_router.eventlog.interface import Event, LogUnavailableError
@@ -31,7 +32,7 @@ from destination_router.eventlog.memory import MemoryEventLog
 from destination_router.eventlog.trace import ConnectionState, Rollup, Trace
 from destination_router.service.connections import connect
 from destination_router.service.metrics import Intake
-from destination_router.service.tracing import LARGEST_BODY, Tracing, field_paths
+from destination_router.service.tracing import LARGEST_BODY, UNWATCHED_PERIOD, Tracing, field_paths
 
 MARKER = "ada-lovelace-1815"
 SETTINGS = {"appId": "11"}
@@ -138,10 +139,10 @@ def test_a_message_is_told_from_what_came_in_to_the_answer(in_virtual_time: Any)
     kept = delivered(in_virtual_time, [track()], 503)
     trace = kept.traces["heap", 0]
     content = trace.content
-    assert (trace.result, trace.type, trace.event) == ("delivered", "track", "Order Completed")
+    assert (trace.result, trace.type) == ("delivered", "track")
     assert (trace.message_id, trace.source) == ("m0", "web")
     assert json.loads(content.body or "") == json.loads(track())
-    assert content.requests[0]["json"]["event"] == "Order Completed"
+    assert content.exchanges[0].request["json"]["event"] == "Order Completed"
     assert [(each.status, each.outcome) for each in content.exchanges] == [
         (503, "retry"),
         (200, "delivered"),
@@ -177,11 +178,10 @@ def test_what_is_filtered_or_rejected_says_why(in_virtual_time: Any) -> None:
 def test_of_a_large_request_only_the_messages_own_part_is_kept(in_virtual_time: Any) -> None:
     """A bulk of many holds what other people did."""
     kept = delivered(in_virtual_time, [track(n) for n in range(40)])
-    content = kept.traces["heap", 7].content
-    assert [each.messages for each in content.exchanges] == [40]
-    assert "json" not in content.exchanges[0].request
-    assert f"{MARKER}-7" in str(content.requests)
-    assert f"{MARKER}-8" not in str(content.requests)
+    (exchange,) = kept.traces["heap", 7].content.exchanges
+    assert exchange.messages == 40
+    assert f"{MARKER}-7" in str(exchange.request)
+    assert f"{MARKER}-8" not in str(exchange.request)
 
 
 @pytest.mark.parametrize("body", [{"json": [MARKER]}, {"content": MARKER.encode()}])
@@ -202,7 +202,8 @@ def test_of_a_large_request_no_form_of_body_is_kept(body: dict[str, Any]) -> Non
     tracer.answered(bulk, [(item, None) for item in items], answer)
     (exchange,) = next(tracer.drain()).content.exchanges
     assert exchange.messages == 11
-    assert MARKER not in str(exchange)
+    assert f"{MARKER}-0" in str(exchange)
+    assert f"{MARKER}-1" not in str(exchange)
 
 
 def test_what_a_worker_told_last_is_kept_though_another_has_begun() -> None:
@@ -234,7 +235,7 @@ def test_what_cannot_be_told_silences_nothing_else(in_virtual_time: Any, caplog:
         telling = asyncio.create_task(Tracing(kept).run(dict, dict, intake))
         for _ in range(3):
             intake.received["web"] += 1
-            await asyncio.sleep(1)
+            await asyncio.sleep(UNWATCHED_PERIOD)
         telling.cancel()
         await asyncio.gather(telling, return_exceptions=True)
         return kept
@@ -288,14 +289,26 @@ def test_a_huge_message_is_told_without_what_is_in_it(in_virtual_time: Any) -> N
     assert len(msgspec.json.encode(trace)) < 2000
 
 
-def test_a_small_message_that_became_a_huge_request_is_told_without_it() -> None:
-    """The file is bounded, whatever a plugin makes."""
-    connection = connect(ConnectionConfig(name="heap", plugin="heap", settings=SETTINGS))
-    tracer = Tracing(Kept()).tracer(connection)
-    huge = HttpRequest(url="https://vendor.example", json={"a": "x" * 2**20})
-    decision = msgspec.structs.replace(connection.decide(track()), requests=(huge,))
-    tracer.decided(Event(0, track()), decision)
-    assert len(msgspec.json.encode(next(tracer.drain()))) < 2**16
+def test_what_a_worker_counted_last_is_told(in_virtual_time: Any) -> None:
+    """Of one that was replaced, or is gone: once, and nothing of it stays in memory."""
+
+    async def main() -> tuple[Kept, Tracing]:
+        kept, stats = Kept(), DeliveryStats(received=3, delivered=3)
+        told = Tracing(kept)
+        connection = connect(ConnectionConfig(name="heap", plugin="heap", settings=SETTINGS))
+        told.tracer(connection).untraced = 2
+        await told.tell({"heap": stats}, {}, None)
+        stats.received = stats.delivered = 5
+        told.left("heap", stats)
+        await told.tell({"heap": stats}, {}, None)
+        assert kept.rollups["connection", "heap"].delivered == 5
+        assert kept.rollups["connection", "heap"].untraced == 2
+        await told.tell({}, {}, None)
+        return kept, told
+
+    kept, told = in_virtual_time(main)
+    assert kept.rollups["connection", "heap"].delivered == 5
+    assert [told._tracers, told._stats, told._states, told._replaced] == [{}, {}, {}, []]
 
 
 def test_so_many_at_once_then_so_many_a_second(in_virtual_time: Any) -> None:
@@ -306,6 +319,27 @@ def test_so_many_at_once_then_so_many_a_second(in_virtual_time: Any) -> None:
     counted = kept.rollups["connection", "heap"]
     assert counted.received == 3000
     assert counted.untraced == 3000 - len(kept.traces)
+
+
+def test_more_are_traced_where_more_requests_go_out() -> None:
+    """A message in a request of its own costs so much that its trace is nothing beside it."""
+    connection = connect(ConnectionConfig(name="heap", plugin="heap", settings=SETTINGS))
+    tracer = Tracing(Kept(), keep=1000).tracer(connection)
+    decision = connection.decide(track())
+    request, answer = decision.requests[0], Answer(outcomes={}, response=None)
+
+    def traced(requests: int, *, watched: bool) -> int:
+        for _ in range(requests):
+            tracer.answered(request, [], answer)
+        before = tracer.untraced
+        tracer.refill(watched=watched)
+        for number in range(300):
+            tracer.decided(Event(number, track()), decision)
+        return 300 - (tracer.untraced - before)
+
+    tracer._room = 0
+    found = [traced(n, watched=watched) for watched in (False, True) for n in (0, 10, 500)]
+    assert found == [5, 15, 25, 5, 55, 200]
 
 
 def test_what_waits_is_told_too(in_virtual_time: Any) -> None:

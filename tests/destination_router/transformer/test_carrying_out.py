@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
+from recorded_calls import scenarios
 from rudder_router import Answer, Job, Proxy, RudderRouter, is_over
 
 from destination_router.contract.records import HttpRequest, HttpResponse, Outcome
@@ -34,23 +35,12 @@ NO_ANSWER = 0
 _MARK = re.compile(r"m(\d[uea])")
 
 
-def traits(mark: str) -> dict[str, Any]:
-    return {f"m{mark}": "x"}
-
-
-# The five jobs of the report, and two more of the same users: m2u is a part of job 2 for /users.
+# As a real rudder-server asked for them: an identify of u1's, a track of u2's with traits (m2u is
+# its part for /users), tracks of u3's and u2's, a group of u5's, an identify and a track of u1's.
+_ASKED = next(call for call in scenarios("v1")[1].calls if call.path == "/routerTransform")
 JOBS = [
-    Job(1, "u1", {"type": "identify", "userId": "u1", "traits": traits("1u")}),
-    Job(
-        2,
-        "u2",
-        {"type": "track", "userId": "u2", "event": "m2e", "context": {"traits": traits("2u")}},
-    ),
-    Job(3, "u3", {"type": "track", "userId": "u3", "event": "m3e"}),
-    Job(4, "u2", {"type": "track", "userId": "u2", "event": "m4e"}),
-    Job(5, "u5", {"type": "group", "userId": "u5", "groupId": "g", "traits": traits("5a")}),
-    Job(6, "u1", {"type": "identify", "userId": "u1", "traits": traits("6u")}),
-    Job(7, "u1", {"type": "track", "userId": "u1", "event": "m7e"}),
+    Job(number, one["metadata"]["userId"], one["message"], one["metadata"])
+    for number, one in enumerate(_ASKED.body["input"], 1)
 ]
 PARTS = ("1u", "2u", "2e", "3e", "4e", "5a", "6u", "7e")
 
@@ -71,14 +61,17 @@ class Vendor:
         self.names = names
         self.asked = 0
         self.kept: list[str] = []
+        self.refusals: list[set[str]] = []
 
     def answer(self, body: Any) -> Answer:
         status = self.trouble.get(self.asked, 200)
         self.asked += 1
-        if status != 200:
-            return status, "trouble"
         lists = [value for value in body.values() if isinstance(value, list)]
         items = [_MARK.findall(json.dumps(item)) for item in (lists[0] if lists else [body])]
+        if status == 400:
+            self.refusals.append({mark[0] for mark in itertools.chain.from_iterable(items)})
+        if status != 200:
+            return status, "trouble"
         for at, marks in enumerate(items):
             if self.refused & set(marks):
                 where = f"postBody.events[{at}].properties" if self.names and lists else "it"
@@ -189,6 +182,27 @@ def test_each_job_is_told_what_became_of_it(way: str, trouble: str, heap: Destin
     asyncio.run(every_case())
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_every_order_of_success_and_failure_is_told_as_it_was(way: str, heap: Destinations) -> None:
+    """Of the first requests each succeeds, is refused, or fails, whatever they hold.
+
+    `over` sees that no job is told as delivered without all of its parts; one is aborted if a
+    request that held nothing of another's was refused.
+    """
+
+    async def every_order() -> None:
+        for statuses in itertools.product((200, 400, 503, NO_ANSWER), repeat=4):
+            trouble = [Trouble(at, status) for at, status in enumerate(statuses) if status != 200]
+            vendor = Vendor((), trouble, names=False)
+            told = await over(way, vendor, heap)
+            aborted = {str(number) for number, (status, _) in told.items() if status >= 300}
+            alone = {next(iter(jobs)) for jobs in vendor.refusals if len(jobs) == 1}
+            assert aborted == alone, statuses
+            check_order(vendor.kept)
+
+    asyncio.run(every_order())
+
+
 @pytest.mark.parametrize("at", range(4))
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 401, 403, 407])
 @pytest.mark.parametrize("way", [way for way, (proxy, _) in WAYS.items() if proxy != "off"])
@@ -293,6 +307,61 @@ def test_who_is_throttled_holds_back_no_other_user() -> None:
     results = {job: getattr(carrying.outcome(job), "result", None) for job in "abcd"}
     assert results == {"a": "retry", "b": "delivered", "c": "retry", "d": "delivered"}
     assert sent == ["0", "1", "3"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "requests"),
+    [
+        (Outcome.retry(code="http_503"), 3),
+        (Outcome.retry(code="http_503", after=30), 1),
+        (Outcome.retry(code="http_429"), 1),
+        (Outcome.retry(code="network"), 1),
+    ],
+    ids=["a failure", "one with a wait", "throttled", "no answer"],
+)
+def test_a_vendor_in_trouble_is_sent_no_more(failure: Outcome, requests: int) -> None:
+    """What says when to ask again, or nothing, ends it at once; failures end it when in a row."""
+    sent: list[str] = []
+
+    async def send(request: HttpRequest) -> dict[str, Outcome]:
+        sent.extend(request.message_ids)
+        return dict.fromkeys(request.message_ids, failure)
+
+    jobs = [str(number) for number in range(9)]
+    carried = Carried([single(job) for job in jobs], {job: [int(job)] for job in jobs})
+    carrying = CarryingOut(carried, list, send)
+    asyncio.run(carrying.run())
+    results = {getattr(carrying.outcome(job), "result", None) for job in jobs}
+    assert (len(sent), results) == (requests, {"retry"})
+
+
+def test_a_vendor_that_fails_now_and_then_is_sent_the_rest() -> None:
+    """Else a bulk with many refused parts would begin anew each time, and come to no end."""
+    asked = 0
+
+    async def send(request: HttpRequest) -> dict[str, Outcome]:
+        nonlocal asked
+        asked += 1
+        names = request.message_ids
+        if asked % 4 == 0:
+            return dict.fromkeys(names, Outcome.retry(code="http_503"))
+        if len(names) == 1:
+            odd = int(names[0]) % 2
+            return dict.fromkeys(
+                names, Outcome.rejected("http_400") if odd else Outcome.delivered()
+            )
+        return dict.fromkeys(names, Outcome.suspect("http_400"))
+
+    def pack(requests: list[HttpRequest]) -> list[HttpRequest]:
+        ids = tuple(request.message_ids[0] for request in requests)
+        return [HttpRequest(url="https://vendor.example/bulk", json=[], message_ids=ids)]
+
+    jobs = [str(number) for number in range(64)]
+    carried = Carried([single(job) for job in jobs], {job: [int(job)] for job in jobs})
+    carrying = CarryingOut(carried, pack, send)
+    asyncio.run(carrying.run())
+    results = [getattr(carrying.outcome(job), "result", None) for job in jobs]
+    assert results.count("rejected") > 5 < results.count("delivered")
 
 
 def test_who_is_cleared_stays_behind_an_earlier_suspect_of_the_same_user() -> None:

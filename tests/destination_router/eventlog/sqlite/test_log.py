@@ -283,6 +283,37 @@ def test_an_event_that_nobody_took_in_time_becomes_a_dead_letter(path: Path) -> 
     assert [body(0), body(4)] == left
 
 
+def test_a_connection_that_moved_goes_on_from_where_the_other_process_was(path: Path) -> None:
+    """Who has released it neither expires its events nor remembers how far it was."""
+
+    async def use() -> list[bytes]:
+        clock = [1000.0]
+        retention = Retention(max_age=60.0)
+        ours, theirs = (
+            SqliteEventLog(path, ["heap"], retention=retention, clock=lambda: clock[0])
+            for _ in range(2)
+        )
+        await ours.append(numbered(6))
+        await ours.commit("heap", [event.offset for event in await ours.read("heap", -1, 2)])
+        await ours.release(["heap"])
+        await theirs.release(["heap"])
+        await theirs.admit(["heap"], start="end", kept={})
+        taken = await theirs.read("heap", -1, 2)
+        clock[0] = 2000.0
+        await ours.clean()
+        assert [event.body for event in taken] == numbered(2, first=2)
+        await theirs.commit("heap", [event.offset for event in taken])
+        await theirs.release(["heap"])
+        clock[0] = 1000.0
+        await ours.admit(["heap"], start="end", kept={})
+        left = [event.body for event in await ours.read("heap", -1, 10)]
+        ours.close()
+        theirs.close()
+        return left
+
+    assert asyncio.run(use()) == numbered(2, first=4)
+
+
 def test_an_expired_event_keeps_what_its_connection_may_keep(path: Path) -> None:
     """A connection that may not keep a message does not keep it by being too slow either."""
     clock = Clock()

@@ -87,6 +87,15 @@ def test_a_name_that_may_be_personal_is_not_shown() -> None:
     assert rows("events.jsonl", "--people", "1")["events", "Letter to u2"] == (1, 0, 1)
 
 
+@pytest.mark.usefixtures("folder")
+def test_what_is_hidden_is_explained() -> None:
+    """A reader learns why, and what would show it."""
+    done = CliRunner().invoke(app, ["privacy", "report", "events.jsonl"])
+    told = " ".join(done.stderr.split())
+    assert "<names that are not shown>: names that fewer than 2 people sent" in told
+    assert "--people 1" in told
+
+
 def test_one_person_is_one_however_many_ids_they_have(folder: Path) -> None:
     """A visitor who signs in is nobody else, and a message without an id is nobody's."""
     named = {"type": "track", "event": "E", "properties": {"visits": {"ada_lovelace": 1}}}

@@ -1,0 +1,357 @@
+"""`run --workers`: processes that die, end, and are told to deliver something else.
+
+Modules: `service/supervisor.py`, `service/share_process.py`, `service/share_channel.py`,
+`service/workers_view.py`.
+"""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from router_process import CLI, DEAD, US, Router, command
+from waiting import free_port, until
+
+from destination_router.eventlog.sqlite.claim import is_delivered_from
+from destination_router.eventlog.sqlite.trace_file import TraceFile, trace_path
+from destination_router.eventlog.trace import TraceFilter
+from destination_router.service.serving import Asgi
+
+KEY = re.compile(rb'"idempotency_key": ?"([^"]+)"')
+APP = re.compile(rb'"app_id": ?"([^"]+)"')
+
+
+class Vendor:
+    """Takes whatever comes, and counts how often each event came for each app."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.came: Counter[tuple[str, str]] = Counter()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        (app,) = set(APP.findall(body))
+        self.came.update((app.decode(), key.decode()) for key in KEY.findall(body))
+        head = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    def of(self, app: str) -> set[str]:
+        return {key for each, key in self.came if each == app}
+
+
+@pytest.fixture
+def vendor(serve: Callable[[Asgi], str]) -> Vendor:
+    it = Vendor()
+    it.url = serve(it)
+    return it
+
+
+@pytest.fixture
+def router(tmp_path: Path) -> Iterator[Router]:
+    running = Router(tmp_path)
+    yield running
+    running.end()
+
+
+def toml(url: str, *apps: str, more: str = "") -> str:
+    connections = "".join(
+        f'[[connections]]\nname = "c{app}"\nplugin = "heap"\nsettings = {{appId = "{app}"}}\n'
+        for app in apps
+    )
+    return (
+        f'[gateway]\nwrite_keys = ["key"]\n[eventlog]\nurl = "sqlite:///router.db"\n'
+        f'[delivery]\nfirst_wait = "10ms"\norigins = {{"{US}" = "{url}"}}\n{more}\n{connections}'
+    )
+
+
+def track(number: int) -> dict[str, object]:
+    return {"type": "track", "userId": f"u{number}", "event": "E", "messageId": f"m{number}"}
+
+
+def configure(router: Router, content: str) -> None:
+    (router.directory / "router.toml").write_text(content)
+
+
+def ready(router: Router) -> list[dict[str, Any]]:
+    shares: list[dict[str, Any]] = httpx.get(f"{router.url}/ready").json()["workers"]
+    return shares
+
+
+def children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return sorted(int(each) for each in text.split())
+
+
+def main_process(router: Router) -> int:
+    assert router._process is not None
+    return router._process.pid
+
+
+def alive(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return status != "Z"
+
+
+def logged(router: Router, event: str) -> list[dict[str, Any]]:
+    return [line for line in router.lines() if line["event"] == event]
+
+
+def delivered(router: Router, *apps: str) -> bool:
+    metrics = router.metrics()
+    return all(metrics.get(f'router_lag_messages{{connection="c{app}"}}') == 0 for app in apps)
+
+
+def test_one_metrics_tells_of_all(router: Router, vendor: Vendor) -> None:
+    """Each connection has a process, and one page says what all of them count."""
+    configure(router, toml(vendor.url, "1", "2", "3"))
+    router.start("--workers", "2")
+    shares = ready(router)
+    assert [(each["share"], each["connections"]) for each in shares] == [
+        (1, ["c1", "c3"]),
+        (2, ["c2"]),
+    ]
+    assert len(children(main_process(router))) == 2
+    assert router.send(*[track(number) for number in range(20)]) == 200
+    until(lambda: delivered(router, "1", "2", "3"))
+    metrics = router.metrics()
+    for app in "123":
+        assert metrics[f'router_delivered_total{{connection="c{app}"}}'] == 20
+        assert metrics[f'router_worker_failures_total{{connection="c{app}"}}'] == 0
+        assert metrics[f'router_expired_total{{connection="c{app}"}}'] == 0
+    assert metrics['router_received_total{source="default"}'] == 20
+    assert metrics['router_worker_process_up{share="1"}'] == 1
+    assert metrics['router_worker_process_resident_memory_bytes{share="2"}'] > 10**7
+    assert metrics['router_worker_process_cpu_seconds_total{share="2"}'] > 0
+    assert set(vendor.came.values()) == {1}
+    begun = time.monotonic()
+    status, _ = router.stop()
+    assert status == 0
+    assert time.monotonic() - begun < 10
+    events = [line["event"] for line in router.lines()]
+    assert events == ["started", "stopping", "stopped"]
+
+
+def test_a_worker_that_is_killed_comes_again_while_its_neighbour_goes_on(
+    router: Router, vendor: Vendor
+) -> None:
+    """Somebody is told each time, and the next pause is longer."""
+    configure(router, toml(vendor.url, "1", "2"))
+    router.start("--workers", "2")
+    first, second = children(main_process(router))
+    for time_killed in (1, 2):
+        os.kill(first, signal.SIGKILL)
+        until(lambda: not ready(router)[0]["ready"] or len(logged(router, "worker_ended")) > 0)
+        assert router.send(track(time_killed)) == 200
+        until(lambda: f"m{time_killed}" in vendor.of("2"))  # noqa: B023 -- called at once
+        until(lambda: f"m{time_killed}" in vendor.of("1"))  # noqa: B023
+        assert second in children(main_process(router))
+        (first,) = set(children(main_process(router))) - {second}
+    until(lambda: ready(router)[0]["ready"])
+    told = logged(router, "worker_ended")
+    assert [(line["share"], line["connections"]) for line in told] == [(1, ["c1"])] * 2
+    assert [line["status"] for line in told] == [-signal.SIGKILL] * 2
+    assert told[0]["seconds"] < told[1]["seconds"]
+    metrics = router.metrics()
+    assert metrics['router_worker_failures_total{connection="c1"}'] == 2
+    assert metrics['router_worker_failures_total{connection="c2"}'] == 0
+    assert httpx.get(f"{router.url}/ready").status_code == 200
+
+
+def test_the_workers_of_a_killed_router_end_with_it(router: Router, vendor: Vendor) -> None:
+    """Until the last of them is gone, nobody else delivers; then a new one does, all of it."""
+    configure(router, toml(vendor.url, "1", "2"))
+    router.start("--workers", "2")
+    orphans = children(main_process(router))
+    log = router.directory / "router.db"
+    os.kill(orphans[0], signal.SIGSTOP)
+    router.end()
+    until(lambda: not alive(orphans[1]))
+    assert is_delivered_from(log)
+    os.kill(orphans[0], signal.SIGCONT)
+    until(lambda: not alive(orphans[0]))
+    until(lambda: not is_delivered_from(log))
+    router.start("--workers", "2")
+    assert router.send(track(1)) == 200
+    until(lambda: delivered(router, "1", "2"))
+    assert set(vendor.came.values()) == {1}
+
+
+def test_a_router_that_is_started_at_once_waits_for_the_orphans(
+    router: Router, vendor: Vendor
+) -> None:
+    """They are about to end; a process that is alive is not waited for."""
+    configure(router, toml(vendor.url, "1", "2"))
+    router.start("--workers", "2")
+    refused = subprocess.run(
+        [*CLI, "run", "--listen", f"127.0.0.1:{free_port()}"],
+        cwd=router.directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (refused.returncode, "another process delivers" in refused.stderr) == (2, True)
+    router.end()
+    router.start()
+    assert router.send(track(1)) == 200
+    until(lambda: delivered(router, "1", "2"))
+
+
+def test_a_second_signal_ends_all_at_once(router: Router, vendor: Vendor) -> None:
+    """Even what would not end by itself."""
+    configure(router, toml(vendor.url, "1", "2"))
+    router.start("--workers", "2")
+    workers = children(main_process(router))
+    os.kill(workers[0], signal.SIGSTOP)
+    process = router._process
+    assert process is not None
+    process.send_signal(signal.SIGTERM)
+    until(lambda: logged(router, "stopping"))
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == -signal.SIGTERM
+    until(lambda: not any(alive(worker) for worker in workers))
+
+
+def test_a_worker_that_does_not_end_is_killed(router: Router, vendor: Vendor) -> None:
+    """SIGTERM ends the router within ten seconds, whatever a worker is at."""
+    configure(router, toml(vendor.url, "1", "2"))
+    router.start("--workers", "2")
+    workers = children(main_process(router))
+    os.kill(workers[1], signal.SIGSTOP)
+    assert router.stop()[0] == 0
+    assert not any(alive(worker) for worker in workers)
+    assert [line["share"] for line in logged(router, "worker_killed")] == [2]
+
+
+def test_a_reload_gives_and_takes(router: Router, vendor: Vendor) -> None:
+    """A connection that comes is delivered, one that goes is not, one that moves never twice."""
+    apps = ["1", "2", "3", "4"]
+    configure(router, toml(vendor.url, *apps))
+    router.start("--workers", "2")
+    number = 0
+    for kept in (["1", "3"], ["1", "3", "5"], ["3"], ["3", "6", "7", "8"], []):
+        if not kept:
+            break
+        for _ in range(10):
+            number += 1
+            assert router.send(track(number)) == 200
+        configure(router, toml(vendor.url, *kept))
+        told = len(logged(router, "reloaded"))
+        assert command(router.directory, "reload").returncode == 0
+        until(lambda: len(logged(router, "reloaded")) > told)  # noqa: B023 -- called at once
+        shares = ready(router)
+        assert sorted(name for each in shares for name in each["connections"]) == [
+            f"c{app}" for app in kept
+        ]
+        assert max(len(each["connections"]) for each in shares) == -(-len(kept) // 2)
+        last = number = number + 1
+        assert router.send(track(last)) == 200
+        until(lambda: all(f"m{last}" in vendor.of(app) for app in kept))  # noqa: B023
+        until(lambda: delivered(router, *kept))  # noqa: B023
+    assert set(vendor.came.values()) == {1}
+    assert vendor.of("3") == {f"m{each}" for each in range(1, number + 1)}
+    assert logged(router, "worker_ended") == []
+
+
+def test_a_connection_is_paused_wherever_it_is_delivered(router: Router, vendor: Vendor) -> None:
+    """What commands say to a router they say to each of its processes."""
+    configure(router, toml(vendor.url, "1", "2"))
+    router.start("--workers", "2")
+    assert command(router.directory, "connections", "pause", "c2").returncode == 0
+    until(lambda: router.metrics().get('router_paused{connection="c2"}') == 1)
+    assert router.send(track(1)) == 200
+    until(lambda: delivered(router, "1"))
+    listed = command(router.directory, "connections", "list", "--json").stdout.splitlines()
+    states = {each["connection"]: each["state"] for each in map(json.loads, listed)}
+    assert states == {"c1": "sending", "c2": "paused"}
+    assert vendor.of("2") == set()
+    assert command(router.directory, "connections", "resume", "c2").returncode == 0
+    until(lambda: delivered(router, "2"))
+
+
+def test_the_console_sees_what_all_of_them_do(router: Router, vendor: Vendor) -> None:
+    """Each tells of its own connections, once; the one with the gateway tells of sources."""
+    console = f'[console]\nlisten = "127.0.0.1:{free_port()}"\npassword = "of the operator"'
+    configure(router, toml(vendor.url, "1", "2", more=console))
+    router.start("--workers", "2")
+    assert router.send(track(1), track(2)) == 200
+    with contextlib.closing(TraceFile(trace_path(router.directory / "router.db"))) as traces:
+
+        def counted(kind: str) -> dict[str, tuple[int, int]]:
+            found = traces.rollups(kind, 0.0, 60)
+            return {
+                name: (
+                    sum(r.received for r in spans.values()),
+                    sum(r.delivered for r in spans.values()),
+                )
+                for name, spans in found.items()
+            }
+
+        until(lambda: {each.connection for each in traces.find(TraceFilter())} == {"c1", "c2"})
+        until(lambda: counted("connection") == {"c1": (2, 2), "c2": (2, 2)})
+        until(lambda: counted("source") == {"default": (2, 0)})
+        assert traces.states().keys() == {"c1", "c2"}
+    assert router.stop()[0] == 0
+
+
+def test_more_processes_than_connections_are_said_and_harmless(
+    router: Router, vendor: Vendor
+) -> None:
+    """Those without a connection do not start; router.toml may say how many."""
+    configure(router, toml(vendor.url, "1", more="workers = 3"))
+    router.start()
+    assert len(children(main_process(router))) == 1
+    (told,) = logged(router, "configuration")
+    assert told["detail"].startswith("workers = 3, and 1 of these processes start")
+    assert router.send(track(1)) == 200
+    until(lambda: delivered(router, "1"))
+    configure(router, toml(vendor.url, "1", more="workers = 2"))
+    assert command(router.directory, "reload").returncode == 0
+    until(lambda: logged(router, "reload_needs_restart"))
+    assert logged(router, "reload_needs_restart")[0]["keys"] == ["delivery.workers"]
+
+
+@pytest.mark.parametrize(
+    ("options", "more", "words"),
+    [
+        (["--gateway-only", "--workers", "2"], "", "--gateway-only delivers nothing"),
+        (["--workers", "0"], "", "greater than or equal to 1"),
+        ([], "workers = 0", "[delivery] workers: must be at least 1"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    router: Router, options: list[str], more: str, words: str
+) -> None:
+    """It names the option or the key."""
+    configure(router, toml(DEAD, "1", more=more))
+    done = command(router.directory, "run", *options)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_kafka_is_refused_by_name(router: Router) -> None:
+    """There, several processes share the work by themselves."""
+    content = toml(DEAD, "1").replace("sqlite:///router.db", "kafka://127.0.0.1:9/events")
+    configure(router, content)
+    done = command(router.directory, "run", "--workers", "2")
+    assert done.returncode == 2
+    assert "on Kafka, start `run --workers-only` several times" in done.stderr
