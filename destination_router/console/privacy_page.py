@@ -81,8 +81,8 @@ class PrivacyPage:
 
         def of_traces(traces: TraceFile) -> Seen:
             found = traces.find(TraceFilter(connection=config.name))
-            whole = (traces.one(config.name, trace.offset) for trace in found)
-            kept = (one.content.body for one in whole if one is not None)
+            whole = traces.several(config.name, {trace.offset for trace in found})
+            kept = (one.content.body for one in whole)
             return _report(config, (body.encode() for body in kept if body))
 
         return await self._desk.ask_traces(of_traces), "the last messages that were traced"
