@@ -80,7 +80,7 @@ def before(one: Connection) -> Callable[[bytes], Decision]:
         message = normalised.message
         if refusal(message, names) is not None or "on_track" not in one.plugin.capabilities:
             return decided(message, "filtered", notes=normalised.notes)
-        mapped = one._map(message, message, normalised.notes)  # noqa: SLF001 -- what it measures
+        mapped = one._ask(message, message, normalised.notes)  # noqa: SLF001 -- what it measures
         return one._decision(mapped)  # noqa: SLF001 -- as above
 
     return decide

@@ -77,6 +77,8 @@ _NO_STITCHING = Ignored("an alias merges users only where the setting anonymousE
 def check_call(message: Message, settings: HeapSettings) -> None:
     """Refuse a call that the dialect's system refuses, by its type or by those of its fields."""
     rules = settings.rules
+    if rules.takes_all:
+        return
     if (call := _call(message)) not in rules.calls:
         raise Reject("unsupported_type", f"message type {call} is not supported", "type")
     if rules.exact_type and message.as_sent("type") != call:
@@ -135,12 +137,16 @@ def merge_users(message: Alias, settings: HeapSettings) -> list[HttpRequest] | I
 
 def record_event(message: EventMessage, settings: HeapSettings) -> list[HttpRequest]:
     """Record an event, after the user's properties that come with it."""
+    rules = settings.rules
     notes: list[Note] = []
-    name = _event_name(message, settings.rules, notes)
+    name = _event_name(message, rules, notes)
     found = identifiers(message, settings)
-    notes.extend(found.notes)
-    profile = _profile_of_event(message, settings, found, notes)
-    if "traits.id" in settings.rules.event_identity and not isinstance(message, Group):
+    notes += found.notes
+    profile = None
+    # Most events have no traits to update their user with first, nor to tell of.
+    if message.context_traits or rules.event_profile != "traits" or rules.checks:
+        profile = _profile_of_event(message, settings, found, notes)
+    if "traits.id" in rules.event_identity and not isinstance(message, Group):
         traits = message.other("traits")
         if isinstance(traits, dict) and not traits.keys() <= {"userId", "id"}:
             notes.append(Note("dropped", "traits", "this dialect reads no more than an id there"))
@@ -175,7 +181,7 @@ def update_account(message: Group, settings: HeapSettings) -> list[HttpRequest]:
 
 def _event_name(message: EventMessage, rules: Dialect, notes: list[Note]) -> Any:
     if type(message) is Track:
-        given = _NAMES[rules.loose](message)
+        given = message.event if rules.loose == "mended" else _NAMES[rules.loose](message)
     else:
         given = rules.event_names[_call(message)]
     if type(given) is str and given and not given.isspace():
@@ -252,6 +258,8 @@ def _event(
 
 def _properties(message: EventMessage, rules: Dialect) -> Any:
     """Give an event's properties: an object, or what was sent in a dialect that takes anything."""
+    if type(message) is Track and rules.loose == "mended" and not rules.checks:  # as of nearly all
+        return message.properties
     if not isinstance(message, (Track, Page, Screen)):
         properties = message.other("properties")
         return properties if isinstance(properties, dict) else {}
@@ -468,7 +476,6 @@ _TRAITS: dict[str, Callable[[Identify, Dialect], Any]] = {
     "given": _given_traits,
 }
 _NAMES: dict[str, Callable[[Track], Any]] = {
-    "mended": lambda message: message.event,
     "text": lambda message: text_of(message.as_sent("event"), "event"),
     "trimmed": lambda message: text_of(message.as_sent("event"), "event"),
     "kept": lambda message: message.as_sent("event"),
@@ -534,8 +541,8 @@ def _time_in_utc(message: Message, rules: Dialect, notes: list[Note]) -> str | N
     """
     first = rules.time_fields[0]
     for field in rules.time_fields:
-        text = _time_field(message, field)
-        written = None if text is None else utc_text(text)
+        text = _TIME_FIELDS[field](message)
+        written = None if text is None else utc_text(text, is_valid=field != "receivedAt")
         if written is None:
             continue
         if field == "receivedAt" or (field != first and message.as_sent(first)):

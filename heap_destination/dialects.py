@@ -14,6 +14,7 @@ moves sees the same requests as before. Sources:
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -38,7 +39,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     without: tuple[str, ...] = ()
 
 
-class Dialect(msgspec.Struct, frozen=True, kw_only=True):
+class Dialect(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One system's whole behaviour, as options.
 
     Attributes:
@@ -120,6 +121,11 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     empty_integrations: Literal["nobody", "everyone"] = "nobody"
     headers: dict[str, str] = {}
     orders: dict[str, tuple[str, ...]] = {}
+
+    @cached_property
+    def takes_all(self) -> bool:
+        """Whether it refuses no call, neither for its type nor for those of its fields."""
+        return self.calls.issuperset(_ALL_CALLS) and not self.exact_type and not self.checks
 
 
 _ALL_CALLS = ("identify", "track", "page", "screen", "group", "alias")

@@ -64,11 +64,13 @@ def track(
         body["idempotency_key"] = event.idempotency_key
     named = "" if identity is None else str(identity)
     key = user_id_key(user_id or "") if identity is None else identity_key(named)
-    return _post(
-        settings,
-        TRACK,
-        _ordered(settings.rules.orders.get("track"), body),
-        notes,
+    rules = settings.rules
+    # Most requests are made here: `_post` would be a call more, and look at what is not there.
+    return HttpRequest(
+        url=settings.base_url + TRACK,
+        headers=rules.headers,
+        json=_ordered(rules.orders["track"], body) if "track" in rules.orders else body,
+        notes=tuple(notes),
         costs=single_request(key),
         bulk_costs=event_in_bulk(key),
         identity=named,

@@ -33,6 +33,10 @@ _OPTION_NAMES = ("heap", *NAMES)
 
 _OPTIONS = ("identity", "user_id", "session_id")
 
+_NO_OPTIONS: dict[str, Any] = {}
+_EVERYONE = {"All": True}
+"""The `integrations` of nearly all messages, which holds no options."""
+
 _USER_ID = re.compile("[0-9]{1,16}")
 
 
@@ -94,7 +98,8 @@ def identifiers(message: Message, settings: HeapSettings) -> Identifiers:
 
 def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) -> Identifiers:
     """Keep every identity out that would merge what does not belong together."""
-    options = message.options(*_OPTION_NAMES)
+    said = message.integrations
+    options = message.options(*_OPTION_NAMES) if said and said != _EVERYONE else _NO_OPTIONS
     mapped = message.mapped
     if not options and not mapped:  # as in nearly all
         known, anonymous = message.user_id, message.anonymous_id

@@ -83,6 +83,8 @@ def number_text(number: float) -> str:
 class _Flattening:
     """One run over one object. Keys keep the order in which they stand in the message."""
 
+    __slots__ = ("depths", "flat", "notes", "path")
+
     def __init__(self, path: str, notes: list[Note]) -> None:
         self.path = path
         self.notes = notes

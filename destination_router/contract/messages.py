@@ -341,7 +341,7 @@ _FIELD_NAMES = {
 
 _M = TypeVar("_M", bound=_Message)
 
-_ORIGIN = ("_raw", "wire", "_context", "_mended")
+_ORIGIN = ("_raw", "wire", "_context", "_mended", "_known_root")
 
 _decode_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -349,9 +349,18 @@ _decode_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _Raw: TypeAlias = bytes | tuple[Callable[[int], bytes], int]
 
 
-def with_wire(message: _M, raw: _Raw) -> _M:
-    """Let a message remember the JSON that it was decoded from, or who finds it by a number."""
-    message.__dict__["_raw"] = raw
+def with_wire(message: _M, raw: _Raw, *, known_root: bool = False) -> _M:
+    """Let a message remember the JSON that it was decoded from, or who finds it by a number.
+
+    Args:
+        message: a fresh one.
+        raw: its JSON.
+        known_root: whether nothing stands at its root but what is known there.
+    """
+    kept = message.__dict__
+    kept["_raw"] = raw
+    if known_root:
+        kept["_known_root"] = True
     return message
 
 
@@ -415,13 +424,8 @@ def unasked_names(message: _Message) -> list[str]:
         left = []
     else:
         left = [] if traits.keys() == {"anonymousId"} else ["context.traits"]
-    if "wire" not in kept and "_raw" in kept:
-        try:
-            _DECODE_KNOWN[type(message)](wire_json(message))
-        except (RecursionError, msgspec.DecodeError):
-            pass
-        else:
-            return left  # as of nearly all
+    if "_known_root" in kept and "wire" not in kept:
+        return left  # as of nearly all
     strange = root_names(message) - _KNOWN_AT_ROOT[type(message)]
     if not strange:
         return left
@@ -437,29 +441,15 @@ def unasked_names(message: _Message) -> list[str]:
     ]
 
 
-_ENVELOPE = frozenset(
+ENVELOPE = frozenset(
     ("type", "version", "writeKey", "projectId", "rudderId", "request_ip", "sourceId", "metadata")
 )
 """What SDKs, gateways and exports write about a message, and nobody means for a vendor."""
 
 _KNOWN_AT_ROOT: dict[type[_Message], frozenset[str]] = {
-    call: _ENVELOPE.union(field.encode_name for field in msgspec.structs.fields(call))
+    call: ENVELOPE.union(field.encode_name for field in msgspec.structs.fields(call))
     for call in MESSAGE_TYPES.values()
 }
-
-
-_DECODE_KNOWN: dict[type[_Message], Callable[[bytes], object]] = {
-    call: msgspec.json.Decoder(
-        msgspec.defstruct(
-            call.__name__,
-            [(name, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for name in sorted(names)],
-            forbid_unknown_fields=True,
-            gc=False,
-        )
-    ).decode
-    for call, names in _KNOWN_AT_ROOT.items()
-}
-"""Fails on a message that holds more at its root than is known: the quickest way to ask."""
 
 
 def with_mended(message: _M, mended: dict[str, tuple[Any, Any]]) -> _M:

@@ -34,6 +34,16 @@ def parse_time(text: str) -> datetime | None:
         return None
 
 
+def is_time(text: str) -> bool:
+    """Tell whether `parse_time` reads a text."""
+    if text[-1:] == "Z":  # as most senders write it: there is nothing to strip or to convert
+        try:
+            return _from_iso(text).year != 1
+        except ValueError:
+            pass
+    return parse_time(text) is not None
+
+
 def parse_epoch(number: float) -> datetime | None:
     """Read a number as a time since 1970, in seconds or, from 100 billion up, milliseconds.
 
@@ -68,11 +78,18 @@ def read_time(value: object) -> datetime | None:
     return None
 
 
-def utc_text(text: str) -> str | None:
+def utc_text(text: str, *, is_valid: bool = False) -> str | None:
     """Read a time from a text and write it as `format_time` does, or return None if it is no time.
 
     Most senders write it that way already, which is quick to see.
+
+    Args:
+        text: as in `parse_time`.
+        is_valid: whether the text is a time for certain, as a message's `timestamp` is. A text that
+            is written as `format_time` writes it is then not parsed again.
     """
+    if is_valid and _is_as_formatted(text):
+        return text
     moment = parse_time(text)
     if moment is None:
         return None

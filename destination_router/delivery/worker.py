@@ -210,8 +210,8 @@ class Worker:
     def _take_in_some(self, events: Sequence[Event]) -> None:
         if not self._attempts.suspects:
             with self._attempts.at_hand([event.offset for event in events]):
-                for event in events:
-                    self._take_in(event)
+                for event, decision in zip(events, self._together(events), strict=True):
+                    self._take_in(event, decision)
             return
         for event in events:
             tries = self._attempts.tries(event.offset)
@@ -221,10 +221,16 @@ class Worker:
             with self._attempts.at_hand([event.offset]):
                 self._take_in(event, alone=tries > 0)
 
-    def _take_in(self, event: Event, *, alone: bool = False) -> None:
-        """Decide what becomes of a message; `alone`: try to pack it, too, while it is at hand."""
+    def _take_in(self, event: Event, made: Decision | None = None, *, alone: bool = False) -> None:
+        """Say what becomes of a message; `alone`: try to pack it, too, while it is at hand.
+
+        Args:
+            event: the message.
+            made: what the connection has decided already, if it has.
+            alone: as above.
+        """
         self._stats.received += 1
-        decision = self._decided(event)
+        decision = self._decided(event, made)
         if isinstance(decision, str):
             self._poisoned(event, decision)
             return
@@ -243,12 +249,22 @@ class Worker:
             case "rejected":
                 self._reject(event, decision)
 
-    def _decided(self, event: Event) -> Decision | str:
+    def _together(self, events: Sequence[Event]) -> Sequence[Decision | None]:
+        """Decide about messages; None for each, which is then decided alone, where that fails."""
+        bodies, sources = [event.body for event in events], [event.source for event in events]
+        try:
+            return self._connection.decide_all(bodies, sources)
+        except PASSED_ON:
+            raise
+        except BaseException:  # noqa: BLE001 -- no message may stop its neighbours
+            return [None] * len(events)
+
+    def _decided(self, event: Event, made: Decision | None) -> Decision | str:
         """Decide, or say where that failed the last of three times."""
         place = ""
         for _ in range(TRIES):
             try:
-                decision = self._connection.decide(event.body, source=event.source)
+                decision = made or self._connection.decide(event.body, source=event.source)
                 again = event.replay is not None
                 if again:
                     decision = replayed(decision, event.replay)

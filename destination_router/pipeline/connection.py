@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from typing import Any, cast, final
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.messages import (
@@ -35,11 +36,14 @@ from destination_router.pipeline.decisions import (
     message_type,
     personal,
 )
+from destination_router.pipeline.integrations import says_nothing
 from destination_router.pipeline.normalise import (
     Normalised,
     decode_json,
+    mended,
     normalise,
-    normalise_decoded,
+    well_formed,
+    well_formed_already,
 )
 from destination_router.pipeline.paths import everything
 from destination_router.pipeline.preparation import (
@@ -67,8 +71,10 @@ from destination_router.settings.redaction import hide, shown_request
 from destination_router.settings.validation import load_settings, secret_values
 
 __all__ = [
+    "AT_ONCE",
     "Connection",
     "Decision",
+    "Ended",
     "Mapped",
     "Refusal",
     "StepTaken",
@@ -77,6 +83,14 @@ __all__ = [
     "message_type",
     "wordless",
 ]
+
+AT_ONCE = 20
+"""How many messages take each step together, where there are several.
+
+An interpreter waits for its processor most of the time: for code and branches that are not at hand.
+With each step done for some messages in turn they are, and all steps take a quarter less time (27
+µs in place of 36); with more messages it is theirs that are not at hand.
+"""
 
 _NO_TREATMENT = Treatment()
 _KNOWN_CODES = frozenset(
@@ -115,6 +129,13 @@ class Mapped(msgspec.Struct, frozen=True):
     def anonymous_id(self) -> str | None:
         """The message's, if it has one."""
         return self.source.anonymous_id
+
+
+@final
+class Ended(msgspec.Struct, frozen=True):
+    """A message that is at its end already, before a step that others still take."""
+
+    made: Mapped | Decision
 
 
 class Connection:
@@ -183,6 +204,7 @@ class Connection:
             treatment=treatment,
             client_side=client_side,
         )
+        self._direct = self._direct_hooks()
 
     @property
     def origins(self) -> tuple[str, ...] | None:
@@ -221,6 +243,24 @@ class Connection:
         whose = f"plugin {self.plugin.name!r} of {self.plugin.origin}"
         raise PluginError(f"{whose}: window did not return a whole number of messages from 1 up")
 
+    def _direct_hooks(self) -> dict[type[Message], Callable[[Message], Any]]:
+        """Find the calls between which and their hook nothing stands but `integrations`.
+
+        That is so of most connections: one subscription takes all of such calls, without a mapping,
+        and nothing is done to them before. It saves 9,000 instructions for each message.
+        """
+        if self.client_side or not self.treatment.is_empty or self.treatment.consent is not None:
+            return {}
+        taken = {call: self._preparation.certain(call) for call in self._hooks}
+        return {
+            call: hook
+            for call, hook in self._hooks.items()
+            if hook is not None
+            and (numbers := taken[call]) is not None
+            and len(numbers) == 1
+            and self._subscriptions[numbers[0]].mapping is None
+        }
+
     def _more_names(self) -> list[str]:
         if "more_display_names" not in self.plugin.capabilities:
             return []
@@ -241,7 +281,7 @@ class Connection:
             message_id: its id in case it has none.
             source: the name of who sent it, if that is known.
         """
-        if not self.takes_source(source):
+        if self._sources is not None and not self.takes_source(source):
             reason = f"source {source} is not among the connection's sources"
             return Decision(message_id=id_of(raw), result="filtered", reason=reason)
         return self._written(self.map(raw, message_id=message_id))
@@ -250,32 +290,83 @@ class Connection:
         """Say what becomes of a message that is well-formed already."""
         return self._written(self._made(normalised))
 
+    def decide_all(
+        self, raws: Sequence[bytes], sources: Sequence[str | None] | None = None
+    ) -> list[Decision]:
+        """As `decide`, of messages one after the other, but step by step.
+
+        Args:
+            raws: the messages as wire JSON.
+            sources: the names of who sent them, if those are known.
+        """
+        if self._sources is not None and sources is not None:
+            pairs = zip(raws, sources, strict=True)
+            return [self.decide(raw, source=source) for raw, source in pairs]
+        decisions: list[Decision] = []
+        for start in range(0, len(raws), AT_ONCE):
+            read = [self.read(raw) for raw in raws[start : start + AT_ONCE]]
+            answers = [self.answer(one) for one in read]
+            made = [self.mapped(one, answer) for one, answer in zip(read, answers, strict=True)]
+            decisions += [self._written(one) for one in made]
+        return decisions
+
     def map(self, raw: bytes, *, message_id: str | None = None) -> Mapped | Decision:
         """As `decide`, for who needs no more than the requests, where there are any."""
-        try:
-            subscriptions = self._seal_of(raw)
-            normalised = normalise(raw, message_id=message_id, as_sent=self._as_sent)
-        except Reject as reject:
-            return self._unreadable(raw, message_id, reject)
-        except PASSED_ON:
-            raise
-        except BaseException as error:  # noqa: BLE001 -- no message may take the process along
-            return self._unreadable(raw, message_id, _failed(error))
-        return self._made(normalised, subscriptions)
+        read = self.read(raw, message_id=message_id)
+        return self.mapped(read, self.answer(read))
 
-    def map_decoded(self, message: Message) -> Mapped | Decision:
-        """As `map`, of a message that was decoded along with others (`normalise_decoded`)."""
-        if self._privacy is not None:
-            return self.map(wire_json(message))
+    # The steps of `map`, for who takes several messages through one after the other.
+
+    def read(self, raw: bytes, *, message_id: str | None = None) -> Message | Ended:
+        """First step: decode a message; one that needs mending goes all the way at once."""
         try:
-            normalised = normalise_decoded(message, as_sent=self._as_sent)
+            subscriptions = None if self._privacy is None else self._seal_of(raw)
+            message = well_formed(raw)
+            if message is None:
+                normalised = mended(raw, message_id, as_sent=self._as_sent)
+                return Ended(self._made(normalised, subscriptions))
         except Reject as reject:
-            return self._unreadable(wire_json(message), None, reject)
+            return Ended(self._unreadable(raw, message_id, reject))
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- no message may take the process along
-            return self._unreadable(wire_json(message), None, _failed(error))
-        return self._made(normalised)
+            return Ended(self._unreadable(raw, message_id, _failed(error)))
+        if subscriptions is not None:
+            return Ended(self._made(Normalised(message), subscriptions))
+        return message
+
+    def read_decoded(self, message: Message) -> Message | Ended:
+        """As `read`, of a message that was decoded along with others (`well_formed_already`)."""
+        if self._privacy is not None:
+            return self.read(wire_json(message))
+        try:
+            found = well_formed_already(message)
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- no message may take the process along
+            return Ended(self._unreadable(wire_json(message), None, _failed(error)))
+        return self.read(wire_json(message)) if found is None else found
+
+    def answer(self, read: Message | Ended) -> Any:
+        """Second step: prepare a message and ask the plugin; often, straight by its hook."""
+        if type(read) is Ended:
+            return read
+        hook = self._direct.get(type(read))
+        if hook is None or not says_nothing(read.integrations):
+            return Ended(self._made(Normalised(read)))
+        return self._asked(hook, read, read, ())
+
+    def mapped(self, read: Message | Ended, answer: Any) -> Mapped | Decision:
+        """Third step: look through what the plugin said."""
+        if type(answer) is Ended:
+            return answer.made
+        message = cast("Message", read)
+        try:
+            return self._looked_through(answer, message, message, ())
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- no message may take the process along
+            return self._broken(message, error, is_masked=False)
 
     def _made(
         self, normalised: Normalised, subscriptions: Sequence[int] | None = None
@@ -461,30 +552,46 @@ class Connection:
     ) -> Mapped | Decision:
         """Map a message as one subscription wants it."""
         if subscription.mapping is None:
-            return self._map(message, message, notes)
+            return self._ask(message, message, notes)
         try:
             mapped = subscription.mapping.apply(message)
         except Reject as reject:
             return self._rejected(message, notes, reject.code, reject.detail)
-        return self._map(mapped.message, message, (*notes, *mapped.notes))
+        return self._ask(mapped.message, message, (*notes, *mapped.notes))
 
-    def _map(self, message: Message, source: Message, notes: tuple[Note, ...]) -> Mapped | Decision:
-        """Ask the plugin; `source` is the message before any mapping, whose order and id count."""
+    def _ask(self, message: Message, source: Message, notes: tuple[Note, ...]) -> Mapped | Decision:
         hook = self._hooks[type(message)]
         if hook is None:
             reason = f"{self.plugin.name} has no use for {message_type(message)} calls"
             return decided(source, "filtered", reason=reason, notes=notes)
         forget_what_was_asked(message)
+        answer = self._asked(hook, message, source, notes)
+        if type(answer) is Ended:
+            return answer.made
+        return self._looked_through(answer, message, source, notes)
+
+    def _asked(
+        self,
+        hook: Callable[[Message], Any],
+        message: Message,
+        source: Message,
+        notes: tuple[Note, ...],
+    ) -> Any:
+        """Ask the plugin; `source` is the message before any mapping, whose order and id count."""
         try:
-            requests = hook(message)
+            return hook(message)
         except Reject as reject:
-            return self._rejected(source, notes, reject.code, reject.detail)
+            return Ended(self._rejected(source, notes, reject.code, reject.detail))
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
             if self.tell_plugin_error is not None:
                 self.tell_plugin_error(error)
-            return self._rejected(source, notes, "plugin_error", whereabouts(error))
+            return Ended(self._rejected(source, notes, "plugin_error", whereabouts(error)))
+
+    def _looked_through(
+        self, requests: Any, message: Message, source: Message, notes: tuple[Note, ...]
+    ) -> Mapped | Decision:
         try:
             if type(requests) is Ignored:
                 return self._ignored(requests, source, notes)
@@ -528,21 +635,21 @@ class Connection:
         if type(mapped) is not Mapped:
             return mapped
         source, message, notes = mapped.source, mapped.message, mapped.notes
+        requests = mapped.requests
         try:
-            check_records(mapped.requests)
+            check_records(requests)
         except UnfitAnswer as unfit:
             return self._unfit(message, source, notes, unfit)
         user_keys = source.user_keys
         own: list[Note] = []
-        signed: list[HttpRequest] = []
-        for request in mapped.requests:
+        for request in requests:
             own += request.notes
-            signed.append(_signed(request, source.message_id, user_keys[0]))
+        signed = [_signed(request, source.message_id, user_keys[0]) for request in requests]
         if message is not source and message.user_id != source.user_id:
             signed = _named(signed, own, message.user_id)
         if message is source:  # a mapping may read whatever it likes
             own += self._unread(message, own)
-        if self.secrets or not all(map(_has_known_code, own)):
+        if own and (self.secrets or not all(map(_has_known_code, own))):
             own = [self._shown_note(note) for note in own]
         return Decision(
             message_id=source.message_id,
@@ -709,11 +816,13 @@ def _signed(request: HttpRequest, message_id: str, user_key: str) -> HttpRequest
     """Fill in whose request it is, where the plugin left that to the host."""
     if request.message_ids and request.user_key is not None:
         return request
-    return replace(
-        request,
-        message_ids=request.message_ids or (message_id,),
-        user_key=user_key if request.user_key is None else request.user_key,
-    )
+    # A copy of our own may be written to; `replace` takes twice as long and checks the body anew.
+    signed = copy(request)
+    if not request.message_ids:
+        force_setattr(signed, "message_ids", (message_id,))
+    if request.user_key is None:
+        force_setattr(signed, "user_key", user_key)
+    return signed
 
 
 def _named(

@@ -91,8 +91,8 @@ def personal(message: Message) -> tuple[tuple[str, str], ...]:
     traits = message.traits if type(message) is Identify else message.context_part.traits
     if not traits:
         return ()
-    found = ((name, traits.get(name)) for name in _PERSONAL)
-    return tuple((name, value) for name, value in found if isinstance(value, str) and value)
+    found = [(name, traits.get(name)) for name in _PERSONAL]
+    return tuple([(name, value) for name, value in found if isinstance(value, str) and value])
 
 
 def joined(decided_by: Sequence[tuple[str, Decision]]) -> Decision:

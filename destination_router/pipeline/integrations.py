@@ -28,7 +28,7 @@ def refusal(message: Message, names: Sequence[str]) -> str | None:
         names: what the destination may be called, the most specific first.
     """
     said = message.integrations
-    if not said or (len(said) == 1 and said.get("All") is True):  # as every SDK writes unasked
+    if says_nothing(said):
         return None
     by_name = {name.casefold(): (name, item) for name, item in message.integrations.items()}
     everyone = by_name.get("all", ("All", True))[1]
@@ -42,6 +42,11 @@ def refusal(message: Message, names: Sequence[str]) -> str | None:
     if own is False:
         return f"integrations.{key} is false"
     return None if everyone else "integrations.All is false"
+
+
+def says_nothing(said: dict[str, Json]) -> bool:
+    """Tell the `integrations` that every SDK writes unasked, and none at all: for everyone."""
+    return not said or (len(said) == 1 and said.get("All") is True)
 
 
 def _own_value(by_name: dict[str, tuple[str, Json]], names: Sequence[str]) -> tuple[str, Json]:

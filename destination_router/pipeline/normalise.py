@@ -27,18 +27,17 @@ from destination_router.contract.messages import (
     Message,
     Page,
     Screen,
-    wire_json,
+    Track,
     with_content,
     with_mended,
     with_origin_of,
     with_own_context,
-    with_wire,
 )
 from destination_router.contract.records import Json, Note, Reject
-from destination_router.contract.times import format_time, parse_time, read_time
+from destination_router.contract.times import format_time, is_time, parse_time, read_time
+from destination_router.pipeline.decoding import decode_message
 from destination_router.pipeline.names import named
 
-_decode_message: Callable[[bytes], Message] = msgspec.json.Decoder(Message).decode
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _UNFIT = (*_UNDECODABLE, Reject)
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -69,31 +68,25 @@ def normalise(raw: bytes, *, message_id: str | None = None, as_sent: bool = Fals
         Reject: `invalid_json`, `too_deep`, `too_many_digits`, `not_an_object`, `missing_type`,
             `unsupported_type`, or `invalid_type` with the path of the field.
     """
+    message = well_formed(raw)
+    return mended(raw, message_id, as_sent=as_sent) if message is None else Normalised(message)
+
+
+def well_formed(raw: bytes) -> Message | None:
+    """Decode a message that is as it has to be, which nearly all are; None: see `mended`."""
     try:
-        message = with_wire(_decode_message(raw), raw)
-        if is_utf8(raw) and _is_normal(message):
-            return _finished(message)
+        message = decode_message(raw)
+        return _finished(message) if is_utf8(raw) and _is_normal(message) else None
     except _UNFIT:
-        pass
-    return _mend(raw, message_id, as_sent=as_sent)
+        return None
 
 
-def normalise_decoded(message: Message, *, as_sent: bool = False) -> Normalised:
-    """Make a message well-formed that remembers its JSON, which is UTF-8, and is as decoded.
-
-    Args:
-        message: decoded along with others.
-        as_sent: as in `normalise`.
-
-    Raises:
-        Reject: as `normalise`.
-    """
+def well_formed_already(message: Message) -> Message | None:
+    """As `well_formed`, of a message that was decoded, of UTF-8, and remembers its JSON."""
     try:
-        if _is_normal(message):
-            return _finished(message)
+        return _finished(message) if _is_normal(message) else None
     except _UNFIT:
-        pass
-    return _mend(wire_json(message), None, as_sent=as_sent)
+        return None
 
 
 def parse_message(content: bytes | str | Mapping[str, Json]) -> Message:
@@ -167,59 +160,67 @@ def is_utf8(raw: bytes) -> bool:
 
 def _is_normal(message: Message) -> bool:
     ids: tuple[str | None, ...] = (message.message_id, message.user_id, message.anonymous_id)
-    if type(message) is Group:
-        ids = (*ids, message.group_id)
-    elif type(message) is Alias:
-        ids = (*ids, message.previous_id)
+    kind = type(message)
+    if kind is Group or kind is Alias:
+        ids = (*ids, _other_id(message))
     for identifier in ids:
         if identifier is not None and (not identifier or identifier.strip() != identifier):
             return False
     for time in (message.timestamp, message.original_timestamp):
-        if time is not None and parse_time(time) is None:
+        if time is not None and not is_time(time):
             return False
     return True
 
 
-def _finished(message: Message) -> Normalised:
+def _other_id(message: Message) -> str | None:
+    if isinstance(message, Group):
+        return message.group_id
+    return message.previous_id if isinstance(message, Alias) else None
+
+
+def _finished(message: Message) -> Message:
     """Let an identify without `traits` fall back to `context.traits`; name a page or screen."""
-    if type(message) is Page or type(message) is Screen:
-        return Normalised(named(message))
-    if type(message) is not Identify or type(message.traits) is not AbsentTraits:
-        return Normalised(message)
-    if not message.context_traits:
-        return Normalised(message)
-    fallen_back = msgspec.structs.replace(message, traits=message.context_traits)
-    fallen_back = with_origin_of(fallen_back, message)
-    return Normalised(with_mended(fallen_back, {"traits": (None, message.context_traits)}))
+    if type(message) is Track:
+        return message
+    if isinstance(message, (Page, Screen)):
+        return named(message)
+    if not isinstance(message, Identify) or type(message.traits) is not AbsentTraits:
+        return message
+    traits = message.context_part.traits
+    if not traits:
+        return message
+    fallen_back = with_origin_of(msgspec.structs.replace(message, traits=traits), message)
+    return with_mended(fallen_back, {"traits": (None, traits)})
 
 
 # -- the slow road ------------------------------------------------------------------------------
 
 
-def _mend(raw: bytes, message_id: str | None, *, as_sent: bool = False) -> Normalised:
+def mended(raw: bytes, message_id: str | None, *, as_sent: bool = False) -> Normalised:
+    """As `normalise`, of a message that is not `well_formed`."""
     content, notes = decode_json(raw)
     if not isinstance(content, dict):
         raise Reject("not_an_object", f"a message is a JSON object, not {_kind(content)}")
     kind = _message_type(content)
-    mended: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     changed: dict[str, tuple[Any, Any]] = {}
     if content["type"] != kind:
         changed["type"] = (content["type"], kind)
     for name, (field, mend) in {**_COMMON_FIELDS, **_FIELDS[kind]}.items():
         if name in content:
-            mended[field] = (_or_empty(mend) if as_sent else mend)(content[name], name, notes)
-            if mended[field] is not content[name]:
-                changed[name] = (content[name], mended[field])
+            fields[field] = (_or_empty(mend) if as_sent else mend)(content[name], name, notes)
+            if fields[field] is not content[name]:
+                changed[name] = (content[name], fields[field])
     given = content.get("context")
     if as_sent:
         given = _context_as_sent(given, changed)
     context = _mend_context(given, notes)
     if kind == "identify" and content.get("traits") is None:
-        mended["traits"] = context.get("traits") or {}
-        changed["traits"] = (None, mended["traits"])
-    mended["message_id"] = mended.get("message_id") or message_id or _id_from(raw)
-    mended["context_part"] = ContextPart(context.get("traits"))
-    message = with_content(MESSAGE_TYPES[kind](**mended), content)
+        fields["traits"] = context.get("traits") or {}
+        changed["traits"] = (None, fields["traits"])
+    fields["message_id"] = fields.get("message_id") or message_id or _id_from(raw)
+    fields["context_part"] = ContextPart(context.get("traits"))
+    message = with_content(MESSAGE_TYPES[kind](**fields), content)
     message = with_mended(with_own_context(message, context), changed)
     if isinstance(message, (Page, Screen)):
         message = named(message)

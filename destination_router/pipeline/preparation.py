@@ -123,6 +123,10 @@ class Preparation:
         self._consent = treatment.consent
         self._client_side = client_side
 
+    def certain(self, call: type[Message]) -> tuple[int, ...] | None:
+        """Say which subscriptions take every message of a call; None where it depends on more."""
+        return self._certain[call]
+
     def prepare(self, normalised: Normalised) -> Ready | Decision:
         """Make a message ready, or say how it ended."""
         message, notes = normalised.message, normalised.notes

@@ -6,15 +6,16 @@ that were left out would be lost without a trace.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import final
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Any, final
 
 import msgspec
 
 from destination_router.pipeline.answers import content
-from destination_router.pipeline.connection import Decision, Mapped
+from destination_router.pipeline.connection import AT_ONCE, Connection, Decision, Mapped
 from destination_router.transformer.counts import Counts
-from destination_router.transformer.destinations import Destinations
+from destination_router.transformer.destinations import Destinations, Prepared
 from destination_router.transformer.jobs import DecodedJob, Job, each_job, read_jobs
 from destination_router.transformer.rest import uncarried, written_output
 from destination_router.transformer.statuses import (
@@ -70,14 +71,14 @@ def process(
     received: list[str] = []
     answer: list[bytes | msgspec.Raw] = [b"["]
     # Whoever masks looks at an event's bytes first.
-    jobs = read_jobs(body) if destinations.some_private else each_job(body)
-    for job in jobs:
-        # Written at once, so that what is alive is one event's and not a whole request's.
-        made = _made(name, destinations, job, counts, received)
-        if type(made) is Refused:
-            answer.append(_encode(made) + b",")
-        else:
-            _write(made, job.metadata, endpoint, answer)
+    jobs = iter(read_jobs(body)) if destinations.some_private else each_job(body)
+    # What is alive is some events' and not a whole request's: a processor's caches hold no more.
+    while some := list(islice(jobs, AT_ONCE)):
+        for job, made in zip(some, _made(name, destinations, some, counts, received), strict=True):
+            if type(made) is Refused:
+                answer.append(_encode(made) + b",")
+            else:
+                _write(made, job.metadata, endpoint, answer)
     counts.received(received)
     if len(answer) > 1:
         answer[-1] = answer[-1][:-1]  # the last comma
@@ -88,24 +89,49 @@ def process(
 def _made(
     name: str,
     destinations: Destinations,
-    job: Job | DecodedJob,
+    jobs: Sequence[Job | DecodedJob],
     counts: Counts,
     received: list[str],
-) -> Mapped | Decision | Refused:
-    prepared = destinations.prepare(job)
+) -> list[Mapped | Decision | Refused]:
+    """Take some jobs through each step in turn."""
+    prepared = [destinations.prepare(job) for job in jobs]
+    read = [_read(one, job) for one, job in zip(prepared, jobs, strict=True)]
+    answers = [
+        None if one.connection is None else one.connection.answer(found)
+        for one, found in zip(prepared, read, strict=True)
+    ]
+    made: list[Mapped | Decision | Refused] = []
+    for job, one, found, answer in zip(jobs, prepared, read, answers, strict=True):
+        connection = one.connection
+        if connection is None:
+            received.append(name)
+            counts.unusable(name, one.fault)
+            told = EventStatus(ABORTED, one.problem, one.fault)
+            made.append(refused(name, job, told, FEATURE))
+        else:
+            received.append(connection.name)
+            made.append(_judged(name, job, connection, connection.mapped(found, answer), counts))
+    return made
+
+
+def _read(prepared: Prepared, job: Job | DecodedJob) -> Any:
     connection = prepared.connection
     if connection is None:
-        received.append(name)
-        counts.unusable(name, prepared.fault)
-        told = EventStatus(ABORTED, prepared.problem, prepared.fault)
-        return refused(name, job, told, FEATURE)
-    received.append(connection.name)
+        return None
     if prepared.message is not None:
-        made = connection.map(prepared.message)
-    elif type(job) is DecodedJob:
-        made = connection.map_decoded(job.message)
-    else:
-        made = connection.map(job.text())
+        return connection.read(prepared.message)
+    if type(job) is DecodedJob:
+        return connection.read_decoded(job.message)
+    return connection.read(job.text())
+
+
+def _judged(
+    name: str,
+    job: Job | DecodedJob,
+    connection: Connection,
+    made: Mapped | Decision,
+    counts: Counts,
+) -> Mapped | Decision | Refused:
     for request in made.requests:
         if request.params or request.content is not None:  # as of few
             unfit = uncarried(made.requests)

@@ -289,7 +289,8 @@ CALLS = (
     _slip(
         "timestamp-as-given",
         "a time is sent as the sender wrote it",
-        "        written = None if text is None else utc_text(text)\n",
+        "        written = None if text is None else utc_text(text, "
+        'is_valid=field != "receivedAt")\n',
         "        written = text\n",
     ),
     _slip(

@@ -282,7 +282,11 @@ def test_a_message_that_breaks_the_worker_itself_is_poisoned(
                 raise RecursionError("ada@example.com")
             return decide(body, **source)
 
+        def failing_together(bodies: list[bytes], _: Any) -> Any:
+            return [failing(body) for body in bodies]
+
         monkeypatch.setattr(line.connection, "decide", failing)
+        monkeypatch.setattr(line.connection, "decide_all", failing_together)
         await log.append([track(n) for n in range(3)])
         await log.wait_until_done()
         await line.stop()

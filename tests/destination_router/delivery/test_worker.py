@@ -196,7 +196,7 @@ def _send_too_much_for(line: Any) -> None:
             requests[0].json["properties"]["poison"] = "x" * 2000
         return requests
 
-    hooks[Track] = spoil
+    hooks[Track] = line.connection._direct[Track] = spoil
 
 
 def test_an_update_folded_with_a_poisoned_one_is_delivered(

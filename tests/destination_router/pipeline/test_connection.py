@@ -619,6 +619,7 @@ def breaking(
                 return connection(fail)
             case "preparation":
                 made = connection(one)
+                monkeypatch.setattr(made, "_direct", {})
                 monkeypatch.setattr(made._preparation, "prepare", fail)
                 return made
             case "transformation":
@@ -632,10 +633,15 @@ def breaking(
                 return Connection("production", loaded(Acme(one)), {}, treatment=treatment)
             case "mapping":
                 made = connection(one)
+                monkeypatch.setattr(made, "_direct", {})
                 monkeypatch.setattr(made, "_taken", fail)
                 return made
             case step:
-                name = {"records": "check_records", "content": "contents"}.get(step, step)
+                name = {
+                    "records": "check_records",
+                    "content": "contents",
+                    "normalise": "well_formed",
+                }.get(step, step)
                 monkeypatch.setattr(f"{where}.{name}", fail)
                 return connection(one)
 

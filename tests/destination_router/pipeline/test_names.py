@@ -10,7 +10,7 @@ from destination_router import Page, Screen, parse_message
 from destination_router.config.router_toml import ConnectionConfig, SharedConfig
 from destination_router.pipeline.connection import Connection, Decision, configured
 from destination_router.pipeline.mapping.field_mapping import compile_mapping
-from destination_router.pipeline.normalise import normalise, normalise_decoded
+from destination_router.pipeline.normalise import normalise, well_formed_already
 from destination_router.pipeline.privacy.report import Report
 from destination_router.pipeline.subscriptions.conditions import compile_condition
 from destination_router.pipeline.transformations.steps import Transformations
@@ -76,7 +76,7 @@ def test_the_first_place_with_a_name_counts(shape: dict[str, Any], name: str | N
 def test_a_name_is_found_on_every_road() -> None:
     """Messages that need mending, that were decoded with others, or that spell `event` oddly."""
     mended = normalise(wire("screen", event="Diagnosis", userId=5)).message
-    decoded = normalise_decoded(Screen(message_id="m", properties={"name": "Diagnosis"})).message
+    decoded = well_formed_already(Screen(message_id="m", properties={"name": "Diagnosis"}))
     escaped = wire("screen", event="Diagnosis").replace(b"event", b"\\u0065vent")
     odd = normalise(escaped).message
     assert [getattr(m, "name", None) for m in (mended, decoded, odd)] == ["Diagnosis"] * 3

@@ -477,7 +477,7 @@ def test_the_fast_and_the_slow_road_lead_to_the_same_message(
 ) -> None:
     """Which road a well-formed message takes is a matter of speed alone."""
     raw = json.dumps(fields, ensure_ascii=bool(escaped)).encode()
-    fast, slow = normalise(raw), module._mend(raw, None)
+    fast, slow = normalise(raw), module.mended(raw, None)
     assert comparable(fast) == comparable(slow)
     assert fast.notes == ()
 
