@@ -32,6 +32,7 @@ from destination_router.eventlog.kafka.offsets import (
 )
 from destination_router.eventlog.kafka.reading import UnreadableError, found
 from destination_router.eventlog.progress import Progress
+from destination_router.faults import whereabouts
 
 _AT_ONCE = 1000
 _AHEAD = 2000
@@ -348,7 +349,12 @@ class Reader:
                 self._postponed(told(error.args[0]))
             except LogUnavailableError as error:
                 self._postponed(str(error))
-        with contextlib.suppress(KafkaException, RuntimeError):
+            except Exception as error:  # noqa: BLE001 -- the thread goes on, with a new consumer
+                self._broken = True
+                # The client raises its own record of an error now and then, which is half made.
+                is_kafkas = type(error).__name__ == KafkaError.__name__
+                self._postponed(str(error) if is_kafkas else whereabouts(error))
+        with contextlib.suppress(Exception):
             self._consumer.close()
 
     def _read_ahead(self, consumer: Consumer) -> None:
@@ -501,7 +507,7 @@ class Reader:
     def _renew_consumer(self) -> None:
         self._lose(0.0)
         self.on_leaving(is_over=False)
-        with contextlib.suppress(KafkaException, RuntimeError):
+        with contextlib.suppress(Exception):
             self._consumer.close()
         with self._lock:
             self._partitions.clear()

@@ -22,8 +22,10 @@ import sys
 from destination_router.config.router_toml import EventLogConfig
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.kafka.address import address_of
+from destination_router.eventlog.kafka import groups as module
 from destination_router.eventlog.kafka.groups import Groups
 
+module.TIMEOUT = 2.0
 address = address_of(EventLogConfig(url=sys.argv[1]))
 number = 0
 while True:
@@ -51,13 +53,13 @@ def test_a_coordinator_that_moves_ends_no_process() -> None:
             for _ in range(3)
         ]
         try:
-            for number in (1, 2, 3, 1):
+            for process in asking:
+                assert process.stdout is not None
+                assert process.stdout.readline(), process.wait()
+            for number in (1, 2, 3):
                 brokers.kill_broker(number)
                 brokers.start_broker(number)
                 brokers.await_broker(number)
-                for process in asking:
-                    assert process.stdout is not None
-                    assert process.stdout.readline(), process.wait()
             assert [process.poll() for process in asking] == [None] * 3
         finally:
             for process in asking:
