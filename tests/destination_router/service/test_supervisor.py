@@ -186,6 +186,8 @@ def test_the_workers_of_a_killed_router_end_with_it(router: Router, vendor: Vend
     router.end()
     until(lambda: not alive(orphans[1]))
     assert is_delivered_from(log)
+    told = command(router.directory, "reload")
+    assert (told.returncode, "no process delivers" in told.stderr) == (2, True), told.stderr
     os.kill(orphans[0], signal.SIGCONT)
     until(lambda: not alive(orphans[0]))
     until(lambda: not is_delivered_from(log))
