@@ -79,7 +79,7 @@ def read_native(text: str) -> int | None:
 
 def read_number(number: float) -> int | None:
     """Read a number as `Date` does: it is milliseconds since 1970, its fraction cut off."""
-    if not math.isfinite(number) or abs(number) > _FURTHEST:
+    if abs(number) > _FURTHEST or not math.isfinite(number):  # an integer may fit into no float
         return None
     return math.trunc(number)
 

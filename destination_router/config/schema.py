@@ -101,8 +101,8 @@ CONSOLE: dict[str, Json] = {
         "pattern": "^.+:[0-9]+$",
         "description": "Write host:port, such as 127.0.0.1:8081.",
     },
-    "password": {"type": "string"},
-    "viewer_password": {"type": "string"},
+    "password": {"type": "string", "writeOnly": True},
+    "viewer_password": {"type": "string", "writeOnly": True},
     "url": {
         "type": "string",
         "pattern": ORIGIN,

@@ -16,6 +16,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from destination_router.console.desk import Desk
 from destination_router.console.page import Page
@@ -82,6 +83,22 @@ class _Stream:
         self.waiting.put_nowait((rows[-1][0], [text for _, text in rows]))
 
 
+class _Events(StreamingResponse):
+    """An answer of events that tells when it is over, even if nobody has read any of it."""
+
+    def __init__(self, events: AsyncIterator[str], ended: Callable[[], None]) -> None:
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        super().__init__(events, media_type="text/event-stream", headers=headers)
+        self._ended = ended
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._ended()
+
+
 class Live:
     """The page, and its stream.
 
@@ -144,11 +161,9 @@ class Live:
         self._streams.add(stream)  # before anything is awaited: it counts from now on
         if self._feeding is None or self._feeding.done():
             self._feeding = asyncio.create_task(self._feed())
-        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(
+        return _Events(
             self._events(stream, request.state.is_signed_in),
-            media_type="text/event-stream",
-            headers=headers,
+            partial(self._streams.discard, stream),
         )
 
     async def _events(
@@ -159,8 +174,9 @@ class Live:
         try:
             has_seen_some = stream.wanted.after > 0
             missed, left = await self._desk.ask_traces(lambda traces: traces.news(stream.wanted))
-            yield ": here\n\n"
+            # Before anything is sent: that may take as long as who reads likes.
             stream.begin(missed[0].number if missed else stream.wanted.after, self._row)
+            yield ": here\n\n"
             if missed:
                 rows = [self._row(trace) for trace in reversed(missed)]
                 if left and has_seen_some:
@@ -186,7 +202,6 @@ class Live:
             ending.cancel()
             if getting is not None:
                 getting.cancel()
-            self._streams.discard(stream)
 
     async def _feed(self) -> None:
         """Read what is new once for all, as long as somebody looks."""

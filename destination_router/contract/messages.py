@@ -429,9 +429,13 @@ def unasked_names(message: _Message) -> list[str]:
     strange = root_names(message) - _KNOWN_AT_ROOT[type(message)]
     if not strange:
         return left
+    try:
+        root = message.wire
+    except Reject:  # nobody else has looked at it: its fields are named, whatever they hold
+        return left + sorted(name for name in strange if name not in asked and name[:1] != "_")
     return left + [
         name
-        for name, value in message.wire.items()
+        for name, value in root.items()
         if name in strange
         and name not in asked
         and not name.startswith("_")

@@ -28,9 +28,16 @@ def name_text(value: Any) -> str | None:
     """Read a value as a name: text or a number; None for what names nothing."""
     if isinstance(value, str):
         return value if value and not value.isspace() else None
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        return javascript.text(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return javascript.text(value) if _is_finite(value) else None
     return None
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # an integer that no float can hold: `JSON.parse` makes it Infinity
+        return False
 
 
 def named(message: Page | Screen) -> Page | Screen:

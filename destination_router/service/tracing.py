@@ -215,7 +215,15 @@ class Tracer:
                 continue
             if traced.delivery is not None:
                 del self._open[offset]
-            yield self._trace(traced)
+            try:
+                trace = self._trace(traced)
+            except PASSED_ON:
+                raise
+            except BaseException as error:  # noqa: BLE001 -- no message may hide its neighbours
+                self.untraced += 1
+                _log.error("traces_failed", extra={"detail": whereabouts(error)})
+            else:
+                yield trace
 
     def _trace(self, traced: _Open) -> Trace:
         event, decision = traced.event, traced.decision

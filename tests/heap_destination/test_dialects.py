@@ -249,3 +249,10 @@ def test_notes_on_a_time_do_not_contradict_each_other(dialect: str) -> None:
     sent = decided(dialect, type="track", userId="u1", event="E", timestamp="soon")
     told = " ".join(note.detail for note in sent.notes)
     assert not ("left out" in told and "sends it" in told)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_time_that_no_float_holds_is_no_time(dialect: str) -> None:
+    """`JSON.parse` makes Infinity of it, which no `Date` is."""
+    decision = decided(dialect, type="track", userId="u1", event="Paid", timestamp=10**400)
+    assert decision.reject is None or decision.reject.code != "plugin_error", decision.reject

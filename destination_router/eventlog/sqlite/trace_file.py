@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.trace import (
@@ -64,6 +65,12 @@ _WAITING_AS_WELL = 4
 """How many times `keep` traces there may be, with those of messages that changed since."""
 
 _WATCHED = "-live"
+
+_LEAST_INTEGER, _MOST_INTEGER = -(2**63), 2**64 - 1
+"""What MessagePack has; JSON has more."""
+
+_UNWRITABLE = (ValueError, OverflowError, TypeError, RecursionError)
+"""What a trace raises that cannot be written: half a character, too large an integer."""
 
 _MOST_CODES = 50
 _MINUTE = 60
@@ -440,7 +447,7 @@ def _batches(traces: Sequence[Trace], now: float) -> Iterator[tuple[Any, ...]]:
 def _encoded(traces: list[Trace]) -> bytes:
     try:
         content = _encode(traces)
-    except (ValueError, OverflowError, TypeError):  # an integer that MessagePack does not have
+    except _UNWRITABLE:
         content = b""
     if 0 < len(content) <= LARGEST_TRACE:
         return content
@@ -449,11 +456,13 @@ def _encoded(traces: list[Trace]) -> bytes:
 
 def _fitting(trace: Trace) -> Trace:
     """Leave the content out of a trace where it is too large: a plugin makes much of little."""
-    try:
-        if len(_encode(trace)) <= LARGEST_TRACE:
-            return trace
-    except (ValueError, OverflowError, TypeError):
-        pass
+    for change in (_as_it_is, _with_small_integers):
+        try:
+            changed = change(trace)
+            if len(_encode(changed)) <= LARGEST_TRACE:
+                return changed
+        except _UNWRITABLE:
+            pass
     about = ("body_bytes", "left_out", "decided_at", "ended_at")
     content = TraceContent(**{name: getattr(trace.content, name) for name in about})
     return Trace(
@@ -470,6 +479,32 @@ def _fitting(trace: Trace) -> Trace:
         detail=_writable(trace.detail),
         content=content,
     )
+
+
+def _as_it_is(trace: Trace) -> Trace:
+    return trace
+
+
+def _with_small_integers(trace: Trace) -> Trace:
+    """Write integers that MessagePack does not have as text, where a message's values stand."""
+    content = trace.content
+    exchanges = [replace(each, request=_small(each.request)) for each in content.exchanges]
+    content = replace(
+        content,
+        steps=tuple(map(_small, content.steps)),
+        requests=tuple(map(_small, content.requests)),
+        exchanges=tuple(exchanges),
+    )
+    return replace(trace, content=content)
+
+
+def _small(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _small(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_small(item) for item in value]
+    is_large = isinstance(value, int) and not _LEAST_INTEGER <= value <= _MOST_INTEGER
+    return str(value) if is_large else value
 
 
 def _writable(text: str) -> str:
@@ -497,7 +532,7 @@ def _heads(database: sqlite3.Connection, connection: str, after: int) -> Iterato
                 return
             if key not in known:
                 known.add(key)
-                yield msgspec.structs.replace(head, number=its_number)
+                yield replace(head, number=its_number)
 
 
 def _found(database: sqlite3.Connection, wanted: TraceFilter) -> Iterator[Trace]:
@@ -517,7 +552,7 @@ _HEAD = tuple(name for name in _Head.__struct_fields__ if name != "content")
 
 
 def _whole(head: _Head) -> Trace:
-    return msgspec.structs.replace(_summary(head), content=_decode_content(head.content))
+    return replace(_summary(head), content=_decode_content(head.content))
 
 
 def _forget_in(

@@ -11,16 +11,22 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
 from console_served import TOML, VIEWER, Served, Start
+from starlette.requests import Request
 from waiting import until
 
 from destination_router.config.router_toml import load_config
 from destination_router.console import live
+from destination_router.console.assets import Assets
+from destination_router.console.desk import Desk
+from destination_router.console.rendering import Rendering
+from destination_router.eventlog.sqlite.trace_file import TraceFile
 from destination_router.eventlog.trace import Exchange, Rollup, Trace, TraceContent, TraceFilter
 from destination_router.service.connections import connect
 
@@ -161,6 +167,32 @@ def test_only_so_many_may_look_at_once(console: Served, monkeypatch: pytest.Monk
         answer = console.client().get("/live/stream")
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "30"
+
+
+def test_who_leaves_before_anything_is_read_looks_no_more(tmp_path: Path) -> None:
+    """Their place is free again, and nothing is read for them any more."""
+
+    async def main() -> None:
+        traces = TraceFile(tmp_path / "router.db-console")
+        shown = live.Live(Desk(unused, traces), Rendering(Assets(), time.time), asyncio.Event())
+        request = Request({"type": "http", "headers": [], "query_string": b"", "state": {}})
+        request.state.is_signed_in = lambda: True
+        answer = await shown._stream(request)
+        assert shown._streams
+        await answer({"type": "http", "asgi": {"spec_version": "2.3"}}, gone, never_sent)
+        assert not shown._streams
+        traces.close()
+
+    async def gone() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def never_sent(_: Any) -> None:
+        await asyncio.Event().wait()
+
+    def unused() -> Any:
+        raise AssertionError
+
+    asyncio.run(main())
 
 
 def test_who_reads_too_slowly_is_told_how_much_they_missed() -> None:

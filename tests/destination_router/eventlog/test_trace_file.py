@@ -122,7 +122,7 @@ def test_a_trace_that_is_too_large_or_cannot_be_written_is_kept_without_its_cont
 ) -> None:
     """And its neighbours are kept as they are."""
     huge = TraceContent(body="x", requests=({"json": "x" * LARGEST_TRACE},), body_bytes=1)
-    strange = TraceContent(body="y", requests=({"json": 2**70},), body_bytes=2)
+    strange = TraceContent(body="y\ud800", body_bytes=2)
     whole = TraceContent(body="z")
     half = trace(3, message_id="\ud800", content=whole)
     put = [trace(0, content=huge), trace(1, content=strange), trace(2, content=whole), half]
@@ -130,6 +130,21 @@ def test_a_trace_that_is_too_large_or_cannot_be_written_is_kept_without_its_cont
     found = [traces.one("heap", offset) for offset in range(4)]
     assert [each and each.content.body for each in found] == [None, None, "z", None]
     assert [each and each.content.body_bytes for each in found[:2]] == [1, 2]
+
+
+def test_an_integer_of_any_size_is_kept(traces: TraceFile) -> None:
+    """JSON knows no largest one; what the file cannot write as a number is written as text."""
+    body = '{"event":"Paid","properties":{"n":1180591620717411303424}}'
+    request = {"json": {"n": 2**70, "m": [-(2**63) - 1, 2**64 - 1, True]}}
+    exchange = Exchange(at=1.0, seconds=0.5, request=request)
+    content = TraceContent(body=body, requests=(request,), steps=(request,), exchanges=(exchange,))
+    traces.put([trace(1, content=content, fingerprint="f", event="")], {}, {}, 100.0)
+    found = traces.one("heap", 1)
+    assert found is not None
+    assert (found.event, found.fingerprint, found.content.body) == ("Paid", "f", body)
+    written = {"json": {"n": str(2**70), "m": [str(-(2**63) - 1), 2**64 - 1, True]}}
+    assert found.content.requests == found.content.steps == (written,)
+    assert found.content.exchanges[0].request == written
 
 
 def test_a_batch_that_is_damaged_hides_no_other(traces: TraceFile) -> None:

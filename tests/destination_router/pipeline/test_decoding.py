@@ -103,3 +103,10 @@ def test_what_is_known_at_the_root_is_not_looked_for_again(call: str) -> None:
 def test_a_root_has_the_fields_of_all_calls() -> None:
     """A field that is new to a call is new here."""
     assert set(Root.__struct_encode_fields__) == {*fields, "type"}
+
+
+def test_a_number_that_no_float_holds_hides_no_name() -> None:
+    """Nobody decodes what an envelope holds, so nobody has refused it."""
+    raw = b'{"type": "track", "messageId": "m", "version": 1e400, "email": "a", "_x": 1}'
+    message = decode_message(raw)
+    assert unasked_names(message) == ["email"]

@@ -65,6 +65,7 @@ def test_a_name_is_read_wherever_an_sdk_writes_it(kind: str, shape: dict[str, An
         ({"properties": {"name": 7}}, "7"),
         ({"properties": {"name": True}}, None),
         ({"event": {"name": "E"}}, None),
+        ({"event": 10**400, "properties": {"name": -(10**400)}}, None),
         ({}, None),
     ],
 )

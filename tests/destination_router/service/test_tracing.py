@@ -245,6 +245,27 @@ def test_what_cannot_be_told_silences_nothing_else(in_virtual_time: Any, caplog:
     assert [record.msg for record in caplog.records] == ["traces_failed"]
 
 
+def test_a_message_that_cannot_be_told_hides_no_other(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is counted among those that are not traced."""
+    connection = connect(ConnectionConfig(name="heap", plugin="heap", settings=SETTINGS))
+    tracer = Tracing(Kept(), content=False).tracer(connection)
+    explained = connection.explained
+
+    def failing(raw: bytes) -> Any:
+        return explained(raw) if b'"m1"' not in raw else 1 // 0
+
+    monkeypatch.setattr(connection, "explained", failing)
+    for number in range(3):
+        body = track(number)
+        tracer.decided(Event(number, body), connection.decide(body))
+    assert [trace.message_id for trace in tracer.drain()] == ["m0", "m2"]
+    assert tracer.untraced == 1
+    assert [record.msg for record in caplog.records] == ["traces_failed"]
+    assert MARKER not in str(vars(caplog.records[0]))
+
+
 def test_without_content_there_are_ids_codes_and_paths(in_virtual_time: Any) -> None:
     """No value of a message, no word of a vendor."""
     kept = delivered(in_virtual_time, [track()], 400, content=False)
