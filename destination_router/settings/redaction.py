@@ -33,7 +33,7 @@ _MARKS = frozenset("%\\&")
 """Without one of these nothing is encoded but in Base64 or as hexadecimal."""
 
 _ODDLY_WRITTEN = re.compile(r"[:,\[]-?(?:[0-9][0-9.]*e|0\.0000)")
-"""A number that msgspec and Python do not write alike: `1e16` and `1e+16`, `0.00001` and `1e-05`."""
+"""A number that msgspec and Python write differently: `1e16`, `1e+16`; `0.00001`, `1e-05`."""
 
 _JSON_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\([\s\S])")
 _BACKSLASHES = r"\\{1,16}"
