@@ -142,7 +142,7 @@ class EventLogConfig(msgspec.Struct, frozen=True, kw_only=True):
         max_size: how much room events may take; beyond it, new ones are refused with 503. From 80 %
             on, delivered events go at once.
         max_dead_letters_size: how much room dead letters may take, beside `max_size`; beyond it,
-            the oldest of the connection and code that hold most are deleted. None: a tenth of
+            the oldest of the connection and code that hold most are deleted; None: a tenth of
             `max_size`.
         min_free: how much of its disk must be free; below it, new events are refused with 503, so
             that there is always room to note what was delivered. At least `16MB`: less would not
@@ -316,8 +316,8 @@ class SharedConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What a router.toml says for all of its connections; references are not resolved yet.
 
     Attributes:
-        privacy: what any connection may pass on, and
-            the masking keys of those that have none of their own.
+        privacy: what any connection may pass on, and the masking keys of those that have none of
+            their own.
         transformations: what is done to every message, in order.
     """
 

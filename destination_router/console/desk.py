@@ -55,7 +55,8 @@ class Desk:
         self._traces = traces
         self._opening = threading.Lock()
         self._followed: tuple[EventLogConfig, FollowedLog] | None = None
-        self._earlier: OrderedDict[str, Connection] = OrderedDict()
+        self._knowing = threading.Lock()
+        self._known: OrderedDict[str, Connection] = OrderedDict()
         self.content = content
         self.clock = clock
 
@@ -63,17 +64,21 @@ class Desk:
     def configured(self) -> Configured:
         """What the router goes by now."""
         configured = self._configured()
-        for connection in configured.connections:
-            self._earlier[connection.fingerprint] = connection
-            self._earlier.move_to_end(connection.fingerprint)
-        while len(self._earlier) > max(_MOST_EARLIER, len(configured.connections)):
-            self._earlier.popitem(last=False)
+        current = {each.fingerprint: each for each in configured.connections}
+        with self._knowing:
+            for fingerprint, connection in list(self._known.items()):
+                if fingerprint in current or connection.plugin.elsewhere is not None:
+                    del self._known[fingerprint]  # an earlier one's program would run on
+            self._known |= current
+            while len(self._known) > max(_MOST_EARLIER, len(current)):
+                self._known.popitem(last=False)
         return configured
 
     def connection_of(self, trace: Trace) -> Connection | None:
         """Find the connection as it was when a message was traced; None: it is not known here."""
         _ = self.configured
-        return self._earlier.get(trace.fingerprint)
+        with self._knowing:
+            return self._known.get(trace.fingerprint)
 
     def shown(self, trace: Trace) -> Trace:
         """Leave out values that were kept before the configuration said not to show any."""

@@ -7,7 +7,6 @@ elsewhere (a proxy, a simulator) by configuration.
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import functools
 import logging
@@ -27,9 +26,8 @@ import msgspec
 
 from destination_router.config.origins import ANY_ORIGIN, is_loopback, plain_origin
 from destination_router.contract.bodies import body_of, gzipped, request_bytes
+from destination_router.contract.headers import headers_of
 from destination_router.contract.records import (
-    BasicAuth,
-    BearerAuth,
     HttpRequest,
     HttpResponse,
     Outcome,
@@ -261,7 +259,8 @@ def render(request: HttpRequest, url: str, most: float) -> httpx.Request:
     content, content_type = (b"", "") if body is None else body
     if request.gzip and body is not None:
         content = gzipped(content)
-    headers = {"Host": target.netloc.decode("ascii")} | _headers(request, content_type)
+    own = {"Host": target.netloc.decode("ascii"), **_OWN_HEADERS}
+    headers = headers_of(request, own, content_type)
     if body is not None or request.method in _WITH_A_BODY:
         headers["Content-Length"] = str(len(content))
     return httpx.Request(
@@ -280,26 +279,6 @@ _plain_url = functools.lru_cache(maxsize=256)(httpx.URL)
 @functools.lru_cache(maxsize=4)
 def _steps(most: float) -> dict[str, float | None]:
     return httpx.Timeout(most).as_dict()
-
-
-def _headers(request: HttpRequest, content_type: str) -> dict[str, str]:
-    """Write the headers; those that a destination gives come before the host's."""
-    own = {**_OWN_HEADERS, "Content-Type": content_type} if content_type else {**_OWN_HEADERS}
-    if request.headers:
-        given = {name.lower() for name in request.headers}
-        own = {name: value for name, value in own.items() if name.lower() not in given}
-    headers = {**own, **request.headers}
-    if request.gzip and content_type:
-        headers["Content-Encoding"] = "gzip"
-    match request.auth:
-        case BasicAuth(username, password):
-            credentials = base64.b64encode(f"{username}:{password}".encode()).decode()
-            headers["Authorization"] = f"Basic {credentials}"
-        case BearerAuth(token):
-            headers["Authorization"] = f"Bearer {token}"
-        case _:
-            pass
-    return headers
 
 
 def header_texts(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -10,7 +10,6 @@ for request in heap.pack(decision.requests):
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import importlib
 import uuid
@@ -21,10 +20,9 @@ import msgspec
 
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.bodies import body_of, gzipped
+from destination_router.contract.headers import headers_of
 from destination_router.contract.messages import Message
 from destination_router.contract.records import (
-    BasicAuth,
-    BearerAuth,
     HttpRequest,
     HttpResponse,
     Json,
@@ -122,29 +120,15 @@ class HostedConnection:
 
         Do not log it: it holds the credentials.
         """
-        headers = dict(request.headers)
-        match request.auth:
-            case BasicAuth(username, password):
-                credentials = base64.b64encode(f"{username}:{password}".encode()).decode()
-                headers["Authorization"] = f"Basic {credentials}"
-            case BearerAuth(token):
-                headers["Authorization"] = f"Bearer {token}"
-            case _:
-                pass
         body = body_of(request)
-        content = None
-        if body is not None:
-            content, content_type = body
-            if not any(name.lower() == "content-type" for name in headers):
-                headers["Content-Type"] = content_type
-            if request.gzip:
-                content = gzipped(content)
-                headers["Content-Encoding"] = "gzip"
+        content, content_type = (None, "") if body is None else body
+        if request.gzip and content is not None:
+            content = gzipped(content)
         query = urlencode(request.params, doseq=True)
         return RenderedRequest(
             method=request.method,
             url=f"{request.url}?{query}" if query else request.url,
-            headers=headers,
+            headers=headers_of(request, {}, content_type),
             content=content,
         )
 

@@ -362,16 +362,13 @@ class _Share:
     async def _work(self) -> int | None:
         """Run one process until it ends; with which status, None if it could not be started."""
         self._ended.clear()
-        ours, theirs = socket.socketpair()
         try:
-            with theirs:
-                process = self._process = await self._started(theirs)
-            await self._converse(ours)
+            process, channel = await self._started()
+            await self._converse(channel)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_STOP_SECONDS):
                     await process.wait()
         except OSError as error:
-            ours.close()
             _log.error("worker_not_started", extra={"detail": f"{error.strerror}"})
         finally:
             self.kill()
@@ -379,17 +376,25 @@ class _Share:
             self._forget()
         return status
 
-    async def _started(self, channel: socket.socket) -> asyncio.subprocess.Process:
-        inherited = [channel.fileno(), *([] if self._claim is None else [self._claim])]
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # nothing in the folder that we are in takes a module's place
-            "-m",
-            "destination_router.service.share_process",
-            str(channel.fileno()),
-            stdin=asyncio.subprocess.DEVNULL,
-            pass_fds=inherited,
-        )
+    async def _started(self) -> tuple[asyncio.subprocess.Process, socket.socket]:
+        """Start a process; with the socket to it."""
+        ours, theirs = socket.socketpair()
+        claim = [] if self._claim is None else [self._claim]
+        try:
+            with theirs:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-P",  # nothing in the folder that we are in takes a module's place
+                    "-m",
+                    "destination_router.service.share_process",
+                    str(theirs.fileno()),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno(), *claim],
+                )
+        except BaseException:
+            ours.close()
+            raise
+        return self._process, ours
 
     async def _converse(self, channel: socket.socket) -> None:
         """Tell a process what to deliver, and hear it until it ends."""

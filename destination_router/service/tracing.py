@@ -102,15 +102,19 @@ class _Told(msgspec.Struct, frozen=True):
         at: when, Unix time in seconds.
         request: what it carried of the message.
         messages: how many it carried.
-        answer: what came back.
-        words: the vendor's, as they may be kept.
+        seconds: how long its answer took.
+        status: the vendor's; None where no answer came.
+        failure: where no answer came, what went wrong.
+        words: the beginning of the vendor's answer, as it may be kept; all of it may be a megabyte.
         outcome: what that means for the message.
     """
 
     at: float
     request: HttpRequest
     messages: int
-    answer: Answer
+    seconds: float
+    status: int | None
+    failure: str
     words: str
     outcome: Outcome
 
@@ -175,7 +179,9 @@ class Tracer:
                     now,
                     _share(request, len(carries), traced, index),
                     len(carries),
-                    answer,
+                    answer.seconds,
+                    None if response is None else response.status,
+                    answer.failure,
                     words,
                     outcome_of(item, answer),
                 )
@@ -231,7 +237,7 @@ class Tracer:
         result, code, detail = _result(traced)
         told = traced.told
         last = traced.ended_at or (told[-1].at if told else traced.decided_at)
-        says_vendor = bool(told) and told[-1].answer.response is not None
+        says_vendor = bool(told) and told[-1].status is not None
         return Trace(
             connection=self.connection.name,
             offset=event.offset,
@@ -278,18 +284,18 @@ class Tracer:
         return self.connection.shown(request) if self._content else _shape_of(request)
 
     def _exchange(self, told: _Told) -> Exchange:
-        response, outcome = told.answer.response, told.outcome
+        outcome = told.outcome
         return Exchange(
             at=told.at,
-            seconds=told.answer.seconds,
+            seconds=told.seconds,
             request=self._shown(told.request),
             messages=told.messages,
-            status=None if response is None else response.status,
+            status=told.status,
             answer=told.words if self._content else "",
-            failure=told.answer.failure,
+            failure=told.failure,
             outcome=outcome.result,
             code=outcome.code,
-            detail=outcome.detail if self._content or response is None else "",
+            detail=outcome.detail if self._content or told.status is None else "",
         )
 
 

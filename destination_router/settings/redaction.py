@@ -32,6 +32,9 @@ _MOST_LAYERS = 8
 _MARKS = frozenset("%\\&")
 """Without one of these nothing is encoded but in Base64 or as hexadecimal."""
 
+_ODDLY_WRITTEN = re.compile(r"[:,\[]-?(?:[0-9][0-9.]*e|0\.0000)")
+"""A number that msgspec and Python write differently: `1e16`, `1e+16`; `0.00001`, `1e-05`."""
+
 _JSON_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\([\s\S])")
 _BACKSLASHES = r"\\{1,16}"
 """A bound, or a long row of them would be gone through from each of its places."""
@@ -89,9 +92,10 @@ def _may_hold(parts: Json, secrets: _Secrets) -> bool:
         text = msgspec.json.encode(parts).decode()
     except (ValueError, TypeError, OverflowError):
         return True
-    # A number may be written with an exponent here, and without one where it is shown; and what
-    # is encoded is looked for value by value.
-    return "e+" in text or not _MARKS.isdisjoint(text) or secrets.stand_in(text)
+    # A number may be written otherwise here than where it is shown; and what is encoded is looked
+    # for value by value.
+    is_odd = _ODDLY_WRITTEN.search(text) is not None
+    return is_odd or not _MARKS.isdisjoint(text) or secrets.stand_in(text)
 
 
 def _shown_headers(request: HttpRequest) -> dict[str, str]:

@@ -217,9 +217,11 @@ class Reader:
         return min(found, key=lambda each: each.received_at or 0.0, default=None)
 
     def put_back(self, events: Sequence[Event]) -> None:
-        """Have events read again that were taken."""
+        """Have events read again that were taken; those of before a rewind are read anyway."""
         with self._lock:
             for event in reversed(events):
+                if self.origin(event.offset) is not event:
+                    continue
                 place = event.offset
                 each = _Read(partition_of(place), offset_of(place), event, len(event.body))
                 self._ahead.appendleft(each)

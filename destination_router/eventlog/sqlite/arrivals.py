@@ -1,6 +1,7 @@
-"""How a reader learns that there may be something new: told within its process, else by asking.
+"""How a reader learns that there may be something new: it is told, else by asking.
 
-Another process cannot tell, so a reader asks again after a pause that grows while nothing comes.
+A process that appends tells the readers in it, and the workers that it has started. Any other one
+cannot, so a reader asks again after a pause that grows while nothing comes.
 """
 
 from __future__ import annotations

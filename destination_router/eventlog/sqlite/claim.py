@@ -84,18 +84,31 @@ def _lock(path: Path, file: int, patience: float) -> None:
 def _has_orphans(path: Path) -> bool:
     """Whether the process that took a lock is gone, and others have it from that one."""
     try:
-        os.kill(int(path.read_bytes()), 0)
+        return _is_gone(int(path.read_bytes()))
+    except (OSError, ValueError):  # no number stands there
+        return False
+
+
+def _is_gone(process: int) -> bool:
+    try:
+        os.kill(process, 0)
     except ProcessLookupError:
         return True
-    except (OSError, ValueError):  # it is another user's, or no number stands there
+    except OSError:  # it is another user's
         return False
     return False
 
 
 def claimant(path: Path) -> int | None:
-    """Tell the process that delivers from a log and can reload; None where there is none."""
+    """Tell the process that delivers from a log and can reload; None where there is none.
+
+    Nor is there one where it was killed, and its workers have the claim until they end.
+    """
     text = _claimed_by(path)
-    return int(text) if text is not None and text.isdigit() else None
+    if text is None or not text.isdigit():
+        return None
+    process = int(text)
+    return None if _is_gone(process) else process
 
 
 def is_delivered_from(path: Path) -> bool:

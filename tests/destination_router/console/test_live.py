@@ -6,6 +6,7 @@ Modules: `console/message_page.py`, `console/decision_view.py`, `console/command
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import threading
 import time
@@ -18,16 +19,18 @@ import httpx
 import msgspec
 import pytest
 from console_served import TOML, VIEWER, Served, Start
+from small_program import runs, speaks
 from starlette.requests import Request
 from waiting import until
 
-from destination_router.config.router_toml import load_config
+from destination_router.config.router_toml import ConnectionConfig, load_config
 from destination_router.console import live
 from destination_router.console.assets import Assets
 from destination_router.console.desk import Desk
 from destination_router.console.rendering import Rendering
 from destination_router.eventlog.sqlite.trace_file import TraceFile
 from destination_router.eventlog.trace import Exchange, Rollup, Trace, TraceContent, TraceFilter
+from destination_router.programs.destination import ProgramHooks
 from destination_router.service.connections import connect
 
 MESSAGE = {
@@ -287,6 +290,36 @@ def test_the_steps_are_found_out_when_somebody_opens_a_message(console_of: Start
     assert client.get(path).text.count("transformations.0.rename") == text.count(
         "transformations.0.rename"
     )
+
+
+def test_no_program_of_an_earlier_configuration_runs_on(console: Served, tmp_path: Path) -> None:
+    """Each would stay in memory, for as many changes of router.toml as are remembered."""
+    command = speaks(tmp_path)
+
+    def change(event: str) -> int:
+        about = {
+            "name": "small",
+            "plugin": "small",
+            "program": {"command": command},
+            "transformations": [{"drop_events": [event]}],
+        }
+        connection = connect(msgspec.convert(about, ConnectionConfig))
+        console.configured = msgspec.structs.replace(console.configured, connections=[connection])
+        hooks = connection.plugin.elsewhere
+        assert isinstance(hooks, ProgramHooks)
+        assert connection.decide(json.dumps(MESSAGE).encode()).result == "requests"
+        assert hooks.program.pid is not None
+        return hooks.program.pid
+
+    client = console.client()
+    first = change("one")
+    assert client.get("/live").status_code == 200
+    assert runs(first)
+    last = change("another")
+    assert client.get("/live").status_code == 200
+    gc.collect()
+    until(lambda: not runs(first))
+    assert runs(last)
 
 
 def test_where_the_configuration_of_then_is_not_known_what_was_sent_is_shown(

@@ -18,6 +18,7 @@ from destination_router.contract.records import (
     default_outcome,
 )
 from destination_router.delivery.delivery_settings import DeliverySettings
+from destination_router.delivery.item import Answer
 from destination_router.delivery.sender import USER_AGENT, Sender, read_answer
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import load_plugin
@@ -239,3 +240,45 @@ def test_a_window_is_what_both_allow(
 ) -> None:
     """A plugin says how many messages it wants to see at once, and a configuration may say less."""
     assert DeliverySettings(window=configured).window_for(stated) == window
+
+
+def test_a_header_goes_out_once() -> None:
+    """Two of one name, HTTP does not carry: the request would be tried for ever."""
+    handed: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        handed.append(request)
+        return httpx.Response(200)
+
+    given = {"host": "shop.example", "content-length": "3", "user-agent": "own"}
+    attempt(answer, msgspec.structs.replace(BULK, json={"a": 1}, headers=given))
+
+    raw = [(name.decode().lower(), value.decode()) for name, value in handed[0].headers.raw]
+    wanted = {"host": "shop.example", "content-length": "7", "user-agent": "own"}
+    assert {name: value for name, value in raw if name in wanted} == wanted
+    assert len(raw) == len(dict(raw))
+
+
+@pytest.mark.parametrize("location", [b"http://[bad", b"\xff\xfe://:::x", b""])
+def test_a_redirect_holds_wherever_it_leads(location: bytes) -> None:
+    """Nobody follows it, so a `Location` that is no URL is no failure of the network either."""
+    headers = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n"
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(headers)
+        await writer.drain()
+        writer.close()
+
+    async def send() -> Answer:
+        connection = Connection("heap", load_plugin("heap"), {"appId": "11"})
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            settings = DeliverySettings(origins={"*": f"http://127.0.0.1:{port}"})
+            async with Sender(connection, settings) as sender:
+                return await sender.attempt(BULK)
+
+    answered = asyncio.run(send())
+
+    assert answered.failure == ""
+    assert {(each.result, each.code) for each in answered.each()} == {("held", "http_302")}

@@ -500,8 +500,9 @@ def test_a_request_holds_no_more_events_than_the_setting_says(path: str, value: 
         b'{"userId":"u","text":"' + b"x" * 200_000 + b'"}',
         b'{"userId":"u","number":NaN,"text":"' + b"x" * 10_000 + b'"}',
         b",".join([b'{"userId":"u"}'] * 300),
+        b'{"userId":"u","timestamp":null' + b"".join(b',"%x":1' % n for n in range(10_000)) + b"}",
     ],
-    ids=["large", "cut by its commas", "many events"],
+    ids=["large", "cut by its commas", "many events", "many fields"],
 )
 def test_a_body_that_takes_a_while_holds_up_nobody(event: bytes) -> None:
     """While one is cut and completed, others are answered."""

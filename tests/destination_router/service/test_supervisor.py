@@ -4,11 +4,14 @@ Modules: `service/supervisor.py`, `service/share_process.py`, `service/share_cha
 `service/workers_view.py`.
 """
 
+import asyncio
 import contextlib
+import errno
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections import Counter
@@ -21,10 +24,12 @@ import pytest
 from router_process import CLI, DEAD, US, Router, command
 from waiting import free_port, until
 
+from destination_router.config.router_toml import parse_config
 from destination_router.eventlog.sqlite.claim import is_delivered_from
 from destination_router.eventlog.sqlite.trace_file import TraceFile, trace_path
 from destination_router.eventlog.trace import TraceFilter
 from destination_router.service.serving import Asgi
+from destination_router.service.supervisor import _Share
 
 KEY = re.compile(rb'"idempotency_key": ?"([^"]+)"')
 APP = re.compile(rb'"app_id": ?"([^"]+)"')
@@ -186,6 +191,8 @@ def test_the_workers_of_a_killed_router_end_with_it(router: Router, vendor: Vend
     router.end()
     until(lambda: not alive(orphans[1]))
     assert is_delivered_from(log)
+    told = command(router.directory, "reload")
+    assert (told.returncode, "no process delivers" in told.stderr) == (2, True), told.stderr
     os.kill(orphans[0], signal.SIGCONT)
     until(lambda: not alive(orphans[0]))
     until(lambda: not is_delivered_from(log))
@@ -355,3 +362,29 @@ def test_kafka_is_refused_by_name(router: Router) -> None:
     done = command(router.directory, "run", "--workers", "2")
     assert done.returncode == 2
     assert "on Kafka, start `run --workers-only` several times" in done.stderr
+
+
+def test_a_process_that_cannot_be_started_now_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Senders may hold every descriptor for a while: the router goes on, and ends when told."""
+    table = {"name": "c1", "plugin": "heap", "settings": {"appId": "1"}}
+
+    async def ended() -> Counter[str]:
+        tried = asyncio.Event()
+
+        def exhausted() -> None:
+            tried.set()
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        share = _Share(1, None)
+        share.config = parse_config({"connections": [table]}, gateway=False)
+        monkeypatch.setattr(socket, "socketpair", exhausted)
+        running = asyncio.create_task(share.run())
+        await tried.wait()
+        async with asyncio.timeout(5):
+            await share.stop()
+            await running
+        return share.failures
+
+    assert asyncio.run(ended()) == {"c1": 1}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from destination_router.config.router_toml import ConnectionConfig
-from destination_router.contract.records import HttpRequest, Outcome
+from destination_router.contract.records import HttpRequest, HttpResponse, Outcome
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer, Item
 from destination_router.delivery.ledger import Delivery
@@ -243,6 +244,27 @@ def test_what_cannot_be_told_silences_nothing_else(in_virtual_time: Any, caplog:
     kept = in_virtual_time(main)
     assert kept.rollups["source", "web"].received > 0
     assert [record.msg for record in caplog.records] == ["traces_failed"]
+
+
+def test_of_a_vendors_answers_no_more_stays_in_memory_than_is_told() -> None:
+    """A message may be tried again and again, and each time be answered with a megabyte."""
+    connection = connect(ConnectionConfig(name="heap", plugin="heap", settings=SETTINGS))
+    tracer = Tracing(Kept()).tracer(connection)
+    decision = connection.decide(track())
+    item = Item.of(0, track(), decision)
+    tracer.decided(Event(0, track()), decision)
+    outcomes = {item.message_id: Outcome.retry(code="http_503")}
+    tracemalloc.start()
+    for _ in range(10):
+        response = HttpResponse(status=503, body=b"x" * 2**20)
+        tracer.answered(
+            decision.requests[0], [(item, 0)], Answer(outcomes=outcomes, response=response)
+        )
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 2 * 2**20
+    (trace,) = tracer.drain()
+    assert [each.status for each in trace.content.exchanges] == [503] * 10
 
 
 def test_a_message_that_cannot_be_told_hides_no_other(

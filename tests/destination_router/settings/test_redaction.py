@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -286,6 +287,19 @@ def test_no_secret_survives_wherever_it_is_placed(
         printed = json.dumps(shown.get(part), ensure_ascii=False)
         assert spelt not in printed
         assert "***" in printed or part not in place
+
+
+@pytest.mark.parametrize(
+    ("number", "secret"),
+    [(1e16, "10000000000000000"), (-2.5e17, "250000000000000000"), (1.25e-05, "1.25e-05")],
+)
+@pytest.mark.parametrize("where", [lambda n: {"k": n}, lambda n: [n], lambda n: [0, n]])
+def test_a_number_that_is_a_secret_is_hidden_however_it_is_written(
+    number: float, secret: str, where: Callable[[float], Any]
+) -> None:
+    """Encoders write some with an exponent, and not alike."""
+    shown = shown_request(HttpRequest(url=URL, json=where(number)), {secret})
+    assert shown["json"] == where(HIDDEN)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("text", ["&#" + "9" * 5000, "&#" + "0" * 5000 + ";", "&#x" + "f" * 5000])

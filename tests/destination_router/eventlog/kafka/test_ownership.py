@@ -327,3 +327,24 @@ def test_what_is_too_old_takes_nothing_younger_along() -> None:
     assert [each.offset for each in reader._ahead] == [3]
     assert reader._ahead_bytes == 5
     assert [event.offset for event in reader._take(9)] == [3]
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "a rewind", "read again", "another delivers"])
+def test_what_could_not_be_given_up_comes_once(meanwhile: str) -> None:
+    """It is delivered by whoever has it then, whatever came while brokers did not answer."""
+    reader = Reader.__new__(Reader)
+    reader._lock = threading.RLock()
+    reader._leaving = False
+    reader._partitions = {0: _Partition(Mark(0))}
+    reader._ahead = deque([_Read(0, 0, Event(0, b"", 1.0), 5)])
+    reader._ahead_bytes = 5
+    old = reader.take_old(5.0)
+    if meanwhile == "another delivers":
+        reader._partitions = {}
+    elif meanwhile != "nothing":
+        reader._partitions = {0: _Partition(Mark(0))}
+    if meanwhile == "read again":
+        reader._ahead.append(_Read(0, 0, Event(0, b"", 1.0), 5))
+        assert len(reader._take(9)) == 1
+    reader.put_back(old)
+    assert len(reader._take(9)) == (meanwhile == "nothing")

@@ -8,6 +8,7 @@ import contextlib
 import os
 import random
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -338,3 +339,12 @@ def test_only_who_can_reload_is_told_to(path: Path) -> None:
     with claim(path, reloads=True):
         assert (claimant(path), is_delivered_from(path)) == (os.getpid(), True)
     assert (claimant(path), is_delivered_from(path)) == (None, False)
+
+
+def test_a_process_that_was_killed_is_told_nothing(path: Path) -> None:
+    """Its workers have the claim from it until they end; its number may be another one's soon."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with claim(path, reloads=True):
+        path.with_name(f"{path.name}.workers").write_text(f"{gone.pid}\n")
+        assert (claimant(path), is_delivered_from(path)) == (None, True)
