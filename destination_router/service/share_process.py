@@ -98,7 +98,7 @@ async def _deliver(channel: socket.socket) -> int:
     except LogFileError as error:
         put(writer, Broken(str(error)))
         return REFUSED
-    except (SettingsError, PluginError) as error:
+    except (SettingsError, PluginError, LogUnavailableError) as error:
         # It was well when the file was checked: a file that it names may have changed since.
         _log.error("worker_not_started", extra={"detail": str(error)})
         return FAILED

@@ -25,11 +25,13 @@ from router_process import CLI, DEAD, US, Router, command
 from waiting import free_port, until
 
 from destination_router.config.router_toml import parse_config
+from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.sqlite.claim import is_delivered_from
 from destination_router.eventlog.sqlite.trace_file import TraceFile, trace_path
 from destination_router.eventlog.trace import TraceFilter
+from destination_router.service import share_process
 from destination_router.service.serving import Asgi
-from destination_router.service.share_channel import Seen
+from destination_router.service.share_channel import Deliver, Seen, put
 from destination_router.service.supervisor import _Share
 
 KEY = re.compile(rb'"idempotency_key": ?"([^"]+)"')
@@ -400,3 +402,28 @@ def test_what_was_counted_stays_counted_when_a_connection_moves() -> None:
     share._hear(Seen(expired={"a": 4}, failures={"a": 2}))
     share._forget()
     assert (share.expired, share.failures) == ({"a": 4, "b": 1}, {"a": 2, "b": 0})
+
+
+def test_a_process_that_finds_the_log_busy_says_so_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ends with a status, and no traceback stands among the lines of the log."""
+
+    def busy(*_: object, **__: object) -> None:
+        raise LogUnavailableError("router.db: database is locked")
+
+    monkeypatch.setattr(share_process, "open_log", busy)
+    table = {"name": "c1", "plugin": "heap", "settings": {"appId": "1"}}
+    config = parse_config({"connections": [table]}, gateway=False)
+
+    async def status() -> int:
+        ours, theirs = socket.socketpair()
+        _, writer = await asyncio.open_connection(sock=ours)
+        put(writer, Deliver(1, 1, config))
+        try:
+            return await share_process._deliver(theirs)
+        finally:
+            writer.close()
+
+    assert asyncio.run(status()) == share_process.FAILED
+    assert [record.getMessage() for record in caplog.records] == ["worker_not_started"]
