@@ -41,11 +41,6 @@ class Progress:
         """The events above the mark that are done."""
         return self._done
 
-    @property
-    def done_above_low(self) -> int:
-        """How many events above the mark are done."""
-        return len(self._done)
-
     def done_offsets(self) -> list[int]:
         """List the events above the mark that are done, ascending."""
         return sorted(self._done)
