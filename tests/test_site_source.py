@@ -27,6 +27,9 @@ def test_every_page_of_docs_is_on_the_site(tmp_path: Path) -> None:
         ("```console fails\n$ x\n```\n", "```console\n$ x\n```\n"),
         ("Two:\n- a\n- b\n", "Two:\n\n- a\n- b\n"),
         ("- a\n- b\n  more\n- c\n", "- a\n- b\n  more\n- c\n"),
+        ("Type `--all` or `-n 5`.\n", "Type `--all`{ .option } or `-n 5`{ .option }.\n"),
+        ("`a --all`, ``--x``\n", "`a --all`, ``--x``\n"),
+        ("```sh\nx `--all`\n```\n", "```sh\nx `--all`\n```\n"),
         ("```text\nTwo:\n- a\n```\n", "```text\nTwo:\n- a\n```\n"),
         (
             "1. a\n\n   ```sh\n   x \\\n     y\n   ```\n2. b\n",

@@ -23,6 +23,7 @@ LEFT_OUT = {"node_modules", ".venv", "build"}
 _CODE = re.compile(r"^ *```.*?^ *```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 _FENCE = re.compile(r"^( *```)(\w+) +(\S+).*$", re.MULTILINE)
 _LIST_AT_ONCE = re.compile(r"^(?! *(?:[-*]|\d+\.) )(?!\s)(.*\S.*)\n(?=(?:[-*]|1\.) )", re.MULTILINE)
+_OPTION = re.compile(r"(?<!`)`(--?[a-z][a-z-]*(?: [^`\s]{1,20})?)`(?![`{])")
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s#]+)(?:#[^)\s]*)?\)|\bsrc=\"([^\"]+)\"")
 
 
@@ -51,15 +52,15 @@ def as_the_site_reads_it(text: str) -> str:
     """Write a page for Python-Markdown.
 
     A word behind a fence's language is the title of what it holds, if it is a file's name, and else
-    nothing that a reader needs. A list begins after a blank line. What belongs to a numbered item
-    is indented by four spaces.
+    nothing that a reader needs. An option is marked, so that it is not broken at its hyphens. A
+    list begins after a blank line. What belongs to a numbered item is indented by four spaces.
     """
     text = "".join(_widened(text.splitlines(keepends=True)))
     parts = re.split(r"(^ *```.*?^ *```$)", text, flags=re.MULTILINE | re.DOTALL)
     return "".join(
         _FENCE.sub(_titled, part)
         if part.lstrip().startswith("```")
-        else _LIST_AT_ONCE.sub(r"\1\n\n", part)
+        else _OPTION.sub(r"`\1`{ .option }", _LIST_AT_ONCE.sub(r"\1\n\n", part))
         for part in parts
     )
 

@@ -50,10 +50,11 @@ def check(
             raise typer.Exit(WRONG_USAGE)
         for warning in found.warnings:
             warn(warning)
-        failed = False
+        failed = simulated = False
         for connection in found.connections:
             for result in _probed(connection, found.config, live=live):
                 failed |= result.result not in {"delivered", "filtered", "not asked"}
+                simulated |= not live and result.result == "delivered"
                 words = (result.connection, result.call, result.result, result.detail)
                 out.print("  ".join(word for word in words if word), markup=False)
         if log:
@@ -62,6 +63,8 @@ def check(
                 complain(f"{found.config.eventlog.told}: {text}")
         told = counted(len(found.connections), "connection")
         talk.print(f"{config}: {told}, no errors")
+        if simulated:
+            talk.print("The test messages went to simulators in this process, and to no vendor.")
     raise typer.Exit(FAILED if failed else 0)
 
 

@@ -96,9 +96,9 @@ async def _demo(connection: Connection, folder: Path | None, *, as_json: bool) -
         if shown is not None:
             url = await stack.enter_async_context(shown.serve(running.vendor_url))
             talk.print(f"Still running: write key {WRITE_KEY}, data plane {running.gateway_url}")
-            talk.print(f"The vendor's stand-in: {running.vendor_url}/_simulator/requests")
+            talk.print(f"The simulated vendor: {running.vendor_url}/_simulator/requests")
             talk.print(f"The console: {url} with the password {shown.password}")
-            talk.print("Ctrl-C ends it.")
+            talk.print("Press Ctrl-C to end it.")
             await told.wait()
     undelivered = [d for d in deliveries if d.outcome and d.outcome.result != "delivered"]
     return FAILED if undelivered or not deliveries else 0

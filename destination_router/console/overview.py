@@ -213,9 +213,11 @@ def standing_of(
         words = (state.held_detail if state is not None else "") or "the vendor takes nothing now"
         return Standing(word=f"held: {held.code}", kind="bad", detail=words)
     if state is None:
-        return Standing(word="not seen yet", kind="idle", detail="no worker has told of it")
+        return Standing(word="not seen yet", kind="idle", detail="No worker has reported it yet.")
     if now - state.at > _STALE_SECONDS:
-        return Standing(word="no worker", kind="idle", detail="none has told of it for a while")
+        return Standing(
+            word="no worker", kind="idle", detail="No worker has reported it for a while."
+        )
     if state.circuit != "closed":
         return Standing(word="vendor down", kind="bad", detail=state.last_failure)
     if UNAVAILABLE in state.holds:

@@ -414,7 +414,12 @@ class _Share:
 
     def _hear(self, message: Delivering | Seen | Broken) -> None:
         if isinstance(message, Seen):
-            self.seen = message
+            # What it counted of a connection that has moved since stays counted.
+            self.seen = msgspec.structs.replace(
+                message,
+                expired={**self.seen.expired, **message.expired},
+                failures={**self.seen.failures, **message.failures},
+            )
             if self._looking is not None:
                 self._looking.set_result(None)
                 self._looking = None

@@ -65,6 +65,7 @@ from destination_router.eventlog.sqlite.retention import (
 from destination_router.eventlog.sqlite.writer import RefusedError, Writer
 
 _LOST_AT_ONCE = 1000
+_RELEASE_PAUSE = 0.1
 
 T = TypeVar("T")
 
@@ -344,8 +345,10 @@ class SqliteEventLog:
             if (reader := self._readers.get(name)) is None:
                 continue
             async with reader.turn:  # what expires meanwhile is noted first
-                if reader.unsaved:
+                while reader.unsaved:  # else the other process would deliver it again
                     await self.commit(name, ())
+                    if reader.unsaved:
+                        await asyncio.sleep(_RELEASE_PAUSE)
                 del self._readers[name]
 
     def attempts(self, share: int | None = None) -> KeptAttempts:

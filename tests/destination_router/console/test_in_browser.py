@@ -195,6 +195,24 @@ def test_the_demo_is_seen_live_opened_tested_and_saved(sign_in: Sign, tmp_path: 
         process.wait(timeout=30)
 
 
+def test_the_overview_keeps_what_its_reader_does(
+    sign_in: Sign, router: Router, heap_url: str
+) -> None:
+    """It draws itself again and again: numbers stay open, and the keyboard stays where it is."""
+    url = configure(router, heap_url)
+    router.start()
+    page = sign_in(url)
+    page.get_by_text("The numbers of US").click()
+    pause = page.get_by_role("button", name="Pause US")
+    pause.focus()
+    router.send({**ORDER, "messageId": "later"})
+    expect(page.locator(".flow").first).to_contain_text("1received")
+    expect(page.locator("details[open]")).to_have_count(1)
+    expect(pause).to_be_focused()
+    page.goto("/connections?name=US")
+    expect(page.locator(".lead")).to_contain_text(f"sends to {heap_url} in place of https://")
+
+
 def test_live_can_be_paused_cleared_and_filtered(
     sign_in: Sign, router: Router, heap_url: str
 ) -> None:

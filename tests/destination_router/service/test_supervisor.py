@@ -29,6 +29,7 @@ from destination_router.eventlog.sqlite.claim import is_delivered_from
 from destination_router.eventlog.sqlite.trace_file import TraceFile, trace_path
 from destination_router.eventlog.trace import TraceFilter
 from destination_router.service.serving import Asgi
+from destination_router.service.share_channel import Seen
 from destination_router.service.supervisor import _Share
 
 KEY = re.compile(rb'"idempotency_key": ?"([^"]+)"')
@@ -388,3 +389,14 @@ def test_a_process_that_cannot_be_started_now_is_tried_again(
         return share.failures
 
     assert asyncio.run(ended()) == {"c1": 1}
+
+
+def test_what_was_counted_stays_counted_when_a_connection_moves() -> None:
+    """A counter never falls: what looks at it would take all that is left for new."""
+    share = _Share(1, None)
+    share._hear(Seen(expired={"a": 3}, failures={"a": 2}))
+    share._hear(Seen(expired={"b": 1}, failures={"b": 0}))
+    assert (share.seen.expired, share.seen.failures) == ({"a": 3, "b": 1}, {"a": 2, "b": 0})
+    share._hear(Seen(expired={"a": 4}, failures={"a": 2}))
+    share._forget()
+    assert (share.expired, share.failures) == ({"a": 4, "b": 1}, {"a": 2, "b": 0})

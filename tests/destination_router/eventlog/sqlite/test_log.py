@@ -314,6 +314,33 @@ def test_a_connection_that_moved_goes_on_from_where_the_other_process_was(path: 
     assert asyncio.run(use()) == numbered(2, first=4)
 
 
+def test_who_reads_no_more_notes_first_what_is_done(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log that cannot be written for a while costs a pause, and no event comes twice."""
+
+    async def moved(ours: SqliteEventLog) -> list[bytes]:
+        theirs = SqliteEventLog(path, ["heap"])
+        await theirs.release(["heap"])
+        await ours.append(numbered(120))
+        events = await ours.read("heap", -1, 1000)
+        transact, refusals = ours.transact, [LogUnavailableError("the disk is full")] * 2
+
+        async def at_last(write: Callable[[sqlite3.Connection], Any]) -> Any:
+            if refusals:
+                raise refusals.pop()
+            return await transact(write)
+
+        monkeypatch.setattr(ours, "transact", at_last)
+        await ours.commit("heap", [event.offset for event in events])
+        await ours.release(["heap"])
+        with contextlib.closing(theirs):
+            await theirs.admit(["heap"], start="end", kept={})
+            return await read_all(theirs)
+
+    assert within(path, moved) == []
+
+
 def test_an_expired_event_keeps_what_its_connection_may_keep(path: Path) -> None:
     """A connection that may not keep a message does not keep it by being too slow either."""
     clock = Clock()
