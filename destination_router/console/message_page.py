@@ -28,6 +28,7 @@ _CHANGED = (
     "The configuration has changed since. What was sent is shown as it was; for the steps, run it "
     "again with today's configuration."
 )
+_NOT_KEPT = "What is in it is not kept, so its steps are not known."
 _TOO_LONG = "The connection's program has not answered in time; load the page again."
 _LONGEST_OFFSET = 19
 _LAST_OFFSET = 2**63 - 1
@@ -111,6 +112,8 @@ class MessagePage:
     async def _whole(self, trace: Trace) -> tuple[TraceContent, str]:
         """Find out what a trace leaves out; and say why where that cannot be."""
         content = trace.content
+        if content.body is None and not content.fields:
+            return content, _NOT_KEPT
         if not trace.fingerprint or content.body is None:
             return content, ""
         connection = self._desk.connection_of(trace)
@@ -136,6 +139,7 @@ class MessagePage:
             trace=trace,
             content=content,
             without_steps=without_steps,
+            is_kept=without_steps != _NOT_KEPT,
             moments=list(_moments(trace)),
             command=command,
             again=again,

@@ -221,7 +221,7 @@ class Supervisor:
         working = len(set(self._places.values()))
         if working < len(self._shares):
             detail = (
-                f"workers = {len(self._shares)}, and {working} of these processes start: there are "
+                f"workers = {len(self._shares)}, but no more than {working} can be used: there are "
                 f"{len(self._places)} connections, and those that may share a quota stay together"
             )
             _log.warning("configuration", extra={"detail": detail})

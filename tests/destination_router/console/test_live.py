@@ -322,6 +322,21 @@ def test_no_program_of_an_earlier_configuration_runs_on(console: Served, tmp_pat
     assert runs(last)
 
 
+def test_of_what_is_not_kept_nothing_is_claimed(console: Served) -> None:
+    """A message that was too large became requests all the same."""
+    path = "/live/event?connection=heap&offset=7"
+    untrue = ("It became no request", "Nothing went out", "stands between it")
+    console.traces.put([trace(content=TraceContent(body_bytes=70_000))], {}, {}, time.time())
+    text = console.client().get(path).text
+    assert [words for words in untrue if words in text] == []
+    assert "its steps are not known" in text
+    body = json.dumps(MESSAGE)
+    filtered = trace(result="filtered", content=TraceContent(body=body))
+    console.traces.put([filtered], {}, {}, time.time())
+    text = console.client().get(path).text
+    assert [words for words in untrue if words in text] == list(untrue)
+
+
 def test_where_the_configuration_of_then_is_not_known_what_was_sent_is_shown(
     console: Served,
 ) -> None:

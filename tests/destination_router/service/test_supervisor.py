@@ -331,7 +331,7 @@ def test_more_processes_than_connections_are_said_and_harmless(
     router.start()
     assert len(children(main_process(router))) == 1
     (told,) = logged(router, "configuration")
-    assert told["detail"].startswith("workers = 3, and 1 of these processes start")
+    assert told["detail"].startswith("workers = 3, but no more than 1 can be used")
     assert router.send(track(1)) == 200
     until(lambda: delivered(router, "1"))
     configure(router, toml(vendor.url, "1", more="workers = 2"))
