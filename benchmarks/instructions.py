@@ -1,6 +1,6 @@
 """How many instructions the router's work takes: a measure that a busy machine does not change.
 
-    python benchmarks/instructions.py                    # all pieces, about five minutes
+    python benchmarks/instructions.py                    # but for the slow ones, about four minutes
     python benchmarks/instructions.py decide deliver
     python benchmarks/instructions.py --check            # fails where one grew by more than 3 %
     python benchmarks/instructions.py --write            # writes the figures that --check holds
@@ -28,7 +28,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
-from workloads import WORK
+from workloads import OFTEN, WORK
 
 from destination_router.pipeline import connection
 
@@ -159,7 +159,7 @@ def main() -> None:
     form = versions()["form"]
     all_kept = kept()
     before = all_kept.get(form)
-    found = told(options.names or list(WORK), before, options.profile)
+    found = told(options.names or OFTEN, before, options.profile)
     if options.write:
         instructions = {**({} if before is None else before.instructions), **found}
         all_kept[form] = Figures(versions(), instructions)

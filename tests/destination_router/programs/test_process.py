@@ -73,7 +73,10 @@ def test_lines_that_no_pipe_holds(python: Started) -> None:
         ("import time; time.sleep(100)", f"gave no answer within {HASTY:g} s"),
         ("while True: pass", f"gave no answer within {HASTY:g} s"),
         ("input(); print('no line end', end=''); input()", f"gave no answer within {HASTY:g} s"),
-        ("while True: print('x' * 65536, end='')", f"a line of more than {MOST_BYTES >> 20} MiB"),
+        (
+            "input()\nwhile True: print('x' * 65536, end='')",
+            f"a line of more than {MOST_BYTES >> 20} MiB",
+        ),
         ("input(); raise SystemExit(3)", "ended with status 3"),
         ("input(); import os; os.kill(os.getpid(), 9)", "was ended by signal 9"),
         ("input(); import os, time; os.close(1); time.sleep(100)", "closed its standard"),

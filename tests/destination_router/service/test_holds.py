@@ -241,7 +241,7 @@ def test_a_send_at_work_heeds_a_pause(
     finally:
         sending.kill()
         sending.wait()
-    assert "US is resumed." in said.read_text()
+    assert "connection_resumed" in said.read_text()
     assert len(events(heap_url)) == 20
     # A hold that it met is not taken for the router's.
     assert "held" not in command(tmp_path, "connections", "list").stdout
