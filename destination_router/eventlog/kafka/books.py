@@ -26,7 +26,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.kafka.address import Address
 from destination_router.eventlog.kafka.failures import failures_told, told
-from destination_router.eventlog.kafka.groups import TIMEOUT, client_for_reading
+from destination_router.eventlog.kafka.groups import client_for_reading, watermarks
 from destination_router.eventlog.kafka.producing import Producing, Record
 from destination_router.eventlog.sqlite.file import make_tables
 from destination_router.faults import whereabouts
@@ -150,7 +150,7 @@ class BookView:
         """
         with failures_told("Kafka cannot be read"):
             ends = {
-                topic: self._consumer.get_watermark_offsets(TopicPartition(topic, 0), TIMEOUT)[1]
+                topic: watermarks(self._consumer, TopicPartition(topic, 0))[1]
                 for topic in self._topics
             }
         deadline = time.monotonic() + _CATCH_UP_SECONDS
@@ -228,7 +228,7 @@ class BookView:
         if place.offset >= end:
             return True
         # Nothing was read of it: it is empty, or all of it is deleted.
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, 0), TIMEOUT)
+        low, high = watermarks(self._consumer, TopicPartition(topic, 0))
         return low == high
 
     def _trouble(self, error: KafkaError) -> None:

@@ -220,17 +220,29 @@ class Groups:
         return found
 
     def _asked(self, what: str, ask: Callable[[], _Awaited[T]]) -> T:
-        """Ask, again where a broker that was asked has just handed over to another one."""
-        deadline = time.monotonic() + TIMEOUT
         with failures_told(f"Kafka cannot {what}", self.admin), _expected():
-            while True:
-                try:
-                    return ask().result(timeout=2 * TIMEOUT)
-                except KafkaException as error:
-                    code = error.args[0].code()
-                    if code not in _HANDED_OVER or time.monotonic() > deadline:
-                        raise
-                time.sleep(_PAUSE)
+            return _settled(lambda: ask().result(timeout=2 * TIMEOUT))
+
+
+def watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """Tell the offsets of the first record of a partition, and of the next one.
+
+    Raises:
+        KafkaException: brokers do not say, for longer than a partition changes hands.
+    """
+    return _settled(lambda: consumer.get_watermark_offsets(place, TIMEOUT))
+
+
+def _settled(ask: Callable[[], T]) -> T:
+    """Ask, again where a broker that was asked has just handed over to another one."""
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in _HANDED_OVER or time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE)
 
 
 class _Committed:

@@ -19,7 +19,7 @@ from confluent_kafka import (
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.kafka.address import Address
 from destination_router.eventlog.kafka.failures import failures_told, told
-from destination_router.eventlog.kafka.groups import client_for_reading
+from destination_router.eventlog.kafka.groups import client_for_reading, watermarks
 
 _AT_ONCE = 500
 _PATIENCE = 60.0
@@ -71,6 +71,10 @@ class Stretch:
                     if error is not None:
                         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                             return
+                        if error.code() == KafkaError._AUTO_OFFSET_RESET and (  # noqa: SLF001
+                            self._goes_on_behind(partition, first)
+                        ):
+                            break
                         raise LogUnavailableError(f"{self._topic} cannot be read: {told(error)}")
                     if (message.offset() or 0) >= end:
                         return
@@ -80,6 +84,17 @@ class Stretch:
                         return
                 if time.monotonic() > deadline:
                     raise LogUnavailableError(f"{self._topic} cannot be read: nothing comes")
+
+    def _goes_on_behind(self, partition: int, first: int) -> bool:
+        """Go on where the partition begins now; False where nothing was deleted meanwhile.
+
+        What a router deletes, every connection was done with.
+        """
+        begins, _ = watermarks(self._consumer, TopicPartition(self._topic, partition))
+        if begins <= first:
+            return False
+        self._consumer.assign([TopicPartition(self._topic, partition, begins)])
+        return True
 
     @contextlib.contextmanager
     def _assigned(self, partition: int, first: int) -> Iterator[None]:

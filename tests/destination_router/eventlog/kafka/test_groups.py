@@ -5,15 +5,17 @@ Modules: `groups.py`.
 
 import subprocess
 import sys
+from typing import cast
 
 import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from kafka_cluster import cluster
 from kafka_log import new_log, servers
 
 from destination_router.config.router_toml import EventLogConfig
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.kafka.address import address_of
-from destination_router.eventlog.kafka.groups import Groups
+from destination_router.eventlog.kafka.groups import Groups, watermarks
 from destination_router.eventlog.kafka.marks import Mark
 from destination_router.eventlog.kafka.topics import create, wanted_topics
 
@@ -80,3 +82,33 @@ def test_how_far_many_groups_are_is_told_by_few_clients() -> None:
     groups.close()
     with pytest.raises(LogUnavailableError, match="this process ends"):
         groups.marks("c1")
+
+
+def test_a_partition_that_changes_hands_is_asked_again() -> None:
+    """A broker that leads it no more says so; the next one knows."""
+    answers: list[KafkaError | tuple[int, int]] = [
+        KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION),
+        KafkaError(KafkaError.LEADER_NOT_AVAILABLE),
+        (3, 7),
+    ]
+
+    class Moving:
+        def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
+            assert (place.topic, timeout > 0) == ("events", True)
+            answer = answers.pop(0)
+            if isinstance(answer, KafkaError):
+                raise KafkaException(answer)
+            return answer
+
+    assert watermarks(cast("Consumer", Moving()), TopicPartition("events", 0)) == (3, 7)
+
+
+def test_another_refusal_is_told_at_once() -> None:
+    """Nobody waits for what does not pass."""
+
+    class Refusing:
+        def get_watermark_offsets(self, *_: object) -> tuple[int, int]:
+            raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+
+    with pytest.raises(KafkaException):
+        watermarks(cast("Consumer", Refusing()), TopicPartition("events", 0))

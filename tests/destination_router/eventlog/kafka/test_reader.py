@@ -16,6 +16,7 @@ from kafka_log import new_log
 from destination_router.config.router_toml import EventLogConfig
 from destination_router.eventlog.interface import Event, LogUnavailableError
 from destination_router.eventlog.kafka.address import address_of
+from destination_router.eventlog.kafka.groups import Groups
 from destination_router.eventlog.kafka.reading import Stretch
 from destination_router.eventlog.opening import open_admin, open_log
 from destination_router.eventlog.router_log import RouterLog
@@ -116,6 +117,22 @@ def test_what_is_closed_is_not_read() -> None:
     stretch.close()
     with pytest.raises(LogUnavailableError, match="this process ends"):
         stretch.first(0, 0)
+
+
+def test_what_is_deleted_while_a_command_reads_is_passed() -> None:
+    """It was delivered everywhere; what follows is read, and an end that is gone ends it."""
+    config = new_log()
+
+    async def steps(log: RouterLog) -> None:
+        await log.append([body(number) for number in range(10)])
+
+    run(config, steps)
+    address = address_of(config)
+    Groups(address).delete_before({0: 5})
+    with contextlib.closing(Stretch(address)) as stretch:
+        found = [message.offset() for message in stretch.messages({0: 0}, {0: 10})]
+        assert found == [5, 6, 7, 8, 9]
+        assert not list(stretch.messages({0: 0}, {0: 5}))
 
 
 def test_a_reload_renews_the_lease() -> None:
