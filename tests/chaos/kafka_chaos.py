@@ -199,10 +199,18 @@ class Play:
             traffic.allow(events // 2)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
-        """Wait for what requests bring about; a little more traffic comes in meanwhile."""
+        """Wait for what requests bring about; a little more traffic comes in meanwhile.
+
+        Once all is sent, nothing may come: then it goes on after a while, whatever has happened.
+        """
+        idle_since = None
         while not condition():
             self._allow(self._allowed + 2)
             await asyncio.sleep(0.01)
+            if self.accepted >= self._plan.events:
+                idle_since = idle_since or time.monotonic()
+                if time.monotonic() - idle_since > 2 * SESSION_SECONDS:
+                    return
 
     async def _active(self) -> int:
         """Wait for a request, and say whose it is."""
