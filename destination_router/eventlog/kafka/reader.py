@@ -22,7 +22,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from destination_router.eventlog.interface import Event, LogFileError, LogUnavailableError
 from destination_router.eventlog.kafka.address import Address
 from destination_router.eventlog.kafka.failures import LOST, told
-from destination_router.eventlog.kafka.groups import TIMEOUT, commit_of, mark_of, watermarks
+from destination_router.eventlog.kafka.groups import TIMEOUT, commit_of, mark_of
 from destination_router.eventlog.kafka.marks import CROWDED_CHARACTERS, Mark
 from destination_router.eventlog.kafka.offsets import (
     by_partition,
@@ -438,7 +438,7 @@ class Reader:
         """
         expected = owned.expected
         place = TopicPartition(self._address.events, partition)
-        first, _ = watermarks(self._consumer, place)
+        first, _ = self._consumer.get_watermark_offsets(place, TIMEOUT)
         if first > expected:
             raise _gone(self._address, self._name, expected)
         if owned.sought == expected:
