@@ -434,7 +434,9 @@ def test_the_documented_router_toml_runs(
     assert len(example.splitlines()) <= 13
     assert f"```toml\n{example}```" in README.read_text(encoding="utf-8")
     monkeypatch.setenv("WRITE_KEY", "key")
-    assert '"https://heapanalytics.com" = "http://127.0.0.1:9100"' in example
+    assert (
+        'origins = { "*" = "http://127.0.0.1:9100" }' in example
+    )  # every origin: none is left to a vendor
     here = example.replace("http://127.0.0.1:9100", heap_url)
     (router.directory / "router.toml").write_text(here)
     router.start()
