@@ -30,7 +30,9 @@ from destination_router.contract.messages import (
     with_wire,
 )
 
-_UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What a decoder raises at JSON that is not of the kind it decodes."""
+
 _NO_CONTEXT = ContextPart()
 
 
@@ -84,7 +86,7 @@ def decode_message(raw: bytes) -> Message:
     """
     try:
         root = _decode_known(raw)
-    except _UNDECODABLE:
+    except UNDECODABLE:
         return with_wire(_decode_any(raw), raw)
     is_strange = _STRANGE.get(root.type)
     if is_strange is None or is_strange(root):

@@ -35,11 +35,10 @@ from destination_router.contract.messages import (
 )
 from destination_router.contract.records import Json, Note, Reject
 from destination_router.contract.times import format_time, is_time, parse_time, read_time
-from destination_router.pipeline.decoding import decode_message
+from destination_router.pipeline.decoding import UNDECODABLE, decode_message
 from destination_router.pipeline.names import named
 
-_UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-_UNFIT = (*_UNDECODABLE, Reject)
+_UNFIT = (*UNDECODABLE, Reject)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _Mend = Callable[[Json, str, list[Note]], Any]
@@ -114,7 +113,7 @@ def decode_json(raw: bytes) -> tuple[Json, list[Note]]:
     notes: list[Note] = []
     try:
         return msgspec.json.decode(raw), notes
-    except _UNDECODABLE:
+    except UNDECODABLE:
         pass
     try:
         text = raw.decode("utf-8")

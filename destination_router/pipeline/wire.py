@@ -15,6 +15,7 @@ from collections.abc import Callable
 import msgspec
 
 from destination_router.contract.records import Reject
+from destination_router.pipeline.decoding import UNDECODABLE
 from destination_router.pipeline.normalise import decode_json
 
 
@@ -30,7 +31,6 @@ _decode_members: Callable[[bytes], dict[str, msgspec.Raw]] = msgspec.json.Decode
     dict[str, msgspec.Raw]
 ).decode
 _check_standard = msgspec.json.Decoder(msgspec.Raw).decode
-_UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 _UNTOLD = frozenset({"too_deep", "too_many_digits"})
 """What one event alone is rejected for: a body of which it is a part may still be JSON."""
@@ -66,7 +66,7 @@ def split_batch(body: bytes, most: int | None = None) -> list[bytes]:
         _refuse_more(body, most)
     try:
         raw_events = _decode_batch(body).batch
-    except _UNDECODABLE:
+    except UNDECODABLE:
         events = _items(_batch_of(body), most)
     else:
         _count(len(raw_events), most)
@@ -85,7 +85,7 @@ def standard_batch(body: bytes, most: int) -> list[bytes] | None:
     """
     try:
         raw_events = _decode_batch(body).batch
-    except _UNDECODABLE:
+    except UNDECODABLE:
         return None
     return [bytes(event) for event in raw_events] if 0 < len(raw_events) <= most else None
 
@@ -112,7 +112,7 @@ def members(event: bytes) -> dict[str, bytes]:
     """
     try:
         return {name: bytes(value) for name, value in _decode_members(event).items()}
-    except _UNDECODABLE:
+    except UNDECODABLE:
         pass
     text = event.strip(_BLANKS)
     if not text.startswith(b"{"):
@@ -137,7 +137,7 @@ def _items(batch: bytes, most: int | None = None) -> list[bytes]:
         return [batch]
     try:
         raw_items = _decode_items(batch)
-    except _UNDECODABLE:
+    except UNDECODABLE:
         return _cut(batch, most)
     _count(len(raw_items), most)
     return [bytes(item) for item in raw_items]
@@ -188,7 +188,7 @@ def _check(value: bytes) -> None:
     """Refuse what is not JSON; what is too deep or long to tell, the pipeline refuses by itself."""
     try:
         _check_standard(value)
-    except _UNDECODABLE:
+    except UNDECODABLE:
         try:
             decode_json(value)
         except Reject as reject:

@@ -14,13 +14,13 @@ import msgspec
 
 from destination_router.contract.messages import Message, wire_json, with_wire
 from destination_router.contract.records import Reject
+from destination_router.pipeline.decoding import UNDECODABLE
 from destination_router.pipeline.normalise import decode_json, is_utf8
 from destination_router.pipeline.wire import members, split_list
 
 _NULL = msgspec.Raw(b"null")
 _NO_METADATA = msgspec.Raw(b"{}")
-_UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-_UNFIT = (Reject, *_UNDECODABLE)
+_UNFIT = (Reject, *UNDECODABLE)
 _DECODED_BYTES = 2 * 1024 * 1024
 
 
@@ -120,7 +120,7 @@ def _decoded(body: bytes) -> list[DecodedJob] | None:
             jobs = _decode_messages(body)
         else:
             jobs = _addressed(_decode_message_envelope(body))
-    except _UNDECODABLE:
+    except UNDECODABLE:
         return None
     text_of = _Texts(body).text
     for at, job in enumerate(jobs):
@@ -162,7 +162,7 @@ def destination_type(body: bytes) -> str:
     """
     try:
         return _decode_type(body).dest_type
-    except _UNDECODABLE:
+    except UNDECODABLE:
         found = decode_json(members(body).get("destType", b'""'))[0]
     return found if isinstance(found, str) else ""
 
@@ -170,14 +170,14 @@ def destination_type(body: bytes) -> str:
 def _listed(text: bytes) -> list[Job]:
     try:
         return _decode_jobs(text)
-    except _UNDECODABLE:
+    except UNDECODABLE:
         return [_job(item) for item in split_list(text)]
 
 
 def _job(item: bytes) -> Job:
     try:
         return msgspec.json.decode(item, type=Job)
-    except _UNDECODABLE:
+    except UNDECODABLE:
         pass
     try:
         found = members(item)
@@ -195,7 +195,7 @@ def _standard(text: bytes) -> msgspec.Raw | None:
     """Keep what is standard JSON as it is; write anew what a decoder had to mend to read it."""
     try:
         return msgspec.json.decode(text, type=msgspec.Raw)
-    except _UNDECODABLE:
+    except UNDECODABLE:
         pass
     try:
         return msgspec.Raw(msgspec.json.encode(decode_json(text)[0]))
@@ -206,7 +206,7 @@ def _standard(text: bytes) -> msgspec.Raw | None:
 def _opened(body: bytes) -> _Envelope[Job]:
     try:
         return _decode_envelope(body)
-    except _UNDECODABLE:
+    except UNDECODABLE:
         found = members(body)
     return _Envelope(_listed(found.get("input", b"[]")), _by_id(found.get("destinations")))
 
@@ -221,5 +221,5 @@ def _address(metadata: msgspec.Raw) -> str:
     """Read which destination the compacted form means."""
     try:
         return _decode_address(metadata).destination_id
-    except _UNDECODABLE:
+    except UNDECODABLE:
         return ""
