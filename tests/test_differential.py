@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import random
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from program_file import imported
 
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import load_plugin
@@ -25,18 +25,7 @@ URL = "https://heapanalytics.com/api/track"
 PARTNER = "https://heapanalytics.com/api/integrations/track"
 
 
-def _script() -> Any:
-    found = importlib.util.spec_from_file_location(
-        "differential", ROOT / "scripts" / "differential.py"
-    )
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
-
-
-differential = _script()
+differential: Any = imported(ROOT / "scripts" / "differential.py")
 
 
 def sent(**body: Any) -> list[Any]:

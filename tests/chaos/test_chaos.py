@@ -1,24 +1,17 @@
 """A short run of scripts/chaos: a killed router loses, doubles and disorders nothing."""
 
 import asyncio
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from program_file import imported
 
 
 @pytest.fixture(scope="module")
 def chaos() -> ModuleType:
     """The program, imported by its path."""
-    spec = importlib.util.spec_from_file_location("chaos", Path(__file__).with_name("chaos.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["chaos"] = module
-    spec.loader.exec_module(module)
-    return module
+    return imported(Path(__file__).with_name("chaos.py"))
 
 
 @pytest.mark.parametrize("split", [False, True], ids=["one process", "two processes"])

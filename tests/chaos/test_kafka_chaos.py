@@ -3,26 +3,18 @@
 Modules: `kafka_chaos.py`.
 """
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from program_file import imported
 
 
 @pytest.fixture(scope="module")
 def chaos() -> ModuleType:
     """The program, imported by its path."""
-    path = Path(__file__).with_name("kafka_chaos.py")
-    spec = importlib.util.spec_from_file_location("kafka_chaos", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["kafka_chaos"] = module
-    spec.loader.exec_module(module)
-    return module
+    return imported(Path(__file__).with_name("kafka_chaos.py"))
 
 
 def judged(chaos: ModuleType, *, late: list[int], again: int, rows: list[tuple[str, str]]) -> Any:

@@ -1,25 +1,18 @@
 """A short run of scripts/siege: the good connection goes on beside a bad vendor and bad senders."""
 
 import asyncio
-import importlib.util
 import math
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from program_file import imported
 
 
 @pytest.fixture(scope="module")
 def siege() -> ModuleType:
     """The program, imported by its path."""
-    spec = importlib.util.spec_from_file_location("siege", Path(__file__).with_name("siege.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["siege"] = module
-    spec.loader.exec_module(module)
-    return module
+    return imported(Path(__file__).with_name("siege.py"))
 
 
 @pytest.mark.parametrize("attack", ["garbage", "slow"])
