@@ -22,6 +22,7 @@ from destination_router.config.schema import MOST_WORKERS
 from destination_router.eventlog.interface import LogFileError
 from destination_router.eventlog.trace import TraceSink
 from destination_router.faults import UsageError
+from destination_router.garbage import seldom
 from destination_router.service.checking import check_config
 from destination_router.service.configured import Beside
 from destination_router.service.event_loop import run_in_loop
@@ -107,7 +108,8 @@ def run(
                 beside=beside,
                 path=config.resolve(),
             )
-            run_in_loop(run_router(plan, _say_where))
+            with seldom():
+                run_in_loop(run_router(plan, _say_where))
 
 
 @contextlib.contextmanager

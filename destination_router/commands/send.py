@@ -35,6 +35,7 @@ from destination_router.faults import UsageError
 from destination_router.files.line_sources import line_source
 from destination_router.files.resuming import SendStanding, SendState, claimed_state
 from destination_router.files.sending import Summary, complaint, send_lines
+from destination_router.garbage import seldom
 from destination_router.service.elsewhere import refuse_strange, refuse_strange_of_file
 from destination_router.service.event_loop import run_in_loop
 
@@ -104,7 +105,8 @@ def _send(choice: FileChoice, state: SendState, progress: SendProgress, patience
             patience=patience,
         )
         try:
-            return run_in_loop(sending)
+            with seldom():
+                return run_in_loop(sending)
         finally:
             choice.kept.close()
 

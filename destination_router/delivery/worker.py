@@ -28,6 +28,7 @@ from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterSink, 
 from destination_router.eventlog.interface import AttemptBook, Event, PairingBook, StandingBook
 from destination_router.eventlog.memory import MemoryPairings
 from destination_router.faults import PASSED_ON, whereabouts
+from destination_router.garbage import Sweep
 from destination_router.pipeline.connection import Connection, Decision, Refusal
 from destination_router.pipeline.packing import packed
 
@@ -110,6 +111,7 @@ class Worker:
         )
         self._permission.heard = self._dispatch.changed.set
         self._room = asyncio.Event()
+        self._sweep = Sweep()
         self._stop_by: float | None = None
         self._ended = asyncio.Event()
 
@@ -188,6 +190,7 @@ class Worker:
                 await self._room.wait()
             events = await self._log.read(self._connection.name, after, room)
             after = events[-1].offset
+            self._sweep.saw(sum(len(event.body) for event in events))
             for start in range(0, len(events), _DECIDED_AT_ONCE):
                 await self._take_in_next(events[start : start + _DECIDED_AT_ONCE])
                 await asyncio.sleep(0)

@@ -26,6 +26,7 @@ from starlette.routing import Route
 from destination_router.contract.messages import MESSAGE_TYPES
 from destination_router.contract.records import Json, Reject
 from destination_router.eventlog.interface import EventLog, LogUnavailableError
+from destination_router.garbage import Sweep
 from destination_router.gateway.body_room import BodyRoom, Place
 from destination_router.gateway.cors import Cors
 from destination_router.gateway.enrichment import Arrival, enrich
@@ -194,6 +195,7 @@ class _Gateway:
         self._new_id = new_id
         self._bounds = bounds
         self._room = BodyRoom(bounds.bodies_bytes)
+        self._sweep = Sweep()
         # One after the other: each takes all of a processor, and several times its size in memory.
         self._reading = asyncio.Lock()
 
@@ -255,6 +257,7 @@ class _Gateway:
         body = await read_body(chunks, encoding, self._bounds.body_bytes, place)
         if not body:
             raise Reject("missing_body", "send events in the body")
+        self._sweep.saw(len(body))
         arrival = self._arrival(request, intake.kind, intake.key(request))
         events = _cut_at_once(body, intake, self._bounds.events)
         if events is not None:

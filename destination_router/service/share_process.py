@@ -26,6 +26,7 @@ from destination_router.eventlog.interface import LogFileError, LogUnavailableEr
 from destination_router.eventlog.opening import open_log
 from destination_router.eventlog.router_log import RouterLog
 from destination_router.eventlog.sqlite.trace_file import TraceFile, trace_path
+from destination_router.garbage import seldom
 from destination_router.plugins.loading import PluginError
 from destination_router.service.connections import connect
 from destination_router.service.event_loop import run_in_loop
@@ -94,7 +95,8 @@ async def _deliver(channel: socket.socket) -> int:
         assert isinstance(order, Deliver)  # noqa: S101 -- nothing else is sent first
         with contextlib.ExitStack() as held:
             share = _Share(order, writer, held)
-            return await share.work(messages, told)
+            with seldom():
+                return await share.work(messages, told)
     except LogFileError as error:
         put(writer, Broken(str(error)))
         return REFUSED

@@ -22,6 +22,7 @@ from destination_router.config.origins import plain_origins
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.records import Reject
 from destination_router.delivery.sender import redirected
+from destination_router.garbage import Sweep
 from destination_router.gateway.body_room import RETRY_AFTER_SECONDS, BodyRoom
 from destination_router.gateway.request_body import drain, read_body
 from destination_router.transformer import proxy
@@ -29,7 +30,6 @@ from destination_router.transformer.counts import SUMMARY_SECONDS, Counts, keep_
 from destination_router.transformer.deletions import answer_jobs, read_request
 from destination_router.transformer.destinations import Destinations, find_destinations
 from destination_router.transformer.features import STAND_IN, UNKNOWN_UPSTREAM, features
-from destination_router.transformer.garbage import Sweep
 from destination_router.transformer.jobs import destination_type
 from destination_router.transformer.processing import Endpoint, process
 from destination_router.transformer.proxy import Transmission
@@ -246,7 +246,7 @@ class _Transformer:
             answer = transform(name, self._destinations[name], body, self._endpoint)
         except Reject as reject:
             return _refused(reject)
-        self._sweep.answered(len(body))
+        self._sweep.saw(len(body))
         return _json(answer)
 
     async def _delivered(

@@ -25,6 +25,7 @@ from destination_router.config.router_toml import (
     read_config,
 )
 from destination_router.faults import UsageError
+from destination_router.garbage import seldom
 from destination_router.pipeline.privacy.config import all_private
 from destination_router.plugins.loading import LoadedPlugin, survey_plugins
 from destination_router.service.event_loop import run_in_loop
@@ -34,7 +35,6 @@ from destination_router.service.protocol import HttpBounds
 from destination_router.service.serving import BoundedServer, listen, url_of
 from destination_router.transformer.app import create_transformer
 from destination_router.transformer.counts import Counts
-from destination_router.transformer.garbage import look_seldom
 from destination_router.transformer.processes import run_workers
 
 _log = logging.getLogger(__name__)
@@ -215,8 +215,8 @@ def _serve_app(
         timeout_graceful_shutdown=_GRACE_SECONDS,
         headers=headers,
     )
-    look_seldom()
-    run_in_loop(BoundedServer(config, _BOUNDS).serve(sockets=[listener]))
+    with seldom():
+        run_in_loop(BoundedServer(config, _BOUNDS).serve(sockets=[listener]))
 
 
 def _stop_without_failure() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from destination_router.transformer.garbage import Sweep
+from destination_router.garbage import Sweep, seldom
 
 MEGABYTE = 1024 * 1024
 
@@ -32,16 +32,26 @@ def test_a_cycle_goes_with_the_bytes_that_follow_it() -> None:
     sweep = Sweep()
     cycle = weakref.ref(Cycle())
     for _ in range(15):
-        sweep.answered(MEGABYTE)
+        sweep.saw(MEGABYTE)
     assert cycle() is not None
-    sweep.answered(MEGABYTE)
+    sweep.saw(MEGABYTE)
     assert cycle() is None
 
 
 def test_each_look_is_after_as_many_bytes() -> None:
     """One large request does not make every later one be looked after."""
     sweep = Sweep()
-    sweep.answered(100 * MEGABYTE)
+    sweep.saw(100 * MEGABYTE)
     cycle = weakref.ref(Cycle())
-    sweep.answered(MEGABYTE)
+    sweep.saw(MEGABYTE)
     assert cycle() is not None
+
+
+def test_a_process_of_our_own_looks_seldom_while_it_serves() -> None:
+    """What is loaded is left alone and thresholds are high; afterwards all is as it was."""
+    before = gc.get_threshold()
+    with seldom():
+        assert gc.get_threshold()[0] > before[0]
+        assert gc.get_freeze_count() > 0
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() == 0

@@ -1,0 +1,46 @@
+"""How often a process that serves looks for cycles among what it holds.
+
+Python counts the objects that are made, and a decoded message is some dozens. They go as they came,
+one by one; to look for cycles each time is 5 % of a transformer's CPU, and 13 % of a router's.
+"""
+
+import contextlib
+import gc
+from collections.abc import Iterator
+
+_OBJECTS = 20_000
+_BYTES = 16 * 1024 * 1024
+
+
+@contextlib.contextmanager
+def seldom() -> Iterator[None]:
+    """Leave alone what is loaded, and look only when many objects have stayed, within the block.
+
+    For a process of our own, once it is ready: a program that hosts a router has its own ways.
+    """
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_OBJECTS, 10, 10)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+class Sweep:
+    """Looks after every so many bytes of messages, too.
+
+    One cycle may hold on to a whole request: that of a plugin which keeps the exception it raises.
+    A thousand of them would be no reason to look, and a gigabyte.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def saw(self, size: int) -> None:
+        """Take note of the bytes of a request, or of messages that were read."""
+        self._bytes += size
+        if self._bytes >= _BYTES:
+            self._bytes = 0
+            gc.collect(1)
