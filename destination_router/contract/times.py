@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
+_encode = msgspec.json.Encoder().encode
 _from_iso = datetime.fromisoformat
 _LENGTH = len("2026-11-22T10:00:00.000Z")
+_SECONDS_LENGTH = len("2026-11-22T10:00:00")
+_ENCODED_LENGTH = len('"2026-11-22T10:00:00.000000Z"')
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Seconds reach it in the year 5138, milliseconds reached it in 1973: below it, it is seconds.
 _FIRST_MILLISECONDS = 1e11
@@ -117,6 +122,11 @@ def format_time(moment: datetime) -> str:
 
     One without a zone is UTC, as in `parse_time`.
     """
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    if moment.tzinfo is not UTC:
+        zone = moment.tzinfo
+        moment = moment.replace(tzinfo=UTC) if zone is None else moment.astimezone(UTC)
+    # msgspec writes microseconds, in a tenth of the time that `isoformat` takes.
+    text = _encode(moment).decode()
+    if len(text) == _ENCODED_LENGTH:
+        return text[1:_LENGTH] + "Z"
+    return text[1 : _SECONDS_LENGTH + 1] + ".000Z"  # it leaves a whole second's zeros out

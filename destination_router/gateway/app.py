@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -18,10 +17,10 @@ from itertools import count
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from destination_router.contract.messages import MESSAGE_TYPES
 from destination_router.contract.records import Json, Reject
@@ -29,11 +28,12 @@ from destination_router.eventlog.interface import EventLog, LogUnavailableError
 from destination_router.garbage import Sweep
 from destination_router.gateway.body_room import BodyRoom, Place
 from destination_router.gateway.cors import Cors
-from destination_router.gateway.enrichment import Arrival, enrich
+from destination_router.gateway.enrichment import Arrival, enrich, enrich_usual
+from destination_router.gateway.headers import header
 from destination_router.gateway.import_batches import split_import, take_by_user
 from destination_router.gateway.pixel import GIF, pixel_event
-from destination_router.gateway.replies import ANSWERS, HEALTH, Reply, import_reply
-from destination_router.gateway.request_body import drain, read_body
+from destination_router.gateway.replies import ANSWERS, HEALTH, import_reply
+from destination_router.gateway.request_body import Chunks, drain, read_body
 from destination_router.gateway.source_config import source_config
 from destination_router.gateway.sources import Sources
 from destination_router.gateway.write_keys import any_key, header_key, query_key
@@ -97,6 +97,10 @@ _INTAKES = {
 }
 _PIXELS = ("track", "page")
 
+_ACCEPTED = ANSWERS["accepted"].response()
+_FAILED = PlainTextResponse("Internal Server Error", 500)
+"""These are sent again and again: nobody changes them."""
+
 
 def _now() -> datetime:
     return datetime.now(UTC)
@@ -125,7 +129,7 @@ def create_gateway(  # noqa: PLR0913 -- each is a setting, by keyword
     max_bodies_bytes: int = MAX_BODIES_BYTES,
     destinations: Callable[[str], Sequence[dict[str, Json]]] = _no_destinations,
     refused: Callable[[str, str], None] = _count_nothing,
-) -> Starlette:
+) -> ASGIApp:
     """Build the app that takes events, on the paths of rudder-server's gateway.
 
     Args:
@@ -146,7 +150,6 @@ def create_gateway(  # noqa: PLR0913 -- each is a setting, by keyword
     gateway = _Gateway(log, sources, clock, new_id, bounds, refused)
     told = partial(gateway.source, destinations)
     app = Starlette(
-        middleware=[Middleware(Cors)],
         routes=[
             Route("/", _health, methods=["GET"]),
             Route("/health", _health, methods=["GET"]),
@@ -167,7 +170,36 @@ def create_gateway(  # noqa: PLR0913 -- each is a setting, by keyword
         exception_handlers={404: _not_found, 405: _method_not_allowed},
     )
     app.router.redirect_slashes = False  # a POST to a wrong path is an error, as in rudder-server
-    return app
+    return Cors(_Ahead(app, gateway))
+
+
+class _Ahead:
+    """Answers what takes events, ahead of Starlette's layers and routes, which see to all else.
+
+    They do nothing for these requests, and take as long as it takes to read a small one.
+
+    Args:
+        app: Starlette's.
+        gateway: answers requests that bring events.
+    """
+
+    def __init__(self, app: ASGIApp, gateway: _Gateway) -> None:
+        self._app = app
+        self._gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        is_post = scope["type"] == "http" and scope["method"] == "POST"
+        intake = _INTAKES.get(scope["path"]) if is_post else None
+        if intake is None:  # also where the app is mounted below a path of another one
+            await self._app(scope, receive, send)
+            return
+        try:
+            response = await self._gateway.take(intake, Request(scope, receive))
+        except Exception:
+            await _FAILED(scope, receive, send)  # so that it is counted
+            raise
+        await response(scope, receive, send)
 
 
 class _Bounds(msgspec.Struct, frozen=True):
@@ -202,22 +234,24 @@ class _Gateway:
     async def take(self, intake: _Intake, request: Request) -> Response:
         """Answer one request, whatever becomes of it."""
         source, more = "", False
-        async with aclosing(request.stream()) as chunks:
-            try:
-                sender = self._sources.find(intake.key(request))
-                source = sender.name
-                sender.let_in()
-                with self._room.place() as place:
-                    return (await self._accept(intake, request, chunks, source, place)).response()
-            except Reject as reject:
-                code, more = reject.code, True
-            except ClientDisconnect:
-                code = "unreadable_body"
-            except LogUnavailableError:
-                code = "unavailable"
-            if more:  # drained here, where nothing holds what was read of the body any more
-                with contextlib.suppress(ClientDisconnect):  # nobody waits for the answer
-                    await drain(chunks, _DRAINED_BODIES * self._bounds.body_bytes)
+        chunks = Chunks(request.receive)
+        try:
+            write_key = intake.key(request)
+            sender = self._sources.find(write_key)
+            source = sender.name
+            sender.let_in()
+            with self._room.place() as place:
+                codes = await self._accept(intake, request, chunks, write_key, source, place)
+                return import_reply(codes).response() if codes else _ACCEPTED
+        except Reject as reject:
+            code, more = reject.code, True
+        except ClientDisconnect:
+            code = "unreadable_body"
+        except LogUnavailableError:
+            code = "unavailable"
+        if more:  # drained here, where nothing holds what was read of the body any more
+            with contextlib.suppress(ClientDisconnect):  # nobody waits for the answer
+                await drain(chunks, _DRAINED_BODIES * self._bounds.body_bytes)
         self._refused(source, code)
         return ANSWERS[code].response()
 
@@ -245,35 +279,40 @@ class _Gateway:
             source_config(write_key, source.name, destinations(source.name), enabled=source.enabled)
         )
 
-    async def _accept(
+    async def _accept(  # noqa: PLR0913, PLR0917 -- what is known of the request
         self,
         intake: _Intake,
         request: Request,
-        chunks: AsyncIterator[bytes],
+        chunks: Chunks,
+        write_key: bytes,
         source: str,
         place: Place,
-    ) -> Reply:
-        encoding = request.headers.get("content-encoding")
+    ) -> Sequence[str]:
+        """Keep a request's events; gives what each refused user's were refused for.
+
+        Raises:
+            Reject, ClientDisconnect, LogUnavailableError: nothing of it is kept.
+        """
+        encoding = header(request.scope, b"content-encoding")
         body = await read_body(chunks, encoding, self._bounds.body_bytes, place)
         if not body:
             raise Reject("missing_body", "send events in the body")
         self._sweep.saw(len(body))
-        arrival = self._arrival(request, intake.kind, intake.key(request))
-        events = _cut_at_once(body, intake, self._bounds.events)
-        if events is not None:
-            kept, codes = _completed(events, intake, arrival)
-        else:
+        arrival = self._arrival(request, intake.kind, write_key)
+        taken = _taken_at_once(body, intake, arrival, self._bounds.events)
+        if taken is None:
             take_apart = partial(_taken_apart, body, intake, arrival, self._bounds.events)
             async with self._reading:
-                kept, codes = await in_thread(take_apart, "gateway-body")
+                taken = await in_thread(take_apart, "gateway-body")
             del take_apart
-        del body, events  # what is kept is another copy
+        kept, codes = taken
+        del body  # what is kept is another copy
         place.hold(sum(map(len, kept)) + _EVENT_BYTES * len(kept))
         if kept:
             await self._log.append(kept, source)
         for code in codes:
             self._refused(source, code)
-        return import_reply(codes)
+        return codes
 
     def _arrival(self, request: Request, kind: str | None, write_key: bytes = b"") -> Arrival:
         return Arrival(
@@ -285,18 +324,25 @@ class _Gateway:
         )
 
 
-def _cut_at_once(body: bytes, intake: _Intake, most: int) -> list[bytes] | None:
-    """Cut a body into events where that is done so soon that nobody notices; else None.
+def _taken_at_once(
+    body: bytes, intake: _Intake, arrival: Arrival, most: int
+) -> tuple[list[bytes], list[str]] | None:
+    """Do as `_taken_apart` where that is done so soon that nobody notices; else give None.
 
     Raises:
         Reject: none of the request is kept.
     """
     if len(body) <= _AT_ONCE_BYTES and body.count(b"{") + body.count(b"[") <= _AT_ONCE_PARTS:
-        return intake.split(body, most)
-    is_batch = len(body) <= _AT_ONCE_BATCH_BYTES and intake.split is split_batch
-    if is_batch and body.count(b":") <= _AT_ONCE_FIELDS:
-        return standard_batch(body, min(most, _AT_ONCE_EVENTS))
-    return None
+        return _taken_apart(body, intake, arrival, most)
+    if len(body) > _AT_ONCE_BATCH_BYTES or intake.split is not split_batch:
+        return None
+    events = standard_batch(body, min(most, _AT_ONCE_EVENTS))
+    if events is None:
+        return None
+    usual = enrich_usual(events, arrival)
+    if usual is not None:
+        return usual, []
+    return _completed(events, intake, arrival) if body.count(b":") <= _AT_ONCE_FIELDS else None
 
 
 def _taken_apart(
@@ -329,7 +375,8 @@ def _completed(
 
 def _request_ip(request: Request) -> str:
     """Tell where a request came from: the first hop that a proxy names, else the peer."""
-    first_hop = request.headers.get("x-forwarded-for", "").partition(",")[0].strip()
+    hops = header(request.scope, b"x-forwarded-for") or ""
+    first_hop = hops.partition(",")[0].strip()
     if first_hop and len(first_hop) <= _LONGEST_ADDRESS:
         return first_hop
     return request.client.host if request.client else ""

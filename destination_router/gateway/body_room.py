@@ -6,8 +6,8 @@ once, that is bounded here: whoever finds no room is told to send again a little
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
 
 from destination_router.contract.records import Reject
 
@@ -31,14 +31,9 @@ class BodyRoom:
         self._limit = limit
         self._taken = 0
 
-    @contextlib.contextmanager
-    def place(self) -> Iterator[Place]:
+    def place(self) -> Place:
         """Give a request its place; what it holds is given back at the end of the block."""
-        place = Place(self)
-        try:
-            yield place
-        finally:
-            place.hold(0)
+        return Place(self)
 
     def change(self, before: int, after: int) -> None:
         """Let a place grow or shrink.
@@ -63,6 +58,17 @@ class Place:
         self._room = room
         self._counted = 0
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.hold(0)
+
     def hold(self, size: int) -> None:
         """Hold so many bytes in all.
 
@@ -70,5 +76,6 @@ class Place:
             Reject: `overloaded`.
         """
         counted = max(0, size - FREE_BYTES)
-        self._room.change(self._counted, counted)
-        self._counted = counted
+        if counted != self._counted:
+            self._room.change(self._counted, counted)
+            self._counted = counted

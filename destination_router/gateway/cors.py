@@ -6,6 +6,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from destination_router.gateway.headers import header
+
 _METHODS = frozenset({"GET", "POST", "HEAD"})
 _MAX_AGE_SECONDS = 900
 _VARIES = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
@@ -23,16 +25,23 @@ class Cors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a preflight, or let the app answer and say that its answer may be read."""
-        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
-        origin = headers.get("origin")
-        if scope["type"] == "http" and scope["method"] == "OPTIONS":
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        origin = header(scope, b"origin")
+        if scope["method"] == "OPTIONS":
+            headers = Headers(scope=scope)
             asked = headers.get("access-control-request-method")
             if asked is not None:
                 await _preflight(headers, origin, asked)(scope, receive, send)
                 return
 
+        if origin is None:
+            await self._app(scope, receive, send)
+            return
+
         async def allowing(message: Message) -> None:
-            if message["type"] == "http.response.start" and origin is not None:
+            if message["type"] == "http.response.start":
                 answer = MutableHeaders(scope=message)
                 answer["Access-Control-Allow-Origin"] = origin
                 answer["Access-Control-Allow-Credentials"] = "true"

@@ -8,6 +8,7 @@ import binascii
 from starlette.requests import Request
 
 from destination_router.contract.records import Reject
+from destination_router.gateway.headers import header
 
 
 def header_key(request: Request) -> bytes:
@@ -16,7 +17,7 @@ def header_key(request: Request) -> bytes:
     Raises:
         Reject: `missing_write_key`.
     """
-    key = _basic_user(request.headers.get("authorization", ""))
+    key = _basic_user(header(request.scope, b"authorization") or "")
     if not key:
         raise Reject("missing_write_key", "give the write key as the user name")
     return key
@@ -41,7 +42,7 @@ def any_key(request: Request) -> bytes:
         Reject: `missing_query_key`.
     """
     if not request.query_params.get("writeKey") and (
-        key := _basic_user(request.headers.get("authorization", ""))
+        key := _basic_user(header(request.scope, b"authorization") or "")
     ):
         return key
     return query_key(request)

@@ -17,6 +17,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from destination_router.service.joined_writes import JoinedWrites
+
 BEGUN = "destination_router.begun"
 """In the scope of a request: when its first byte came, by the event loop's clock."""
 
@@ -89,6 +91,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         if hasattr(transport, "max_size"):  # asyncio's own transports
             transport.max_size = self._bounds.read_bytes
+        self.transport = JoinedWrites(transport, self.loop)  # type: ignore[assignment]
         self._begun = self.loop.time()
         self._wait_for("head")
 

@@ -69,6 +69,20 @@ def test_what_is_written_can_be_read(moment: datetime) -> None:
 
 
 @given(
+    st.datetimes(
+        min_value=datetime(2, 1, 1),  # noqa: DTZ001
+        max_value=datetime(9999, 12, 30),  # noqa: DTZ001
+        timezones=st.none() | st.sampled_from([UTC, timezone(-timedelta(minutes=307))]),
+    ).map(lambda moment: moment.replace(microsecond=moment.microsecond % 1100 * 909))
+)
+def test_a_time_is_written_as_python_writes_it(moment: datetime) -> None:
+    """Milliseconds are cut, and three digits even where they are zero; years have four."""
+    in_utc = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    expected = in_utc.replace(tzinfo=None).isoformat(timespec="milliseconds")
+    assert format_time(moment) == f"{expected}Z"
+
+
+@given(
     st.from_regex(
         r"(2026-11-22|2026-W47-7|20261122|2026-1-2)[T t](1?[0-9]|2[0-9]):?[0-9]{2}:?[0-9]{2}"
         r"[.,]?[0-9]{0,6}(Z|z|\+00:?00|)",

@@ -1,6 +1,6 @@
 """What the gateway answers, and what it keeps: request by request, without a socket.
 
-Modules: `gateway/app.py`, `replies.py`, `request_body.py`, `write_keys.py`.
+Modules: `gateway/app.py`, `replies.py`, `request_body.py`, `write_keys.py`, `headers.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.gateway.app import create_gateway
@@ -474,6 +476,36 @@ def test_a_body_that_breaks_off_is_not_taken(send: Sender) -> None:
 
     assert answers[0]["status"] == 500
     assert send.log.calls == []
+
+
+def test_a_defect_of_ours_is_answered_and_passed_on() -> None:
+    """Who sent is told to send again, and who serves the app learns of the exception."""
+
+    class Broken(Recorder):
+        async def append(self, bodies: Sequence[bytes], source: str | None = None) -> None:  # noqa: ARG002
+            raise ZeroDivisionError
+
+    send = Sender()
+    app = create_gateway(Broken(), Sources.of_keys(KEYS))
+
+    async def run() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            return await client.post("/v1/track", json=EVENT, auth=(KEYS[0], ""))
+
+    assert answer(asyncio.run(run())) == (500, "Internal Server Error")
+    send.app = app
+    with pytest.raises(ZeroDivisionError):
+        send("/v1/track", EVENT)
+
+
+def test_below_another_apps_path_it_takes_the_same(send: Sender) -> None:
+    """An app that mounts it passes on the whole path, and where it begins."""
+    inner = send.app
+    send.app = Starlette(routes=[Mount("/events", inner)])
+    assert answer(send("/events/v1/track", EVENT)) == (200, "ok")
+    assert answer(send("/events/v1/unknown", EVENT)) == (404, "404 page not found\n")
+    assert [event["type"] for event in send.log.events] == ["track"]
 
 
 # -- how much may come in -----------------------------------------------------------------------

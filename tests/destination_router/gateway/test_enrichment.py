@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from destination_router.contract.records import Reject
 from destination_router.gateway import enrichment
-from destination_router.gateway.enrichment import Arrival, enrich
+from destination_router.gateway.enrichment import Arrival, enrich, enrich_usual
 from destination_router.pipeline.normalise import decode_json, normalise
 from destination_router.pipeline.wire import members
 
@@ -392,6 +392,16 @@ def test_a_usual_event_is_completed_as_any(
             return reject.code
 
     quickly = done()
+    together = enrich_usual([raw, raw], arrival(kind, request_ip))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(enrichment, "_is_usual", lambda *_: False)
         assert done() == quickly
+    assert together in (None, [quickly] * 2)
+
+
+def test_usual_events_are_completed_together() -> None:
+    """All of them, or none where one is not as SDKs write them."""
+    usual = b'{"messageId":"m1","userId":"u"}'
+    assert enrich_usual([usual] * 2, arrival()) == [enrich(usual, arrival())] * 2
+    for unusual in (b'{"messageId":" m1","userId":"u"}', b'{"userId":"u"', b'{"userId":NaN}'):
+        assert enrich_usual([usual, unusual], arrival()) is None

@@ -1,6 +1,6 @@
 """What a client may take of the process, on real sockets: bytes, time, connections.
 
-Modules: `service/protocol.py`, `service/door.py`, `service/serving.py`.
+Modules: `service/protocol.py`, `service/joined_writes.py`, `service/door.py`, `service/serving.py`.
 """
 
 from __future__ import annotations
@@ -100,6 +100,77 @@ def test_a_long_body_is_no_header() -> None:
     plain = HEAD + b"Connection: close\r\nContent-Length: 50000\r\n\r\n"
     assert answer_to(plain, *[b"x" * 1000] * 50).endswith(b"\r\n\r\n50000")
     assert answer_to(CHUNKED, b"1\r\nx\r\n" * 5000 + b"0\r\n\r\n").endswith(b"\r\n\r\n5000")
+
+
+# -- answers -------------------------------------------------------------------------------------
+
+
+async def in_pieces(scope: Any, receive: Any, send: Any) -> None:
+    """Answer as the path says: nothing, a little, much, or a head and its body later."""
+    if scope["type"] != "http":
+        return
+    await Request(scope, receive).body()
+    body = b"y" * {"/nothing": 0, "/much": 200_000}.get(scope["path"], 5)
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": 200, "headers": [length]})
+    if scope["path"] == "/later":
+        go_on = asyncio.Event()
+        WAITING.append(go_on)
+        await go_on.wait()
+    await send({"type": "http.response.body", "body": body})
+
+
+WAITING: list[asyncio.Event] = []
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/little", "/much"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_an_answer_is_whole(path: str, method: str) -> None:
+    """Head and body come in order and once, on a connection that is kept, however long."""
+
+    async def run() -> None:
+        async with (
+            asyncio.timeout(30),
+            serving(in_pieces) as url,
+            httpx.AsyncClient(base_url=url) as client,
+        ):
+            for _ in range(3):
+                answer = await client.request(method, path)
+                length = int(answer.headers["content-length"])
+                assert len(answer.content) == (0 if method == "HEAD" else length)
+
+    asyncio.run(run())
+
+
+def test_a_head_does_not_wait_for_a_body_that_comes_later() -> None:
+    """It goes out by itself; the body follows."""
+
+    async def run() -> None:
+        async with (
+            asyncio.timeout(30),
+            serving(in_pieces) as url,
+            connected(url) as (reader, writer),
+        ):
+            writer.write(b"GET /later HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+            WAITING.pop().set()
+            assert await reader.readexactly(5) == b"yyyyy"
+
+    asyncio.run(run())
+
+
+def test_a_small_answer_is_one_packet() -> None:
+    """Head and body are written at once: a reader wakes once for both."""
+
+    async def run() -> bytes:
+        async with asyncio.timeout(30), serving(in_pieces) as url:
+            with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0)) as client:
+                client.setblocking(False)  # noqa: FBT003
+                loop = asyncio.get_running_loop()
+                await loop.sock_sendall(client, b"GET /little HTTP/1.1\r\nHost: h\r\n\r\n")
+                return await loop.sock_recv(client, 10_000)
+
+    assert asyncio.run(run()).endswith(b"\r\n\r\nyyyyy")
 
 
 @pytest.mark.parametrize(
