@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -118,6 +118,9 @@ _NEWEST = "SELECT id, content FROM batches WHERE id > ? ORDER BY id DESC"
 _NEWEST_OF_ONE = "SELECT id, content FROM batches WHERE id > ? AND connection = ? ORDER BY id DESC"
 
 T = TypeVar("T")
+C = TypeVar("C")
+
+_NO_CONTENT = TraceContent()
 
 
 def trace_path(log: Path) -> Path:
@@ -143,6 +146,7 @@ class TraceFile:
         self._counts: Counter[str] = Counter()
         self._swept = 0
         self._worker = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._wal_path = path.with_name(path.name + "-wal")
         self._watched_path = path.with_name(path.name + _WATCHED)
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -212,6 +216,13 @@ class TraceFile:
         except OSError as error:
             raise LogUnavailableError(f"{self._watched_path}: {error}") from error
 
+    def last_write(self) -> object:
+        """Give something that is another once anything was written; a look at dates and sizes.
+
+        Two changes within a few milliseconds may look like one: read all the same now and then.
+        """
+        return [_dated(path) for path in (self.path, self._wal_path)]
+
     def find(self, wanted: TraceFilter) -> list[Trace]:
         """Find traces, without their content; the one that changed last, first."""
         return self._read(lambda database: list(islice(_found(database, wanted), wanted.limit)))
@@ -234,9 +245,8 @@ class TraceFile:
         wanted = set(offsets)
 
         def look(database: sqlite3.Connection) -> list[Trace]:
-            return [
-                _whole(head) for head in _heads(database, connection, 0) if head.offset in wanted
-            ]
+            heads = _heads(database, connection, 0, _decode_heads)
+            return [_whole(head, number) for number, head in heads if head.offset in wanted]
 
         yield from self._read(look)
 
@@ -370,6 +380,14 @@ class TraceFile:
             raise LogUnavailableError(f"{self.path}: {error}") from error
 
 
+def _dated(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
+
+
 def _count(database: sqlite3.Connection, place: tuple[int, str, str], counted: Rollup) -> None:
     """Count into a minute; beyond so many codes, further ones are counted together."""
     row = database.execute(
@@ -402,8 +420,12 @@ def _sweep(database: sqlite3.Connection, minute: int) -> None:
     )
 
 
-class _Head(msgspec.Struct, frozen=True):
-    """A `Trace` whose content is taken apart only where somebody looks at it."""
+class _Body(msgspec.Struct, frozen=True):
+    body: str | None = None
+
+
+class _Head(msgspec.Struct, Generic[C], frozen=True):
+    """A `Trace` of whose content no more is taken apart than somebody looks at."""
 
     connection: str
     offset: int
@@ -416,18 +438,13 @@ class _Head(msgspec.Struct, frozen=True):
     result: Result
     code: str
     detail: str
-    content: msgspec.Raw
+    content: C
     fingerprint: str
-    number: int
-
-
-class _Body(msgspec.Struct, frozen=True):
-    body: str | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_heads = msgspec.msgpack.Decoder(list[_Head]).decode
-_decode_body = msgspec.msgpack.Decoder(_Body).decode
+_decode_glances = msgspec.msgpack.Decoder(list[_Head[_Body]]).decode
+_decode_heads = msgspec.msgpack.Decoder(list[_Head[msgspec.Raw]]).decode
 _decode_content = msgspec.msgpack.Decoder(TraceContent).decode
 
 
@@ -511,7 +528,12 @@ def _writable(text: str) -> str:
     return text[:_LONGEST_TEXT].encode("utf-8", "replace").decode()
 
 
-def _heads(database: sqlite3.Connection, connection: str, after: int) -> Iterator[_Head]:
+def _heads(
+    database: sqlite3.Connection,
+    connection: str,
+    after: int,
+    decode: Callable[[bytes], list[_Head[C]]],
+) -> Iterator[tuple[int, _Head[C]]]:
     """Read what changed after a number, the last first; of each message the last change."""
     first = after // _IN_BATCH - 1
     if connection:
@@ -521,7 +543,7 @@ def _heads(database: sqlite3.Connection, connection: str, after: int) -> Iterato
     known: set[tuple[str, int]] = set()
     for number, content in rows:
         try:
-            heads = _decode_heads(content)
+            heads = decode(content)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             continue  # what damages them harms nothing else
         for at in range(len(heads) - 1, -1, -1):
@@ -532,27 +554,44 @@ def _heads(database: sqlite3.Connection, connection: str, after: int) -> Iterato
                 return
             if key not in known:
                 known.add(key)
-                yield replace(head, number=its_number)
+                yield its_number, head
 
 
 def _found(database: sqlite3.Connection, wanted: TraceFilter) -> Iterator[Trace]:
-    heads = _heads(database, wanted.connection, wanted.after)
-    return filter(wanted.takes, map(_summary, heads))
+    for number, head in _heads(database, wanted.connection, wanted.after, _decode_glances):
+        event = head.event
+        if head.fingerprint:  # what is left out of it is read from the message
+            event = event_name((head.content.body or "").encode())
+        trace = _traced(head, number, event)
+        if wanted.takes(trace):
+            yield trace
 
 
-def _summary(head: _Head) -> Trace:
-    """Give a trace without its content; what is left out of it is read from there."""
-    about = {name: getattr(head, name) for name in _HEAD}
-    if head.fingerprint:
-        about["event"] = event_name((_decode_body(head.content).body or "").encode())
-    return Trace(**about)
+def _whole(head: _Head[msgspec.Raw], number: int = 0) -> Trace:
+    content = _decode_content(head.content)
+    event = event_name((content.body or "").encode()) if head.fingerprint else head.event
+    return _traced(head, number, event, content)
 
 
-_HEAD = tuple(name for name in _Head.__struct_fields__ if name != "content")
-
-
-def _whole(head: _Head) -> Trace:
-    return replace(_summary(head), content=_decode_content(head.content))
+def _traced(
+    head: _Head[Any], number: int, event: str, content: TraceContent = _NO_CONTENT
+) -> Trace:
+    return Trace(
+        connection=head.connection,
+        offset=head.offset,
+        message_id=head.message_id,
+        type=head.type,
+        event=event,
+        source=head.source,
+        received_at=head.received_at,
+        at=head.at,
+        result=head.result,
+        code=head.code,
+        detail=head.detail,
+        content=content,
+        fingerprint=head.fingerprint,
+        number=number,
+    )
 
 
 def _forget_in(

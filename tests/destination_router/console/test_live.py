@@ -1,6 +1,7 @@
 """What comes in, live: a table, and a stream that is bounded whoever reads it.
 
-Modules: `console/message_page.py`, `console/decision_view.py`, `console/command_runs.py`.
+Modules: `console/live_row.py`, `console/live_streams.py`, `console/message_page.py`,
+`console/decision_view.py`, `console/command_runs.py`.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from starlette.requests import Request
 from waiting import until
 
 from destination_router.config.router_toml import ConnectionConfig, load_config
-from destination_router.console import live
+from destination_router.console import live, live_streams
 from destination_router.console.assets import Assets
 from destination_router.console.desk import Desk
+from destination_router.console.live_row import row
+from destination_router.console.live_streams import Frame, News, Stream
 from destination_router.console.rendering import Rendering
 from destination_router.eventlog.sqlite.trace_file import TraceFile
 from destination_router.eventlog.trace import Exchange, Rollup, Trace, TraceContent, TraceFilter
@@ -181,9 +184,9 @@ def test_who_leaves_before_anything_is_read_looks_no_more(tmp_path: Path) -> Non
         request = Request({"type": "http", "headers": [], "query_string": b"", "state": {}})
         request.state.is_signed_in = lambda: True
         answer = await shown._stream(request)
-        assert shown._streams
+        assert len(shown.feed) == 1
         await answer({"type": "http", "asgi": {"spec_version": "2.3"}}, gone, never_sent)
-        assert not shown._streams
+        assert len(shown.feed) == 0
         traces.close()
 
     async def gone() -> dict[str, Any]:
@@ -202,19 +205,52 @@ def test_who_reads_too_slowly_is_told_how_much_they_missed() -> None:
     """What waits for them is bounded; the newest stays."""
 
     async def main() -> None:
-        stream = live._Stream(TraceFilter(result="delivered"))
-        stream.begin(0, str)
+        stream = Stream(TraceFilter(result="delivered"))
+        stream.begin(0)
         for number in range(1000):
             found = [
                 trace(number, number=2 * number + 1),
                 trace(number, number=2 * number + 2, result="waiting"),
             ]
-            stream.offer(found, lambda each: each.message_id)
+            stream.offer(News(found, 0, lambda each: each.message_id))
         assert stream.waiting.qsize() == 20
         assert stream.missed == 980
-        assert stream.waiting.get_nowait() == (1961, ["m980"])
+        frame = stream.waiting.get_nowait()
+        assert frame == Frame(1961, 1, "m980")
+        assert "980 messages" in stream.next_event(frame)
+        assert stream.next_event(frame) == "id: 1961\ndata: m980\n\n"
 
     asyncio.run(main())
+
+
+def test_a_row_is_drawn_once_however_many_look() -> None:
+    """With one filter all get the same text; whoever has seen a part gets the rest."""
+    drawn: list[int] = []
+
+    def draw(each: Trace) -> str:
+        drawn.append(each.number)
+        return each.message_id
+
+    async def main() -> None:
+        wanted = [TraceFilter(), TraceFilter(), TraceFilter(result="waiting"), TraceFilter()]
+        streams = [Stream(each) for each in wanted]
+        for stream, seen in zip(streams, (0, 3, 0, 7), strict=True):
+            stream.begin(seen)
+        results = ("delivered", "waiting", "delivered")
+        found = [trace(n, number=n + 6, result=results[n]) for n in range(3)]
+        news = News(found, 0, draw)
+        for stream in streams:
+            stream.offer(news)
+        told = [stream.waiting.get_nowait() for stream in streams]
+        assert [(frame.number, frame.rows) for frame in told] == [
+            (8, "m2m1m0"),
+            (8, "m2m1m0"),
+            (7, "m1"),
+            (8, "m2"),
+        ]
+
+    asyncio.run(main())
+    assert sorted(drawn) == [6, 7, 8]
 
 
 def test_who_is_far_behind_is_told_how_much_is_not_shown(
@@ -222,7 +258,7 @@ def test_who_is_far_behind_is_told_how_much_is_not_shown(
 ) -> None:
     """Of what came while nobody read, and of what comes at once, the newest are shown."""
     monkeypatch.setattr(live, "SHOWN", 20)
-    monkeypatch.setattr(live, "ROWS_AT_ONCE", 20)
+    monkeypatch.setattr(live_streams, "ROWS_AT_ONCE", 20)
     console.traces.put([trace(1)], {}, {}, time.time())
     (seen,) = console.traces.find(TraceFilter())
     console.traces.put([trace(n) for n in range(2, 102)], {}, {}, time.time())
@@ -239,12 +275,10 @@ def test_who_is_far_behind_is_told_how_much_is_not_shown(
 
 def test_a_line_end_in_a_row_ends_no_event() -> None:
     """Else what a sender wrote could be read as an event of ours."""
-    text = live._event(7, ["<tr>a\nid: 9\r\n\r\n\r</tr>", "<tr>b</tr>"])
-    lines = text.split("\n")
-    assert lines[0] == "id: 7"
-    assert all(line.startswith("data: ") for line in lines[1:-2])
-    assert "\r" not in text
-    assert text.index("<tr>b") < text.index("<tr>a")
+    odd = trace(event="a\nid: 9\r\n\r\n\r", source="\r\n\r\n", message_id="\ndata: b")
+    drawn = row(odd, fresh=True)
+    assert len(drawn.splitlines()) == 1
+    assert Frame(7, 1, drawn).event().split("\n") == ["id: 7", f"data: {drawn}", "", ""]
 
 
 def test_a_message_is_shown_whole(console: Served) -> None:

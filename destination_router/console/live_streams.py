@@ -1,0 +1,200 @@
+"""Who looks at Live, and what each is handed: traces are read once, and drawn once for a filter.
+
+Who is slower than what comes in is told how much it did not see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from destination_router.console.desk import Desk
+from destination_router.console.live_row import missed_row
+from destination_router.eventlog.interface import LogUnavailableError
+from destination_router.eventlog.sqlite.trace_file import TraceFile
+from destination_router.eventlog.trace import Trace, TraceFilter
+
+ROWS_AT_ONCE = 400
+"""How many rows a page is given at once: nobody reads more."""
+
+PERIOD = 0.7
+"""How often it is seen whether there is anything new, in seconds."""
+
+_SAY_EVERY = 4.0
+_READ_AT_ONCE = 5000
+_MOST_WAITING = 20
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """Rows on their way to whoever looks.
+
+    Attributes:
+        number: of the newest message among them.
+        count: how many they are.
+        rows: as HTML without line ends, the newest first.
+    """
+
+    number: int
+    count: int
+    rows: str
+
+    def event(self, missed: int = 0) -> str:
+        """Write it as an event of a stream, with how many messages it leaves out."""
+        above = missed_row(missed) if missed else ""
+        return f"id: {self.number}\ndata: {above}{self.rows}\n\n"
+
+
+class News:
+    """Traces that were read at once, each drawn once, and put together once for each filter.
+
+    Args:
+        traces: at least one; the last has changed last.
+        left: how many there were beside these.
+        draw: writes the row of one.
+    """
+
+    def __init__(self, traces: Sequence[Trace], left: int, draw: Callable[[Trace], str]) -> None:
+        self._traces = traces
+        self._left = left
+        self._draw = draw
+        self._drawn: dict[int, str] = {}
+        self._frames: dict[TraceFilter, tuple[Frame | None, int]] = {}
+
+    def of(self, wanted: TraceFilter) -> tuple[Frame | None, int]:
+        """Give what somebody asked for, if anything; and how many messages that leaves out."""
+        if self._traces[-1].number <= wanted.after:
+            return None, 0
+        # Nearly everybody has seen nothing of it: `after` tells none of them from the others.
+        after = wanted.after if self._traces[0].number <= wanted.after else 0
+        key = replace(wanted, after=after)
+        if key not in self._frames:
+            self._frames[key] = self._put_together(key)
+        return self._frames[key]
+
+    def _put_together(self, wanted: TraceFilter) -> tuple[Frame | None, int]:
+        after = wanted.after
+        mine = [each for each in self._traces if each.number > after and wanted.takes(each)]
+        if not mine:
+            return None, self._left
+        shown = mine[: -ROWS_AT_ONCE - 1 : -1]
+        rows = "".join([self._row(trace) for trace in shown])
+        return Frame(mine[-1].number, len(shown), rows), self._left + len(mine) - len(shown)
+
+    def _row(self, trace: Trace) -> str:
+        drawn = self._drawn.get(trace.number)
+        if drawn is None:
+            drawn = self._drawn[trace.number] = self._draw(trace)
+        return drawn
+
+
+class Stream:
+    """Somebody who looks: rows that wait to be sent.
+
+    Args:
+        wanted: what they asked for, and up to where they have seen all.
+    """
+
+    def __init__(self, wanted: TraceFilter) -> None:
+        self.wanted = wanted
+        self.waiting: asyncio.Queue[Frame] = asyncio.Queue(_MOST_WAITING)
+        self.missed = 0
+        self._early: list[News] | None = []
+
+    def begin(self, after: int) -> None:
+        """Say up to where it has seen all; what came since is offered."""
+        self.wanted = replace(self.wanted, after=after)
+        early, self._early = self._early or (), None
+        for news in early:
+            self.offer(news)
+
+    def offer(self, news: News) -> None:
+        """Take in what it asked for; without room, the oldest that waits goes."""
+        if self._early is not None:
+            self._early.append(news)
+            return
+        frame, left_out = news.of(self.wanted)
+        self.missed += left_out
+        if frame is None:
+            return
+        if self.waiting.full():
+            self.missed += self.waiting.get_nowait().count
+        self.waiting.put_nowait(frame)
+
+    def next_event(self, frame: Frame) -> str:
+        """Write what goes out next, and forget what it says is left out."""
+        missed, self.missed = self.missed, 0
+        return frame.event(missed)
+
+
+class Feed:
+    """Reads what is new for all who look, as long as somebody does.
+
+    Args:
+        desk: where traces are read.
+        draw: writes the row of one.
+        over: set when it shall end.
+    """
+
+    def __init__(self, desk: Desk, draw: Callable[[Trace], str], over: asyncio.Event) -> None:
+        self._desk = desk
+        self._draw = draw
+        self._over = over
+        self._streams: set[Stream] = set()
+        self._running: asyncio.Task[None] | None = None
+        self._last = 0
+        self._said = float("-inf")
+        self._seen: object = None
+
+    def __len__(self) -> int:
+        """Say how many look."""
+        return len(self._streams)
+
+    def join(self, stream: Stream) -> None:
+        """Begin to hand somebody what comes in."""
+        self._streams.add(stream)
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run())
+
+    def leave(self, stream: Stream) -> None:
+        """Hand somebody nothing more."""
+        self._streams.discard(stream)
+
+    async def look(self) -> None:
+        """Read what has come since the last time, if the file has changed, and hand it out."""
+        now = asyncio.get_running_loop().time()
+        say = now - self._said >= _SAY_EVERY
+        written = self._desk.last_write_of_traces()
+        if written == self._seen and not say:  # else it is read all the same: dates are coarse
+            return
+        if say:
+            self._said = now
+        with contextlib.suppress(LogUnavailableError):
+            found, left = await self._desk.ask_traces(lambda traces: self._news(traces, say=say))
+            self._seen = written
+            if found:
+                self._last = found[-1].number
+                news = News(found, left, self._draw)
+                for stream in list(self._streams):
+                    stream.offer(news)
+
+    async def _run(self) -> None:
+        if not self._streams:
+            return
+        # Each stream begins with what it has not seen; what comes meanwhile is read here.
+        self._last = min(stream.wanted.after for stream in self._streams)
+        self._said, self._seen = float("-inf"), None
+        while self._streams and not self._over.is_set():
+            await self.look()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PERIOD):
+                    await self._over.wait()
+
+    def _news(self, traces: TraceFile, *, say: bool) -> tuple[list[Trace], int]:
+        if say:
+            traces.watch(self._desk.clock())
+        found, left = traces.news(TraceFilter(after=self._last, limit=_READ_AT_ONCE))
+        return found[::-1], left
