@@ -235,41 +235,31 @@ def traced(around: Around, count: int) -> None:
 
 def watched(around: Around, count: int) -> None:
     """As `deliver`, with a console where somebody looks at Live, at 5,000 events a second."""
-    asyncio.run(_deliver(around, count, traced_share=200 / 5000))
+    asyncio.run(_deliver(around, count, traced_share=200 / 5000, viewers=1))
 
 
-async def _deliver(around: Around, count: int, traced_share: float = 0.0) -> None:
+async def _deliver(around: Around, count: int, traced_share: float = 0.0, viewers: int = 0) -> None:
     with _log() as log:
         heap = connection()
-        async with vendor() as url:
-            settings = DeliverySettings(origins={ORIGIN: url})
-            async with Sender(heap, settings) as sender:
-                for first in (0, count):
-                    await log.append(wire(first, count))
-                    with around() if first else contextlib.nullcontext():
-                        if traced_share:
-                            await _drained_and_told(
-                                heap, log, sender, settings, count, round(traced_share * count)
-                            )
-                        else:
-                            await _drained(heap, log, sender, settings, count)
-
-
-async def _drained_and_told(  # noqa: PLR0913, PLR0917 -- as `_drained`
-    heap: Connection,
-    log: SqliteEventLog,
-    sender: Sender,
-    settings: DeliverySettings,
-    count: int,
-    messages: int,
-) -> None:
-    """Let so many messages be traced, and tell the store once: five times too often."""
-    traces = TraceFile(trace_path(log.path))
-    told = Tracing(traces, keep=messages)
-    tracer = told.tracer(heap)
-    worker = await _drained(heap, log, sender, settings, count, tracer)
-    await told.tell({heap.name: worker.stats}, {heap.name: worker.quota_use()}, None)
-    traces.close()
+        async with contextlib.AsyncExitStack() as stack:
+            settings = DeliverySettings(origins={ORIGIN: await stack.enter_async_context(vendor())})
+            sender = await stack.enter_async_context(Sender(heap, settings))
+            traces = told = looked = None
+            if traced_share:
+                traces = stack.enter_context(contextlib.closing(TraceFile(trace_path(log.path))))
+                told = Tracing(traces, keep=round(traced_share * count))
+                if viewers:
+                    looked = await _looked_at(stack, log, heap, traces, viewers)
+            for first in (0, count):
+                await log.append(wire(first, count))
+                with around() if first else contextlib.nullcontext():
+                    tracer = None if told is None else told.tracer(heap)
+                    worker = await _drained(heap, log, sender, settings, count, tracer)
+                    if told is not None:  # once: five times too often
+                        counts = {heap.name: worker.stats}
+                        await told.tell(counts, {heap.name: worker.quota_use()}, None)
+                    if looked is not None:
+                        await looked()
 
 
 async def _drained(  # noqa: PLR0913, PLR0917 -- each is a part
@@ -322,7 +312,12 @@ def slow_traced(around: Around, count: int) -> None:
 
 def slow_watched(around: Around, count: int) -> None:
     """As `slow`, with a console in the same process, and somebody at Live."""
-    asyncio.run(_slow(around, count, console=True, looks=True))
+    asyncio.run(_slow(around, count, console=True, viewers=1))
+
+
+def slow_watched_by_many(around: Around, count: int) -> None:
+    """As `slow_watched`, with ten people at Live."""
+    asyncio.run(_slow(around, count, console=True, viewers=10))
 
 
 def slow_batches(around: Around, count: int) -> None:
@@ -331,8 +326,13 @@ def slow_batches(around: Around, count: int) -> None:
 
 
 def slow_batches_traced(around: Around, count: int) -> None:
-    """As `slow_batches`, with a console that nobody looks at: each event is traced."""
+    """As `slow_batches`, with a console that nobody looks at: a sample is traced."""
     asyncio.run(_slow(around, count, at_once=25, console=True))
+
+
+def slow_batches_watched(around: Around, count: int) -> None:
+    """As `slow_batches`, with somebody at Live."""
+    asyncio.run(_slow(around, count, at_once=25, console=True, viewers=1))
 
 
 def slow_private(around: Around, count: int) -> None:
@@ -341,8 +341,13 @@ def slow_private(around: Around, count: int) -> None:
 
 
 def slow_private_traced(around: Around, count: int) -> None:
-    """As `slow_private`, with a console that nobody looks at: each event is masked for it, too."""
+    """As `slow_private`, with a console that nobody looks at: what is kept is masked again."""
     asyncio.run(_slow(around, count, private=True, console=True))
+
+
+def slow_private_watched(around: Around, count: int) -> None:
+    """As `slow_private`, with somebody at Live."""
+    asyncio.run(_slow(around, count, private=True, console=True, viewers=1))
 
 
 async def _slow(  # noqa: PLR0913 -- each is a way to run it, by keyword
@@ -351,7 +356,7 @@ async def _slow(  # noqa: PLR0913 -- each is a way to run it, by keyword
     *,
     at_once: int = 1,
     console: bool = False,
-    looks: bool = False,
+    viewers: int = 0,
     private: bool = False,
 ) -> None:
     with _log() as log:
@@ -362,28 +367,27 @@ async def _slow(  # noqa: PLR0913 -- each is a way to run it, by keyword
             traces = tracing = None
             if console:
                 traces = stack.enter_context(contextlib.closing(TraceFile(trace_path(log.path))))
-                tracing = Tracing(traces)
+                tracing = Tracing(traces, keep=5 * at_once)  # no more at once than later
             settings = DeliverySettings(origins=origins)
             workers = Workers([heap], log, settings, QuarantineConfig(), tracing)
             working = asyncio.create_task(workers.work())
             sources = Sources([SourceConfig(name="shop", write_keys=("benchmark",))])
             gateway = create_gateway(CountedLog(log, intake), sources)
             url = await stack.enter_async_context(serving(gateway, "127.0.0.1", 0))
-            beside: list[asyncio.Task[None]] = []
+            looked: Callable[[], Awaitable[None]] | None = None
 
             async def tick() -> None:
                 if tracing is not None:
                     await tracing.tick(workers.stats, workers.quotas, intake)
+                if looked is not None:
+                    await looked()
 
-            if traces is not None and looks:
-                beside.append(await _looked_at(stack, log, heap, traces))
+            if traces is not None and viewers:
+                looked = await _looked_at(stack, log, heap, traces, viewers)
             poster = _Poster(url, "/v1/batch", "Authorization: Basic YmVuY2htYXJrOg==\r\n")
             await _played(poster, workers, 0, 5 * at_once, at_once, tick)
             with around():
                 await _played(poster, workers, 5 * at_once, count, at_once, tick)
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
             await workers.stop()
             await working
 
@@ -413,10 +417,19 @@ async def _played(  # noqa: PLR0913, PLR0917 -- each is a part
 
 
 async def _looked_at(
-    stack: contextlib.AsyncExitStack, log: SqliteEventLog, heap: Connection, traces: TraceFile
-) -> asyncio.Task[None]:
-    """Serve a console, and read its Live as a browser does."""
-    from destination_router.console.start import console_serving  # noqa: PLC0415
+    stack: contextlib.AsyncExitStack,
+    log: SqliteEventLog,
+    heap: Connection,
+    traces: TraceFile,
+    viewers: int = 1,
+) -> Callable[[], Awaitable[None]]:
+    """Serve a console, and read its Live as browsers do. Gives what it does in a second.
+
+    The clock would count how slow valgrind is: its own looks are an hour apart.
+    """
+    from destination_router.console import live_streams  # noqa: PLC0415 -- an extra
+    from destination_router.console.app import Console  # noqa: PLC0415
+    from destination_router.console.desk import Desk  # noqa: PLC0415
 
     table = ConsoleConfig(listen="127.0.0.1:0", password="benchmark-password")  # noqa: S106
     config = RouterConfig(
@@ -425,22 +438,37 @@ async def _looked_at(
         connections=(ConnectionConfig(name="heap", plugin="heap", settings={"appId": "11"}),),
     )
     configured = Configured(config, [heap])
-    url = await stack.enter_async_context(console_serving(table, lambda: configured, traces))
+    looks_a_second, live_streams.PERIOD = 1 / live_streams.PERIOD, 3600.0
+    console = Console(table, Desk(lambda: configured, traces))
+    url = await stack.enter_async_context(serving(console.app, "127.0.0.1", 0))
+    stack.callback(console.over.set)
     async with httpx.AsyncClient(base_url=url, headers={"sec-fetch-site": "same-origin"}) as client:
         answer = await client.post("/login", data={"password": table.password})
         cookie = answer.headers["set-cookie"].partition(";")[0]
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
-    head = "GET /live/stream?after=0 HTTP/1.1\r\nHost: localhost\r\n"
-    writer.write(f"{head}Accept: text/event-stream\r\nCookie: {cookie}\r\n\r\n".encode())
+    for _ in range(viewers):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        head = "GET /live/stream?after=0 HTTP/1.1\r\nHost: localhost\r\n"
+        writer.write(f"{head}Accept: text/event-stream\r\nCookie: {cookie}\r\n\r\n".encode())
+        stack.callback(asyncio.create_task(_read_all(reader, writer)).cancel)
+    due = 0.0
 
-    async def read() -> None:
-        try:
-            while await reader.read(2**16):
-                pass
-        finally:
-            writer.close()
+    async def second() -> None:
+        nonlocal due
+        due += looks_a_second
+        while due >= 1:
+            due -= 1
+            await console.live.feed.look()
 
-    return asyncio.create_task(read())
+    await second()
+    return second
+
+
+async def _read_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while await reader.read(2**16):
+            pass
+    finally:
+        writer.close()
 
 
 def _private_connection() -> Connection:
@@ -587,10 +615,13 @@ WORK: dict[str, tuple[Callable[[Around, int], None], int]] = {
     "slow": (slow, 25),
     "slow_traced": (slow_traced, 25),
     "slow_watched": (slow_watched, 25),
+    "slow_watched_by_many": (slow_watched_by_many, 25),
     "slow_batches": (slow_batches, 125),
     "slow_batches_traced": (slow_batches_traced, 125),
+    "slow_batches_watched": (slow_batches_watched, 125),
     "slow_private": (slow_private, 25),
     "slow_private_traced": (slow_private_traced, 25),
+    "slow_private_watched": (slow_private_watched, 25),
     "send": (send, 1000),
     "bare_posts": (bare_posts, 50),
     "proxy": (proxy, 50),

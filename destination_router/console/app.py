@@ -58,6 +58,7 @@ class Console:
         self._cookie = "__Host-console" if self._secure else "console"
         self.over = asyncio.Event()
         """Set when it shall end: streams do then."""
+        self.live = Live(desk, self._rendering, self.over)
         app = Starlette(
             routes=[*self._own_routes(), *map(self._route, self._pages())],
             exception_handlers={
@@ -72,7 +73,7 @@ class Console:
     def _pages(self) -> Iterable[Page]:
         desk, rendering, runs = self._desk, self._rendering, CommandRuns()
         yield from Overview(desk, rendering).pages()
-        yield from Live(desk, rendering, self.over).pages()
+        yield from self.live.pages()
         yield from MessagePage(desk, rendering, runs).pages()
         yield from DeadLetterPage(desk, rendering).pages()
         yield from Tester(desk, rendering).pages()
