@@ -1,7 +1,7 @@
 """A row of the page Live, as HTML.
 
 Rows are written for each message, as often as messages come in, so no template draws them: that
-takes fifteen times as long. `escape` stands around everything that is not of this module.
+takes eight times as long. `escape` stands around everything that is not of this module.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
+from html import escape
 from urllib.parse import quote
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from destination_router.eventlog.trace import Trace
 
@@ -28,12 +29,13 @@ def row(trace: Trace, *, fresh: bool) -> str:
         fresh: whether it has just come in.
     """
     name, offset = _quoted(trace.connection), trace.offset
-    at = datetime.fromtimestamp(trace.at, UTC).isoformat(timespec="milliseconds")
+    second = _second(int(trace.at))
+    at = f"{second}.{int(trace.at % 1 * 1000):03}+00:00"
     event = f" · {escape(trace.event)}" if trace.event else ""
     mark = ' class="fresh"' if fresh else ""
     text = (
         f'<tr id="t-{name}-{offset}"{mark}>'
-        f'<td class="tight"><time datetime="{at}">{at[11:19]}</time></td>'
+        f'<td class="tight"><time datetime="{at}">{second[11:]}</time></td>'
         f'<td class="tight"><span class="pill {trace.result}">{trace.result}</span></td>'
         f'<td class="full"><a href="/live/event?connection={name}&amp;offset={offset}">'
         f"{escape(trace.type or 'message')}{event}</a>{_why(trace)}</td>"
@@ -70,6 +72,11 @@ def _shortened(text: str) -> str:
     if len(text) <= _LONGEST_DETAIL:
         return text
     return f"{text[:_LONGEST_DETAIL].rpartition(' ')[0] or text[:_LONGEST_DETAIL]} …"
+
+
+@lru_cache(2)
+def _second(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 @lru_cache(_MOST_NAMES)

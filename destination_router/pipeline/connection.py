@@ -422,7 +422,8 @@ class Connection:
     def explained(self, raw: bytes) -> list[StepTaken]:
         """As `steps`, and then which subscriptions take the message and what mappings make of it.
 
-        For people to look at. What a mapping sees may be shown: it comes after privacy.
+        For people to look at. What a mapping sees may be shown: it comes after privacy. Of a
+        message that was sealed, the steps before privacy have their names alone.
         """
         taken = self.steps(raw)
         try:
@@ -439,6 +440,8 @@ class Connection:
                 end = StepTaken(step="subscription", before=None, after=None, end=ready.reason)
                 taken.append(end)
             return taken
+        if subscriptions is not None:
+            taken = self._preparation.steps_of_sealed(ready.message)
         for number in ready.subscriptions:
             taken += self._mapping_step(self._subscriptions[number], ready.message)
         return taken

@@ -217,6 +217,16 @@ class Preparation:
             taken.append(self._privacy_step(message))
         return taken
 
+    def steps_of_sealed(self, kept: Message) -> list[StepTaken]:
+        """Name the steps that a message took before it was sealed, and show what passed."""
+        names = [
+            step.where
+            for steps in (self._shared, self._own)
+            for step in (() if steps is None else steps.steps)
+        ]
+        taken = [StepTaken(step=name, before=None, after=None) for name in names]
+        return [*taken, StepTaken(step="privacy", before=None, after=everything(kept))]
+
     def _privacy_step(self, message: Message) -> StepTaken:
         assert self._privacy is not None  # noqa: S101 -- the caller asked
         try:

@@ -230,12 +230,40 @@ def test_live_can_be_paused_cleared_and_filtered(
     expect(page.locator("#state")).to_contain_text("waiting")
     expect(page.locator("#rows tr")).to_have_count(1)
     page.get_by_role("button", name="Go on").click()
-    # Both have ended: what still happens to a message after Clear brings its row back.
+    expect(page.locator("#state")).to_have_text("live")
     expect(page.locator("#rows tr .pill")).to_have_text(["delivered", "delivered"])
     page.get_by_role("button", name="Clear").click()
     expect(page.locator("#nothing")).to_be_visible()
     router.send({**ORDER, "messageId": "third"})
+    expect(page.locator("#rows tr .pill")).to_have_text(["delivered"])
+
+
+def test_what_was_cleared_stays_away(
+    sign_in: Sign, router: Router, serve: Callable[[Asgi], str]
+) -> None:
+    """Though it ends afterwards, while the page was paused or not; loading the page shows it."""
+    vendor = Vendor()
+    url = configure(router, serve(vendor.app()))
+    router.start()
+    page, overview = sign_in(url), sign_in(url)
+    router.send({**ORDER, "messageId": "first"})
+    expect(overview.get_by_text("held: http_401")).to_be_visible()
+    page.goto("/live")
+    expect(page.locator("#rows tr .pill")).to_have_text(["waiting"])
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#nothing")).to_be_visible()
+    page.get_by_role("button", name="Pause").click()
+    vendor.takes = True
+    overview.get_by_role("button", name="Resume").click()
+    router.send({**ORDER, "messageId": "second"})
+    expect(page.locator("#state")).to_contain_text("1 waiting")
+    page.get_by_role("button", name="Go on").click()
     expect(page.locator("#rows tr")).to_have_count(1)
+    router.send({**ORDER, "messageId": "third"})
+    expect(page.locator("#rows tr .pill")).to_have_text(["delivered", "delivered"])
+    expect(page.locator("#rows")).not_to_contain_text("first")
+    page.reload()
+    expect(page.locator("#rows tr .pill")).to_have_text(["delivered"] * 3)
 
 
 def test_a_configuration_is_mended_and_its_dead_letters_are_replayed(
@@ -319,6 +347,7 @@ def test_every_page_can_be_read_by_everybody(
     page = sign_in(url, look=look)
     page.goto("/live")
     expect(page.locator("tr", has_text="m19").locator(".pill")).to_have_text("delivered")
+    expect(page.locator("#rows .pill.rejected")).to_have_count(1)  # the letter is there, too
     one = page.locator("#rows a").first.get_attribute("href") or ""
     for path in (*PAGES, one, "/dead-letters/letter?id=1", "/login"):
         page.goto(path)
@@ -395,6 +424,7 @@ def test_in_hipaa_mode_a_planted_marker_is_nowhere(
     page = sign_in(url)
     page.goto("/live")
     expect(page.locator("#rows tr")).to_have_count(3)
+    expect(page.locator("#rows .pill.waiting")).to_have_count(0)  # what ends writes dead letters
     hrefs = [link.get_attribute("href") or "" for link in page.locator("#rows a").all()]
     router.send({**ORDER, **personal, "messageId": f"4-{MARKER}", "properties": {"total": 6}})
     expect(page.locator("#rows tr")).to_have_count(4)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -27,12 +28,14 @@ from waiting import until
 from destination_router.config.router_toml import ConnectionConfig, load_config
 from destination_router.console import live, live_streams
 from destination_router.console.assets import Assets
+from destination_router.console.decision_view import content_of, view_of
 from destination_router.console.desk import Desk
 from destination_router.console.live_row import row
 from destination_router.console.live_streams import Frame, News, Stream
 from destination_router.console.rendering import Rendering
 from destination_router.eventlog.sqlite.trace_file import TraceFile
 from destination_router.eventlog.trace import Exchange, Rollup, Trace, TraceContent, TraceFilter
+from destination_router.pipeline.privacy.sealing import is_marked
 from destination_router.programs.destination import ProgramHooks
 from destination_router.service.connections import connect
 
@@ -324,6 +327,49 @@ def test_the_steps_are_found_out_when_somebody_opens_a_message(console_of: Start
     assert client.get(path).text.count("transformations.0.rename") == text.count(
         "transformations.0.rename"
     )
+
+
+def test_the_steps_of_a_masked_message_are_found_out_from_what_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same as from the message itself: what passed privacy, what took it, what it became."""
+    monkeypatch.setenv("MASKING_KEY", "00" * 32)
+    allow = {"events": ["Order Completed"], "properties": ["total", "sum"], "traits": ["plan"]}
+    keys = {"v1": {"env": "MASKING_KEY"}}
+    about = {
+        "name": "heap",
+        "plugin": "heap",
+        "settings": {"appId": "11"},
+        "privacy": {"mode": "hipaa", "allow": allow, "keys": keys},
+        "shared": {"privacy": {"allow": allow}},
+        "transformations": [{"rename": {"properties.total": "properties.sum"}}],
+        "subscriptions": [{"when": 'type = "track"'}, {"when": 'type = "identify"'}],
+    }
+    connection = connect(msgspec.convert(about, ConnectionConfig))
+    chance = random.Random(7)
+    sealed = 0
+    for number in range(300):
+        named = {name: chance.choice([1, "x", None, [1]]) for name in ("total", "note", "plan")}
+        message = {
+            "type": chance.choice(["track", "identify", "page"]),
+            "messageId": f"m{number}",
+            chance.choice(["userId", "anonymousId"]): f"ada-{number}",
+            "event": chance.choice(["Order Completed", "Other"]),
+            chance.choice(["properties", "traits"]): named,
+            "timestamp": "2026-11-30T01:02:03.000Z",
+        }
+        raw = json.dumps(message).encode()
+        kept = connection.kept(raw)
+        if not is_marked(kept):
+            continue
+        sealed += 1
+        content = TraceContent(body=kept.decode())
+        lean = trace(content=content, fingerprint=connection.fingerprint, result="delivered")
+        found, whole = content_of(connection, lean), view_of(connection, raw)
+        assert found.requests == whole.requests
+        plain = [{**step, "notes": []} for step in whole.steps]
+        assert [{**step, "notes": []} for step in found.steps] == plain
+    assert sealed > 50
 
 
 def test_no_program_of_an_earlier_configuration_runs_on(console: Served, tmp_path: Path) -> None:

@@ -315,6 +315,11 @@ def test_in_hipaa_mode_it_is_told_as_masked(
     }
     bodies = [track(properties={"note": MARKER, "total": 5}), track(1, event=f"Saw {MARKER}"), b"{"]
     kept = delivered(in_virtual_time, bodies, 400, config=private)
+    sealed, refused, unreadable = (kept.traces["heap", number] for number in range(3))
+    assert sealed.fingerprint  # its steps can be found out from what is kept
+    assert sealed.content.steps == ()
+    assert [step["step"] for step in refused.content.steps][-1] == "privacy"
+    assert [refused.fingerprint, unreadable.fingerprint] == ["", ""]
     text = msgspec.json.encode(list(kept.traces.values())).decode()
     assert MARKER not in text
     assert '"m0"' not in text
@@ -383,6 +388,22 @@ def test_more_are_traced_where_more_requests_go_out() -> None:
     tracer._room = 0
     found = [traced(n, watched=watched) for watched in (False, True) for n in (0, 10, 500)]
     assert found == [5, 15, 25, 5, 55, 200]
+
+
+def test_fewer_are_traced_where_each_is_masked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks at nearly all of them; whoever looks sees as many as anywhere else."""
+    monkeypatch.setenv("MASKING_KEY", "00" * 32)
+    allow = {"events": ["Order Completed"], "properties": ["total"]}
+    private = {"mode": "hipaa", "allow": allow, "keys": {"v1": {"env": "MASKING_KEY"}}}
+    about = {"name": "heap", "plugin": "heap", "settings": SETTINGS, "privacy": private}
+    about["shared"] = {"privacy": {"allow": allow}}
+    connection = connect(msgspec.convert(about, ConnectionConfig))
+    tracer = Tracing(Kept(), keep=1000).tracer(connection)
+    tracer._room = 0
+    for requests, watched, room in ((0, False, 1), (8, False, 3), (500, False, 25), (1, True, 10)):
+        tracer._requests, tracer._room = requests, 0
+        tracer.refill(watched=watched)
+        assert tracer._room == room
 
 
 def test_what_waits_is_told_too(in_virtual_time: Any) -> None:
