@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 from collections.abc import Iterator
 from functools import partial
@@ -21,9 +20,7 @@ from destination_router.console.rendering import Rendering
 from destination_router.eventlog.sqlite.trace_file import TraceFile
 from destination_router.eventlog.trace import Trace, TraceContent
 from destination_router.settings.validation import is_secret
-from destination_router.threads import in_thread
 
-_PATIENCE = 10.0
 _CHANGED = (
     "The configuration has changed since. What was sent is shown as it was; for the steps, run it "
     "again with today's configuration."
@@ -69,7 +66,11 @@ class MessagePage:
         body = trace.content.body
         if connection is None or body is None:
             raise HTTPException(409, "Its connection is gone, or what is in it was not kept.")
-        view = await in_thread(lambda: view_of(connection, body.encode()), "console-decision")
+        ask = partial(view_of, connection, body.encode())
+        try:
+            view = await self._desk.decisions.ask(connection, ask)
+        except TimeoutError:
+            raise HTTPException(504, _TOO_LONG) from None
         await self._desk.note(session_of(request), "run again", trace.connection)
         return await self._drawn(request, trace, view)
 
@@ -120,9 +121,8 @@ class MessagePage:
         if connection is None:
             return content, _CHANGED
         try:
-            async with asyncio.timeout(_PATIENCE):
-                work = partial(content_of, connection, trace)
-                return await in_thread(work, "console-decision"), ""
+            ask = partial(content_of, connection, trace)
+            return await self._desk.decisions.ask(connection, ask), ""
         except TimeoutError:
             return content, _TOO_LONG
 

@@ -51,7 +51,8 @@ class PrivacyPage:
     async def _show(self, request: Request) -> Response:
         asked = request.query_params.get("connection", "")
         configs = self._desk.configured.config.connections
-        config = next((each for each in configs if each.name == asked), None)
+        only = configs[0].name if len(configs) == 1 else ""
+        config = next((each for each in configs if each.name == (asked or only)), None)
         if asked and config is None:
             raise HTTPException(404, "There is no such connection.")
         seen, source = None, ""

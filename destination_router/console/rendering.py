@@ -95,10 +95,10 @@ def count(number: float) -> str:
 
 
 def moment(at: float | None) -> str:
-    """Write a Unix time: `2026-11-29 21:40:07 UTC`."""
+    """Write a Unix time: `2026-11-29 21:40:07 UTC`; `UTC` stays beside the time."""
     if at is None:
         return "—"
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S\u00a0UTC")
 
 
 def time_of_day(at: float) -> str:

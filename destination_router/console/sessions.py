@@ -72,7 +72,8 @@ class Sessions:
         self._digests["viewer"] = _digest(viewer_password or secrets.token_hex())
         self._key = secrets.token_bytes(32)
         self._clock = clock
-        self._ended: dict[str, float] = {}
+        self._ended: dict[Role, dict[str, float]] = {"operator": {}, "viewer": {}}
+        self._oldest: dict[Role, float] = dict.fromkeys(self._ended, 0.0)
         self.pauses = Pauses(clock)
 
     def sign_in(self, password: str, name: str) -> Session | None:
@@ -102,22 +103,23 @@ class Sessions:
             session = msgspec.json.decode(base64.urlsafe_b64decode(padded), type=Session)
         except (binascii.Error, msgspec.MsgspecError, ValueError):
             return None
-        if session.ends <= self._clock() or session.nonce in self._ended:
+        role = session.role
+        if session.ends <= max(self._clock(), self._oldest[role]):
+            return None
+        if session.nonce in self._ended[role]:
             return None
         return session
 
     def end(self, session: Session) -> None:
         """Sign somebody out: the cookie is worth nothing from now on.
 
-        Where very many are to be remembered, everybody is signed out.
+        Where very many of a role are to be remembered, that role's oldest sessions end, too.
         """
-        self._ended[session.nonce] = session.ends
-        if len(self._ended) > _MOST_ENDED:
-            now = self._clock()
-            self._ended = {nonce: ends for nonce, ends in self._ended.items() if ends > now}
-        if len(self._ended) > _MOST_ENDED:
-            self._key = secrets.token_bytes(32)
-            self._ended.clear()
+        ended = self._ended[session.role]
+        ended[session.nonce] = session.ends
+        if len(ended) > _MOST_ENDED:
+            forgotten = ended.pop(min(ended, key=ended.__getitem__))
+            self._oldest[session.role] = max(forgotten, self._oldest[session.role])
 
     def _signature(self, text: str) -> str:
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()

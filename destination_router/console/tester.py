@@ -152,7 +152,13 @@ class Tester:
         connection = side.connection
         if connection is None:
             return side
-        decision, view = await in_thread(lambda: _decided(connection, raw), "console-decision")
+        try:
+            decision, view = await self._desk.decisions.ask(
+                connection, lambda: _decided(connection, raw)
+            )
+        except TimeoutError:
+            words = "the connection's program has not answered in time"
+            return msgspec.structs.replace(side, problems=(*side.problems, words))
         if sends and decision.requests:
             outcomes = await self._sent(connection, decision.requests, sends)
             view = msgspec.structs.replace(view, outcomes=tuple(outcomes))

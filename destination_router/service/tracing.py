@@ -368,7 +368,7 @@ class Tracing:
         self._sources: Counter[str] = Counter()
         self._states: dict[str, ConnectionState] = {}
         self._told_at = float("-inf")
-        self._seconds = 0.0
+        self._seconds = UNWATCHED_PERIOD  # the first time at once: a page that is open waits for it
 
     def tracer(self, connection: Connection) -> Tracer:
         """Begin to trace what a connection's worker does."""

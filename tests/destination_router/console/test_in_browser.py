@@ -353,6 +353,10 @@ def test_every_page_can_be_read_by_everybody(
         page.goto(path)
         wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert page.evaluate(wider) == 0, path
+        here = "[...document.querySelectorAll('nav [aria-current=page]')].map(tab => {"
+        here += "const box = tab.getBoundingClientRect(); return [box.left, box.right]})"
+        for left, right in page.evaluate(here):  # the tab that one is at can be seen
+            assert 0 <= left < right <= LOOKS[look][1], path
         if os.environ.get("CI") == "true":
             keep_picture(page, path, look)
         page.evaluate(AXE.read_text(encoding="utf-8"))

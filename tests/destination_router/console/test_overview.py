@@ -18,7 +18,7 @@ from console_served import VIEWER, Served
 from destination_router.console.charts import bars, line
 from destination_router.console.overview import standing_of
 from destination_router.console.percentiles import percentile
-from destination_router.console.rendering import lasting, pretty
+from destination_router.console.rendering import lasting, moment, pretty
 from destination_router.delivery.stats import LATENCY_BOUNDS
 from destination_router.eventlog.interface import Held, Order
 from destination_router.eventlog.trace import ConnectionState, Rollup
@@ -41,6 +41,18 @@ def test_it_shows_what_was_counted(console: Served) -> None:
     assert "7 events" in text
     assert "<b>1,200</b>" in console.client(VIEWER).get("/?period=week").text
     assert "<b>1,200</b>" in console.client().get("/?period=nonsense").text
+
+
+def test_before_anything_was_counted_no_zeroes_stand_there(console: Served) -> None:
+    """A worker that has said how it stands has counted none; one that has not may have."""
+    client = console.client()
+    text = client.get("/").text
+    assert "Counting…" in text
+    assert "<b>0</b>" not in text
+    console.traces.put([], {}, {"heap": ConnectionState(at=time.time())}, time.time())
+    text = client.get("/").text
+    assert "Counting…" not in text
+    assert "<b>0</b>" in text
 
 
 def test_pausing_is_said_to_the_router_and_written_down(
@@ -126,6 +138,7 @@ def test_plots_are_well_formed_and_stay_within_their_frame() -> None:
 
 def test_times_and_documents_are_told_for_people() -> None:
     """And what is no JSON is shown as it is."""
+    assert moment(1e9) == "2001-09-09 01:46:40\N{NO-BREAK SPACE}UTC"
     told = [lasting(each) for each in (None, 0.0355, 4.21, 59, 200, 9000, 200_000)]
     assert told == ["—", "36 ms", "4.2 s", "59 s", "3 min", "2 h", "2 d"]
     assert json.loads(pretty('{"a":[1]}')) == {"a": [1]}

@@ -10,14 +10,17 @@ import contextlib
 import json
 import re
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 from console_served import TOML, VIEWER, Served, Start
 from waiting import until
 
+from destination_router.console import connection_page
 from destination_router.console.forms import Form
 from destination_router.console.settings_form import fields_of, read_settings
+from destination_router.service.checking import Checked, check_config
 
 TRACK = json.dumps({"type": "track", "userId": "ada", "event": "Ordered"})
 HTML = '"><script>alert(1)</script>'
@@ -221,7 +224,34 @@ def test_fields_are_told_without_values(console: Served) -> None:
     assert "sounds personal" in text
     assert "very-personal" not in text
     assert "only-1" not in text
+    assert "Seen in 3 messages of the event log" in console.client().get("/privacy").text
     assert console.client().get("/privacy?connection=other").status_code == 404
+
+
+def test_router_toml_is_looked_over_once_for_all_who_look(
+    console: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That starts every program: a change or an operator makes it happen, no viewer does."""
+    looked = []
+
+    def counted(path: Path, **about: Any) -> Checked:
+        looked.append(path)
+        return check_config(path, **about)
+
+    monkeypatch.setattr(connection_page, "check_config", counted)
+    viewers = [console.client(VIEWER) for _ in range(2)]
+    for viewer in viewers * 2:
+        assert "nothing wrong" in viewer.get("/connections?name=heap").text
+    assert len(looked) == 1
+    assert viewers[0].post("/connections/check", data={"name": "heap"}).status_code == 403
+    assert len(looked) == 1
+    console.client().post("/connections/check", data={"name": "heap"})
+    assert len(looked) == 2
+    path = console.configured.path
+    assert path is not None
+    path.write_text(path.read_text().replace('appId = "11"', 'appId = "nonsense"'))
+    assert "appId" in viewers[0].get("/connections?name=heap").text.partition("Quotas")[0]
+    assert len(looked) == 3
 
 
 def test_a_destinations_conformance_is_run_as_a_process(
