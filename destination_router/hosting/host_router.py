@@ -314,7 +314,10 @@ class _Running:
             ),
             refused=self._intake.count_refusal,
         )
-        operations = Operations(self.log, app, self._intake, self.workers, self._alerts.posts)
+        while_at_work = _WhileAtWork(app, self._working)
+        operations = Operations(
+            self.log, while_at_work, self._intake, self.workers, self._alerts.posts
+        )
         operations.ready = True
         self._working.add_done_callback(lambda _: setattr(operations, "ready", False))
         return operations
@@ -371,10 +374,7 @@ class _MountedGateway:
         elif self.app is not None:
             await self.app(_below(scope), receive, send)
         elif scope["type"] == "http":
-            headers = [(b"content-type", b"text/plain"), (b"retry-after", b"1")]
-            await send({"type": "http.response.start", "status": 503, "headers": headers})
-            body = b"the router is not at work\n"
-            await send({"type": "http.response.body", "body": body})
+            await _refuse(send)
 
     async def _live(self, receive: Any, send: Any) -> None:
         await receive()
@@ -387,6 +387,28 @@ class _MountedGateway:
         await receive()
         await self._router.__aexit__(None, None, None)
         await send({"type": "lifespan.shutdown.complete"})
+
+
+class _WhileAtWork:
+    """A gateway that takes nothing once its router has failed: nobody would deliver it."""
+
+    def __init__(self, gateway: Asgi, working: asyncio.Task[None]) -> None:
+        self._gateway = gateway
+        self._working = working
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        if not self._working.done():
+            await self._gateway(scope, receive, send)
+        elif scope["type"] == "http":
+            await _refuse(send)
+
+
+async def _refuse(send: Any) -> None:
+    """Answer that the sender shall try again later."""
+    headers = [(b"content-type", b"text/plain"), (b"retry-after", b"1")]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": b"the router is not at work\n"})
 
 
 def _below(scope: Any) -> Any:

@@ -128,6 +128,45 @@ def test_the_gateway_is_mounted_in_the_hosts_app(router_toml: Path, vendor: str)
     assert len(events_at(vendor)) == 2
 
 
+def test_a_router_that_has_failed_takes_nothing(
+    router_toml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would deliver it: a sender hears 503, and keeps its events."""
+    found_damaged = threading.Event()
+
+    def opened(*about: Any, **more: Any) -> Any:
+        log = open_log(*about, **more)
+        clean = log.clean
+
+        async def cleaned() -> int:
+            if found_damaged.is_set():
+                raise LogFileError("the log is damaged")
+            return await clean()
+
+        monkeypatch.setattr(log, "clean", cleaned)
+        return log
+
+    monkeypatch.setattr(host_router, "open_log", opened)
+    router = Router.from_config(router_toml)
+    app = router.asgi_app()
+    answers: list[httpx.Response] = []
+
+    async def host() -> None:
+        async with router:
+            key = {"auth": ("a-key", "")}
+            answers.append(await sent(app, "/v1/track", json=EVENT, **key))
+            found_damaged.set()
+            async with asyncio.timeout(30):
+                while (await sent(app, "/ready")).status_code == 200:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            answers.append(await sent(app, "/v1/track", json=EVENT, **key))
+
+    with pytest.raises(LogFileError, match="damaged"):
+        asyncio.run(host())
+    assert [answer.status_code for answer in answers] == [200, 503]
+    assert answers[-1].headers["retry-after"] == "1"
+
+
 def test_a_server_of_its_own_starts_and_ends_the_router(router_toml: Path) -> None:
     """By its lifespan."""
     router = Router.from_config(router_toml)
