@@ -37,6 +37,13 @@ Kind: TypeAlias = State | Counted
 Key: TypeAlias = tuple[Kind, str]
 """A kind, and the name of the connection it is about; empty for the log."""
 
+_OVER_AFTER = 5.0
+"""For how long nobody sees a hold before it is over, in seconds.
+
+A reload, or a process that is started again, takes a connection up anew. For a moment nobody knows
+that its vendor refuses it.
+"""
+
 _MOST_CODES = 5
 _BUCKETS = 60
 
@@ -189,8 +196,10 @@ class AlertRules:
 
     def __init__(self, settings: AlertsConfig, seen: Sight | None = None) -> None:
         self.settings = settings
-        self._counted = {} if seen is None else seen.counts
+        # Also of connections that a reload took away: one that comes again brings its counts along.
+        self._counted = {} if seen is None else dict(seen.counts)
         self._windows: dict[tuple[Counted, str], _Window] = {}
+        self._held: dict[str, tuple[Collection[str], float]] = {}
         self._silent_since: dict[str, float] = {}
         self._lasting: dict[Key, Alert] = {}
         self._told: dict[Key, _Told] = {}
@@ -241,8 +250,12 @@ class AlertRules:
         return alert if known is None else msgspec.structs.replace(alert, since=known.since)
 
     def _states(self, sight: Sight, now: float) -> Iterable[Alert]:
-        for name, codes in sight.held.items():
-            yield _begun("connection_held", name, now, codes=sorted(codes))
+        self._held |= {name: (codes, now) for name, codes in sight.held.items()}
+        for name, (codes, seen_at) in list(self._held.items()):
+            if now - seen_at < _OVER_AFTER:
+                yield _begun("connection_held", name, now, codes=sorted(codes))
+            else:
+                del self._held[name]
         self._silent_since = {name: self._silent_since.get(name, now) for name in sight.silent}
         for name, since in self._silent_since.items():
             if now - since >= self.settings.circuit_open:
@@ -255,7 +268,7 @@ class AlertRules:
         for key, codes in sight.counts.items():
             if new := _risen(self._counted.get(key, {}), codes):
                 self._windows.setdefault(key, _Window()).add(new, now, period / _BUCKETS)
-        self._counted = {key: dict(codes) for key, codes in sight.counts.items()}
+        self._counted |= {key: dict(codes) for key, codes in sight.counts.items()}
         for key in list(self._windows):
             kind, name = key
             window = self._windows[key]

@@ -51,8 +51,17 @@ def test_a_state_begins_once_and_ends_once() -> None:
     assert step(made, CALM, 0) == []
     assert step(made, HELD, 1) == ["connection_held US http_401 begins"]
     assert [step(made, HELD, now) for now in range(2, 100)] == [[]] * 98
-    assert step(made, CALM, 100) == ["connection_held US http_401 ends"]
-    assert [step(made, CALM, now) for now in range(101, 300)] == [[]] * 199
+    assert [step(made, CALM, now) for now in range(100, 104)] == [[]] * 4
+    assert step(made, CALM, 104) == ["connection_held US http_401 ends"]
+    assert [step(made, CALM, now) for now in range(105, 300)] == [[]] * 195
+
+
+def test_a_hold_that_nobody_sees_for_a_moment_lasts() -> None:
+    """A reload or another process takes the connection up anew, and its vendor refuses it still."""
+    made = rules(interval=1.0)
+    assert step(made, HELD, 0) == ["connection_held US http_401 begins"]
+    seen = [CALM if now % 60 in {1, 2, 3, 4} else HELD for now in range(1, 600)]
+    assert [step(made, each, now) for now, each in enumerate(seen, 1)] == [[]] * 599
 
 
 def test_an_alert_says_since_when() -> None:
@@ -68,11 +77,11 @@ def test_an_alert_says_since_when() -> None:
 
 
 def test_of_a_kind_and_connection_at_most_one_is_due_in_an_interval() -> None:
-    """Flapping every second for an hour: one a minute, and what is true at last is told."""
+    """Flapping every few seconds for an hour: one a minute, and what is true at last is told."""
     made = rules()
     told: list[tuple[float, str]] = []
     for now in range(3800):
-        seen = HELD if now < 3600 and now % 2 else CALM
+        seen = HELD if now < 3600 and now % 14 == 7 else CALM
         told += [(now, words.split()[-1]) for words in step(made, seen, now)]
     assert min(later - earlier for (earlier, _), (later, _) in pairwise(told)) >= 60
     assert [state for _, state in told] == ["begins", "ends"] * (len(told) // 2)
@@ -176,6 +185,17 @@ def test_a_connection_that_is_gone_ends_its_alert() -> None:
     made = rules()
     step(made, sight({"US": DeliveryStats(holds={"http_401": True})}, **NOTHING), 0)
     assert step(made, sight({}, **NOTHING), 60) == ["connection_held US http_401 ends"]
+
+
+def test_a_connection_that_comes_again_brings_no_old_failures() -> None:
+    """A reload took it away, and another one brings it back with what was counted before."""
+    made = rules(period=60.0)
+    failed = Sight(counts={("worker_failed", "US"): {"": 2}})
+    assert step(made, failed, 0) == ["worker_failed US begins"]
+    assert step(made, CALM, 100) == ["worker_failed US ends"]
+    assert step(made, failed, 200) == []
+    again = Sight(counts={("worker_failed", "US"): {"": 3}})
+    assert step(made, again, 300) == ["worker_failed US begins"]
 
 
 def test_another_receiver_is_told_all_that_lasts() -> None:

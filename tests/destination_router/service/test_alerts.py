@@ -19,6 +19,7 @@ from waiting import closed_port, until
 
 from destination_router.config.router_toml import AlertsConfig
 from destination_router.eventlog.interface import LogUnavailableError
+from destination_router.service import alert_rules
 from destination_router.service import alerts as module
 from destination_router.service.alert_messages import Origin
 from destination_router.service.alert_rules import Sight
@@ -84,6 +85,7 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
         "_LONGEST_WAIT": 0.05,
     }.items():
         monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(alert_rules, "_OVER_AFTER", 0.05)
 
 
 class Process:
