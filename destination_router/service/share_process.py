@@ -135,6 +135,8 @@ class _Share:
             share=order.share,
         )
         self._first = order.number
+        self._orders: asyncio.Queue[Deliver] = asyncio.Queue()
+        self._changing = asyncio.Lock()
 
     def _open(self, config: RouterConfig) -> RouterLog:
         kept = {name: connection.kept for name, connection in self._connections.items()}
@@ -149,25 +151,30 @@ class _Share:
         """
         working = asyncio.create_task(self._workers.work())
         listening = asyncio.create_task(self._listen(messages))
+        obeying = asyncio.create_task(self._obey())
         stopping = asyncio.create_task(told.wait())
-        beside: list[asyncio.Task[Any]] = [stopping]
+        ends = {working, listening, obeying, stopping}
+        beside: list[asyncio.Task[Any]] = [stopping, listening]
         if self._tracing is not None:
             tracing = self._tracing.run(self._workers.stats, self._workers.quotas, None)
             beside.append(asyncio.create_task(tracing))
         put(self._writer, Delivering(self._first))
         try:
-            await asyncio.wait({working, listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await self._workers.stop()
-            for task in (*beside, listening):
+            async with self._changing:
+                obeying.cancel()
+            for task in beside:
                 task.cancel()
-            await asyncio.gather(*beside, listening, return_exceptions=True)
+            await asyncio.gather(*beside, obeying, return_exceptions=True)
             await working
         put(self._writer, self._seen())  # the last that is counted
-        return 0 if listening.cancelled() else listening.result()
+        done = (task for task in (obeying, listening) if not task.cancelled())
+        return max((task.result() for task in done), default=0)
 
     async def _listen(self, messages: AsyncIterator[bytes]) -> int:
-        """Do as told; how the process ends."""
+        """Hear what the process that started this one says; how this one ends."""
         async for content in messages:
             message = TO_SHARE.decode(content)
             if isinstance(message, Look):
@@ -177,16 +184,28 @@ class _Share:
             elif isinstance(message, Stop):
                 return 0
             else:
-                try:
-                    await self._change(message)
-                except (SettingsError, PluginError, LogUnavailableError) as error:
-                    # Started again, it begins with what it shall deliver now.
-                    _log.error("worker_not_started", extra={"detail": str(error)})
-                    return FAILED
-                put(self._writer, Delivering(message.number))
+                self._orders.put_nowait(message)
         return 0
 
-    async def _change(self, order: Deliver) -> None:
+    async def _obey(self) -> int:
+        """Deliver what it is told to, one order after the other; how the process ends.
+
+        It waits for a log that cannot be written, and meanwhile `_listen` hears that it shall stop.
+        """
+        while True:
+            order = await self._orders.get()
+            try:
+                async with self._changing:
+                    gone = await self._change(order)
+            except (SettingsError, PluginError, LogUnavailableError) as error:
+                # Started again, it begins with what it shall deliver now.
+                _log.error("worker_not_started", extra={"detail": str(error)})
+                return FAILED
+            await self._log.release(gone)
+            put(self._writer, Delivering(order.number))
+
+    async def _change(self, order: Deliver) -> list[str]:
+        """Change what it delivers to; the names of those that it lets go of."""
         before = self._connections
         config = order.config
         names = [each.name for each in config.connections]
@@ -201,7 +220,7 @@ class _Share:
         )
         settings = delivery_settings(config.delivery)
         await self._workers.change(connections, anew, settings, config.quarantine)
-        await self._log.release([name for name in before if name not in self._connections])
+        return [name for name in before if name not in self._connections]
 
     def _seen(self) -> Seen:
         used = resource.getrusage(resource.RUSAGE_SELF)

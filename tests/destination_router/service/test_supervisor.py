@@ -26,12 +26,22 @@ from waiting import free_port, until
 
 from destination_router.config.router_toml import parse_config
 from destination_router.eventlog.interface import LogUnavailableError
+from destination_router.eventlog.opening import open_log
 from destination_router.eventlog.sqlite.claim import is_delivered_from
 from destination_router.eventlog.sqlite.trace_file import TraceFile, trace_path
 from destination_router.eventlog.trace import TraceFilter
 from destination_router.service import share_process
 from destination_router.service.serving import Asgi
-from destination_router.service.share_channel import Deliver, Seen, put
+from destination_router.service.share_channel import (
+    FROM_SHARE,
+    Deliver,
+    Delivering,
+    Look,
+    Seen,
+    Stop,
+    put,
+    received,
+)
 from destination_router.service.supervisor import _Share
 
 KEY = re.compile(rb'"idempotency_key": ?"([^"]+)"')
@@ -427,3 +437,50 @@ def test_a_process_that_finds_the_log_busy_says_so_in_a_line(
 
     assert asyncio.run(status()) == share_process.FAILED
     assert [record.getMessage() for record in caplog.records] == ["worker_not_started"]
+
+
+def test_a_process_that_waits_for_the_log_still_hears(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tells what there is to see, and ends when it is told to: it need not be killed."""
+    waiting = asyncio.Event()
+
+    def opened(*about: Any, **more: Any) -> Any:
+        log = open_log(*about, **more)
+
+        async def released(_: object) -> None:  # as where the log cannot be written
+            waiting.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(log, "release", released)
+        return log
+
+    monkeypatch.setattr(share_process, "open_log", opened)
+    tables = [{"name": name, "plugin": "heap", "settings": {"appId": "1"}} for name in ("c1", "c2")]
+    eventlog = {"url": f"sqlite:///{tmp_path}/router.db"}
+    both, one = (
+        parse_config({"connections": tables[:count], "eventlog": eventlog}, gateway=False)
+        for count in (2, 1)
+    )
+
+    async def told() -> tuple[list[object], int]:
+        ours, theirs = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=ours)
+        answers = received(reader)
+        running = asyncio.create_task(share_process._deliver(theirs))
+        heard: list[object] = []
+        async with asyncio.timeout(30):
+            put(writer, Deliver(1, 1, both))
+            heard.append(FROM_SHARE.decode(await anext(answers)))
+            put(writer, Deliver(2, 1, one))
+            await waiting.wait()
+            put(writer, Look())
+            heard.append(FROM_SHARE.decode(await anext(answers)))
+            put(writer, Stop())
+            status = await running
+        writer.close()
+        return heard, status
+
+    (first, seen), status = asyncio.run(told())
+    assert (first, status) == (Delivering(1), 0)
+    assert isinstance(seen, Seen)
