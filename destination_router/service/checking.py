@@ -27,7 +27,7 @@ from destination_router.delivery.sender import Sender
 from destination_router.pipeline.connection import Connection, Decision, Refusal
 from destination_router.plugins.loading import PluginError
 from destination_router.service.connections import connect, every_problem
-from destination_router.service.elsewhere import look_over
+from destination_router.service.elsewhere import live_beside, look_over
 from destination_router.service.workers import delivery_settings
 from destination_router.settings.errors import Problem, SettingsError
 from destination_router.settings.redaction import SEARCHED_CHARACTERS
@@ -109,6 +109,8 @@ def check_config(
         where = "delivery.origins"
         problems += [Problem(where, words) for words in found.problems.values()]
         warnings += [f"{where}: {source}: {words}" for source, words in found.warnings.items()]
+        live = live_beside(config.delivery.origins, connections)
+        warnings += [f"{name}: {words}" for name, words in live.items()]
     warnings += [
         f"{connection.name}: a secret has fewer than {SEARCHED_CHARACTERS} characters, and is "
         "hidden only where a name such as token or apiKey says what it is: use a longer one"

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from destination_router.config.origins import strange_origin
+from destination_router.config.origins import ANY_ORIGIN, is_loopback, plain_origin, strange_origin
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.faults import UsageError
 from destination_router.pipeline.connection import Connection
@@ -46,6 +46,38 @@ def look_over(sources: Collection[str], connections: Sequence[Connection | None]
         return Elsewhere(problems=found)
     unsure = "a connection's plugin does not name its origins: compare this one with its requests"
     return Elsewhere(warnings=dict.fromkeys(found, unsure))
+
+
+def live_beside(sources: Collection[str], connections: Sequence[Connection]) -> dict[str, str]:
+    """Tell which connections still send to a vendor while others are sent elsewhere.
+
+    Whoever tries something with a simulator rarely means one connection alone. To send an origin
+    nowhere else on purpose, name it as its own target.
+
+    Args:
+        sources: the origins that are sent elsewhere, or `*`.
+        connections: all of the file. One whose plugin does not name its origins is passed over.
+
+    Returns:
+        A sentence for each connection, by its name.
+    """
+    if not sources or ANY_ORIGIN in sources:
+        return {}
+    elsewhere = {plain_origin(source) for source in sources}
+    live = {
+        each.name: [
+            origin
+            for origin in each.origins or ()
+            if plain_origin(origin) not in elsewhere and not is_loopback(origin)
+        ]
+        for each in connections
+    }
+    words = 'while delivery.origins sends others elsewhere; "*" there covers every origin'
+    return {
+        name: f"still sends to {', '.join(origins)}, {words}"
+        for name, origins in live.items()
+        if origins
+    }
 
 
 def refuse_strange(option: Collection[str], connection: Connection) -> list[str]:

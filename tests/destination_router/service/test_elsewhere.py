@@ -71,6 +71,24 @@ def test_an_origin_of_another_connection_is_none_of_this_ones(
     assert told.returncode == 0
 
 
+def test_a_connection_that_goes_live_beside_a_diverted_one_is_warned_of(tmp_path: Path) -> None:
+    """Test events for the EU would reach its vendor; who means that names the origin itself."""
+    us, eu = "https://heapanalytics.com", "https://c.eu.heap-api.com"
+    path = router_toml(tmp_path, us, "US", "EU")
+
+    def warned() -> str:
+        done = run("check", "--config", path)
+        assert done.returncode == 0
+        return " ".join(done.stderr.split())
+
+    assert f"c1: still sends to {eu}, while" in warned()
+    assert "c0:" not in warned()
+    path.write_text(path.read_text().replace(f'"{us}" =', f'"{eu}" = "{eu}"\n"{us}" ='))
+    assert "still sends" not in warned()
+    router_toml(tmp_path, "*", "US", "EU")
+    assert "still sends" not in warned()
+
+
 def test_a_secret_that_is_too_short_to_be_hidden_is_warned_of(tmp_path: Path) -> None:
     """`check` says so; a longer one goes without a word."""
     for key, warned in (("k", True), ("a-long-key", False)):
