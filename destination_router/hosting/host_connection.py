@@ -13,12 +13,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import urlencode
 
 import msgspec
 
-from destination_router.config.router_toml import ConnectionConfig
+from destination_router.config.router_toml import ConnectionConfig, parse_config
 from destination_router.contract.bodies import body_of, gzipped
 from destination_router.contract.headers import headers_of
 from destination_router.contract.messages import Message
@@ -30,7 +30,7 @@ from destination_router.contract.records import (
 )
 from destination_router.hosting.configuration import ConfigurationError
 from destination_router.hosting.wire_message import wire_message
-from destination_router.pipeline.connection import Connection, configured
+from destination_router.pipeline.connection import Connection, compile_treatment, configured
 from destination_router.pipeline.decisions import Decision
 from destination_router.pipeline.packing import packed
 from destination_router.pipeline.subscriptions.subscriptions import (
@@ -44,7 +44,7 @@ from destination_router.plugins.loading import (
     installed_plugins,
     load_plugin,
 )
-from destination_router.settings.errors import SettingsError
+from destination_router.settings.errors import Problem, SettingsError
 
 _DIGEST_BYTES = 16
 
@@ -154,12 +154,17 @@ class HostedConnection:
         return self._connection.shown(request)
 
 
-def connect(
+def connect(  # noqa: PLR0913 -- as a connection of a router.toml
     destination: object,
     settings: Mapping[str, Json],
     *,
     name: str | None = None,
     subscription: str | None = None,
+    mapping: Mapping[str, Json] | None = None,
+    subscriptions: Sequence[Json] | None = None,
+    transformations: Sequence[Json] | None = None,
+    privacy: Mapping[str, Json] | None = None,
+    consent: Sequence[Json] | None = None,
 ) -> HostedConnection:
     """Make a connection of a destination and its settings.
 
@@ -171,20 +176,36 @@ def connect(
         name: the name that senders use in `integrations`. None is the destination's name.
         subscription: the messages that it takes, in FQL (`type = "track"`). None is the
             destination's own subscription.
+        mapping: for each call, the fields that it overrides.
+        subscriptions: in place of the two: several, each with its own mapping.
+        transformations: what it does to messages before it maps them, in order.
+        privacy: HIPAA mode: what it may pass on, and the keys it masks with. There is one `allow`:
+            no router.toml has another one for all connections.
+        consent: what people must allow.
+
+    The last five hold what a router.toml says under `[[connections]]`, as Python objects.
 
     Raises:
-        ConfigurationError: The destination, its settings or the subscription cannot be used. It
-            lists all mistakes, in words, without a value.
+        ConfigurationError: The destination, its settings or what stands beside them cannot be
+            used. It lists all mistakes, in words, without a value.
     """
     try:
         plugin = _loaded(destination)
     except PluginError as error:
         raise ConfigurationError([error]) from error
-    config = ConnectionConfig(
-        name=name or plugin.name,
-        plugin=plugin.name,
-        settings=dict(settings),
-        subscription=subscription,
+    try:
+        config = _described(
+            subscription=subscription,
+            mapping=mapping,
+            subscriptions=subscriptions,
+            transformations=transformations,
+            privacy=privacy,
+            consent=consent,
+        )
+    except SettingsError as error:
+        raise ConfigurationError(error.problems) from None
+    config = msgspec.structs.replace(
+        config, name=name or plugin.name, plugin=plugin.name, settings=dict(settings)
     )
     try:
         return HostedConnection(configured(config, plugin))
@@ -192,16 +213,49 @@ def connect(
         raise ConfigurationError(_everything_wrong(config, plugin, error)) from None
 
 
+_FIRST = "connections.0."
+"""What a router.toml's problems begin with, where it has one connection."""
+
+
+def _described(**tables: Json) -> ConnectionConfig:
+    """Read what stands beside a connection's settings, as a router.toml is read.
+
+    Raises:
+        SettingsError: with every problem, by its path.
+    """
+    table = {name: value for name, value in tables.items() if value is not None}
+    connection = {"name": "connection", "plugin": "plugin", **table}
+    content: dict[str, Json] = {"connections": [connection]}
+    if "privacy" in table:  # two allowlists have to name a field: here they are one
+        content["privacy"] = table["privacy"]
+    try:
+        (config,) = parse_config(content, gateway=False).connections
+    except SettingsError as error:
+        told = [Problem(each.path.removeprefix(_FIRST), each.detail) for each in error.problems]
+        raise SettingsError(list(dict.fromkeys(told))) from None
+    return config
+
+
 def _everything_wrong(
     config: ConnectionConfig, plugin: LoadedPlugin, error: PluginError | SettingsError
 ) -> list[object]:
-    """List all that is wrong: settings hide what is wrong with the subscription."""
-    problems = list[object](error.problems if isinstance(error, SettingsError) else [error])
-    try:
-        check_subscriptions(subscription_sources(config), plugin)
-    except SettingsError as other:
-        problems += other.problems
-    return list(dict.fromkeys(map(str, problems)))
+    """List all that is wrong: settings hide what is wrong with what stands beside them."""
+    checks: tuple[Callable[[], object], ...] = (
+        lambda: Connection(config.name, plugin, config.settings),
+        lambda: check_subscriptions(subscription_sources(config), plugin),
+        lambda: compile_treatment(config, plugin),
+    )
+    problems: list[object] = []
+    for check in checks:
+        try:
+            check()
+        except SettingsError as other:
+            problems += other.problems
+        except PluginError as other:
+            problems.append(other)
+    problems += error.problems if isinstance(error, SettingsError) else [error]
+    # Its privacy stands for the table `[privacy]`, too.
+    return list(dict.fromkeys(str(each).replace("[privacy] ", "privacy.") for each in problems))
 
 
 def _loaded(destination: object) -> LoadedPlugin:

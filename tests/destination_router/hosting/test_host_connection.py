@@ -110,6 +110,34 @@ def test_a_destination_is_found_by_entry_point_or_module(destination: Any) -> No
         ("no.such", {}, {}, ("module 'no.such' does not import: ModuleNotFoundError: No module",)),
         (SimpleNamespace(), {}, {}, ("settings_schema",)),
         ("heap", {"appId": "x"}, {"subscription": "type ="}, ("appId: ", "subscription: ")),
+        (
+            "heap",
+            {"appId": "x"},
+            {
+                "mapping": {"track": {"identiy": 1}},
+                "transformations": [{"drop": []}],
+                "privacy": {"mode": "hipaa"},
+            },
+            (
+                "appId: ",
+                "mapping.track.identiy: ",
+                "transformations.0: drop",
+                "privacy.allow: ",
+                "privacy.keys: ",
+            ),
+        ),
+        (
+            "heap",
+            {"appId": "11"},
+            {"consent": [{"provider": "oneTrus", "categories": ["a"]}], "privacy": 3},
+            ("consent.0.provider: ", "privacy: must be a table"),
+        ),
+        (
+            "heap",
+            {"appId": "11"},
+            {"subscriptions": [{"subscription": 'type = "track"'}], "mapping": {}},
+            ("subscriptions: stands beside",),
+        ),
         ("heap", {"region": "MARS", "colour": 1}, {}, ("appId: ", "region: ", "colour: ")),
     ],
 )
@@ -122,6 +150,40 @@ def test_everything_that_is_wrong_is_told_at_once(
     assert len(caught.value.problems) == len(problems)
     assert all(any(words in told for told in caught.value.problems) for words in problems)
     assert "MARS" not in str(caught.value)
+
+
+def test_what_stands_beside_the_settings_of_a_router_toml_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the same words, and it does the same."""
+    monkeypatch.setenv("MASKING_KEY", "0123456789abcdef" * 4)
+    event = {
+        **EVENT,
+        "properties": {"plan": "pro", "city": "Ulm"},
+        "traits": {"email": "a@b.example"},
+    }
+
+    def sent(**tables: Any) -> list[Any]:
+        return [
+            each.json for each in connect("heap", {"appId": "11"}, **tables).decide(event).requests
+        ]
+
+    (mapped,) = sent(mapping={"track": {"identity": {"@path": "$.traits.email"}}})
+    assert mapped["identity"] == "a@b.example"
+    (transformed,) = sent(transformations=[{"delete": ["properties.city"]}])
+    assert transformed["properties"] == {"plan": "pro"}
+    (private,) = sent(
+        privacy={
+            "mode": "hipaa",
+            "allow": {"events": [EVENT["event"]], "properties": ["plan"]},
+            "keys": {"v1": {"env": "MASKING_KEY"}},
+        }
+    )
+    assert private["properties"] == {"plan": "pro"}
+    assert "ada" not in private["identity"]
+    assert sent(consent=[{"provider": "ketch", "categories": ["a"], "when_absent": "filter"}]) == []
+    subscriptions = [{"subscription": 'event = "Another"'}, {"subscription": 'type = "track"'}]
+    assert len(sent(subscriptions=subscriptions)) == 1
 
 
 def test_a_secret_is_looked_up_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
