@@ -25,6 +25,12 @@ _FENCE = re.compile(r"^( *```)(\w+) +(\S+).*$", re.MULTILINE)
 _LIST_AT_ONCE = re.compile(r"^(?! *(?:[-*]|\d+\.) )(?!\s)(.*\S.*)\n(?=(?:[-*]|1\.) )", re.MULTILINE)
 _OPTION = re.compile(r"(?<!`)`(--?[a-z][a-z-]*(?: [^`\s]{1,20})?)`(?![`{])")
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s#]+)(?:#[^)\s]*)?\)|\bsrc=\"([^\"]+)\"")
+_TYPED = re.compile(r"^( *)(\$ .*?\S) +# (.+)$", re.MULTILINE)
+_WIDTH = 80
+"""Characters of code that the site shows beside its menus; what is longer is cut off."""
+
+_BY_FILE = re.compile(r"\[[\w./-]+\.md\]\(([^)\s#:]+\.md)(#[^)\s]*)?\)")
+_HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
 
 
 def pages() -> Iterator[Path]:
@@ -54,15 +60,26 @@ def as_the_site_reads_it(text: str) -> str:
     A word behind a fence's language is the title of what it holds, if it is a file's name, and else
     nothing that a reader needs. An option is marked, so that it is not broken at its hyphens. A
     list begins after a blank line. What belongs to a numbered item is indented by four spaces.
+    Comments stand above their commands where one is too wide beside its command.
     """
     text = "".join(_widened(text.splitlines(keepends=True)))
     parts = re.split(r"(^ *```.*?^ *```$)", text, flags=re.MULTILINE | re.DOTALL)
     return "".join(
-        _FENCE.sub(_titled, part)
+        _FENCE.sub(_titled, _narrowed(part))
         if part.lstrip().startswith("```")
         else _OPTION.sub(r"`\1`{ .option }", _LIST_AT_ONCE.sub(r"\1\n\n", part))
         for part in parts
     )
+
+
+def with_titles(page: Path, text: str) -> str:
+    """Name a page by its heading where the repository names its file: the site has no files."""
+
+    def named(link: re.Match[str]) -> str:
+        heading = _HEADING.search((ROOT / page.parent / link[1]).read_text(encoding="utf-8"))
+        return link[0] if heading is None else f"[{heading[1]}]({link[1]}{link[2] or ''})"
+
+    return _BY_FILE.sub(named, text)
 
 
 def _widened(lines: list[str]) -> Iterator[str]:
@@ -78,6 +95,13 @@ def _widened(lines: list[str]) -> Iterator[str]:
         yield f"{more or ''}{line}" if line.strip() else line
 
 
+def _narrowed(fence: str) -> str:
+    """Put the comments of commands above them, if one is too wide beside its command."""
+    if all(len(line) <= _WIDTH for line in fence.splitlines() if _TYPED.match(line)):
+        return fence
+    return _TYPED.sub(r"\1# \3\n\1\2", fence)
+
+
 def _titled(fence: re.Match[str]) -> str:
     title = f' title="{fence[3]}"' if "." in fence[3] else ""
     return f"{fence[1]}{fence[2]}{title}"
@@ -91,7 +115,8 @@ def stage(folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".md":
             text = (ROOT / path).read_text(encoding="utf-8")
-            target.write_text(as_the_site_reads_it(text), encoding="utf-8")
+            text = as_the_site_reads_it(with_titles(path, text))
+            target.write_text(text, encoding="utf-8")
         else:
             shutil.copyfile(ROOT / path, target)
 
