@@ -1,4 +1,4 @@
-"""What is under test: a destination by its name, its cases, and how to find both."""
+"""Find the destination under test and its cases."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def find_cases(name: str) -> Path | None:
 
 
 def _sources_of(name: str, cases: Path | None) -> Path | None:
-    """Find the pages of a folder of cases: the suite's own, or `sources` beside the folder."""
+    """Find the pages for a folder of cases: the suite's own, or `sources` beside the folder."""
     home = Path(str(files("conformance")))
     if cases is None:
         return None
@@ -236,7 +236,7 @@ def _sources_of(name: str, cases: Path | None) -> Path | None:
 
 
 def sample_settings(schema: dict[str, Any]) -> dict[str, Any]:
-    """Fill in what a schema requires and gives no default for, as well as the schema says."""
+    """Make up values for the fields that a schema requires and gives no default for."""
     fields = schema.get("properties", {})
     return {
         name: _sample(fields.get(name, {}))

@@ -132,7 +132,7 @@ def _data_plane() -> Iterator[tuple[str, Callable[[int], list[Any]]]]:
             self.wfile.write(b"ok")
 
         def log_message(self, *_: object) -> None:
-            """Say nothing: stdout and stderr are for the result."""
+            """Log nothing: stdout and stderr are for the result."""
 
     def wait_for(count: int) -> list[Any]:
         with arrived:

@@ -64,7 +64,7 @@ class ExpectedReject(_Record, frozen=True, kw_only=True):
 
 
 class ExpectedSettings(_Record, frozen=True, kw_only=True):
-    """Whether settings can be used, and the paths at fault if not."""
+    """Whether settings can be used. If not, the paths that are wrong."""
 
     valid: bool
     errors: tuple[str, ...] = ()
@@ -249,7 +249,7 @@ def read_cases(contents: Mapping[str, bytes]) -> CaseSet:
 def _documents(
     contents: Mapping[str, bytes], problems: list[str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give each document that can be used, with the name of the file that holds it."""
+    """Yield each document that can be used, with the name of its file."""
     for name, content in contents.items():
         try:
             documents = [parse_json(text, any_number=True) for text in _texts(content.decode())]
@@ -276,7 +276,7 @@ def _texts(text: str) -> Iterator[str]:
 
 
 def _to_do(name: str, document: Any) -> Iterator[str]:
-    """Tell of what was left for a person to fill in, who alone can know it."""
+    """Report the fields that `record` left for a person to fill in."""
     cases = document.get("cases") if isinstance(document, dict) else None
     for case in cases if isinstance(cases, list) else ():
         if not isinstance(case, dict):
@@ -333,7 +333,7 @@ def _validator() -> Draft202012Validator:
 
 
 def _explain(name: str, document: Any, error: ValidationError) -> str:
-    """Say what is wrong, where: the file, the case's id, the path in the case."""
+    """Say what is wrong and where: the file, the case's id, the path in the case."""
     path = list(error.absolute_path)
     place = ""
     if len(path) > 1 and path[0] == "cases":

@@ -31,7 +31,7 @@ from destination_router.programs.destination import ProgramHooks
 FAILED = 1
 WRONG_USAGE = 2
 MATRIX = "matrix"
-"""What stands in place of a destination to draw many reports as one page."""
+"""The name that, in place of a destination, draws many reports as one page."""
 
 Name = Annotated[
     str | None,
@@ -149,7 +149,7 @@ def conformance(  # noqa: PLR0913, PLR0917 -- one option each
 
 
 def _matrix(paths: list[Path], folder: Path | None) -> None:
-    """Write the page of many reports; that one of them is a failure is no failure of this."""
+    """Write the page of many reports. A report of failures does not make this command fail."""
     if not paths or folder is None:
         _misused("give the reports, and with --html the folder to write to")
     try:
@@ -175,7 +175,7 @@ def _with_mutants(report: Report) -> Report:
 
 
 class _Chosen(msgspec.Struct, frozen=True):
-    """What a command line names as the destination."""
+    """The destination that a command line names."""
 
     name: str | None
     command: str | None
@@ -214,7 +214,7 @@ def _opened(
 
 
 def _parted(command: str) -> list[str]:
-    """Part a command as a shell does."""
+    """Split a command as a shell does."""
     try:
         parts = shlex.split(command)
     except ValueError as error:
@@ -223,7 +223,7 @@ def _parted(command: str) -> list[str]:
 
 
 def _verdicts(bench: Bench, known: dict[str, KnownFailure], case: str | None) -> list[Verdict]:
-    """Run them; Ctrl-C ends it with a word of how far it came."""
+    """Run all rules. At Ctrl-C, stop and say how many have run."""
     verdicts: list[Verdict] = []
     try:
         for verdict in run_all(bench, known, case):
@@ -240,7 +240,7 @@ def _verdicts(bench: Bench, known: dict[str, KnownFailure], case: str | None) ->
 
 
 def _tell_words(bench: Bench, verdicts: list[Verdict]) -> None:
-    """Show what a program wrote on its standard error before it failed: the end of it."""
+    """Show the last lines that a failed program wrote to its standard error."""
     plugin = bench.subject.plugin if isinstance(bench.subject, ProgramSubject) else None
     hooks = None if plugin is None else plugin.elsewhere
     if not isinstance(hooks, ProgramHooks):

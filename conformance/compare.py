@@ -1,6 +1,6 @@
 """Type-aware comparison: `1`, `1.0`, `"1"` and `true` all differ, and the path says where.
 
-Objects are equal whatever the order of their keys; lists are not.
+The order of keys in an object does not count. The order of a list does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _SHOWN = 120
 
 
 class _Nothing:
-    """Stands for a value that is not there; null is a value."""
+    """Marks a missing value. null is not missing."""
 
     def __repr__(self) -> str:
         return "nothing"
@@ -60,7 +60,7 @@ def same(got: Any, expected: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """Write a value as JSON; one that is long is cut, and its length told."""
+    """Write a value as JSON. Cut a long one, and say how long it is."""
     if value is NOTHING:
         return "nothing"
     if isinstance(value, str) and len(value) > _SHOWN:

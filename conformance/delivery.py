@@ -6,7 +6,7 @@
     done = deliver("my-destination", {"apiKey": "a-key"}, messages, vendor)
     assert [letter.code for letter in done.dead_letters] == ["invalid_event"]
 
-A vendor that asks for a wait of half a minute gets it, and the test takes none of it.
+If the vendor asks for a wait of 30 s, the router waits, and the test takes no time for it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The destination `router`: it passes on each message as the connection made it, and no more.
+"""The destination `router`, which passes on each message as the connection made it.
 
-So a case says what a router does to messages before any destination sees them: transformations,
+With it, a case says what a router does to messages before a destination sees them: transformations,
 privacy. Another implementation runs the cases with such a destination of its own.
 """
 
@@ -20,7 +20,7 @@ from destination_router import (
 )
 
 NAME = "router"
-"""What the suite calls it: it is no entry point, since nobody would send events to it."""
+"""Its name in the suite. It has no entry point, because nobody sends events to it."""
 
 URL = "https://router.invalid/"
 
@@ -28,12 +28,12 @@ KEYS = {
     "CONFORMANCE_MASKING_KEY_1": "0123456789abcdef0123456789abcdef",
     "CONFORMANCE_MASKING_KEY_2": "fedcba9876543210fedcba9876543210",
 }
-"""What the environment holds where the cases run. They are public: for nothing else."""
+"""Environment variables for the cases. They are public: use them for nothing else."""
 
 
 @hookimpl
 def settings_schema() -> dict[str, Json]:
-    """Describe that there is nothing to set."""
+    """Describe settings without any field."""
     return {"type": "object", "additionalProperties": False, "properties": {}}
 
 

@@ -1,4 +1,4 @@
-"""Holds what came of a case's input against what the case expects."""
+"""Compares what a destination makes of a case's input with what the case expects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from destination_router.settings.errors import SettingsError
 
 
 def case_differences(subject: Subject, case: Case) -> Iterator[Difference]:
-    """Run a case, and find every place where what comes of it is not what it should be.
+    """Run a case, and find every place where the result differs from the expectation.
 
     Raises:
         Unobservable: what it asks for cannot be seen of this subject.
@@ -80,10 +80,10 @@ def _got(case: Case, observed: Observation) -> Any:
 def _as_asked(
     got: Sequence[Mapping[str, Any]], expected: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
-    """Tell of each request what a case asks about, in the form in which it asks.
+    """Reduce each request to the fields that a case mentions, in the form that the case uses.
 
-    What is the host's business counts only where the case says something about it; a form's field
-    is read as JSON where the case writes it as that and not as text.
+    Fields that the host fills in count only if the case mentions them. A form's field is read as
+    JSON if the case writes it as JSON and not as text.
     """
     asked = [*expected, *({} for _ in got[len(expected) :])]
     return [_one_as_asked(request, wanted) for request, wanted in zip(got, asked, strict=False)]
@@ -131,7 +131,7 @@ def _expected_outcome(case: Case) -> dict[str, dict[str, Any]]:
 
 
 def _with_float(outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """Seconds are seconds: `30` and `30.0` are the same wait."""
+    """Make waits comparable: `30` and `30.0` seconds are the same."""
     return {k: float(v) if k == "after" else v for k, v in outcome.items()}
 
 

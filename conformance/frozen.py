@@ -1,7 +1,7 @@
-"""Frozen sets of requirements: what the suite asked for in a certain month.
+"""Frozen sets of requirements: the checks and cases of a certain month.
 
-`requirements/2026-11.json` lists the checks and the cases there were. A destination that pins a
-date is scored by those alone; what came later is run and reported, and fails nothing.
+`requirements/2026-11.json` lists them. A destination that pins a date is scored by that set only.
+Later checks and cases are run and reported, but fail nothing.
 
     python -m conformance.frozen 2026-12     freeze what there is today
 """
@@ -19,7 +19,7 @@ from conformance.case import CaseError
 
 
 class Requirements(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for at a date.
+    """The requirements of a date.
 
     Attributes:
         date: the month: `2026-11`.
@@ -32,7 +32,7 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
     cases: Mapping[str, tuple[str, ...]]
 
     def scores(self, destination: str, rule_id: str) -> bool:
-        """Say whether a check or case counts; cases of one's own, kept elsewhere, always do."""
+        """Say whether a check or case counts. Cases from outside the suite always count."""
         if rule_id.startswith("check/"):
             return rule_id in self.checks
         return destination not in self.cases or rule_id in self.cases[destination]
@@ -42,7 +42,7 @@ def load_requirements(date: str) -> Requirements:
     """Read the set of a date.
 
     Raises:
-        CaseError: there is none; the text names those that there are.
+        CaseError: there is no such set. The text lists the sets that exist.
     """
     folder = _folder()
     if date not in (known := frozen_dates()):
@@ -51,15 +51,15 @@ def load_requirements(date: str) -> Requirements:
 
 
 def frozen_dates() -> list[str]:
-    """List the dates of the sets that there are, the oldest first."""
+    """List the dates of all sets, the oldest first."""
     return sorted(path.stem for path in _folder().glob("*.json"))
 
 
 def freeze(date: str) -> Path:
-    """Write down what the suite asks for now.
+    """Write the set of all current requirements.
 
     Raises:
-        CaseError: the set is there already; a set never changes.
+        CaseError: the set exists already. A set never changes.
     """
     from conformance.case import load_cases  # noqa: PLC0415 -- the command's alone
     from conformance.checks import CHECKS  # noqa: PLC0415 -- the checks know the bench

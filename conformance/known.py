@@ -21,11 +21,11 @@ from destination_router.settings.documents import DocumentError, parse_toml
 
 
 class KnownFailureError(ValueError):
-    """A list of known failures that cannot be used; the text names the file and says why."""
+    """A list of known failures that is invalid. The text names the file and the reason."""
 
 
 class KnownFailure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A case or check that fails, why, and where that is being worked on."""
+    """A case or check that fails, the reason, and a link to the work on it."""
 
     id: str
     reason: str
@@ -39,7 +39,7 @@ NONE_KNOWN: Final[Mapping[str, KnownFailure]] = MappingProxyType({})
 def load_known_failures(
     pyproject: Path, destination: str, ids: Collection[str]
 ) -> dict[str, KnownFailure]:
-    """Read the known failures of one destination, by id; none where there is no such file.
+    """Read the known failures of one destination, by id. Without a file, there are none.
 
     Args:
         pyproject: the `pyproject.toml`.

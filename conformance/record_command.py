@@ -1,4 +1,4 @@
-"""`destination-router record NAME FILE`: a case from what a destination makes of messages.
+"""`destination-router record NAME FILE`: make a case of what a destination makes of messages.
 
 The router finds this command through the entry-point group `destination_router.commands`. Standard
 output holds the case, standard error what is left to do. Exit status: 0 recorded, 2 wrong usage.
@@ -96,10 +96,10 @@ def record(  # noqa: PLR0913, PLR0917 -- one option each
 
 
 def _beside(chosen: ConnectionConfig) -> dict[str, Any]:
-    """Give what a connection says beside its settings, as a case says it: nothing, or one entry.
+    """Write the rest of a connection as a case does: an empty object, or one with `connection`.
 
     Raises:
-        UsageError: a case cannot say it.
+        UsageError: a case cannot express it.
     """
     if chosen.privacy or chosen.shared.privacy:
         raise UsageError(

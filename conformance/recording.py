@@ -1,4 +1,4 @@
-"""From a message to a case: what the destination makes of it now becomes the expectation.
+"""Make a case of a message. What the destination makes of it now is the expectation.
 
 Only a person knows the rule and where it is documented. Both are left as `TODO`, and the suite
 refuses a case until they are filled in.
@@ -16,7 +16,7 @@ from conformance.subject import Observation, Subject
 from destination_router.settings.validation import load_some_settings, secret_values
 
 MADE_UP = "made-up"
-"""What stands in a case in place of a secret."""
+"""A case holds this in place of a secret."""
 
 _LONGEST_NAME = 40
 _PLUGIN_ERROR = "plugin_error"
@@ -79,7 +79,7 @@ def recorded(
 
 
 def shareable_settings(schema: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Give settings without their secrets, for a file that everybody reads.
+    """Replace the secrets in settings, for a file that everybody may read.
 
     Args:
         schema: the destination's settings schema; what it marks `writeOnly` is a secret.
@@ -120,7 +120,7 @@ def document(case: Mapping[str, Any]) -> str:
 
 
 def with_case(text: str, case: Mapping[str, Any]) -> str:
-    """Add a case to the text of a case file, behind the others; nothing else of it changes.
+    """Append a case to the text of a case file. Nothing else in it changes.
 
     Raises:
         ValueError: the text does not end with the list of its cases.
@@ -164,7 +164,7 @@ def _expectation(observed: Observation) -> dict[str, Any]:
 
 
 def _request(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what a case need not say: what every request has, and what is empty."""
+    """Leave out fields that a case need not mention: defaults, and empty ones."""
     usual = {"method": "POST", "params": {}, "headers": {}, "pairings": []}
     return {
         name: value for name, value in request.items() if name not in usual or value != usual[name]

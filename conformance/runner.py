@@ -1,7 +1,7 @@
-"""Runs cases and checks against a destination, and says of each how it ended.
+"""Runs cases and checks against a destination, and reports how each ended.
 
-A failure reads in three lines: the case and its rule; where the rule is documented; the path that
-differs, with what was got and what was expected. A last line says how to run it again.
+A failure has three lines: the case and its rule; where the rule is documented; and the path that
+differs, with the actual and the expected value. A last line says how to run it again.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ Result: TypeAlias = Literal[
 ]
 """How a case or check ended. Only `failed` and `unexpected_pass` fail the suite.
 
-What is `skipped` does not apply to the destination; what is `unobservable` applies, unseen.
+`skipped` does not apply to the destination. `unobservable` applies but cannot be seen.
 """
 
 FAILING: frozenset[Result] = frozenset({"failed", "unexpected_pass"})
 
 NOT_APPLIED: frozenset[Result] = frozenset({"skipped", "unobservable"})
-"""What says neither that a rule is kept nor that it is broken."""
+"""Results that say neither that a rule is kept nor that it is broken."""
 
 _COUNTED = 100
 
@@ -80,7 +80,7 @@ def run_all(
 
 
 def rules(bench: Bench) -> tuple[Check | Case, ...]:
-    """List what there is to run: the checks, then the cases."""
+    """List all rules to run: the checks, then the cases."""
     return (*CHECKS, *bench.case_set.cases)
 
 
@@ -101,7 +101,7 @@ def run(
 
 
 def _scored(bench: Bench, verdict: Verdict) -> Verdict:
-    """Let a failure pass that came later than the requirements which the destination pins."""
+    """Let a failure pass if its rule is newer than the requirements that the destination pins."""
     pinned = bench.requirements
     if verdict.result != "failed" or pinned is None or pinned.scores(bench.name, verdict.id):
         return verdict
@@ -138,7 +138,7 @@ def run_check(bench: Bench, subject: Subject, check: Check) -> Verdict:
 
 
 def asked_by(bench: Bench) -> str:
-    """Say how a destination is named on a command line: by its name, or by what starts it."""
+    """Write a destination as on a command line: its name, or the command that starts it."""
     if bench.transformer:
         return f"--transformer {shlex.quote(bench.transformer)} --type {bench.name.upper()}"
     if not bench.command:
@@ -151,7 +151,7 @@ def failure_text(
 ) -> str:
     """Write a failure: rule, source, difference, and the command that runs it again.
 
-    Where more than one place differs, `whole` names each of them. `destination` is `asked_by`.
+    If several places differ, `whole` lists all of them. `destination` is as `asked_by` writes it.
     """
     documented = rule.source if isinstance(rule, Case) else f"documented: {rule.documented}"
     if whole:
@@ -168,7 +168,7 @@ def failure_text(
 
 
 def judge(verdict: Verdict, known: KnownFailure | None) -> Verdict:
-    """Hold a verdict against what is known: a known failure is none, and a pass is one."""
+    """Apply the known failures: one that fails is accepted, and one that passes is a failure."""
     if known is None or verdict.result in NOT_APPLIED:
         return verdict
     because = f"{known.reason} ({known.link})"

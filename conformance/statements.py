@@ -1,9 +1,9 @@
 """What a vendor's pages say, sentence by sentence, and which cases test each sentence.
 
-`sources/NAME/*.json` hold a page each: its URL, its heading, the day it was read, and its
+Each `sources/NAME/*.json` holds a page: its URL, its heading, the day when it was read, and its
 statements, numbered and in our own words. A statement has cases, or says why it has none, or is
-open. A case names its statement, so that both sides can be read alone; that they agree is
-checked when they are loaded.
+open. A case names its statement, too, so that you can read either side alone. Loading them checks
+that they agree.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One sentence of a page.
 
     Attributes:
-        number: within its page; never used again.
+        number: within its page. No number is used again.
         says: what it says, in our own words.
         cases: the cases and checks that test it.
         excluded: why none does, and none has to.
@@ -63,12 +63,12 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     statements: tuple[Statement, ...]
 
     def count(self, state: State) -> int:
-        """How many of its statements are in this state."""
+        """Count the statements in this state."""
         return sum(statement.state == state for statement in self.statements)
 
 
 def load_pages(folder: Path | None, cases: Iterable[Case]) -> tuple[Page, ...]:
-    """Read a destination's pages; none where there is no folder.
+    """Read a destination's pages. Without a folder, there are none.
 
     Raises:
         CaseError: files that cannot be used, or cases and statements that do not name each other;

@@ -1,8 +1,8 @@
-"""The destination under test, and what it makes of a case's input. Nothing is sent anywhere.
+"""The destination under test, and what it makes of a case's input. It sends nothing.
 
 `Subject` is all that a case needs. `PluginSubject` is a destination that the suite loads and runs
 as a host does, with a connection of its own for each set of settings; the checks look into one.
-What cannot be seen of a subject is `Unobservable`: neither passed nor failed.
+If a subject does not show something, the result is `Unobservable`: neither passed nor failed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _UNSEEN = {
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a case's input, in the terms of an expectation.
+    """The result of a case's input, in the terms of an expectation.
 
     Attributes:
         result: which of the others counts.
@@ -49,7 +49,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unobservable(Exception):  # noqa: N818 -- nobody errs: a subject does not show everything
-    """Raised where a case or check asks for what cannot be seen of a subject; the text says why."""
+    """The subject does not show what a case or check asks for. The text says why."""
 
 
 class Subject(Protocol):
@@ -61,7 +61,7 @@ class Subject(Protocol):
 
     @property
     def capabilities(self) -> tuple[str, ...] | None:
-        """The hooks that it has; a case or check that needs another one is skipped.
+        """The hooks that it has. A case or check that needs another hook is skipped.
 
         None: nobody can see which.
         """
@@ -75,7 +75,7 @@ class Subject(Protocol):
         """
 
     def unobservable(self, check: str) -> str:
-        """Say why a check cannot see into this subject; empty where it can.
+        """Say why a check cannot look into this subject; empty if it can.
 
         Args:
             check: its id: `check/purity-no-io`.
@@ -104,7 +104,7 @@ class PluginSubject:
         return self.plugin.capabilities
 
     def unobservable(self, _check: str) -> str:
-        """Nothing is hidden: its hooks run in this process."""
+        """Hide nothing: the hooks run in this process."""
         return ""
 
     def connection(
@@ -172,10 +172,10 @@ class PluginSubject:
 
 
 class ProgramSubject(PluginSubject):
-    """A destination that is a program: as a plugin, but for what happens inside its process."""
+    """A destination that is a program. Only what happens inside its process is hidden."""
 
     def unobservable(self, check: str) -> str:
-        """Say why a check cannot see into the process; empty where it need not."""
+        """Say why a check cannot look into the process; empty if it need not."""
         return _UNSEEN.get(check, "")
 
 
@@ -185,7 +185,7 @@ def wire(message: Mapping[str, Any]) -> bytes:
 
 
 def request_json(request: HttpRequest) -> dict[str, Any]:
-    """Turn a request into the JSON that cases compare: what goes out, and the ties it makes."""
+    """Write a request as the JSON that cases compare: what goes out, and its pairings."""
     body: dict[str, Any] = {}
     if request.json is not None:
         body["json"] = request.json

@@ -1,8 +1,8 @@
 """Another system's destination as the subject: a transformer that speaks RudderStack's protocol.
 
-Each message of a case goes to `/v0/destinations/{type}`, as rudder-server's processor sends it, and
-the answer is what the case is held against. The protocol shows requests and rejections. Whatever
-else a case asks for is `Unobservable`.
+Each message of a case goes to `/v0/destinations/{type}`, as rudder-server's processor sends it. The
+case is compared with the answer. The protocol shows requests and rejections. Whatever else a case
+asks for is `Unobservable`.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from destination_router.config.origins import is_loopback
 from destination_router.faults import UsageError
 
 _FILTERED = 298
-"""What a transformer answers about a message that it leaves out on purpose."""
+"""The status for a message that a transformer leaves out on purpose."""
 
 _PATIENCE = 30.0
 _CONTENT_TYPE = "content-type"
-"""A header that a host writes by the body, where no case speaks of it."""
+"""A header that a host derives from the body. It counts only if a case mentions it."""
 
 _CODE = re.compile(r"([a-z][a-z0-9]*(?:_[a-z0-9]+)+): ")
-"""How a rejection begins that says its code."""
+"""The beginning of a rejection that names its code."""
 
 _RUDDERSTACK_NAMES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "region": ("dataResidency", {"US": "us", "EU": "eu"}),
 }
-"""Settings that RudderStack's configuration calls otherwise, with their values there."""
+"""Settings that have another name in RudderStack's configuration, with their values there."""
 
 
 class TransformerSubject:
@@ -44,7 +44,7 @@ class TransformerSubject:
     """
 
     capabilities: Final = None
-    """Which hooks it has cannot be seen."""
+    """None: the protocol does not show its hooks."""
 
     def __init__(self, url: str, kind: str) -> None:
         self.name = kind.lower()
@@ -54,7 +54,7 @@ class TransformerSubject:
         self._client = httpx.Client(timeout=_PATIENCE, trust_env=not is_loopback(url))
 
     def ask_whether_there(self) -> None:
-        """Ask whether anything answers.
+        """Check that something answers at the URL.
 
         Raises:
             UsageError: nothing does.
@@ -67,11 +67,11 @@ class TransformerSubject:
             raise UsageError(f"--transformer: nothing answers at {self.url}: {cause}") from error
 
     def close(self) -> None:
-        """Let go of its connection."""
+        """Close the HTTP connection."""
         self._client.close()
 
     def unobservable(self, _check: str) -> str:
-        """No check can look into another process through requests and rejections."""
+        """Refuse every check: requests and rejections show too little of another process."""
         return "a transformer shows only the requests and rejections of a message"
 
     def observe(self, case: Case) -> Observation:
@@ -113,7 +113,7 @@ class TransformerSubject:
 
 
 def _unseen(case: Case) -> str:
-    """Say what of a case the protocol does not show; empty where it shows all."""
+    """Say what the protocol does not show of a case; empty if it shows everything."""
     if case.expect.settings is not None:
         return "whether settings can be used is not asked without a message"
     if case.response is not None:
@@ -128,7 +128,7 @@ def _unseen(case: Case) -> str:
 
 
 def _config(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Add to settings what RudderStack's configuration calls otherwise."""
+    """Add the settings that have another name in RudderStack's configuration."""
     config = dict(settings)
     for name, (theirs, values) in _RUDDERSTACK_NAMES.items():
         if settings.get(name) in values:
@@ -137,7 +137,7 @@ def _config(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _observed(answers: Any, unasked: Collection[str]) -> Observation:
-    """Read an answer, without the headers that no case asks about."""
+    """Read an answer, and drop the headers that no case mentions."""
     if not isinstance(answers, list) or not all(isinstance(one, dict) for one in answers):
         raise ValueError("the answer is no list of objects")
     outputs = [one["output"] for one in answers if "output" in one]
@@ -156,7 +156,7 @@ def _observed(answers: Any, unasked: Collection[str]) -> Observation:
 
 
 def _text_body(bodies: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
-    """Read a body that rudder-server sends as text: as it is (XML), or packed (GZIP)."""
+    """Read a body that rudder-server sends as text (XML) or compressed (GZIP)."""
     kind = "GZIP" if bodies.get("GZIP") else "XML"
     packed: dict[str, Any] = {"gzip": True} if kind == "GZIP" else {}
     text = str(bodies[kind].get("payload", ""))

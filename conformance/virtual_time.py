@@ -1,7 +1,7 @@
-"""An event loop whose clock moves only when everybody waits: an hour passes in no time.
+"""An event loop whose clock moves only while everything waits: an hour passes in no time.
 
-Everything that waits on the loop (`asyncio.sleep`, timeouts, an HTTP client's deadlines) waits on
-this clock. It is for programs that wait for nothing but time: no threads, no other process.
+`asyncio.sleep`, timeouts and an HTTP client's deadlines use this clock. Use it for programs that
+wait only for time, and not for threads or other processes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 _TICK = 1e-9
-"""Seconds that every turn of the loop takes: a program that is busy must not stop the clock."""
+"""Seconds that each turn of the loop takes, so that a busy program does not stop the clock."""
 
 
 class _Selector(selectors.DefaultSelector):
@@ -40,7 +40,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(selector)
 
     def time(self) -> float:
-        """Tell the time; asyncio asks here."""
+        """Return the virtual time, for asyncio."""
         return self.now
 
 

@@ -1,8 +1,8 @@
 """Watches what a piece of code touches: files, sockets, processes, the clock, chance.
 
-Audit events tell of files, sockets and processes; the profiler tells of the calls into C that
-read a clock or draw a random number, however they were imported. Reading the code itself (an
-import on first use) is no offence.
+Audit events report files, sockets and processes. The profiler reports the calls into C that read
+a clock or draw a random number, however the code imported them. Reading code itself (an import on
+first use) is allowed.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ _watchers: list[_Watcher] = []
 def touched() -> Iterator[list[str]]:
     """Collect what the code of a `with` block touches: `open('/etc/hosts')`, `time.time()`, ...
 
-    The list is filled as it happens; it is empty if the code is pure. What other threads do, and
-    what the garbage collector ends meanwhile, is not this code's doing.
+    The list grows as it happens, and stays empty if the code is pure. It leaves out what other
+    threads do, and what the garbage collector does meanwhile.
     """
     _hook_audit_events()
     watcher = _Watcher([], threading.get_ident())
@@ -68,7 +68,7 @@ def touched() -> Iterator[list[str]]:
 
 @cache
 def _hook_audit_events() -> None:
-    """Install the audit hook, once: Python can never take one out again. It rests in between."""
+    """Install the audit hook once. Python cannot remove it, so it does nothing in between."""
     sys.addaudithook(_audit)
 
 

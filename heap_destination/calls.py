@@ -1,4 +1,4 @@
-"""From the six calls to Heap's endpoints: which requests a message becomes, and in what order."""
+"""Maps the six calls to Heap's endpoints: the requests of a message, and their order."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from heap_destination.properties import cut, event_properties, texts
 from heap_destination.settings import HeapSettings
 
 EventMessage: TypeAlias = Track | Page | Screen | Group | Alias
-"""What may be recorded as an event; a group and an alias only where the dialect says so."""
+"""Messages that Heap may record as events; a group and an alias only if the dialect says so."""
 
 _CALLS: dict[type[Message], str] = {
     Identify: "identify",
@@ -67,7 +67,7 @@ _OWN_FIELDS = {
     "group": ("groupId", "traits"),
     "alias": ("previousId",),
 }
-"""What only this call has, beside its properties."""
+"""Fields that only this call has, beside its properties."""
 
 
 _KEPT_AWAY = Ignored("this dialect sends no call whose integrations is null or an empty list")
@@ -75,7 +75,7 @@ _NO_STITCHING = Ignored("an alias merges users only where the setting anonymousE
 
 
 def check_call(message: Message, settings: HeapSettings) -> None:
-    """Refuse a call that the dialect's system refuses, by its type or by those of its fields."""
+    """Refuse a call that the dialect's system refuses for its type or the types of its fields."""
     rules = settings.rules
     if rules.takes_all:
         return
@@ -88,7 +88,7 @@ def check_call(message: Message, settings: HeapSettings) -> None:
 
 
 def kept_away(message: Message, settings: HeapSettings) -> Ignored | None:
-    """Say why the dialect's system sends a message nowhere: for what its `integrations` is."""
+    """Say why the dialect's system would not send a message, because of its `integrations`."""
     odd = settings.rules.empty_integrations == "everyone"
     return _KEPT_AWAY if odd and message.as_sent("integrations") in (None, []) else None
 
@@ -202,7 +202,7 @@ def _event_name(message: EventMessage, rules: Dialect, notes: list[Note]) -> Any
 def _profile_of_event(
     message: EventMessage, settings: HeapSettings, found: Identifiers, notes: list[Note]
 ) -> dict[str, Any] | None:
-    """Say which of the user's properties an event updates first; None if it does not."""
+    """Choose the user's properties that an event updates first; None if it updates none."""
     rules = settings.rules
     if rules.event_profile == "never" or (
         found.identity is None and not rules.traits_need_identity
@@ -257,7 +257,7 @@ def _event(
 
 
 def _properties(message: EventMessage, rules: Dialect) -> Any:
-    """Give an event's properties: an object, or what was sent in a dialect that takes anything."""
+    """Get an event's properties: an object, or any value in a dialect that takes any."""
     if type(message) is Track and rules.loose == "mended" and not rules.checks:  # as of nearly all
         return message.properties
     if not isinstance(message, (Track, Page, Screen)):
@@ -304,7 +304,7 @@ def _event_request(
 
 
 def _user_identifier(found: Identifiers, rules: Dialect) -> dict[str, Any]:
-    """Name the user in every way that the dialect does, or in the first that is there."""
+    """Name the user by every identifier that the dialect uses, or by the first that there is."""
     who = {name: getattr(found, name) for name in rules.identifiers}
     present = {name: value for name, value in who.items() if value is not None}
     if not present and any(note.path == "userId" for note in found.notes):
@@ -384,7 +384,7 @@ def _account_membership(
 
 
 def _named(message: EventMessage, rules: Dialect, notes: list[Note]) -> dict[str, str]:
-    """List the fields of the message itself that are sent as properties."""
+    """List the fields of the message itself that go out as properties."""
     named: dict[str, str] = {}
     if type(message) is Track and rules.event_shape is None and not message.mapped:
         return named  # a track has no such fields of its own
@@ -416,13 +416,13 @@ def _named_field(message: EventMessage, field: str, rules: Dialect) -> Any:
 
 
 def _segment_name(message: EventMessage, field: str, rules: Dialect) -> str | None:
-    """Write the name as Segment does: in its rewrite a blank one is none, blanks around it stay."""
+    """Write the name as Segment does. Its rewrite ignores a blank name, and does not trim."""
     text = text_of(sent(message, field), field)
     return None if rules.loose == "trimmed" and trimmed(text) is None else text
 
 
 def _user_traits(message: Identify, rules: Dialect, notes: list[Note]) -> Any:
-    """Find an identify's traits; RudderStack's SDKs write them into the context alone."""
+    """Find an identify's traits. RudderStack's SDKs write them only into the context."""
     traits = _TRAITS[rules.user_traits](message, rules)
     if not _has_more_traits(message, rules):
         return traits
@@ -437,7 +437,7 @@ def _user_traits(message: Identify, rules: Dialect, notes: list[Note]) -> Any:
 
 
 def _has_more_traits(message: Message, rules: Dialect) -> bool:
-    """Whether `context.traits` holds more than ids that are read there, or that nobody needs."""
+    """Tell whether `context.traits` holds more than ids."""
     read = {"anonymousId", *(place.rpartition(".")[2] for place in rules.event_identity)}
     return not message.context_traits.keys() <= read.union(rules.identifiers)
 
@@ -449,14 +449,14 @@ def _is_from_rudderstack(message: Message) -> bool:
 
 
 def _any_traits(message: Identify, rules: Dialect) -> Any:
-    """Take the traits; Segment knows none but those at the message's root."""
+    """Take the traits at the message's root; Segment reads no others."""
     if rules.checks:
         return object_of(message.as_sent("traits"), "traits") or {}
     return message.traits
 
 
 def _given_traits(message: Identify, _rules: Dialect) -> Any:
-    """Take the traits, whatever they are, or those of the context; they must be something."""
+    """Take the traits, of any type, or else those of the context. Refuse a message without any."""
     traits = message.as_sent("traits")
     if "traits" not in message.mapped:
         if not traits and message.other("traits") is None:
@@ -483,10 +483,10 @@ _NAMES: dict[str, Callable[[Track], Any]] = {
 
 
 def _is_elsewhere(message: EventMessage, field: str) -> bool:
-    """Whether a page's name stands where Heap's own dialect does not look for one.
+    """Tell whether a page has its name in a field where Heap's own dialect does not look.
 
-    A screen's `event` is its name too, for apps write it there; a page's is none by Segment's
-    documentation, and no SDK writes it.
+    A screen's `event` counts as its name, because apps write it there. A page's does not: Segment's
+    documentation does not have it, and no SDK writes it.
     """
     if field != "name" or not isinstance(message, Page):
         return False
@@ -534,10 +534,10 @@ _ADD_ANONYMOUS_ID: dict[str, Callable[[dict[str, Any], str, list[Note]], dict[st
 
 
 def _time_in_utc(message: Message, rules: Dialect, notes: list[Note]) -> str | None:
-    """Say when it happened, by the first field that parses, and which one if it is not the first.
+    """Find when it happened: the first field that parses, and its name if it is not the first.
 
-    When a message was received is the last resort, for one from a file: Heap would take the time of
-    import.
+    The last resort is the time of receipt. For a message from a file, Heap would otherwise take the
+    time of import.
     """
     first = rules.time_fields[0]
     for field in rules.time_fields:
@@ -555,7 +555,7 @@ def _time_in_utc(message: Message, rules: Dialect, notes: list[Note]) -> str | N
 
 
 def _time_as_javascript(message: Message, rules: Dialect, notes: list[Note]) -> str | None:
-    """Say when it happened as JavaScript's `Date` reads it: a number is milliseconds."""
+    """Find when it happened, as JavaScript's `Date` reads it: a number is milliseconds."""
     for field in rules.time_fields:
         given = time_of(sent(message, field), field)
         written = utc_time(given)
@@ -601,7 +601,7 @@ _TIME_FIELDS: dict[str, Callable[[Message], str | None]] = {
     "receivedAt": lambda message: message.received_at,
 }
 _FIRST_YEAR, _LAST_YEAR = "1970", "2100"
-"""Beyond them a clock or a unit is wrong, though it may be meant."""
+"""Beyond these bounds, a clock or a unit is probably wrong."""
 
 
 _TIMES: dict[str, Callable[[Any, Dialect, list[Note]], Any]] = {
@@ -621,7 +621,7 @@ def _call(message: Message) -> str:
 
 
 def _partner_key(message_id: str, notes: list[Note]) -> str:
-    """Keep a key that is long enough; a shorter one becomes a stable digest of itself."""
+    """Keep a key that is long enough. Replace a shorter one by a stable digest of it."""
     if len(message_id) >= PARTNER_KEY_CHARACTERS:
         return message_id
     detail = f"an idempotency key has at least {PARTNER_KEY_CHARACTERS} characters; sent a digest"

@@ -1,7 +1,7 @@
 """Heap's deletion of users: a token by HTTP Basic, groups of users, and asking until it is done.
 
-Bodies are those of https://developers.heap.io/reference/user-deletion. What is deleted is deleted
-in all environments of the project; the key is the Main Production environment's.
+https://developers.heap.io/reference/user-deletion documents the bodies. Heap deletes a user in all
+environments of the project. The key is the one of the Main Production environment.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ DELETION_STATUS = "/api/public/v0/deletion_status/"
 
 
 class HeapDeletion(msgspec.Struct, frozen=True):
-    """What the host deletes users with; see `UserDeletion`."""
+    """Lets the host delete users; see `UserDeletion`."""
 
     settings: HeapSettings
     group: int = DELETED_USERS
 
     def subject(self, identifier: Identifier) -> Json:
-        """Name a user as their events did: by identity, or by the stitched `user_id`."""
+        """Name a user as their events do: by identity, or by the stitched `user_id`."""
         value = identifier.value
         if danger := unsafe(value, self.settings):
             detail = f"{danger}: whoever carries it would be deleted; name one person"

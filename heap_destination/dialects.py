@@ -1,14 +1,14 @@
-"""How each system that Heap's users come from maps a message to Heap: one record of options each.
+"""How each system that Heap's users come from maps a message to Heap, as a record of options.
 
-The mapping (`calls.py` and what it calls) reads the options; nothing but this table knows a
-dialect's name. A dialect is the whole behaviour of its system, its faults included, so that whoever
-moves sees the same requests as before. Sources:
+The mapping (`calls.py` and what it calls) reads the options. Only this table knows a dialect's
+name. A dialect has the whole behaviour of its system, with its faults, so that you see the same
+requests as before when you move here. Sources:
 
 - `heap`: https://developers.heap.io/reference, and where that is silent, docs/heap.md.
 - `segment`: `segmentio/action-destinations`, packages/destination-actions/src/destinations/heap
   (Heap Cloud (Actions)); Syft's Heap destination lists the same fields.
 - `segment-cloud`: Heap Cloud, Segment's rewrite of 2026, in the same repository; the package on npm
-  does not hold it yet, so nothing is run beside it.
+  does not have it yet, so no test compares with it.
 - `rudderstack`: `rudderlabs/rudder-transformer`, src/cdk/v2/destinations/heap.
 """
 
@@ -24,7 +24,7 @@ NESTED: tuple[Nested, ...] = ("flatten", "stringify", "drop")
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """How properties become one level in a system other than Heap itself.
+    """How a system other than Heap flattens properties.
 
     Attributes:
         arrays: how an index becomes part of the key: `indices` (`m.0`) or `brackets` (`m[0]`).
@@ -40,15 +40,15 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """One system's whole behaviour, as options.
+    """The whole behaviour of one system, as options.
 
     Attributes:
-        subscription: which messages it takes, in FQL.
-        calls: which of the six it can map; another is rejected.
-        settings: which settings it reads beside `appId`, `region` and `dialect`.
-        event_identity: where an event's identity is looked for; the first usable value counts.
+        subscription: the messages that it takes, in FQL.
+        calls: those of the six that it can map. It rejects the others.
+        settings: the settings that it reads beside `appId`, `region` and `dialect`.
+        event_identity: fields that may hold an event's identity; the first usable value counts.
         user_identity: the same for an identify.
-        unusable: what is no identity: what is `unsafe` (the firewall), `zero` (blank, `0`),
+        unusable: values that are no identity: `unsafe` ones (the firewall), `zero` (blank, `0`),
             or `falsy` in JavaScript's sense.
         loose: what is made of an id, or of an event's name, that is not plain text: `mended` as the
             router promises, `text` as JavaScript writes it, blanks and all, `trimmed` as
@@ -58,8 +58,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         exact_type: whether the call must be spelt in lower case.
         batches: whether an event of a batch (`channel` is `sources`) has its time in its
             properties.
-        names: what its senders call it in `integrations`, beyond what every dialect listens to.
-        identifiers: by which names an event of the partner API may go out.
+        names: other names for it in its senders' `integrations`, beside those of every dialect.
+        identifiers: the names under which an event of the partner API may go out.
         identifier_choice: the `first` of them that is there, or `all`.
         anonymous: whether the setting `anonymousEvents` decides on events without an identity.
         event_api: `documented` (`/api/track`) or `partner` (`/api/integrations/track`).
@@ -73,20 +73,20 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         event_names: which calls beside track are events, and what Heap calls them; None:
             `event_fallback`.
         event_fallback: the name of an event whose name is empty; rejected if None.
-        named: fields of the message that are sent as properties.
+        named: fields of the message that go out as properties.
         constants: properties that every event carries, first.
         event_shape: of an event's properties; None: as Heap documents, within its limits and away
             from the names it reserves.
         user_shape: of a user's; the same.
         time: `utc` (ISO 8601 in UTC with milliseconds), `javascript` (the same, of what JavaScript
             reads) or `given` (as the sender wrote it).
-        time_fields: where it is looked for.
+        time_fields: the fields that may hold it.
         key: where the idempotency key comes from: the `message`'s id, or the property
             `idempotencyKey` (`property`).
         empty_integrations: whether an `integrations` that is an empty list or null, which stand
             for an empty object, keeps a message from `nobody` or from `everyone`.
-        headers: beyond those the host adds.
-        orders: the order of keys in bodies where it is another than Heap's documentation has.
+        headers: in addition to those of the host.
+        orders: the order of keys in bodies, if it differs from Heap's documentation.
     """
 
     subscription: str
@@ -124,7 +124,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def takes_all(self) -> bool:
-        """Whether it refuses no call, neither for its type nor for those of its fields."""
+        """Whether it takes every call, whatever its type and the types of its fields."""
         return self.calls.issuperset(_ALL_CALLS) and not self.exact_type and not self.checks
 
 
@@ -279,6 +279,6 @@ DIALECTS: dict[str, Dialect] = {
     "segment-cloud": _SEGMENT_CLOUD,
     "rudderstack": _RUDDERSTACK,
 }
-"""Every dialect by its name; Syft's Heap destination is Segment's."""
+"""Every dialect by its name. Syft's Heap destination is the same as Segment's."""
 
 DEFAULT = "heap"

@@ -1,7 +1,7 @@
-"""Heap's server-side HTTP API: one function per endpoint builds one request.
+"""Heap's server-side HTTP API: one function for each endpoint builds one request.
 
-Bodies are those of https://developers.heap.io/reference; there is no key: `app_id` in the body is
-the only credential. What is None is left out.
+https://developers.heap.io/reference documents the bodies. There is no key: `app_id` in the body is
+the only credential. Functions leave out what is None.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ IDENTIFY = "/api/v1/identify"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as Heap sees it, whoever's it is.
+    """An event as Heap sees it, without its user.
 
     Attributes:
         name: what happened.
@@ -111,11 +111,11 @@ def add_user_properties(
     """Create a user or overwrite some of their properties [add-user-properties].
 
     Args:
-        settings: the connection's; its dialect says by which API.
-        identity: whose they are.
+        settings: the connection's. Its dialect chooses the API.
+        identity: the user's.
         properties: flat.
-        notes: what was changed on the way here.
-        order: which of the dialect's orders of keys the body has.
+        notes: the changes that the mapping made.
+        order: the name of the dialect's order of keys for this body.
     """
     state_key = f"user:{identity}"
     orders = settings.rules.orders
@@ -159,7 +159,7 @@ def identify(
 ) -> HttpRequest:
     """Move the events of an anonymous `user_id` to an identity, for good [identify-1].
 
-    Heap ignores what is beyond its limits and does not say so; the host keeps them.
+    Heap silently ignores merges beyond its limits, so the host keeps within them.
     """
     body = {"app_id": settings.app_id, "user_id": user_id, "identity": identity}
     if timestamp is not None:

@@ -1,8 +1,8 @@
 """The fields of each call that a connection's mapping may override.
 
-Names, descriptions and defaults of track and identify are those of Syft's page on Heap, which are
-Segment's (`segmentio/action-destinations`, destinations/heap); those of the other calls follow
-their spirit.
+For track and identify, names, descriptions and defaults are those of Syft's page on Heap, which has
+them from Segment (`segmentio/action-destinations`, destinations/heap). The other calls have similar
+ones.
 """
 
 from __future__ import annotations
@@ -207,4 +207,4 @@ FIELDS: dict[str, list[Field]] = {
     "group": [_GROUP_ID, _GROUP_TRAITS, _MEMBER_ID, _IDENTITY, _MESSAGE_ID],
     "alias": [_MEMBER_ID, _PREVIOUS_ID, _IDENTITY, _MESSAGE_ID, _TIMESTAMP],
 }
-"""Each call's fields, in the order in which they are shown."""
+"""The fields of each call, in the order in which commands show them."""

@@ -1,8 +1,8 @@
 """Properties as a dialect flattens them: Heap's own way, or that of another system.
 
-In the others, keys keep the order in which JavaScript enumerates them, since all of those systems
-are written in it. Of two keys that flatten to the same, the later value stands in the earlier
-one's place.
+The other systems are written in JavaScript, so their keys keep the order in which JavaScript
+enumerates them. If two keys flatten to the same key, it has the later value in the earlier one's
+place.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from heap_destination.settings import HeapSettings
 
 _SHOWN_PATH = 200
 _FLAT_CHARACTERS = 10_000_000
-"""The systems have no bound, and a message of a few megabytes could ask for all memory there is."""
+"""The systems have no bound, but a message of a few megabytes could take all memory."""
 
 
 def flat_event(
@@ -51,10 +51,10 @@ def flatten(
 
     Args:
         properties: any JSON object; with brackets any JSON value.
-        shape: what becomes of arrays, leaves and what is empty.
+        shape: how to treat arrays, leaves and empty values.
         nested: whether objects and arrays are flattened at all.
         path: where the object stands in the message, for the notes.
-        notes: is added to.
+        notes: gets a note for each change.
     """
     flat: dict[str, Any] = {}
     for key, value in _leaves(properties, shape, nested, path, notes):
@@ -70,7 +70,7 @@ def flatten(
 def _leaves(
     properties: Any, shape: Shape, nested: Nested, path: str, notes: list[Note]
 ) -> Iterator[tuple[str, Any]]:
-    """List what is not nested any more, without recursion: a message may be as deep as it likes."""
+    """List the leaves without recursion, because a message may be nested at any depth."""
     if not isinstance(properties, Mapping):  # as RudderStack passes it on
         properties = {"": properties}
     waiting = [

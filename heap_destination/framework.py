@@ -1,7 +1,7 @@
-"""What Segment's framework checks before a destination of it sees a message, and makes fit.
+"""Checks and converts fields as Segment's framework does before a destination sees a message.
 
-A scalar becomes text, a list of one its item; anything else of the wrong type, a time that is
-none and an e-mail address that is none reject the message [@segment/actions-core, schema
+A scalar becomes text, and a list of one becomes its item. Any other value of the wrong type, an
+invalid time or an invalid e-mail address rejects the message [@segment/actions-core, schema
 validation by ajv with `coerceTypes: "array"`].
 """
 
@@ -18,7 +18,7 @@ _EMAIL = re.compile(
     r"@(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]*[a-z0-9])?",
     re.IGNORECASE | re.ASCII,
 )
-"""JSON Schema's format `email`, as the framework has it."""
+"""JSON Schema's format `email`, as the framework defines it."""
 
 _UNIX_SECONDS = 8_640_000_000_000
 
@@ -27,7 +27,7 @@ def check_fields(message: Message, checks: dict[str, tuple[str, ...]]) -> None:
     """Refuse a message with a field that the framework refuses.
 
     Args:
-        message: any; its fields are looked at as they were sent.
+        message: any. Its fields count as they were sent.
         checks: by kind (`text`, `nullable` text, which no list may hold, `object`, `time`, and the
             `event` that a track needs), which fields are checked.
 
@@ -49,7 +49,7 @@ def check_fields(message: Message, checks: dict[str, tuple[str, ...]]) -> None:
 
 
 def sent(message: Message, field: str) -> Any:
-    """Give a field as it was sent; of one that the call does not define, the root's."""
+    """Get a field as it was sent, from the message's root if the call does not define it."""
     value = message.as_sent(field)
     if value is None and field not in message.mapped and not field.startswith("context."):
         value = message.other(field)
@@ -57,7 +57,7 @@ def sent(message: Message, field: str) -> Any:
 
 
 def text_of(value: Any, path: str) -> str | None:
-    """Make text of a value; what is blank at the root is absent, and that in a list is not."""
+    """Convert a value to text. Blank text is absent at the root, but not in a list."""
     if value is None or value == "":
         return None
     if isinstance(value, list) and len(value) == 1:
@@ -68,7 +68,7 @@ def text_of(value: Any, path: str) -> str | None:
 
 
 def object_of(value: Any, path: str) -> dict[str, Any] | None:
-    """Take an object; unlike a scalar it may not stand in a list."""
+    """Take an object. Unlike a scalar, it may not be in a list."""
     if value is None or value == "":
         return None
     if not isinstance(value, dict):
@@ -77,7 +77,7 @@ def object_of(value: Any, path: str) -> dict[str, Any] | None:
 
 
 def time_of(value: Any, path: str) -> str | int | float | None:
-    """Take what the framework takes for a time: a number, or text that is one or a date."""
+    """Take what the framework accepts as a time: a number, or text that is a number or a date."""
     if value is None or value == "":
         return None
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -96,12 +96,12 @@ def email_of(value: Any, path: str) -> str | None:
 
 
 def trimmed(text: str | None) -> str | None:
-    """Trim as JavaScript does; None for what is blank then."""
+    """Trim as JavaScript does; None if nothing is left."""
     return None if text is None else text.strip(BLANKS) or None
 
 
 def utc_time(value: str | float | None) -> str | None:
-    """Write a time as Segment does, in UTC; None for 0 and for what no calendar reaches."""
+    """Write a time as Segment does, in UTC; None for 0 and beyond the calendar."""
     if not value:
         return None
     moment = read_date(value) if isinstance(value, str) else read_number(value)

@@ -1,7 +1,7 @@
 """Which identifier a message goes out under, and which ids are too unsafe to send.
 
 Heap merges everybody who carries the same identity into one user and cannot undo it
-[developers.heap.io/reference/identify], so a placeholder such as `null` is never sent as one.
+[developers.heap.io/reference/identify]. So a placeholder such as `null` never goes out as one.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from heap_destination.limits import (
 from heap_destination.settings import HeapSettings
 
 RUDDERSTACK_NAME = "Heap.io"
-"""What RudderStack displays Heap as, which is what its senders write in `integrations`."""
+"""RudderStack's display name of Heap. Its senders write it in `integrations`."""
 
 NAMES = ("Heap", RUDDERSTACK_NAME)
-"""What senders call Heap in `integrations`."""
+"""The names of Heap that senders use in `integrations`."""
 
 _OPTION_NAMES = ("heap", *NAMES)
 
@@ -35,7 +35,7 @@ _OPTIONS = ("identity", "user_id", "session_id")
 
 _NO_OPTIONS: dict[str, Any] = {}
 _EVERYONE = {"All": True}
-"""The `integrations` of nearly all messages, which holds no options."""
+"""The `integrations` of nearly all messages. It has no options."""
 
 _USER_ID = re.compile("[0-9]{1,16}")
 
@@ -44,12 +44,12 @@ class Identifiers(msgspec.Struct, frozen=True, kw_only=True):
     """The identifiers of a message that are fit to be sent.
 
     Attributes:
-        identity: a known user's: text, but in a dialect that sends what it finds.
+        identity: of a known user: text, except in a dialect that sends any value.
         user_id: Heap's own id of a user, where the sender knows it: digits.
-        anonymous_id: the sender's id of someone not known yet; as `identity`.
+        anonymous_id: the sender's id of an unknown user; its type is as of `identity`.
         session_id: Heap's own id of a session, where the sender knows it.
         email: the user's, in a dialect that sends it as an identifier.
-        identity_danger: why the message's identity is not fit, if it has one that is not.
+        identity_danger: why the message's identity is unsafe, if it is.
         anonymous_danger: the same for its anonymousId.
         notes: why an identifier was left out.
     """
@@ -67,9 +67,9 @@ class Identifiers(msgspec.Struct, frozen=True, kw_only=True):
 def identifiers(message: Message, settings: HeapSettings) -> Identifiers:
     """Sort out a message's identifiers, as the dialect finds them.
 
-    What a mapping gives for `identity` counts before all that the message says. In the dialects
-    that read `integrations.Heap`, it may carry `identity`, which takes the place of `userId`, and
-    Heap's own `user_id` and `session_id`.
+    A mapping's `identity` comes before everything in the message. In the dialects that read
+    `integrations.Heap`, it may have `identity`, which replaces `userId`, and Heap's own `user_id`
+    and `session_id`.
     """
     rules = settings.rules
     places = rules.user_identity if type(message) is Identify else rules.event_identity
@@ -97,7 +97,7 @@ def identifiers(message: Message, settings: HeapSettings) -> Identifiers:
 
 
 def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) -> Identifiers:
-    """Keep every identity out that would merge what does not belong together."""
+    """Leave out every identity that would merge different people."""
     said = message.integrations
     options = message.options(*_OPTION_NAMES) if said and said != _EVERYONE else _NO_OPTIONS
     mapped = message.mapped
@@ -155,7 +155,7 @@ def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) 
 
 
 def anonymous_id(message: Message, rules: Dialect) -> Any:
-    """Write the anonymousId as the dialect does; None where there is none."""
+    """Write the anonymousId as the dialect does; None if there is none."""
     return loose(message, "anonymousId", rules)
 
 
@@ -163,8 +163,8 @@ def loose(message: Message, field: str, rules: Dialect) -> Any:
     """Write a field that should be text as the dialect does: `userId`, `event`.
 
     Args:
-        message: whose field it is.
-        field: its name on the wire; or that of a field that only a mapping gives.
+        message: the message.
+        field: its name on the wire, or that of a field that only a mapping gives.
         rules: the dialect.
     """
     return _LOOSE[rules.loose](message, field)
@@ -205,7 +205,7 @@ def _first_usable(
 
 
 def _usable(value: Any, path: str, unusable: str, notes: list[Note]) -> Any:
-    """Give a value that the dialect takes for an identity; otherwise None, and say so."""
+    """Return a value that the dialect accepts as an identity. Otherwise note it; None."""
     if value is None or not _UNUSABLE[unusable](value):
         return value
     notes.append(Note("dropped", path, "this dialect takes it for no identity"))
@@ -243,7 +243,7 @@ def _extra(message: Message, name: str, rules: Dialect, notes: list[Note]) -> st
 
 
 def _email(message: Message, rules: Dialect) -> str | None:
-    """Find the user's address: what stands at the root, blank or not, else among their traits."""
+    """Find the user's address: at the root, even if it is blank, or else in their traits."""
     if "email" not in rules.identifiers:
         return None
     if "email" in message.mapped:
@@ -261,8 +261,8 @@ def missing_identity(danger: Note | None, wanted: str) -> Reject:
     """Say why a message that has no usable identifier cannot be sent.
 
     Args:
-        danger: what is wrong with the identifier that it has, if it has one.
-        wanted: what to send in its place.
+        danger: what is wrong with its identifier, if it has one.
+        wanted: what to send instead.
     """
     if danger is not None:
         return Reject("unsafe_identity", f"{danger.detail}; send {wanted}", danger.path)
@@ -270,7 +270,7 @@ def missing_identity(danger: Note | None, wanted: str) -> Reject:
 
 
 def unsafe(identity: str, settings: HeapSettings) -> str | None:
-    """Say why an id would merge what does not belong together, or None if it would not."""
+    """Say why an id would merge different people; None if it would not."""
     if len(identity) > IDENTITY_CHARACTERS:
         return f"it is longer than {IDENTITY_CHARACTERS} characters"
     reason = placeholder_reason(identity, settings.unsafe_identities)
@@ -282,7 +282,7 @@ def _is_odd(identity: str) -> bool:
 
 
 def _oddities(identity: str, path: str) -> list[Note]:
-    """Tell of an identity that is sent, and may not meet the same user from elsewhere."""
+    """Note an identity that goes out, but may not match the same user in other sources."""
     notes = []
     if len(identity) > SDK_IDENTITY_CHARACTERS:
         detail = f"Heap's own SDKs take {SDK_IDENTITY_CHARACTERS} characters: it never meets theirs"
@@ -291,7 +291,7 @@ def _oddities(identity: str, path: str) -> list[Note]:
 
 
 def endings(identifier: str, path: str) -> list[Note]:
-    """Tell of an id that some programs read only in part."""
+    """Describe characters in an id at which some programs stop reading."""
     if "\0" not in identifier:
         return []
     detail = "it holds a NUL, which many programs take for the end of a text"

@@ -1,9 +1,9 @@
-"""Times as JavaScript reads them, for the dialects of systems that are written in it.
+"""Times as JavaScript reads them, for the dialects of systems that are written in JavaScript.
 
-Two readers, as Segment's code runs them: the library dayjs takes what looks like a date in its own
-pattern, and V8's `Date` everything else. A time without a zone is UTC, since that is the zone of
-Segment's servers. A time is a number of milliseconds since 1970, as in JavaScript, whose calendar
-goes beyond Python's.
+There are two readers, as in Segment's code. The library dayjs reads what looks like a date in its
+own pattern, and V8's `Date` reads everything else. A time without a zone is UTC, because Segment's
+servers use UTC. A time is a number of milliseconds since 1970, because JavaScript's calendar goes
+beyond Python's.
 
 Sources: dayjs, its documentation of parsing; ECMA-262, "Date Time String Format"; V8's behaviour
 beyond it, which `tests/segment` compares with Node's.
@@ -53,7 +53,7 @@ def read_date(text: str) -> int | None:
     """Read a text as `dayjs.utc(text)` does.
 
     Returns:
-        Milliseconds since 1970; None for what is no time.
+        Milliseconds since 1970; None if the text is not a time.
     """
     if text[-1:] not in ("Z", "z"):
         found = _DAYJS.fullmatch(text)
@@ -72,13 +72,13 @@ def read_date(text: str) -> int | None:
 
 
 def read_native(text: str) -> int | None:
-    """Read a text as V8's `Date` does, where the zone of the machine is UTC."""
+    """Read a text as V8's `Date` does on a machine whose zone is UTC."""
     iso = _read_iso(text)
     return iso if iso is None or iso is not _LEGACY else _Legacy(text).read()
 
 
 def read_number(number: float) -> int | None:
-    """Read a number as `Date` does: it is milliseconds since 1970, its fraction cut off."""
+    """Read a number as `Date` does: milliseconds since 1970, without the fraction."""
     if abs(number) > _FURTHEST or not math.isfinite(number):  # an integer may fit into no float
         return None
     return math.trunc(number)
@@ -97,7 +97,7 @@ def iso_text(moment: int) -> str:
 
 
 def _of_two_digits(year: int) -> int:
-    """`Date.UTC` takes the years 0 to 99 for those of the twentieth century."""
+    """Read years 0 to 99 as 1900 to 1999, as `Date.UTC` does."""
     return year + 1900 if year <= 99 else year  # noqa: PLR2004
 
 
@@ -118,7 +118,7 @@ def _days(year: int, month: int) -> int:
 
 
 def _calendar(days: int) -> tuple[int, int, int]:
-    """Give the year, month and day that is so many days after 1 January 1970."""
+    """Compute the year, month and day for a number of days after 1 January 1970."""
     era, of_era = divmod(days + 719_468, 146_097)
     year = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
     of_year = of_era - (365 * year + year // 4 - year // 100)
@@ -134,7 +134,7 @@ _LEGACY: Any = object()
 
 
 def _read_iso(text: str) -> int | None:
-    """Read ECMAScript's own format; `_LEGACY` for what is none, but may be another."""
+    """Read ECMAScript's own format. `_LEGACY` means that the other reader may know the text."""
     found = _ISO.fullmatch(text)
     if found is None or found["year"] == "-000000":
         return _LEGACY  # type: ignore[no-any-return]
@@ -162,7 +162,7 @@ def _read_iso(text: str) -> int | None:
 
 
 def _iso_offset(zone: str | None) -> int | None:
-    """Say how many minutes a zone is ahead; None where there is no such hour or minute."""
+    """Count the minutes that a zone is ahead; None for an impossible hour or minute."""
     if zone is None or zone in "Zz":
         return 0
     hours, minutes = int(zone[1:3]), int(zone[-2:])
@@ -176,7 +176,7 @@ def _is_letter(character: str) -> bool:
 
 
 def _numeral(digits: str) -> int:
-    """Read a number as V8 does, which looks at nine digits and skips the others."""
+    """Read a number as V8 does: it reads nine digits and skips the others."""
     return int(digits.lstrip("0")[:_SIGNIFICANT] or 0)
 
 
@@ -189,7 +189,7 @@ def _milliseconds(digits: str) -> int:
 
 
 class _UnreadableError(Exception):
-    """It is no time."""
+    """The text is not a time."""
 
 
 class _Token(msgspec.Struct, frozen=True):
@@ -209,11 +209,11 @@ class _Token(msgspec.Struct, frozen=True):
 
 
 class _Legacy:
-    """One run of V8's reader of everything that is not ECMAScript's format.
+    """One run of V8's reader for everything that is not in ECMAScript's format.
 
-    Numbers are parts of a date until a colon makes them parts of a time; names of months and zones
-    are known by their first letters; words before the first number and what stands in parentheses
-    are skipped; anything else is no time.
+    Numbers are parts of a date until a colon makes them parts of a time. The reader knows names of
+    months and zones by their first letters. It skips words before the first number and text in
+    parentheses. With anything else, the text is not a time.
     """
 
     def __init__(self, text: str) -> None:
@@ -238,7 +238,7 @@ class _Legacy:
             return None
 
     def _begin(self) -> None:
-        """Take as much from the front as ECMAScript's own format has; the rest is free."""
+        """Read the longest beginning in ECMAScript's own format. The rest may be anything."""
         if self.tokens[:1] and self.tokens[0].is_sign:
             year = self.tokens[1].text if len(self.tokens) > 1 else ""
             if len(year) != 6 or not _Token(year).is_number:  # noqa: PLR2004
@@ -377,7 +377,7 @@ class _Legacy:
         return _moment(year, month - 1, day, of_day)
 
     def _date(self) -> tuple[int, int, int]:
-        """Say which number is the year, which the month and which the day."""
+        """Choose which number is the year, the month and the day."""
         if not self.day:
             raise _UnreadableError
         first, second, third = (*self.day, 1, 1)[:3]  # hence 2001, where no year is given
@@ -388,7 +388,7 @@ class _Legacy:
 
 
 def _tokens(text: str) -> Iterator[str]:
-    """Cut a text into numbers, words, blanks and signs, without what stands in parentheses."""
+    """Cut a text into numbers, words, blanks and signs. Skip text in parentheses."""
     at = 0
     while at < len(text):
         if text[at] == "(":

@@ -1,7 +1,7 @@
 """Heap's documented limits, each with its source: one table that everything else reads.
 
-Sources are pages of https://developers.heap.io/reference, by name. "Partner API" is what other
-platforms are seen to send; Heap does not document it.
+Sources are pages of https://developers.heap.io/reference, by name. Heap does not document the
+"partner API"; its limits are those that other platforms keep to.
 """
 
 from typing import Final
@@ -22,7 +22,7 @@ VALUE_CHARACTERS: Final = 1023
 """A property's value: "fewer than 1024 characters" [track-1]."""
 
 ARRAY_SEPARATOR: Final = "||"
-"""What Heap joins an array with [track-1]."""
+"""The separator with which Heap joins an array [track-1]."""
 
 USER_ID_BITS: Final = 53
 """A `user_id` is a number from 0 to 2^53 - 1, as text [track-1]."""
@@ -47,14 +47,13 @@ BULK_ACCOUNTS: Final = 1000
 """Accounts in one bulk request, at most [add-account-properties]."""
 
 IDENTITIES_PER_USER_ID: Final = 1
-"""Identities that a `user_id` may be merged into, for good; more are ignored [identify-1]."""
+"""The most identities into which a `user_id` is ever merged; Heap ignores more [identify-1]."""
 
 USER_IDS_PER_IDENTITY: Final = 10
-"""How many `user_id`s are merged into one identity in a month; more are ignored [identify-1]."""
+"""The most `user_id`s merged into one identity a month; Heap ignores more [identify-1]."""
 
 MONTH: Final = 31 * 86_400.0
-"""Seconds. Heap does not say how it cuts its months: who keeps within any 31 days keeps within all
-of them."""
+"""Seconds. Heap does not say when its months begin, so the limit holds within any 31 days."""
 
 DELETED_USERS: Final = 10_000
 """Users in one request for deletion, at most [user-deletion]."""
@@ -74,10 +73,10 @@ EVENTS_PER_APP: Final = (15_000, 60.0)
 # The rest is ours: Heap documents nothing about it.
 
 DEPTH: Final = 32
-"""How deep an object may nest before what is deeper is dropped."""
+"""The deepest nesting of an object. Anything deeper is dropped."""
 
 EXACT_INTEGER: Final = 2**53
-"""Up to it, every whole number survives a reader that knows no integers [ECMA-262]."""
+"""Up to this, a reader without integers reads every whole number exactly [ECMA-262]."""
 
 NUMBER_BITS: Final = 1024
-"""A whole number of more bits is beyond every JSON reader's largest number."""
+"""The most bits of a whole number that any JSON reader can read."""

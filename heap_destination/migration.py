@@ -1,4 +1,4 @@
-"""What other systems export for their Heap destinations, as settings of this one.
+"""Translates other systems' exports of their Heap destinations into settings of this one.
 
 Segment: the public API's form of a destination, with its subscriptions and their mappings.
 RudderStack: a destination of a workspace configuration, type HEAP (`rudderlabs/
@@ -14,7 +14,7 @@ from destination_router import Field, Imported
 from heap_destination.fields import FIELDS
 
 _ACTIONS = {"trackEvent": ("track", "page", "screen"), "identifyUser": ("identify",)}
-"""Segment's actions for Heap, with the calls that they map."""
+"""Segment's actions for Heap, and the calls that they map."""
 
 _ACTION_FIELDS = {
     "trackEvent": (
@@ -31,14 +31,14 @@ _ACTION_FIELDS = {
     "identifyUser": ("user_id", "anonymous_id", "traits"),
 }
 _MAPPING_KEYS = ("mapping", "mappings", "settings")
-"""What a subscription's mapping is called: in presets, in old exports, in the public API."""
+"""The names of a subscription's mapping: in presets, old exports and the public API."""
 
 _KEPT_BY_RUDDERSTACK = ("appId", "dataResidency")
 _WITHOUT_MEANING: tuple[Any, ...] = (None, "", [], {}, False)
-"""What RudderStack's app saves for an option that is not used."""
+"""RudderStack's app saves these for an unused option."""
 
 _NOTHING = {"@if": {"blank": ""}}
-"""A mapping that gives nothing, ever: the field is left out."""
+"""A mapping that never gives a value, so that the field is left out."""
 
 _ROOT_DIRECTIVE = "__segment_internal_directive"
 
@@ -47,7 +47,7 @@ def import_from(system: str, config: dict[str, Any]) -> Imported:
     """Translate what a system exported.
 
     Raises:
-        ValueError: it is not Heap's, has no App ID, or cannot be read.
+        ValueError: it is not for Heap, has no App ID, or cannot be read.
     """
     if system not in _SYSTEMS:
         raise ValueError(f"{system} is not known here")
@@ -95,7 +95,7 @@ def _segment_subscriptions(subscriptions: list[Any], lost: list[str]) -> Iterato
 def _fields(
     call: str, action: str, mapping: dict[str, Any] | None, name: str, lost: list[str]
 ) -> dict[str, Any]:
-    """Say what a saved mapping overrides: in Segment, a field that it lacks is not sent."""
+    """List what a saved mapping overrides. In Segment, a field that it lacks is not sent."""
     if mapping is None:
         return {}
     by_name = {field.name: field for field in FIELDS[call]}
@@ -127,7 +127,7 @@ def _unmapped(field: Field, name: str, lost: list[str]) -> dict[str, Any]:
 
 
 def _cleaned(mapping: Any) -> Any:
-    """Take out what Segment's app keeps for itself, and an `else` that Segment never reads."""
+    """Remove what Segment's app keeps for itself, and any `else` that Segment never reads."""
     if isinstance(mapping, list):
         return [_cleaned(item) for item in mapping]
     if not isinstance(mapping, dict):

@@ -1,20 +1,19 @@
 """Single requests → bulk requests: a window of messages, whatever its users, becomes four.
 
-Users go first, then accounts, then events, then anonymous events (the partner API). Merges of
-anonymous users, which Heap takes one by one, follow the users. This moves requests ahead of
-others, and Heap makes that harmless:
+Users go first, then merges of anonymous users, which Heap takes one by one, then accounts, events,
+and anonymous events (the partner API). This changes the order of requests. With Heap, that is
+harmless:
 
 - A property of a user or account is stateless: Heap keeps only the last value, and it holds for
   past and future events alike [add-user-properties]. The updates of one identity keep their order
   among themselves, so the last value is the same.
-- An event carries its own time and idempotency key, and creates no more than the user: nothing
-  that is sent later changes it, and it changes nothing that was sent before [track-1].
-- A `user_id` belongs to one identity at most and for good, and a merge moves the events that it
-  has [identify-1]: whether the merge or an event of that `user_id` comes first, the event ends
-  with the identity.
+- An event carries its own time and idempotency key, and creates at most the user. Nothing that is
+  sent later changes it, and it changes nothing that was sent before [track-1].
+- A `user_id` belongs to one identity for good, and a merge moves its events [identify-1]. Whether
+  the merge or an event of that `user_id` comes first, the event ends up with the identity.
 
-No event goes ahead of an identify that came before it; what does move is an identify, ahead of
-events that came before it. Events of a kind keep their order.
+No event overtakes an identify that came before it. An identify does overtake events that came
+before it. Events of one kind keep their order.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ Packer = Callable[[Sequence[HttpRequest]], list[HttpRequest]]
 def pack_requests(requests: Sequence[HttpRequest]) -> list[HttpRequest]:
     """Pack single requests, in order, into as few as Heap allows.
 
-    What stands alone in its kind keeps its single form. A request of another kind, or one that is
-    a bulk already, is kept as it is, after the rest.
+    The only request of its kind keeps its single form. A request of any other kind, or one that is
+    a bulk already, goes after the rest, unchanged.
     """
     kinds: dict[tuple[int, str, str], list[HttpRequest]] = defaultdict(list)
     ranks: dict[str, int] = {}
@@ -95,7 +94,7 @@ _PACKERS: tuple[Packer, ...] = (
 
 
 def _fold(requests: Sequence[HttpRequest], key: str) -> list[HttpRequest]:
-    """Make one update of all those of a user or account; property by property, the last wins."""
+    """Merge all updates of a user or account into one. The last value of a property wins."""
     groups: dict[str, list[HttpRequest]] = defaultdict(list)
     for request in requests:
         groups[request.json[key]].append(request)

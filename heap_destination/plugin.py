@@ -73,13 +73,13 @@ def more_display_names(settings: HeapSettings) -> list[str]:
 
 @hookimpl
 def takes_any_type(settings: HeapSettings) -> bool:
-    """Judge the types of fields as the dialect's system does."""
+    """Check the types of fields as the dialect's system does."""
     return settings.rules.event_shape is not None
 
 
 @hookimpl
 def default_subscription(settings: HeapSettings) -> str:
-    """Take what the dialect's system takes."""
+    """Take the messages that the dialect's system takes."""
     return settings.rules.subscription
 
 
@@ -165,7 +165,7 @@ def pack(requests: list[HttpRequest]) -> list[HttpRequest]:
 
 @hookimpl
 def on_response(request: HttpRequest, response: HttpResponse) -> Outcome | dict[str, Outcome]:
-    """Find the message that Heap refused among those that it did not."""
+    """Find the message that Heap refused among those that it took."""
     return read_response(request, response)
 
 
@@ -177,7 +177,7 @@ def quotas() -> list[Quota]:
 
 @hookimpl
 def cautions(settings: HeapSettings) -> list[str]:
-    """Tell who merges users that Heap documents it for one environment only."""
+    """Warn, if merges are on, that Heap documents them for one environment only."""
     if settings.anonymous_events != "stitch":
         return []
     words = (

@@ -1,6 +1,6 @@
 """Properties as Heap takes them: one level, numbers and text, within Heap's limits.
 
-Whatever is changed or left out leaves a note with its path.
+Each change or omission leaves a note with its path.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ def event_properties(properties: Mapping[str, Any], path: str, notes: list[Note]
 
 
 def user_properties(traits: Mapping[str, Any], path: str, notes: list[Note]) -> Properties:
-    """Flatten a user's traits, and keep away from the names that Heap reserves."""
+    """Flatten a user's traits, and rename those whose names Heap reserves."""
     flat = event_properties(traits, path, notes)
     return _with_built_in_email(_without_reserved(flat, path, notes), path, notes)
 
 
 def texts(properties: Properties, path: str, notes: list[Note]) -> Properties:
-    """Turn every value into text, which is all that the partner API takes for events."""
+    """Turn every value into text: the partner API takes nothing else for events."""
     for key, value in properties.items():
         if not isinstance(value, str):
             notes.append(_note("converted", f"{path}.{key}", "a number became text"))
@@ -62,7 +62,7 @@ def texts(properties: Properties, path: str, notes: list[Note]) -> Properties:
 
 
 def cut(text: str, characters: int, path: str, notes: list[Note]) -> str:
-    """Keep a text within a number of characters (Unicode code points, none cut in two)."""
+    """Cut a text to a number of characters (whole Unicode code points)."""
     if len(text) <= characters:
         return text
     detail = f"{len(text)} characters were cut to {characters}"
@@ -71,7 +71,7 @@ def cut(text: str, characters: int, path: str, notes: list[Note]) -> str:
 
 
 def number_text(number: float) -> str:
-    """Write a number as JavaScript does, but a whole number with all its digits.
+    """Write a number as JavaScript does, except that a whole number has all its digits.
 
     `1.0` is `1`, `1e21` is `1e+21`, `0.1` is `0.1` [ECMA-262, Number::toString].
     """
@@ -81,7 +81,7 @@ def number_text(number: float) -> str:
 
 
 class _Flattening:
-    """One run over one object. Keys keep the order in which they stand in the message."""
+    """One run over one object. Keys keep the order of the message."""
 
     __slots__ = ("depths", "flat", "notes", "path")
 
@@ -92,12 +92,12 @@ class _Flattening:
         self.depths: dict[str, int] = {}  # 1 for a key that is not in it
 
     def add(self, value: Mapping[str, Any], prefix: str, depth: int) -> None:
-        """Flatten an object; what needs nothing done to it, which is most, is kept here.
+        """Flatten an object. This loop keeps values that need no change, which are most.
 
         Args:
             value: the object.
-            prefix: of its keys: empty, or with a dot at its end.
-            depth: how deep it lies, from 1.
+            prefix: of its keys: empty, or ending with a dot.
+            depth: its level of nesting, from 1.
         """
         flat = self.flat
         for name, item in value.items():
@@ -224,7 +224,7 @@ def _number_problem(number: float) -> str | None:
 
 
 def _scalar_text(value: Any) -> str | None:
-    """Write a scalar as text; None for what has no place in JSON or no finite value."""
+    """Write a scalar as text; None if JSON cannot hold it or it is not finite."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -259,7 +259,7 @@ def _without_reserved(flat: Properties, path: str, notes: list[Note]) -> Propert
 
 
 def _with_built_in_email(flat: Properties, path: str, notes: list[Note]) -> Properties:
-    """Give a lone `Email` the name by which Heap fills its built-in property."""
+    """Rename a lone `Email` to the key that fills Heap's built-in property."""
     if BUILT_IN_EMAIL in flat:
         return flat
     spellings = [key for key in flat if key.casefold() == BUILT_IN_EMAIL]

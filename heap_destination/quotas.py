@@ -1,8 +1,8 @@
 """Heap's documented rate limits, and what each request takes from them.
 
-Single requests and bulks have budgets of their own: a single `track` or `add_user_properties`
-takes one of its identity's 30 requests, an event in a bulk one of its identity's 1000 events and
-of the app's 15,000. Heap prints no limit for users in bulk, accounts, merges and the partner API.
+Single requests and bulks have separate budgets. A single `track` or `add_user_properties` uses one
+of its identity's 30 requests. An event in a bulk uses one of its identity's 1000 events and one of
+the app's 15,000. Heap documents no limit for users in bulk, accounts, merges and the partner API.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def user_id_key(user_id: str) -> str:
 
 
 def single_request(key: str) -> tuple[Cost, ...]:
-    """Say what a single `track` or `add_user_properties` takes."""
+    """Count what a single `track` or `add_user_properties` uses."""
     return (Cost("requests_per_identity", 1, key),)
 
 
 def event_in_bulk(key: str) -> tuple[Cost, ...]:
-    """Say what an event adds to a bulk."""
+    """Count what an event in a bulk uses."""
     return (_APP, Cost("events_per_identity", 1, key))

@@ -1,8 +1,8 @@
 """Heap's answers → an outcome for each message that a request carried.
 
-Heap documents 200 and 400 only. A success that is a web page comes from a proxy or a portal on the
-way, and not from Heap: nothing was taken. A 400 refuses the whole bulk and says why in text that
-begins with the offending field: `postBody.events[3].properties should be object`.
+Heap documents only 200 and 400. If a success has a web page as its body, it comes from a proxy or a
+portal on the way, and Heap took nothing. A 400 refuses the whole bulk. Its text begins with the
+offending field: `postBody.events[3].properties should be object`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def _is_page(response: HttpResponse) -> bool:
 
 
 def read_response(request: HttpRequest, response: HttpResponse) -> Outcome | dict[str, Outcome]:
-    """Read an answer as most vendors mean it, but for a 400 that names one item of a bulk.
+    """Read an answer by the default rules, except a 400 that names one item of a bulk.
 
-    That condemns the messages of the item alone. Where several were folded into it, one of them
-    is at fault. The neighbours go out again without them.
+    It rejects only the messages of that item. If several messages were folded into the item, one of
+    them is at fault. The other items go out again without it.
     """
     default = default_outcome(response)
     if default.result == "delivered" and _is_page(response):

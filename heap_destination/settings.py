@@ -11,11 +11,11 @@ from destination_router import PLACEHOLDER_IDS
 from heap_destination.dialects import DEFAULT, DIALECTS, NESTED, Dialect, Nested
 
 UNSAFE_IDENTITIES = PLACEHOLDER_IDS
-"""What senders write where they know no user. Heap merges all who carry the same identity, for
-good [developers.heap.io/reference/identify]."""
+"""Placeholders that senders write for an unknown user. Heap merges everybody who carries the same
+identity, for good [developers.heap.io/reference/identify]."""
 
 BASE_URLS = {"US": "https://heapanalytics.com", "EU": "https://c.eu.heap-api.com"}
-"""Heap's ingestion host per region."""
+"""Heap's ingestion host for each region."""
 
 
 # Not `$`: in Python it would let a line end pass.
@@ -23,7 +23,7 @@ _DIGITS = r"^[0-9]+(?![\s\S])"
 
 
 class HeapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", dict=True):
-    """What the hooks receive as `settings`.
+    """The typed settings that all hooks receive.
 
     Attributes:
         app_id: the environment's App ID.
@@ -57,11 +57,11 @@ class HeapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", di
 
 
 def heap_settings(settings: dict[str, Any]) -> HeapSettings:
-    """Type settings that the schema has passed.
+    """Type settings that are valid by the schema.
 
     Raises:
-        ValueError: the settings do not fit, or a dialect does not know one of them; the text
-            names the field.
+        ValueError: settings contradict each other, or a dialect does not have one of them. The text
+        names the field.
     """
     typed = msgspec.convert(settings, HeapSettings)
     for name in sorted(_DIALECT_SETTINGS - typed.rules.settings):
@@ -73,10 +73,10 @@ def heap_settings(settings: dict[str, Any]) -> HeapSettings:
 
 
 def renamed_settings(config: dict[str, Any]) -> dict[str, Any]:
-    """Read the configuration that RudderStack keeps for Heap as settings.
+    """Turn RudderStack's configuration for Heap into settings.
 
-    Its `dataResidency` is `eu` for the European host and anything else for the American one; its
-    `appId` may be a number in a configuration that was written by hand.
+    `dataResidency` is `eu` for the European host, and anything else for the American one. `appId`
+    may be a number in a configuration that was written by hand.
     """
     settings = {name: value for name, value in config.items() if name != "dataResidency"}
     residency = config.get("dataResidency")

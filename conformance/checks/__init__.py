@@ -32,6 +32,6 @@ CHECKS: tuple[Check, ...] = (
     *notes.CHECKS,
     *members.CHECKS,
 )
-"""All of them, in the order in which they are best mended."""
+"""Every check. Fix failures in this order."""
 
 __all__ = ["CHECKS", "Check"]

@@ -1,4 +1,4 @@
-"""Messages made by chance, with a fixed seed: the same ones on every machine, every time."""
+"""Random messages from a fixed seed: the same ones on every machine, every time."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _TIMES: tuple[Any, ...] = ("2026-11-22T10:00:00Z", "yesterday", "", 0, 1e12, Non
 
 
 def generated_messages(count: int = _MESSAGES) -> Iterator[dict[str, Any]]:
-    """Make messages of all kinds, well-formed enough to reach the hooks."""
+    """Make messages of every kind, well-formed enough to reach the hooks."""
     chance = random.Random(_SEED)  # noqa: S311 -- chance, not secrecy
     for index in range(count):
         message = {

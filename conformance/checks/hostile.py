@@ -114,4 +114,4 @@ HOSTILE: dict[str, bytes] = {
     "traits-with-nan": _identify('{"a":NaN,"email":[null]}'),
     "deep-traits": _identify('{"a":' * 900 + "1" + "}" * 900),
 }
-"""By name; wire JSON, or what came in its place."""
+"""Each message under a name: wire JSON, or whatever a sender sent in its place."""

@@ -1,7 +1,7 @@
-"""Identifiers: what names a user, a group or an event is never sent empty.
+"""Identifiers: a destination never sends an empty id of a user, a group or an event.
 
-A vendor takes `null` or `""` for one more user, and everybody without an id becomes that user.
-Where an identifier stands in a request is found by sending one that can be told from all else.
+A vendor takes `null` or `""` for one more user, so everybody without an id becomes that user. To
+find where a request holds an identifier, the check sends one that appears nowhere else.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _none_empty(bed: Bed) -> Iterator[Difference]:
 def _breaches(
     path: str, decision: Decision, places: Mapping[str, set[str]], absent: Collection[str]
 ) -> Iterator[Difference]:
-    """Find places of the absent identifiers that hold something empty in their stead."""
+    """Find places where an identifier is absent and the request holds an empty value for it."""
     if any(note.path in absent for note in decision.notes):
         return  # the vendor documents it, and the sender is told
     for request in decision.requests:
@@ -67,7 +67,7 @@ def _message(kind: str) -> dict[str, Any]:
 
 
 def _places(connection: Connection, kind: str) -> dict[str, set[str]]:
-    """Find where identifiers stand, with all of them, and with each of the user's alone."""
+    """Find the places of identifiers, with all of them and with each of the user's ids alone."""
     whole = _message(kind)
     places: dict[str, set[str]] = {}
     for absent in ((), ("userId",), ("anonymousId",)):
@@ -80,7 +80,7 @@ def _places(connection: Connection, kind: str) -> dict[str, set[str]]:
 
 
 def _of_request(request: HttpRequest) -> Iterator[tuple[str, Any]]:
-    """Give every value of a request with its place; of the URL, the parts of its path."""
+    """Yield every value of a request with its place, including each part of the URL's path."""
     kind = "json" if request.form is None else "form"
     for name, part in (("params", request.params), (kind, read_body(request))):
         if part:

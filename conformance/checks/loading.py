@@ -1,4 +1,4 @@
-"""Loading: the destination is found by its name and keeps to the contract's signatures."""
+"""Loading: the host finds the destination by its name, and its hooks have valid signatures."""
 
 from __future__ import annotations
 

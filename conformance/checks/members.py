@@ -1,8 +1,8 @@
-"""Members: whatever a message holds beside what its call defines is sent, or a note names it.
+"""Members: a destination sends what a message holds beside its call's own fields, or notes it.
 
-Every call gets the members of all others, and some that no call has, as real SDKs send them: traits
-on an event, `userProperties`, an `email`. With a userId and without, for an anonymous user's traits
-go elsewhere than a known one's.
+The check gives every call the members of all others, and some that no call has but real SDKs send:
+traits on an event, `userProperties`, an `email`. It does so with a userId and without one, because
+an anonymous user's traits go elsewhere than a known user's.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Notes: whatever is missing from the requests, compared to the message, is explained by a note.
+"""Notes: if a value of the message is missing from the requests, a note explains it.
 
-Looked at are the values that the sender chose: the event, its name and category, the group, and
-everything in `properties` or `traits`. A value is there if a request holds it unchanged, with its
-type; otherwise a note must stand at its path, above it or below it.
+The check looks at the values that the sender chose: the event, its name and category, the group,
+and everything in `properties` or `traits`. A value is there if a request holds it unchanged, with
+its type. Otherwise there must be a note at its path, above it or below it.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ _VANISHING: tuple[Any, ...] = (
     {"a": {}},
     {"": "probe"},
 )
-"""Values that a destination may have no use for."""
+"""Values that a destination may not be able to use."""
 
 _TAKEN = (
     "name",
@@ -156,11 +156,11 @@ _TAKEN = (
     "price",
     "revenue",
 )
-"""Names that a destination may want for something of its own."""
+"""Property names that a destination may use for something else."""
 
 
 def _nothing_vanishes(bed: Bed) -> Iterator[Difference]:
-    """Send a value alone: requests as without it, and no note, are a value that vanished."""
+    """Send each value alone. It vanished if the requests are the same without it, and unnoted."""
     connection = bed.subject.connection(bed.settings)
     for kind, fields in _FIELDS.items():
         bag = next((field for field in fields if field in ("traits", "properties")), None)
@@ -180,7 +180,7 @@ def _nothing_vanishes(bed: Bed) -> Iterator[Difference]:
 
 
 def _nothing_replaced(bed: Bed) -> Iterator[Difference]:
-    """Send properties whose names a destination may use itself: each arrives, or has a note."""
+    """Send properties under names that a destination may use: each arrives or has a note."""
     connection = bed.subject.connection(bed.settings)
     for kind, fields in _FIELDS.items():
         bag = next((field for field in fields if field in ("traits", "properties")), None)
@@ -200,7 +200,7 @@ def _nothing_replaced(bed: Bed) -> Iterator[Difference]:
 
 
 def _arrived(sent: Sent, value: str) -> set[str]:
-    """Find under which names a value stands in the requests."""
+    """Find the names under which the requests hold a value."""
     return {
         path.rpartition(".")[2]
         for request in sent.decide().requests

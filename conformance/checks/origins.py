@@ -1,7 +1,7 @@
-"""Origins: requests go where the destination says that they go.
+"""Origins: requests go to the origins that the destination names.
 
-The host refuses to send elsewhere an origin that is not named, and warns nobody of one that is sent
-to and not named.
+If the destination does not name an origin that it sends to, the host cannot divert it and warns
+nobody.
 """
 
 from __future__ import annotations

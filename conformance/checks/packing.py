@@ -1,4 +1,4 @@
-"""Packing: bulk requests have the effect of the single ones, in an order that harms nobody."""
+"""Packing: bulk requests do the same as the single ones, in an order that harms nobody."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _one(bed: Bed) -> Iterator[Difference]:
 
 
 def _effect(request: HttpRequest) -> tuple[str, str, tuple[str, ...], Counter[str]]:
-    """What a request does, whether it says so in the single or in the bulk form."""
+    """Describe what a request does, the same way for its single and its bulk form."""
     return request.method, request.url, request.message_ids, Counter(map(repr, scalars(request)))
 
 
@@ -107,7 +107,7 @@ def _same_person(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def _streams(requests: Sequence[HttpRequest]) -> dict[str, dict[str, int]]:
-    """For each endpoint, where each message takes its last effect among all that it gets."""
+    """Find, for each endpoint, the position where each message takes its last effect."""
     streams: dict[str, dict[str, int]] = {}
     for request in requests:
         places = streams.setdefault(request.url, {})
@@ -118,7 +118,7 @@ def _streams(requests: Sequence[HttpRequest]) -> dict[str, dict[str, int]]:
 
 
 def _places(requests: Sequence[HttpRequest]) -> dict[str, tuple[int, int]]:
-    """Where each message takes its last effect: in which request, and where in it."""
+    """Find where each message takes its last effect: the request, and the place in it."""
     return {
         message_id: (index, place)
         for index, request in enumerate(requests)
@@ -156,7 +156,7 @@ def _window(connection: Connection) -> int:
 
 
 def _unlimited(bed: Bed) -> Iterator[Difference]:
-    """Find bulks that no case file states a limit of: nothing would hold them to a size."""
+    """Find bulks for which no case file states a limit, so that nothing bounds their size."""
     limits = bed.bench.case_set.limits
     told: set[str] = set()
     for settings in (bed.settings, *(limit.settings for limit in limits)):
@@ -195,7 +195,7 @@ def _size(request: HttpRequest) -> int:
 
 
 def _room(request: HttpRequest, item: Any) -> int:
-    """Count the bytes that one more item would take in this body, with the comma before it."""
+    """Count the bytes that one more item adds to this body, including the comma before it."""
     if request.form is None:  # a comma between items, or a line's end after each
         return len(",") + body_bytes(item)
     return len(quote_plus(b"," + msgspec.json.encode(item)))
@@ -216,7 +216,7 @@ def _items(bed: Bed) -> Iterator[Difference]:
 
 
 def _by_connection(bed: Bed) -> Iterator[tuple[Connection, list[Limit]]]:
-    """Give the limits of each file, and a connection with its settings."""
+    """Pair the limits of each file with a connection that has its settings."""
     limits = bed.bench.case_set.limits
     for settings, own in groupby(limits, key=lambda limit: limit.settings):
         yield bed.subject.connection(settings), list(own)
@@ -229,7 +229,7 @@ def _packed_few(connection: Connection) -> list[HttpRequest]:
 def _packed(
     connection: Connection, windows: Iterable[list[dict[str, Any]]], most: int
 ) -> list[HttpRequest]:
-    """Pack messages as a host does that packs so many at once at most."""
+    """Pack messages as a host does, at most `size` at once."""
     return [
         request
         for window in windows
@@ -241,7 +241,7 @@ def _packed(
 def _foreign(
     request: HttpRequest, body: Sequence[Any], said: Mapping[str, set[str]]
 ) -> Iterator[Difference]:
-    """Find the items of a bulk that hold what their messages did not say."""
+    """Find the items of a bulk that hold something their messages do not."""
     if len(body) > 1 and len(request.items) != len(body):
         yield Difference("items", f"{len(request.items)} named", f"{len(body)}, as in the body")
     for index, (ids, item) in enumerate(zip(request.items, body, strict=False)):
@@ -254,7 +254,7 @@ def _foreign(
 def _bulks(
     requests: Iterable[HttpRequest], limit: Limit
 ) -> Iterator[tuple[HttpRequest, list[Any]]]:
-    """Find what has the form of a bulk, each with its list."""
+    """Yield every request that has the form of a bulk, with its list."""
     for request in requests:
         items = limit.listed(read_body(request)) if request.url == limit.url else None
         if items is not None:

@@ -1,7 +1,7 @@
-"""Words: what a destination says of a message holds no personal value, and says what to do.
+"""Words: what a destination says about a message says what to do, and holds no personal value.
 
-Notes, rejections and errors are logged, shown on a console and kept with dead letters. Planted
-markers tell where a value of the message came out again.
+Notes, rejections and errors are logged, shown on a console and kept with dead letters. The check
+plants markers in messages, to find where a value comes out again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SOME = 11  # with other settings than the bench's: every member comes by, not e
 
 
 def _values() -> Iterator[tuple[str, Any]]:
-    """Values that a destination changes, cuts, refuses or cannot read."""
+    """Make values that a destination changes, cuts, refuses or cannot read."""
     yield "text", _MARKER
     yield "long text", _MARKER + "x" * 6000
     yield "blanks around", f" {_MARKER} "
@@ -43,7 +43,7 @@ def _values() -> Iterator[tuple[str, Any]]:
 
 
 def _planted() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Messages of every kind with a marker in one field, and in all fields at once."""
+    """Make messages of every kind, with a marker in one field or in all fields at once."""
     fields = ("userId", "anonymousId", "groupId", "previousId", "timestamp", "event", "name")
     for kind in _KINDS:
         plain = {
@@ -96,7 +96,7 @@ def _leaks(sent: Sent) -> Iterator[Difference]:
 
 
 def _raised(sent: Sent) -> str:
-    """What an exception of the hook itself says; a host hides it, another may not."""
+    """Get the text of an exception that the hook raises. This host hides it; others may not."""
     try:
         _answer(sent)
     except Exception as error:  # noqa: BLE001 -- its words are looked at
@@ -105,7 +105,7 @@ def _raised(sent: Sent) -> str:
 
 
 def _answer(sent: Sent) -> Any:
-    """What the hook itself returns; None where none is asked."""
+    """Get what the hook returns; None if no hook is asked."""
     try:
         message = normalise(sent.raw, message_id="personal-1").message
     except Reject:
@@ -118,7 +118,7 @@ def _answer(sent: Sent) -> Any:
 
 
 def _reasons(bed: Bed) -> Iterator[Difference]:
-    """Look at every rejection that comes of odd messages, and at all that is ignored."""
+    """Check the reasons of all rejections and ignored messages among odd messages."""
     yield from _ignored(bed)
     connection = bed.subject.connection(bed.settings)
     odd = [
@@ -146,7 +146,7 @@ def _reasons(bed: Bed) -> Iterator[Difference]:
 
 
 def _ignored(bed: Bed) -> Iterator[Difference]:
-    """Look at what is ignored, with every set of settings: most have a use for every call."""
+    """Check the reasons of ignored messages with every set of settings."""
     for label, connection in variants(bed):
         for path, message in _bare():
             sent = Sent(path=f"{label}, {path}", connection=connection, raw=wire(message))
@@ -164,7 +164,7 @@ def _ignored(bed: Bed) -> Iterator[Difference]:
 
 
 def _bare() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Messages that say next to nothing, of a known user, of an unknown one, and of both ids."""
+    """Make nearly empty messages: from a known user, from an unknown one, and with both ids."""
     ids = {"userId": "user-1", "anonymousId": "anonymous-1"}
     for kind in _KINDS:
         own = {"event": "E", "groupId": "group-1", "previousId": "user-0"}
@@ -174,7 +174,7 @@ def _bare() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _readable(sent: Sent) -> bool:
-    """Whether the message reaches the destination; what does not is the host's to explain."""
+    """Tell whether a message reaches the destination. If not, the host explains why."""
     try:
         normalise(sent.raw, message_id="personal-1")
     except Reject:
@@ -183,7 +183,7 @@ def _readable(sent: Sent) -> bool:
 
 
 def _parted(detail: str) -> tuple[str, str]:
-    """Part the path of the field, which stands first, from the sentence."""
+    """Split the leading path of the field from the sentence."""
     path, colon, told = detail.partition(": ")
     return (path, told) if colon and " " not in path else ("", detail)
 
@@ -194,7 +194,7 @@ def _same_words(code: str, told: str) -> bool:
 
 
 def _unusual(bed: Bed) -> Iterator[Difference]:
-    """With every set of settings, for some have a destination read more of the context."""
+    """Run unusual messages with every set of settings: some make a destination read more."""
     messages = [(path, wire(message)) for path, message in unusual_messages()]
     for label, connection in variants(bed):
         for path, raw in messages if label == "settings" else messages[::_SOME]:

@@ -1,4 +1,4 @@
-"""Purity: a destination maps, and does nothing else. The host does all I/O."""
+"""Purity: a destination only maps. The host does all I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests: what a destination returns can be sent, kept and shown."""
+"""Requests: the host can send, keep and show what a destination returns."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _named(request: HttpRequest) -> list[tuple[str, str]]:
 
 
 def _with_secrets(schema: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """Give every secret of the top level a value that can be told from all others."""
+    """Give every secret of the top level a value that appears nowhere else."""
     secret = {
         name: _SECRET
         for name, field in schema.get("properties", {}).items()

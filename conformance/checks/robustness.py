@@ -1,4 +1,4 @@
-"""Robustness: whatever comes in, requests or a Reject come out, and nothing else."""
+"""Robustness: for any input, a destination returns requests or raises Reject."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The values in a message or a request, wherever they stand."""
+"""Walk through the values of a message or a request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from destination_router import HttpRequest
 def scalars(request: HttpRequest) -> Iterator[Any]:
     """Walk through a request's query and body: every scalar and empty container, in order.
 
-    JSON that stands as text in a form's field is walked through too.
+    It also reads JSON in the text of a form's field.
     """
     for part in (request.params, read_body(request)):
         if part:
@@ -22,9 +22,9 @@ def scalars(request: HttpRequest) -> Iterator[Any]:
 
 
 def read_body(request: HttpRequest) -> Any:
-    """Read a request's body, whatever it is written as: JSON, a form, lines of JSON, other text.
+    """Read a request's body: JSON, a form, lines of JSON, or other text.
 
-    Of a form, and of lines, each that holds JSON is read as that.
+    Each field of a form, and each line, is read as JSON if it holds JSON.
     """
     if request.content is not None:
         return _read_content(request.content.decode("utf-8", "replace"), request.content_type)
@@ -34,7 +34,7 @@ def read_body(request: HttpRequest) -> Any:
 
 
 def is_opaque(request: HttpRequest) -> bool:
-    """Tell whether a body is of a type that nobody here can look into: XML, Protocol Buffers."""
+    """Tell whether the suite cannot read a body of this type: XML, Protocol Buffers."""
     return isinstance(read_body(request), str) and request.content is not None
 
 
@@ -53,11 +53,11 @@ def _read_content(text: str, content_type: str) -> Any:
 
 
 _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
-"""Types of lines that are JSON each."""
+"""Content types whose body is one JSON value a line."""
 
 
 def field_json(text: str) -> Any:
-    """Read the object or list that a form's field holds as JSON; any other text is itself."""
+    """Read the object or list that a form's field holds as JSON. Other text stays as it is."""
     if not text.startswith(("{", "[")):
         return text
     try:

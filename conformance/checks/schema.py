@@ -1,6 +1,6 @@
-"""The settings schema: closed, explained, with defaults that are valid and secrets that are marked.
+"""The settings schema: it is closed, explains each field, has valid defaults and marks secrets.
 
-A host makes a form, a documentation and a redaction from it.
+A host makes a form from it, documents settings by it and hides secrets by it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Settings: whatever the schema lets through works, not the defaults alone."""
+"""Settings: everything that the schema allows works, and not only the defaults."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _work(bed: Bed) -> Iterator[Difference]:
 
 
 def _refused(bed: Bed) -> Iterator[Difference]:
-    """Find values of an `enum` that `configure` refuses whatever stands beside them."""
+    """Find values of an `enum` that `configure` refuses with any other settings."""
     values = [(path, value, chosen) for path, value, chosen in _choices(bed) if chosen]
     for path, value, _ in values:
         beside = [
@@ -104,7 +104,7 @@ def _packed(label: str, connection: Connection) -> Iterator[Difference]:
 
 
 def _secrets(bed: Bed) -> Iterator[Difference]:
-    """Plant a secret beside every setting that is refused, and read what the refusal says."""
+    """Plant a secret beside each invalid setting, and look for it in the refusal."""
     schema = bed.subject.plugin.hook.settings_schema()
     secrets = {
         name: _MARKER

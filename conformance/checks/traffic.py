@@ -1,4 +1,4 @@
-"""What the checks feed a destination: the cases' messages, hostile ones, and generated ones."""
+"""The messages that checks send: those of the cases, hostile ones, and generated ones."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def plain_traffic(bed: Bed) -> Iterator[Sent]:
 
 
 def hostile_traffic(bed: Bed) -> Iterator[Sent]:
-    """What no sender should send, and some sender does."""
+    """Yield messages that no sender should send, but some sender does."""
     connection = bed.subject.connection(bed.settings)
     for name, raw in HOSTILE.items():
         yield Sent(path=f"hostile.{name}", connection=connection, raw=raw)

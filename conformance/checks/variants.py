@@ -1,7 +1,7 @@
-"""Settings other than the defaults: what the schema lets through, one field at a time.
+"""Settings other than the defaults: values that the schema allows, one field at a time.
 
-Every value of an `enum`, both values of a switch, the ends of a range, every example, and for text
-that anything may stand in, what people type where an address is asked for.
+They are every value of an `enum`, both values of a switch, the ends of a range, and every example.
+For free text, they are what people type when they are asked for an address.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TYPED = (
 
 
 def variants(bed: Bed) -> Iterator[tuple[str, Connection]]:
-    """Give a connection for each set of settings that the destination takes, the bench's first."""
+    """Make a connection for each set of settings that the destination takes, the bench's first."""
     yield "settings", bed.subject.connection(bed.settings)
     for path, value in offered(bed):
         settings = with_setting(bed.settings, path, value)
@@ -37,7 +37,7 @@ def variants(bed: Bed) -> Iterator[tuple[str, Connection]]:
 
 
 def offered(bed: Bed) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Give values for the fields, each by its path; not all of them need be valid."""
+    """Propose values for fields, by path. Some may be invalid."""
     schema: dict[str, Any] = bed.subject.plugin.hook.settings_schema()
     yield from _of_object(schema, ())
 
@@ -75,13 +75,13 @@ def _values(field: dict[str, Any]) -> Iterator[Any]:
 
 
 def _filled(field: dict[str, Any]) -> dict[str, Any]:
-    """Fill in what an object requires: its examples, else what its pattern may like."""
+    """Fill in what an object requires: an example, or else a guess at what its pattern allows."""
     fields = field.get("properties", {})
     return {name: _any(fields.get(name, {})) for name in field.get("required", ())}
 
 
 def with_setting(settings: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
-    """Lay one value over settings, at its path."""
+    """Copy settings with another value at one path."""
     name, *rest = path
     if not rest:
         return {**settings, name: value}

@@ -1,4 +1,4 @@
-"""Windows of messages for the packing checks: what real traffic mixes, and what it repeats."""
+"""Windows of messages for the packing checks: real traffic mixes and repeats like this."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PLAIN = {message["type"]: message for message in PLAIN}
 
 
 def mixed_window() -> Iterator[dict[str, Any]]:
-    """Every call of several users, again and again, and events of nobody known between them."""
+    """Repeat every call for several users, with anonymous events between them."""
     for index in range(_USERS * _TURNS):
         for kind, message in _PLAIN.items():
             yield _made(message, f"window-{kind}-{index:04}", user=f"user-{index % _USERS}")
@@ -21,7 +21,7 @@ def mixed_window() -> Iterator[dict[str, Any]]:
 
 
 def conversation() -> Iterator[dict[str, Any]]:
-    """Users who take turns: each identifies, then tracks twice; and again, with other traits."""
+    """Let users take turns: each identifies and tracks twice, then again with other traits."""
     for turn in range(_TURNS):
         for step, kind in enumerate(("identify", "track", "track")):
             for user in range(_USERS):
@@ -31,7 +31,7 @@ def conversation() -> Iterator[dict[str, Any]]:
 
 
 def visitors() -> Iterator[dict[str, Any]]:
-    """Visitors who become users, in turns: unknown, with both ids, by one of them, known again.
+    """Let visitors become users in turns: unknown, with both ids, with one of them, known again.
 
     Their ids sort in another order than they come, and one identify comes in the middle.
     """
@@ -57,7 +57,7 @@ def visitors() -> Iterator[dict[str, Any]]:
 
 
 def many(count: int) -> Iterator[list[dict[str, Any]]]:
-    """For each kind of message, a window of `count` that have nothing in common but the kind."""
+    """Make a window of `count` unrelated messages for each kind of message."""
     for kind, message in _PLAIN.items():
         bare = {k: v for k, v in message.items() if k not in ("context", "properties", "traits")}
         yield [
@@ -75,9 +75,9 @@ def many(count: int) -> Iterator[list[dict[str, Any]]]:
 
 
 def heavy(size: int, most: int) -> Iterator[list[dict[str, Any]]]:
-    """For events and for profiles, a window whose messages exceed `size` bytes together.
+    """Make windows of events and of profiles whose messages together exceed `size` bytes.
 
-    They are so large that fewer than `most` do.
+    The messages are so large that fewer than `most` suffice.
     """
     fields = max(40, size * 6 // 5 // most // 200)
     load = {f"field-{index:02}": "x" * 200 for index in range(fields)}

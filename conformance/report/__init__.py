@@ -1,4 +1,4 @@
-"""From verdicts to something to show: one report as data; Markdown, HTML and a badge from it."""
+"""Turns verdicts into a report as data, and the report into Markdown, HTML and a badge."""
 
 from conformance.report.badge import badge
 from conformance.report.html import html

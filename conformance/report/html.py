@@ -1,7 +1,6 @@
 """The report as one static HTML file: no network, no script, readable on a phone and in the dark.
 
-The filter is a group of radio buttons that the style sheet reads; without support for `:has` all
-results are shown.
+The style sheet reads the radio buttons of the filter. A browser without `:has` shows all results.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def html(report: Report) -> str:
 
 
 def _filters(report: Report) -> str:
-    """The radio buttons: all, and one for each result that there is."""
+    """Write the radio buttons: one for all results, and one for each kind of result."""
     named = [("all", "all", len(report.results))]
     named += [
         (result, name, report.summary[result])
@@ -63,7 +62,7 @@ def _filters(report: Report) -> str:
 
 
 def _filter_rules() -> str:
-    """For each result: while its button is on, all others and the empty sections are hidden."""
+    """Write rules that hide other results, and empty sections, while a button is on."""
     return "".join(
         f":root:has(#show-{result}:checked) "
         f":is(article:not(.{result}), section:not(:has(.{result}))) {{ display: none; }}\n"
@@ -100,7 +99,7 @@ def _section(topic: str, found: list[RuleResult]) -> str:
 
 
 def _statements(report: Report) -> str:
-    """What the vendor's pages say: a foldable list for each page, the open ones marked."""
+    """Write a foldable list of statements for each page of the vendor, with open ones marked."""
     if not report.pages:
         return ""
     return (
@@ -115,7 +114,7 @@ def _background(report: Report) -> str:
 
 
 def _mutants(report: Report) -> str:
-    """Which case or check catches each deliberate defect, those that none does first."""
+    """List which case or check catches each deliberate defect. Uncaught ones come first."""
     if not report.mutants:
         return ""
     score = report.mutants

@@ -33,7 +33,7 @@ def _statements(report: Report) -> list[str]:
 
 
 def _mutants(report: Report) -> list[str]:
-    """Say which case or check catches each deliberate defect, folded away."""
+    """List which case or check catches each deliberate defect, in a folded section."""
     if not report.mutants:
         return []
     score = report.mutants

@@ -1,6 +1,6 @@
 """Many reports as one page: destinations, their pages and their versions, side by side.
 
-Static: no network, no script. Beside the page stand each report's own page and its badge.
+The page is static: no network, no script. Each report's own page and badge lie beside it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from conformance.report.records import PageResult, Report
 from conformance.runner import NOT_APPLIED
 
 _NONE = "none"
-"""What stands where a report says nothing."""
+"""The cell for a report that says nothing."""
 
 
 class ReportError(ValueError):
-    """A file that is no report of this suite; the text names it and says why."""
+    """A file that is not a report of this suite. The text names it and says why."""
 
 
 def read_report(path: Path) -> Report:
@@ -136,7 +136,7 @@ def _statements(report: Report) -> str:
 
 
 def _of_destination(versions: Sequence[Report]) -> str:
-    """One destination: a row for each page, or each topic, and a column for each version."""
+    """Draw one destination: a row for each page or topic, and a column for each version."""
     name = versions[0].destination.name
     anchor = escape(_slug(name))
     head = ("Page" if versions[-1].pages else "Topic", *map(_version, versions))
@@ -148,7 +148,7 @@ def _of_destination(versions: Sequence[Report]) -> str:
 
 
 def _page_rows(versions: Sequence[Report]) -> list[tuple[str, ...]]:
-    """Of each page's tested statements, how many have all their cases passed."""
+    """Count, for each page, the tested statements whose cases all pass."""
     pages = {page.id: page for report in versions for page in report.pages or ()}
     return [
         (
@@ -241,7 +241,7 @@ def _slug(text: str) -> str:
 
 
 def _order(report: Report) -> tuple[str, list[tuple[int, int, str]]]:
-    """By name, then by version: 0.9 before 0.10."""
+    """Order reports by name, then by version: 0.9 before 0.10."""
     parts = re.findall(r"\d+|[a-z]+", report.destination.version)
     return report.destination.name, [
         (1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts

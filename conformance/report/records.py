@@ -1,4 +1,4 @@
-"""The report as data: `schema/report.v1.json` says of what shape."""
+"""The report as data. `schema/report.v1.json` has its shape."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from conformance.runner import FAILING, NOT_APPLIED, Result, Verdict, rules
 from conformance.statements import Page, State
 
 SUITE_VERSION = "1.0"
-"""Of the suite. New cases enter as provisional and are stable one minor version later."""
+"""The suite's version. A new case is provisional, and stable one minor version later."""
 
 _HELD_BACK: frozenset[Result] = frozenset({"known_failure", "provisional_failure"})
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What all records of a report have in common: how they are spelt."""
+    """The base of all records of a report. It says how a file spells their fields."""
 
 
 class Tested(_Record, frozen=True, kw_only=True, omit_defaults=True):
-    """What was under test; `command` starts a destination that is a program."""
+    """The destination under test. `command` starts one that is a program."""
 
     name: str
     distribution: str
@@ -44,7 +44,7 @@ class Failure(_Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class StatementResult(_Record, frozen=True, kw_only=True, omit_defaults=True):
-    """What a page says in one sentence, and what tests it or why nothing does."""
+    """One sentence of a page, with the cases that test it or the reason why none does."""
 
     number: int
     says: str
@@ -54,7 +54,7 @@ class StatementResult(_Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PageResult(_Record, frozen=True, kw_only=True):
-    """One page of the vendor's, and how many of its statements are in which state."""
+    """One page of the vendor, with the number of its statements in each state."""
 
     id: str
     url: str
@@ -67,7 +67,7 @@ class PageResult(_Record, frozen=True, kw_only=True):
 
 
 class Caught(_Record, frozen=True, kw_only=True):
-    """A deliberate defect, and the case or check that catches it; empty where none does."""
+    """A deliberate defect, and the case or check that catches it; empty if none does."""
 
     id: str
     description: str
@@ -85,7 +85,7 @@ class MutationScore(_Record, frozen=True, kw_only=True):
 class RuleResult(_Record, frozen=True, kw_only=True, omit_defaults=True):
     """How one case or check ended; `source` is spelt as in a case file.
 
-    `scored` is false where it came later than the requirements that the destination pins.
+    `scored` is false if it is newer than the requirements that the destination pins.
     """
 
     id: str
@@ -123,7 +123,7 @@ class Report(_Record, frozen=True, kw_only=True):
 
     @property
     def percent(self) -> int:
-        """How much of what applies is passed, rounded down: 100 means all of it."""
+        """The percentage of applicable cases that passed, rounded down: 100 means all."""
         applied = [r.result for r in self.results if r.scored and r.result not in NOT_APPLIED]
         return 100 * applied.count("passed") // len(applied) if applied else 0
 
@@ -134,7 +134,7 @@ class Report(_Record, frozen=True, kw_only=True):
 
 
 def build_report(bench: Bench, verdicts: Iterable[Verdict]) -> Report:
-    """Put the verdicts of a run together."""
+    """Make a report of the verdicts of a run."""
     by_id = {rule.id: rule for rule in rules(bench)}
     results = tuple(_result(bench, by_id[verdict.id], verdict) for verdict in verdicts)
     counted = Counter(result.result for result in results)
@@ -162,7 +162,7 @@ def report_json(report: Report) -> bytes:
 
 
 def _overall(results: Iterable[RuleResult]) -> Literal["success", "partial", "failure"]:
-    """A check that does not apply or sees nothing holds nothing back; such a case does."""
+    """Judge the whole. A skipped or unobservable check does not count; such a case does."""
     partial = False
     for result in results:
         if result.result in FAILING:

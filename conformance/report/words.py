@@ -18,11 +18,11 @@ RESULT_NAMES: dict[Result, str] = {
     "skipped": "skipped",
     "passed": "passed",
 }
-"""How each result is called, the most urgent first."""
+"""The name of each result, the most urgent first."""
 
 
 def headline(report: Report) -> str:
-    """Say what was under test: `heap of heap-destination 0.1.0, suite 1.0: success`."""
+    """Name the destination under test: `heap of heap-destination 0.1.0, suite 1.0: success`."""
     tested = report.destination
     origin = " ".join(part for part in (tested.distribution, tested.version) if part)
     suite = f"conformance suite {report.suite_version}"

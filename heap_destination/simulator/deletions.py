@@ -1,4 +1,4 @@
-"""Heap's deletion of users: tokens that expire, requests that take their time, and real deletion.
+"""Heap's deletion of users: tokens expire, requests take time, and users are really deleted.
 
 Source: developers.heap.io/reference/user-deletion. How long Heap takes, it does not say.
 """
@@ -42,7 +42,7 @@ class _Deletion(msgspec.Struct):
 
 
 class Deletions:
-    """The three endpoints, and what was asked of them.
+    """The three endpoints, and the requests for deletion so far.
 
     Args:
         api_key: the one that gets a token.

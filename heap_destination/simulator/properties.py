@@ -18,7 +18,7 @@ _FINITE_BITS = 1023
 
 
 def of_event(value: object, path: str) -> dict[str, Any]:
-    """Refuse what is no object of numbers, strings and arrays of these; answer it arrays joined.
+    """Refuse anything but an object of numbers, strings and arrays of these; join the arrays.
 
     Heap joins an array into one string with `||` and cuts it at 1024 characters (track-1).
     """
@@ -34,7 +34,7 @@ def of_event(value: object, path: str) -> dict[str, Any]:
 
 
 def of_account(value: object, path: str) -> dict[str, Any]:
-    """Refuse what is no object of numbers and strings."""
+    """Refuse anything but an object of numbers and strings."""
     properties = as_object(value, path)
     for key, leaf in properties.items():
         if not _fits(key, leaf):
@@ -43,7 +43,7 @@ def of_account(value: object, path: str) -> dict[str, Any]:
 
 
 def of_user(value: object, path: str) -> dict[str, Any]:
-    """Refuse what is no object of numbers and strings, and a property with a reserved name."""
+    """Refuse anything but an object of numbers and strings, and any reserved name."""
     properties = of_account(value, path)
     for key in properties:
         _require_user_property_name(key, path)
@@ -51,7 +51,7 @@ def of_user(value: object, path: str) -> dict[str, Any]:
 
 
 def of_partner_event(value: object, path: str) -> dict[str, Any]:
-    """Refuse what is no object of strings (observed)."""
+    """Refuse anything but an object of strings (observed)."""
     properties = as_object(value, path)
     for key, leaf in properties.items():
         if type(leaf) is not str or not _fits(key, leaf):
@@ -60,7 +60,7 @@ def of_partner_event(value: object, path: str) -> dict[str, Any]:
 
 
 def of_partner_user(value: object, path: str) -> dict[str, Any]:
-    """Refuse what is no object of strings, numbers, booleans and nulls (observed)."""
+    """Refuse anything but an object of strings, numbers, booleans and nulls (observed)."""
     properties = as_object(value, path)
     for key, leaf in properties.items():
         _require_user_property_name(key, path)
