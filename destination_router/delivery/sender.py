@@ -41,6 +41,7 @@ from destination_router.delivery.http_transport import RenewedTransport
 from destination_router.delivery.item import Answer
 from destination_router.delivery.network import proxy_for, told_failure
 from destination_router.delivery.outcomes import blamed, for_each, for_each_of_cut
+from destination_router.delivery.plain_network import PlainTransport
 from destination_router.faults import PASSED_ON
 from destination_router.pipeline.connection import Connection
 from destination_router.settings.redaction import hide
@@ -196,10 +197,10 @@ class Sender:
         most = self._settings.concurrency
         proxy = None if is_loopback(url) else proxy_for(url)
 
-        def connections() -> httpx.AsyncHTTPTransport:
+        def connections() -> httpx.AsyncBaseTransport:
             # `_slots` bounds how many there are: nothing waits in here.
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=most)
-            return httpx.AsyncHTTPTransport(
+            return PlainTransport(
                 verify=trusted_certificates(), limits=limits, proxy=proxy, trust_env=False
             )
 

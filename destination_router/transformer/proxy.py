@@ -31,6 +31,7 @@ from destination_router.delivery.http_transport import RenewedTransport
 from destination_router.delivery.item import Answer
 from destination_router.delivery.outcomes import as_proven, took_something
 from destination_router.delivery.permission import origin_of
+from destination_router.delivery.plain_network import PlainTransport
 from destination_router.delivery.sender import Sender, trusted_certificates
 from destination_router.pipeline.connection import Connection, wordless
 from destination_router.pipeline.packing import packed
@@ -329,5 +330,5 @@ class Transmission:
             await self._transport.aclose()
 
 
-def _connections() -> httpx.AsyncHTTPTransport:
-    return httpx.AsyncHTTPTransport(verify=trusted_certificates(), limits=_LIMITS)
+def _connections() -> httpx.AsyncBaseTransport:
+    return PlainTransport(verify=trusted_certificates(), limits=_LIMITS)

@@ -21,6 +21,7 @@ from destination_router.config.origins import is_loopback
 from destination_router.contract.records import Json, Reject
 from destination_router.delivery.http_transport import RenewedTransport
 from destination_router.delivery.network import proxy_for, told_failure
+from destination_router.delivery.plain_network import PlainTransport
 from destination_router.delivery.sender import no_cookies, trusted_certificates
 from destination_router.gateway.request_body import read_body
 
@@ -108,7 +109,7 @@ def upstream_client(url: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         timeout=httpx.Timeout(None, connect=_CONNECTING),
         transport=RenewedTransport(
-            lambda: httpx.AsyncHTTPTransport(
+            lambda: PlainTransport(
                 verify=trusted_certificates(), limits=limits, proxy=proxy, trust_env=False
             )
         ),

@@ -1,0 +1,270 @@
+"""Connections to vendors by asyncio alone, for httpx's transports.
+
+httpcore's own go through anyio, which looks up the event loop's library, opens a cancel scope and
+waits for a turn at each read and write: of a request with an answer that takes a fifth. And it
+writes a request's head and its body one after the other, where a vendor may get them at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import ssl
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import httpcore
+import httpx
+
+_HELD_BYTES = 64 * 1024
+"""What is written before anything is read waits for more, up to this."""
+
+_MOST_UNREAD = 256 * 1024
+"""No more is taken from a socket before somebody reads it."""
+
+_NEXT_ADDRESS = 0.25
+"""After how long the next of a host's addresses is tried beside the first (RFC 8305)."""
+
+_ERRNO = re.compile(r"\[Errno ([0-9]+)\]")
+
+
+class PlainTransport(httpx.AsyncHTTPTransport):
+    """httpx's transport over asyncio's connections; the arguments are httpx's."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # httpx has no argument for it.
+        self._pool._network_backend = PlainNetwork()  # noqa: SLF001
+
+
+class PlainNetwork(httpcore.AsyncNetworkBackend):
+    """Opens connections."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 -- httpcore's interface, as all below
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect to a host.
+
+        Raises:
+            httpcore.ConnectError, httpcore.ConnectTimeout: there is no connection.
+        """
+        loop = asyncio.get_running_loop()
+        local = None if local_address is None else (local_address, 0)
+        wire: _Wire | None = None
+        try:
+            async with asyncio.timeout(timeout):
+                _, wire = await loop.create_connection(
+                    _Wire, host, port, local_addr=local, happy_eyeballs_delay=_NEXT_ADDRESS
+                )
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout from error
+        except OSError as error:
+            failure = _failed(httpcore.ConnectError, _told_apart(error))
+        if wire is None:
+            raise failure
+        for option in socket_options or ():
+            wire.transport.get_extra_info("socket").setsockopt(*option)
+        return _Stream(wire)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait before the next attempt to connect."""
+        await asyncio.sleep(seconds)
+
+
+def _told_apart(error: OSError) -> BaseException:
+    """Take apart what asyncio makes of several addresses' errors: one without a number."""
+    numbers = [int(number) for number in _ERRNO.findall(str(error))]
+    if error.errno is not None or not numbers:
+        return error
+    return ExceptionGroup("", [OSError(number, os.strerror(number)) for number in numbers])
+
+
+def _failed(kind: type[Exception], cause: BaseException | None) -> Exception:
+    """Make an exception of httpcore's; its pool drops what an exception came of, but as context."""
+    failure = kind()
+    failure.__context__ = cause
+    return failure
+
+
+class _Wire(asyncio.Protocol):
+    """A connection as asyncio tells of it: what came and was not read, and whether it is over."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport
+        self.unread: deque[bytes] = deque()
+        self.unread_bytes = 0
+        self.is_over = False
+        self.error: Exception | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self._is_full = False
+        self._room: asyncio.Future[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.unread.append(data)
+        self.unread_bytes += len(data)
+        if self.unread_bytes > _MOST_UNREAD:
+            self.transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        self.is_over = True
+        self._wake()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_over = True
+        self.error = exc
+        self._wake()
+        self.resume_writing()
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    def take(self, most: int) -> bytes:
+        """Take some of what came."""
+        data = self.unread.popleft()
+        if len(data) > most:
+            self.unread.appendleft(data[most:])
+            data = data[:most]
+        if self.unread_bytes > _MOST_UNREAD >= self.unread_bytes - len(data):
+            self.transport.resume_reading()
+        self.unread_bytes -= len(data)
+        return data
+
+    async def arrival(self) -> None:
+        """Wait until something came, or the connection is over."""
+        self._reader = asyncio.get_running_loop().create_future()
+        try:
+            await self._reader
+        finally:
+            self._reader = None
+
+    async def room(self) -> None:
+        """Wait until what was written is on its way."""
+        while self._is_full and not self.is_over:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    """A connection as httpcore uses it: it writes a request, and then reads the answer.
+
+    Args:
+        wire: the connection.
+    """
+
+    def __init__(self, wire: _Wire) -> None:
+        self._wire = wire
+        self._held = b""
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        """Read what comes next; nothing at the end.
+
+        Raises:
+            httpcore.ReadError, httpcore.ReadTimeout: nothing can be read, or came in time.
+        """
+        wire = self._wire
+        self._flush()
+        if not wire.unread and not wire.is_over:
+            try:
+                async with asyncio.timeout(timeout):
+                    await wire.arrival()
+            except TimeoutError as error:
+                raise httpcore.ReadTimeout from error
+        if wire.unread:
+            return wire.take(max_bytes)
+        if wire.error is not None:
+            raise _failed(httpcore.ReadError, wire.error)
+        return b""
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Write: what is short waits until something is read.
+
+        Raises:
+            httpcore.WriteError, httpcore.WriteTimeout: the connection is over, or takes no more.
+        """
+        wire = self._wire
+        if wire.is_over:
+            raise _failed(httpcore.WriteError, wire.error)
+        self._held = self._held + buffer if self._held else buffer
+        if len(self._held) <= _HELD_BYTES:
+            return
+        self._flush()
+        try:
+            async with asyncio.timeout(timeout):
+                await wire.room()
+        except TimeoutError as error:
+            raise httpcore.WriteTimeout from error
+
+    async def aclose(self) -> None:
+        """End the connection at once: nothing that is still to be written is of use to anybody."""
+        self._wire.transport.abort()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> httpcore.AsyncNetworkStream:
+        """Speak TLS from here on.
+
+        Raises:
+            httpcore.ConnectError, httpcore.ConnectTimeout: it cannot be.
+        """
+        wire = self._wire
+        self._flush()
+        try:
+            async with asyncio.timeout(timeout):
+                transport = await asyncio.get_running_loop().start_tls(
+                    wire.transport, wire, ssl_context, server_hostname=server_hostname
+                )
+        except BaseException as error:
+            wire.transport.abort()
+            if isinstance(error, TimeoutError):
+                raise httpcore.ConnectTimeout from error
+            if isinstance(error, OSError):  # as `ssl.SSLError` is
+                raise httpcore.ConnectError from error
+            raise
+        if transport is None:  # it was closed meanwhile
+            raise _failed(httpcore.ConnectError, wire.error)
+        wire.transport = transport
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        """Tell of the connection: what httpcore asks for."""
+        wire = self._wire
+        match info:
+            case "is_readable":  # when no answer is awaited: it is of no more use
+                return wire.is_over or bool(wire.unread)
+            case "client_addr":
+                return wire.transport.get_extra_info("sockname")
+            case "server_addr":
+                return wire.transport.get_extra_info("peername")
+            case "ssl_object" | "socket":
+                return wire.transport.get_extra_info(info)
+        return None
+
+    def _flush(self) -> None:
+        if self._held:
+            held, self._held = self._held, b""
+            self._wire.transport.write(held)
