@@ -29,11 +29,11 @@ from destination_router.garbage import Sweep
 from destination_router.gateway.body_room import BodyRoom, Place
 from destination_router.gateway.cors import Cors
 from destination_router.gateway.enrichment import Arrival, enrich, enrich_usual
-from destination_router.gateway.headers import header
 from destination_router.gateway.import_batches import split_import, take_by_user
 from destination_router.gateway.pixel import GIF, pixel_event
 from destination_router.gateway.replies import ANSWERS, HEALTH, import_reply
 from destination_router.gateway.request_body import Chunks, drain, read_body
+from destination_router.gateway.request_headers import header
 from destination_router.gateway.source_config import source_config
 from destination_router.gateway.sources import Sources
 from destination_router.gateway.write_keys import any_key, header_key, query_key

@@ -6,7 +6,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from destination_router.gateway.headers import header
+from destination_router.gateway.request_headers import header
 
 _METHODS = frozenset({"GET", "POST", "HEAD"})
 _MAX_AGE_SECONDS = 900

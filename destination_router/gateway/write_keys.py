@@ -8,7 +8,7 @@ import binascii
 from starlette.requests import Request
 
 from destination_router.contract.records import Reject
-from destination_router.gateway.headers import header
+from destination_router.gateway.request_headers import header
 
 
 def header_key(request: Request) -> bytes:

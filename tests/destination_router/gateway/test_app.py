@@ -1,6 +1,6 @@
 """What the gateway answers, and what it keeps: request by request, without a socket.
 
-Modules: `gateway/app.py`, `replies.py`, `request_body.py`, `write_keys.py`, `headers.py`.
+Modules: `gateway/app.py`, `replies.py`, `request_body.py`, `write_keys.py`, `request_headers.py`.
 """
 
 from __future__ import annotations
