@@ -8,6 +8,10 @@ Events come in over HTTP through the real gateway, from senders that send again 
 every way there is. The seed makes the same traffic and the same plan of kills; the operating
 system still has its say in what they hit.
 
+With `--mode workers`, one process takes events and others deliver (`run --workers 2`), for three
+connections. What is killed is now one of these and now the first, whose workers then have to end
+by themselves.
+
 With `--steer`, the router has three connections, which are steered around each kill: see
 `steering.py`.
 """
@@ -32,7 +36,7 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).parent))  # a program and a test: no package
 sys.path.insert(0, str(Path(__file__).parent.parent / "helpers"))
 
-from processes import POLL, Router, router_command, simulator
+from processes import POLL, WORKER_KILLS, Router, router_command, simulator
 from steering import APP_IDS, Steering
 from traffic import POISON, Sent, Traffic
 from waiting import free_port
@@ -49,10 +53,13 @@ linger = "50ms"
 timeout = "2s"
 first_wait = "50ms"
 longest_wait = "1s"
+{connections}
+"""
+CONNECTION = """
 [[connections]]
-name = "heap"
+name = "{name}"
 plugin = "heap"
-settings = {{appId = "11"}}
+settings = {{appId = "{app_id}"}}
 """
 FAULTS: list[dict[str, Any]] = [
     {"status": 400, "body": "postBody: there is something wrong with it", "match": POISON},
@@ -65,11 +72,14 @@ FAULTS: list[dict[str, Any]] = [
     {"delay": 3.0, "after": True, "share": 0.01},
 ]
 DRAINED_WITHIN = 900.0
+WORKERS = 2
+MODES = {"one": "one process", "split": "two processes", "workers": "workers"}
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What to do: how many events and kills, whether gateway and workers are two processes.
 
+    `workers`: how many processes of the router deliver; 0: the one that takes events does.
     `steered`: around each kill, keys are revoked, connections paused, and router.toml is reloaded.
     """
 
@@ -77,8 +87,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     kills: int
     seed: int
     split: bool = False
+    workers: int = 0
     steered: bool = False
     senders: int = 8
+
+    @property
+    def app_ids(self) -> dict[str, str]:
+        """The App IDs of the connections, by name."""
+        return APP_IDS if self.steered or self.workers else {"heap": APP_IDS["heap"]}
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -94,6 +110,7 @@ class Result(msgspec.Struct, kw_only=True):
 
     accepted: int
     kills: int
+    worker_kills: int = 0
     seconds: float
     sent_again: int
     requests: int
@@ -137,7 +154,7 @@ async def run(plan: Plan, directory: Path) -> Result:
             routers = _routers(plan, directory)
             steering = _steering(plan, directory, routers, client, heap)
             if steering is None:
-                (directory / "router.toml").write_text(CONFIG.format(key=WRITE_KEY, heap=heap))
+                (directory / "router.toml").write_text(_config(plan, heap))
             else:
                 steering.write()
             try:
@@ -147,14 +164,13 @@ async def run(plan: Plan, directory: Path) -> Result:
                     router.end()
             lines = router_command(directory, "dead-letters", "list", "--json")
             letters = [json.loads(line) for line in lines.splitlines()]
-            names = {"heap": "11"} if steering is None else APP_IDS
             arrived = [
                 Arrived(
                     await _held(client, heap, "events", app_id),
                     await _held(client, heap, "users", app_id),
                     [letter for letter in letters if letter["connection"] == name],
                 )
-                for name, app_id in names.items()
+                for name, app_id in plan.app_ids.items()
             ]
             stats = (await client.get(f"{heap}/_simulator/stats")).json()
     result = _judge(
@@ -166,7 +182,15 @@ async def run(plan: Plan, directory: Path) -> Result:
         status=status,
     )
     counts = {} if steering is None else steering.count()
-    return msgspec.structs.replace(result, steered=counts)
+    worker_kills = sum(router.worker_kills for router in routers)
+    return msgspec.structs.replace(result, steered=counts, worker_kills=worker_kills)
+
+
+def _config(plan: Plan, heap: str) -> str:
+    connections = [
+        CONNECTION.format(name=name, app_id=app_id) for name, app_id in plan.app_ids.items()
+    ]
+    return CONFIG.format(key=WRITE_KEY, heap=heap, connections="".join(connections))
 
 
 async def _held(client: httpx.AsyncClient, heap: str, kind: str, app_id: str) -> Any:
@@ -191,6 +215,8 @@ def _steering(
 
 
 def _routers(plan: Plan, directory: Path) -> list[Router]:
+    if plan.workers:
+        return [Router(directory, free_port(), "--workers", str(plan.workers))]
     if not plan.split:
         return [Router(directory, free_port())]
     parts = ("--gateway-only", "--workers-only")
@@ -212,7 +238,7 @@ async def _play(
         await steering.play(plan.kills, plan.events, traffic)
         await steering.calm()
     await sending
-    await _drained(routers[-1], client, ["heap"] if steering is None else list(APP_IDS))
+    await _drained(routers[-1], client, list(plan.app_ids))
     return traffic.sent, max(abs(router.stop()) for router in routers)
 
 
@@ -229,9 +255,10 @@ async def _kill(
         # While events come in, or later, while they go out and fail and are tried again.
         await asyncio.sleep(chance.uniform(0.0, chance.choice([0.05, 0.6])))
         router = chance.choice(routers)
-        router.kill()
-        router.start()
-        await router.ready(client)
+        if not (chance.random() < WORKER_KILLS and router.kill_worker(chance)):
+            router.kill()
+            router.start()
+            await router.ready(client)
     traffic.allow(plan.events)
 
 
@@ -310,9 +337,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="to repeat a run")
     parser.add_argument(
         "--mode",
-        choices=["one", "split", "both"],
+        choices=[*MODES, "both", "all"],
         default="both",
-        help="gateway and workers in one process, in two, or one run of each",
+        help="gateway and workers in one process, in two (both: a run of each), or run --workers 2",
     )
     parser.add_argument(
         "--steer",
@@ -321,20 +348,21 @@ def main() -> int:
     )
     options = parser.parse_args()
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
-    modes = {"one": [False], "split": [True], "both": [False, True]}[options.mode]
+    modes = {"both": ["one", "split"], "all": [*MODES]}.get(options.mode, [options.mode])
     results: list[Result] = []
-    for split in modes:
+    for mode in modes:
         plan = Plan(
             events=options.events,
             kills=options.kills,
             seed=seed,
-            split=split,
+            split=mode == "split",
+            workers=WORKERS if mode == "workers" else 0,
             steered=options.steer,
         )
         sys.stderr.write(f"{msgspec.json.encode(plan).decode()}\n")
         with tempfile.TemporaryDirectory() as directory:
             results.append(asyncio.run(run(plan, Path(directory))))
-    names = ["two processes" if split else "one process" for split in modes]
+    names = [MODES[mode] for mode in modes]
     print(f"seed {seed}")
     print(f"{'':22}" + "".join(f"{name:>16}" for name in names))
     for field in results[0].rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import re
 import signal
 import subprocess
@@ -18,6 +19,8 @@ import httpx
 PYTHON = sys.executable
 STARTED_WITHIN = 60.0
 POLL = 0.02
+WORKER_KILLS = 0.6
+"""Which share of the kills hits a worker, of a router that has any."""
 
 
 @contextlib.contextmanager
@@ -39,7 +42,7 @@ class Router:
     Args:
         directory: holds router.toml; the log and what the process says are put there.
         port: where it answers.
-        options: `--gateway-only` or `--workers-only`, or none.
+        options: `--gateway-only`, `--workers-only` or `--workers N`, or none.
     """
 
     def __init__(self, directory: Path, port: int, *options: str) -> None:
@@ -51,6 +54,7 @@ class Router:
             *("--listen", f"127.0.0.1:{port}", *options),
         ]
         self._process: subprocess.Popen[bytes] | None = None
+        self.worker_kills = 0
 
     def start(self) -> None:
         with self.said.open("ab") as said:
@@ -60,6 +64,16 @@ class Router:
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+
+    def kill_worker(self, chance: random.Random) -> bool:
+        """Kill one of the processes that it started to deliver; False if there is none now."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        if not children:
+            return False
+        with contextlib.suppress(ProcessLookupError):  # it was about to end by itself
+            os.kill(int(chance.choice(sorted(children))), signal.SIGKILL)
+        self.worker_kills += 1
+        return True
 
     def stop(self) -> int:
         """SIGTERM; how it ended."""

@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 import msgspec
-from processes import POLL, Router, router_command
+from processes import POLL, WORKER_KILLS, Router, router_command
 from traffic import Traffic
 
 APP_IDS = {"heap": "11", "shop": "12", "late": "13"}
@@ -236,10 +236,12 @@ class Steering:
 
     async def _kill(self) -> None:
         router = self._chance.choice(self._routers)
+        self.done["kills"] += 1
+        if self._chance.random() < WORKER_KILLS and router.kill_worker(self._chance):
+            return
         router.kill()
         router.start()
         await router.ready(self._client)
-        self.done["kills"] += 1
 
     # -- means ---------------------------------------------------------------------------------
 

@@ -14,16 +14,18 @@ def chaos() -> ModuleType:
     return imported(Path(__file__).with_name("chaos.py"))
 
 
-@pytest.mark.parametrize("split", [False, True], ids=["one process", "two processes"])
-def test_a_killed_router_loses_nothing(chaos: ModuleType, tmp_path: Path, *, split: bool) -> None:
+@pytest.mark.parametrize("mode", ["one", "split", "workers"])
+def test_a_killed_router_loses_nothing(chaos: ModuleType, tmp_path: Path, mode: str) -> None:
     """Each accepted event is with the vendor once, in order; dead letters are the poisoned."""
-    plan = chaos.Plan(events=1500, kills=3, seed=20261122, split=split)
+    workers = chaos.WORKERS if mode == "workers" else 0
+    plan = chaos.Plan(events=1500, kills=3, seed=20261122, split=mode == "split", workers=workers)
     result = asyncio.run(chaos.run(plan, tmp_path))
     assert result.wrong == {}
     assert (result.accepted, result.kills) == (1500, 3)
     assert result.stored > 1000
     assert result.faults > 10
     assert result.dead_letters > 0
+    assert bool(result.worker_kills) == bool(workers)
 
 
 @pytest.mark.parametrize("split", [False, True], ids=["one process", "two processes"])

@@ -16,6 +16,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,18 @@ APP = re.compile(rb'"app_id": ?"([^"]+)"')
 
 
 class Vendor:
-    """Takes whatever comes, and counts how often each event came for each app."""
+    """Takes what comes, and counts how often each event came for each app.
+
+    Attributes:
+        refused: apps of which it takes nothing: their key is revoked.
+        silent: apps that get no answer, for as long as they are here.
+    """
 
     def __init__(self) -> None:
         self.url = ""
         self.came: Counter[tuple[str, str]] = Counter()
+        self.refused: set[str] = set()
+        self.silent: set[str] = set()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -63,10 +71,15 @@ class Vendor:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        (app,) = set(APP.findall(body))
-        self.came.update((app.decode(), key.decode()) for key in KEY.findall(body))
+        (app,) = {each.decode() for each in APP.findall(body)}
+        taken = app not in self.refused
+        if taken:
+            self.came.update((app, key.decode()) for key in KEY.findall(body))
+        while app in self.silent:  # noqa: ASYNC110 -- set by another thread
+            await asyncio.sleep(0.01)
         head = [(b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": 200, "headers": head})
+        status = 200 if taken else 401
+        await send({"type": "http.response.start", "status": status, "headers": head})
         await send({"type": "http.response.body", "body": b"{}"})
 
     def of(self, app: str) -> set[str]:
@@ -306,6 +319,65 @@ def test_a_connection_is_paused_wherever_it_is_delivered(router: Router, vendor:
     assert vendor.of("2") == set()
     assert command(router.directory, "connections", "resume", "c2").returncode == 0
     until(lambda: delivered(router, "2"))
+
+
+def test_what_is_held_or_paused_stays_so_wherever_it_is_delivered(
+    router: Router, vendor: Vendor
+) -> None:
+    """Through the death of its process, and as a reload gives it to another one."""
+    content = partial(toml, vendor.url, more='hold_wait = "50ms"\nlongest_hold = "100ms"')
+    configure(router, content("1", "2", "3", "4"))
+    vendor.refused = {"1", "3"}
+    router.start("--workers", "2")
+    assert [each["connections"] for each in ready(router)] == [["c1", "c3"], ["c2", "c4"]]
+    assert command(router.directory, "connections", "pause", "c3").returncode == 0
+    until(lambda: router.metrics().get('router_paused{connection="c3"}') == 1)
+    assert router.send(*map(track, range(20))) == 200
+    until(lambda: delivered(router, "2", "4"))
+
+    def are_kept_back() -> bool:
+        metrics = router.metrics()
+        held = metrics.get('router_held{code="http_401",connection="c1"}')
+        paused = metrics.get('router_paused{connection="c3"}')
+        lags = [metrics.get(f'router_lag_messages{{connection="c{app}"}}') for app in "13"]
+        return (held, paused, lags) == (1, 1, [20, 20])
+
+    until(are_kept_back)
+    os.kill(children(main_process(router))[0], signal.SIGKILL)
+    until(lambda: logged(router, "worker_ended") != [])
+    until(lambda: all(each["ready"] for each in ready(router)))
+    until(are_kept_back)
+    configure(router, content("1", "3"))
+    assert command(router.directory, "reload").returncode == 0
+    until(lambda: sorted(each["connections"] for each in ready(router)) == [["c1"], ["c3"]])
+    until(are_kept_back)
+    vendor.refused = set()
+    until(lambda: delivered(router, "1"))
+    assert vendor.of("3") == set()
+    assert command(router.directory, "connections", "resume", "c3").returncode == 0
+    until(lambda: delivered(router, "3"))
+    assert set(vendor.came.values()) == {1}
+    assert all(vendor.of(app) == {f"m{n}" for n in range(20)} for app in "1234")
+    assert command(router.directory, "dead-letters", "list", "--json").stdout == ""
+
+
+def test_a_worker_that_is_killed_amid_a_request_sends_it_again(
+    router: Router, vendor: Vendor
+) -> None:
+    """The vendor may have it, but nobody was told so; its neighbour's are sent once."""
+    configure(router, toml(vendor.url, "1", "2"))
+    vendor.silent = {"1"}
+    router.start("--workers", "2")
+    assert router.send(*map(track, range(20))) == 200
+    until(lambda: len(vendor.of("1")) == 20)
+    until(lambda: delivered(router, "2"))
+    os.kill(children(main_process(router))[0], signal.SIGKILL)
+    until(lambda: logged(router, "worker_ended") != [])
+    vendor.silent = set()
+    until(lambda: delivered(router, "1"))
+    assert {count for (app, _), count in vendor.came.items() if app == "1"} == {2}
+    assert {count for (app, _), count in vendor.came.items() if app == "2"} == {1}
+    assert len(vendor.of("2")) == 20
 
 
 def test_the_console_sees_what_all_of_them_do(router: Router, vendor: Vendor) -> None:
