@@ -76,7 +76,7 @@ class _Partition:
     def __init__(self, mark: Mark) -> None:
         self.progress = Progress(mark.next - 1, mark.done)
         self.expected = mark.next
-        self.sought = -1
+        self.sought: tuple[int, int] | None = None
         self.origins: dict[int, Event] = {}
 
     def mark(self) -> Mark:
@@ -389,32 +389,44 @@ class Reader:
         return many or self._crowded
 
     def _keep(self, messages: Sequence[Message]) -> None:
-        with self._lock:
-            if self._rewinds_done != self._rewinds_wanted:  # these are from before
-                return
+        """Keep what was consumed until the worker takes it.
+
+        Nothing waits for brokers here while it holds the lock: the event loop takes it for each
+        request. Places and partitions change in this thread alone.
+        """
+        if self._rewinds_done != self._rewinds_wanted:  # these are from before
+            return
+        kept: list[_Read] = []
+        try:
             for message in messages:
-                error = message.error()
-                is_end = error is not None and error.code() == _END
-                if error is not None and not is_end:
+                if (error := message.error()) is not None and error.code() != _END:
                     self._trouble(error)
-                    continue
-                partition, offset = message.partition() or 0, message.offset() or 0
-                owned = self._partitions.get(partition)
-                if owned is None or offset < owned.expected:  # of one that is gone
-                    continue
-                if offset > owned.expected and not self._is_gap(owned, partition, offset):
-                    return
-                if is_end:  # what was skipped before it is none of the connection's business
-                    if offset == owned.expected:
-                        continue
-                    each = _Read(partition, offset - 1, None, 0)
-                else:
-                    content = message.value() or b""
-                    each = _Read(partition, offset, self._event(message), len(content))
-                owned.expected = each.offset + 1
-                self._ahead.append(each)
-                self._ahead_bytes += each.bytes
+                elif not self._keep_one(message, kept):
+                    break
+        finally:
+            with self._lock:
+                if self._rewinds_done == self._rewinds_wanted:
+                    self._ahead += kept
+                    self._ahead_bytes += sum(each.bytes for each in kept)
         self._wake()
+
+    def _keep_one(self, message: Message, kept: list[_Read]) -> bool:
+        """Keep one message, or the end of a partition; False where to read again instead."""
+        partition, offset = message.partition() or 0, message.offset() or 0
+        owned = self._partitions.get(partition)
+        if owned is None or offset < owned.expected:  # of one that is gone
+            return True
+        if offset > owned.expected and not self._is_gap(owned, partition, offset):
+            return False
+        if message.error() is None:
+            each = _Read(partition, offset, self._event(message), len(message.value() or b""))
+        elif offset == owned.expected:
+            return True
+        else:  # what was skipped before the end is none of the connection's business
+            each = _Read(partition, offset - 1, None, 0)
+        owned.expected = each.offset + 1
+        kept.append(each)
+        return True
 
     def _event(self, message: Message) -> Event | None:
         """Read a record; None where it is for others, or is no event at all."""
@@ -441,16 +453,16 @@ class Reader:
         first, _ = self._consumer.get_watermark_offsets(place, TIMEOUT)
         if first > expected:
             raise _gone(self._address, self._name, expected)
-        if owned.sought == expected:
+        if owned.sought == (expected, found):
             about = {"topic": self._address.events, "partition": partition, "offset": expected}
             detail = f"no event is there, and none up to {found}"
             _log.warning(
                 "record_skipped", extra={**about, "connection": self._name, "detail": detail}
             )
             return True
-        owned.sought = expected
         place = TopicPartition(self._address.events, partition, expected)
         self._consumer.seek(place)
+        owned.sought = (expected, found)
         return False
 
     def _seek(self, consumer: Consumer) -> None:

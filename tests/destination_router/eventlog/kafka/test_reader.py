@@ -7,16 +7,20 @@ import asyncio
 import contextlib
 import json
 import logging
+import threading
+from collections import deque
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from kafka_log import new_log
 
 from destination_router.config.router_toml import EventLogConfig
 from destination_router.eventlog.interface import Event, LogUnavailableError
 from destination_router.eventlog.kafka.address import address_of
 from destination_router.eventlog.kafka.groups import Groups
+from destination_router.eventlog.kafka.marks import Mark
+from destination_router.eventlog.kafka.reader import Reader, _Partition
 from destination_router.eventlog.kafka.reading import Stretch
 from destination_router.eventlog.opening import open_admin, open_log
 from destination_router.eventlog.router_log import RouterLog
@@ -156,3 +160,97 @@ def test_a_reload_renews_the_lease() -> None:
         assert log.ownership("a").lease_seconds == before  # type: ignore[attr-defined]
 
     run(new_log(), steps)
+
+
+class SlowBrokers:
+    """A consumer whose brokers answer when told to, and that notes where it goes on."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.may_answer = threading.Event()
+        self.sought: list[int] = []
+        self.fails = False
+
+    def get_watermark_offsets(self, *_: object) -> tuple[int, int]:
+        self.asked.set()
+        assert self.may_answer.wait(PATIENCE)
+        return 0, 9
+
+    def seek(self, place: Any) -> None:
+        if self.fails:
+            raise KafkaException(KafkaError(KafkaError._STATE))
+        self.sought.append(place.offset)
+
+
+def reader_at(offset: int, consumer: SlowBrokers) -> Reader:
+    reader = Reader.__new__(Reader)
+    reader._address = address_of(EventLogConfig(url="kafka://nobody:1/p"))
+    reader._name = "a"
+    reader._lock = threading.RLock()
+    reader._partitions = {0: _Partition(Mark(offset))}
+    reader._ahead, reader._ahead_bytes = deque(), 0
+    reader._rewinds_done = reader._rewinds_wanted = 0
+    reader._accepted_at, reader.lease_seconds = float("inf"), 1.0
+    reader._leaving = False
+    reader._consumer = consumer  # type: ignore[assignment]
+    reader._wake = lambda: None  # type: ignore[method-assign]
+    return reader
+
+
+class Consumed:
+    """A record at an offset."""
+
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+
+    def offset(self) -> int:
+        return self._offset
+
+    def __getattr__(self, name: str) -> Any:
+        known = {"value": body(self._offset), "timestamp": (1, 1000), "headers": []}
+        return lambda: known.get(name)
+
+
+def consumed(*offsets: int) -> Any:
+    return [Consumed(offset) for offset in offsets]
+
+
+def places(reader: Reader) -> list[int]:
+    return [event.offset for event in reader._take(100)]
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "a rewind"])
+def test_brokers_that_do_not_answer_hold_nobody_else_up(meanwhile: str) -> None:
+    """While they are asked about a gap, the event loop goes on; what it changes stays changed."""
+    brokers = SlowBrokers()
+    reader = reader_at(0, brokers)
+    keeping = threading.Thread(target=reader._keep, args=[consumed(0, 3)])
+    keeping.start()
+    assert brokers.asked.wait(PATIENCE)
+    assert reader.may_send()
+    assert reader.marks() == {0: Mark(0)}
+    if meanwhile == "a rewind":
+        reader._rewind()
+    brokers.may_answer.set()
+    keeping.join()
+    assert places(reader) == ([0] if meanwhile == "nothing" else [])
+    assert brokers.sought == [1]
+
+
+def test_a_gap_is_passed_only_after_it_was_read_again() -> None:
+    """Where going back failed, or where something else comes then, it is gone back to once more."""
+    brokers = SlowBrokers()
+    brokers.may_answer.set()
+    reader = reader_at(0, brokers)
+    brokers.fails = True
+    with pytest.raises(KafkaException):
+        reader._keep(consumed(0, 3))
+    brokers.fails = False
+    reader._keep(consumed(4))
+    reader._keep(consumed(5))
+    assert brokers.sought == [1, 1]
+    assert places(reader) == [0]
+    reader._keep(consumed(3, 4))  # where it was gone back to, and where nothing was
+    reader._keep(consumed(3, 4))
+    assert brokers.sought == [1, 1, 1]
+    assert places(reader) == [3, 4]
