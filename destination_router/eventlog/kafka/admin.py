@@ -132,6 +132,7 @@ class KafkaAdmin:
         self._appended, self._forgotten = [], []
         with alone(self._address) as is_alone:
             self._view.catch_up()  # another command may have changed what is to be changed
+            self._view.show_hidden()
             self.books.execute("BEGIN")
             try:
                 yield
@@ -140,6 +141,10 @@ class KafkaAdmin:
             except BaseException:
                 self.books.execute("ROLLBACK")
                 raise
+            if self._appended:
+                with contextlib.suppress(LogUnavailableError):  # else the next command does it
+                    self._view.catch_up()
+                    self._view.show_hidden()
 
     def _change(self, is_alone: Callable[[], bool]) -> None:
         if not is_alone():

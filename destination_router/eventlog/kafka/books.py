@@ -133,6 +133,7 @@ class BookView:
         make_tables(self.database)
         self.database.executescript(_OWN_TABLES + "".join(map(_triggers, TABLES.values())))
         self._kinds = {name: _kinds(self.database, name) for name in TABLES}
+        self._hidden: set[str] = set()
         self._consumer = Consumer(client_for_reading(address))
         self._assign()
 
@@ -208,6 +209,30 @@ class BookView:
                         name, key = changed[number]
                         self._kept(name, key, records[number], offset)
 
+    def show_hidden(self) -> None:
+        """Write failures again that a replay has hidden; by one process at a time.
+
+        A command appends a letter's event, and marks the letter then. The worker may be faster and
+        put the letter again before the mark. All who follow see that the mark is of the failure
+        before; but where topics are compacted, only the last record of a key stays.
+
+        Raises:
+            LogUnavailableError: it may not be written; the next command does it.
+        """
+        if not self._hidden:
+            return
+        self.database.execute("BEGIN")
+        try:
+            self.database.executemany(
+                "INSERT INTO changed VALUES (?, ?)", [(LETTERS.name, key) for key in self._hidden]
+            )
+            self.publish()
+            self.database.execute("COMMIT")
+        except BaseException:
+            self.database.execute("ROLLBACK")
+            raise
+        self._hidden.clear()
+
     def _set_aside_numbers(self, changed: Iterable[tuple[str, str]]) -> None:
         """Take from new letters the numbers that this database gave them: others may have them."""
         with self._following():
@@ -270,12 +295,39 @@ class BookView:
         known = self.database.execute(
             "SELECT offset FROM versions WHERE name = ? AND key = ?", (table.name, key)
         ).fetchone()
-        if known is not None and known[0] >= offset:
-            return
-        self._delete(table, key)
-        if row is not None:
-            self._insert(table, row)
-        self._note(table.name, key, offset, is_there=row is not None)
+        version = -1 if known is None else known[0]
+        counts = offset > version
+        if table is LETTERS and row is not None and self._is_hidden(row, is_last=counts):
+            counts = not counts
+            self._hidden.add(key)
+        elif counts:
+            self._hidden.discard(key)
+        if counts:
+            self._delete(table, key)
+            if row is not None:
+                self._insert(table, row)
+        if offset > version:
+            self._note(table.name, key, offset, is_there=row is not None)
+
+    def _is_hidden(self, row: dict[str, Any], *, is_last: bool) -> bool:
+        """Say whether a replay's mark stands behind a later failure of the same letter.
+
+        A mark holds the place of the failure that was replayed: of any other, it says nothing.
+
+        Args:
+            row: what a record says of a letter.
+            is_last: whether that record is behind the one that is known.
+        """
+        known = self.database.execute(
+            "SELECT offset, replayed_at FROM dead_letters WHERE connection = ? AND message_id = ?",
+            (row["connection"], row["message_id"]),
+        ).fetchone()
+        if known is None or known[0] == row.get("offset"):
+            return False
+        known_is_marked, is_marked = known[1] is not None, row.get("replayed_at") is not None
+        return (
+            (is_marked and not known_is_marked) if is_last else (known_is_marked and not is_marked)
+        )
 
     def _kept(self, name: str, key: str, record: Record, offset: int) -> None:
         """Note that this process's record of a row is in its topic."""

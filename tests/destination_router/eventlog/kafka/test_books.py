@@ -4,11 +4,16 @@ Modules: `books.py`.
 """
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
+import threading
 from collections.abc import Iterator
+from typing import Any
 
+import msgspec
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 from kafka_log import new_log
 from waiting import until
 
@@ -16,7 +21,9 @@ from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.kafka.address import Address, address_of
 from destination_router.eventlog.kafka.books import BookView, KafkaBooks
+from destination_router.eventlog.kafka.groups import client_for_reading
 from destination_router.eventlog.kafka.producing import Producing, Record
+from destination_router.eventlog.opening import open_admin, open_log
 from destination_router.eventlog.sqlite.dead_letter_store import (
     delete_letters,
     find_letters,
@@ -89,6 +96,75 @@ def test_letters_have_the_same_numbers_everywhere(views: tuple[BookView, BookVie
     assert "n3" not in letters(one)
     change(one, letter("n3"))
     assert letters(one)["n3"][0] > number
+
+
+PATIENCE = 30
+
+
+def last_letter(address: Address) -> dict[str, Any]:
+    """What stays of the topic of letters once it is compacted, where it is of one letter."""
+    with contextlib.closing(Consumer(client_for_reading(address))) as consumer:
+        place = TopicPartition(address.letters, 0)
+        _, end = consumer.get_watermark_offsets(place, PATIENCE)
+        consumer.assign([TopicPartition(address.letters, 0, end - 1)])
+        message = consumer.poll(PATIENCE)
+    assert message is not None
+    found: dict[str, Any] = msgspec.json.decode(message.value() or b"")
+    return found
+
+
+@pytest.mark.parametrize("command", ["ends", "is killed in between"])
+def test_a_letter_that_fails_again_before_it_is_marked_is_not_hidden(command: str) -> None:
+    """The worker may be faster than the command; every process sees the second failure."""
+    config = new_log()
+    address = address_of(config)
+    failed_again = threading.Event()
+
+    def replay() -> None:
+        """Replay all letters, and mark them once they have failed again."""
+        with open_admin(config) as log:
+            view = log._view  # type: ignore[attr-defined]
+            publish = view.publish
+
+            def publish_late() -> None:
+                assert failed_again.wait(PATIENCE)
+                view.publish = publish
+                publish()
+                if command != "ends":
+                    view.show_hidden = lambda: None
+
+            with log.writing():
+                letters = list(find_letters(log.books, DeadLetterFilter(replayed=False)))
+                log.replay_letters(letters, 1.0)
+                view.publish = publish_late
+
+    async def steps() -> None:
+        with contextlib.closing(open_log(config, ["a"], {}, request_seconds=1.0)) as log:
+            await log.append([b'{"messageId":"n"}'])
+            for offset in range(2):
+                (event,) = await log.read("a", offset - 1, 1)
+                assert event.offset == offset
+                failure = msgspec.structs.replace(letter("n", f"c{offset}"), offset=offset)
+                await log.put([failure])
+                await log.commit("a", [offset])
+                if offset == 0:
+                    replaying = asyncio.create_task(asyncio.to_thread(replay))
+            failed_again.set()
+            await replaying
+            assert await log.dead_letters() == {("a", "c1"): 1}
+        with open_admin(config) as fresh:
+            found = list(find_letters(fresh.books, DeadLetterFilter(replayed=False)))
+            assert [(each.code, each.offset, each.replayed_at) for each in found] == [
+                ("c1", 1, None)
+            ]
+            if command != "ends":
+                assert last_letter(address)["code"] == "c0"
+                with fresh.writing():  # whatever the next command does
+                    pass
+        assert last_letter(address)["code"] == "c1"
+        assert last_letter(address)["replayed_at"] is None
+
+    asyncio.run(asyncio.wait_for(steps(), 2 * PATIENCE))
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "~ff", 'quo"te', "\x00zero", "ü", '["x"]'])
