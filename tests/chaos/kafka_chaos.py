@@ -19,7 +19,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,12 @@ class KafkaResult(Result, kw_only=True):
     most_redelivered: float = MOST_REDELIVERED
     late_requests: int = 0
     most_late_of_a_stop: int = 0
-    longest_pause: float = 0.0
+    pauses: dict[str, float] = msgspec.field(default_factory=dict)
+
+    @property
+    def rows(self) -> dict[str, float]:
+        rows = super().rows
+        return {**rows, **{f"pause_after_{what}": long for what, long in self.pauses.items()}}
 
     @property
     def wrong(self) -> dict[str, int]:
@@ -151,6 +157,7 @@ class Play:
         self._client = client
         self._chance = random.Random(plan.seed)
         self.late: list[int] = []
+        self.acts: list[tuple[float, str]] = []
         self._allowed = 0
         self.traffics = [
             Shares(seed=plan.seed, events=plan.events // 2, senders=4, write_key=WRITE_KEY)
@@ -177,6 +184,7 @@ class Play:
             # The last of a share is allowed to come in while something happens.
             while self.accepted < allowed - plan.events // (2 * len(todo)):
                 await asyncio.sleep(0.02)
+            self.acts.append((time.monotonic(), what))
             await getattr(self, f"_{what}")()
             sys.stderr.write(f"{number + 1}/{len(todo)} {what}: {self.accepted} accepted\n")
         self._allow(2 * plan.events)
@@ -266,8 +274,8 @@ async def run(plan: Plan, directory: Path) -> KafkaResult:
     with cluster(plan.cluster, SESSION_SECONDS) as brokers, simulator() as heap:
         async with (
             httpx.AsyncClient(timeout=60) as client,
-            serving(VendorDoor(0, heap, watch)) as first,
-            serving(VendorDoor(1, heap, watch)) as second,
+            serving(VendorDoor(0, heap, client, watch)) as first,
+            serving(VendorDoor(1, heap, client, watch)) as second,
         ):
             await client.post(f"{heap}/_simulator/faults", content=msgspec.json.encode(FAULTS))
             gateways = [_process(directory, f"gateway{n}", heap, brokers, plan) for n in range(2)]
@@ -306,6 +314,7 @@ async def run(plan: Plan, directory: Path) -> KafkaResult:
         Arrived(answers["events"], answers["users"], letters),
         watch=watch,
         late=play.late,
+        acts=play.acts,
         stats=stats,
     )
     return msgspec.structs.replace(result, exit_status=status, seconds=seconds)
@@ -318,6 +327,7 @@ def judged(
     *,
     watch: Watch,
     late: list[int],
+    acts: list[tuple[float, str]],
     stats: dict[str, Any],
 ) -> KafkaResult:
     """Say what came of a run.
@@ -328,6 +338,7 @@ def judged(
         arrived: what the vendor has, and the dead letters.
         watch: what passed on the way to the vendor.
         late: of each stop, the requests of the worker that was stopped after it woke up.
+        acts: when something was done, `time.monotonic`, and what; ascending.
         stats: of the vendor.
     """
     kills = plan.workers + plan.stops
@@ -342,10 +353,29 @@ def judged(
         redelivered_per_kill=watch.redelivered / max(1, kills),
         late_requests=sum(late),
         most_late_of_a_stop=max(late, default=0),
-        longest_pause=watch.longest_pause,
+        pauses=longest_pauses(watch.pauses, acts),
     )
     _judge_one(sent, arrived, result)
     return result
+
+
+def longest_pauses(
+    pauses: Iterable[tuple[float, float]], acts: list[tuple[float, str]]
+) -> dict[str, float]:
+    """Tell for how long the vendor took nothing at most after each kind of act, in seconds.
+
+    A pause belongs to the first act within it, else to the last one before.
+    """
+    longest = dict.fromkeys(sorted({what for _, what in acts}), 0.0)
+    begins = [begun for begun, _ in acts]
+    for since, until in pauses:
+        place = bisect_right(begins, since)
+        if place == len(acts) or begins[place] > until:
+            place -= 1
+        if place >= 0:
+            what = acts[place][1]
+            longest[what] = max(longest[what], until - since)
+    return longest
 
 
 def _process(directory: Path, name: str, vendor: str, brokers: Cluster, plan: Plan) -> Mutated:
@@ -380,6 +410,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--mutant", choices=list(MUTANTS), default="none")
     options = vars(parser.parse_args())
+    # Who ends this program ends its routers with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     seed = options.pop("seed")
     plan = Plan(seed=secrets.randbelow(10**6) if seed is None else seed, **options)
     sys.stderr.write(f"{msgspec.json.encode(plan).decode()}\n")

@@ -31,6 +31,7 @@ def judged(chaos: ModuleType, *, late: list[int], again: int, rows: list[tuple[s
         ),
         watch=watch,
         late=late,
+        acts=[],
         stats={"faults": 0, "duplicates": 0},
     )
 
@@ -56,3 +57,10 @@ def test_what_is_beyond_a_bound_is_wrong(chaos: ModuleType) -> None:
         "redelivered_per_kill": chaos.MOST_REDELIVERED + 1,
         "late_requests": chaos.IN_FLIGHT + 1,
     }
+
+
+def test_a_pause_belongs_to_what_was_done_within_it(chaos: ModuleType) -> None:
+    """Else to what was done before; what came before anything was done belongs to nothing."""
+    acts = [(10.0, "worker"), (20.0, "broker"), (30.0, "worker")]
+    pauses = [(0.0, 9.0), (9.0, 12.0), (12.0, 14.0), (19.0, 21.0), (28.0, 35.0)]
+    assert chaos.longest_pauses(pauses, acts) == {"broker": 2.0, "worker": 7.0}

@@ -6,9 +6,11 @@ import asyncio
 import re
 import time
 from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
 
 import httpx
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -23,15 +25,19 @@ class Watch:
         requests: the worker and the time of each request, in their order.
         taken: how often each event was taken by the vendor, and its sender told so.
         delay: how long each request waits at the door, in seconds.
-        longest_pause: the longest time between two requests that were taken, in seconds.
+        taken_at: when the vendor took requests; `time.monotonic`, ascending.
     """
 
     def __init__(self) -> None:
         self.requests: list[tuple[int, float]] = []
         self.taken: Counter[bytes] = Counter()
         self.delay = 0.0
-        self.longest_pause = 0.0
-        self._taken_at: float | None = None
+        self.taken_at: list[float] = []
+
+    @property
+    def pauses(self) -> Iterator[tuple[float, float]]:
+        """From when to when the vendor took nothing: between each two requests that it took."""
+        return pairwise(self.taken_at)
 
     @property
     def redelivered(self) -> int:
@@ -40,10 +46,7 @@ class Watch:
 
     def note(self, body: bytes) -> None:
         """Note that the vendor took a request."""
-        now = time.monotonic()
-        if self._taken_at is not None:
-            self.longest_pause = max(self.longest_pause, now - self._taken_at)
-        self._taken_at = now
+        self.taken_at.append(time.monotonic())
         self.taken.update(_KEYS.findall(body))
 
 
@@ -53,29 +56,41 @@ class VendorDoor:
     Args:
         worker: its number.
         vendor: the simulator's URL.
+        client: asks it.
         watch: sees what passes.
         patience: how long a sender waits for an answer, in seconds: a later one tells it nothing.
     """
 
-    def __init__(self, worker: int, vendor: str, watch: Watch, patience: float = 2.0) -> None:
+    def __init__(
+        self,
+        worker: int,
+        vendor: str,
+        client: httpx.AsyncClient,
+        watch: Watch,
+        patience: float = 2.0,
+    ) -> None:
         self._patience = patience
         self._worker = worker
         self._watch = watch
-        self._client = httpx.AsyncClient(base_url=vendor, timeout=30)
+        self._vendor = vendor
+        self._client = client
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and its answer back."""
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
-        body = await request.body()
+        try:
+            body = await request.body()
+        except ClientDisconnect:  # the worker was killed
+            return
         begun = time.monotonic()
         self._watch.requests.append((self._worker, begun))
         await asyncio.sleep(self._watch.delay)
         headers = {"content-type": request.headers.get("content-type", "application/json")}
         try:
             answer = await self._client.request(
-                request.method, request.url.path, content=body, headers=headers
+                request.method, f"{self._vendor}{request.url.path}", content=body, headers=headers
             )
         except httpx.TransportError:  # the vendor hung up: as good as a failure
             await Response(status_code=502)(scope, receive, send)
