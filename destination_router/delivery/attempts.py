@@ -50,12 +50,17 @@ class Attempts:
         return self._tries.get(offset, 0)
 
     @contextlib.contextmanager
-    def at_hand(self, offsets: Sequence[int]) -> Iterator[None]:
-        """Let it be known which messages are at hand; nothing may be awaited meanwhile."""
+    def at_hand(self, offsets: Sequence[int], *, again: bool = False) -> Iterator[None]:
+        """Let it be known which messages are at hand; nothing may be awaited meanwhile.
+
+        Args:
+            offsets: theirs.
+            again: they were decided here before.
+        """
         if self._book is None:
             yield
             return
-        self._book.begin(self._connection, offsets)
+        self._book.begin(self._connection, offsets, again=again)
         try:
             yield
         finally:

@@ -360,7 +360,8 @@ class Dispatch:
 
     def _admit(self, item: Item) -> QuotaWait | None:
         try:
-            with self._attempts.at_hand([item.offset]) if item.decision is None else _nothing():
+            forgotten = item.decision is None
+            with self._attempts.at_hand([item.offset], again=True) if forgotten else _nothing():
                 wait = self._planner.admit(item, self._clock())
         except Unanswered:  # as it is planned it is asked first
             return None

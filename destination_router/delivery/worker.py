@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from heapq import heappop, heappush
+from itertools import groupby
 
 from destination_router.delivery.asking import Asking
 from destination_router.delivery.attempts import POISONED, TRIES, Attempts
@@ -211,18 +212,22 @@ class Worker:
         self._asking.used(questions)
 
     def _take_in_some(self, events: Sequence[Event]) -> None:
-        if not self._attempts.suspects:
-            with self._attempts.at_hand([event.offset for event in events]):
-                for event, decision in zip(events, self._together(events), strict=True):
-                    self._take_in(event, decision)
-            return
-        for event in events:
-            tries = self._attempts.tries(event.offset)
-            if tries >= TRIES:
-                self._poisoned(event, f"the process ended while it was decided, {tries} times")
+        """Take in messages; those with which a process died go alone, for its death is theirs."""
+        for tries, run in groupby(events, key=lambda event: self._attempts.tries(event.offset)):
+            if tries == 0:
+                self._take_in_together(list(run))
                 continue
-            with self._attempts.at_hand([event.offset]):
-                self._take_in(event, alone=tries > 0)
+            for event in run:
+                if tries >= TRIES:
+                    self._poisoned(event, f"the process ended while it was decided, {tries} times")
+                    continue
+                with self._attempts.at_hand([event.offset]):
+                    self._take_in(event, alone=True)
+
+    def _take_in_together(self, events: Sequence[Event]) -> None:
+        with self._attempts.at_hand([event.offset for event in events]):
+            for event, decision in zip(events, self._together(events), strict=True):
+                self._take_in(event, decision)
 
     def _take_in(self, event: Event, made: Decision | None = None, *, alone: bool = False) -> None:
         """Say what becomes of a message; `alone`: try to pack it, too, while it is at hand.

@@ -147,8 +147,15 @@ class AttemptBook(Protocol):
             LogUnavailableError: nothing was noted.
         """
 
-    def begin(self, connection: str, offsets: Sequence[int]) -> None:
-        """Note what is at hand, until `end`. Never raises, and never waits for a disk."""
+    def begin(self, connection: str, offsets: Sequence[int], *, again: bool = False) -> None:
+        """Note what is at hand, until `end`. Never raises, and never waits for a disk.
+
+        Args:
+            connection: whose messages they are.
+            offsets: theirs.
+            again: they were decided in this process before, and it lives: a book that pays for each
+                note may leave this one out.
+        """
 
     def end(self) -> None:
         """Note that nothing is at hand. Never raises."""

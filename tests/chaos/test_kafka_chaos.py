@@ -1,14 +1,18 @@
-"""What the judge of scripts/chaos --log kafka makes of a run.
+"""What the judge of scripts/chaos --log kafka makes of a run, and a short run.
 
 Modules: `kafka_chaos.py`.
 """
 
+import asyncio
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from kafka_log import servers
 from program_file import imported
+
+PATIENCE = 200  # what hangs
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +68,17 @@ def test_a_pause_belongs_to_what_was_done_within_it(chaos: ModuleType) -> None:
     acts = [(10.0, "worker"), (20.0, "broker"), (30.0, "worker")]
     pauses = [(0.0, 9.0), (9.0, 12.0), (12.0, 14.0), (19.0, 21.0), (28.0, 35.0)]
     assert chaos.longest_pauses(pauses, acts) == {"broker": 2.0, "worker": 7.0}
+
+
+def test_a_short_run_loses_nothing(chaos: ModuleType, tmp_path: Path) -> None:
+    """One kill of a worker, of the broker and of a gateway, and one worker that is stopped."""
+    servers()  # skips where there is no Kafka
+    plan = chaos.Plan(
+        events=600, seed=20261129, workers=1, brokers=1, stops=1, gateways=1, cluster=1
+    )
+    result = asyncio.run(asyncio.wait_for(chaos.run(plan, tmp_path), PATIENCE))
+    assert result.wrong == {}
+    assert (result.accepted, result.kills) == (600, 2)
+    assert result.stored > 400
+    assert result.faults > 5
+    assert set(result.pauses) == {"worker", "broker", "stop", "gateway"}

@@ -2,7 +2,10 @@
 
 Nothing is noted while all goes well. A process that takes over from one that did not say that it
 ended, notes what is at hand before it is decided, and waits until brokers have it; it does so until
-it is past all that the other one can have read. So what killed one process kills few more.
+it is past what the other one can have had at hand. So what killed one process kills few more.
+
+Each note is waited for while nothing else goes on, some 10 ms. Hence it ends soon, however many
+events wait, and what this process has decided once already is not noted again.
 """
 
 from __future__ import annotations
@@ -18,8 +21,13 @@ from functools import partial
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.kafka.books import KafkaBooks
 from destination_router.eventlog.kafka.groups import Groups
+from destination_router.eventlog.kafka.marks import Mark
 from destination_router.eventlog.kafka.offsets import by_partition, offset_of, partition_of
 from destination_router.eventlog.kafka.reader import Reader
+
+_MOST_AT_HAND = 10_000
+"""How far beyond what it said was done a process can have been: what it kept for its windows, and
+what it did since its last commit. Where one was further, the next that dies is nearer."""
 
 _ALONE = """
 INSERT INTO attempts VALUES (?, ?, 1)
@@ -53,7 +61,8 @@ class KafkaAttempts:
         """
         reader = self._reader(connection)
         numbers = await reader.until_assigned()
-        lows = {number: mark.next for number, mark in reader.marks().items()}
+        marks = reader.marks()
+        lows = {number: mark.next for number, mark in marks.items()}
         now = round(time.time() * 1000)
         own = self._owned.get(connection, [])
 
@@ -79,13 +88,18 @@ class KafkaAttempts:
         self._owned[connection] = numbers
         self._careful.pop(connection, None)
         if died:
-            self._careful[connection] = await asyncio.to_thread(self._groups.ends, numbers)
+            ends = await asyncio.to_thread(self._groups.ends, numbers)
+            self._careful[connection] = {
+                number: min(end, _through(marks[number]) + _MOST_AT_HAND)
+                for number, end in ends.items()
+                if number in marks  # else it has gone meanwhile
+            }
         reader.on_leaving = partial(self._leave, connection)
         return tries
 
-    def begin(self, connection: str, offsets: Sequence[int]) -> None:
+    def begin(self, connection: str, offsets: Sequence[int], *, again: bool = False) -> None:
         """Note what is at hand, until `end`; where there is reason to, wait until it is kept."""
-        if not self._is_careful(connection, offsets):
+        if again or not self._is_careful(connection, offsets):
             return
         content = struct.pack(f"<{len(offsets)}q", *offsets)
         row = (connection, content)
@@ -136,6 +150,11 @@ class KafkaAttempts:
         if not ends:
             del self._careful[connection]
         return False
+
+
+def _through(mark: Mark) -> int:
+    """Tell the first place behind all that is done."""
+    return mark.done[-1] + 1 if mark.done else mark.next
 
 
 def _count(database: sqlite3.Connection, connection: str) -> None:

@@ -76,6 +76,8 @@ class _Partition:
     def __init__(self, mark: Mark) -> None:
         self.progress = Progress(mark.next - 1, mark.done)
         self.expected = mark.next
+        self.done_through = mark.done[-1] if mark.done else mark.next - 1
+        """The last that was done when reading began: up to it, reading adds nothing to a mark."""
         self.sought: tuple[int, int] | None = None
         self.origins: dict[int, Event] = {}
 
@@ -125,7 +127,7 @@ class Reader:
         self._rewinds_wanted = 0
         self._rewinds_done = 0
         self._full_since: float | None = None
-        self._crowded = False
+        self._crowded: frozenset[int] = frozenset()
         self._error: Exception | None = None
         self._accepted_at = float("-inf")
         self._over = threading.Event()
@@ -306,8 +308,11 @@ class Reader:
             error = raised.args[0]
         if error is None:
             self._accepted_at = begun
-            most = max(len(place.metadata or "") for place in places)
-            self._crowded = most >= CROWDED_CHARACTERS
+            self._crowded = frozenset(
+                place.partition
+                for place in places
+                if len(place.metadata or "") >= CROWDED_CHARACTERS
+            )
             return
         if error.code() in LOST:
             self._lose(0.0)
@@ -385,8 +390,11 @@ class Reader:
 
     def _is_full(self) -> bool:
         with self._lock:
-            many = len(self._ahead) >= _AHEAD or self._ahead_bytes >= _AHEAD_BYTES
-        return many or self._crowded
+            if len(self._ahead) >= _AHEAD or self._ahead_bytes >= _AHEAD_BYTES:
+                return True
+            # What another process left crowded clears only once what it had not done is read.
+            owned = [self._partitions[each] for each in self._crowded & self._partitions.keys()]
+        return any(each.expected > each.done_through for each in owned)
 
     def _keep(self, messages: Sequence[Message]) -> None:
         """Keep what was consumed until the worker takes it.

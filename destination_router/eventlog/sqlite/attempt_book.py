@@ -78,8 +78,9 @@ class LoggedAttempts:
             self._left = ()
         return tries
 
-    def begin(self, connection: str, offsets: Sequence[int]) -> None:
+    def begin(self, connection: str, offsets: Sequence[int], *, again: bool = False) -> None:
         """Note what is at hand, until `end`; nothing else may be meanwhile."""
+        del again  # a note costs next to nothing
         if self._file is None:
             return
         kept = offsets[:MOST]

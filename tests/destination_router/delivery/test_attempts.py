@@ -210,8 +210,9 @@ class Book:
             raise LogUnavailableError("the disk is full")
         return self.tries
 
-    def begin(self, connection: str, offsets: Sequence[int]) -> None:
+    def begin(self, connection: str, offsets: Sequence[int], *, again: bool = False) -> None:
         assert connection
+        assert not again
         self.begun.append(tuple(offsets))
 
     def end(self) -> None:

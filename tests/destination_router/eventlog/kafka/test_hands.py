@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from deadly_process import PROCESS
@@ -16,6 +17,8 @@ from kafka_log import new_log
 
 from destination_router.delivery.attempts import POISONED, TRIES
 from destination_router.eventlog.dead_letter import DeadLetterFilter
+from destination_router.eventlog.kafka.hands import KafkaAttempts
+from destination_router.eventlog.kafka.marks import Mark
 from destination_router.eventlog.opening import open_admin, open_log
 from destination_router.eventlog.sqlite.dead_letter_store import find_letters
 
@@ -46,3 +49,48 @@ def test_a_message_that_kills_processes_is_poisoned(tmp_path: Path) -> None:
     assert (letter.code, letter.body) == (POISONED, bodies[150])
     assert delivered.read_bytes().count(b"Paid") >= len(bodies) - 1
     assert b"deadly" not in delivered.read_bytes()
+
+
+class Parts:
+    """Books, a reader and groups, after a process died; counts what waits for brokers."""
+
+    def __init__(self) -> None:
+        self.waits = 0
+
+    async def transact(self, _: object) -> tuple[bool, dict[int, int]]:
+        return True, {}
+
+    def transact_and_wait(self, _: object) -> None:
+        self.waits += 1
+
+    def transact_soon(self, _: object) -> None:
+        pass
+
+    async def until_assigned(self) -> list[int]:
+        return [0]
+
+    def marks(self) -> dict[int, Mark]:
+        return {0: Mark(5, (9,))}
+
+    def ends(self, _: object) -> dict[int, int]:
+        return {0: 1_000_000}
+
+
+def test_care_ends_soon() -> None:
+    """A million events may wait: brokers are waited for only while the dead one's may be at hand.
+
+    What is decided here once more, when its turn comes, is not noted again.
+    """
+    parts: Any = Parts()
+    attempts = KafkaAttempts(parts, lambda _: parts, parts)
+    assert asyncio.run(attempts.open("c")) == {}
+    for offsets, again, waits in (
+        ([5, 6], False, 1),
+        ([5], True, 1),
+        ([10_009], False, 2),
+        ([10_010], False, 2),
+        ([5], False, 2),
+    ):
+        attempts.begin("c", offsets, again=again)
+        attempts.end()
+        assert parts.waits == waits

@@ -314,6 +314,28 @@ def test_a_reader_that_is_full_stays_a_member() -> None:
     assert run(steps) == [f"m{number}" for number in range(6000)]
 
 
+def test_what_another_left_crowded_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mark that is nearly full clears only once what was not done before it is delivered."""
+    monkeypatch.setattr("destination_router.eventlog.kafka.reader.CROWDED_CHARACTERS", 1)
+    config = new_log()
+
+    async def steps() -> list[str]:
+        with opened(config, "a") as log:
+            await log.append([body(number) for number in range(6)])
+            events = await read_all(log, 6)
+            await log.commit("a", [events[1].offset, events[4].offset])
+            await log.append([body(6)])
+        with opened(config, "a") as log:
+            events = await read_all(log, 3)
+            reader = log.ownership("a")
+            await asyncio.to_thread(until, lambda: reader.is_paused)  # type: ignore[attr-defined]
+            await log.commit("a", [event.offset for event in events])
+            events += await read_all(log, 2, events[-1].offset)
+            return numbers(events)
+
+    assert run(steps) == ["m0", "m2", "m3", "m5", "m6"]
+
+
 def test_what_is_too_old_takes_nothing_younger_along() -> None:
     """Neither behind another connection's replay nor behind what is done already."""
     reader = Reader.__new__(Reader)
