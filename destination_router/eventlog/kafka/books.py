@@ -416,9 +416,19 @@ class KafkaBooks:
         """Read something."""
         return await self.transact(read)
 
-    def transact_and_wait(self, write: Callable[[sqlite3.Connection], T]) -> T:
-        """Change something, in a thread that may wait."""
-        done: T = self._asked(write).result()
+    def transact_and_wait(
+        self, write: Callable[[sqlite3.Connection], T], seconds: float | None = None
+    ) -> T:
+        """Change something, in a thread that may wait.
+
+        Args:
+            write: changes it.
+            seconds: for how long the thread may wait at most; None: for as long as it takes.
+
+        Raises:
+            TimeoutError: it takes longer, and may be done all the same.
+        """
+        done: T = self._asked(write).result(seconds)
         return done
 
     def transact_soon(self, write: Callable[[sqlite3.Connection], object]) -> None:

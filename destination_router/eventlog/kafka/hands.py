@@ -29,6 +29,9 @@ _MOST_AT_HAND = 10_000
 """How far beyond what it said was done a process can have been: what it kept for its windows, and
 what it did since its last commit. Where one was further, the next that dies is nearer."""
 
+_NOTED_WITHIN = 1.0
+"""How long a note may take, in seconds: the event loop waits for it. After that, care ends."""
+
 _ALONE = """
 INSERT INTO attempts VALUES (?, ?, 1)
 ON CONFLICT (connection, offset) DO UPDATE SET tries = tries + 1
@@ -103,14 +106,17 @@ class KafkaAttempts:
             return
         content = struct.pack(f"<{len(offsets)}q", *offsets)
         row = (connection, content)
-        # A Kafka that takes nothing now is no message's fault.
-        with contextlib.suppress(LogUnavailableError):
+        self._noted = connection
+        # A Kafka that takes nothing now is no message's fault, and must not hold up all else.
+        try:
             self._books.transact_and_wait(
                 lambda database: database.execute(
                     "INSERT OR REPLACE INTO at_hand VALUES (?, ?)", row
-                )
+                ),
+                _NOTED_WITHIN,
             )
-            self._noted = connection
+        except (LogUnavailableError, TimeoutError):
+            del self._careful[connection]
 
     def end(self) -> None:
         """Note that nothing is at hand."""

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from deadly_process import PROCESS
 from kafka_log import new_log
 
 from destination_router.delivery.attempts import POISONED, TRIES
 from destination_router.eventlog.dead_letter import DeadLetterFilter
+from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.kafka.hands import KafkaAttempts
 from destination_router.eventlog.kafka.marks import Mark
 from destination_router.eventlog.opening import open_admin, open_log
@@ -56,12 +58,16 @@ class Parts:
 
     def __init__(self) -> None:
         self.waits = 0
+        self.fails: type[Exception] | None = None
 
     async def transact(self, _: object) -> tuple[bool, dict[int, int]]:
         return True, {}
 
-    def transact_and_wait(self, _: object) -> None:
+    def transact_and_wait(self, _: object, seconds: float) -> None:
+        assert seconds <= 1.0
         self.waits += 1
+        if self.fails is not None:
+            raise self.fails
 
     def transact_soon(self, _: object) -> None:
         pass
@@ -94,3 +100,16 @@ def test_care_ends_soon() -> None:
         attempts.begin("c", offsets, again=again)
         attempts.end()
         assert parts.waits == waits
+
+
+@pytest.mark.parametrize("failure", [TimeoutError, LogUnavailableError])
+def test_brokers_that_keep_no_note_are_not_waited_for_again(failure: type[Exception]) -> None:
+    """The event loop waits for a note, and all requests with it: once, and a second at most."""
+    parts: Any = Parts()
+    parts.fails = failure
+    attempts = KafkaAttempts(parts, lambda _: parts, parts)
+    asyncio.run(attempts.open("c"))
+    for _ in range(3):
+        attempts.begin("c", [5])
+        attempts.end()
+    assert parts.waits == 1
