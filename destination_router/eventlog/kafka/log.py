@@ -98,6 +98,7 @@ class KafkaEventLog:
         self._groups = Groups(address)
         _see_topics(self._groups, address, partitions, replication)
         self._partitions = range(partitions)
+        self._delivers = delivers
         self._lease = 0.0
         if delivers:
             self._lease = _lease(session_seconds(self._groups), request_seconds)
@@ -303,15 +304,24 @@ class KafkaEventLog:
 
     def _register(self, names: Sequence[str]) -> None:
         """Let connections begin whose groups say nothing."""
-        for name in names:
-            known = self._groups.marks(name)
-            new = [each for each in self._partitions if each not in known]
-            if new:
-                marks = {each: self._first_mark(name, each) for each in new}
-                # First what tells everybody, whoever deletes delivered events, that there is one.
-                self._kept_books().transact_and_wait(partial(put_places, marks={name: marks}))
-                # Where somebody delivers it already, that process has said so.
-                self._groups.set_marks(name, marks)
+        try:
+            for name in names:
+                self._register_one(name)
+        finally:
+            if not self._delivers and self._books is not None:
+                # A gateway needs the books for this alone; to follow them would cost it CPU.
+                self._books.close()
+                self._books = None
+
+    def _register_one(self, name: str) -> None:
+        known = self._groups.marks(name)
+        new = [each for each in self._partitions if each not in known]
+        if new:
+            marks = {each: self._first_mark(name, each) for each in new}
+            # First what tells everybody, whoever deletes delivered events, that there is one.
+            self._kept_books().transact_and_wait(partial(put_places, marks={name: marks}))
+            # Where somebody delivers it already, that process has said so.
+            self._groups.set_marks(name, marks)
 
     def _first_mark(self, name: str, number: int) -> Mark:
         """Say where a connection begins in a partition of which its group says nothing.

@@ -336,6 +336,20 @@ def test_what_another_left_crowded_is_read(monkeypatch: pytest.MonkeyPatch) -> N
     assert run(steps) == ["m0", "m2", "m3", "m5", "m6"]
 
 
+def test_a_process_that_delivers_nothing_follows_no_books() -> None:
+    """It has them for new connections alone."""
+    config = new_log()
+
+    async def steps() -> None:
+        for _ in range(2):
+            with opened(config, "a", delivers=False) as log:
+                await log.append([body(1)])
+                assert "kafka-books" not in {thread.name for thread in threading.enumerate()}
+        assert Groups(address_of(config)).marks("a") == {0: Mark(0)}
+
+    run(steps)
+
+
 def test_what_is_too_old_takes_nothing_younger_along() -> None:
     """Neither behind another connection's replay nor behind what is done already."""
     reader = Reader.__new__(Reader)
