@@ -73,7 +73,10 @@ def library_cpu() -> float:
     """Tell how many seconds of CPU the client library's threads have used."""
     ticks = 0
     for thread in Path("/proc/self/task").iterdir():
-        name, _, rest = (thread / "stat").read_text().partition("(")[2].rpartition(")")
+        try:
+            name, _, rest = (thread / "stat").read_text().partition("(")[2].rpartition(")")
+        except FileNotFoundError:  # it has just ended
+            continue
         if name.startswith("rdk:"):
             ticks += sum(map(int, rest.split()[11:13]))
     return ticks / os.sysconf("SC_CLK_TCK")
