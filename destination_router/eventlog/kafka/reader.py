@@ -555,6 +555,10 @@ class Reader:
             self._leaving = False
             self._partitions |= {number: _Partition(mark) for number, mark in marks.items()}
         consumer.incremental_assign(begun)
+        # The client remembers what was paused when it went, and nothing of it would ever come. The
+        # others are paused anew if there is no room.
+        consumer.resume(consumer.assignment())
+        self.is_paused = False
         self._broken = False
         numbers = [place.partition for place in begun]
         about = {"connection": self._name, "partitions": numbers}

@@ -336,6 +336,34 @@ def test_what_another_left_crowded_is_read(monkeypatch: pytest.MonkeyPatch) -> N
     assert run(steps) == ["m0", "m2", "m3", "m5", "m6"]
 
 
+def test_a_partition_that_went_while_paused_is_read_when_it_comes_back() -> None:
+    """The client keeps it paused; nobody else would ever let it go on."""
+    config = new_log(partitions=2)
+    count = 6000
+
+    async def steps() -> set[str]:
+        with opened(config, "a") as log:
+            for start in range(0, count, 1000):
+                await log.append(
+                    [body(number, f"u{number}") for number in range(start, start + 1000)]
+                )
+            await log.read("a", -1, 10)
+            reader: Any = log.ownership("a")
+            lost = asyncio.ensure_future(reader.until_lost())
+            await asyncio.to_thread(until, lambda: reader.is_paused)
+            with opened(config, "a") as other:
+                reading = asyncio.ensure_future(other.read("a", -1, 10))
+                await lost
+                reader.let_go()
+                await reading
+            found = set(numbers(await log.read("a", -1, count)))
+            while len(found) < count:
+                found |= set(numbers(await log.read("a", 0, count)))
+            return found
+
+    assert run(steps) == {f"m{number}" for number in range(count)}
+
+
 def test_a_process_that_delivers_nothing_follows_no_books() -> None:
     """It has them for new connections alone."""
     config = new_log()
