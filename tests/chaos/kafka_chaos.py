@@ -116,8 +116,8 @@ class KafkaResult(Result, kw_only=True):
 
     @property
     def rows(self) -> dict[str, float]:
-        rows = super().rows
-        return {**rows, **{f"pause_after_{what}": long for what, long in self.pauses.items()}}
+        rows = {name: value for name, value in super().rows.items() if name != "pauses"}
+        return rows | {f"pause_after_{what}": long for what, long in self.pauses.items()}
 
     @property
     def wrong(self) -> dict[str, int]:

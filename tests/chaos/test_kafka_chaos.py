@@ -27,6 +27,7 @@ def judged(chaos: ModuleType, *, late: list[int], again: int, rows: list[tuple[s
     for number in range(again + 1):
         watch.note(b'{"idempotency_key":"1"}')
         watch.requests.append((0, float(number)))
+    watch.taken_at = [1.0, 2.0]
     return chaos.judged(
         chaos.Plan(events=2, seed=1, workers=2, stops=2),
         chaos.Sent(events={"ada": ["1", "2"]}, profiles={}, poisoned={}),
@@ -35,7 +36,7 @@ def judged(chaos: ModuleType, *, late: list[int], again: int, rows: list[tuple[s
         ),
         watch=watch,
         late=late,
-        acts=[],
+        acts=[(0.0, "stop")],
         stats={"faults": 0, "duplicates": 0},
     )
 
@@ -48,6 +49,8 @@ def test_a_run_within_its_bounds_is_right(chaos: ModuleType) -> None:
     assert result.wrong == {}
     assert result.redelivered_per_kill == chaos.MOST_REDELIVERED
     assert result.late_requests == 2 * chaos.IN_FLIGHT
+    assert "pauses" not in result.rows
+    assert result.rows["pause_after_stop"] == 1.0
 
 
 def test_what_is_beyond_a_bound_is_wrong(chaos: ModuleType) -> None:
