@@ -1,10 +1,10 @@
-"""Everything that the author of a destination imports, and what a host does.
+"""Everything that the author of a destination imports, and everything that a host imports.
 
-A destination is a module whose functions carry `@hookimpl`; `Destination` lists the hooks, the
-messages are what they receive, `HttpRequest` is what they return.
+A destination is a module whose functions carry `@hookimpl`. `Destination` lists the hooks. They
+receive messages and return `HttpRequest`s.
 
-A host asks for `connect`, `Router` or `BlockingRouter`. What they are made of is imported when
-somebody asks for them: a destination loads none of it.
+A host uses `connect`, `Router` or `BlockingRouter`. Their modules are imported on first use, so a
+destination loads none of them.
 """
 
 from __future__ import annotations
@@ -135,11 +135,11 @@ _OF_HOSTS = {
     "Router": "destination_router.hosting.host_router",
     "connect": "destination_router.hosting.host_connection",
 }
-"""Where each name is that only hosts ask for."""
+"""The module of each name that only hosts use."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import what a host asks for, once it does."""
+    """Import a name for hosts on first use."""
     where = _OF_HOSTS.get(name)
     if where is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -148,5 +148,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List what is there, imported or not."""
+    """List all names, imported or not."""
     return sorted({*globals(), *__all__})

@@ -1,7 +1,7 @@
-"""What may be told of a failure: its type, its place and a plain code, never its words.
+"""Describes failures by type, place and a plain code, never by their text.
 
-What an exception says may quote what it failed on, and so be personal. A file that cannot be used
-is told in our own words, with its name.
+The text of an exception may quote the value that it failed on, and so be personal. An unusable file
+is described in our own words, with its name.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from types import TracebackType
 import msgspec
 
 UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What decoding JSON raises that somebody else wrote: it is none, no text, or too deep."""
+"""Errors of decoding foreign JSON: it is invalid, not text, or nested too deeply."""
 
 
 class Unanswered(BaseException):
-    """Raised by a hook that runs in another process and has not been answered yet.
+    """A hook that runs in another process has no answer yet.
 
-    Whoever has an event loop puts the question outside of it, and does the work again.
+    A host with an event loop asks outside of it, and then repeats the work.
 
     Attributes:
         question: for the plugin's program to answer.
@@ -32,15 +32,15 @@ class Unanswered(BaseException):
 
 
 PASSED_ON = (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit, Unanswered)
-"""What ends a process or a task on purpose, or has to be asked first. Whatever else code raises
-stays with the message at hand: `MemoryError`, `RecursionError`, and `SystemExit` of a plugin that
+"""Exceptions that end a process or a task on purpose, or ask a question first. All others concern
+only the current message: `MemoryError`, `RecursionError`, and `SystemExit` of a plugin that
 calls `sys.exit`."""
 
 _CODE = re.compile("[a-z][a-z0-9_]{0,39}")
 
 
 def whereabouts(error: BaseException) -> str:
-    """Say what kind of exception it is and where it was raised: `KeyError at plugin.py:7`."""
+    """Describe an exception by its type and place: `KeyError at plugin.py:7`."""
     told = getattr(error, "place", None)  # of a program, whose failure happened elsewhere
     if isinstance(told, str):
         return told
@@ -85,14 +85,14 @@ def file_problem(path: str | Path, error: OSError | ValueError) -> str:
 
 
 def plain_code(code: object, instead: str = "rejected") -> str:
-    """Take a code that looks like one; any other text might say more than a label may.
+    """Return a code if it looks like one. Any other text might reveal something.
 
     Args:
         code: what a destination wrote.
-        instead: what to say in its place.
+        instead: the replacement for anything else.
     """
     return code if isinstance(code, str) and _CODE.fullmatch(code) else instead
 
 
 class UsageError(Exception):
-    """What was typed does not say what to do; the text says what to type."""
+    """The command line is wrong. The text says what to type."""

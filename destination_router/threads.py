@@ -1,7 +1,7 @@
-"""Work beside the event loop, in a thread that nobody waits for when the process ends.
+"""Runs work beside the event loop, in a thread that does not delay the end of the process.
 
-A thread of asyncio's own pool is waited for: a look-up of a name that no server answers, or a body
-that takes seconds to read, would hold up the end by as long.
+At its end, a process waits for the threads of asyncio's own pool. The lookup of a name that no
+server answers, or a body that takes seconds to read, would delay it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ T = TypeVar("T")
 
 
 async def in_thread(work: Callable[[], T], name: str) -> T:
-    """Do what blocks, while the event loop goes on.
+    """Run blocking work while the event loop goes on.
 
-    Whoever is cancelled waits no longer; the work goes on to its end and is forgotten.
+    If the caller is cancelled, it stops waiting. The work runs to its end, and its result is
+    dropped.
 
     Args:
-        work: what to do.
-        name: of the thread.
+        work: the blocking function.
+        name: the thread's.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()

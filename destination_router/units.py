@@ -11,7 +11,7 @@ _BYTES = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 
 
 def _pattern(**digits: int) -> str:
-    """Say which amounts there are, with the most digits that each unit may have."""
+    """Write a pattern of amounts, with the most digits for each unit."""
     amounts = (rf"[0-9]{{1,{most}}}(\.[0-9]{{1,9}})?{unit}" for unit, most in digits.items())
     return f"^({'|'.join(amounts)})$"
 

@@ -1,6 +1,6 @@
-"""The command line: a module for each command, which parses, calls what does the work, and tells.
+"""The command line. The module of a command parses, calls what does the work, and reports.
 
-An option stands in its command's module; `options` has those that several share, `from_file` what
-`try` and `send` share. `cli` is the table of commands, `output` where a command talks and how it
-ends, `decision_output` how a decision is shown. Open the command that you look for.
+An option is in its command's module. `options` has those that several commands share, and
+`from_file` those of `try` and `send`. `cli` is the table of commands, `output` has output and exit
+statuses, and `decision_output` shows decisions. Open the command that you look for.
 """

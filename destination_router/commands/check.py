@@ -1,4 +1,4 @@
-"""`check`: a router.toml looked over, and its connections tried."""
+"""`check`: find the errors of a router.toml, and test its connections."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def check(
 
 
 def _probed(connection: Connection, config: RouterConfig, *, live: bool) -> list[ProbeResult]:
-    """Send the test messages; the vendor of a connection that is paused is not asked."""
+    """Send the test messages, except to the vendor of a paused connection."""
     order = order_of(config.eventlog, connection.name) if live else None
     if order is not None and order.paused:
         detail = f"{paused_words(order)}: `connections resume {connection.name}` first"

@@ -1,6 +1,6 @@
-"""The `destination-router` command: which commands there are; each parses and tells in its module.
+"""The `destination-router` command, as a table. Each command parses and reports in its module.
 
-Data goes to standard output, talk to standard error; docs/commands.md has the exit statuses. An
+Data goes to standard output, and talk to standard error. docs/commands.md has the exit statuses. An
 installed distribution may add commands through the entry-point group
 `destination_router.commands`.
 """

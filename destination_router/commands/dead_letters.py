@@ -1,7 +1,7 @@
-"""`dead-letters list|show|replay|export|delete`: what could not be delivered, and what now.
+"""`dead-letters list|show|replay|export|delete`: handle what could not be delivered.
 
-What is printed names ids, codes and fields; values of messages, and the vendor's words about
-them, are personal data and stand there only with `--content` or in an export.
+The output names ids, codes and fields. Values of messages and the vendor's words about them are
+personal data, and appear only with `--content` or in an export.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _which_to_delete(
     message_id: ByMessage = None,
     limit: Limit = None,
 ) -> DeadLetterFilter:
-    """Choose as `_which` does, but refuse what looks as if it meant old letters and means new ones.
+    """Choose as `_which` does, but refuse a `--since` that seems to mean old letters.
 
     Raises:
         UsageError: --since is a duration.
@@ -311,7 +311,7 @@ def _none_found(which: DeadLetterFilter) -> str:
 
 
 def _print_done(which: DeadLetterFilter, letters: Sequence[DeadLetter], verb: str) -> None:
-    """Tell what was done: of those that were asked for by number, each; of others, by code."""
+    """Report what was done: each letter that was named by number, and others by code."""
     if which.ids:
         for letter in letters:
             print_letter(letter, content=False)
@@ -321,7 +321,7 @@ def _print_done(which: DeadLetterFilter, letters: Sequence[DeadLetter], verb: st
 
 
 def _end(which: DeadLetterFilter, found: Sequence[DeadLetter], *, failed: bool = False) -> None:
-    """End with the status that tells whether all that was asked for was there, and was done."""
+    """Exit with the status for whether all requested letters existed and were handled."""
     missing = sorted(set(which.ids).difference(letter.id for letter in found))
     if missing and which.limit is None:
         talk.print(f"There is none with the number {', '.join(map(str, missing))}.")
@@ -331,15 +331,15 @@ def _end(which: DeadLetterFilter, found: Sequence[DeadLetter], *, failed: bool =
 
 
 def _of(which: DeadLetterFilter, *, replayed: bool) -> DeadLetterFilter:
-    """Take those that were replayed, too, or leave them out."""
+    """Include or exclude letters that were replayed."""
     return msgspec.structs.replace(which, replayed=None if replayed else False)
 
 
 @contextlib.contextmanager
 def opened_log(router: RouterConfig, *, to_write: bool = False) -> Iterator[LogAdmin]:
-    """Open the log of a router.toml within a transaction, so that what is read belongs together.
+    """Open the log of a router.toml in a transaction, for a consistent view.
 
-    One that is to write has the log to itself: two people who replay at once do not replay twice.
+    A writer has the log to itself, so that two people who replay at once do not replay twice.
     """
     with open_admin(router.eventlog) as log, log.writing() if to_write else log.reading():
         yield log
@@ -356,12 +356,12 @@ def _target(path: Path | None) -> Iterator[BinaryIO]:
 
 
 def letter_json(letter: DeadLetter, *, content: bool) -> dict[str, Any]:
-    """Turn a dead letter into what is printed.
+    """Turn a dead letter into JSON to print.
 
     Args:
         letter: the letter.
-        content: with values; otherwise the message and the request by the paths of their fields,
-            and the detail only where it is in our own words.
+        content: whether to include values. Otherwise, the message and the request are shown by the
+        paths of their fields, and the detail only if it is in our own words.
     """
     told: dict[str, Any] = {
         "id": letter.id,
@@ -392,7 +392,7 @@ def letter_json(letter: DeadLetter, *, content: bool) -> dict[str, Any]:
 
 
 def print_letter(letter: DeadLetter, *, content: bool) -> None:
-    """Tell a dead letter in one line; with values, the message too."""
+    """Print a dead letter in one line; with values, also the message."""
     told = letter_json(letter, content=content)
     words = [told["id"], told["at"], told["connection"], told["messageId"], told["code"]]
     if told["replayedAt"]:

@@ -1,4 +1,4 @@
-"""How decisions and outcomes are shown: as JSON for programs, as text for people."""
+"""Shows decisions and outcomes, as JSON for programs and as text for people."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def delivery_json(delivery: Delivery, connection: Connection) -> dict[str, Any]:
 
 
 def counted(number: int, noun: str) -> str:
-    """Say how many: `1 message`, `2 messages`."""
+    """Write a number of things: `1 message`, `2 messages`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 class Tally:
-    """Counts decisions: how many by result, how many requests."""
+    """Counts decisions by result, and their requests."""
 
     def __init__(self) -> None:
         self.results: Counter[str] = Counter()
@@ -61,7 +61,7 @@ class Tally:
         self.requests += len(decision.requests)
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Write the counts in one line."""
         told = self.results
         requests = counted(self.requests, "request")
         return (
@@ -76,10 +76,10 @@ def print_decision(
     """Explain one decision to a person.
 
     Args:
-        console: where.
-        decision: what was decided.
-        connection: by whom.
-        place: where the message stands in its file, if it is of one: `line 3`.
+        console: where to print.
+        decision: the decision.
+        connection: the connection that made it.
+        place: the message's place in its file, if it has one: `line 3`.
     """
     style = _STYLES[decision.result]
     title = f"{decision.type or 'message'} {decision.message_id}".strip()
@@ -109,7 +109,7 @@ def steps_json(steps: Sequence[StepTaken]) -> list[dict[str, Any]]:
 
 
 def print_steps(console: Console, steps: Sequence[StepTaken]) -> None:
-    """Show a message before and after each step that did something to it."""
+    """Show a message before and after each step that changed it."""
     for step in steps:
         end = f"  [yellow]{escape(step.end)}[/]" if step.end else ""
         idle = "" if step.end or step.notes or step.before != step.after else "  nothing to do"
@@ -125,7 +125,7 @@ def print_steps(console: Console, steps: Sequence[StepTaken]) -> None:
 
 
 def print_delivery(console: Console, delivery: Delivery, connection: Connection) -> None:
-    """Explain one decision, and how the vendor took it."""
+    """Explain one decision and the vendor's answer."""
     print_decision(console, delivery.decision, connection)
     outcome = delivery.outcome
     if outcome is not None:

@@ -1,4 +1,4 @@
-"""`delete-user`: deletes people at a vendor, resumably, with an audit of it."""
+"""`delete-user`: delete people at a vendor, resumably and with an audit."""
 
 from __future__ import annotations
 
@@ -168,11 +168,11 @@ def delete_user(
 
 
 NOT_DELETABLE = "not_deletable"
-"""The code of an id that is somebody's, and that the vendor cannot delete by."""
+"""The code for an id by which the vendor cannot delete."""
 
 
 class _Chosen(msgspec.Struct):
-    """What a command line chose: a connection, how requests go, and a router.toml's log, if any."""
+    """The choice of a command line: connection, delivery settings, and the log if there is one."""
 
     config: ConnectionConfig
     delivery: DeliveryConfig
@@ -183,7 +183,7 @@ class _Chosen(msgspec.Struct):
 
 
 def _pending(chosen: _Chosen, who: Wanted) -> PendingOf | None:
-    """Say where the log may hold what is theirs; None where no log is known, or none is there."""
+    """Describe where the log may hold their data; None without a log."""
     if chosen.eventlog is None or not is_there(chosen.eventlog) or not who.subjects:
         return None
     identifiers = [identifier for _, given in who.subjects for identifier in given]
@@ -223,7 +223,7 @@ def _delete(
 
 
 async def _until_stopped(deleting: Coroutine[Any, Any, DeletionSummary]) -> DeletionSummary:
-    """Let SIGTERM end it as Ctrl-C does: with a word of how far it is."""
+    """Let SIGTERM end it as Ctrl-C does, with a report of its progress."""
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 -- this is one
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -292,9 +292,9 @@ def _chosen(
 
 
 def _without_keys(config: ConnectionConfig) -> ConnectionConfig:
-    """Leave the vendor's keys unread, for what asks the vendor nothing.
+    """Replace the vendor's keys, for a run that asks the vendor nothing.
 
-    One that the plugin requires becomes a text that is no key.
+    If the plugin requires a key, it gets a made-up one.
     """
     keys = [name for name, value in config.settings.items() if holds_reference(value)]
     if not keys:
@@ -342,7 +342,7 @@ _AGAIN = "The same command goes on with the rest."
 
 
 class Talk:
-    """Tells a person, on standard error, how a deletion goes."""
+    """Reports the progress of a deletion to a person, on standard error."""
 
     def changed(self, number: int, count: int, group: DeletionGroup) -> None:
         """The state of a group has changed."""
@@ -353,14 +353,14 @@ class Talk:
         _say(", ".join(about))
 
     def hindered(self, hindrance: Hindrance) -> None:
-        """An attempt failed, and is made again."""
+        """An attempt failed and will be repeated."""
         _say(
             f"attempt {hindrance.attempt} of {hindrance.most} failed ({hindrance.code}), next try "
             f"in {hindrance.wait:.1f} s"
         )
 
     def asking(self, users: int, patience: float) -> None:
-        """The vendor has taken all, and is asked whether they are deleted."""
+        """The vendor took all requests, and is asked whether the users are deleted."""
         if patience:
             _say(f"waiting up to {patience:.0f} s for the vendor to delete {users} users")
 
@@ -370,7 +370,7 @@ class Talk:
 
 
 def print_summary(summary: DeletionSummary, *, dry_run: bool) -> None:
-    """Print what came of it."""
+    """Print the summary."""
     if dry_run:
         out.print(f"{counted(summary.users, 'user')} would be deleted")
     else:
@@ -392,7 +392,7 @@ def print_summary(summary: DeletionSummary, *, dry_run: bool) -> None:
 
 
 def tell_what_is_left(summary: DeletionSummary) -> None:
-    """Say what the person at the keyboard has to do now, if anything."""
+    """Say what the person has to do now, if anything."""
     if summary.interrupted:
         _say(f"Interrupted. {_AGAIN}")
     elif summary.held:

@@ -1,4 +1,4 @@
-"""`demo`: what an SDK sends, what the router makes of it and what the vendor then holds, told."""
+"""`demo`: show what an SDK sends, what the router makes of it, and what the vendor then holds."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ async def _demo(connection: Connection, folder: Path | None, *, as_json: bool) -
 
 
 class _Shown(msgspec.Struct, frozen=True):
-    """A demo that is looked at: what it is told, and how the page is served."""
+    """A demo with a console: what reports to it, and how its page is served."""
 
     password: str
     watched: Watched
@@ -114,7 +114,7 @@ class _Shown(msgspec.Struct, frozen=True):
 
 @contextlib.contextmanager
 def _shown(connection: Connection, folder: Path) -> Iterator[_Shown]:
-    """Prepare the console of a demo, with a password of its own."""
+    """Prepare the console of a demo, with a new password."""
     # Here, for what draws pages would stay in the memory of every other command.
     from destination_router.console.start import console_serving, traces_of  # noqa: PLC0415
 
@@ -145,7 +145,7 @@ def _shown(connection: Connection, folder: Path) -> Iterator[_Shown]:
 async def _unless(
     told: asyncio.Event, playing: Coroutine[Any, Any, dict[str, list[Any]]]
 ) -> dict[str, list[Any]] | None:
-    """Play to the end; None if the user stops it."""
+    """Play to the end; None if the user stopped it."""
     tasks = asyncio.create_task(playing), asyncio.create_task(told.wait())
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:

@@ -1,6 +1,6 @@
-"""`diff`: what would change, message by message, between two dialects or two configurations.
+"""`diff`: show what would change, message by message, with another dialect or configuration.
 
-The page that a careful engineer wants before a switch. Nothing is sent.
+Use it before a switch. It sends nothing.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from destination_router.service.connections import (
 )
 
 DIALECT = "dialect"
-"""The setting that says whose mapping a destination uses, where it knows several."""
+"""The setting that chooses between the mappings of a destination."""
 
 _SHOWN = 60
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One value that differs: where, and what it was and would be; None where it is not there."""
+    """One value that differs: its path, and the old and new value; None if it is missing."""
 
     path: str
     before: str | None
@@ -110,7 +110,7 @@ def diff(
 
 
 def compare(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
-    """List what differs between two decisions: whether and what would be sent, but not the notes.
+    """List the differences between two decisions: whether and what would be sent, without notes.
 
     Values are compared with their types: 1, 1.0, "1" and true all differ.
     """
@@ -154,7 +154,7 @@ def _shown(value: Json) -> str:
 
 
 def _general(path: str) -> str:
-    """A path without the places in lists, to count what is alike."""
+    """Remove the places in lists from a path, to count similar differences."""
     return ".".join("*" if part.isdecimal() else part for part in path.split("."))
 
 

@@ -1,4 +1,4 @@
-"""`eventlog status|forget|create|move`: how far connections are, and the way to a Kafka."""
+"""`eventlog status|forget|create|move`: show how far connections are, and move to a Kafka."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `try` and `send` share: the connection, the file and how requests go, as typed."""
+"""The options that `try` and `send` share: connection, file and delivery settings."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ File = Annotated[
 
 
 class FileChoice(msgspec.Struct):
-    """What a command line chose: a connection, a file and how requests go.
+    """The choice of a command line: connection, file and delivery settings.
 
-    `identity` is what makes it the same choice another time: the plugin and its settings.
+    `identity` identifies the choice in later runs: the plugin and its settings.
     `others` are the other connections of a router.toml.
     `kept` is the event log of a router.toml, or a file of the user's own; `quarantine` is held in
     the former, and without one in memory. `log` is where the former is.

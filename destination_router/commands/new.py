@@ -1,7 +1,7 @@
 """`new`: write a destination that works, as a distribution of its own.
 
-What it writes is `scaffold/my-destination`, or `scaffold/my-node-destination`: themselves working
-destinations that the checks and tests of this repository cover; only their names are replaced.
+It copies `scaffold/my-destination` or `scaffold/my-node-destination` and replaces their names. Both
+are working destinations that the checks and tests of this repository cover.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ Language = Literal["python", "node"]
 _NAMED = "my-destination"
 _TEMPLATES: dict[Language, str] = {"python": "my-destination", "node": "my-node-destination"}
 _NAME_OF = {"pyproject.toml": 'name = "{}"', "package.json": '"name": "{}"'}
-"""How the files say what the distribution is called."""
+"""The names in the template's files that are replaced."""
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST_NAME = 40
 _LEFT_BEHIND = re.compile(r"__pycache__|\..*_cache|.*\.egg-info|\.venv")
-"""What using the template in place leaves in it."""
+"""Files that using the template in place leaves in it."""
 
 
 def new(
@@ -82,12 +82,12 @@ def new(
 
 
 def plugin_of(name: str) -> str:
-    """Give what a configuration calls a destination: `posthog` of `posthog-destination`."""
+    """Derive the plugin's name from a distribution's: `posthog` from `posthog-destination`."""
     return name if name == _NAMED else name.removesuffix("-destination")
 
 
 def package_of(name: str) -> str:
-    """Give the import package of a destination: `my_destination`."""
+    """Derive the import package: `my_destination`."""
     return name.replace("-", "_")
 
 
@@ -145,7 +145,7 @@ def _renamed(text: str, name: str) -> str:
 
 
 def _template(language: Language) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Give each file of a template: the parts of its path, and its text."""
+    """Yield each file of a template: the parts of its path, and its text."""
     return _files(files("destination_router") / "scaffold" / _TEMPLATES[language], ())
 
 

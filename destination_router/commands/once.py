@@ -1,6 +1,6 @@
 """A command that refuses an option given twice, unless it may be repeated.
 
-typer would take the last one and say nothing: half of what was asked for would not be done.
+typer would silently take the last one, and ignore the other.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typer.core import TyperCommand
 
 
 class OnceCommand(TyperCommand):
-    """A command, with every option that is no list given once at most."""
+    """A command whose options, except lists, may be given once at most."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the arguments, and refuse what would be overridden without a word."""
+        """Read the arguments, and refuse a repeated option."""
         _, _, given = self.make_parser(ctx).parse_args(args=list(args))
         for parameter, times in Counter(given).items():
             if times > 1 and parameter.param_type_name == "option" and not parameter.multiple:

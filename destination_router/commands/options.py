@@ -78,10 +78,10 @@ Listen = Annotated[
 
 
 def taking(choose: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Let a command take, as its first parameter, what `choose` makes of options of its own.
+    """Give a command, as its first parameter, the result of `choose` for further options.
 
-    So options that belong together are declared once, however many commands have them. typer reads
-    a command's parameters from its signature, so that is what is put together.
+    So options that belong together are declared once for all commands. typer reads a command's
+    parameters from its signature, so this makes such a signature.
 
     Args:
         choose: its parameters are options; what is wrong with them is told as any problem is.

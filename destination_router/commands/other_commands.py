@@ -1,6 +1,6 @@
-"""The commands that other distributions add, each loaded when it is asked for.
+"""Commands that other distributions add. Each is loaded when somebody types it.
 
-Loading them all at every start would cost a server the memory of what it never uses.
+Loading all of them at every start would cost a server memory that it never uses.
 """
 
 from __future__ import annotations

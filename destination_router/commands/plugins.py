@@ -1,4 +1,4 @@
-"""`plugins`: which destinations there are, and what each can do."""
+"""`plugins`: list destinations and what each can do."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def plugins(
 
 
 def _program(command: str) -> LoadedPlugin | Broken:
-    """Start a program to ask what it is, and end it."""
+    """Start a program, ask for its introduction, and end it."""
     try:
         parts = shlex.split(command)
     except ValueError as error:

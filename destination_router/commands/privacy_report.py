@@ -1,4 +1,4 @@
-"""`privacy report`: which fields there are and which pass, from a file or the live log."""
+"""`privacy report`: list the fields of a file or the live log, and which pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`reload`: a router that is at work reads its router.toml again."""
+"""`reload`: let a running router read its router.toml again."""
 
 from __future__ import annotations
 

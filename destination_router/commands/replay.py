@@ -1,4 +1,4 @@
-"""`replay`: what a connection delivered, and the log still keeps, is sent again."""
+"""`replay`: send again what a connection delivered and the log still keeps."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _chosen(kept: Iterator[Kept], events: list[str], users: list[str]) -> Iterat
 
 
 def _goes_out(connection: Connection, kept: Kept, what: str) -> bool:
-    """Say whether a replay would send anything of an event, as the connection is today."""
+    """Tell whether the connection, as it is today, would send anything for an event."""
     decision = connection.decide(kept.body, source=kept.source)
     return replayed(decision, what).result == "requests"
 

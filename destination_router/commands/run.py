@@ -1,4 +1,4 @@
-"""`run`: a router.toml at work."""
+"""`run`: run the router of a router.toml."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def run(
 def _console(
     config: RouterConfig, table: ConsoleConfig | None, folder: Path, *, shows: bool
 ) -> Iterator[tuple[TraceSink | None, Beside | None]]:
-    """Open what the console needs, if there is one: then workers tell what they do."""
+    """Open the console's traces, if there is a console. Workers then write traces."""
     if table is None:
         yield None, None
         return
@@ -134,7 +134,7 @@ def _console(
 
 
 def _processes(config: RouterConfig, typed: int | None) -> int | None:
-    """Tell how many processes deliver; None: this one does.
+    """Count the processes that deliver; None: this one does.
 
     Raises:
         UsageError: the log cannot be shared so.

@@ -1,4 +1,4 @@
-"""`schema`: a destination's settings, and the fields that a mapping may override."""
+"""`schema`: print a destination's settings, or the fields that a mapping may override."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def schema(
 
 
 def fields_of(plugin: LoadedPlugin) -> dict[str, list[Field]]:
-    """List what a plugin lets mappings override; nothing if it does not say."""
+    """List the fields that mappings may override; nothing if the plugin does not say."""
     if "fields" not in plugin.capabilities:
         return {}
     fields: dict[str, list[Field]] = plugin.hook.fields()
@@ -49,7 +49,7 @@ def fields_of(plugin: LoadedPlugin) -> dict[str, list[Field]]:
 
 
 def fields_as_json(fields: Mapping[str, Sequence[Field]]) -> dict[str, list[dict[str, Any]]]:
-    """Give the fields as data: name, type, description, required, default."""
+    """Write the fields as data: name, type, description, required, default."""
     return {
         call: [
             {

@@ -1,4 +1,4 @@
-"""`send`: a file of messages to the vendor, and what became of each."""
+"""`send`: send a file of messages to the vendor, and report each failure."""
 
 from __future__ import annotations
 

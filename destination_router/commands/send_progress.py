@@ -1,4 +1,4 @@
-"""How a `send` goes, for whoever looks on: a bar on a terminal, and a word of what it waits for."""
+"""Shows the progress of `send`: a bar on a terminal, and what it waits for."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class SendProgress:
     Args:
         console: where.
         name: the connection's.
-        source: the file. How far a packed one or standard input is, is not known beforehand.
-        wait: for how long a vendor may take nothing: `5m`.
+        source: the file. The size of a compressed one or of standard input is unknown.
+        wait: the longest time that a vendor may take nothing: `5m`.
         clock: seconds that never go back.
     """
 
@@ -70,7 +70,7 @@ class SendProgress:
         self._bar.stop()
 
     def show(self, view: View) -> None:
-        """Show how it stands."""
+        """Show the state of the run."""
         now = self._clock()
         if not is_waiting(view.stats):
             self._working += now - self._looked
@@ -101,7 +101,7 @@ class SendProgress:
         self._paused = paused
 
     def _tell_of_quotas(self, stats: DeliveryStats, left: float | None) -> None:
-        """Say once of each quota that the run waits for it; a bar says so all the time."""
+        """Report each quota once when the run waits for it. A bar shows it all the time."""
         waits = quota_words(stats)
         new = stats.awaited_quotas.keys() - self._quotas_told
         if self._console.is_terminal or not waits or not new or not is_waiting(stats):
@@ -115,21 +115,21 @@ class SendProgress:
 
 
 def is_waiting(stats: DeliveryStats) -> bool:
-    """Say whether nothing is under way, because a limit, a pause or the vendor forbids it."""
+    """Tell whether nothing is under way because of a limit, a pause or the vendor."""
     forbidden = bool(stats.awaited_quotas) or stats.paused or stats.circuit != "closed"
     return stats.in_flight == 0 and (forbidden or bool(held_words(stats)))
 
 
 def seconds_left(view: View, size: int | None, working: float) -> float | None:
-    """Say how long the rest of a file takes: at the pace so far, and within the vendor's limits.
+    """Estimate how long the rest takes, by the pace so far and the vendor's limits.
 
     Args:
         view: how the run stands.
-        size: of the file, in bytes; None where that is not known.
-        working: for how long this run has sent, in seconds: without the time it had to wait.
+        size: of the file, in bytes; None if it is unknown.
+        working: the seconds that this run has sent, without waits.
 
     Returns:
-        Seconds; None where it cannot be told: nothing is sent yet, or the vendor takes nothing.
+        Seconds; None if nothing is sent yet, or the vendor takes nothing.
     """
     stats = view.stats
     sent = view.bytes_done - view.bytes_passed_over
@@ -141,7 +141,7 @@ def seconds_left(view: View, size: int | None, working: float) -> float | None:
 
 
 def words(view: View, seconds: float) -> str:
-    """Say how it stands: `1200/s  36000 delivered  waiting for events_per_app (12 s)`."""
+    """Write the state of the run: `1200/s  36000 delivered  waiting for events_per_app (12 s)`."""
     summary, stats = view.summary, view.stats
     told = [
         f"{summary.messages / seconds if seconds else 0:.0f}/s",
@@ -163,9 +163,9 @@ def words(view: View, seconds: float) -> str:
 
 
 def quota_words(stats: DeliveryStats) -> str:
-    """Say which of the vendor's limits keep messages back, and until when; else nothing.
+    """Name the vendor's limits that keep messages back, and until when.
 
-    One that the next answer may free is not told: that comes and goes with each request.
+    It leaves out a limit that the next answer may free, which changes with each request.
     """
     waits = [
         f"{quota} ({math.ceil(seconds)} s)"
@@ -176,11 +176,11 @@ def quota_words(stats: DeliveryStats) -> str:
 
 
 def answers_told(answers: Mapping[str, int], failure: str = "") -> str:
-    """Say what came back that was no success, the most frequent first.
+    """List unsuccessful answers, the most frequent first.
 
     Args:
-        answers: how many there were of each.
-        failure: why there was none the last time.
+        answers: the count of each answer.
+        failure: the reason for the last missing answer.
 
     Returns:
         `503 7, network 5: https://vendor.example: the connection was refused`.

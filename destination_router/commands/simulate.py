@@ -1,4 +1,4 @@
-"""`simulate`: a destination's stand-in for its vendor, on a port of its own."""
+"""`simulate`: serve a destination's stand-in for its vendor."""
 
 from __future__ import annotations
 

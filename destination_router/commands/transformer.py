@@ -1,4 +1,4 @@
-"""`transformer`: the command that serves RudderStack's protocol."""
+"""`transformer`: serve RudderStack's transformer protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`try`: what would be sent for each message of a file, and why; nothing is."""
+"""`try`: show what would be sent for each message of a file, and why, without sending it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Origins (`https://vendor.example`): read, written in one way, and held against what is sent to.
+"""Reads origins (`https://vendor.example`), normalises them, and finds misspelt ones.
 
-A vendor's origin may be sent elsewhere, to a simulator or a proxy. One that is spelt otherwise than
-its destination spells it would be missed without a word, and test traffic would reach the vendor.
+A configuration may send a vendor's requests elsewhere, to a simulator or a proxy. If it spelt the
+vendor's origin in another way than the destination does, nothing would match, and test traffic
+would reach the vendor.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ ORIGIN = r"^[hH][tT][tT][pP][sS]?://[^/?#@\s]+/?(?![\s\S])"
 ORIGIN_MEANING = "Write an origin: https://host or http://host:port."
 
 ANY_ORIGIN = "*"
-"""In `origins`: every origin that is not named."""
+"""In `origins`: every origin that has no entry of its own."""
 
 _PORTS = {"http": ":80", "https": ":443"}
 
@@ -27,7 +28,7 @@ def is_origin(text: str) -> bool:
 
 
 def plain_origin(url: str) -> str:
-    """Give the origin of a URL, in the one way to write it: lower case, no port that goes unsaid.
+    """Normalise the origin of a URL: lower case, and no default port.
 
     `HTTPS://Vendor.example:443/` and `https://vendor.example/api` are `https://vendor.example`.
     """
@@ -38,7 +39,7 @@ def plain_origin(url: str) -> str:
 
 
 def plain_origins(origins: Mapping[str, str]) -> dict[str, str]:
-    """Write what is sent elsewhere so that `plain_origin` of a URL finds it."""
+    """Normalise the keys of `origins`, so that `plain_origin` of a URL finds them."""
     return {
         source if source == ANY_ORIGIN else plain_origin(source): target.rstrip("/")
         for source, target in origins.items()
@@ -46,7 +47,7 @@ def plain_origins(origins: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL leads to this machine: what goes there never takes a proxy."""
+    """Tell whether a URL leads to this machine. Such requests never take a proxy."""
     host = urlsplit(url).hostname or ""
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -57,11 +58,11 @@ def is_loopback(url: str) -> bool:
 
 
 def strange_origin(source: str, known: Collection[str]) -> str | None:
-    """Say what is wrong with an origin that is sent elsewhere; None if it is one that is sent to.
+    """Say what is wrong with an origin in `origins`; None if a connection sends to it.
 
     Args:
-        source: as somebody wrote it.
-        known: what is sent to.
+        source: the origin, as written in the configuration.
+        known: the origins that connections send to.
     """
     if source == ANY_ORIGIN or plain_origin(source) in {plain_origin(origin) for origin in known}:
         return None

@@ -1,4 +1,4 @@
-"""What is wrong with a router.toml, told by the table and the key where it stands."""
+"""Reports problems of a router.toml by their table and key."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from destination_router.settings.errors import Problem, SettingsError, TableErro
 
 
 class ConfigError(SettingsError):
-    """A router.toml that cannot be used: each problem names the file, the table and the key."""
+    """A router.toml is invalid. Each problem names the file, the table and the key."""
 
 
 def config_error(
     problems: Sequence[Problem], names: Sequence[str], path: Path | None = None
 ) -> ConfigError:
-    """Say each problem once, with its table as the file has it: `[gateway] listen: ...`.
+    """List each problem once, with its table as in the file: `[gateway] listen: ...`.
 
-    A connection without a name is told by its place in the list, which counts from 0 as in every
-    path: `connections.0.settings.appId`.
+    A connection without a name is known by its place in the list, from 0:
+    `connections.0.settings.appId`.
 
     Args:
         problems: by their paths from the file's root.
         names: the connections', in order; empty where one has none.
-        path: the file, where it is to be named.
+        path: the file, to name it in the problems.
     """
     told = dict.fromkeys(_told(problem, names) for problem in problems)
     file = "" if path is None else f"{path}: "
@@ -41,7 +41,7 @@ def connection_names(content: Mapping[str, Json]) -> list[str]:
 
 
 def connection_problems(number: int, error: SettingsError | PluginError) -> list[Problem]:
-    """Say where in the file the problems of a connection are.
+    """Give the problems of a connection their paths in the file.
 
     Args:
         number: of the connection, from 0.
@@ -70,6 +70,6 @@ def _told(problem: Problem, names: Sequence[str]) -> str:
 
 
 def _placed(problem: Problem, table: str) -> Problem:
-    """Say where a problem of a connection stands; one of the router's own tables says so."""
+    """Give one problem of a connection its path; one about the router's own tables has it."""
     of_all = problem.path.startswith("[")
     return problem if of_all else Problem(f"{table}.{problem.path}", problem.detail)

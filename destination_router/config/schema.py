@@ -1,7 +1,7 @@
 """What a router.toml may hold, as JSON Schema: each table with its keys.
 
-What is left open here, the settings of a plugin, transformations and privacy, is checked when a
-connection is made, where its meaning is known.
+It leaves the settings of plugins, transformations and privacy open. Their own modules check them
+when a connection is made.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ EVENTLOG: dict[str, Json] = {
     },
 }
 MOST_WORKERS = 64
-"""How many processes may deliver: more than a machine has cores only cost memory."""
+"""The most processes that may deliver: more than a machine has cores only cost memory."""
 
 DELIVERY: dict[str, Json] = {
     "origins": {
@@ -211,4 +211,4 @@ SCHEMA: dict[str, Json] = _table(
 )
 
 ALSO_EMPTY: dict[str, Json] = {**SCHEMA, "required": []}
-"""As `SCHEMA`, for who needs no connection."""
+"""As `SCHEMA`, for commands that need no connection."""

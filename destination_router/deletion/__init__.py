@@ -1,6 +1,6 @@
-"""Deleting people: at the vendor, and in what still waits here, with an audit of both.
+"""Deletes people at the vendor and in what still waits here, with an audit of both.
 
-In come ids, out comes what became of each. `people` reads whom it is about, `vendor` asks the
-vendor, `pending` looks through the event log and the dead letters, `matching` says whose a message
-is, `audit` records it. Open `runner` first.
+The input is ids, and the output is what became of each. `people` reads the ids, `vendor` asks the
+vendor, `pending` searches the event log and the dead letters, `matching` says whose a message is,
+and `audit` records everything. Open `runner` first.
 """

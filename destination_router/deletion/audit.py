@@ -1,9 +1,9 @@
-"""What a deletion leaves behind: an audit of what was asked and answered, and where it stopped.
+"""The files of a deletion: an audit of all requests and answers, and a state to resume from.
 
-The audit (JSON, a line for each thing that happened) shall prove that somebody was deleted, and not
-be a list of those who were: it holds ids as HMAC-SHA-256 under a key in a file beside it. Who has
-an id and both files can find it. Once the key's file is destroyed, nobody can, and the audit still
-says when, how many and under which request ids. The state file lasts until all is done.
+The audit (JSON, one event a line) proves that somebody was deleted, but is not a list of those
+people: it holds ids as HMAC-SHA-256 under a key in a file beside it. With an id and both files, you
+can find the id. Once you destroy the key's file, nobody can, but the audit still says when users
+were deleted, how many, and under which request ids. The state file lasts until everything is done.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _GroupState(msgspec.Struct, frozen=True):
 
 
 class _Entry(msgspec.Struct, rename="camel"):
-    """What is read of the audit."""
+    """The fields of an audit's line that are read again."""
 
     event: str
     request_id: str = ""
@@ -55,12 +55,12 @@ class _State(msgspec.Struct, frozen=True):
 
 
 class DeletionAudit:
-    """The files of one deletion: `audit`, `audit.key` and `audit.state`; only the owner reads them.
+    """The files `audit`, `audit.key` and `audit.state` of one deletion. Only the owner reads them.
 
     Args:
         path: the audit's.
         file: the audit, open at its end.
-        key: what ids are hashed with.
+        key: hashes the ids.
     """
 
     def __init__(self, path: Path, file: BinaryIO, key: bytes) -> None:
@@ -70,21 +70,21 @@ class DeletionAudit:
         self._key = key
 
     def digest(self, identifier: Identifier) -> str:
-        """Make of an id what stands in the audit."""
+        """Hash an id for the audit."""
         return _digest(self._key, identifier)
 
     def note(self, event: str, **fields: Any) -> None:
-        """Write a line; it is on disk when this returns."""
+        """Write a line. It is on disk when this returns."""
         at = format_time(datetime.fromtimestamp(time.time(), UTC))
         self._file.write(msgspec.json.encode({"at": at, "event": event, **fields}) + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def resume(self, purpose: Sequence[Json], groups: Sequence[DeletionGroup]) -> bool:
-        """Bring groups to where an interrupted run left them; whether there was one.
+        """Restore the groups of an interrupted run, and tell whether there was one.
 
         Args:
-            purpose: what makes it the same deletion: plugin, settings and subjects.
+            purpose: identifies the deletion: plugin, settings and subjects.
             groups: in the same order as then.
 
         Raises:
@@ -106,7 +106,7 @@ class DeletionAudit:
         return True
 
     def save(self, groups: Sequence[DeletionGroup]) -> None:
-        """Write down how far it is; nothing is left to write once all are complete."""
+        """Write the state of the groups, or remove it once all are complete."""
         if all(group.state == "complete" for group in groups):
             self._state.unlink(missing_ok=True)
             return
@@ -131,7 +131,7 @@ def open_audit(path: Path) -> Iterator[DeletionAudit]:
     """Open an audit, for one process at a time.
 
     Raises:
-        UsageError: another process has it, or its key is none.
+        UsageError: another process has it open, or its key is invalid.
         OSError: it cannot be written.
     """
     with open_private(path, "ab") as file:
@@ -146,7 +146,7 @@ def open_audit(path: Path) -> Iterator[DeletionAudit]:
 
 
 def _end_line(path: Path, file: BinaryIO) -> None:
-    """Keep a line that a crash or a full disk cut off from spoiling the one that comes next."""
+    """End a line that a crash or a full disk cut off, so that the next line stays whole."""
     if file.tell():
         with path.open("rb") as written:
             written.seek(-1, os.SEEK_END)
@@ -157,16 +157,17 @@ def _end_line(path: Path, file: BinaryIO) -> None:
 def found_in(
     path: Path, identifiers: Iterable[Identifier]
 ) -> tuple[list[str | None], Sequence[int]]:
-    """Look ids up in an audit: `complete`, `pending`, `failed`, or None for one that is not there.
+    """Look up ids in an audit: `complete`, `pending`, `failed`, or None if it does not have them.
 
-    An id that several requests named is `pending` while any of them is; else as far as the last.
+    If several requests named an id, it is `pending` while any of them is. Otherwise the last
+    counts.
 
     Returns:
-        The state of each id, and the numbers of lines that cannot be read, which a crash or a full
-        disk may leave behind.
+        The state of each id, and the numbers of unreadable lines, which a crash or a full disk may
+        leave behind.
 
     Raises:
-        OSError: the audit or its key is not there.
+        OSError: the audit or its key does not exist.
     """
     key = _key(path)
     requests: dict[str, dict[str, None]] = {}
@@ -202,7 +203,7 @@ def _digest(key: bytes, identifier: Identifier) -> str:
 
 
 def _key(path: Path) -> bytes:
-    """Read the key of an audit; an empty one would make plain hashes of ids."""
+    """Read the key of an audit. Refuse an empty one, which would not protect the hashes."""
     try:
         key = _beside(path, "key").read_bytes().strip()
     except FileNotFoundError:

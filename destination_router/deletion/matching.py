@@ -1,4 +1,4 @@
-"""Which messages are theirs who are deleted: of what waits, and of dead letters. Pure."""
+"""Finds the messages of people who are deleted, among waiting ones and dead letters. Pure."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class _Context(msgspec.Struct, frozen=True):
 
 
 _SHORTEST_FOUND = 4
-"""A shorter id stands in words by chance."""
+"""A shorter id can be part of a text by chance."""
 
 _NO_CONTEXT = _Context()
 
 
 class _Head(msgspec.Struct, rename="camel"):
-    """What is read of a message; the decoder skips everything else."""
+    """The fields of a message that are read. The decoder skips all others."""
 
     user_id: Any = None
     anonymous_id: Any = None
@@ -38,15 +38,15 @@ _decode = msgspec.json.Decoder(_Head).decode
 
 
 class Theirs:
-    """Tells whether a message is of one of several people.
+    """Tells whether a message is from one of several people.
 
-    It is if it carries one of their ids, as it came or masked, or if what the connection makes of
-    it does: a transformation, a mapping or an option may give another id.
+    It is if it carries one of their ids, in clear or masked, or if the connection's requests do. A
+    transformation, a mapping or an option may replace an id.
 
     Args:
-        connection: whose messages they are.
+        connection: the connection that gets the messages.
         identifiers: the people's, as messages carry them.
-        keys: what delivery masks ids with; None: it does not.
+        keys: the keys with which delivery masks ids; None: it does not mask.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Theirs:
                 known.update(keys.mask_all_versions(identifier.value))
 
     def __call__(self, raw: bytes) -> bool:
-        """Tell it of one message, as wire JSON; what cannot be read is nobody's."""
+        """Decide for one message, as wire JSON. An unreadable one is nobody's."""
         try:
             head = _decode(raw)
         except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -84,7 +84,7 @@ class Theirs:
         return may_differ and self._is_made_theirs(raw)
 
     def names(self, words: str) -> bool:
-        """Tell whether one of their ids stands in words, such as a vendor's answer to many."""
+        """Tell whether a text, such as a vendor's answer, contains one of their ids."""
         known = (*self._users, *self._visitors)
         return any(each in words for each in known if len(each) >= _SHORTEST_FOUND)
 

@@ -1,8 +1,8 @@
-"""What a router's log still holds of people who are deleted: it shall not bring them back.
+"""Removes deleted people from a router's log, so that delivery does not bring them back.
 
-Dead letters go at once, and so does what the console keeps of their messages. What waits to be
-delivered is dropped, for this connection alone, where no router runs; one that runs has it in hand,
-and is given a while to deliver it before the vendor is asked to delete.
+Dead letters go at once, and so do the console's traces of their messages. If no router runs,
+waiting events are dropped for this connection. A running router has them in hand, so it gets some
+time to deliver them before the vendor is asked to delete.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from destination_router.service.tracing import UNWATCHED_PERIOD
 Row = TypeVar("Row")
 
 _BREATH = 100
-"""After how many messages, of up to a tenth of a millisecond each, signals are looked for."""
+"""The messages, each up to 0.1 ms of work, between two looks for signals."""
 
 _LAST_TRACES = UNWATCHED_PERIOD + 1.0
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
 PATIENCE = 30.0
-"""How long a running router is given to deliver what it has in hand, in seconds."""
+"""The seconds that a running router gets to deliver what it has in hand."""
 
 
 class Pending(msgspec.Struct, frozen=True, rename="camel"):
-    """What was found.
+    """How much was found.
 
     Attributes:
-        dead_letters: those that were removed.
-        dropped: waiting events that this connection will not deliver.
-        waiting: those that a running router may deliver after all.
-        traces: what the console kept of their messages; removed.
+        dead_letters: removed dead letters.
+        dropped: waiting events that this connection no longer delivers.
+        waiting: events that a running router may still deliver.
+        traces: removed traces of the console.
     """
 
     dead_letters: int = 0
@@ -55,13 +55,13 @@ class Pending(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class PendingOf:
-    """What a connection's log holds of people.
+    """The data about people in a connection's log.
 
     Args:
-        log: which log.
+        log: the log's settings.
         connection: the connection's name.
-        is_theirs: tells of a message, as wire JSON, whether it is one of theirs.
-        traces: where the console's traces are, if there are any.
+        is_theirs: tells whether a message, as wire JSON, is from one of them.
+        traces: the file of the console's traces, if there is one.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class PendingOf:
         """What `clear` has done so far, even if it was cancelled; None before it did anything."""
 
     async def count(self) -> Pending:
-        """Look only: dead letters and waiting events.
+        """Count dead letters and waiting events, without a change.
 
         Raises:
             LogFileError: the log cannot be used.
@@ -90,11 +90,11 @@ class PendingOf:
         return Pending(dead_letters=len(letters), waiting=len(waiting))
 
     async def clear(self, patience: float, told: Callable[[int], None]) -> None:
-        """Drop all of it, and give a running router a while with what it has in hand.
+        """Drop everything, and wait for a running router to deliver what it has in hand.
 
         Args:
-            patience: how long, in seconds.
-            told: is told once how many events a router has in hand.
+            patience: the longest wait, in seconds.
+            told: is called once, with the number of events that a router has in hand.
 
         Raises:
             LogFileError: the log cannot be used.
@@ -120,7 +120,7 @@ class PendingOf:
             self.found = msgspec.structs.replace(found, traces=found.traces + self._forgotten())
 
     def _forgotten(self) -> int:
-        """Remove what the console keeps of them; says of how many messages."""
+        """Remove the console's traces of them, and return how many."""
         if not self._traces.exists():
             return 0
         with contextlib.closing(TraceFile(self._traces)) as traces:
@@ -130,7 +130,7 @@ class PendingOf:
                 raise LogFileError(f"what the console keeps cannot be removed: {error}") from error
 
     def _is_traced(self, trace: Trace) -> bool:
-        """Tell it of a message that was traced; where its content is not kept, nobody knows."""
+        """Decide for a traced message. Without its content, nobody knows."""
         content = trace.content
         if content.body is None:
             return True
@@ -138,7 +138,7 @@ class PendingOf:
         return self._is_theirs(content.body.encode()) or any(map(self._is_theirs.names, words))
 
     async def _drop(self) -> Pending:
-        """Drop what may be dropped now; one that is cancelled has dropped nothing."""
+        """Drop what may be dropped now. If it is cancelled, it has dropped nothing."""
         with open_admin(self._log) as log, unclaimed(self._log, self._connection) as claimed:
             if claimed and self._log.new_connections == "start":
                 # Else nothing waits for one that is new.
@@ -162,7 +162,7 @@ class PendingOf:
         )
 
     async def _theirs(self, rows: Iterable[tuple[Row, bytes]]) -> list[Row]:
-        """Look for what is theirs; that may take a while, and SIGTERM is heeded meanwhile."""
+        """Search for their messages. This may take a while, and obeys SIGTERM meanwhile."""
         found = []
         for number, (row, body) in enumerate(rows):
             if number % _BREATH == 0:

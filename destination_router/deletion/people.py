@@ -1,7 +1,7 @@
-"""Who shall be deleted: ids from a command line or a file → whom the vendor knows by them. Pure.
+"""Turns ids from a command line or a file into the vendor's names for users. Pure.
 
-An id goes the way that it went in delivery: plain, or masked with every key that a connection in
-HIPAA mode has or had, since events under any of them may still be there.
+It treats an id as delivery did: it goes out in clear, or masked with every key that a connection in
+HIPAA mode has or had, because the vendor may have events under any of them.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _KINDS = ("userId", "anonymousId")
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """One id, and where it was given: what is told of it in its place."""
+    """One id, and where it was given. Messages name that place, and not the id."""
 
     where: str
     identifier: Identifier
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """What cannot be deleted, and why; quotes no id."""
+    """A refused id, by its place, and the reason. It never quotes the id."""
 
     where: str
     code: str
@@ -43,10 +43,10 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Whom the vendor shall delete.
+    """The users to delete at the vendor.
 
     Attributes:
-        subjects: each once, in order, with the ids that it stands for.
+        subjects: each user once, in order, with the ids that it stands for.
         refused: the ids that it cannot delete.
     """
 
@@ -64,12 +64,12 @@ def asked_by_option(kind: str, values: Iterable[str]) -> Iterator[Asked | Refuse
 def asked_by_lines(lines: Iterable[Line], file: str = "") -> Iterator[Asked | Refused]:
     """Read ids from a file: a userId a line, or an object with `userId`, `anonymousId` or both.
 
-    What looks like a table (a heading, a separator, quotes) is refused: its cells are no ids, and
-    the vendor would confirm their deletion all the same.
+    It refuses a file that looks like a table (a heading, a separator, quotes): its lines are no
+    ids, but the vendor would confirm their deletion all the same.
 
     Args:
-        lines: of the file.
-        file: what tells it from others, where there are several.
+        lines: the lines of the file.
+        file: its name in messages, if there are several.
     """
     for line in lines:
         where = f"{file}, {line.place}" if file else line.place
@@ -89,7 +89,7 @@ def asked_by_lines(lines: Iterable[Line], file: str = "") -> Iterator[Asked | Re
 
 
 def asked_of(where: str, user: Mapping[str, Json]) -> Iterator[Asked | Refused]:
-    """Read the ids of one user: of an object, `userId` and `anonymousId` count."""
+    """Read the ids of one user. In an object, `userId` and `anonymousId` count."""
     found = [(kind, user[kind]) for kind in _KINDS if user.get(kind) not in (None, "")]
     if not found:
         yield Refused(where, "missing_identity", "it has neither userId nor anonymousId")
@@ -99,7 +99,7 @@ def asked_of(where: str, user: Mapping[str, Json]) -> Iterator[Asked | Refused]:
 def wanted(
     asked: Iterable[Asked | Refused], deletion: UserDeletion, keys: MaskingKeys | None
 ) -> Wanted:
-    """Find out whom the vendor knows by the ids.
+    """Find the users that the vendor knows by the ids.
 
     Args:
         asked: the ids.
@@ -127,7 +127,7 @@ def wanted(
 
 
 def delivery_keys(config: ConnectionConfig) -> MaskingKeys | None:
-    """Read the keys that a connection masks ids with; None for one that sends them as they are.
+    """Read the keys with which a connection masks ids; None if it sends them in clear.
 
     Raises:
         SettingsError: one is missing.

@@ -1,4 +1,4 @@
-"""One deletion of users from beginning to end: groups, audit, state, and what came of it."""
+"""One deletion of users from beginning to end: groups, audit, state and summary."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from destination_router.pipeline.connection import Connection
 
 
 class DeletionSummary(msgspec.Struct, rename="camel"):
-    """What became of a deletion: how many of the vendor's users are in which state.
+    """The result of a deletion: how many of the vendor's users are in each state.
 
     Attributes:
-        users: whom the vendor was, or would be, asked to delete.
+        users: all users that the vendor was, or would be, asked to delete.
         refused: ids that cannot be deleted, by code.
         complete: users that the vendor has deleted.
         pending: users that it has not deleted yet.
         failed: users that it was not, or could not be, asked to delete.
-        interrupted: whether it was told to stop.
+        interrupted: whether a signal stopped it.
         held: why the vendor takes nothing of the connection, as a code: its key is refused. Empty
             if it does.
-        log: what a router's log still held of them; None where no log is known.
+        log: how much a router's log still held of them; None if no log is known.
     """
 
     users: int = 0
@@ -46,26 +46,26 @@ class DeletionSummary(msgspec.Struct, rename="camel"):
 
     @property
     def waiting(self) -> int:
-        """How many of their events may go out after all."""
+        """The number of their events that may still go out."""
         return 0 if self.log is None else self.log.waiting
 
     @property
     def left(self) -> bool:
-        """Whether the same command has something left to do."""
+        """Whether the same command would have something left to do."""
         return self.pending > 0 or self.failed > 0
 
 
 class Teller(Protocol):
-    """Is told how a deletion goes, as it goes."""
+    """Hears about the progress of a deletion."""
 
     def changed(self, number: int, count: int, group: DeletionGroup) -> None:
-        """The state of a group has changed: its number, and of how many."""
+        """The state of a group has changed. Gets its number and the number of groups."""
 
     def hindered(self, hindrance: Hindrance) -> None:
-        """An attempt failed, and is made again."""
+        """An attempt failed and will be repeated."""
 
     def asking(self, users: int, patience: float) -> None:
-        """The vendor has taken all, and is asked whether so many users are deleted."""
+        """The vendor took all requests, and is asked whether this many users are deleted."""
 
     def waiting(self, events: int) -> None:
         """A running router has events of theirs in hand."""
@@ -74,7 +74,7 @@ class Teller(Protocol):
 def summary_of(
     wanted: Wanted, groups: Sequence[DeletionGroup] = (), log: Pending | None = None
 ) -> DeletionSummary:
-    """Sum up; without groups nothing was asked for."""
+    """Make the summary. Without groups, the vendor was asked nothing."""
     counts = Counter[str]()
     for group in groups:
         counts["failed" if group.state == "new" else group.state] += len(group.subjects)
@@ -100,25 +100,25 @@ async def delete_users(  # noqa: PLR0913 -- each is a part, by keyword
     pending: PendingOf | None,
     teller: Teller,
 ) -> DeletionSummary:
-    """Delete users, or go on where an interrupted run was.
+    """Delete users, or resume an interrupted run.
 
-    First of all what a router's log holds of them is dropped, lest it bring them back. One that is
-    cancelled says how far it came; the audit and the state know it already.
+    First, it drops their data in a router's log, so that delivery does not bring them back. If it
+    is cancelled, the summary says how far it came; the audit and the state know that already.
 
     Args:
-        connection: at whose vendor.
+        connection: the connection to the vendor.
         deletion: the vendor's.
-        wanted: who.
+        wanted: the users.
         audit: its files.
-        purpose: what else makes it the same deletion another time: plugin and settings.
-        settings: how patiently requests are tried.
-        patience: how long to wait for the vendor to be done, in seconds.
-        pending: what a router's log holds of them; None where no log is known.
-        teller: is told how it goes.
+        purpose: identifies the deletion beside its users: plugin and settings.
+        settings: the retries of requests.
+        patience: the longest wait for the vendor to finish, in seconds.
+        pending: their data in a router's log; None if no log is known.
+        teller: hears about the progress.
 
     Raises:
         UsageError: another deletion is not finished.
-        LogFileError: the log cannot be used; the vendor was asked nothing.
+        LogFileError: the log cannot be used. The vendor was asked nothing.
     """
     subjects = [subject for subject, _ in wanted.subjects]
     groups = grouped(subjects, deletion.group)
@@ -175,7 +175,7 @@ async def _clear(pending: PendingOf, patience: float, teller: Teller, audit: Del
 
 
 def _ids(wanted: Wanted, audit: DeletionAudit, groups: Sequence[DeletionGroup]) -> list[list[str]]:
-    """List for each group what stands in the audit for the ids of its users."""
+    """List the hashed ids of the users of each group."""
     users = iter(wanted.subjects)
     return [
         list(

@@ -1,7 +1,7 @@
-"""Deletes users at a vendor: groups go out, and are asked about until the vendor is done.
+"""Deletes users at a vendor: sends groups, and asks about them until the vendor is done.
 
-Waits go by the running event loop's clock. Whatever a group comes to is told as it happens, so
-that a run that is cut short can go on where it was.
+It waits by the running event loop's clock. It reports each change of a group at once, so that an
+interrupted run can resume.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from destination_router.delivery.sender import Sender
 
 _UNAUTHORIZED = 401
 _RENEWED_BEFORE = 30.0
-"""A token is renewed so many seconds before its end: a request under way shall not outlive it."""
+"""A token is renewed this many seconds before its end, so that no request outlives it."""
 
 _MOST_ATTEMPTS = 8
 _FIRST_POLL = 0.5
@@ -37,12 +37,12 @@ _LONGEST_POLL = 60.0
 
 
 class DeletionGroup(msgspec.Struct):
-    """Users who are deleted together, and how far that is.
+    """Users who are deleted together, and the state of their deletion.
 
     Attributes:
-        subjects: whom the vendor knows by them.
+        subjects: the vendor's names for them.
         state: `new` until the vendor has taken it.
-        request_id: what the vendor calls it.
+        request_id: the vendor's id of the request.
         status: the HTTP status of its last answer, if there was one.
         detail: why it failed: a code, and words without personal values.
     """
@@ -55,13 +55,13 @@ class DeletionGroup(msgspec.Struct):
 
 
 class Hindrance(msgspec.Struct, frozen=True):
-    """An attempt that failed, and will be made again.
+    """A failed attempt that will be repeated.
 
     Attributes:
-        code: why: `network: https://vendor.example: the connection was refused`, `http_503`.
-        attempt: the how many-eth it was, from 1.
-        most: how many are made.
-        wait: when the next is made, in seconds.
+        code: the reason: `network: https://vendor.example: the connection was refused`, `http_503`.
+        attempt: its number, from 1.
+        most: the most attempts.
+        wait: the seconds until the next.
     """
 
     code: str
@@ -71,7 +71,7 @@ class Hindrance(msgspec.Struct, frozen=True):
 
 
 class _FailedError(Exception):
-    """A request that came to nothing.
+    """A request that failed for good.
 
     Attributes:
         detail: why.
@@ -101,10 +101,10 @@ class Deleting:
     Args:
         deletion: the vendor's, with the connection's settings.
         sender: the connection's.
-        told: is told of each group whose state has changed, before anything else is done.
-        settings: how patiently a request is tried.
-        hindered: is told of each attempt that failed and is made again.
-        chance: from 0 to 1, evenly; spreads retries that would happen at once.
+        told: gets each group whose state has changed, before anything else happens.
+        settings: the retries of a request.
+        hindered: gets each failed attempt that will be repeated.
+        chance: draws a number from 0 to 1, to spread simultaneous retries.
     """
 
     def __init__(  # noqa: PLR0913 -- each is a part, by keyword
@@ -127,10 +127,10 @@ class Deleting:
         self._token = ""
         self._token_until = float("-inf")
         self.held = ""
-        """Why the vendor takes nothing of this connection, as a code; empty: it does."""
+        """The code of the reason why the vendor takes nothing; empty if it takes something."""
 
     async def submit(self, groups: Sequence[DeletionGroup]) -> None:
-        """Ask for what the vendor has not taken yet, group by group."""
+        """Send each group that the vendor has not taken yet."""
         for group in groups:
             if group.state not in {"new", "failed"}:
                 continue
@@ -143,9 +143,9 @@ class Deleting:
                 return
 
     async def wait(self, groups: Sequence[DeletionGroup], patience: float) -> None:
-        """Ask how each stands until none is pending, or for so many seconds.
+        """Ask about each group until none is pending, or until the time is over.
 
-        A vendor that takes nothing of this connection is asked no more.
+        It stops asking a vendor that takes nothing from this connection.
         """
         until = self._clock() + patience
         pause = _FIRST_POLL
@@ -170,7 +170,7 @@ class Deleting:
         request: Callable[[str], HttpRequest],
         read: Callable[[HttpResponse], DeletionProgress],
     ) -> None:
-        """Send one request of a group's, and tell what it came to if that is news."""
+        """Send one request for a group, and report its state if it changed."""
         before = (group.state, group.request_id)
         try:
             response = await self._authorized(request)
@@ -190,7 +190,7 @@ class Deleting:
             self._told(group)
 
     async def _authorized(self, request: Callable[[str], HttpRequest]) -> HttpResponse:
-        """Send a request with a token that is good; once more with a new one if it was not."""
+        """Send a request with a valid token. If the vendor refuses the token, renew it once."""
         held = self._token_until > self._clock()
         try:
             return await self._asked(request(await self._good_token()))
@@ -218,10 +218,10 @@ class Deleting:
         return self._token
 
     async def _asked(self, request: HttpRequest) -> HttpResponse:
-        """Send a request until it is answered for good.
+        """Send a request until there is a final answer.
 
         Raises:
-            _FailedError: the vendor refuses it, or is away for too long.
+            _FailedError: the vendor refuses it, or does not answer for too long.
         """
         attempt = 0
         while True:
@@ -250,7 +250,7 @@ def _no_answer(answer: Answer) -> str:
 
 
 def grouped(subjects: Sequence[Json], most: int) -> list[DeletionGroup]:
-    """Make groups of at most so many, in order."""
+    """Divide into groups of at most this size, in order."""
     return [
         DeletionGroup(list(subjects[start : start + most]))
         for start in range(0, len(subjects), most)

@@ -1,4 +1,4 @@
-"""A vendor that takes everything: the demo's stand-in for a destination without a simulator."""
+"""A vendor that takes everything, for a demo of a destination without a simulator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KEPT = 1000
 def create_recorder() -> Starlette:
     """Make an app that answers every request with 200 `{}`.
 
-    The last requests stand at `GET /_simulator/requests`, as `{"requests": [{method, path,
+    The last requests are at `GET /_simulator/requests`, as `{"requests": [{method, path,
     body}]}`; a body that is not JSON is shown as text.
     """
     kept: deque[dict[str, object]] = deque(maxlen=_KEPT)

@@ -1,6 +1,6 @@
-"""`demo`: real SDK → gateway → pipeline → simulated vendor, in one process, and what it holds then.
+"""`demo`: real SDK → gateway → pipeline → simulated vendor, in one process.
 
-Any destination can be shown: one without a simulator sends to a stand-in that takes everything.
+It works for any destination. One without a simulator sends to a stand-in that takes everything.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Report = Callable[[Sequence[Delivery]], None]
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """A demo that is running: where its parts answer."""
+    """A running demo, with the URLs of its parts."""
 
     gateway_url: str
     vendor_url: str
@@ -51,7 +51,7 @@ class Stage(msgspec.Struct, frozen=True):
 
 
 class Watched(msgspec.Struct, frozen=True):
-    """What a demo needs that is looked at in the console: a log on disk, and who is told."""
+    """What a demo with a console needs: a log on disk, and a tracer."""
 
     log: EventLogConfig
     tracing: Tracing
@@ -65,8 +65,8 @@ async def stage(
 
     Args:
         connection: the destination to show.
-        report: is told what became of each window of messages.
-        watched: where it is looked at in the console; None: nobody does.
+        report: gets the results of each window of messages.
+        watched: for a demo with a console; None: without.
     """
     if watched is not None:
         async with _watched_stage(connection, report, watched) as running:
@@ -153,7 +153,7 @@ async def play(running: Stage) -> dict[str, list[Any]]:
 
 
 def vendor_of(connection: Connection) -> Asgi:
-    """Build the stand-in for a connection's vendor; one that takes everything if it has none."""
+    """Build the stand-in for a connection's vendor. Without a simulator, it takes everything."""
     if "simulator" not in connection.plugin.capabilities:
         return create_recorder()
     app: Asgi = connection.plugin.hook.simulator(settings=connection.settings)

@@ -1,4 +1,4 @@
-"""The demo's traffic: a message of each kind that matters, sent with the real SDK for Python."""
+"""The demo's traffic: one message of each important kind, sent with the real SDK for Python."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NO_PROXY = ("NO_PROXY", "no_proxy")
 
 
 def require_sdk() -> None:
-    """Make sure of the SDK before anything starts.
+    """Check that the SDK is installed, before anything starts.
 
     Raises:
         UsageError: it is not installed.
@@ -41,7 +41,7 @@ def send_traffic(data_plane_url: str, write_key: str) -> None:
 
 @contextlib.contextmanager
 def _without_proxy() -> Iterator[None]:
-    """Keep the SDK from a proxy that the environment names: the gateway is on this machine."""
+    """Keep the SDK from using a proxy of the environment, because the gateway is local."""
     before = {name: os.environ.get(name) for name in _NO_PROXY}
     os.environ.update(dict.fromkeys(_NO_PROXY, "*"))
     try:

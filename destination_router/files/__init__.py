@@ -1,4 +1,4 @@
-"""Messages from files: read line by line, sent through a worker, and resumed where a run ended.
+"""Messages from files: reads them line by line, sends them, and resumes an interrupted run.
 
-`reading` is for all commands that take a file; `sending` is what `send` does. Open `sending` first.
+All commands that take a file use `reading`. `sending` is what `send` does. Open `sending` first.
 """

@@ -1,9 +1,9 @@
-"""JSON that holds several messages, or one over several lines, cut into messages as it comes.
+"""Cuts JSON that holds several messages, or one over several lines, into messages as it comes.
 
-An array, `{"batch": [...]}`, objects side by side, and indented ones: of each no more is held than
-the message at hand, so a file may be of any size. Brackets are matched without recursion, and every
-byte is looked at a bounded number of times. Whether a message is valid is not asked here. What is
-merely one damaged line stays one line, so that its neighbours are read.
+It reads an array, `{"batch": [...]}`, objects side by side, and indented ones. It keeps only the
+current message in memory, so a file may have any size. It matches brackets without recursion, and
+looks at each byte a bounded number of times. It does not check whether a message is valid. A
+damaged line stays one line, so that its neighbours are read.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ import msgspec
 from destination_router.faults import UNDECODABLE
 
 PIECE_BYTES = 256 * 1024
-"""How much of a line is read at once."""
+"""The bytes of a line that are read at once."""
 
 BOM = b"\xef\xbb\xbf"
-"""What Windows writes in front of a text, and what is left in the middle of joined files."""
+"""The byte-order mark, which Windows writes, also in the middle of joined files."""
 
 _FITTING = 2
-"""After how many lines that fit a line is no damaged one: its neighbours would not fit for long."""
+"""After this many fitting lines, the first was not damaged: others would not fit for long."""
 
 _SKIPPED = re.compile(rb'[^"{}\[\]]*+(?:"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"[^"{}\[\]]*+)*+')
-"""All up to a bracket, or to a string that is not whole."""
+"""Everything up to a bracket or to an incomplete string."""
 _STRING = re.compile(rb'"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"')
 _SCALAR = re.compile(rb'[^\s,:\]\[{}"]++')
 _KNOWN = re.compile(rb"true|false|null|NaN|-?Infinity|-?[0-9][0-9.eE+-]*+")
 """Scalars, with those that Python and JavaScript write in place of JSON."""
 _BLANKS = re.compile(rb"\s*+")
 _GAP = re.compile(rb"(?:[ \t\r\f\v]|\xef\xbb\xbf)*+")
-"""What may stand between two messages of a line."""
+"""Separators between two messages of a line."""
 _SEAM = re.compile(rb"\}(?:\s|\xef\xbb\xbf)*+\{")
 _LINE = re.compile(rb"[^\n]*+\n|[^\n]++")
 _OBJECT, _LIST, _COLON, _COMMA = b"{[:,"
@@ -46,17 +46,17 @@ _DAMAGED = (
 
 
 class Source(Protocol):
-    """Where a file's lines come from; a long one comes in several pieces."""
+    """Reads the lines of a file. A long one comes in several pieces."""
 
     @property
     def line(self) -> int:
-        """The number of the line that the last piece belongs to."""
+        """The line number of the last piece."""
 
     def next(self, at_least: int = 0) -> bytes:
-        """Read a line, or a piece of one that is at least so long; nothing at the end."""
+        """Read a line, or a piece of at least this size; nothing at the end."""
 
     def again(self, pieces: list[bytes], line: int) -> None:
-        """Take pieces back, the first of which begins in that line."""
+        """Take pieces back. The first begins in this line."""
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -64,9 +64,9 @@ class Cut(msgspec.Struct, frozen=True):
 
     Attributes:
         line: the line that it begins in, from 1.
-        nth: which one it is of those that begin in that line, from 1.
+        nth: its number among those that begin in that line, from 1.
         raw: its JSON, or what should be.
-        head: what was read of it on the way; None: nothing.
+        head: its fields that were read on the way; None: none were.
     """
 
     line: int
@@ -76,7 +76,7 @@ class Cut(msgspec.Struct, frozen=True):
 
 
 class Head(msgspec.Struct, rename="camel"):
-    """What a file's reader looks at in a message; the decoder skips everything else."""
+    """The fields of a message that a file's reader needs. The decoder skips the others."""
 
     message_id: Any = None
     received_at: Any = None
@@ -87,7 +87,7 @@ class Head(msgspec.Struct, rename="camel"):
 
     @property
     def is_of_batch(self) -> bool:
-        """Whether it is no message, but holds several."""
+        """Whether it is not a message, but a batch of several."""
         return self.batch is not msgspec.UNSET
 
 
@@ -95,7 +95,7 @@ _decode_head = msgspec.json.Decoder(Head).decode
 
 
 class BrokenJsonError(Exception):
-    """JSON that cannot be read further, from a line on."""
+    """JSON is damaged from a line on."""
 
     def __init__(self, line: int, cause: str) -> None:
         super().__init__(cause)
@@ -103,7 +103,7 @@ class BrokenJsonError(Exception):
 
 
 class _MisfitError(Exception):
-    """What comes next continues no JSON."""
+    """The next text does not continue the JSON."""
 
 
 class _Batch(msgspec.Struct):
@@ -111,7 +111,7 @@ class _Batch(msgspec.Struct):
 
 
 def head_of(content: bytes) -> Head | None:
-    """Read what is certainly one JSON object; None for anything else.
+    """Read a line that is certainly one JSON object; None for any other.
 
     Args:
         content: without blanks around it.
@@ -123,7 +123,7 @@ def head_of(content: bytes) -> Head | None:
 
 
 def is_whole(content: bytes) -> bool:
-    """Tell whether a line is certainly one message, or what should be; `cut` knows of any other.
+    """Tell whether a line is certainly one message, or should be. `cut` decides about others.
 
     Args:
         content: without blanks around it.
@@ -136,10 +136,10 @@ def is_whole(content: bytes) -> bool:
 
 
 def cut(source: Source, first: bytes) -> Iterator[Cut]:
-    """Cut what begins in a line into messages.
+    """Cut the JSON that begins in a line into messages.
 
     Args:
-        source: the rest; it is left at the beginning of a line.
+        source: the rest. Afterwards, it is at the beginning of a line.
         first: the line, or its first piece.
 
     Raises:
@@ -149,9 +149,9 @@ def cut(source: Source, first: bytes) -> Iterator[Cut]:
 
 
 class _Cutter:
-    """Reads on as far as it needs; `_at` is where it stands in `_held`, which begins in `_line`.
+    """Reads as far as it needs. `_at` is its position in `_held`, which begins in `_line`.
 
-    `_kept` goes back should this be one damaged line after all; None once it cannot be.
+    `_kept` goes back if this turns out to be one damaged line; None once that is impossible.
     """
 
     def __init__(self, source: Source, first: bytes) -> None:
@@ -167,7 +167,7 @@ class _Cutter:
         self._last, self._nth = 0, 0
 
     def messages(self) -> Iterator[Cut]:
-        """Give the messages; the first one when it is certain that this is no damaged line."""
+        """Yield the messages, once it is certain that this is not a damaged line."""
         first: Cut | None = None
         try:
             for message in self._messages():
@@ -196,7 +196,7 @@ class _Cutter:
         yield self._placed(here, self._one_line(bytes(self._held[self._at :]), here))
 
     def _one_line(self, read: bytes, number: int) -> bytes:
-        """Take what is left of a line for itself, and give back the lines after it."""
+        """Treat the rest of a line as one message, and give back the lines after it."""
         while b"\n" not in read and (piece := self._source.next(len(read))):
             read += piece
         line, _, rest = read.partition(b"\n")
@@ -212,7 +212,7 @@ class _Cutter:
             self._between = True
 
     def _list(self) -> Iterator[Cut]:
-        """Give what stands in a list."""
+        """Yield the items of a list."""
         ending = _COMMA
         while ending == _COMMA:
             self._at += 1
@@ -226,7 +226,7 @@ class _Cutter:
         self._at += 1
 
     def _object(self) -> Iterator[Cut]:
-        """Give an object, or what stands in its `batch`."""
+        """Yield an object, or the messages of its `batch`."""
         start = self._at
         is_batch = has_type = False
         self._at += 1
@@ -251,7 +251,7 @@ class _Cutter:
             yield from self._taken(start, self._at)
 
     def _taken(self, start: int, end: int) -> Iterator[Cut]:
-        """Give a message, or those of a batch in a list, and let go of what came before."""
+        """Yield a message, or those of a batch in a list, and release what came before."""
         line = self._line + self._held.count(b"\n", 0, start)
         raw = bytes(self._held[start:end])
         self._let_go(self._at)
@@ -269,7 +269,7 @@ class _Cutter:
         self._at = 0
 
     def _holds_objects(self) -> bool:
-        """Look whether a list comes whose first item is an object."""
+        """Tell whether a list follows whose first item is an object."""
         start = self._at
         found = self._held[start] == _LIST
         if found:
@@ -279,7 +279,7 @@ class _Cutter:
         return found
 
     def _pass_name(self) -> bytes:
-        """Pass a member's name and its colon; a value begins where it stands then."""
+        """Skip a member's name and its colon. A value follows."""
         start = self._at
         self._pass_string()
         name = bytes(self._held[start : self._at])
@@ -297,7 +297,7 @@ class _Cutter:
             self._pass_scalar()
 
     def _pass_brackets(self) -> None:
-        """Pass an object or a list with all that is in it; what opens has to stand where it may."""
+        """Skip an object or a list with everything in it. Refuse brackets in wrong places."""
         opened = bytearray()
         while True:
             bracket = self._held[self._at]
@@ -338,7 +338,7 @@ class _Cutter:
         self._at = end
 
     def _pass_blanks(self) -> int:
-        """Pass blanks and line ends; gives what comes then."""
+        """Skip blanks and line ends, and return the next character."""
         while (end := _end(_BLANKS, self._held, self._at)) == len(self._held):
             self._at = end
             _must(self._more())
@@ -346,7 +346,7 @@ class _Cutter:
         return self._held[end]
 
     def _is_line_end(self) -> bool:
-        """Pass blanks; at the end of a line, or of all, nothing more is read."""
+        """Skip blanks, and tell whether the line or the file ends. Read no further."""
         while True:
             self._at = _end(_GAP, self._held, self._at)
             then = bytes(self._held[self._at : self._at + len(BOM)])
@@ -374,13 +374,13 @@ def _must(fits: bool) -> None:  # noqa: FBT001 -- it says what must be so
 
 
 def _end(pattern: re.Pattern[bytes], held: bytearray, start: int) -> int:
-    """Say where what a pattern matches ends; -1: nowhere."""
+    """Find the end of a pattern's match; -1 if it does not match."""
     found = pattern.match(held, start)
     return -1 if found is None else found.end()
 
 
 def _batch_of(raw: bytes) -> list[bytes]:
-    """Cut a batch within a list; empty for any other message."""
+    """Cut a batch in a list. For any other message, return nothing."""
     if b'"batch"' not in raw or b'"type"' in raw.partition(b'"batch"')[0]:
         return []
     try:

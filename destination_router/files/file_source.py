@@ -1,4 +1,4 @@
-"""A file of messages as a worker reads it: positions are offsets, done ones are passed over."""
+"""Lets a worker read a file of messages. Positions are offsets, and finished lines are skipped."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from destination_router.pipeline.wire import members
 
 
 class FileSource:
-    """Hands out a file's lines once; `finished` is set when all of them are committed.
+    """Hands out each line of a file once. `finished` is set when all of them are committed.
 
-    What comes before the place where a file cannot be read further is handed out too.
+    If a file breaks off, it hands out everything before that place.
 
     Args:
         lines: the file's.
-        state: which of them are done with.
+        state: the finished lines.
     """
 
     def __init__(self, lines: LineSource, state: SendState) -> None:
@@ -40,7 +40,7 @@ class FileSource:
         self.bytes_passed_over = 0
 
     async def read(self, connection: str, after: int, limit: int) -> list[Event]:  # noqa: ARG002 -- a file has one reader
-        """Read on; at the end, wait for ever."""
+        """Read more lines. At the end, wait for ever."""
         while not self._lines.ended:
             lines = await self._lines.take(limit)
             events = []
@@ -64,7 +64,7 @@ class FileSource:
         return await never
 
     def place(self, number: int) -> str:
-        """Say where a message stands that was handed out and is not committed: `line 3`."""
+        """Name the place of a message that is handed out but not committed: `line 3`."""
         return self._places.get(number, f"line {number}")
 
     def keep(self, lines: Collection[int]) -> None:
@@ -72,11 +72,11 @@ class FileSource:
         self._kept.update(lines)
 
     def left(self, *, to_the_end: bool) -> int:
-        """Count the lines that are left for the next run; nothing can be read afterwards.
+        """Count the lines that are left for the next run. Nothing can be read afterwards.
 
         Args:
-            to_the_end: read on to count those too that were not handed out; otherwise they
-                count as one.
+            to_the_end: whether to read on and count lines that were not handed out. Otherwise they
+            count as one.
         """
         unread = 0
         if not self._lines.ended:
@@ -86,7 +86,7 @@ class FileSource:
         return len(self._kept.union(self._out)) + unread
 
     async def commit(self, connection: str, offsets: Collection[int]) -> None:  # noqa: ARG002
-        """Note what is done with."""
+        """Note finished lines."""
         out = self._out
         self.bytes_done += sum([out.pop(offset, 0) for offset in offsets])
         if self._places:
@@ -105,8 +105,8 @@ class FileSource:
 def event_of(line: Line) -> Event:
     """Make an event of a line: with an id, and with the time at which it was received.
 
-    A message that has no id is named after its line: the same in every run over the file. Of its
-    times the first that is there counts for that of receipt: a file of months is read in seconds.
+    A message without an id gets one from its line: the same in every run over the file. Its first
+    available time counts as the time of receipt, because a file of months is read in seconds.
     """
     head = line.head or head_of(line.raw)
     if head is None:

@@ -1,7 +1,7 @@
-"""Lines of a file or of a stream that may pause, as an event loop takes them.
+"""Gives an event loop the lines of a file, or of a stream that may pause.
 
-A file is read when its lines are wanted. A stream is read by a thread of its own: a sender that
-pauses must keep neither the lines before the pause waiting, nor the answers to what is under way.
+A file is read on demand. A stream is read by its own thread, so that a pause of the sender delays
+neither the lines before it nor the answers to requests under way.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from typing import Protocol
 from destination_router.files.reading import STANDARD_INPUT, BrokenOffError, Line, read_lines
 
 LINGER = 0.05
-"""For how long lines of a stream are gathered before they are handed out, in seconds."""
+"""The seconds during which lines of a stream are collected before they are handed out."""
 
 _AHEAD = 2000
-"""How many lines are read before they are wanted."""
+"""The most lines that are read ahead."""
 
 
 class LineSource(Protocol):
-    """Where lines come from."""
+    """A source of lines."""
 
     @property
     def ended(self) -> bool:
-        """Whether no more come."""
+        """Whether there are no more lines."""
 
     @property
     def broken(self) -> str | None:
-        """Where it cannot be read further; None if it can, or was read to its end."""
+        """Where it breaks off; None if it does not."""
 
     async def take(self, limit: int) -> list[Line]:
-        """Take lines, in order; none only if it has ended."""
+        """Take lines, in order. An empty result means that it has ended."""
 
     def rest(self) -> Iterator[Line]:
-        """Read what was not taken, without waiting for what is not there yet."""
+        """Take the remaining lines without waiting for more."""
 
 
 def line_source(source: str) -> LineSource:
-    """Choose how a file, or `-` for standard input, is read.
+    """Choose how to read a file, or `-` for standard input.
 
     Raises:
         OSError, UsageError: as `read_lines`, but for a stream only when lines are taken.
@@ -64,7 +64,7 @@ def _may_pause(source: str) -> bool:
 
 
 class File:
-    """Lines that are there: they are read when they are wanted.
+    """Lines of a file, read on demand.
 
     Args:
         lines: in order.
@@ -98,10 +98,10 @@ class File:
 
 
 class Stream:
-    """Lines that come as they come.
+    """Lines of a stream.
 
     Args:
-        lines: in order; to ask for one may take for ever.
+        lines: in order. Waiting for the next may take for ever.
     """
 
     def __init__(self, lines: Iterator[Line]) -> None:
@@ -113,11 +113,11 @@ class Stream:
 
     @property
     def broken(self) -> str | None:
-        """Where it cannot be read further."""
+        """Where it breaks off."""
         return self._lines.broken
 
     async def take(self, limit: int) -> list[Line]:
-        """Wait for a line, and take those that come soon after it.
+        """Wait for a line, and take those that follow soon.
 
         Raises:
             OSError, UsageError: as `read_lines`.
@@ -136,7 +136,7 @@ class Stream:
         return taken
 
     def rest(self) -> Iterator[Line]:
-        """Give what was read ahead."""
+        """Take the lines that were read ahead."""
         while not self._arrived.empty():
             arrived = self._arrived.get_nowait()
             if isinstance(arrived, Line):

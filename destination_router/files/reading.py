@@ -43,13 +43,13 @@ _UNREADABLE = {
     b"\xff\xfe": "text in UTF-16: write it in UTF-8",
     b"\xfe\xff": "text in UTF-16: write it in UTF-8",
 }
-"""How files begin that hold no line that could be read, and what to do with them."""
+"""The beginnings of files that cannot be read, and what to do with each."""
 _HEAD_BYTES = max(map(len, _UNREADABLE))
 _BLOCK_BYTES = 128 * 1024
 
 
 class BrokenOffError(Exception):
-    """A file that cannot be read to its end; the text names it and the line where it breaks off."""
+    """A file breaks off. The text names it and the line."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -57,12 +57,12 @@ class Line(msgspec.Struct, frozen=True):
 
     Attributes:
         number: its position, from 1, the same in every run over the file. It is the number of its
-            line unless several messages begin in one: then those are counted on, and no two have
-            the same.
+        line, unless several messages begin in one line. Then each counts, so that no two have
+        the same number.
         raw: its JSON.
         line: the number of the line that it begins in.
-        nth: which one it is of the messages that begin in that line, from 1.
-        head: what was read of it on the way; None: nothing.
+        nth: its number among the messages that begin in that line, from 1.
+        head: its fields that were read on the way; None: none were.
     """
 
     number: int
@@ -73,34 +73,34 @@ class Line(msgspec.Struct, frozen=True):
 
     @property
     def message_id(self) -> str:
-        """What to call it if it has no `messageId`: the same in every run over the file."""
+        """Its id if it has no `messageId`: the same in every run over the file."""
         return _line_id(self.number, self.raw)
 
     @property
     def is_alone(self) -> bool:
-        """Whether its number is that of its line."""
+        """Whether its number is the number of its line."""
         return self.number == self.line and self.nth == 1
 
     @property
     def place(self) -> str:
-        """Where it stands, for people: `line 3`, `line 1, message 7`."""
+        """Its place, for people: `line 3`, `line 1, message 7`."""
         return f"line {self.line}" + (f", message {self.nth}" if self.nth > 1 else "")
 
     @property
     def place_json(self) -> dict[str, int]:
-        """Where it stands, for programs."""
+        """Its place, for programs."""
         return {"line": self.line} | ({"nth": self.nth} if self.nth > 1 else {})
 
 
 def read_lines(source: str) -> Iterator[Line]:
-    """Read messages as they come; blank lines are passed over.
+    """Read messages as they come, and skip blank lines.
 
     Args:
-        source: a path, or `-` for standard input; gzip is known by how it begins.
+        source: a path, or `-` for standard input. gzip is recognised by its first bytes.
 
     Raises:
         OSError: it cannot be opened.
-        UsageError: it is packed or written in a way that is not read here.
+        UsageError: its compression or format is not supported.
         BrokenOffError: it was read up to a line, and cannot be read further.
     """
     with _opened(source) as stream:
@@ -160,7 +160,7 @@ class _Pieces:
         return piece
 
     def again(self, pieces: list[bytes], line: int) -> None:
-        """Give pieces once more."""
+        """Take pieces back, to read them again."""
         self._again.extendleft(reversed(pieces))
         self.line, self._is_whole = line - 1, True
 
@@ -177,7 +177,7 @@ def _named(source: str) -> str:
 
 
 def plain_size(source: str) -> int | None:
-    """Say how many bytes a file's lines have; None where that is not known beforehand.
+    """Count the bytes of a file's lines; None if that is unknown beforehand.
 
     Raises:
         OSError: there is no such file.
@@ -204,7 +204,7 @@ def _opened(source: str) -> Iterator[io.BufferedIOBase]:
 
 
 class _Rejoined(io.RawIOBase):
-    """A stream with the bytes in front that were read to see what it is; it need not be a file."""
+    """A stream with its first bytes put back, which were read to recognise its format."""
 
     def __init__(self, head: bytes, rest: io.BufferedReader) -> None:
         self._head = head
@@ -231,6 +231,6 @@ def _cause(error: Exception) -> str:
 
 
 def _line_id(number: int, content: bytes) -> str:
-    """Name a line by its place and content: two equal lines are two messages."""
+    """Make an id of a line's place and content, so that equal lines are different messages."""
     digest = hashlib.sha256(b"%d:%b" % (number, content)).digest()
     return str(uuid.UUID(bytes=digest[:16], version=4))

@@ -1,8 +1,8 @@
-"""What `send` remembers of a file that it has not finished, so that the next run sends the rest.
+"""What `send` remembers about an unfinished file, so that the next run sends the rest.
 
-A state file is kept per file, connection, settings and origins, below `$XDG_STATE_HOME` (or
-`~/.local/state`) in `destination-router/send/`. It holds line numbers and no content, and goes
-when the file is finished. A file that has changed since is sent anew.
+There is a state file for each file, connection, settings and origins, in `destination-router/send/`
+below `$XDG_STATE_HOME` (or `~/.local/state`). It holds line numbers and no content, and is removed
+when the file is finished. A file that has changed since is sent from its start.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SAVE_PAUSE = 0.5
 
 
 class _Identity(msgspec.Struct, frozen=True):
-    """What makes a file the same file as last time."""
+    """Identifies a file: if it is equal, the file has not changed."""
 
     path: str
     size: int
@@ -43,14 +43,14 @@ class _Saved(msgspec.Struct, frozen=True):
 
 
 class SendState:
-    """Which lines of a file are done with.
+    """The finished lines of a file.
 
     Args:
         path: the state file; None: nothing is remembered.
         identity: the file's.
 
-    `resumed` says whether a former run is taken up, `unreadable` whether what it left cannot be
-    read, and `origins` are those of the vendor that are proven.
+    `resumed` says whether it resumes an earlier run, and `unreadable` whether the earlier state is
+    damaged. `origins` are the proven origins of the vendor.
     """
 
     def __init__(self, path: Path | None, identity: _Identity | None) -> None:
@@ -68,26 +68,26 @@ class SendState:
 
     @property
     def kept(self) -> bool:
-        """Whether the next run goes on where this one ends: of a file, not of a stream."""
+        """Whether the next run can resume this one: yes for a file, no for a stream."""
         return self._path is not None
 
     def is_done(self, line: int) -> bool:
-        """Whether a line was done with in a former run or in this one."""
+        """Tell whether an earlier run or this one has finished a line."""
         return self._progress.is_done(line)
 
     def hand_out(self, lines: list[int], through: int) -> None:
-        """Note which lines were read."""
+        """Note lines that were read."""
         self._progress.hand_out(lines, through)
 
     def commit(self, lines: Collection[int]) -> None:
-        """Note which lines are done with; written to disk twice a second at the most."""
+        """Note finished lines. They are written to disk at most twice a second."""
         self._progress.commit(lines)
         self._done.update(lines)
         if time.monotonic() - self._saved_at >= _SAVE_PAUSE:
             self.save()
 
     def save(self) -> None:
-        """Write it down."""
+        """Write the state to disk."""
         if self._path is None or self._identity is None:
             return
         self._saved_at = time.monotonic()
@@ -100,19 +100,19 @@ class SendState:
         draft.replace(self._path)
 
     def finish(self) -> None:
-        """Forget it: the next run starts anew."""
+        """Remove the state. The next run begins at the start."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
 
 class SendStanding:
-    """How a connection stands with its vendor, for `send`: what is proven, and what a person says.
+    """A connection's standing for `send`: its proven origins, and a person's pause.
 
     Proven origins are remembered with the file's lines, and in the event log of a router.toml.
 
     Args:
-        state: what is remembered of the file.
-        log: the event log; None where there is none.
+        state: the state of the file.
+        log: the event log; None if there is none.
     """
 
     def __init__(self, state: SendState, log: StandingBook | None) -> None:
@@ -120,17 +120,17 @@ class SendStanding:
         self._log = log
 
     async def standing(self, connection: str) -> Standing:
-        """Tell which origins are proven."""
+        """Read the proven origins."""
         if self._log is not None:
             self._state.origins |= (await self._log.standing(connection)).origins
         return Standing(origins=self._state.origins)
 
     async def order(self, connection: str) -> Order | None:
-        """Tell what a person said of the connection last."""
+        """Read a person's latest order for the connection."""
         return None if self._log is None else await self._log.order(connection)
 
     async def keep(self, connection: str, standing: Standing) -> None:
-        """Note the origins that are proven."""
+        """Keep the proven origins."""
         self._state.origins |= standing.origins
         if self._log is not None:
             await self._log.keep(connection, standing)
@@ -138,7 +138,7 @@ class SendStanding:
 
 @contextlib.contextmanager
 def claimed_state(source: str, *purpose: Any) -> Iterator[SendState]:
-    """Find what is remembered of a file, and be the one that sends it so while the block lasts.
+    """Open the state of a file, and lock it during the block.
 
     Args:
         source: as `state_of`.
@@ -166,11 +166,11 @@ def claimed_state(source: str, *purpose: Any) -> Iterator[SendState]:
 
 
 def state_of(source: str, *purpose: Any) -> SendState:
-    """Find what is remembered of a file.
+    """Find the state of a file.
 
     Args:
-        source: as given to `send`; a stream is not remembered.
-        purpose: what else makes it the same run: connection, settings, origins.
+        source: as given to `send`. A stream has no state.
+        purpose: identifies the run beside its file: connection, settings, origins.
     """
     state = _state_path(source, purpose)
     if state is None:
@@ -190,13 +190,13 @@ def _state_path(source: str, purpose: Sequence[Any]) -> Path | None:
 
 
 def state_directory() -> Path:
-    """Tell where what outlives a command is kept, for the user who gave it."""
+    """Find the folder for the user's data that outlives a command."""
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(home) / "destination-router"
 
 
 def _load(path: Path) -> _Saved | Path | None:
-    """Read a state file; the path itself where what is there cannot be read."""
+    """Read a state file. Return its path if it is damaged."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Saved)
     except FileNotFoundError:

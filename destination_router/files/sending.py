@@ -1,4 +1,4 @@
-"""`send`: a file of messages to the vendor, packed and in order, and what became of each."""
+"""`send`: send a file of messages to the vendor, packed and in order, and report each one."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from destination_router.files.resuming import SendState
 from destination_router.pipeline.connection import Connection
 
 MOST_ATTEMPTS = 20
-"""How often a message is tried; what is given up then is left to the next run."""
+"""The most attempts for a message. After that, it is left to the next run."""
 
 _GRACE = 5.0
 _LOOK_PAUSE = 0.1
 
 
 class Summary(msgspec.Struct):
-    """What became of a file.
+    """The result for a file.
 
     Attributes:
         messages: how many this run is done with: delivered, filtered or rejected.
@@ -68,11 +68,11 @@ class Summary(msgspec.Struct):
 
     @property
     def all_well(self) -> bool:
-        """Whether everything in the file is delivered, or was not for this connection."""
+        """Whether everything in the file is delivered or filtered."""
         return not (self.rejected or self.left or self.broken)
 
     def count(self, delivery: Delivery) -> None:
-        """Add one message; one that is left for the next run is none of this one's."""
+        """Count one message, unless it is left for the next run."""
         outcome = delivery.outcome
         if outcome is not None and outcome.result == "retry":  # as `_is_left`
             return
@@ -107,7 +107,7 @@ class Summary(msgspec.Struct):
 
 
 def complaint(place: str, delivery: Delivery) -> str | None:
-    """Say what kept a message from being delivered: `line 3 (m3): missing_event: ...`.
+    """Say why a message was not delivered: `line 3 (m3): missing_event: ...`.
 
     Args:
         place: where it stands: `line 3`.
@@ -125,7 +125,7 @@ def complaint(place: str, delivery: Delivery) -> str | None:
 
 
 def _is_left(delivery: Delivery) -> bool:
-    """Whether a message is for the next run: the vendor could not take it, but may yet."""
+    """Tell whether a message is left for the next run, because the vendor may still take it."""
     return delivery.outcome is not None and delivery.outcome.result == "retry"
 
 
@@ -138,7 +138,7 @@ def _why(delivery: Delivery) -> tuple[str, str]:
 
 
 class View(msgspec.Struct, frozen=True):
-    """How a run stands: for a progress bar.
+    """The state of a run, for a progress bar.
 
     Attributes:
         bytes_done: of the file's lines.
@@ -169,21 +169,20 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
     watch: Callable[[View], None],
     patience: float,
 ) -> Summary:
-    """Send messages in order of their users; each is reported when it is done.
+    """Send messages, each user's in order, and report each one when it is done.
 
-    Ctrl-C, which cancels it, ends it as a vendor does that takes nothing for too long: what is
-    under way may land, and the rest is left to the next run. So does a file that breaks off, after
-    what came before.
+    It ends early if it is cancelled (Ctrl-C), if the vendor takes nothing for too long, or if the
+    file breaks off. Requests under way may still arrive, and the rest is left to the next run.
 
     Args:
         connection: where to.
         lines: the messages.
         settings: how patiently, how many at once, and so on.
         state: which lines are done with; brought up to date and, at the end, forgotten.
-        pairings: where the ties are kept that the vendor limits.
-        standing: where it is kept what the vendor took before, and what a person says.
+        pairings: the book of ties that the vendor limits.
+        standing: the book of proven origins and a person's orders.
         quarantine: holds back identities that too many carry.
-        report: is told the place (`line 3`) and the fate of every message, as they end.
+        report: gets the place (`line 3`) and the result of each message when it ends.
         watch: is told several times a second how it stands.
         patience: for how long the vendor may take nothing, or the connection be paused, in seconds.
     """

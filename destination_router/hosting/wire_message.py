@@ -1,4 +1,4 @@
-"""A message in any form that a host may have it in → its wire JSON."""
+"""Turns a message in any form that a host may have into wire JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def wire_message(message: Message | Mapping[str, Json] | bytes | str) -> bytes:
-    """Write a message as JSON; what cannot be written is no JSON, and is told as such later.
+    """Write a message as JSON. If that fails, the result is not JSON, and is refused later.
 
     Args:
         message: as it stands on the wire, as the object that it is there, or typed.

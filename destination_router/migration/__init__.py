@@ -1,5 +1,5 @@
-"""Other systems' exports → a router.toml, and a sentence for whatever could not be carried over.
+"""Other systems' exports → a router.toml, and a sentence for each thing that is lost.
 
-`exports` reads them as far as all destinations have it in common; each plugin reads its own
+`exports` reads what all destinations have in common, and each plugin reads its own
 settings (the hook `import_settings`). Open `translation` first.
 """

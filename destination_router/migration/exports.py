@@ -1,8 +1,8 @@
-"""What other systems export, read as far as every destination has it in common.
+"""Reads other systems' exports, as far as all destinations have them in common.
 
 Segment: a destination of its public API (docs.segmentapis.com), one or a list of them. RudderStack:
-a workspace configuration (`rudderlabs/rudder-server`, backend-config/types.go). What is a
-destination's own in there, its plugin translates.
+a workspace configuration (`rudderlabs/rudder-server`, backend-config/types.go). A destination's
+plugin translates the rest.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from destination_router.migration.rudderstack_options import read_options
 _SEGMENT_KEYS = frozenset(
     {"id", "name", "enabled", "metadata", "settings", "subscriptions", "sourceId", "sourceIds"}
 )
-"""What a destination of Segment's public API has that is read, or only says what it is."""
+"""Fields of a destination in Segment's public API that are read, or only identify it."""
 
 _WITHOUT_MEANING: tuple[Json, ...] = (None, "", [], {}, False)
 
 
 class Export(msgspec.Struct, frozen=True):
-    """What one export holds.
+    """The content of one export.
 
     Attributes:
-        destinations: as they stand there, each once; those that are switched off are left out.
-        write_keys: what senders authenticate with.
-        lost: what cannot be carried over, a sentence each.
-        client_side: which destinations browsers load by themselves, from 0.
-        consent: of destinations, from 0: what people must allow.
+        destinations: as in the export, each once, without disabled ones.
+        write_keys: the keys of senders.
+        lost: a sentence for each thing that cannot be carried over.
+        client_side: the numbers, from 0, of destinations that browsers load.
+        consent: what people must allow, by the number of the destination, from 0.
     """
 
     destinations: list[dict[str, Any]]
@@ -46,7 +46,7 @@ def read_export(system: str, content: Json) -> Export:
     """Read an export of a system.
 
     Raises:
-        UsageError: the system is not known, or this is none of its exports.
+        UsageError: the system is unknown, or this is not one of its exports.
     """
     if system not in SYSTEMS:
         raise UsageError(f"exports of {', '.join(SYSTEMS)} can be read, not of {system!r}")
@@ -79,7 +79,7 @@ def _segment_destinations(content: Json) -> list[Json]:
 
 
 def _with_subscriptions(destinations: list[Json], beside: dict[str, Any]) -> list[Json]:
-    """Give a destination the subscriptions that stand beside it: the API tells them apart."""
+    """Put subscriptions into their destination. The API lists them separately."""
     match destinations:
         case [dict(destination)] if "subscriptions" in beside:
             return [{"subscriptions": beside["subscriptions"], **destination}]
@@ -132,7 +132,7 @@ SYSTEMS: dict[str, Callable[[Json], Export]] = {"segment": _segment, "rudderstac
 
 
 def _objects(found: list[Json], what: str, lost: list[str]) -> list[dict[str, Any]]:
-    """Take the objects of a list; anything else in it is none of what it should hold."""
+    """Get the objects of a list, and skip anything else."""
     objects = [one for one in found if isinstance(one, dict)]
     if len(objects) < len(found):
         lost.append(

@@ -1,6 +1,6 @@
-"""What every destination of a RudderStack workspace may have set, whatever its vendor.
+"""Reads the options that every destination of a RudderStack workspace may have.
 
-Names and values are those of `rudderlabs/rudder-integrations-config`. An option is one value, or
+Names and values are those of `rudderlabs/rudder-integrations-config`. An option has one value, or
 one for each kind of source: `{"web": "device", "android": "cloud"}`.
 """
 
@@ -21,13 +21,13 @@ _LISTS = ("whitelistedEvents", "blacklistedEvents")
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What a configuration says of them.
+    """The options of a configuration.
 
     Attributes:
-        config: the rest of the configuration, which is the vendor's.
+        config: the rest of the configuration, which belongs to the vendor.
         client_side: whether browsers load the destination by themselves.
         consent: what people must allow, as a connection's `consent` has it.
-        lost: what cannot be carried over, a sentence each.
+        lost: a sentence for each thing that cannot be carried over.
     """
 
     config: dict[str, Any]
@@ -37,7 +37,7 @@ class Options(msgspec.Struct, frozen=True):
 
 
 def read_options(config: Mapping[str, Json]) -> Options:
-    """Take a configuration apart."""
+    """Separate the options from the rest of a configuration."""
     own = {*_MODES, _FILTER, *_LISTS, *_CONSENT}
     devices = sorted({where for name in _MODES for where in _devices(config.get(name))})
     lost = []
@@ -66,7 +66,7 @@ def read_options(config: Mapping[str, Json]) -> Options:
 
 
 def _consent(config: Mapping[str, Json]) -> tuple[list[dict[str, Json]], list[str]]:
-    """Read what people must allow, and which of the options differ by the kind of source."""
+    """Read the options of consent, and find those that differ by the kind of source."""
     rules: list[dict[str, Json]] = []
     differing = []
     for name, read in _CONSENT.items():
@@ -106,7 +106,7 @@ _CONSENT: dict[str, Callable[[list[Json]], list[Json]]] = {
     "oneTrustCookieCategories": _legacy_rule("oneTrust", "oneTrustCookieCategory", "and"),
     "ketchConsentPurposes": _legacy_rule("ketch", "purpose", "or"),
 }
-"""Each option of a destination that speaks of consent, and how its form for one source is read."""
+"""Each option about consent, with the reader of its form for one source."""
 
 
 def _texts(entries: Json, key: str) -> list[str]:
@@ -117,6 +117,6 @@ def _texts(entries: Json, key: str) -> list[str]:
 
 
 def _devices(value: Json) -> list[str]:
-    """List which kinds of source are in device mode; one value for all is that of browsers."""
+    """List the kinds of source in device mode. A single value is the one for browsers."""
     by_source = value if isinstance(value, dict) else {_BROWSERS: value}
     return [str(where) for where, mode in by_source.items() if mode in _IN_DEVICE_MODE]

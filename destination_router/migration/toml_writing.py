@@ -1,6 +1,6 @@
-"""Writing a router.toml: tables for what people edit, one line for each mapped field.
+"""Writes a router.toml: tables for what people edit, and one line for each mapped field.
 
-TOML has no null: in a mapping it is written as what evaluates to it.
+TOML has no null. In a mapping, an expression that evaluates to null replaces it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def write_router(gateway: Mapping[str, Json], connections: list[dict[str, Any]])
     """Write the configuration of a router.
 
     Args:
-        gateway: its table; left out if empty.
+        gateway: its table. Left out if empty.
         connections: each `{"name", "plugin", "settings"}` and, if it has any, `"subscription"`,
             `"clientSide"`, or `"subscriptions"` with `{"name", "subscription", "mapping"}`.
     """
@@ -46,7 +46,7 @@ def write_router(gateway: Mapping[str, Json], connections: list[dict[str, Any]])
 
 
 def without_nulls(mapping: Json) -> Json:
-    """Write a mapping's nulls as what evaluates to null."""
+    """Replace a mapping's nulls by an expression that evaluates to null."""
     if mapping is None:
         return {"@json": {"mode": "decode", "value": "null"}}
     if isinstance(mapping, list):
@@ -62,7 +62,7 @@ def without_nulls(mapping: Json) -> Json:
 
 
 def _options(value: Json) -> Json:
-    """An option that is null is as good as absent."""
+    """Leave out options that are null."""
     if not isinstance(value, dict):
         return without_nulls(value)
     return {key: without_nulls(item) for key, item in value.items() if item is not None}

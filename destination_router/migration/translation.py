@@ -1,6 +1,6 @@
-"""Another system's export → the text of a router.toml, and a sentence for everything that it lacks.
+"""Another system's export → the text of a router.toml, and a sentence for each thing it lacks.
 
-Every connection that is written has been compiled: it works.
+It compiles every connection that it writes, so that all of them work.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ def imported(system: str, content: Json, plugin: str | None = None) -> tuple[str
     """Translate an export.
 
     Args:
-        system: who exported it.
+        system: the system that exported it.
         content: the export.
-        plugin: whose destinations are wanted; None asks every installed plugin.
+        plugin: the plugin whose destinations are wanted; None asks every installed plugin.
 
     Returns:
         A router.toml, and a sentence for everything that it lacks.
 
     Raises:
-        UsageError: there is nothing in it that an installed plugin can use.
+        UsageError: no installed plugin can use anything in it.
         PluginError: a plugin's `import_settings` fails.
     """
     export = read_export(system, content)
@@ -155,7 +155,7 @@ def _subscriptions(
 
 
 def _make_it_work(connection: dict[str, Any], lost: list[str]) -> None:
-    """Take out the fields of mappings that do not compile here, one sentence each."""
+    """Remove fields of mappings that do not compile, with a sentence for each."""
     for taken in connection.get("subscriptions", []):
         taken["mapping"] = {
             call: {name: without_nulls(field) for name, field in fields.items()}
@@ -181,7 +181,7 @@ def _make_it_work(connection: dict[str, Any], lost: list[str]) -> None:
 
 
 def _move_secrets(connection: dict[str, Any], plugin: LoadedPlugin, lost: list[str]) -> None:
-    """Let the environment hold what the schema calls a secret, one sentence each."""
+    """Replace secrets by references to the environment, with a sentence for each."""
     schema = plugin.hook.settings_schema()
     for setting, value in connection["settings"].items():
         if is_secret(schema, setting) and isinstance(value, str):

@@ -1,5 +1,6 @@
-"""Destinations that are installed: found by entry point, loaded, or refused with a reason.
+"""Finds installed destinations by entry point, and loads them or refuses them with a reason.
 
-In comes a name, out comes a `LoadedPlugin` with a plugin manager of its own. `breaches` is what
-pluggy would let pass; `code_transformations` loads transformations that are code. Open `loading`.
+The input is a name, and the output a `LoadedPlugin` with its own plugin manager. `breaches` finds
+what pluggy would let pass, and `code_transformations` loads transformations in code. Open `loading`
+first.
 """

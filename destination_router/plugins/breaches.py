@@ -1,4 +1,4 @@
-"""What pluggy would let pass and the contract does not: each breach with the definition quoted."""
+"""Finds breaches of the contract that pluggy lets pass, and quotes each definition."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ HOOKS: dict[str, tuple[str, ...]] = {
     name: tuple(inspect.signature(function).parameters)[1:]
     for name, function in inspect.getmembers(Destination, inspect.isfunction)
 }
-"""Each hook of the contract with the arguments that it offers."""
+"""Each hook of the contract, with the arguments that it offers."""
 
 
 def breaches_of(plugin: object) -> Iterator[str]:
-    """Tell every breach of the contract, as sentences."""
+    """List every breach of the contract as a sentence."""
     if inspect.isclass(plugin):
         yield (
             f"`class {plugin.__qualname__}` is a class: hooks of a class have no `self` to run "
@@ -73,7 +73,7 @@ def _names(plugin: object) -> list[str]:
 
 
 def hook_function(plugin: object, name: str) -> Any | None:
-    """Find the function at a name, if it is marked as an implementation of a hook."""
+    """Get the function under a name, if it is marked as the implementation of a hook."""
     try:
         value = inspect.getattr_static(plugin, name)
     except AttributeError:
@@ -85,7 +85,7 @@ def hook_function(plugin: object, name: str) -> Any | None:
 
 
 def _is_defined_by(plugin: object, name: str) -> bool:
-    """Whether a name is a function of the plugin's own, not one that it only imports."""
+    """Tell whether the plugin defines the function, and does not only import it."""
     value = getattr(plugin, name, None)
     if not inspect.isroutine(value):
         return False

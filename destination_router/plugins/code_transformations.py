@@ -1,4 +1,4 @@
-"""Find and load a transformation that is code: an entry point with the hook `transform_message`."""
+"""Find and load a transformation in code: an entry point with the hook `transform_message`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from destination_router.contract.messages import Message
 from destination_router.plugins.loading import PluginError
 
 TransformMessage = Callable[[Message, str], object]
-"""A message and the connection's name in; a message out, or None, if the code keeps its word."""
+"""Takes a message and the connection's name; should return a message or None."""
 
 _HOOK = "transform_message"
 
@@ -23,11 +23,11 @@ def load_transformation(name: str, found: Iterable[EntryPoint] | None = None) ->
     """Load the transformation that a configuration names.
 
     Args:
-        name: of its entry point.
-        found: the entry points to look at; those of the running environment if None.
+        name: its entry point.
+        found: the entry points; None takes those of the running environment.
 
     Raises:
-        PluginError: no such transformation, two of them, or one that breaks the contract.
+        PluginError: there is none or more than one, or it breaks the contract.
     """
     points = list(entry_points(group=TRANSFORMATIONS) if found is None else found)
     offers = list({point.value: point for point in points if point.name == name}.values())
@@ -48,7 +48,7 @@ def load_transformation(name: str, found: Iterable[EntryPoint] | None = None) ->
 
 
 def check_transformation(code: object, name: str) -> TransformMessage:
-    """Check a module or an instance against the contract, and give its function.
+    """Check a module or an instance against the contract, and return its function.
 
     Raises:
         PluginError: it breaks the contract.

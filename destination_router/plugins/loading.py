@@ -1,7 +1,7 @@
-"""Find destinations by entry point, load them, and refuse what pluggy would let pass.
+"""Find destinations by entry point, load them, and refuse breaches that pluggy lets pass.
 
-A plugin that is broken never hurts its neighbours: it becomes a `Broken` record. Only the plugins
-that are asked for are imported.
+A broken plugin never affects others: it becomes a `Broken` record. Only plugins that somebody asks
+for are imported.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from destination_router.plugins.breaches import HOOKS, breaches_of, hook_functio
 from destination_router.settings.validation import check_schema
 
 _FAILURES = (Exception, SystemExit)
-"""What a plugin's code may raise without taking its host along; Ctrl-C is the user's."""
+"""Exceptions of a plugin's code that the host survives. Ctrl-C is the user's."""
 
 
 class PluginError(Exception):
-    """A plugin that cannot be used. The text names its distribution and quotes what is wrong."""
+    """A plugin is unusable. The text names its distribution and quotes what is wrong."""
 
 
 class InstalledPlugin(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,12 +36,12 @@ class InstalledPlugin(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def origin(self) -> str:
-        """Where it comes from, for messages: `heap-destination 0.1.0`."""
+        """Its distribution and version, for messages: `heap-destination 0.1.0`."""
         return f"{self.distribution} {self.version}".strip()
 
 
 class Broken(msgspec.Struct, frozen=True, kw_only=True):
-    """A plugin that was found and cannot be used, and why."""
+    """An unusable plugin, and the reason."""
 
     name: str
     origin: str
@@ -49,15 +49,15 @@ class Broken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadedPlugin(msgspec.Struct, frozen=True, kw_only=True):
-    """A plugin, checked, with a plugin manager of its own.
+    """A checked plugin with its own plugin manager.
 
     Attributes:
-        name: what a configuration calls it.
+        name: its name in a configuration.
         origin: its distribution and version.
         hook: call its hooks here; no other plugin can answer.
         capabilities: the hooks that it implements, in the contract's order.
-        elsewhere: what asks its hooks, where they run in another process (`programs/`); None: in
-            this one.
+        elsewhere: calls its hooks, if they run in another process (`programs/`); None: they run in
+        this one.
     """
 
     name: str
@@ -68,13 +68,13 @@ class LoadedPlugin(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def display_names(self) -> tuple[str, ...]:
-        """What senders may call it in `integrations`, its own name first."""
+        """Its names in senders' `integrations`, its own name first."""
         names = self.hook.display_names() if "display_names" in self.capabilities else []
         return (self.name, *(name for name in names if name.casefold() != self.name.casefold()))
 
 
 def installed_plugins(found: Iterable[EntryPoint] | None = None) -> list[InstalledPlugin]:
-    """List the plugins on offer, by name, without importing any.
+    """List the installed plugins by name, without importing any.
 
     Args:
         found: the entry points to look at; those of the running environment if None.
@@ -88,7 +88,7 @@ def installed_plugins(found: Iterable[EntryPoint] | None = None) -> list[Install
 def load_plugin(name: str, found: Iterable[EntryPoint] | None = None) -> LoadedPlugin:
     """Import one plugin and check it against the contract.
 
-    Each call gives a plugin manager of its own: load once per connection.
+    Each call makes a plugin manager: load a plugin once for each connection.
 
     Raises:
         PluginError: no such plugin; two distributions offer it; it does not import; or it breaks
@@ -109,13 +109,13 @@ def load_plugin(name: str, found: Iterable[EntryPoint] | None = None) -> LoadedP
 
 
 def survey_plugins(found: Iterable[EntryPoint] | None = None) -> list[LoadedPlugin | Broken]:
-    """Try every installed plugin; what cannot be used becomes a `Broken` record."""
+    """Try every installed plugin. An unusable one becomes a `Broken` record."""
     plugins = installed_plugins(found)
     return [_try(name, plugins) for name in dict.fromkeys(plugin.name for plugin in plugins)]
 
 
 def check_destination(plugin: object, name: str, origin: str) -> LoadedPlugin:
-    """Check an object against the contract and register it with a plugin manager of its own.
+    """Check an object against the contract and register it with a new plugin manager.
 
     Args:
         plugin: a module, or an instance of a class with hooks.
@@ -181,7 +181,7 @@ def _try(name: str, plugins: list[InstalledPlugin]) -> LoadedPlugin | Broken:
 
 
 def _check_answers(plugin: LoadedPlugin) -> None:
-    """Ask the hooks that take nothing, since everything else depends on their answers."""
+    """Call the hooks without arguments, because everything else depends on their answers."""
     try:
         schema = plugin.hook.settings_schema()
         names = plugin.hook.display_names() if "display_names" in plugin.capabilities else []

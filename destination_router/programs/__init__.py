@@ -1,7 +1,7 @@
-"""Destinations that are programs: any language, JSON lines over standard input and output.
+"""Runs destinations that are programs in any language, over JSON lines on standard streams.
 
-In comes a command, out comes a `LoadedPlugin` whose hooks ask the process. `lines` is the protocol,
-pure; `process` is one running process; `program` starts it, again where it must, and holds it to
-its limits; `destination` makes hooks of it. Open `destination`. The protocol is in
-docs/programs.md.
+The input is a command, and the output a `LoadedPlugin` whose hooks ask the process. `lines` is the
+protocol (pure), and `process` one running process. `program` starts and restarts it, and enforces
+its limits. `destination` makes hooks of it: open that first. docs/programs.md describes the
+protocol.
 """

@@ -1,10 +1,9 @@
-"""The hooks of a program, as a plugin's: a host need not know that they run elsewhere.
+"""Makes the hooks of a program look like a plugin's. A host need not know that they run elsewhere.
 
-A host without an event loop (the suite, `try`, `check`) calls a hook, and the hook asks the
-program. One with an event loop lets it be asked ahead: then a hook that is called in the event
-loop's thread answers only what was asked beforehand, and raises `Unanswered` for what was not. So
-the pipeline stays pure, one exchange serves many messages, and nobody else's events wait for a
-program. In any other thread a hook asks and waits, as it does without an event loop.
+In a host without an event loop (the suite, `try`, `check`), a hook asks the program. In a host with
+an event loop, questions are asked ahead. A hook in the event loop's thread then answers only those,
+and raises `Unanswered` for any other. So the pipeline stays pure, one exchange serves many
+messages, and no other events wait for a program. In any other thread, a hook asks and waits.
 """
 
 from __future__ import annotations
@@ -43,10 +42,10 @@ from destination_router.programs.lines import (
 from destination_router.programs.program import Limits, Program, ProgramError
 
 MESSAGES_AT_ONCE = 100
-"""How many messages one exchange carries at most."""
+"""The most messages of one exchange."""
 
 BYTES_AT_ONCE = 2**20
-"""How many bytes of messages one exchange carries, unless a single one has more."""
+"""The most bytes of messages in one exchange, unless a single message is larger."""
 
 _CALLS = tuple(f"on_{name}" for name in MESSAGE_TYPES)
 _OF_SETTINGS = (
@@ -69,20 +68,20 @@ KNOWN_HOOKS = (
     "pack",
     "on_response",
 )
-"""The hooks that a program may have."""
+"""Hooks that a program may have."""
 
 _LEFT_OUT = {
     "simulator": "a stand-in vendor runs by itself: send its origin there with [delivery] origins",
     "user_deletion": "a program cannot delete users: write the destination in Python",
     "takes_any_type": "a program gets only well-formed messages: write the destination in Python",
 }
-"""Hooks of the contract that a program cannot have, and why."""
+"""Hooks of the contract that a program cannot have, and the reasons."""
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 class Question(msgspec.Struct, frozen=True):
-    """Something that a program is to be asked.
+    """A question to a program.
 
     Attributes:
         call: `map`, or the name of a hook.
@@ -96,7 +95,7 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class ProgramHooks:
-    """A program's hooks, and what it has answered.
+    """A program's hooks, and its answers so far.
 
     Args:
         program: is asked.
@@ -118,7 +117,7 @@ class ProgramHooks:
     # -- for a host with an event loop -----------------------------------------------------------
 
     def answer_ahead(self, *, ahead: bool) -> None:
-        """Say whether hooks give only what was asked beforehand, in the thread that calls this."""
+        """Choose whether hooks in the calling thread answer only what was asked ahead."""
         self._loop_thread = threading.get_ident() if ahead else None
 
     @property
@@ -127,7 +126,7 @@ class ProgramHooks:
 
     @contextlib.contextmanager
     def noting(self) -> Iterator[list[Question]]:
-        """Note what hooks are asked about messages, and let them make nothing of those.
+        """Note the questions of hooks about messages, without asking them.
 
         Nothing may be awaited meanwhile.
         """
@@ -142,7 +141,7 @@ class ProgramHooks:
         """Put questions to the program, and keep the answers. This blocks.
 
         Raises:
-            ProgramError: it did not answer, or was told to end meanwhile: it stays ended.
+            ProgramError: it did not answer, or was stopped meanwhile and stays stopped.
         """
         stops = self.program.stops
         for group in _groups(questions):
@@ -153,16 +152,16 @@ class ProgramHooks:
                 self._known[question] = value
 
     def give_up(self, question: Question, reason: str) -> None:
-        """Keep as the answer to a question that there will be none."""
+        """Note that a question will have no answer."""
         self._known[question] = functools.partial(_raise, HookError(reason, reason))
 
     def forget(self, questions: Sequence[Question]) -> None:
-        """Forget the answers to questions: they have been used."""
+        """Forget answers that have been used."""
         for question in questions:
             self._known.pop(question, None)
 
     def settle(self, settings: Json) -> None:
-        """Ask all that depends on nothing but the settings.
+        """Ask all questions that depend only on the settings.
 
         Raises:
             ProgramError: it does not answer.
@@ -175,7 +174,7 @@ class ProgramHooks:
     # -- the hooks -------------------------------------------------------------------------------
 
     def namespace(self) -> SimpleNamespace:
-        """Give the hooks that the program has, as a plugin."""
+        """Make a plugin with the hooks that the program has."""
         hooks: dict[str, Callable[..., Any]] = {}
         for name in self.hello.hooks:
             hooks[name] = self._hook(name)
@@ -260,7 +259,7 @@ class ProgramHooks:
         return self._plain_value(name, _encode(settings), {"settings": settings})
 
     def _plain_value(self, name: str, key: bytes, arguments: dict[str, Json]) -> Any:
-        """Ask once; a hook is pure, and what it takes is the key."""
+        """Ask once for each set of arguments, because a hook is pure."""
         if (name, key) not in self._plain:
             if self._ahead:  # the event loop does not wait: it was asked in `settle`
                 words = f"{name} failed when it was asked at the start"
@@ -285,7 +284,7 @@ def load_program(
     Args:
         command: the program and its arguments.
         folder: where it runs; None: where this process does.
-        limits: what is put up with.
+        limits: the limits of the program.
 
     Raises:
         PluginError: it cannot be started, does not answer, or breaks the contract.
@@ -303,7 +302,7 @@ def load_program(
 
 
 def _groups(questions: Sequence[Question]) -> Iterator[list[Question]]:
-    """Put questions about messages together that have the same settings, within bounds."""
+    """Group questions about messages with the same settings, within the bounds of an exchange."""
     group: list[Question] = []
     size = 0
     for question in dict.fromkeys(questions):

@@ -1,7 +1,7 @@
-"""The protocol: what a line to a program says, and what is read of its answer. Pure.
+"""The protocol: writes lines to a program, and reads its answers. Pure.
 
-`conformance/schema/subject.v1.json` describes each line for authors; the tests hold this module
-against it. Names are spelt as in JSON (`messageIds`), numbers keep what they are: an integer of any
+`conformance/schema/subject.v1.json` describes each line for authors, and tests compare this module
+with it. Names are spelt as in JSON (`messageIds`). Numbers stay as they are: integers of any
 length, and `1.0` beside `1`.
 """
 
@@ -33,7 +33,7 @@ from destination_router.contract.records import (
 )
 
 VERSION = 1
-"""Of the protocol."""
+"""The version of the protocol."""
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class LineError(Exception):
-    """A line, or a part of one, that is not what the protocol says; the text says how."""
+    """A line, or a part of one, breaks the protocol. The text says how."""
 
     @property
     def place(self) -> str:
@@ -52,7 +52,7 @@ class LineError(Exception):
 
 
 class HookError(Exception):
-    """A hook of the program failed. `place` may be told; the words, which may quote a person, not.
+    """A hook of the program failed. Show `place`, but not the text, which may be personal.
 
     Attributes:
         place: the kind of failure and where in the program: `TypeError at mapping.mjs:12`.
@@ -64,7 +64,7 @@ class HookError(Exception):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """What a program says of a hook that failed."""
+    """A program's report of a failed hook."""
 
     detail: str
     type: str = ""
@@ -72,7 +72,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def error(self) -> HookError:
-        """As an exception; a type or a place that does not look like one is not told."""
+        """Make an exception of it. Leave out a type or place that does not look like one."""
         kind = self.type if _PLACE.fullmatch(self.type) else "an error"
         name, _, line = self.at.rpartition(":")
         told = line.isdecimal() and len(line) < 8 and _PLACE.fullmatch(name)  # noqa: PLR2004
@@ -82,7 +82,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 class _Record(
     msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
 ):
-    """What the records of an answer have in common: how they are spelt."""
+    """The base of the records of an answer. It says how JSON spells their fields."""
 
 
 class _Request(_Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -127,7 +127,7 @@ class _Ignored(_Record, frozen=True, kw_only=True):
 
 
 class _Made(_Record, frozen=True, kw_only=True):
-    """What a hook made of one message: one of these."""
+    """A hook's result for one message: one of these."""
 
     requests: list[_Request] | UnsetType = UNSET
     reject: _Refusal | UnsetType = UNSET
@@ -136,7 +136,7 @@ class _Made(_Record, frozen=True, kw_only=True):
 
 
 class Hello(_Record, frozen=True, kw_only=True):
-    """How a program introduces itself.
+    """A program's introduction.
 
     Attributes:
         protocol: the version that it speaks.
@@ -179,7 +179,7 @@ def call_line(number: int, call: str, arguments: Mapping[str, Json]) -> bytes:
 
 
 def message_json(message: Message, reads: Sequence[str] | None) -> Raw:
-    """Write what a program gets of a message: its fields, and what a mapping says beyond them.
+    """Write a message for a program: its fields, and any further fields of a mapping.
 
     Raises:
         Reject: as `Message.context`.
@@ -241,7 +241,7 @@ def reply_of(line: bytes, number: int) -> Reply:
 
 
 def hello_of(value: Raw) -> Hello:
-    """Read how a program introduces itself.
+    """Read a program's introduction.
 
     Raises:
         LineError: it does not fit, or the protocol is another one.
@@ -255,7 +255,7 @@ def hello_of(value: Raw) -> Hello:
 
 
 def made_of(value: Raw) -> list[HttpRequest] | Ignored:
-    """Read what a hook made of one message.
+    """Read a hook's result for one message.
 
     Raises:
         Reject: the hook refused the message.
@@ -279,10 +279,10 @@ def made_of(value: Raw) -> list[HttpRequest] | Ignored:
 
 
 def values_of(value: Raw, count: int) -> list[Raw]:
-    """Part the answers to several messages.
+    """Split the answers to several messages.
 
     Raises:
-        LineError: they are not as many as the messages.
+        LineError: there are not as many as messages.
     """
     values = _converted(_decode_list, value, "map")
     if len(values) != count:
@@ -291,7 +291,7 @@ def values_of(value: Raw, count: int) -> list[Raw]:
 
 
 def requests_of(value: Raw) -> list[HttpRequest]:
-    """Read what `pack` gave back.
+    """Read the result of `pack`.
 
     Raises:
         LineError: it does not fit.
@@ -300,7 +300,7 @@ def requests_of(value: Raw) -> list[HttpRequest]:
 
 
 def outcome_of(value: Raw) -> Outcome | dict[str, Outcome]:
-    """Read what `on_response` gave back: one outcome, or one for each message id.
+    """Read the result of `on_response`: one outcome, or one for each message id.
 
     Raises:
         LineError: it does not fit.
@@ -312,7 +312,7 @@ def outcome_of(value: Raw) -> Outcome | dict[str, Outcome]:
 
 
 def plain_of(hook: str, value: Raw) -> Any:
-    """Read what a hook gave back that depends on nothing but the settings.
+    """Read the result of a hook that depends only on the settings.
 
     Raises:
         LineError: it does not fit.

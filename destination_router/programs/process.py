@@ -1,11 +1,11 @@
 """One running process: a line in, a line out, within a time and a size.
 
-Whatever the process does, an exchange ends: with the answer, or with the reason why there is none.
-Its standard error is its own; the end of it is kept, to be shown where it fails.
+Whatever the process does, an exchange ends with the answer, or with the reason why there is none.
+The process may write anything to its standard error. The last part is kept and shown if it fails.
 
-The process has a group of its own, which ends with it. It also ends with its host: it sees the end
-of its standard input, and one that does not heed that is killed a moment later by a watch, a shell
-that sees the same.
+The process has its own group, which ends with it. It also ends with its host: it sees the end of
+its standard input. If it ignores that, a watch kills it a moment later. The watch is a shell that
+sees the same.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ import time
 from collections.abc import Sequence
 
 MOST_BYTES = 64 * 2**20
-"""How long a line of a program may be."""
+"""The longest line of a program."""
 
 _SHOWN_BYTES = 4096
 _READ_AT_ONCE = 2**18
 _LOOK = 0.2
-"""How often it is looked whether the process is still there, in seconds: a child of it may hold its
-output open."""
+"""The seconds between checks whether the process is alive, because a child may hold its output
+open."""
 
 _WATCH = 'read -r _; sleep 1; kill -s KILL -- "-$1"'
 _GONE = select.POLLERR | select.POLLNVAL
 
 
 class ExchangeError(Exception):
-    """There is no answer; the text says why, as what follows the name of the program."""
+    """There is no answer. The text says why, to follow the name of the program."""
 
 
 class NotAskedError(ExchangeError):
-    """As `ExchangeError`, and the question was not even put: it is not to blame."""
+    """As `ExchangeError`, but the question was not asked, so it is not to blame."""
 
 
 class Process:
-    """A process that has just been started.
+    """A started process.
 
     Args:
         command: its program and arguments.
@@ -79,12 +79,12 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its number, which is also that of its group."""
+        """Its process id, which is also the id of its group."""
         return self._popen.pid
 
     @property
     def words(self) -> str:
-        """The end of what it wrote on its standard error."""
+        """The last part of its standard error."""
         self._read_words()
         return self._words.decode("utf-8", "replace").strip()
 
@@ -121,10 +121,10 @@ class Process:
             left = self._until_something(left, min(wait, _LOOK))
 
     def stop(self, line: bytes, seconds: float) -> None:
-        """Ask it to end, and see that it does.
+        """Ask it to end, and make sure that it does.
 
         Args:
-            line: what says so.
+            line: the request to end.
             seconds: how long it may take.
         """
         with contextlib.suppress(ExchangeError):
@@ -135,16 +135,16 @@ class Process:
         self.kill()
 
     def strike(self) -> None:
-        """End it while another thread waits for its answer: that one hears of it and lets go.
+        """Kill it while another thread waits for its answer. That thread notices and cleans up.
 
-        What is closed here would be another file's number by the time that it is read there.
+        Descriptors closed here could belong to another file by the time the thread reads them.
         """
         if self._popen.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._popen.pid, signal.SIGKILL)
 
     def kill(self) -> None:
-        """End it and whatever it has started, at once."""
+        """Kill it and everything that it has started, at once."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait()
@@ -159,7 +159,7 @@ class Process:
             self._watch.stdin.close()
 
     def _until_something(self, left: memoryview, wait: float) -> memoryview:
-        """Wait until something can be read or written, and do it; what is still to be sent."""
+        """Wait until it can read or write, do so, and return what remains to be sent."""
         if left:
             self._poll.register(self._in, select.POLLOUT)
         ready = self._poll.poll(max(1, wait * 1000))
@@ -199,7 +199,7 @@ class Process:
                 return
 
     def _read_words(self) -> bool:
-        """Read what stands on its standard error; whether there may be more later."""
+        """Read its standard error, and tell whether there may be more later."""
         for _ in range(64):  # what never ends is not waited for
             try:
                 some = os.read(self._err, _READ_AT_ONCE)
@@ -221,7 +221,7 @@ class Process:
         return line
 
     def _ended(self) -> ExchangeError:
-        """Say how it ended; what closed its output and lives on is as good as gone."""
+        """Say how it ended. A process that closed its output but lives on counts as ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(_LOOK)
         self._read_words()
@@ -239,7 +239,7 @@ class Process:
 
 
 def _watch_over(group: int) -> subprocess.Popen[bytes]:
-    """Start what ends a group of processes once this process is gone."""
+    """Start the watch that kills a group of processes once this process is gone."""
     return subprocess.Popen(  # noqa: S603 -- a shell and a number
         ["/bin/sh", "-c", _WATCH, "sh", str(group)],
         stdin=subprocess.PIPE,

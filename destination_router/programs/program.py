@@ -1,7 +1,7 @@
-"""A program that is asked: started when there is a question, and again after it has ended.
+"""A program that answers questions. It is started for a question, and again after it has ended.
 
-One question at a time, from whichever thread. What a program may not do to its host: hang it, fill
-its memory, outlive it.
+It gets one question at a time, from any thread. It cannot hang its host, fill its memory, or
+outlive it.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from destination_router.programs.lines import (
 from destination_router.programs.process import ExchangeError, NotAskedError, Process
 
 START = 30.0
-"""How long a program may take from its start to its first answer, in seconds."""
+"""The most seconds from a program's start to its first answer."""
 
 STOP = 1.0
-"""How long it may take to end once it is asked to, in seconds."""
+"""The most seconds that it may take to end when asked."""
 
 
 class ProgramError(PluginError):
-    """A program that did not answer as it should. The text may hold what it wrote.
+    """A program did not answer correctly. The text may contain what it wrote.
 
     Attributes:
-        reason: why, in our own words, as what follows the name of the program.
-        place: as what is told of any other failure of a plugin.
-        is_about_question: whether the question may be at fault: the program was there, and had said
-            hello.
+        reason: the reason, in our own words, to follow the name of the program.
+        place: the place of the failure, as for any other plugin.
+        is_about_question: whether the question may be at fault, because the program had answered
+        before.
     """
 
     def __init__(self, command: str, reason: str, words: str, *, is_about_question: bool) -> None:
@@ -54,12 +54,12 @@ class ProgramError(PluginError):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a host puts up with.
+    """Limits that a host sets.
 
     Attributes:
         call: how long each answer may take, in seconds.
-        failures: after how many questions without an answer it is not asked any more; None: never.
-        lost: nor after how many seconds that such questions took; None: never.
+        failures: after this many unanswered questions, it is not asked any more; None: no limit.
+        lost: the same after this many seconds in such questions; None: no limit.
     """
 
     call: float = 10.0
@@ -68,12 +68,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Program:
-    """A command that is started when it is asked something.
+    """A command that is started for the first question.
 
     Args:
         command: the program and its arguments.
         folder: where it runs; None: where the host does.
-        limits: what the host puts up with.
+        limits: the host's limits.
     """
 
     def __init__(
@@ -90,21 +90,21 @@ class Program:
         self._failures = 0
         self._lost = 0.0
         self.stops = 0
-        """How often it was told to end."""
+        """How often it was stopped."""
         self.last_words = ""
-        """What it wrote on its standard error before it last failed; it may be personal."""
+        """Its standard error before its last failure. It may be personal."""
 
     def __str__(self) -> str:
         return shlex.join(self.command)
 
     @property
     def pid(self) -> int | None:
-        """The number of its process; None: it does not run."""
+        """Its process id; None if it does not run."""
         process = self._process
         return None if process is None else process.pid
 
     def hello(self) -> Hello:
-        """Start it, if need be, and say how it introduces itself.
+        """Start it if necessary, and return its introduction.
 
         Raises:
             ProgramError: it did not answer.
@@ -116,7 +116,7 @@ class Program:
         """Ask for a call.
 
         Returns:
-            The value; or None, and the failure of the hook or why settings are invalid.
+            The value; or None, with the failure of the hook or the reason why settings are invalid.
 
         Raises:
             ProgramError: it did not answer. It is started again for the next question.
@@ -126,14 +126,14 @@ class Program:
             return self._answer(process, call, arguments, self.limits.call, had_started=True)
 
     def broken(self, reason: str) -> ProgramError:
-        """End a process whose answer does not fit what it was asked, and say why."""
+        """Kill a process whose answer does not fit the question, and return the error."""
         with self._lock:
             if self._process is None:
                 return ProgramError(str(self), reason, "", is_about_question=True)
             return self._failed(self._process, reason, is_about_question=True)
 
     def stop(self) -> None:
-        """End the process; the next question starts another one."""
+        """End the process. The next question starts another one."""
         self.stops += 1
         process = self._process
         if process is not None and not self._lock.acquire(timeout=STOP):
@@ -201,7 +201,7 @@ class Program:
         return None, reply.error
 
     def _failed(self, process: Process, reason: str, *, is_about_question: bool) -> ProgramError:
-        """End a process that cannot be trusted any more, and say why."""
+        """Kill a process that is no longer trusted, and return the error."""
         self._failures += 1
         words = self.last_words = process.words
         process.kill()

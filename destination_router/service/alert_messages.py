@@ -1,6 +1,6 @@
-"""Alerts as a receiver reads them: JSON, or what Slack's incoming webhooks take. Pure.
+"""Writes alerts for a receiver: as JSON, or in the form of Slack's incoming webhooks. Pure.
 
-Ids, codes and counts only: nothing of a message, and no word of a vendor.
+They hold only names, codes and counts: nothing from a message, and no words of a vendor.
 Slack's form: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 """
 
@@ -17,7 +17,7 @@ from destination_router.service.alert_rules import MEANINGS, Alert
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Which process tells.
+    """The process that sends an alert.
 
     Attributes:
         host: the machine's name.
@@ -38,9 +38,9 @@ def written(
     """Write alerts as the body of one request, which is JSON in either form.
 
     Args:
-        alerts: what is told.
-        origin: which process tells it.
-        form: how.
+        alerts: the alerts.
+        origin: the process that sends them.
+        form: the format.
         wall_time: turns a time of the alerts' clock into Unix time in seconds.
         now: on the alerts' clock.
     """
@@ -80,7 +80,7 @@ def _line(alert: Alert, origin: Origin, since: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Keep Slack from reading a name as a mention, a link or a line of its own."""
+    """Escape a name, so that Slack does not read it as a mention, a link or a line."""
     return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

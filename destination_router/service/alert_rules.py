@@ -1,9 +1,9 @@
-"""Which alerts are due: what a process sees in, alerts out. Pure: time is an argument.
+"""Decides which alerts are due, from what a process sees. Pure: time is an argument.
 
-An alert begins when its state does and ends with it. What is told is compared with what is true, so
-a receiver that was away learns how things stand, and what is over by then needs nobody. Of a kind
-and connection at most one alert is due in an interval, however often its state changes.
-docs/on-call.md has an entry for each kind.
+An alert begins and ends with its state. The rules compare what the receiver knows with what is
+true. So a receiver that was away learns the current state, and never hears of an alert that is over
+by then. For each kind and connection, at most one alert is due in an interval, however often its
+state changes. docs/on-call.md has an entry for each kind.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from destination_router.delivery.quarantine import CODE
 from destination_router.delivery.stats import DeliveryStats
 
 State: TypeAlias = Literal["connection_held", "circuit_open", "log_not_writable"]
-"""What lasts while something is as it is."""
+"""Kinds that last as long as a state."""
 
 Counted: TypeAlias = Literal[
     "dead_letters",
@@ -30,18 +30,18 @@ Counted: TypeAlias = Literal[
     "events_expired",
     "dead_letters_lost",
 ]
-"""What lasts while enough of it happens within the period."""
+"""Kinds that last while enough events happen within the period."""
 
 Kind: TypeAlias = State | Counted
 
 Key: TypeAlias = tuple[Kind, str]
-"""A kind, and the name of the connection it is about; empty for the log."""
+"""A kind, and the name of the connection; empty for the log."""
 
 _OVER_AFTER = 5.0
-"""For how long nobody sees a hold before it is over, in seconds.
+"""The seconds without a sight of a hold after which it is over.
 
-A reload, or a process that is started again, takes a connection up anew. For a moment nobody knows
-that its vendor refuses it.
+After a reload or a restart of a worker's process, nobody knows for a moment that a vendor refuses a
+connection.
 """
 
 _MOST_CODES = 5
@@ -49,7 +49,7 @@ _BUCKETS = 60
 
 
 class Meaning(msgspec.Struct, frozen=True):
-    """What an alert of a kind says to people.
+    """The text of an alert of one kind.
 
     Attributes:
         summary: what is wrong, in a sentence.
@@ -102,14 +102,14 @@ MEANINGS: dict[Kind, Meaning] = {
 
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process sees at one moment.
+    """The state of a process at one moment.
 
     Attributes:
-        held: the codes of the holds that last, by connection.
+        held: the codes of current holds, by connection.
         silent: connections whose circuit is not closed.
         writable: whether the log takes events.
-        counts: how often each thing has happened since the process began, by kind and connection,
-            and by code; empty where it has none.
+        counts: how often each thing has happened since the start of the process, by kind and
+        connection, and by code; empty if it has none.
     """
 
     held: Mapping[str, Collection[str]] = {}
@@ -130,13 +130,13 @@ def sight(
     expired: Mapping[str, int],
     failures: Mapping[str, int],
 ) -> Sight:
-    """Put together what a process sees.
+    """Collect what a process sees.
 
     Args:
-        deliveries: of the connections that it delivers to.
+        deliveries: the stats of its connections.
         letters: dead letters that it has made, by connection and code.
-        lost_letters: those that it deleted for want of room, by the same.
-        expired: events that it let pass `max_age`, by connection.
+        lost_letters: dead letters that it deleted for want of room, by the same.
+        expired: events that passed `max_age` there, by connection.
         failures: how often its workers failed, by connection.
     """
     counts: dict[tuple[Counted, str], dict[str, int]] = {}
@@ -160,15 +160,15 @@ def sight(
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to tell.
+    """The beginning or the end of an alert.
 
     Attributes:
         kind: what is wrong.
-        connection: with which; empty for the log.
+        connection: the connection; empty for the log.
         begins: whether it begins; otherwise it ends.
         since: when it began, on the clock of the rules.
-        codes: those that it is about, the most frequent ones first.
-        count: how many within the period; None where nothing is counted.
+        codes: its codes, the most frequent first.
+        count: how many within the period; None if nothing is counted.
     """
 
     kind: Kind
@@ -180,18 +180,18 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Told(msgspec.Struct, frozen=True):
-    """The last alert of a kind and connection that the receiver has, and when it got it."""
+    """The last alert of a kind and connection that the receiver got, and when."""
 
     alert: Alert
     at: float
 
 
 class AlertRules:
-    """What is wrong now, and what of it the receiver knows.
+    """Knows what is wrong now, and what the receiver knows.
 
     Args:
-        settings: when what is an alert; may be replaced.
-        seen: what is not counted again; None: everything counts.
+        settings: the thresholds. They may be replaced.
+        seen: a state whose counts are not counted again; None: everything counts.
     """
 
     def __init__(self, settings: AlertsConfig, seen: Sight | None = None) -> None:
@@ -215,7 +215,7 @@ class AlertRules:
         self._lasting = {(alert.kind, alert.connection): self._as_begun(alert) for alert in found}
 
     def due(self, now: float, most: int) -> list[Alert]:
-        """List what the receiver should be told now.
+        """List the alerts that the receiver should get now.
 
         Args:
             now: on the same clock.
@@ -242,7 +242,7 @@ class AlertRules:
             self._told[alert.kind, alert.connection] = _Told(alert, now)
 
     def forget_told(self) -> None:
-        """Begin anew with another receiver: it is told all that lasts."""
+        """Begin again with another receiver. It gets every alert that lasts."""
         self._told.clear()
 
     def _as_begun(self, alert: Alert) -> Alert:
@@ -283,7 +283,7 @@ class AlertRules:
 
 
 class _Window:
-    """What happened lately, by code."""
+    """Recent counts by code."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -298,7 +298,7 @@ class _Window:
         self.count += sum(codes.values())
 
     def forget(self, until: float) -> None:
-        """Let go of what happened until then."""
+        """Drop what happened until then."""
         while self._buckets and self._buckets[0][0] <= until:
             _, codes = self._buckets.popleft()
             self._total -= codes
@@ -328,7 +328,7 @@ def _begun(
 
 
 def _risen(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
-    """Tell by how much counts have risen; one that fell began anew."""
+    """Compute by how much counts have risen. A count that fell has begun again at 0."""
     risen = {}
     for code, count in after.items():
         known = before.get(code, 0)

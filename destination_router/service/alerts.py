@@ -1,7 +1,8 @@
-"""Tells a receiver what is wrong, and when it is over: what `[alerts]` of router.toml asks for.
+"""Posts alerts to the receiver that `[alerts]` of router.toml names.
 
-`alert_rules` decides what is due, `alert_messages` writes it. Everything here runs beside delivery:
-a receiver that hangs, refuses or is away holds up neither it nor the end of the process.
+`alert_rules` decides what is due, and `alert_messages` writes it. Everything here runs beside
+delivery. A receiver that hangs, refuses or is away delays neither delivery nor the end of the
+process.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from destination_router.service.alert_rules import Alert, AlertRules, Sight
 _LOOK_PAUSE = 1.0
 _CHECK_PAUSE = 5.0
 _CHECK_TIMEOUT = 30.0
-"""After how long a log that does not say whether it can be written is taken for one that cannot."""
+"""The seconds after which a log that does not answer counts as not writable."""
 
 _TIMEOUT = 10.0
 _TRIES = 4
@@ -43,7 +44,7 @@ class Alerts:
     Args:
         settings: the table `[alerts]`; None: nobody is told.
         origin: which process this is.
-        see: tells what it sees, but for whether the log can be written.
+        see: returns what it sees, except whether the log is writable.
         check: writes something small to the log, or raises.
         wall_clock: Unix time, in seconds.
     """
@@ -57,7 +58,7 @@ class Alerts:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.posts: Counter[str] = Counter()
-        """What came of posts: by the status of the answer, or `network`."""
+        """The results of posts: counts by the status of the answer, or `network`."""
         self._origin = origin
         self._see = see
         self._check = check
@@ -67,7 +68,7 @@ class Alerts:
         self._changed = asyncio.Event()
 
     def change(self, settings: AlertsConfig | None) -> None:
-        """Go by other settings; another receiver is told all that lasts."""
+        """Apply other settings. Another receiver gets every alert that lasts."""
         rules = self._rules
         if settings is None:
             self._rules = None
@@ -80,7 +81,7 @@ class Alerts:
         self._changed.set()
 
     async def work(self) -> None:
-        """Look, and tell, until cancelled."""
+        """Look and post, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_for_ever(self._look, _LOOK_PAUSE))
             tasks.create_task(_for_ever(self._check_log, _CHECK_PAUSE))
@@ -114,7 +115,7 @@ class Alerts:
             checking.cancel()
 
     async def _tell(self) -> None:
-        """Tell all that is due; try again, ever more seldom, what the receiver does not take."""
+        """Post everything that is due. Retry a failed post after growing pauses."""
         failed = 0
         while (rules := self._rules) is not None and (due := rules.due(_now(), _MOST_AT_ONCE)):
             self._changed.clear()
@@ -134,7 +135,7 @@ class Alerts:
             await self._pause(failed)
 
     async def _pause(self, failed: int) -> None:
-        """Wait before the next try; other settings are tried at once."""
+        """Wait before the next try. Changed settings end the wait."""
         try:
             async with asyncio.timeout(min(_LONGEST_WAIT, _FIRST_WAIT * 4.0 ** min(failed - 1, 9))):
                 await self._changed.wait()
@@ -142,7 +143,7 @@ class Alerts:
             return
 
     async def _post(self, due: list[Alert], settings: AlertsConfig) -> str | None:
-        """Post alerts; what went wrong, in words that hold nothing secret, or None."""
+        """Post alerts, and return why it failed, in words without secrets, or None."""
         url = settings.url
         now, wall = _now(), self._wall_clock()
         body = written(due, self._origin, settings.format, lambda at: wall - now + at, now)
@@ -173,7 +174,7 @@ class Alerts:
 
 
 async def _for_ever(step: Callable[[], Awaitable[None]], pause: float) -> None:
-    """Take a step again and again; one that fails is told, and the next may not."""
+    """Repeat a step for ever. Log a failure, and go on."""
     while True:
         try:
             await step()

@@ -1,7 +1,7 @@
-"""What a changed router.toml changes in a process that is at work. Pure but for reading references.
+"""Compares a changed router.toml with the running one. Pure, except that it reads references.
 
-A connection goes on untouched where neither its tables nor what they refer to has changed: a key
-that was rotated in the file of `{ file = PATH }` is a change, though router.toml is the same.
+A connection is not touched if neither its tables nor the files that they refer to have changed. A
+rotated key in the file of `{ file = PATH }` is a change, although router.toml is the same.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from destination_router.settings.references import resolved_in
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
-    """What is different, by the names of connections and sources.
+    """The differences, by the names of connections and sources.
 
     Attributes:
-        added: those that are new.
-        removed: those that are gone; what they have not delivered stays in the log.
-        changed: those that start anew, with what is under way sent first.
-        sources: those that came, went, were switched, or have other keys.
-        alerts: whether who is told of trouble, or when, is different.
-        needs_restart: the keys of router.toml that only a restart changes.
+        added: new connections.
+        removed: connections that are gone. What they have not delivered stays in the log.
+        changed: connections that start again, after what they have under way.
+        sources: sources that are new, gone, switched on or off, or have other keys.
+        alerts: whether the table `[alerts]` differs.
+        needs_restart: changed keys of router.toml that need a restart.
     """
 
     added: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fingerprints(config: RouterConfig) -> dict[str, bytes]:
-    """Digest each connection with everything that it refers to: to compare, never to show."""
+    """Digest each connection with everything that it refers to, for comparison only."""
     return {each.name: _fingerprint(each) for each in config.connections}
 
 
@@ -57,11 +57,11 @@ def changes(
     """Compare two configurations.
 
     Args:
-        old: what the process goes by.
-        new: what router.toml says now.
+        old: the running configuration.
+        new: the configuration in router.toml now.
         before: `fingerprints` of the old one, as they were when it was read.
         after: `fingerprints` of the new one.
-        started_with: what router.toml said when the process began: some of it stays.
+        started_with: the configuration at the start of the process, of which some parts stay.
     """
     for_all = _for_all(old) != _for_all(new)
     return Changes(
@@ -85,7 +85,7 @@ def _sources(old: RouterConfig, new: RouterConfig) -> Iterator[str]:
 
 
 def _for_all(config: RouterConfig) -> tuple[DeliveryConfig, QuarantineConfig]:
-    """Give what every worker goes by; how many processes there are is not for workers."""
+    """Select the settings for all workers. The number of processes is not one of them."""
     return msgspec.structs.replace(config.delivery, workers=None), config.quarantine
 
 

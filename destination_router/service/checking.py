@@ -1,4 +1,4 @@
-"""A router.toml looked over: every error at once, and what a vendor's stand-in says to it."""
+"""Checks a router.toml: reports every error at once, and tests its connections."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _EVENT = "Router Checked"
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """What was found.
+    """The result of a check.
 
     Attributes:
         problems: each with its file, table and key; empty if all is well.
-        config: the router.toml; None if it is not well.
-        connections: its connections, ready; those that are well.
+        config: the router.toml; None if it is invalid.
+        connections: its valid connections, ready to use.
         warnings: what may be wrong.
     """
 
@@ -54,7 +54,7 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 class ProbeResult(msgspec.Struct, frozen=True):
-    """What became of one test message, and why: a result such as `delivered`, or `not asked`."""
+    """The result of one test message and its reason: for example `delivered`, or `not asked`."""
 
     connection: str
     call: str
@@ -65,13 +65,13 @@ class ProbeResult(msgspec.Struct, frozen=True):
 def check_config(
     path: Path, *, gateway: bool = True, console: bool = True, alerts: bool = True
 ) -> Checked:
-    """Read a router.toml and make its connections ready, telling every error of either.
+    """Read a router.toml and make its connections ready, and report every error.
 
     Args:
         path: the file.
-        gateway: whether events shall come in, for which a write key is needed.
-        console: whether the console's passwords are read.
-        alerts: whether `[alerts]` is read; a process that sends none wants no address.
+        gateway: whether events come in, which needs a write key.
+        console: whether to read the console's passwords.
+        alerts: whether to read `[alerts]`. A process that sends none needs no address.
     """
     try:
         content = read_config(path) if alerts else without_alerts(read_config(path))
@@ -125,14 +125,14 @@ def check_config(
 async def probe(
     connection: Connection, delivery: DeliveryConfig, *, live: bool
 ) -> list[ProbeResult]:
-    """Send a test user and a test event, and tell what came of it.
+    """Send a test user and a test event, and return the results.
 
     They carry the consent that the connection asks for.
 
     Args:
-        connection: where to.
-        delivery: whose origins hold, if it goes live.
-        live: to the vendor, and not to the plugin's simulator within this process.
+        connection: the connection to test.
+        delivery: settings with origins, for a live test.
+        live: whether to send to the vendor, and not to the plugin's simulator in this process.
     """
     transport: httpx.AsyncBaseTransport | None = None
     if not live:
@@ -155,9 +155,9 @@ async def probe(
 
 
 def _event_for(connection: Connection, *, live: bool) -> tuple[str, Decision]:
-    """Choose a test event that goes out: in HIPAA mode, one that is on the allowlists.
+    """Choose a test event that goes out. In HIPAA mode, that is one on the allowlists.
 
-    Not where it goes live: there an event of theirs would be counted among the true ones.
+    A live test does not use an event of the allowlists, which would count as a real one.
     """
     privacy = connection.treatment.privacy
     allowed = [] if privacy is None or live else sorted(privacy.allowed.events)
@@ -196,7 +196,7 @@ def _why(told: Refusal | Outcome) -> str:
 
 
 def _alert_problems(config: RouterConfig | None) -> list[Problem]:
-    """Tell of an address that nothing can be posted to."""
+    """Report an address to which nothing can be posted."""
     if config is None or config.alerts is None:
         return []
     url = config.alerts.url
@@ -208,7 +208,7 @@ def _alert_problems(config: RouterConfig | None) -> list[Problem]:
 
 
 def _alert_warnings(alerts: Json) -> list[str]:
-    """Tell of an address that whoever reads the file could send alerts to."""
+    """Warn of an address in clear: whoever reads the file could post alerts there."""
     url = alerts.get("url") if isinstance(alerts, dict) else None
     if not isinstance(url, str) or is_loopback(url):
         return []
@@ -222,7 +222,7 @@ def _in_table(content: dict[str, Json], table: str, key: str) -> Json:
 
 
 def _candidates(content: dict[str, Json]) -> Iterator[tuple[int, ConnectionConfig]]:
-    """List the connections that are well-formed enough to be tried, whatever their name is."""
+    """Yield the connections that are well-formed enough to try, whatever their name is."""
     connections = content.get("connections")
     for index, raw in enumerate(connections if isinstance(connections, list) else []):
         named = raw

@@ -1,4 +1,4 @@
-"""What a process goes by now, for whoever looks at it: it may change while they look."""
+"""The current configuration of a process, for the console. It may change at any time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Configured(msgspec.Struct, frozen=True):
     Attributes:
         config: the router.toml.
         connections: those of it.
-        path: of the file; None where there is none.
+        path: of the file; None if there is none.
     """
 
     config: RouterConfig
@@ -37,18 +37,18 @@ class Configured(msgspec.Struct, frozen=True):
 
 
 Beside = Callable[[Callable[[], Configured]], AbstractAsyncContextManager[object]]
-"""What is open while a router works, such as the console; is given what the process goes by."""
+"""Something that is open while a router works, such as the console. It gets the configuration."""
 
 
 class ConfiguredFile:
-    """A router.toml, read again when it has changed; one with an error changes nothing.
+    """A router.toml that is read again when it has changed. One with an error changes nothing.
 
-    It is read in a thread, for a destination's program may take its time to start; until that is
-    done, what it said before holds.
+    A thread reads it, because a destination's program may start slowly. Until that is done, the
+    earlier content holds.
 
     Args:
         path: of the file.
-        first: what it says now.
+        first: its content now.
     """
 
     def __init__(self, path: Path, first: Configured) -> None:
@@ -58,7 +58,7 @@ class ConfiguredFile:
         self._reading: threading.Thread | None = None
 
     def __call__(self) -> Configured:
-        """Say what the file said when it was read last."""
+        """Return the content that was read last."""
         stamp = file_stamp(self._path)
         is_reading = self._reading is not None and self._reading.is_alive()
         if stamp != self._stamp and not is_reading:
@@ -80,7 +80,7 @@ class ConfiguredFile:
 
 
 def file_stamp(path: Path) -> tuple[int, int] | None:
-    """Give what changes with a file; None: it is not there."""
+    """Get a value that changes with a file; None if there is no file."""
     try:
         status = path.stat()
     except OSError:

@@ -1,7 +1,7 @@
-"""From what was typed or configured to a connection that is ready, or to all that is wrong with it.
+"""Turns a command line or a configuration into a ready connection, or into all its problems.
 
-A command line names a plugin with its settings, or a connection of a router.toml; the gateway, the
-workers and the commands all make theirs here.
+A command line names a plugin with its settings, or a connection of a router.toml. The gateway, the
+workers and the commands all make their connections here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def choose_from_config(path: Path, name: str | None) -> tuple[ConnectionConfig, 
     """Pick one connection of a router.toml.
 
     Raises:
-        UsageError: it has several and none was named, or none of that name.
+        UsageError: it has several and none was named, or it has none of that name.
         ConfigError: the file cannot be used.
     """
     config = load_config(path)
@@ -55,7 +55,7 @@ def choose_plugin(
 
     Args:
         name: the plugin's.
-        connection: what the connection is called; as the plugin, if None.
+        connection: the connection's name; None is the plugin's.
         path: a file of settings.
         pairs: of `name=value`.
 
@@ -72,7 +72,7 @@ def choose_plugin(
 
 
 def read_settings(plugin: LoadedPlugin, path: Path | None, pairs: Sequence[str]) -> dict[str, Json]:
-    """Put settings together from a file (JSON, or TOML by its ending) and `name=value` pairs.
+    """Combine settings from a file (JSON, or TOML by its ending) and `name=value` pairs.
 
     Raises:
         UsageError: a pair is not `name=value`.
@@ -93,7 +93,7 @@ def read_settings(plugin: LoadedPlugin, path: Path | None, pairs: Sequence[str])
 
 
 def sample_connection(name: str, path: Path | None, pairs: Sequence[str]) -> Connection:
-    """Make a connection for a demo, with sample settings for what is not given.
+    """Make a connection for a demo, with samples for missing settings.
 
     Raises:
         PluginError: the plugin cannot be used.
@@ -105,7 +105,7 @@ def sample_connection(name: str, path: Path | None, pairs: Sequence[str]) -> Con
 
 
 def sample_settings(schema: Mapping[str, Json]) -> dict[str, Json]:
-    """Make settings for a demo: the schema's own `examples` for what it requires.
+    """Make settings for a demo from the schema's `examples` for required fields.
 
     A required field without an example is left out, and reported when the settings are checked.
     """
@@ -130,8 +130,8 @@ def connect(config: ConnectionConfig) -> Connection:
     """Load a connection's plugin and give it its settings.
 
     Raises:
-        PluginError: the plugin cannot be used, or not in the way that is asked for.
-        SettingsError: its settings cannot, or what stands beside them.
+        PluginError: the plugin cannot be used, or not with this configuration.
+        SettingsError: its settings or other tables are invalid.
     """
     plugin = load(config)
     try:
@@ -145,7 +145,7 @@ def connect(config: ConnectionConfig) -> Connection:
 
 
 def let_end(plugin: LoadedPlugin) -> None:
-    """End the process of a plugin that is a program; the next question starts another one."""
+    """End the process of a plugin that is a program. The next question starts another one."""
     if isinstance(plugin.elsewhere, ProgramHooks):
         plugin.elsewhere.program.stop()
 
@@ -166,7 +166,7 @@ def connect_of_file(path: Path, router: RouterConfig, config: ConnectionConfig) 
     """Make one connection of a router.toml ready.
 
     Raises:
-        ConfigError: it cannot be used; with everything that is wrong with it.
+        ConfigError: it is invalid. Lists everything that is wrong.
     """
     try:
         return connect(config)
@@ -179,15 +179,15 @@ def connect_of_file(path: Path, router: RouterConfig, config: ConnectionConfig) 
 def every_problem(
     number: int, config: ConnectionConfig, error: SettingsError | PluginError
 ) -> list[Problem]:
-    """List all that is wrong with a connection, by paths from the root of the file.
+    """List all problems of a connection, by paths from the root of the file.
 
-    Its parts are made one after the other, and what is wrong with one hides the next: here each is
-    looked at by itself.
+    Parts of a connection are made one after the other, so a problem of one hides the next. This
+    checks each part by itself.
 
     Args:
         number: of the connection, from 0.
         config: the connection's.
-        error: what came of making it.
+        error: the error of making it.
     """
     found = connection_problems(number, error)
     for other in _errors_of_parts(config):

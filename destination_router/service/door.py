@@ -1,7 +1,7 @@
-"""Where connections come in: so many, and none while the process can open no more files.
+"""Accepts connections up to a bound, and none while the process cannot open more files.
 
-asyncio's own acceptor takes as many as come, writes thousands of lines when descriptors run out,
-and leaves Nagle's algorithm on: a client on a connection that it keeps waits 40 ms for each answer.
+asyncio's own acceptor takes any number, logs thousands of lines when descriptors run out, and
+leaves Nagle's algorithm on, so that a client with keep-alive waits 40 ms for each answer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sized
 
 _PAUSE_SECONDS = 1.0
 _SPARE_FILES = 128
-"""How many files stay for others: the log, and connections to vendors."""
+"""File descriptors that are reserved for the log and for connections to vendors."""
 
 _FEWEST = 16
 _BETWEEN_LINES = 60.0
@@ -29,10 +29,10 @@ _log = logging.getLogger(__name__)
 
 
 def most_connections(wanted: int) -> int:
-    """Say how many connections may be open, and let the process open files for them.
+    """Compute how many connections may be open, and raise the limit of open files for them.
 
     Args:
-        wanted: how many shall be.
+        wanted: the number that the configuration wants.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = wanted + _SPARE_FILES
@@ -47,13 +47,13 @@ def most_connections(wanted: int) -> int:
 
 
 class Door:
-    """Accepts connections from a socket that listens, one at a time.
+    """Accepts connections from a listening socket, one at a time.
 
     Args:
-        listener: where they come in.
-        make_protocol: makes what serves one.
-        inside: the connections that are open.
-        most: how many may be.
+        listener: the listening socket.
+        make_protocol: makes the protocol for one connection.
+        inside: the open connections.
+        most: the most that may be open.
     """
 
     def __init__(
@@ -75,12 +75,12 @@ class Door:
         listener.setblocking(False)  # noqa: FBT003
 
     def open(self) -> None:
-        """Take connections."""
+        """Begin to accept."""
         self._opening = None
         self._loop.add_reader(self._listener.fileno(), self._accept)
 
     def close(self) -> None:
-        """Take no more."""
+        """Stop accepting."""
         if self._opening is not None:
             self._opening.cancel()
         self._loop.remove_reader(self._listener.fileno())

@@ -1,7 +1,7 @@
-"""What is sent elsewhere, held against what the connections send to.
+"""Compares `origins`, which are sent elsewhere, with the origins that connections send to.
 
-An origin that nobody sends to is a mistake that costs: what was meant for a simulator goes to the
-vendor.
+If no connection sends to an origin there, it is a costly mistake: events that were meant for a
+simulator go to the vendor.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from destination_router.settings.errors import SettingsError
 
 
 class Elsewhere(msgspec.Struct, frozen=True):
-    """What was found: sentences by origin.
+    """The result: sentences by origin.
 
     Attributes:
-        problems: of origins that no connection sends to.
-        warnings: of those that perhaps none does, since a plugin does not say where it sends to.
+        problems: origins to which no connection sends.
+        warnings: origins to which perhaps none sends, because a plugin does not name its own.
     """
 
     problems: dict[str, str] = {}
@@ -32,11 +32,11 @@ class Elsewhere(msgspec.Struct, frozen=True):
 
 
 def look_over(sources: Collection[str], connections: Sequence[Connection | None]) -> Elsewhere:
-    """Hold origins that are sent elsewhere against where connections send to.
+    """Compare origins that are sent elsewhere with those of connections.
 
     Args:
         sources: the origins, or `*`.
-        connections: all that they are for; None for one that cannot be made ready.
+        connections: all that they apply to; None for one that cannot be made ready.
     """
     told = [None if connection is None else connection.origins for connection in connections]
     known = [origin for origins in told if origins is not None for origin in origins]
@@ -49,10 +49,10 @@ def look_over(sources: Collection[str], connections: Sequence[Connection | None]
 
 
 def live_beside(sources: Collection[str], connections: Sequence[Connection]) -> dict[str, str]:
-    """Tell which connections still send to a vendor while others are sent elsewhere.
+    """Find connections that still send to their vendor while others are sent elsewhere.
 
-    Whoever tries something with a simulator rarely means one connection alone. To send an origin
-    nowhere else on purpose, name it as its own target.
+    A test with a simulator rarely means one connection only. If you do, name the other origins as
+    their own targets.
 
     Args:
         sources: the origins that are sent elsewhere, or `*`.
@@ -81,13 +81,13 @@ def live_beside(sources: Collection[str], connections: Sequence[Connection]) -> 
 
 
 def refuse_strange(option: Collection[str], connection: Connection) -> list[str]:
-    """Refuse what `--origin` names and the connection does not send to.
+    """Refuse an `--origin` to which the connection does not send.
 
     Returns:
-        What to warn of.
+        Warnings.
 
     Raises:
-        UsageError: one is never sent to.
+        UsageError: the connection never sends to one.
     """
     found = look_over(option, [connection])
     for words in found.problems.values():
@@ -98,9 +98,9 @@ def refuse_strange(option: Collection[str], connection: Connection) -> list[str]
 def refuse_strange_of_file(
     sources: Collection[str], chosen: Connection, others: Sequence[ConnectionConfig]
 ) -> list[str]:
-    """Refuse what a router.toml's origins name and none of its connections sends to.
+    """Refuse an origin of a router.toml to which none of its connections sends.
 
-    The others are only made ready if the chosen one does not send to all that is named.
+    It makes the other connections ready only if the chosen one does not send to all of them.
 
     Returns, raises:
         As `refuse_strange`.

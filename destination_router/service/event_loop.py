@@ -1,7 +1,7 @@
-"""The event loop of commands that speak to vendors: looking up a name does not hold up their end.
+"""The event loop of commands that speak to vendors. The lookup of a name never delays their end.
 
-asyncio looks names up in a pool of threads that is waited for when the loop closes: a name server
-that never answers makes SIGTERM take as long as the system tries, some 25 seconds.
+asyncio looks up names in a pool of threads, and waits for them when the loop closes. With a name
+server that never answers, SIGTERM would take some 25 seconds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class EventLoop(asyncio.SelectorEventLoop):
-    """asyncio's own, but for how it looks up names."""
+    """asyncio's own loop, with another way to look up names."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class EventLoop(asyncio.SelectorEventLoop):
         proto: int = 0,
         flags: int = 0,
     ) -> Any:
-        """Look up a name; who asks for the same meanwhile waits for the same answer."""
+        """Look up a name. Simultaneous questions for the same name share one answer."""
         asked = (host, port, family, type, proto, flags)
         looking = self._look_ups.get(asked)
         if looking is None:
@@ -50,6 +50,6 @@ class EventLoop(asyncio.SelectorEventLoop):
 
 
 def run_in_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Do as `asyncio.run` does, in an `EventLoop`."""
+    """Run a coroutine as `asyncio.run` does, in an `EventLoop`."""
     with asyncio.Runner(loop_factory=EventLoop) as runner:
         return runner.run(work)

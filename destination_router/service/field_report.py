@@ -1,4 +1,4 @@
-"""Which fields a connection's messages have where privacy sees them: for `privacy report`."""
+"""Reports the fields of messages as privacy sees them, for `privacy report`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from destination_router.pipeline.transformations.operations import Surroundings
 from destination_router.pipeline.transformations.steps import Transformations
 
 _NO_KEYS = MaskingKeys({1: bytes(32)})
-"""The report shows no value, so it needs no key, and whoever runs it need not have one."""
+"""A made-up key. The report shows no value, so it does not need the real one."""
 
 
 def steps_before_privacy(config: ConnectionConfig | None) -> list[Transformations]:
-    """Make what a connection does to messages before privacy sees them; nothing if None.
+    """Make the steps of a connection before privacy; none if there is no connection.
 
     Raises:
         SettingsError: a transformation cannot be made.
@@ -31,7 +31,7 @@ def steps_before_privacy(config: ConnectionConfig | None) -> list[Transformation
 
 
 def add_message(raw: bytes, steps: Sequence[Transformations], report: Report) -> None:
-    """Report a message as privacy would see it: after the transformations, if it passes them.
+    """Report a message as privacy sees it: after the transformations, if it passes them.
 
     Raises:
         Reject: it cannot be read.

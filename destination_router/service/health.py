@@ -1,11 +1,11 @@
-"""For those who run the router: `/health`, `/ready` and `/metrics`, in front of the gateway.
+"""`/health`, `/ready` and `/metrics` for operators, in front of the gateway.
 
 - `/health`: 200 while the log takes events, else 503; written as rudder-server's, so that its
   probes work here.
 - `/ready`: 200 from when the router works until it is told to stop.
 - `/metrics`: Prometheus's text format.
 
-They need no write key: keep them inside your network.
+They need no write key, so keep them inside your network.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from destination_router.service.workers_view import WorkersView
 
 
 class CountedLog:
-    """A log that counts what the gateway puts into it, and tells who delivers elsewhere."""
+    """A log that counts what the gateway appends, and announces it to other processes."""
 
     def __init__(
         self, log: RouterLog, intake: Intake, announce: Callable[[], None] = lambda: None
@@ -56,9 +56,9 @@ class Operations:
     Args:
         log: the router's.
         gateway: takes every other path; None in a process that only delivers.
-        intake: where requests to the gateway are counted.
-        workers: what delivers.
-        posts: what came of alerts.
+        intake: counts requests to the gateway.
+        workers: the workers of this process or others.
+        posts: the results of posted alerts.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Structured logs: one JSON object a line on standard error, with ids and never personal values.
 
-A line has `time`, `level`, `event` and what belongs to the event; what an operator should know of
-each event stands in docs/operating.md.
+A line has `time`, `level`, `event` and the fields of the event. docs/operating.md explains each
+event.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class JsonLines(logging.Formatter):
 
 
 class _Minute(msgspec.Struct, eq=False):
-    """How many lines of a kind there were since its first, and until when they are counted."""
+    """The number of lines of one kind since the first, and the end of its minute."""
 
     ends: float
     level: int
@@ -60,14 +60,14 @@ class _Minute(msgspec.Struct, eq=False):
 
 
 class SummedUp(logging.StreamHandler[TextIO]):
-    """Writes the first hundred lines of a kind in a minute, and sums up the others in one line.
+    """Writes the first hundred lines of each kind in a minute, and sums up the others in one line.
 
-    Of a kind are lines of the same event, connection and code: garbage hides no other lines.
+    A kind is an event, connection and code, so that garbage hides no other lines.
 
     Args:
-        stream: where to.
-        most: how many lines of a kind are written.
-        period: in how many seconds.
+        stream: the output.
+        most: the most lines of a kind in a period.
+        period: in seconds.
         clock: any clock, in seconds.
     """
 
@@ -104,7 +104,7 @@ class SummedUp(logging.StreamHandler[TextIO]):
             ending.start()
 
     def close(self) -> None:
-        """Tell what was not told yet, and end."""
+        """Write the sums that are still due, and close."""
         with self._held():
             for kind, minute in list(self._minutes.items()):
                 self._tell(kind, minute)
@@ -171,7 +171,7 @@ def _log_warning(  # noqa: PLR0913, PLR0917 -- as `warnings.showwarning` is call
     file: TextIO | None = None,  # noqa: ARG001
     line: str | None = None,  # noqa: ARG001
 ) -> None:
-    """Tell a warning by its type and place, as exceptions are told: it may quote anything."""
+    """Log a warning by its type and place, because its text may quote anything."""
     if isinstance(message, ReadableByAllWarning):
         _log.warning("file_readable_by_all", extra={"file": message.file})
         return

@@ -1,8 +1,8 @@
-"""Which of several processes delivers to which connection. Pure.
+"""Decides which process delivers to which connection. Pure.
 
-A connection stays where it is for as long as that is fair: what moves has to end in one process
-before it begins in another. Connections that may share one of the vendor's limits are delivered by
-one process, for no process sees what another one takes of it.
+A connection stays in its process as long as that is fair, because one that moves has to end in one
+process before it begins in another. One process delivers all connections that may share a limit of
+the vendor, because no process sees how much another one uses.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from destination_router.settings.validation import load_settings
 def divide(
     groups: Sequence[Sequence[str]], count: int, before: Mapping[str, int] | None = None
 ) -> dict[str, int]:
-    """Divide connections among processes: evenly by their number, and moving as few as that takes.
+    """Divide connections evenly among processes, and move as few as possible.
 
-    A group stays where most of it was. A new one goes where the fewest connections are; then groups
-    move from the fullest process to the emptiest until that makes nothing more even. The order of
-    groups and the numbers of processes settle what is equal, so the same input has the same result.
+    A group stays where most of it was. A new group goes where the fewest connections are. Then
+    groups move from the fullest process to the emptiest, as long as that makes the division more
+    even. The order of groups and processes breaks ties, so the same input has the same result.
 
     Args:
-        groups: names; each connection is in one group, and a group is never parted.
-        count: how many processes there are.
-        before: which connection was delivered by which process, from 0 on.
+        groups: names of connections. Each is in one group, and a group stays together.
+        count: the number of processes.
+        before: the process of each connection so far, from 0.
 
     Returns:
-        The process of each connection. One that is no connection's has nothing to do.
+        The process of each connection. A process without a connection has nothing to do.
     """
     placed: dict[int, int] = {}
     for number, group in enumerate(groups):
@@ -61,7 +61,7 @@ def _loads(groups: Sequence[Sequence[str]], placed: Mapping[int, int], count: in
 def _fairer(
     groups: Sequence[Sequence[str]], placed: Mapping[int, int], count: int
 ) -> tuple[int, int] | None:
-    """Find the move from the fullest process to the emptiest that makes them most alike."""
+    """Find the move from the fullest process to the emptiest that makes them most equal."""
     loads = _loads(groups, placed, count)
     fullest, emptiest = loads.index(max(loads)), loads.index(min(loads))
     gap = loads[fullest] - loads[emptiest]
@@ -78,11 +78,11 @@ def _fairer(
 
 
 def groups_by_quota(connections: Sequence[Connection]) -> list[list[str]]:
-    """Put connections together that may share a quota: those of one account at one vendor.
+    """Group connections that may share a quota, such as those of one account at one vendor.
 
-    Which setting names the account, no plugin says. So connections of one plugin with quotas belong
-    together if they have any setting in common that is text or a number of their own: no default,
-    and none of a few values that the schema lists.
+    No plugin says which setting names the account. So connections of one plugin with quotas belong
+    together if they share any setting that is text or a number, unless it is a default or one of a
+    few values that the schema lists.
     """
     group_of: dict[str, list[str]] = {}
     first: dict[tuple[str, str, Json], str] = {}

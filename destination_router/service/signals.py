@@ -1,4 +1,4 @@
-"""What a process is told from outside: to end (SIGTERM, Ctrl-C), or to reload (SIGHUP)."""
+"""Handles signals: SIGTERM and Ctrl-C end the process, SIGHUP reloads."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from collections.abc import Callable
 
 
 def told_to_reload() -> asyncio.Event:
-    """Watch for SIGHUP, which sets the event; whoever waits for it clears it."""
+    """Set an event at SIGHUP. The code that waits for it clears it."""
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told.set)
     return told
 
 
 def told_to_stop(again: Callable[[], None] | None = None) -> asyncio.Event:
-    """Watch for SIGINT and SIGTERM, which set the event; also where a shell ignores SIGINT.
+    """Set an event at SIGINT and SIGTERM, even if a shell ignores SIGINT.
 
-    Shells start what runs in the background with SIGINT ignored, and Python leaves it so.
+    Shells start background jobs with SIGINT ignored, and Python leaves it so.
 
     Args:
-        again: is called where one of them comes once more: then the process ends by the signal.
-            None: it changes nothing.
+        again: is called at the second signal, which then ends the process. None: a second signal
+        changes nothing.
     """
     told = asyncio.Event()
 

@@ -1,9 +1,9 @@
-"""`run --workers`: processes that deliver, each a share of the connections.
+"""`run --workers`: starts processes that each deliver a share of the connections.
 
-One that dies is started again after a pause that grows, and its neighbours go on. None outlives
-this process for long, and as long as one does, nobody else delivers: all of them hold its claim to
-the log (`share_process`). No connection is ever delivered by two: one that moves has ended in one
-process before it begins in the other.
+A process that dies is started again after a growing pause, and the others go on. None outlives this
+process for long. While one does, no other router delivers, because each holds the claim to the log
+(`share_process`). No two processes deliver one connection: one that moves has ended in one process
+before it begins in the other.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ from destination_router.service.workers_view import ProcessState
 
 _LOOK_PAUSE = 1.0
 _LOOK_SECONDS = 0.5
-"""How long whoever asks waits for what a process tells; then what it told before has to do."""
+"""The longest wait for a process's state. After that, its earlier state is used."""
 
 _CHANGE_SECONDS = 3 * GRACE
 _STOP_SECONDS = GRACE + 3.0
-"""After how long a process is killed that has not done as it was told."""
+"""A process that does not obey is killed after this many seconds."""
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 _LASTED = 60.0
-"""A process that was at work for so many seconds had begun well: the next pause is the first."""
+"""After this many seconds at work, a process counts as well started: pauses begin again."""
 
 _MOST_UNHEARD = 4096
 
@@ -65,9 +65,9 @@ class Supervisor:
     Args:
         config: the router.toml.
         connections: those of it.
-        count: how many processes, at most: none has nothing to do.
+        count: the most processes. None is started without work.
         claim: the descriptor of the claim to the log.
-        traced: whether they tell the console what they do.
+        traced: whether they write traces for the console.
     """
 
     def __init__(
@@ -121,11 +121,11 @@ class Supervisor:
 
     @property
     def processes(self) -> Sequence[ProcessState]:
-        """How the processes stand."""
+        """The states of the processes."""
         return [share.state for share in self._shares if share.names]
 
     async def look(self) -> None:
-        """Ask each process what there is to tell; one that does not answer is not waited for."""
+        """Ask each process for its state. Do not wait for one that does not answer."""
         asked = [share.look() for share in self._shares]
         waiting = [each for each in asked if each is not None]
         if waiting:
@@ -203,7 +203,7 @@ class Supervisor:
         return {name for name, at in self._places.items() if at == number}
 
     def _part(self, config: RouterConfig, names: Collection[str]) -> RouterConfig:
-        """Leave out of a configuration what is none of a process's business."""
+        """Reduce a configuration to what a process needs."""
         console = config.console
         if console is not None:
             console = msgspec.structs.replace(console, password="", viewer_password="")
@@ -217,7 +217,7 @@ class Supervisor:
         )
 
     def _tell_idle(self) -> None:
-        """Say so where fewer processes are of use than were asked for."""
+        """Log it if there is work for fewer processes than configured."""
         working = len(set(self._places.values()))
         if working < len(self._shares):
             detail = (
@@ -231,16 +231,16 @@ class Supervisor:
             self._over.set()  # the log is damaged
 
     async def _look_on(self) -> None:
-        """Look again and again: alerts go by what was seen last."""
+        """Look repeatedly, because alerts use the state that was seen last."""
         while True:
             await self.look()
             await asyncio.sleep(_LOOK_PAUSE)
 
 
 class _Share:
-    """One of the processes: the one at work, or the next.
+    """One of the processes: the running one, or the next.
 
-    What its predecessors counted is kept here; what it has counted itself is `seen`.
+    It keeps the counts of its predecessors. Those of the running process are in `seen`.
     """
 
     def __init__(self, number: int, claim: int | None) -> None:
@@ -270,7 +270,7 @@ class _Share:
 
     @property
     def state(self) -> ProcessState:
-        """How it stands."""
+        """The state of the process."""
         seen = self.seen if self._works else Seen()
         return ProcessState(
             share=self._number,
@@ -286,13 +286,13 @@ class _Share:
             put(self._writer, message)
 
     def announce(self) -> None:
-        """Tell the process that events came in; one that does not listen finds them itself."""
+        """Announce new events to the process. One that does not listen finds them by itself."""
         writer = self._writer if self._works else None
         if writer is not None and writer.transport.get_write_buffer_size() < _MOST_UNHEARD:
             put(writer, Arrived())
 
     def look(self) -> asyncio.Future[None] | None:
-        """Ask what there is to tell; what this returns is done when it is in `seen`."""
+        """Ask for the state of the process. The returned future is done when it is in `seen`."""
         if self._writer is None or not self._works:
             return None
         if self._looking is None:
@@ -301,13 +301,13 @@ class _Share:
         return self._looking
 
     def kill(self) -> None:
-        """End the process, whatever it does."""
+        """Kill the process."""
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
 
     async def assign(self, config: RouterConfig, anew: Collection[str]) -> None:
-        """Deliver other connections; returns once the process does, and delivers no others."""
+        """Deliver other connections. Returns once the process delivers these and no others."""
         before, self.config = self.config, config
         if config == before and not anew:
             return
@@ -324,7 +324,7 @@ class _Share:
         await self._wait_or_kill(answer, _CHANGE_SECONDS)
 
     async def stop(self) -> None:
-        """End the process, and start none any more."""
+        """End the process, and start no other."""
         if self._over.is_set():  # it was told already
             await self._ended.wait()
             return
@@ -360,7 +360,7 @@ class _Share:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _work(self) -> int | None:
-        """Run one process until it ends; with which status, None if it could not be started."""
+        """Run one process until it ends. Return its status; None if it could not be started."""
         self._ended.clear()
         try:
             process, channel = await self._started()
@@ -377,7 +377,7 @@ class _Share:
         return status
 
     async def _started(self) -> tuple[asyncio.subprocess.Process, socket.socket]:
-        """Start a process; with the socket to it."""
+        """Start a process with a socket to it."""
         ours, theirs = socket.socketpair()
         claim = [] if self._claim is None else [self._claim]
         try:
@@ -397,7 +397,7 @@ class _Share:
         return self._process, ours
 
     async def _converse(self, channel: socket.socket) -> None:
-        """Tell a process what to deliver, and hear it until it ends."""
+        """Tell a process what to deliver, and read its messages until it ends."""
         reader, writer = await asyncio.open_connection(sock=channel)
         self._writer = writer
         self._told += 1
@@ -432,7 +432,7 @@ class _Share:
             raise LogFileError(message.detail)
 
     def _forget(self) -> None:
-        """Keep what a process has counted that is no more, and let nobody wait for it."""
+        """Keep the counts of a process that has ended, and wake whoever waits for it."""
         self.letters.update(self.seen.letters)
         self.lost_letters.update(self.seen.lost_letters)
         self.expired.update(self.seen.expired)
@@ -462,7 +462,7 @@ class _Share:
 
 
 def _idle(stats: DeliveryStats) -> DeliveryStats:
-    """What a connection has done whose process is no more: it does nothing now."""
+    """Make the stats of a connection whose process has ended: its counts, and nothing under way."""
     return msgspec.structs.replace(
         stats, in_flight=0, waiting=0, parked=0, at_quotas=0, awaited_quotas={}
     )

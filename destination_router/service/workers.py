@@ -1,4 +1,4 @@
-"""The workers of a process, one per connection: none of them moves another one's lag."""
+"""The workers of a process, one for each connection. None delays another."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from destination_router.service.tracing import Tracing
 from destination_router.service.workers_view import ProcessState
 
 GRACE = 4.0
-"""How long requests under way may take once the router shall stop, in seconds."""
+"""The seconds that requests under way may take when the router stops."""
 
 _PAUSE = 1.0
 _RESTART_PAUSE = 5.0
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 def delivery_settings(config: DeliveryConfig) -> DeliverySettings:
-    """Turn the table `[delivery]` into what a worker goes by."""
+    """Turn the table `[delivery]` into the settings of a worker."""
     return msgspec.convert({**config.settings, "origins": config.origins}, DeliverySettings)
 
 
@@ -44,12 +44,12 @@ class Workers:
     """Delivers from a log to every connection.
 
     Args:
-        connections: those to deliver to.
-        log: where from; its dead letters too.
-        settings: how.
-        quarantine: when an identity is held back.
-        tracing: is told of what they do; None: nobody is.
-        share: which of the processes this is that deliver from the log; None: the only one.
+        connections: the connections to deliver to.
+        log: the event log, also for dead letters.
+        settings: of delivery.
+        quarantine: when to hold back an identity.
+        tracing: traces for the console; None: there are none.
+        share: the number of this process among those that deliver; None: it is the only one.
     """
 
     def __init__(  # noqa: PLR0913 -- each is a part
@@ -103,17 +103,17 @@ class Workers:
 
     @property
     def processes(self) -> Sequence[ProcessState]:
-        """Tell of no process: they work in this one."""
+        """No processes: the workers are in this one."""
         return ()
 
     async def look(self) -> None:
-        """Do nothing: what there is to tell is told by itself."""
+        """Do nothing: stats are always current."""
 
     def announce(self) -> None:
-        """Do nothing: the log has told them."""
+        """Do nothing: the log has told the workers."""
 
     def quotas(self) -> dict[str, dict[str, tuple[int, int]]]:
-        """Tell of each connection's quotas how much is used, and how much there is."""
+        """Return the used and total amount of each connection's quotas."""
         return {name: worker.quota_use() for name, worker in self._workers.items()}
 
     async def work(self) -> None:
@@ -142,7 +142,7 @@ class Workers:
         await asyncio.gather(*(worker.stop(GRACE) for worker in self._workers.values()))
 
     def end_at_once(self) -> None:
-        """Do nothing: what they have under way ends with the process."""
+        """Do nothing: requests under way end with the process."""
 
     async def change(
         self,
@@ -155,10 +155,10 @@ class Workers:
 
         Args:
             connections: all of them; the log knows them already.
-            anew: the names of those to start, again or for the first time. What one that is at
-                work has under way ends first, and what has not ended is sent by its successor.
-            settings: how, for those.
-            quarantine: when an identity is held back, for those.
+            anew: the names of those to start, again or for the first time. A running one first ends
+            what it has under way. Its successor sends the rest.
+            settings: of delivery, for those.
+            quarantine: when to hold back an identity, for those.
         """
         kept = {connection.name for connection in connections} - set(anew)
         leaving = [name for name in self._deliveries if name not in kept]
@@ -191,7 +191,7 @@ class Workers:
         return self._over.is_set() or name in self._leaving
 
     async def _deliver(self, connection: Connection) -> None:
-        """Run a connection's worker; one that breaks is started again, and its neighbours go on."""
+        """Run a connection's worker. Start it again if it breaks, while others go on."""
         ownership = self._log.ownership(connection.name)
         while not self._is_leaving(connection.name):
             tracer = None if self._tracing is None else self._tracing.tracer(connection)
@@ -235,9 +235,9 @@ class Workers:
         ownership.leave()
 
     async def _maintain(self) -> None:
-        """Delete what is delivered, and tell of vendors that fall silent or come back.
+        """Delete delivered events, and log vendors that fall silent or come back.
 
-        Only where events are delivered: no other process knows what a worker has at hand.
+        It runs only where events are delivered: no other process knows what a worker has in hand.
         """
         if not self._delivers:
             await self._over.wait()
@@ -267,7 +267,7 @@ class Workers:
 
 
 async def _lose(worker: Worker, ownership: Ownership, lost: asyncio.Event) -> None:
-    """End a worker once another process shall deliver; what it leaves is delivered there."""
+    """End a worker once another process has to deliver. The rest is delivered there."""
     grace = await ownership.until_lost()
     lost.set()
     await worker.stop(grace)

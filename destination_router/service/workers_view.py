@@ -1,4 +1,4 @@
-"""Workers, to those who look at them: in this process (`Workers`) or in others (`Supervisor`)."""
+"""The interface to workers, in this process (`Workers`) or in others (`Supervisor`)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from destination_router.delivery.stats import DeliveryStats
 
 
 class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
-    """How a process stands that delivers a share of the connections.
+    """The state of a process that delivers a share of the connections.
 
     Attributes:
-        share: which one, from 1 on.
-        connections: whose.
+        share: its number, from 1.
+        connections: the names of its connections.
         works: whether it is at work.
-        cpu: what it has used of the processor, in seconds; 0 where nothing is known.
-        resident: how much memory it holds, in bytes; 0 where nothing is known.
+        cpu: the processor time that it has used, in seconds; 0 if unknown.
+        resident: its memory in bytes; 0 if unknown.
     """
 
     share: int
@@ -29,7 +29,7 @@ class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkersView(Protocol):
-    """What there is to see of workers, and what they are told."""
+    """The stats of workers, and what they can be told."""
 
     def stats(self) -> Mapping[str, DeliveryStats]:
         """Tell what each connection's worker has done since it started."""
@@ -52,10 +52,10 @@ class WorkersView(Protocol):
 
     @property
     def processes(self) -> Sequence[ProcessState]:
-        """How the processes stand that deliver; none where this one does."""
+        """The states of the processes that deliver; none if this one does."""
 
     async def look(self) -> None:
-        """Bring up to date what the others tell."""
+        """Update the stats of other processes."""
 
     def announce(self) -> None:
-        """Tell that events came in."""
+        """Announce new events."""

@@ -1,7 +1,7 @@
-"""A connection's settings: what was written in, what a plugin may use out, or every problem.
+"""Turns a connection's settings as written into what a plugin may use, or lists every problem.
 
-`validation` fills defaults and checks against the plugin's JSON Schema (`schema`), `references`
+`validation` fills in defaults and checks against the plugin's JSON Schema (`schema`), `references`
 resolves `{env = NAME}` and `{file = PATH}`, `documents` reads TOML and JSON within bounds, `words`
-says what is wrong, `errors` carries it.
-`redaction` hides the values of secrets wherever a request is shown. Open `validation` first.
+describes problems, and `errors` carries them. `redaction` hides secrets wherever a request is
+shown. Open `validation` first.
 """

@@ -1,7 +1,7 @@
-"""TOML and JSON that people write, read so that nothing in them can stop what reads them.
+"""Reads TOML and JSON that people write, within bounds.
 
-Whatever walks through a configuration counts on the bounds that are kept here. What is beyond them
-is told in a sentence.
+All code that walks through a configuration relies on these bounds. A document beyond them is
+refused with a sentence.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from destination_router.settings.words import join_path
 T = TypeVar("T")
 
 DEEPEST = 100
-"""How many levels of tables and lists may stand in each other."""
+"""The most levels of nested tables and lists."""
 
 _TOO_DEEP = f"is nested deeper than {DEEPEST} levels"
 _TOO_LARGE = "holds a whole number of more than 64 bits"
@@ -30,7 +30,7 @@ _PARTS_SHOWN = 5
 
 
 class DocumentError(ValueError):
-    """A text that cannot be read; says of it what it `is` or `holds`, without its name."""
+    """A text is invalid. The message says what it `is` or `holds`, without its name."""
 
 
 def read_document(path: Path, *, toml: bool) -> Json:
@@ -38,7 +38,7 @@ def read_document(path: Path, *, toml: bool) -> Json:
 
     Raises:
         OSError, UnicodeDecodeError: it cannot be read.
-        DocumentError: it holds something else, or what nothing here could deal with.
+        DocumentError: it holds something else, or is beyond the bounds.
     """
     text = path.read_text(encoding="utf-8-sig")
     return parse_toml(text) if toml else parse_json(text)
@@ -58,7 +58,7 @@ def parse_json(text: str, *, any_number: bool = False) -> Json:
 
     Args:
         text: what was written.
-        any_number: whole numbers may have more than 64 bits: they are data, and counted by nobody.
+        any_number: whether whole numbers may have more than 64 bits, because they are only data.
 
     Raises:
         DocumentError: it is none, or nothing here could deal with it.
@@ -82,7 +82,7 @@ def _parsed(parse: Callable[[str], T], text: str, kind: str, *, any_number: bool
 
 
 def out_of_bounds(content: Json, *, any_number: bool = False) -> Problem | None:
-    """Tell where a value is nested too deeply, or a number too large, to be looked at further."""
+    """Find a value that is nested too deeply, or a number that is too large."""
     waiting: deque[tuple[tuple[str, ...], Json]] = deque([((), content)])
     while waiting:
         path, value = waiting.popleft()
@@ -96,11 +96,11 @@ def out_of_bounds(content: Json, *, any_number: bool = False) -> Problem | None:
 
 
 def number_problems(content: Json, path: str = "") -> list[Problem]:
-    """Tell of every number that nothing can be counted with: `nan`, `inf`.
+    """Find every number that is `nan` or `inf`.
 
     Args:
-        content: within bounds.
-        path: where it stands.
+        content: a value within the bounds.
+        path: its path.
     """
     if isinstance(content, (dict, list)):
         return [

@@ -1,4 +1,4 @@
-"""What is wrong with settings, as data: every problem with its path, and never a value."""
+"""Problems of settings as data: each with its path, and never with a value."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SettingsError(ValueError):
 
 
 class TableError(SettingsError):
-    """What stands beside a connection's settings cannot be used: paths begin at its table.
+    """A connection's other tables are invalid. Paths begin at the connection.
 
-    Its subscriptions and mappings, transformations, privacy.
+    These are its subscriptions, mappings, transformations and privacy.
     """

@@ -1,4 +1,4 @@
-"""How a request is shown, logged and kept: as it goes out, with every secret hidden."""
+"""Writes a request for people, logs and dead letters: as it goes out, with every secret hidden."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from destination_router.settings.words import HIDDEN
 _CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
 
 _SEARCHED_BYTES = 4
-"""A shorter secret is not looked for inside Base64: its few characters stand there by chance."""
+"""A shorter secret is not searched for in Base64, where it could stand by chance."""
 
 SEARCHED_CHARACTERS = 8
-"""A shorter secret is not looked for in what is shown: `1` stands in every price. It is hidden
-where the place says what it is: a header, a parameter or a member called `token`, `api_key`."""
+"""A shorter secret is not searched for, because `1` is in every price. It is hidden only where a
+name says what it is: a header, a parameter or a member called `token` or `api_key`."""
 
 _CREDENTIAL = re.compile("key|token|secret|passw|credential|signature|auth", re.IGNORECASE)
 
 _MOST_LAYERS = 8
 _MARKS = frozenset("%\\&")
-"""Without one of these nothing is encoded but in Base64 or as hexadecimal."""
+"""A text without these characters can hold an encoded secret only as Base64 or hexadecimal."""
 
 _ODDLY_WRITTEN = re.compile(r"[:,\[]-?(?:[0-9][0-9.]*e|0\.0000)")
-"""A number that msgspec and Python write differently: `1e16`, `1e+16`; `0.00001`, `1e-05`."""
+"""Numbers that msgspec and Python write differently: `1e16`, `1e+16`; `0.00001`, `1e-05`."""
 
 _JSON_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\([\s\S])")
 _BACKSLASHES = r"\\{1,16}"
-"""A bound, or a long row of them would be gone through from each of its places."""
+"""A bound, because a long row would be searched again from each of its places."""
 _CHARACTER_NUMBER = re.compile("&#0*([0-9]{1,8})[0-9]*")
 """No character has more digits; Python reads no number of more than 4,300."""
 
@@ -56,7 +56,7 @@ def hide(value: Json, secrets: Collection[str]) -> Json:
 
 
 def shown_request(request: HttpRequest, secrets: Collection[str] = ()) -> dict[str, Any]:
-    """Turn a request into what a person or a log may see.
+    """Make a request safe for a person or a log to see.
 
     Args:
         request: the request.
@@ -64,8 +64,8 @@ def shown_request(request: HttpRequest, secrets: Collection[str] = ()) -> dict[s
 
     Returns:
         `{"method", "url", "params", "headers", "json" | "form" | "content"}`; the body's key is
-        there only if the request has that body. Bytes are shown as text, with what is none escaped.
-        Whether they are packed, and their type, are shown as headers.
+        there only if the request has that body. Bytes are shown as text, with other bytes escaped.
+        Headers show their type and whether they are compressed.
     """
     parts: dict[str, Json] = {
         "url": request.url,
@@ -85,7 +85,7 @@ def shown_request(request: HttpRequest, secrets: Collection[str] = ()) -> dict[s
 
 
 def _may_hold(parts: Json, secrets: _Secrets) -> bool:
-    """Tell whether a secret may stand in a value: one look at all of it as a text."""
+    """Tell quickly whether a value may hold a secret, by its whole text."""
     if secrets.has_short_ones:
         return True
     try:
@@ -116,7 +116,7 @@ def _shown_headers(request: HttpRequest) -> dict[str, str]:
 
 
 class _Secrets:
-    """Secrets, and how to find them in a text."""
+    """Finds secrets in texts."""
 
     def __init__(self, secrets: frozenset[str]) -> None:
         # The longest first, or a secret that begins another would leave its end to be read.
@@ -131,7 +131,7 @@ class _Secrets:
 
     @property
     def has_short_ones(self) -> bool:
-        """Whether some are too short to be looked for: what they are called tells of them."""
+        """Whether some are too short to search for, so that only names reveal them."""
         return bool(self._short)
 
     @cached_property
@@ -141,20 +141,20 @@ class _Secrets:
         return re.compile("|".join(spelt))
 
     def is_short_one(self, name: object, value: Json) -> bool:
-        """Whether a value that is called so is a secret that is too short to be looked for."""
+        """Tell whether a value under this name is a secret that is too short to search for."""
         if not self._short or not isinstance(name, str) or isinstance(value, (bool, dict, list)):
             return False
         return str(value) in self._short and _CREDENTIAL.search(name) is not None
 
     def hidden_in(self, text: str) -> str:
-        """Replace every secret in a text; all of the text where one is in it but not where."""
+        """Replace every secret in a text, or the whole text if the place of one is unclear."""
         if not self.are_in(text):
             return text
         found = self._pattern.sub(HIDDEN, text)
         return HIDDEN if self.are_in(found.replace(HIDDEN, "\0")) else found
 
     def are_in(self, text: str) -> bool:
-        """Tell whether any secret stands in a text, or in what is encoded there."""
+        """Tell whether a text contains a secret, in clear or encoded."""
         if not self._texts or len(text) < self._shortest:
             return False
         if self.stand_in(text):
@@ -174,7 +174,7 @@ class _Secrets:
         return True  # nobody encodes so often; who does shall not be read
 
     def stand_in(self, text: str) -> bool:
-        """Tell whether any secret stands in a text as it is, in Base64 or as hexadecimal."""
+        """Tell whether a text contains a secret in clear, in Base64 or as hexadecimal."""
         return any(map(text.__contains__, self._texts)) or (
             bool(self._blank) and any(map(text.replace("+", " ").__contains__, self._blank))
         )
@@ -186,7 +186,7 @@ def _known(secrets: frozenset[str]) -> _Secrets:
 
 
 def _decoded(text: str) -> str:
-    """Undo one layer of what URLs, JSON and HTML write for a character."""
+    """Undo one layer of the escapes of URLs, JSON and HTML."""
     if "&" in text:
         text = html.unescape(_CHARACTER_NUMBER.sub(r"&#\1", text))
     if "\\" in text:
@@ -208,7 +208,7 @@ def _unescaped(found: re.Match[str]) -> str:
 
 
 def _encodings(secret: str) -> list[str]:
-    """List what a secret becomes as a whole: in Base64, once or twice, and in hexadecimal."""
+    """List the encodings of a whole secret: Base64, once or twice, and hexadecimal."""
     content = secret.encode("utf-8", "surrogatepass")  # an environment may hold any bytes
     texts = set()
     for credentials in (content, content + b":", b":" + content):
@@ -223,7 +223,7 @@ def _encodings(secret: str) -> list[str]:
 
 
 def _spelt(character: str) -> str:
-    r"""Write a pattern for a character as URLs, JSON and HTML spell it, one within another too.
+    r"""Write a pattern for a character with the escapes of URLs, JSON and HTML, also nested ones.
 
     `%2f` and `%252F`; `\/`, `\u002f` and that escaped again; `&amp;`, `&#x27;`, `&amp;#39;`.
     """
@@ -251,10 +251,10 @@ def _spelt_in_base64(character: str) -> str:
 
 
 def _base64_cores(content: bytes) -> set[str]:
-    """List how a secret reads in the Base64 of a longer text, as in `user:password`.
+    """List the forms of a secret in the Base64 of a longer text, as in `user:password`.
 
-    It depends on where in a group of three bytes the secret starts; the characters at its edges,
-    which it shares with its neighbours, are left out.
+    The form depends on where in a group of three bytes the secret starts. Characters at its edges,
+    which also depend on the neighbours, are left out.
     """
     cores = set()
     for offset, shared in enumerate((0, 2, 3)):

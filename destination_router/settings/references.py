@@ -1,6 +1,6 @@
-"""`{env = NAME}` and `{file = PATH}`: where a configuration names a secret in place of holding it.
+"""Resolves `{env = NAME}` and `{file = PATH}`, with which a configuration refers to a secret.
 
-Only who runs the router may write one; a text is read as the schema of its setting wants it.
+Only the operator may write one. The schema of a setting says how its text is read.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def read_text_setting(schema: Mapping[str, Json], name: str, text: str) -> Json:
 def resolved_in(
     root: Mapping[str, Json], value: Json, schema: Json, path: str, problems: list[Problem]
 ) -> Json:
-    """Resolve every reference in a value; what cannot be resolved becomes a problem."""
+    """Resolve every reference in a value. One that fails becomes a problem."""
     schema = followed(root, schema)
     if isinstance(value, dict):
         reference = _reference(value)
@@ -110,9 +110,9 @@ _READERS: dict[str, Callable[[str], str]] = {"env": _read_environment, "file": _
 
 
 def holds_reference(value: Json) -> bool:
-    """Tell whether `{env = NAME}` or `{file = PATH}` stands anywhere in a value.
+    """Tell whether a value contains `{env = NAME}` or `{file = PATH}` anywhere.
 
-    Only who runs the router may write one: to a stranger it would open the environment and disk.
+    Only the operator may write one: a stranger could read the environment and the disk with it.
     """
     if isinstance(value, dict):
         return _reference(value) is not None or any(map(holds_reference, value.values()))
@@ -120,7 +120,7 @@ def holds_reference(value: Json) -> bool:
 
 
 def resolve_reference(value: Json, path: str) -> Json:
-    """Resolve one `{env = NAME}` or `{file = PATH}` to its text; else a value stands for itself.
+    """Resolve one `{env = NAME}` or `{file = PATH}` to its text. Return any other value as it is.
 
     Raises:
         SettingsError: the variable is not set, or the file cannot be read.

@@ -1,4 +1,4 @@
-"""JSON Schema as settings use it: references followed, and what of a value is a secret."""
+"""Reads JSON Schemas of settings: follows references, and finds the secrets of a value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CONDITIONS = ("if", "then", "else")
 
 
 def secret_texts(root: Mapping[str, Json], schema: Json, value: Json) -> Iterator[str]:
-    """Collect what any part of a schema that speaks of a value calls a secret."""
+    """Collect the texts in a value that any part of a schema marks as a secret."""
     if not isinstance(schema, dict):
         return
     if schema.get("writeOnly") is True:
@@ -32,7 +32,7 @@ def secret_texts(root: Mapping[str, Json], schema: Json, value: Json) -> Iterato
 
 
 def _parts(root: Mapping[str, Json], schema: dict[str, Json]) -> list[Json]:
-    """List the schemas within a schema that speak of the same value."""
+    """List the subschemas that apply to the same value."""
     return [
         *([local(root, schema["$ref"])] if "$ref" in schema else []),
         *(part for keyword in COMBINATIONS for part in schema.get(keyword, ())),
@@ -59,7 +59,7 @@ def _texts(value: Json) -> Iterator[str]:
 
 
 def local(root: Mapping[str, Json], reference: str) -> Json:
-    """Follow `#/$defs/name`; a reference to elsewhere is nothing that a settings schema needs."""
+    """Follow `#/$defs/name`. A settings schema needs no reference to elsewhere."""
     start, *parts = reference.split("/")
     node: Json = root if start == "#" else None
     for part in parts:
@@ -69,7 +69,7 @@ def local(root: Mapping[str, Json], reference: str) -> Json:
 
 
 def followed(root: Mapping[str, Json], schema: Json) -> dict[str, Json]:
-    """Lay a schema over what its `$ref` points at; a schema that says nothing is empty."""
+    """Merge a schema with the one that its `$ref` points at. `True` becomes an empty schema."""
     if not isinstance(schema, dict):
         return {}
     reference = schema.get("$ref")
@@ -77,7 +77,7 @@ def followed(root: Mapping[str, Json], schema: Json) -> dict[str, Json]:
 
 
 def references(node: Json) -> Iterator[str]:
-    """List every `$ref` of a schema, but not those in what it gives as an example of a value."""
+    """List every `$ref` of a schema, except those in its examples of values."""
     if isinstance(node, list):
         for item in node:
             yield from references(item)
@@ -90,7 +90,7 @@ def references(node: Json) -> Iterator[str]:
 
 
 def property_schema(schema: Json, key: str) -> Json:
-    """Give what a schema says of one key of an object."""
+    """Get the schema of one key of an object."""
     if not isinstance(schema, dict):
         return {}
     field = schema.get("properties", {}).get(key)

@@ -1,7 +1,7 @@
-"""A connection's settings: references resolved, defaults filled, checked against the schema.
+"""Resolves references in settings, fills in defaults, and checks them against the schema.
 
-All problems are told at once, each with its path, and none of them quotes a value: a setting may
-be a secret.
+It reports all problems at once, each with its path. No problem quotes a value, because a setting
+may be a secret.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def load_settings(schema: Mapping[str, Json], raw: Mapping[str, Json]) -> dict[s
 
 
 def load_some_settings(schema: Mapping[str, Json], raw: Mapping[str, Json]) -> dict[str, Json]:
-    """Make settings ready to which others will be added: `load_settings` can then check the whole.
+    """Prepare settings to which others will be added. `load_settings` can then check the whole.
 
     Returns:
         A new dict: references resolved, each setting valid by itself.
@@ -77,10 +77,10 @@ def load_some_settings(schema: Mapping[str, Json], raw: Mapping[str, Json]) -> d
 
 
 def _unusable(raw: Mapping[str, Json]) -> list[Problem]:
-    """Tell what no schema can: numbers that are none.
+    """Find problems that no schema can express: `nan` and `inf`.
 
     Raises:
-        SettingsError: they are too deep or too large to be looked at.
+        SettingsError: the settings are nested too deeply, or a number is too large.
     """
     beyond = out_of_bounds(dict(raw))
     if beyond is not None:
@@ -89,7 +89,7 @@ def _unusable(raw: Mapping[str, Json]) -> list[Problem]:
 
 
 def _problems_of(error: ValidationError, told: Collection[str]) -> Iterator[Problem]:
-    """Tell an error, unless it is about what could not be read anyway, which is told."""
+    """Explain an error, unless it is about a reference that failed and is reported already."""
     for path, detail in explain(error):
         if path not in told:
             yield Problem(path, detail)
@@ -117,7 +117,7 @@ def is_secret(schema: Mapping[str, Json], name: str) -> bool:
 
 
 def secret_values(schema: Mapping[str, Json], settings: Mapping[str, Json]) -> frozenset[str]:
-    """Collect the values that the schema marks `writeOnly`, as text, however deep they stand."""
+    """Collect the values that the schema marks `writeOnly`, at any depth, as text."""
     return frozenset(text for text in secret_texts(schema, schema, settings) if text)
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with settings, in words: the path of the field and what to do, never its value."""
+"""Describes problems of settings: the path of the field and what to do, never the value."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from jsonschema.exceptions import ValidationError
 from destination_router.contract.records import Json
 
 HIDDEN = "***"
-"""What stands in the place of a secret."""
+"""Replaces a secret."""
 
 NOT_BLANK = r"\S"
-"""The pattern of a text that is not empty and not only blanks."""
+"""The pattern of a text that is neither empty nor blank."""
 
 _CREDENTIALS = re.compile("//[^/]*@")
 
@@ -54,7 +54,7 @@ def explain(error: ValidationError) -> Iterator[tuple[str, str]]:
 
 
 def _rule(validator: str, limit: Any, schema: Any) -> str:
-    """Say what a value must be: in the schema's own words and examples, where it has some."""
+    """Say what a value must be, with the schema's own words and examples if it has some."""
     said = schema if isinstance(schema, dict) else {}
     meaning, examples = said.get("description"), said.get("examples")
     if validator in _AMOUNTS and limit == 1:
@@ -85,7 +85,7 @@ _RULES = {
     "maxProperties": "have at most {} entries",
     "multipleOf": "be a multiple of {}",
 }
-"""Limits that say enough by themselves."""
+"""Limits that need no explanation."""
 
 _AMOUNTS = frozenset({"minLength", "minItems", "minProperties"})
 
@@ -105,7 +105,7 @@ def _is_number(value: Json) -> bool:
 
 
 def article(value: Json) -> str:
-    """Name the kind of a value as a person would: `a number`."""
+    """Name the type of a value for people: `a number`."""
     match value:
         case None:
             return "null"
@@ -124,5 +124,5 @@ def article(value: Json) -> str:
 
 
 def join_path(path: str, part: object) -> str:
-    """Write the path of what stands in something: `headers.0`."""
+    """Join a path and a key: `headers.0`."""
     return f"{path}.{part}" if path else str(part)
