@@ -44,9 +44,10 @@ class FileSource:
         while not self._lines.ended:
             lines = await self._lines.take(limit)
             events = []
+            is_done = self._state.is_done
             for line in lines:
                 size = len(line.raw) + 1
-                if self._state.is_done(line.number):
+                if is_done(line.number):
                     self.passed_over += 1
                     self.bytes_passed_over += size
                     self.bytes_done += size

@@ -71,20 +71,29 @@ class Summary(msgspec.Struct):
         """Whether everything in the file is delivered or filtered."""
         return not (self.rejected or self.left or self.broken)
 
-    def count(self, delivery: Delivery) -> None:
-        """Count one message, unless it is left for the next run."""
-        outcome = delivery.outcome
-        if outcome is not None and outcome.result == "retry":  # as `_is_left`
-            return
-        self.messages += 1
-        for note in delivery.decision.notes:
-            self.notes[note.code] += 1
-        if outcome is not None and outcome.result == "delivered":
-            self.delivered += 1
-        elif delivery.rejected:
-            self.rejected[_why(delivery)[0]] += 1
-        else:
-            self.filtered += 1
+    def count(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Count messages, but not those that are left for the next run.
+
+        Returns:
+            Those that the vendor does not have.
+        """
+        others = [
+            each
+            for each in deliveries
+            if each.outcome is None or each.outcome.result != "delivered"
+        ]
+        ended = [each for each in deliveries if not _is_left(each)] if others else deliveries
+        self.messages += len(ended)
+        self.delivered += len(deliveries) - len(others)
+        for delivery in ended:
+            for note in delivery.decision.notes:
+                self.notes[note.code] += 1
+        for delivery in others:
+            if delivery.rejected and not _is_left(delivery):
+                self.rejected[_why(delivery)[0]] += 1
+            elif not delivery.rejected:
+                self.filtered += 1
+        return others
 
     def as_json(self) -> dict[str, Any]:
         """Turn it into what `send --json` prints."""
@@ -182,7 +191,8 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
         pairings: the book of ties that the vendor limits.
         standing: the book of proven origins and a person's orders.
         quarantine: holds back identities that too many carry.
-        report: gets the place (`line 3`) and the result of each message when it ends.
+        report: gets the place (`line 3`) and the result of each message that the vendor does not
+            have, when it ends.
         watch: is told several times a second how it stands.
         patience: for how long the vendor may take nothing, or the connection be paused, in seconds.
     """
@@ -190,10 +200,10 @@ async def send_lines(  # noqa: PLR0913 -- each is a part, by keyword
     source = FileSource(lines, state)
 
     def count(deliveries: Sequence[Delivery]) -> None:
-        for delivery in deliveries:
-            summary.count(delivery)
+        others = summary.count(deliveries)
+        for delivery in others:
             report(source.place(delivery.offset), delivery)
-        source.keep([delivery.offset for delivery in deliveries if _is_left(delivery)])
+        source.keep([delivery.offset for delivery in others if _is_left(delivery)])
 
     async with Sender(connection, settings) as sender:
         worker = Worker(
