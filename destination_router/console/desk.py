@@ -15,7 +15,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from destination_router.config.router_toml import EventLogConfig
-from destination_router.console.decisions import Decisions
+from destination_router.console.decision_turns import DecisionTurns
 from destination_router.console.sessions import Session
 from destination_router.eventlog.following import FollowedLog
 from destination_router.eventlog.interface import LogUnavailableError
@@ -60,7 +60,7 @@ class Desk:
         self._known: OrderedDict[str, Connection] = OrderedDict()
         self.content = content
         self.clock = clock
-        self.decisions = Decisions()
+        self.turns = DecisionTurns()
 
     @property
     def configured(self) -> Configured:

@@ -19,6 +19,7 @@ from destination_router.console.page import Page, session_of
 from destination_router.console.rendering import Rendering
 from destination_router.eventlog.sqlite.trace_file import TraceFile
 from destination_router.eventlog.trace import Trace, TraceContent
+from destination_router.pipeline.privacy.sealing import is_marked
 from destination_router.settings.validation import is_secret
 
 _CHANGED = (
@@ -68,7 +69,7 @@ class MessagePage:
             raise HTTPException(409, "Its connection is gone, or what is in it was not kept.")
         ask = partial(view_of, connection, body.encode())
         try:
-            view = await self._desk.decisions.ask(connection, ask)
+            view = await self._desk.turns.ask(connection, ask)
         except TimeoutError:
             raise HTTPException(504, _TOO_LONG) from None
         await self._desk.note(session_of(request), "run again", trace.connection)
@@ -122,7 +123,7 @@ class MessagePage:
             return content, _CHANGED
         try:
             ask = partial(content_of, connection, trace)
-            return await self._desk.decisions.ask(connection, ask), ""
+            return await self._desk.turns.ask(connection, ask), ""
         except TimeoutError:
             return content, _TOO_LONG
 
@@ -140,6 +141,8 @@ class MessagePage:
             content=content,
             without_steps=without_steps,
             is_kept=without_steps != _NOT_KEPT,
+            is_masked=content.body is not None and is_marked(content.body.encode()),
+            notes_beside=_beside_steps(content),
             moments=list(_moments(trace)),
             command=command,
             again=again,
@@ -158,6 +161,12 @@ class MessagePage:
         if trace is None or self._desk.configured.connection(connection) is None:
             raise HTTPException(404)
         return self._desk.shown(trace)
+
+
+def _beside_steps(content: TraceContent) -> list[dict[str, str]]:
+    """Give the notes that stand beside no step already."""
+    told = [note for step in content.steps for note in step["notes"]]
+    return [note for note in content.notes if note not in told]
 
 
 def _moments(trace: Trace) -> Iterator[Moment]:

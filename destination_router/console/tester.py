@@ -153,7 +153,7 @@ class Tester:
         if connection is None:
             return side
         try:
-            decision, view = await self._desk.decisions.ask(
+            decision, view = await self._desk.turns.ask(
                 connection, lambda: _decided(connection, raw)
             )
         except TimeoutError:

@@ -26,7 +26,7 @@ _LOOKS_LIKE_A_VALUE = re.compile(r"@|[0-9]{6}|://|^[0-9 .+-]+$|[\x00-\x1f]|^.{81
 _LOOKS_PERSONAL = re.compile(
     r"(?i)name|mail|phone|mobile|fax|address|street|city|zip|postal|birth|dob|age\b|gender|\bsex\b"
     r"|ssn|social|passport|licen[cs]e|account|iban|card|insur|patient|member|mrn|record|diagnos"
-    r"|medic|health|drug|doctor|provider|\bip\b|device|advertis|idf[av]|agent|serial|vin\b|plate"
+    r"|medic|health|drug|doctor|provider|(?:\b|_)ip(?:\b|_)|(?-i:[a-z]I[pP]\b)|device|advertis|idf[av]|agent|serial|vin\b|plate"
     r"|photo|image|voice|finger|face|\blat|\blon|lng|location|geo|url|uri|href|link|referr|path"
     r"|search|query|title|comment|note|text|message|password|token|secret|\bid\b|_id\b|Id\b|uuid"
 )

@@ -61,7 +61,7 @@ def test_they_are_grouped_and_shown_one_by_one(console: Served) -> None:
     letters(console, 1, code="missing_event", status=None, request=None, answer="")
     client = console.client(VIEWER)
     text = client.get("/dead-letters").text
-    assert "4 by connection and code" in text
+    assert "4 dead letters by connection and code" in text
     assert "<button" not in text.partition("<main")[2]
     one = client.get("/dead-letters?connection=heap&code=http_400").text
     assert len(re.findall(r"/dead-letters/letter\?id=\d+", one)) == 4  # the sample, and each

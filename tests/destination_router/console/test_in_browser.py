@@ -278,7 +278,9 @@ def test_a_configuration_is_mended_and_its_dead_letters_are_replayed(
     page = sign_in(url)
     page.get_by_role("link", name="Dead letters").click()
     page.get_by_role("link", name=re.compile("^[a-z_]+$")).first.click()
-    expect(page.get_by_role("heading", name="2 by connection and code")).to_be_visible()
+    expect(
+        page.get_by_role("heading", name="2 dead letters by connection and code")
+    ).to_be_visible()
     path = router.directory / "router.toml"
     path.write_text(path.read_text().replace('"reject"', '"partner"'))
     subprocess.run([*CLI, "reload"], cwd=router.directory, check=True)

@@ -505,3 +505,20 @@ def test_without_content_no_value_is_shown(console_of: Start) -> None:
     assert "Order Completed" not in client.get("/live").text
     place = {"connection": "heap", "offset": "8"}
     assert client.post("/live/event/again", data=place).status_code == 409
+
+
+def test_a_note_stands_once(console_of: Start) -> None:
+    """Beside the step that left it; those of the destination stand below the steps."""
+    console = console_of(LEAN)
+    renamed = {
+        "code": "renamed",
+        "path": "properties.total",
+        "detail": "it is called properties.sum",
+    }
+    other = {"code": "dropped", "path": "properties.x", "detail": "there is no place for it"}
+    whole = lean(console)
+    content = msgspec.structs.replace(whole.content, notes=(renamed, other))
+    console.traces.put([msgspec.structs.replace(whole, content=content)], {}, {}, time.time())
+    text = console.client().get("/live/event?connection=heap&offset=7").text
+    assert text.count(">renamed<") == 1
+    assert text.count(">dropped<") == 1

@@ -16,6 +16,7 @@ from destination_router.commands.cli import app
 from destination_router.config.router_toml import ConnectionConfig, SharedConfig
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.pipeline.privacy.config import load_allowed
+from destination_router.pipeline.privacy.report import _LOOKS_PERSONAL
 
 CONFIG = """
 [[connections]]
@@ -196,3 +197,25 @@ def test_what_is_said_to_the_connection_and_a_category_are_seen(folder: Path) ->
 def test_something_has_to_be_named() -> None:
     """A report about nothing is wrong usage."""
     assert CliRunner().invoke(app, ["privacy", "report"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "personal"),
+    [
+        ("ip", True),
+        ("request_ip", True),
+        ("ip_address", True),
+        ("client_ip", True),
+        ("clientIp", True),
+        ("lastIP", True),
+        ("ship", False),
+        ("shipping", False),
+        ("tip_given", False),
+        ("recipe", False),
+    ],
+)
+def test_an_address_on_the_internet_sounds_personal_however_it_is_called(
+    name: str, *, personal: bool
+) -> None:
+    """A gateway writes `request_ip` into every event: no proposal may let it pass."""
+    assert (_LOOKS_PERSONAL.search(name) is not None) is personal

@@ -20,7 +20,7 @@ PATIENCE = 10.0
 """How long a page waits, in seconds."""
 
 
-class Decisions:
+class DecisionTurns:
     """Asks connections."""
 
     def __init__(self) -> None:
