@@ -67,6 +67,7 @@ def configure(router: Router, vendor_url: str) -> str:
     text = toml(vendor_url).replace(
         '"sqlite:///router.db"', f'"{url}"\nkafka = {{replication = 1}}'
     )
+    text = text.replace("[delivery]", '[delivery]\ntimeout = "1s"')  # within the brokers' session
     console = f'[console]\nlisten = "{listen}"\npassword = "{PASSWORD}"\n'
     (router.directory / "router.toml").write_text(f"{text}\n{console}")
     return f"http://{listen}"
