@@ -385,9 +385,9 @@ async def _slow(  # noqa: PLR0913 -- each is a way to run it, by keyword
             if traces is not None and viewers:
                 looked = await _looked_at(stack, log, heap, traces, viewers)
             poster = _Poster(url, "/v1/batch", "Authorization: Basic YmVuY2htYXJrOg==\r\n")
-            await _played(poster, workers, 0, 5 * at_once, at_once, tick)
+            await _played(poster, workers, 0, count, at_once, tick)
             with around():
-                await _played(poster, workers, 5 * at_once, count, at_once, tick)
+                await _played(poster, workers, count, count, at_once, tick)
             await workers.stop()
             await working
 
@@ -411,7 +411,7 @@ async def _played(  # noqa: PLR0913, PLR0917 -- each is a part
         await poster.post([body])
         done += at_once
         while workers.stats()["heap"].delivered < done:  # noqa: ASYNC110 -- it has no event
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)  # each look counts, too
         if at_once > 1 or number % 5 == 4:  # noqa: PLR2004 -- a second has passed
             await tick()
 

@@ -5,12 +5,15 @@ Modules: `eventlog/trace.py`, `eventlog/sqlite/trace_file.py`.
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.sqlite.trace_file import (
@@ -272,3 +275,50 @@ def test_what_cannot_be_written_is_told(traces: TraceFile) -> None:
         traces.put([trace(1)], {}, {}, 1.0)
     with pytest.raises(LogUnavailableError):
         traces.find(TraceFilter())
+
+
+def test_a_list_tells_of_each_message_what_the_whole_trace_does(path: Path) -> None:
+    """It takes less of each apart: whatever they hold, in however many batches they were put."""
+    chance = random.Random(3)
+    bodies = (
+        None,
+        "{",
+        "{}",
+        '{"event":"A"}',
+        '{"name":"B","event":null}',
+        '{"event":[1]}',
+        "é\\u0000",
+    )
+    with closing(TraceFile(path)) as file:
+        for _ in range(30):
+            batch = [
+                trace(
+                    chance.randrange(200),
+                    chance.choice(["heap", "other"]),
+                    result=chance.choice(["waiting", "delivered", "filtered", "rejected"]),
+                    event=chance.choice(["", "E"]),
+                    fingerprint=chance.choice(["", "known"]),
+                    content=TraceContent(
+                        body=chance.choice(bodies), steps=({"step": "s", "after": {"a": [1]}},)
+                    ),
+                )
+                for _ in range(chance.randrange(1, 20))
+            ]
+            file.put(batch, {}, {}, 100.0)
+        for name in ("heap", "other"):
+            listed = file.find(TraceFilter(connection=name, limit=1000))
+            whole = list(file.several(name, {each.offset for each in listed}))
+            assert [replace(each, content=TraceContent()) for each in whole] == listed
+            assert {each.event for each in listed} == {"", "A", "B", "E"}
+
+
+def test_who_asks_whether_anything_was_written_is_told(traces: TraceFile, path: Path) -> None:
+    """Also by another process; while nothing is, the file need not be read."""
+    seen = {str(traces.last_write())}
+    for number in range(3):
+        assert str(traces.last_write()) in seen
+        with closing(TraceFile(path)) as other:
+            other.put([trace(number)], {}, {}, 100.0)
+            now = str(traces.last_write())
+        assert now not in seen
+        seen = {str(traces.last_write())}
