@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import msgspec
@@ -45,7 +46,14 @@ from heap_destination.identity import (
     stitched_user_id,
     unsafe,
 )
-from heap_destination.limits import EVENT_CHARACTERS, PARTNER_KEY_CHARACTERS, VALUE_CHARACTERS
+from heap_destination.limits import (
+    EVENT_CHARACTERS,
+    FIRST_YEAR,
+    LAST_YEAR,
+    PARTNER_KEY_CHARACTERS,
+    VALUE_CHARACTERS,
+)
+from heap_destination.plain import is_plain
 from heap_destination.properties import cut, event_properties, texts
 from heap_destination.settings import HeapSettings
 
@@ -88,8 +96,12 @@ def check_call(message: Message, settings: HeapSettings) -> None:
 
 
 def kept_away(message: Message, settings: HeapSettings) -> Ignored | None:
-    """Say why the dialect's system would not send a message, because of its `integrations`."""
-    odd = settings.rules.empty_integrations == "everyone"
+    """Check a call, and say why the dialect's system would not send it for its `integrations`."""
+    rules = settings.rules
+    if rules.takes_all:
+        return None
+    check_call(message, settings)
+    odd = rules.empty_integrations == "everyone"
     return _KEPT_AWAY if odd and message.as_sent("integrations") in (None, []) else None
 
 
@@ -137,11 +149,27 @@ def merge_users(message: Alias, settings: HeapSettings) -> list[HttpRequest] | I
 
 def record_event(message: EventMessage, settings: HeapSettings) -> list[HttpRequest]:
     """Record an event, after the user's properties that come with it."""
-    rules = settings.rules
     notes: list[Note] = []
+    if type(message) is Track and is_plain(message, settings):
+        event = endpoints.Event(
+            name=message.event,
+            properties=event_properties(message.properties, "properties", notes),
+            timestamp=message.timestamp,
+            idempotency_key=message.message_id,
+        )
+        return [endpoints.track(settings, event, notes, identity=message.user_id)]
+    return _whole_event(message, settings, notes)
+
+
+def _whole_event(
+    message: EventMessage, settings: HeapSettings, notes: list[Note]
+) -> list[HttpRequest]:
+    """Record an event of any kind, whatever has to be done to it."""
+    rules = settings.rules
     name = _event_name(message, rules, notes)
     found = identifiers(message, settings)
-    notes += found.notes
+    if found.notes:
+        notes += found.notes
     profile = None
     # Most events have no traits to update their user with first, nor to tell of.
     if message.context_traits or rules.event_profile != "traits" or rules.checks:
@@ -438,6 +466,8 @@ def _user_traits(message: Identify, rules: Dialect, notes: list[Note]) -> Any:
 
 def _has_more_traits(message: Message, rules: Dialect) -> bool:
     """Tell whether `context.traits` holds more than ids."""
+    if not message.context_traits:
+        return False
     read = {"anonymousId", *(place.rpartition(".")[2] for place in rules.event_identity)}
     return not message.context_traits.keys() <= read.union(rules.identifiers)
 
@@ -542,12 +572,14 @@ def _time_in_utc(message: Message, rules: Dialect, notes: list[Note]) -> str | N
     first = rules.time_fields[0]
     for field in rules.time_fields:
         text = _TIME_FIELDS[field](message)
-        written = None if text is None else utc_text(text, is_valid=field != "receivedAt")
+        if text is None:
+            continue
+        written = utc_text(text, is_valid=field != "receivedAt")
         if written is None:
             continue
         if field == "receivedAt" or (field != first and message.as_sent(first)):
             notes.append(Note("converted", first, f"{field} is sent in its place"))
-        if not _FIRST_YEAR <= written < _LAST_YEAR:
+        if not FIRST_YEAR <= written < LAST_YEAR:
             year = written[:4]
             notes.append(Note("invalid_timestamp", field, f"its year is {year}; it is sent"))
         return written
@@ -596,13 +628,10 @@ def _time_field(message: Message, field: str) -> str | None:
 
 
 _TIME_FIELDS: dict[str, Callable[[Message], str | None]] = {
-    "timestamp": lambda message: message.timestamp,
-    "originalTimestamp": lambda message: message.original_timestamp,
-    "receivedAt": lambda message: message.received_at,
+    "timestamp": attrgetter("timestamp"),
+    "originalTimestamp": attrgetter("original_timestamp"),
+    "receivedAt": attrgetter("received_at"),
 }
-_FIRST_YEAR, _LAST_YEAR = "1970", "2100"
-"""Beyond these bounds, a clock or a unit is probably wrong."""
-
 
 _TIMES: dict[str, Callable[[Any, Dialect, list[Note]], Any]] = {
     "utc": _time_in_utc,

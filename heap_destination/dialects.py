@@ -124,8 +124,29 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def takes_all(self) -> bool:
-        """Whether it takes every call, whatever its type and the types of its fields."""
-        return self.calls.issuperset(_ALL_CALLS) and not self.exact_type and not self.checks
+        """Whether it takes every call, whatever its type, its fields' types and `integrations`."""
+        return (
+            self.calls.issuperset(_ALL_CALLS)
+            and not self.exact_type
+            and not self.checks
+            and self.empty_integrations == "nobody"
+        )
+
+    @cached_property
+    def has_plain_tracks(self) -> bool:
+        """Whether `plain.py` may decide on a track: the dialect asks no more than that."""
+        return (
+            self.takes_all
+            and self.unusable == "unsafe"
+            and self.loose == "mended"
+            and "userId" in self.event_identity
+            and "traits.id" not in self.event_identity
+            and self.event_api == "documented"
+            and self.event_profile == "traits"
+            and self.event_shape is None
+            and (self.time, self.time_fields[0]) == ("utc", "timestamp")
+            and self.key == "message"
+        )
 
 
 _ALL_CALLS = ("identify", "track", "page", "screen", "group", "alias")

@@ -23,7 +23,7 @@ ADD_ACCOUNT_PROPERTIES = "/api/add_account_properties"
 IDENTIFY = "/api/v1/identify"
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event as Heap sees it, without its user.
 
     Attributes:
@@ -50,27 +50,29 @@ def track(
     user_id: str | None = None,
 ) -> HttpRequest:
     """Record an event under exactly one of `identity` and `user_id` [track-1]."""
+    rules = settings.rules
     body = {"app_id": settings.app_id, "event": event.name}
-    if identity is not None:
-        body["identity"] = identity
-    if user_id is not None:
+    if identity is None:
+        named = ""
         body["user_id"] = user_id
+        key = user_id_key(user_id or "")
+    else:
+        body["identity"] = identity
+        named = identity if type(identity) is str else str(identity)
+        key = identity_key(named)
     if event.session_id is not None:
         body["session_id"] = event.session_id
     body["properties"] = event.properties
-    if event.timestamp is not None:
-        body["timestamp"] = event.timestamp
-    if event.idempotency_key is not None:
-        body["idempotency_key"] = event.idempotency_key
-    named = "" if identity is None else str(identity)
-    key = user_id_key(user_id or "") if identity is None else identity_key(named)
-    rules = settings.rules
+    if (timestamp := event.timestamp) is not None:
+        body["timestamp"] = timestamp
+    if (idempotency_key := event.idempotency_key) is not None:
+        body["idempotency_key"] = idempotency_key
     # Most requests are made here: `_post` would be a call more, and look at what is not there.
     return HttpRequest(
         url=settings.base_url + TRACK,
         headers=rules.headers,
-        json=_ordered(rules.orders["track"], body) if "track" in rules.orders else body,
-        notes=tuple(notes),
+        json=_ordered(rules.orders["track"], body) if rules.orders else body,
+        notes=tuple(notes) if notes else (),
         costs=single_request(key),
         bulk_costs=event_in_bulk(key),
         identity=named,

@@ -33,14 +33,13 @@ _OPTION_NAMES = ("heap", *NAMES)
 
 _OPTIONS = ("identity", "user_id", "session_id")
 
-_NO_OPTIONS: dict[str, Any] = {}
-_EVERYONE = {"All": True}
+EVERYONE = {"All": True}
 """The `integrations` of nearly all messages. It has no options."""
 
 _USER_ID = re.compile("[0-9]{1,16}")
 
 
-class Identifiers(msgspec.Struct, frozen=True, kw_only=True):
+class Identifiers(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The identifiers of a message that are fit to be sent.
 
     Attributes:
@@ -72,9 +71,9 @@ def identifiers(message: Message, settings: HeapSettings) -> Identifiers:
     and `session_id`.
     """
     rules = settings.rules
-    places = rules.user_identity if type(message) is Identify else rules.event_identity
     if rules.unusable == "unsafe":
-        return _guarded(message, settings, places)
+        return _unchanged(message, settings) or _guarded(message, settings)
+    places = rules.user_identity if type(message) is Identify else rules.event_identity
     notes: list[Note] = []
     if not places and message.user_id is not None and "identity" not in message.mapped:
         detail = "this dialect sends no userId with an event unless a mapping makes it the identity"
@@ -96,25 +95,29 @@ def identifiers(message: Message, settings: HeapSettings) -> Identifiers:
     )
 
 
-def _guarded(message: Message, settings: HeapSettings, places: tuple[str, ...]) -> Identifiers:
-    """Leave out every identity that would merge different people."""
+def _unchanged(message: Message, settings: HeapSettings) -> Identifiers | None:
+    """Take the ids of a message as they are, if they need neither a change nor a note.
+
+    Nearly all messages have such ids. For the others it returns None, and `_guarded` decides.
+    """
     said = message.integrations
-    options = message.options(*_OPTION_NAMES) if said and said != _EVERYONE else _NO_OPTIONS
-    mapped = message.mapped
-    if not options and not mapped:  # as in nearly all
-        known, anonymous = message.user_id, message.anonymous_id
-        if (known is None or unsafe(known, settings) is None) and (
-            anonymous is None or unsafe(anonymous, settings) is None
-        ):
-            odd = (known is not None and _is_odd(known)) or (
-                anonymous is not None and "\0" in anonymous
-            )
-            return Identifiers(
-                identity=known,
-                user_id=None,
-                anonymous_id=anonymous,
-                notes=_all_oddities(known, "userId", anonymous) if odd else (),
-            )
+    if (said and said != EVERYONE) or message.mapped:
+        return None
+    known, anonymous = message.user_id, message.anonymous_id
+    if known is not None and (
+        len(known) > SDK_IDENTITY_CHARACTERS or "\0" in known or unsafe(known, settings)
+    ):
+        return None
+    if anonymous is not None and ("\0" in anonymous or unsafe(anonymous, settings)):
+        return None
+    return Identifiers(identity=known, user_id=None, anonymous_id=anonymous)
+
+
+def _guarded(message: Message, settings: HeapSettings) -> Identifiers:
+    """Leave out every identity that would merge different people."""
+    rules = settings.rules
+    places = rules.user_identity if type(message) is Identify else rules.event_identity
+    mapped, options = message.mapped, message.options(*_OPTION_NAMES)
     notes: list[Note] = []
     extra = {**options, **mapped} if mapped else options
     given = _option_text(options, "identity", notes) if options and "option" in places else None
@@ -275,10 +278,6 @@ def unsafe(identity: str, settings: HeapSettings) -> str | None:
         return f"it is longer than {IDENTITY_CHARACTERS} characters"
     reason = placeholder_reason(identity, settings.unsafe_identities)
     return None if reason is None else f"{reason}, and Heap would merge all who carry it into one"
-
-
-def _is_odd(identity: str) -> bool:
-    return len(identity) > SDK_IDENTITY_CHARACTERS or "\0" in identity
 
 
 def _oddities(identity: str, path: str) -> list[Note]:

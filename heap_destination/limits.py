@@ -80,3 +80,9 @@ EXACT_INTEGER: Final = 2**53
 
 NUMBER_BITS: Final = 1024
 """The most bits of a whole number that any JSON reader can read."""
+
+FIRST_YEAR: Final = "1970"
+"""Before this year, a clock or a unit is probably wrong."""
+
+LAST_YEAR: Final = "2100"
+"""From this year on, a clock or a unit is probably wrong."""

@@ -129,7 +129,9 @@ def _partner_bulks(requests: Sequence[HttpRequest], most: int, plural: str) -> l
 
 
 def _item(request: HttpRequest) -> dict[str, Any]:
-    return {name: value for name, value in request.json.items() if name != "app_id"}
+    item = dict(request.json)
+    item.pop("app_id", None)
+    return item
 
 
 def _app_id(request: HttpRequest) -> str:

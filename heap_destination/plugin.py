@@ -114,14 +114,12 @@ def client_side(settings: HeapSettings) -> dict[str, Json]:
 @hookimpl
 def on_identify(message: Identify, settings: HeapSettings) -> list[HttpRequest] | Ignored:
     """Create or update the user."""
-    check_call(message, settings)
     return kept_away(message, settings) or identify_user(message, settings)
 
 
 @hookimpl
 def on_track(message: Track, settings: HeapSettings) -> list[HttpRequest] | Ignored:
     """Record the event by its name."""
-    check_call(message, settings)
     return kept_away(message, settings) or record_event(message, settings)
 
 

@@ -207,7 +207,8 @@ class _Flattening:
             self.depths[key] = depth
 
     def _note(self, code: str, key: str, detail: str) -> None:
-        self.notes.append(Note(code, _shown(f"{self.path}.{key}"), detail))
+        path = f"{self.path}.{key}"
+        self.notes.append(Note(code, path if len(path) <= _SHOWN_PATH else _shown(path), detail))
 
 
 def _holds_containers(values: list[Any] | tuple[Any, ...]) -> bool:

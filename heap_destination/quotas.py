@@ -33,7 +33,7 @@ QUOTAS = (
 
 def identity_key(identity: str) -> str:
     """Name the budgets of an identity."""
-    return f"identity:{identity}"
+    return "identity:" + identity
 
 
 def user_id_key(user_id: str) -> str:

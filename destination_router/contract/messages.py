@@ -16,7 +16,7 @@ import msgspec
 from destination_router.contract.records import Reject
 
 
-class ContextPart(msgspec.Struct, frozen=True):
+class ContextPart(msgspec.Struct, frozen=True, gc=False):
     """The part of a context that is decoded with its message. The decoder skips the rest.
 
     Attributes:
@@ -416,10 +416,12 @@ def unasked_names(message: _Message) -> list[str]:
     `context.traits`, unless they are an identify's traits, or no more than an anonymousId.
     """
     kept = message.__dict__
+    traits = message.context_part.traits
+    if not traits and "_known_root" in kept and "wire" not in kept:
+        return []  # as of nearly all
     asked = kept.get("_asked", ())
     if asked is None:
         return []
-    traits = message.context_part.traits
     if not traits or "_asked_traits" in kept or traits == getattr(message, "traits", None):
         left = []
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from string import ascii_letters, digits
 
 PLACEHOLDER_IDS = (
     "null",
@@ -47,6 +48,7 @@ _LISTED = frozenset(PLACEHOLDER_IDS)
 _PLACEHOLDER = "it is a placeholder"
 _ODD_LETTERS = frozenset("0\u115f\u1160\u3164\uffa0")
 """With which a text of zeros begins, or one of letters that show nothing."""
+_PLAIN_LETTERS = frozenset(ascii_letters + digits) - _ODD_LETTERS
 _INVISIBLE = (
     "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
     + "\0\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200d\u200e\u200f"
@@ -84,8 +86,7 @@ def placeholder_reason(identifier: str, listed: Collection[str] = _LISTED) -> st
     first = identifier[:1]
     # Lets nearly all pass at a glance: this is asked of every message.
     if (
-        first not in _ODD_LETTERS
-        and first.isalnum()
+        (first in _PLAIN_LETTERS or (first not in _ODD_LETTERS and first.isalnum()))
         and "{" not in identifier
         and "<" not in identifier
     ):

@@ -25,7 +25,7 @@ _HELD_UNLESS_PROVEN = frozenset({402, 404, 405, 410})
 _WORDS = 500
 
 
-class Note(msgspec.Struct, frozen=True):
+class Note(msgspec.Struct, frozen=True, gc=False):
     """Tells that a mapping changed or left out something.
 
     Attributes:
@@ -101,7 +101,7 @@ class BearerAuth(msgspec.Struct, frozen=True, tag="bearer", tag_field="scheme"):
         return "BearerAuth('***')"
 
 
-class Cost(msgspec.Struct, frozen=True):
+class Cost(msgspec.Struct, frozen=True, gc=False):
     """What a request takes from one of the destination's quotas.
 
     Attributes:
@@ -115,7 +115,7 @@ class Cost(msgspec.Struct, frozen=True):
     key: str = ""
 
 
-class Pairing(msgspec.Struct, frozen=True, kw_only=True):
+class Pairing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A tie that a request makes, for a vendor that limits ties and drops the others silently.
 
     The host counts ties on disk. It does not send a tie beyond the limit, and says so. It does not
@@ -138,7 +138,7 @@ class Pairing(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One HTTP request for a vendor, as data: it compares, prints and serialises.
 
     Attributes:

@@ -113,7 +113,7 @@ def _is_as_formatted(text: str) -> bool:
         and text[19] == "."
         and text[23] == "Z"
         and text[5] != "W"
-        and text[11:13] != "24"
+        and (text[11] != "2" or text[12] != "4")
     )
 
 

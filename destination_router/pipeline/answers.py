@@ -20,7 +20,6 @@ from destination_router.contract.records import Cost, HttpRequest, Ignored, Note
 
 _NOTHING: dict[str, str] = {}
 _NONE: tuple[Any, ...] = ()  # of which there is one
-_MAY_BE_TEXT = frozenset({str, type(None)})
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
@@ -130,14 +129,16 @@ def _check_types(request: HttpRequest) -> None:
 
 
 def _has_plain_records(request: HttpRequest) -> bool:
+    # What is there by default comes first: nothing of it needs a look.
     costs, bulk_costs = request.costs, request.bulk_costs
+    identity, notes = request.identity, request.notes
     return (
         request.message_ids is _NONE
         and request.items is _NONE
-        and type(request.user_key) in _MAY_BE_TEXT
-        and type(request.state_key) in _MAY_BE_TEXT
-        and type(request.identity) in _MAY_BE_TEXT
-        and (request.notes is _NONE or _are(Note, request.notes))
+        and (request.user_key is None or type(request.user_key) is str)
+        and (request.state_key is None or type(request.state_key) is str)
+        and (identity is None or type(identity) is str)
+        and (notes is _NONE or _are(Note, notes))
         and (costs is None or costs is _NONE or _are(Cost, costs))
         and (bulk_costs is None or bulk_costs is _NONE or _are(Cost, bulk_costs))
         and (request.pairings is _NONE or _are(Pairing, request.pairings))

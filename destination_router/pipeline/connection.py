@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from copy import copy
+from operator import methodcaller
 from typing import Any, cast, final
 
 import msgspec
@@ -93,6 +93,7 @@ With each step done for some messages in turn they are, and all steps take a qua
 """
 
 _NO_TREATMENT = Treatment()
+_copy_of = methodcaller("__copy__")
 _KNOWN_CODES = frozenset(
     (
         "truncated",
@@ -108,7 +109,7 @@ _KNOWN_CODES = frozenset(
 
 
 @final
-class Mapped(msgspec.Struct, frozen=True):
+class Mapped(msgspec.Struct, frozen=True, gc=False):
     """A message that the plugin made requests of: what a `Decision` to send is written from.
 
     Attributes:
@@ -132,7 +133,7 @@ class Mapped(msgspec.Struct, frozen=True):
 
 
 @final
-class Ended(msgspec.Struct, frozen=True):
+class Ended(msgspec.Struct, frozen=True, gc=False):
     """A message that is at its end already, before a step that others still take."""
 
     made: Mapped | Decision
@@ -643,19 +644,24 @@ class Connection:
             check_records(requests)
         except UnfitAnswer as unfit:
             return self._unfit(message, source, notes, unfit)
-        user_keys = source.user_keys
+        message_id, user_keys = source.message_id, source.user_keys
         own: list[Note] = []
+        signed = []
         for request in requests:
-            own += request.notes
-        signed = [_signed(request, source.message_id, user_keys[0]) for request in requests]
-        if message is not source and message.user_id != source.user_id:
-            signed = _named(signed, own, message.user_id)
+            if request.notes:
+                own += request.notes
+            signed.append(_signed(request, message_id, user_keys[0]))
         if message is source:  # a mapping may read whatever it likes
-            own += self._unread(message, own)
+            # In HIPAA mode privacy has told of what it left out, without names that may be
+            # somebody's.
+            if self._privacy is None and (names := unasked_names(message)):
+                own += self._unread(names, own)
+        elif message.user_id != source.user_id:
+            signed = _named(signed, own, message.user_id)
         if own and (self.secrets or not all(map(_has_known_code, own))):
             own = [self._shown_note(note) for note in own]
         return Decision(
-            message_id=source.message_id,
+            message_id=message_id,
             result="requests",
             requests=tuple(signed),
             notes=(*notes, *own) if own else notes,
@@ -666,12 +672,8 @@ class Connection:
             person=personal(source),
         )
 
-    def _unread(self, message: Message, notes: Sequence[Note]) -> list[Note]:
+    def _unread(self, names: Sequence[str], notes: Sequence[Note]) -> list[Note]:
         """Tell of what a message holds beyond its call, and the plugin did not read."""
-        # In HIPAA mode privacy has told of what it left out, without names that may be somebody's.
-        names = [] if self._privacy is not None else unasked_names(message)
-        if not names:  # as of nearly all
-            return []
         noted = {note.path for note in notes}
         detail = f"{self.plugin.name} reads no such field of this call"
         return [Note("dropped", name, detail) for name in names if name not in noted]
@@ -819,8 +821,9 @@ def _signed(request: HttpRequest, message_id: str, user_key: str) -> HttpRequest
     """Fill in whose request it is, where the plugin left that to the host."""
     if request.message_ids and request.user_key is not None:
         return request
-    # A copy of our own may be written to; `replace` takes twice as long and checks the body anew.
-    signed = copy(request)
+    # A copy of our own may be written to; `replace` takes twice as long and checks the body anew,
+    # and `copy.copy` as long again as this, to find it.
+    signed: HttpRequest = _copy_of(request)
     if not request.message_ids:
         force_setattr(signed, "message_ids", (message_id,))
     if request.user_key is None:

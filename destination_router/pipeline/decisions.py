@@ -15,7 +15,7 @@ _PERSONAL = ("email", "name")
 _LEFT_OUT = frozenset({"unsafe_identity", "dropped"})
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class Refusal(msgspec.Struct, frozen=True, gc=False):
     """Why a message was rejected.
 
     Attributes:
@@ -27,7 +27,7 @@ class Refusal(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a connection makes of one message.
 
     Attributes:

@@ -36,7 +36,7 @@ UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _NO_CONTEXT = ContextPart()
 
 
-class Root(msgspec.Struct, kw_only=True, rename="camel"):
+class Root(msgspec.Struct, kw_only=True, rename="camel", gc=False):
     """What stands at the root of a message: the fields of all calls, which say what each means.
 
     They stand as most senders write them, because a decoder looks for the next field first.
@@ -71,6 +71,7 @@ _KnownRoot = msgspec.defstruct(
     bases=(Root,),
     kw_only=True,
     forbid_unknown_fields=True,
+    gc=False,
 )
 """Does not decode a message with anything else at its root."""
 

@@ -26,6 +26,9 @@ What: TypeAlias = Literal["received", "filtered", "rejected", "notes", "delivere
 
 SUMMARY_SECONDS = 60.0
 _SHARED_SECONDS = 1.0
+_CODES = 64
+"""Of a connection's notes, as they were written: most have a few, and a broken plugin any."""
+
 _TOLD = ("rejected", "notes", "refused")
 """What is worth a line in the log: every code by itself."""
 
@@ -45,6 +48,7 @@ class Counts:
     def __init__(self, folder: Path | None = None) -> None:
         self._file = None if folder is None else folder / f"{os.getpid()}.json"
         self._numbers: Counter[_Key] = Counter()
+        self._noted: dict[str, dict[str, int]] = {}
         self._told: Counter[_Key] = Counter()
         self._shared: Counter[_Key] = Counter()
 
@@ -81,6 +85,7 @@ class Counts:
 
     def total(self) -> Counter[_Key]:
         """Add up what all processes counted."""
+        self._gather()
         if self._file is None:
             return self._numbers.copy()
         self.share()
@@ -94,6 +99,7 @@ class Counts:
 
     def share(self) -> None:
         """Leave this process's counts where the others find them."""
+        self._gather()
         if self._file is None or self._shared == self._numbers:
             return
         rows = [(*key, count) for key, count in self._numbers.items()]
@@ -104,6 +110,7 @@ class Counts:
 
     def summed_up(self) -> Iterator[dict[str, str | int]]:
         """Say what happened since the last time, one line for each code of a connection."""
+        self._gather()
         for key in sorted(self._numbers):
             what, connection, label = key
             count = self._numbers[key] - self._told[key]
@@ -114,13 +121,21 @@ class Counts:
 
     def noted(self, connection: str, notes: object) -> None:
         """Count notes on an event. Nobody has looked at them: a plugin may return anything."""
-        numbers = self._numbers
+        numbers = self._noted.get(connection)
+        if numbers is None:
+            numbers = self._noted[connection] = {}
         for note in notes if type(notes) is tuple else (notes,):
             code = note.code if type(note) is Note and type(note.code) is str else ""
-            key: _Key = ("notes", connection, code)
-            if key not in numbers:  # most are known, and a code takes a while to be looked at
-                key = ("notes", connection, plain_code(code, "noted"))
-            numbers[key] += 1
+            numbers[code] = numbers.get(code, 0) + 1
+        if len(numbers) > _CODES:
+            self._gather()
+
+    def _gather(self) -> None:
+        """Count the notes so far by their plain codes, which takes too long for each note."""
+        for connection, codes in self._noted.items():
+            for code, count in codes.items():
+                self._numbers["notes", connection, plain_code(code, "noted")] += count
+            codes.clear()
 
 
 def log_summary(counts: Counts) -> None:

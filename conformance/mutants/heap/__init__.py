@@ -5,10 +5,11 @@ from conformance.mutants.heap.dialects import DIALECTS
 from conformance.mutants.heap.identity import IDENTITY
 from conformance.mutants.heap.merging import MERGING
 from conformance.mutants.heap.packing import PACKING
+from conformance.mutants.heap.plain import PLAIN
 from conformance.mutants.heap.properties import PROPERTIES
 from conformance.mutants.heap.requests import REQUESTS
 
-MUTANTS = (*CALLS, *REQUESTS, *IDENTITY, *PROPERTIES, *PACKING, *MERGING, *DIALECTS)
+MUTANTS = (*CALLS, *PLAIN, *REQUESTS, *IDENTITY, *PROPERTIES, *PACKING, *MERGING, *DIALECTS)
 """All of them."""
 
 PLUGIN = "heap_destination.plugin"

@@ -283,14 +283,13 @@ CALLS = (
     _slip(
         "sent-at-counts",
         "the time of sending stands in for the time of happening",
-        "lambda message: message.received_at,",
+        'attrgetter("received_at"),',
         "lambda message: message.received_at or message.sent_at,",
     ),
     _slip(
         "timestamp-as-given",
         "a time is sent as the sender wrote it",
-        "        written = None if text is None else utc_text(text, "
-        'is_valid=field != "receivedAt")\n',
+        '        written = utc_text(text, is_valid=field != "receivedAt")\n',
         "        written = text\n",
     ),
     _slip(

@@ -51,8 +51,9 @@ IDENTITY = (
     _slip(
         "identity-lower-cased",
         "identities are lower-cased: two users become one",
-        "                identity=known,\n",
-        "                identity=known and known.lower(),\n",
+        '        body["identity"] = identity\n',
+        '        body["identity"] = identity.lower()\n',
+        "endpoints",
     ),
     _slip(
         "identity-cut",

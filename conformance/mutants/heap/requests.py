@@ -11,14 +11,14 @@ REQUESTS = (
     _slip(
         "idempotency-key-forgotten",
         "an event has no idempotency key: a repeat counts twice",
-        '    if event.idempotency_key is not None:\n        body["',
+        '    if (idempotency_key := event.idempotency_key) is not None:\n        body["',
         '    if False:\n        body["',
         "endpoints",
     ),
     _slip(
         "timestamp-forgotten",
         "an event has no time: it happened when it arrived",
-        '    if event.timestamp is not None:\n        body["',
+        '    if (timestamp := event.timestamp) is not None:\n        body["',
         '    if False:\n        body["',
         "endpoints",
     ),
@@ -32,8 +32,8 @@ REQUESTS = (
     _slip(
         "nulls-sent",
         "what is not there is sent as null",
-        '    if user_id is not None:\n        body["user_id"]',
-        '    if True:\n        body["user_id"]',
+        "    if event.session_id is not None:\n",
+        "    if True:\n",
         "endpoints",
     ),
     _slip(

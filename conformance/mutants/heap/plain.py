@@ -1,0 +1,53 @@
+"""Slips in what tells that a track goes out as it is: the mapping's questions are never asked."""
+
+from conformance.mutants.mutation import Mutant
+
+
+def _slip(mutant_id: str, description: str, old: str, new: str) -> Mutant:
+    return Mutant(id=mutant_id, description=description, module="plain", old=old, new=new)
+
+
+PLAIN = (
+    _slip(
+        "plain-despite-traits",
+        "the traits in a track's context are lost where all else is as usual",
+        " or message.context_part.traits:",
+        ":",
+    ),
+    _slip(
+        "plain-despite-options",
+        "a track's options for Heap are not read",
+        "(said and said != EVERYONE) or not name",
+        "not name",
+    ),
+    _slip(
+        "plain-with-a-blank-name",
+        "a track whose name is blank is sent",
+        "or name.isspace() ",
+        "",
+    ),
+    _slip(
+        "plain-with-a-long-name",
+        "a track's name is sent whole, however long",
+        " or len(name) > EVENT_CHARACTERS:",
+        ":",
+    ),
+    _slip(
+        "plain-with-a-long-identity",
+        "an identity is sent whole and in silence, however long",
+        'len(user) > SDK_IDENTITY_CHARACTERS or "\\0" in user',
+        '"\\0" in user',
+    ),
+    _slip(
+        "plain-with-a-placeholder",
+        "a track's userId may be a placeholder",
+        "    if placeholder_reason(user, listed) is not None:\n",
+        "    if False:\n",
+    ),
+    _slip(
+        "plain-with-any-time",
+        "a time is sent as the sender wrote it, in whatever zone",
+        " and utc_text(time, is_valid=True) == time",
+        "",
+    ),
+)

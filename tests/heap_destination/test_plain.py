@@ -1,0 +1,113 @@
+"""A track that goes out as it is becomes what the whole mapping would make of it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from destination_router import HttpRequest, Reject, Track
+from destination_router.contract.messages import with_mapped
+from destination_router.pipeline.normalise import parse_message
+from heap_destination.calls import _whole_event, record_event
+from heap_destination.dialects import DIALECTS
+from heap_destination.plain import is_plain
+from heap_destination.settings import HeapSettings, heap_settings
+
+PLAIN: dict[str, Any] = {
+    "type": "track",
+    "messageId": "m1",
+    "userId": "ada",
+    "anonymousId": "a1e3d5c7-0000-4000-8000-000000000001",
+    "event": "Signed Up",
+    "integrations": {"All": True},
+    "timestamp": "2026-11-22T10:00:00.000Z",
+    "originalTimestamp": "2026-11-22T09:59:59.000Z",
+    "properties": {"plan": "pro", "seats": 12, "tags": ["a", "b"], "at": {"city": "London"}},
+}
+TIMELESS = {"timestamp": None, "originalTimestamp": None}
+IDS = (
+    *("ada", "null", " ", "0", "000", "{{ user }}", "a\0b", "a" * 100, "a" * 101, "a" * 256, None),
+    *("a@example.com", "<nil>", "\u00e9mile", "\u3164", "-1", "anonymous", "[object Object]"),
+)
+ODD: dict[str, tuple[Any, ...]] = {
+    "userId": IDS,
+    "anonymousId": IDS,
+    "event": ("", " ", "Signed Up", "x" * 1024, "x" * 1025, None),
+    "timestamp": (
+        *("2026-11-22T10:00:00.000Z", "2026-11-22T10:00:00Z", "2026-11-22", "nonsense", None),
+        *("1969-12-31T23:59:59.999Z", "2100-01-01T00:00:00.000Z", "2026-W47-7T10:00:00.00Z"),
+        *("2026-11-22T24:00:00.000Z", "2026-11-22 10:00:00.000Z", "20261122T100000Z"),
+    ),
+    "originalTimestamp": (None, "2026-11-22T09:00:00.000Z"),
+    "receivedAt": (None, "2026-11-22T11:00:00.000Z"),
+    "integrations": (
+        *({}, {"All": True}, {"All": True, "Heap": {"identity": "eve"}}, {"All": 1}, None, []),
+        {"Heap": {"user_id": "17", "session_id": "5"}},
+    ),
+    "context": ({}, {"traits": {"plan": "pro"}}, {"traits": {}}),
+    "properties": ({}, {"": 1}, {"at": None}, {"seats": 2**60}, {"long": "x" * 1024}),
+    "traits": ({}, {"id": "u2"}),
+}
+GIVEN = [
+    {"appId": "11"},
+    {"appId": "11", "anonymousEvents": "stitch"},
+    {"appId": "11", "unsafeIdentities": ["ada", "\u00c9mile"]},
+    *({"appId": "11", "dialect": dialect} for dialect in DIALECTS),
+]
+
+
+def track(mapped: dict[str, Any] | None = None, **fields: Any) -> Track:
+    message = parse_message({**PLAIN, **fields})
+    assert isinstance(message, Track)
+    return with_mapped(message, mapped) if mapped else message
+
+
+def made(record: Any, message: Track, *more: Any) -> list[HttpRequest] | tuple[str, str]:
+    try:
+        requests: list[HttpRequest] = record(message, *more)
+    except Reject as reject:
+        return reject.code, reject.detail
+    return requests
+
+
+@pytest.mark.parametrize("one", GIVEN, ids=str)
+@settings(max_examples=100)
+@given(fields=st.fixed_dictionaries({}, optional={n: st.sampled_from(v) for n, v in ODD.items()}))
+def test_the_quick_way_comes_to_the_same(one: dict[str, Any], fields: dict[str, Any]) -> None:
+    """Whatever is odd about a track, in every dialect; note by note."""
+    typed = heap_settings(one)
+    expected = made(_whole_event, track(**fields), typed, [])
+    assert made(record_event, track(**fields), typed) == expected
+
+
+@pytest.mark.parametrize("one", GIVEN, ids=str)
+@pytest.mark.parametrize("field", ODD)
+def test_one_odd_thing_at_a_time(one: dict[str, Any], field: str) -> None:
+    """A track that is as usual but for one field, or that has no times beside."""
+    typed = heap_settings(one)
+    for value, usual in itertools.product(ODD[field], ({}, TIMELESS)):
+        fields = {**usual, field: value}
+        expected = made(_whole_event, track(**fields), typed, [])
+        assert made(record_event, track(**fields), typed) == expected
+
+
+@pytest.mark.parametrize("mapped", [{"identity": "eve"}, {"name": "Shop"}, {"session_id": "5"}])
+def test_what_a_mapping_gives_counts(mapped: dict[str, Any]) -> None:
+    """A connection's own mapping comes before what the message says."""
+    typed = heap_settings({"appId": "11"})
+    expected = made(_whole_event, track(mapped), typed, [])
+    assert made(record_event, track(mapped), typed) == expected
+    assert expected != made(record_event, track(), typed)
+
+
+@pytest.mark.parametrize("left_out", [None, "anonymousId", "integrations", "properties"])
+def test_most_tracks_take_it(left_out: str | None) -> None:
+    """With a userId, a name and a time as SDKs write them; otherwise it would save nothing."""
+    fields = {name: value for name, value in PLAIN.items() if name != left_out}
+    message = parse_message(fields)
+    assert isinstance(message, Track)
+    assert is_plain(message, HeapSettings(app_id="11"))
