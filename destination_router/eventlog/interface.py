@@ -22,7 +22,7 @@ class LogFileError(Exception):
     """What is on disk cannot be used as an event log; the text says why and what to do."""
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One accepted message: its place in the log, its wire JSON, and when it came.
 
     Attributes:

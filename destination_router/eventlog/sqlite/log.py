@@ -62,6 +62,7 @@ from destination_router.eventlog.sqlite.retention import (
     refuse_if_full,
     used_bytes,
 )
+from destination_router.eventlog.sqlite.tail import Tail
 from destination_router.eventlog.sqlite.writer import RefusedError, Writer
 
 _LOST_AT_ONCE = 1000
@@ -78,6 +79,7 @@ class _Reader(msgspec.Struct, eq=False):
     progress: Progress
     unsaved: set[int]
     turn: asyncio.Lock
+    tail: Tail | None = None  # once it has read: a process that only appends holds nothing
 
 
 class SqliteEventLog:
@@ -174,11 +176,12 @@ class SqliteEventLog:
             return
         at = round(self._clock() * 1000)
 
-        def write(connection: sqlite3.Connection) -> None:
+        def write(connection: sqlite3.Connection) -> int:
             refuse_if_full(connection, self.path, self._retention)
-            append(connection, at, source, bodies)
+            return append(connection, at, source, bodies)
 
-        await self.transact(write)
+        first = await self.transact(write)
+        self._hold(first, at / 1000, source, bodies)
         self._arrivals.announce()
 
     async def read(self, connection: str, after: int, limit: int) -> list[Event]:
@@ -189,6 +192,7 @@ class SqliteEventLog:
         """
         reader = self._readers[connection]
         after = max(after, reader.progress.low)
+        reader.tail = reader.tail or Tail()
         polling = self._arrivals.watch()
         while True:
             async with reader.turn:
@@ -369,8 +373,13 @@ class SqliteEventLog:
     async def _read_some(
         self, name: str, reader: _Reader, after: int, limit: int
     ) -> tuple[list[Event], int]:
-        rows, last = await self._in_thread(partial(read, self._reading, after, limit, name))
         progress = reader.progress
+        if reader.tail is not None and (held := reader.tail.take(after, limit)):
+            low, done = progress.low, progress.done
+            found = [each for each in held if each.offset > low and each.offset not in done]
+            progress.hand_out([event.offset for event in found], held[-1].offset)
+            return found, held[-1].offset
+        rows, last = await self._in_thread(partial(read, self._reading, after, limit, name))
         low, done = progress.low, progress.done
         found = [
             Event(offset, body, received_at / 1000, source, again)
@@ -380,6 +389,20 @@ class SqliteEventLog:
         through = rows[-1][0] if rows else last
         progress.hand_out([event.offset for event in found], through)
         return found, max(after, through)
+
+    def _hold(
+        self, first: int, received_at: float, source: str | None, bodies: Sequence[bytes]
+    ) -> None:
+        """Keep what was appended in memory, for the connections that read here."""
+        tails = [each.tail for each in self._readers.values() if each.tail is not None]
+        if not tails:
+            return
+        size = sum(map(len, bodies))
+        events = [
+            Event(offset, body, received_at, source) for offset, body in enumerate(bodies, first)
+        ]
+        for tail in tails:
+            tail.put(events, size)
 
     async def _forget_letters(self, keep: float) -> int:
         before = self._clock() - keep

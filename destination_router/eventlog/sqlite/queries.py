@@ -66,8 +66,8 @@ def event_row(
 
 def append(
     connection: sqlite3.Connection, at: int, source: str | None, bodies: Sequence[bytes]
-) -> None:
-    """Append events that are for all connections; within a transaction.
+) -> int:
+    """Append events that are for all connections, within a transaction; the first one's offset.
 
     Args:
         connection: to the file.
@@ -76,13 +76,15 @@ def append(
         bodies: the messages as wire JSON.
     """
     checksums = event_checksums(bodies, at, None, source, None)
+    last = 0
     for start in range(0, len(bodies), _APPENDED_AT_ONCE):
         values: list[object] = []
         end = start + _APPENDED_AT_ONCE
         for body, checksum in zip(bodies[start:end], checksums[start:end], strict=True):
             # Of bytes, `sqlite3` looks for an adapter each time, which costs more than a copy.
             values += at, source, bytearray(body), checksum
-        connection.execute(_append_many(len(values) // 4), values)
+        last = connection.execute(_append_many(len(values) // 4), values).lastrowid or 0
+    return last - len(bodies) + 1
 
 
 @lru_cache(maxsize=_APPENDED_AT_ONCE)
