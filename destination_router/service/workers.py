@@ -30,6 +30,11 @@ GRACE = 4.0
 """The seconds that requests under way may take when the router stops."""
 
 _PAUSE = 1.0
+_SHORT_PAUSE = 0.1
+_MANY = 500
+"""Fewer events than these are deleted with those that are delivered meanwhile: each time is a
+transaction."""
+
 _RESTART_PAUSE = 5.0
 
 _log = logging.getLogger(__name__)
@@ -255,8 +260,8 @@ class Workers:
                         about["detail"] = stats.last_failure
                     _log.warning(f"circuit_{stats.circuit}", extra=about)
                 circuits[name] = stats.circuit
-            if not deleted:
-                await self._pause(_PAUSE)
+            if deleted < _MANY:
+                await self._pause(_SHORT_PAUSE if deleted else _PAUSE)
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -28,6 +28,14 @@ VERSION = 5
 _BUSY_SECONDS = 10.0
 _WAL_BYTES = 64 * 2**20
 
+_PAGE_BYTES = 8192
+"""Of a new file. An event has a kilobyte or two: of SQLite's own 4096, a third would stay empty,
+and each page takes two calls of the system to write, and two more when it leaves the journal."""
+
+_CHECKPOINT_PAGES = 2000
+"""What the journal holds before it goes into the file. Room that was used again meanwhile, as that
+of what was delivered is, goes there once."""
+
 _SCHEMA = """
 CREATE TABLE events (
     offset INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice, even when all are deleted
@@ -182,6 +190,7 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA cell_size_check = ON")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         # Some builds of SQLite overwrite all that is deleted: twice the writing, and a deletion
         # that needs room for what it deletes, which a full disk does not have.
         connection.execute("PRAGMA secure_delete = FAST").fetchall()
@@ -258,6 +267,7 @@ def _create(path: Path) -> None:
     draft = Path(name)
     try:
         with contextlib.closing(connect(draft)) as connection:
+            connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             make_tables(connection)

@@ -263,8 +263,13 @@ class SqliteEventLog:
 
     async def clean(self) -> int:
         """Delete some of what is delivered, and see to what is too old; 0: there was nothing."""
-        done = await self.transact(partial(_delete, retention=self._retention, now=self._clock()))
-        lost = await self.transact(self._make_room)
+        now = self._clock()
+
+        def write(connection: sqlite3.Connection) -> tuple[int, Counter[Kind]]:
+            deleted = delete_delivered(connection, self._retention, now)
+            return deleted, self._make_room(connection)
+
+        done, lost = await self.transact(write)
         self._losses.note(lost)
         done += lost.total()
         if self._retention.keep_dead_letters is not None:
@@ -439,7 +444,3 @@ class SqliteEventLog:
 
 def _reader(connection: sqlite3.Connection, name: str) -> _Reader:
     return _Reader(progress_of(connection, name), set(), asyncio.Lock())
-
-
-def _delete(connection: sqlite3.Connection, *, retention: Retention, now: float) -> int:
-    return delete_delivered(connection, retention, now)

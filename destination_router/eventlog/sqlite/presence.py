@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from destination_router.eventlog.sqlite.writer import RefusedError
@@ -18,7 +19,7 @@ class OpenFiles:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        names = [Path(f"{path.resolve()}{ending}") for ending in _ENDINGS]
+        names = [f"{path.resolve()}{ending}" for ending in _ENDINGS]
         self._known = {name: found for name in names if (found := _identity(name)) is not None}
 
     def refuse_if_gone(self) -> None:
@@ -35,9 +36,9 @@ class OpenFiles:
                 )
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: str) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 -- before each write; `Path` takes five times as long
     except OSError:
         return None
     return found.st_dev, found.st_ino

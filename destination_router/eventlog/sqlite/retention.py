@@ -24,7 +24,7 @@ _CHUNK_BYTES = 4 * 2**20
 _CROWDED = 0.8
 _LETTER_SHARE = 10
 _SHRUNK_PAGES = 2048
-_FREE_PAGES_KEPT = 16384
+_FREE_BYTES_KEPT = 64 * 2**20
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,14 +62,15 @@ def refuse_if_full(connection: sqlite3.Connection, path: Path, retention: Retent
     Raises:
         RefusedError: there is none; the text says of what.
     """
-    used = used_bytes(connection)
+    in_use, unused = _pages(connection)
+    used = max(0, in_use - letter_bytes(connection))
     if used >= retention.max_bytes:
         raise RefusedError(
             f"{path} has {used} bytes without its dead letters, max_size is {retention.max_bytes}"
         )
     disk = os.statvfs(path)
     # What deleted events left in the file is not the disk's again, but it is room.
-    free = disk.f_bavail * disk.f_frsize + _pages(connection)[1]
+    free = disk.f_bavail * disk.f_frsize + unused
     if free < retention.min_free_bytes:
         raise RefusedError(
             f"the disk of {path} has {free} bytes left, min_free is {retention.min_free_bytes}"
@@ -135,9 +136,9 @@ def _chunk_end(connection: sqlite3.Connection, first: int, low: int) -> int:
 
 def _shrink(connection: sqlite3.Connection) -> None:
     """Give some disk space back once most of the file is empty."""
-    (pages,) = connection.execute("PRAGMA page_count").fetchone()
-    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-    if free > _FREE_PAGES_KEPT and free > pages // 2:
+    in_use, free = _pages(connection)
+    if free > _FREE_BYTES_KEPT and free > in_use:
+        (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
         # One step frees one page: Python takes no further steps of a statement without columns.
-        for _ in range(min(_SHRUNK_PAGES, free - _FREE_PAGES_KEPT)):
+        for _ in range(min(_SHRUNK_PAGES, (free - _FREE_BYTES_KEPT) // page_bytes)):
             connection.execute("PRAGMA incremental_vacuum(1)")

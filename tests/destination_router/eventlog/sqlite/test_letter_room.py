@@ -218,7 +218,7 @@ def test_losses_are_told_once_a_minute(
 
 def test_an_empty_file_shrinks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a rush has left behind is the disk's again, but for some room that is used again."""
-    monkeypatch.setattr(retention, "_FREE_PAGES_KEPT", 100)
+    monkeypatch.setattr(retention, "_FREE_BYTES_KEPT", 100 * 4096)
     monkeypatch.setattr(retention, "_SHRUNK_PAGES", 500)
 
     async def use(log: SqliteEventLog) -> None:
