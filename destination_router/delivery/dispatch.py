@@ -37,7 +37,7 @@ from destination_router.delivery.states import States
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.window import Window
 from destination_router.eventlog.dead_letter import DeadLetter
-from destination_router.eventlog.interface import Held
+from destination_router.eventlog.interface import Event, Held
 from destination_router.faults import PASSED_ON, Unanswered, whereabouts
 from destination_router.pipeline.connection import Connection, Decision
 
@@ -128,14 +128,20 @@ class Dispatch:
         free = self._settings.parked_messages - len(self._schedule)
         return max(0, min(self._window, free))
 
-    def add(self, offset: int, body: bytes, decision: Decision, replay: str | None = None) -> None:
-        """Take in a message that is to be sent."""
-        item = Item.of(offset, body, decision, replay)
-        if replay == PROFILES:
-            self._planner.send_again(decision)
-        self._schedule.add(item, self._clock())
-        if item.blockers or self._permission.held is not None:
-            self._park(item)
+    def add(self, messages: Sequence[tuple[Event, Decision]]) -> None:
+        """Take in messages that are to be sent."""
+        items = [
+            Item.of(event.offset, event.body, decision, event.replay)
+            for event, decision in messages
+        ]
+        for event, decision in messages:
+            if event.replay == PROFILES:
+                self._planner.send_again(decision)
+        self._schedule.add_all(items, self._clock())
+        if self._is_crowded:
+            for item in items:
+                if item.blockers or self._permission.held is not None:
+                    self._park(item)
 
     def launch(self) -> bool:
         """Send the next window off, if there is one and it may go now."""
@@ -252,7 +258,7 @@ class Dispatch:
             for item in items:
                 self._held_alone.pop(item, None)
         self._ledger.end_all(
-            [Delivery(item.decision or _forgotten(item), _DELIVERED, item.offset) for item in items]
+            [item.offset for item in items], lambda: [_fate(item, _DELIVERED) for item in items]
         )
 
     def again(self, items: Sequence[Item]) -> None:
@@ -512,8 +518,12 @@ class Dispatch:
 
     def _park(self, item: Item) -> None:
         """Forget what can be made again, so that many messages can wait."""
-        if len(self._schedule) > _KEPT_WINDOWS * self._window:
+        if self._is_crowded:
             item.decision = None
+
+    @property
+    def _is_crowded(self) -> bool:
+        return len(self._schedule) > _KEPT_WINDOWS * self._window
 
 
 def _fate(item: Item, outcome: Outcome) -> Delivery:

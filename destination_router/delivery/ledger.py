@@ -68,31 +68,41 @@ class Ledger:
         connection: whose messages they are.
         log: where they are committed.
         dead_letters: where those that were given up are kept before that.
-        report: is told about each.
+        report: is told about each; None: nobody is.
     """
 
     def __init__(
-        self, connection: str, log: EventSource, dead_letters: DeadLetterSink, report: Report
+        self, connection: str, log: EventSource, dead_letters: DeadLetterSink, report: Report | None
     ) -> None:
         self._connection = connection
         self._log = log
         self._dead_letters = dead_letters
         self._report = report
         self._ended: list[Delivery] = []
+        self._offsets: list[int] = []
         self._letters: list[DeadLetter] = []
         self._changed = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
 
     def end(self, delivery: Delivery, letter: DeadLetter | None = None) -> None:
         """Note that a message ended; `letter` if it was given up."""
-        self._ended.append(delivery)
+        self._offsets.append(delivery.offset)
+        if self._report is not None:
+            self._ended.append(delivery)
         if letter is not None:
             self._letters.append(letter)
         self._changed.set()
 
-    def end_all(self, deliveries: Iterable[Delivery]) -> None:
-        """Note that messages ended of which none was given up."""
-        self._ended += deliveries
+    def end_all(self, offsets: Sequence[int], deliveries: Callable[[], Iterable[Delivery]]) -> None:
+        """Note that messages ended of which none was given up.
+
+        Args:
+            offsets: where they are.
+            deliveries: makes what became of each, for those who are told.
+        """
+        self._offsets += offsets
+        if self._report is not None:
+            self._ended += deliveries()
         self._changed.set()
 
     async def run(self) -> None:
@@ -106,15 +116,16 @@ class Ledger:
         async with self._one_at_a_time:
             self._changed.clear()
             ended, self._ended = self._ended, []
+            offsets, self._offsets = self._offsets, []
             letters, self._letters = self._letters, []
-            if not ended:
+            if not offsets:
                 return
-            ended.sort(key=_offset)
+            offsets.sort()
             if letters:
                 letters.sort(key=_offset)
                 await patiently(lambda: self._dead_letters.put(letters))
-            self._report(ended)
-            offsets = [*map(_offset, ended)]
+            if self._report is not None:
+                self._report(sorted(ended, key=_offset))
             await patiently(lambda: self._log.commit(self._connection, offsets))
 
 

@@ -27,15 +27,28 @@ class PlannedRequest(msgspec.Struct, frozen=True, eq=False):
     Attributes:
         request: single or bulk.
         costs: what is reserved for it.
-        carries: the messages in it, by offset. Beside each, which of its requests this one
-            stands for; None where that cannot be told: then it has them when all steps are done.
-        is_all: whether none of its messages is in another request of the window.
+        items: the messages in it, by offset.
+        indexes: for each, which of its requests this one stands for; None where that cannot be
+            told: then it has them when all steps are done. Instead of a list, None where each has
+            but one request, and so is in no other of the window.
     """
 
     request: HttpRequest
     costs: Costs
-    carries: tuple[tuple[Item, int | None], ...]
-    is_all: bool = False
+    items: Sequence[Item]
+    indexes: Sequence[int | None] | None = None
+
+    @property
+    def is_all(self) -> bool:
+        """Whether none of its messages is in another request of the window."""
+        return self.indexes is None
+
+    @property
+    def carries(self) -> list[tuple[Item, int | None]]:
+        """Its messages, each with which of its requests this one stands for."""
+        if self.indexes is None:
+            return [(item, 0) for item in self.items]
+        return [*zip(self.items, self.indexes, strict=True)]
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -112,7 +125,7 @@ class Planner:
             if unpaid is None:
                 return Plan(steps, held, skipped, finished)
             step, wait = unpaid
-            gone = _with_later_ones({item for item, _ in step.carries}, sent)
+            gone = _with_later_ones({*step.items}, sent)
             held += [(item, wait) for item in gone]
             self.forget(gone)
             sent = [item for item in sent if item not in gone]
@@ -188,9 +201,7 @@ class Planner:
         if carried is None:
             return self._steps_of_any(items, requests)
         return [
-            PlannedRequest(
-                request, self._costs(request), tuple([(item, 0) for item in own]), is_all=True
-            )
+            PlannedRequest(request, self._costs(request), own)
             for request, own in zip(requests, carried, strict=True)
         ]
 
@@ -206,18 +217,18 @@ class Planner:
         seen: dict[Item, int] = {}
         steps = []
         for request, its_items in zip(requests, carried, strict=True):
-            marks: list[tuple[Item, int | None]] = []
+            indexes: list[int | None] = []
             for item in its_items:
                 own, count = left[item], total[item]
                 if len(own) != count:
-                    marks.append((item, None))
+                    indexes.append(None)
                 elif count == 1:
-                    marks.append((item, own[0][0]))
+                    indexes.append(own[0][0])
                 else:
                     at = seen.get(item, 0)
-                    marks.append((item, own[at][0]))
+                    indexes.append(own[at][0])
                     seen[item] = at + 1
-            steps.append(PlannedRequest(request, self._costs(request), tuple(marks)))
+            steps.append(PlannedRequest(request, self._costs(request), its_items, indexes))
         return steps
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
+from operator import attrgetter
 
 from destination_router.delivery.item import FailedTogether, Item
 from destination_router.delivery.quotas import UNKNOWN, QuotaWait
@@ -28,6 +29,8 @@ Admit = Callable[[Item], QuotaWait | None]
 _Heap = list[tuple[int, Item]]
 
 _MOST_GROUPS = 256
+
+_blockers = attrgetter("blockers")
 
 
 class _Lane:
@@ -96,23 +99,30 @@ class Schedule:
     # -- in and out -------------------------------------------------------------------------
 
     def add(self, item: Item, now: float) -> None:
-        """Take in a message; the offsets of those that share a user rise."""
-        last = self._last
-        before: dict[Item, None] | None = None
-        for key in item.keys:
-            earlier = last.get(key)
-            if earlier is not None:
-                before = before or {}
-                before[earlier] = None
-            last[key] = item
-        self._waiting += 1
-        self._unseen += 1
-        if before is None:
-            self._enqueue(item, now)
-            return
-        item.blockers = len(before)
-        for earlier in before:
-            earlier.followers.append(item)
+        """Take in a message, as `add_all` does several."""
+        self.add_all((item,), now)
+
+    def add_all(self, items: Sequence[Item], now: float) -> None:
+        """Take in messages that are new; the offsets of those that share a user rise."""
+        last, frontier = self._last, self._frontier
+        earlier: Item | None
+        for item in items:
+            before: dict[Item, None] | None = None
+            for key in item.keys:
+                if (earlier := last.get(key)) is not None:
+                    before = before or {}
+                    before[earlier] = None
+                last[key] = item
+            if before is None:
+                heappush(frontier, (item.offset, item))
+                continue
+            item.blockers = len(before)
+            for earlier in before:
+                earlier.followers = (*earlier.followers, item)
+        self._waiting += len(items)
+        self._unseen += len(items)
+        if not all(map(_blockers, items)):
+            self._touch(now + self._linger)
 
     def take(self, now: float, admit: Admit, most: int | None = None) -> list[Item]:
         """Choose the messages that go out together now, by offset; none if it is too early.
@@ -182,7 +192,7 @@ class Schedule:
                     released.append(follower)
                 elif follower.group is None:
                     self._enqueue(follower, now)
-            ended.followers = []
+            ended.followers = ()
 
     def done_all(self, items: Sequence[Item], now: float) -> None:
         """End messages for good, as `done` does each."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Protocol, assert_never, get_args
 
 from destination_router.contract.records import HttpRequest, Outcome
@@ -71,21 +72,27 @@ class Window:
         self._withdrawn: set[Item] = set()
         self._blocked_users: set[str] = set()
         self._left: dict[Item, int] = {}
+        # A message that is in one request alone gets its entry only where that fares otherwise
+        # than all of it delivered.
+        self._unopened: dict[PlannedRequest, None] = {}
         left = self._left
         for planned in plan.steps:
             if planned.is_all:
-                left.update(dict.fromkeys([item for item, _ in planned.carries], 1))
+                self._unopened[planned] = None
                 continue
-            for item, _ in planned.carries:
+            for item in planned.items:
                 left[item] = left.get(item, 0) + 1
 
     async def run(self) -> None:
         """Send everything that can be sent; returns when the owner knows how all fare."""
+        if len(self._requests) == 1:
+            await self._after((), self._requests[0])
+            return
         last_of_user: dict[str, int] = {}
         sent: list[asyncio.Task[None]] = []
         try:
             for index, planned in enumerate(self._requests):
-                users = {key for item, _ in planned.carries for key in item.keys}
+                users = set(chain.from_iterable([item.keys for item in planned.items]))
                 before = {last_of_user[key] for key in users & last_of_user.keys()}
                 sent.append(asyncio.create_task(self._after([sent[i] for i in before], planned)))
                 last_of_user.update(dict.fromkeys(users, index))
@@ -100,13 +107,15 @@ class Window:
 
     def untold(self) -> list[Item]:
         """List the messages of which nothing was told."""
-        return [i for i, left in self._left.items() if left and i not in self._withdrawn]
+        unopened = chain.from_iterable(planned.items for planned in self._unopened)
+        left = (item for item, left in self._left.items() if left)
+        return [item for item in chain(unopened, left) if item not in self._withdrawn]
 
     async def _after(self, before: Iterable[asyncio.Task[None]], planned: PlannedRequest) -> None:
         for earlier in before:
             await earlier
         if self._broken(planned) or not self._owner.may_send():
-            self._return([item for item, _ in planned.carries if item not in self._withdrawn])
+            self._return([item for item in planned.items if item not in self._withdrawn])
             return
         self._sent.add(planned)
         answer = await self._owner.send(planned)
@@ -115,20 +124,22 @@ class Window:
     def _broken(self, planned: PlannedRequest) -> bool:
         return bool(self._withdrawn) and any(
             item in self._withdrawn or not self._blocked_users.isdisjoint(item.keys)
-            for item, _ in planned.carries
+            for item in planned.items
         )
 
     def _tell(self, planned: PlannedRequest, answer: Answer) -> None:
         """Do with each message of a request what its outcome calls for."""
         if answer.is_all_delivered:
             if planned.is_all:
-                items = [item for item, _ in planned.carries]
-                self._left.update(dict.fromkeys(items, 0))
-                self._owner.delivered(items)
+                self._unopened.pop(planned)
+                self._owner.delivered(planned.items)
             else:
                 self._advance(planned.carries)
             return
-        outcomes = [outcome_of(item, answer) for item, _ in planned.carries]
+        if planned.is_all:
+            self._unopened.pop(planned)
+            self._left.update(dict.fromkeys(planned.items, 1))
+        outcomes = [outcome_of(item, answer) for item in planned.items]
         todo: dict[Next, list[_Told]] = {}
         for (item, index), outcome, now in zip(
             planned.carries, outcomes, what_now(outcomes), strict=True

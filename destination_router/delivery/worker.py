@@ -90,7 +90,7 @@ class Worker:
         self._wall_clock = wall_clock
         self._attempts = Attempts(connection.name, attempts)
         self._stats = DeliveryStats()
-        self._ledger = Ledger(connection.name, log, dead_letters, report or _tell_nobody)
+        self._ledger = Ledger(connection.name, log, dead_letters, report)
         settings = settings or DeliverySettings()
         self._clock = asyncio.get_running_loop().time
         self._permission = Permission(connection.name, settings, standing, self._clock, wall_clock)
@@ -213,6 +213,9 @@ class Worker:
 
     def _take_in_some(self, events: Sequence[Event]) -> None:
         """Take in messages; those with which a process died go alone, for its death is theirs."""
+        if not self._attempts.suspects:
+            self._take_in_together(events)
+            return
         for tries, run in groupby(events, key=lambda event: self._attempts.tries(event.offset)):
             if tries == 0:
                 self._take_in_together(list(run))
@@ -222,40 +225,46 @@ class Worker:
                     self._poisoned(event, f"the process ended while it was decided, {tries} times")
                     continue
                 with self._attempts.at_hand([event.offset]):
-                    self._take_in(event, alone=True)
+                    self._take_in([event], [None], alone=True)
 
     def _take_in_together(self, events: Sequence[Event]) -> None:
         with self._attempts.at_hand([event.offset for event in events]):
-            for event, decision in zip(events, self._together(events), strict=True):
-                self._take_in(event, decision)
+            self._take_in(events, self._together(events))
 
-    def _take_in(self, event: Event, made: Decision | None = None, *, alone: bool = False) -> None:
-        """Say what becomes of a message; `alone`: try to pack it, too, while it is at hand.
+    def _take_in(
+        self, events: Sequence[Event], made: Sequence[Decision | None], *, alone: bool = False
+    ) -> None:
+        """Say what becomes of messages.
 
         Args:
-            event: the message.
-            made: what the connection has decided already, if it has.
-            alone: as above.
+            events: the messages.
+            made: for each, what the connection has decided already, if it has.
+            alone: it is one, and is packed, too, while it is at hand.
         """
-        self._stats.received += 1
-        decision = self._decided(event, made)
-        if isinstance(decision, str):
-            self._poisoned(event, decision)
-            return
-        if self._observer is not None:
-            self._observer.decided(event, decision)
-        for note in decision.notes:
-            self._stats.notes[note.code] += 1
-        if alone:
-            packed(self._connection, list(decision.requests))
-        match decision.result:
-            case "requests":
-                self._dispatch.add(event.offset, event.body, decision, event.replay)
-            case "filtered":
-                self._stats.filtered += 1
-                self._ledger.end(Delivery(decision, None, event.offset))
-            case "rejected":
-                self._reject(event, decision)
+        self._stats.received += len(events)
+        notes = self._stats.notes
+        to_send: list[tuple[Event, Decision]] = []
+        for event, known in zip(events, made, strict=True):
+            decision = self._decided(event, known)
+            if isinstance(decision, str):
+                self._poisoned(event, decision)
+                continue
+            if self._observer is not None:
+                self._observer.decided(event, decision)
+            for note in decision.notes:
+                notes[note.code] += 1
+            if alone:
+                packed(self._connection, list(decision.requests))
+            match decision.result:
+                case "requests":
+                    to_send.append((event, decision))
+                case "filtered":
+                    self._stats.filtered += 1
+                    self._ledger.end(Delivery(decision, None, event.offset))
+                case "rejected":
+                    self._reject(event, decision)
+        if to_send:
+            self._dispatch.add(to_send)
 
     def _together(self, events: Sequence[Event]) -> Sequence[Decision | None]:
         """Decide about messages; None for each, which is then decided alone, where that fails."""
@@ -342,10 +351,6 @@ async def work(connection: Connection, log: EventSource, sender: Sender, report:
     dead_letters = DroppedDeadLetters()
     worker = Worker(connection, log, sender, dead_letters=dead_letters, report=report_in_order)
     await worker.run()
-
-
-def _tell_nobody(_: Sequence[Delivery]) -> None:
-    pass
 
 
 def _always() -> bool:

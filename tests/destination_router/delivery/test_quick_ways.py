@@ -140,7 +140,7 @@ def carried_out(steps: Sequence[PlannedRequest], answers: Sequence[Outcome]) -> 
     owner = Told(answers)
     window = Window(Plan([*steps], [], 0, []), owner)
     asyncio.run(window.run())
-    carried = {item.offset for step in steps for item, _ in step.carries}
+    carried = {item.offset for step in steps for item in step.items}
     assert set(owner.ended) == carried
     assert not window.untold()
     return owner.told
@@ -155,7 +155,7 @@ def test_an_answer_for_all_says_what_it_says_for_each(
     items, packed = window
     marks = {item: iter(item.left()) for item in items}
     steps = [
-        PlannedRequest(one, (), tuple((i, next(marks[i], (None,))[0]) for i in carried))
+        PlannedRequest(one, (), carried, [next(marks[i], (None,))[0] for i in carried])
         for one, carried in zip(packed, slowly_carried(items, packed), strict=True)
         if carried
     ]
@@ -232,10 +232,10 @@ def test_messages_that_are_sent_once_fare_as_any(
     if carried is None:
         return
     steps = [
-        PlannedRequest(one, (), tuple((item, 0) for item in own))
+        PlannedRequest(one, (), own, [0] * len(own))
         for one, own in zip(packed, carried, strict=True)
     ]
-    whole = [msgspec.structs.replace(step, is_all=True) for step in steps]
+    whole = [msgspec.structs.replace(step, indexes=None) for step in steps]
     assert carried_out(whole, answers) == carried_out(steps, answers)
 
 
@@ -373,3 +373,35 @@ def test_the_headers_of_an_answer_are_read_as_httpx_reads_them(
 ) -> None:
     """Whatever bytes there are, and however often a name is."""
     assert header_texts(raw) == dict(httpx.Headers(raw).items())
+
+
+@given(
+    st.lists(st.lists(st.sampled_from("abcd"), min_size=1, max_size=2, unique=True), max_size=12),
+    st.integers(0, 12),
+)
+def test_messages_that_come_together_wait_as_if_one_by_one(
+    users: list[list[str]], first: int
+) -> None:
+    """The same messages go out, in the same windows, and the same ones are behind others."""
+
+    def windows_of(parts: Sequence[Sequence[int]]) -> list[list[int]]:
+        schedule = Schedule(3, linger=1.0)
+        items = [
+            Item.of(n, b"", Decision(message_id="m", result="requests", user_keys=tuple(keys)))
+            for n, keys in enumerate(users)
+        ]
+        for part in parts:
+            schedule.add_all([items[n] for n in part], 0.0)
+        waiting = [item.blockers for item in items]
+        followers = [[one.offset for one in item.followers] for item in items]
+        found = [waiting, *followers]
+        now = schedule.wake_at(0.0)
+        while now is not None:
+            taken = schedule.take(now, lambda _: None)
+            found.append([item.offset for item in taken])
+            schedule.done_all(taken, now)
+            now = schedule.wake_at(now)
+        return found
+
+    whole = range(len(users))
+    assert windows_of([whole[:first], whole[first:]]) == windows_of([[n] for n in whole])
