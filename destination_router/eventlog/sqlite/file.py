@@ -177,13 +177,17 @@ def open_file(path: Path, *, create: bool = True) -> None:
         raise LogFileError(file_problem(path, error)) from error
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, *, patience: float = _BUSY_SECONDS) -> sqlite3.Connection:
     """Connect to an event log's file, for any one thread at a time.
 
     Transactions are begun and ended by hand. A committed one is on disk (`synchronous=FULL`).
+
+    Args:
+        path: the file.
+        patience: how long to wait for others that use it, in seconds.
     """
     connection = sqlite3.connect(
-        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        path, timeout=patience, isolation_level=None, check_same_thread=False
     )
     connection.text_factory = _text
     try:

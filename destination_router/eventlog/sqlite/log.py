@@ -30,7 +30,7 @@ from destination_router.eventlog.sqlite.attempt_book import (
     attempts_path,
     note_left,
 )
-from destination_router.eventlog.sqlite.checksums import DamageError
+from destination_router.eventlog.sqlite.checksums import DamageError, EventRow
 from destination_router.eventlog.sqlite.dead_letter_store import (
     count_letters,
     delete_letters_before,
@@ -68,6 +68,12 @@ from destination_router.eventlog.sqlite.writer import RefusedError, Writer
 _LOST_AT_ONCE = 1000
 _RELEASE_PAUSE = 0.1
 
+_NEAR = 20_000
+_NEAR_BYTES = 256 * 1024
+"""A reader that has no more than so many events before it reads them in the event loop, so much at
+once. They were written lately, so that no disk is waited for; and in a thread each row would change
+hands with the loop, which holds up both."""
+
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
@@ -80,6 +86,7 @@ class _Reader(msgspec.Struct, eq=False):
     unsaved: set[int]
     turn: asyncio.Lock
     tail: Tail | None = None  # once it has read: a process that only appends holds nothing
+    is_near: bool = False  # few events were left when it looked last
 
 
 class SqliteEventLog:
@@ -124,6 +131,7 @@ class SqliteEventLog:
                 raise LogUnavailableError(f"{path}: {error}") from error
             self._readers = {name: _reader(self._reading, name) for name in connections}
             self._files = OpenFiles(path)
+            self._nearby = opened.enter_context(contextlib.closing(connect(path, patience=0.0)))
             writing = connect(path)
             opened.pop_all()
         self._writer = Writer(writing)
@@ -373,27 +381,40 @@ class SqliteEventLog:
         self._writer.close()
         self._losses.tell()
         self._thread.shutdown()
+        self._nearby.close()
         self._reading.close()
 
     async def _read_some(
         self, name: str, reader: _Reader, after: int, limit: int
     ) -> tuple[list[Event], int]:
         progress = reader.progress
-        if reader.tail is not None and (held := reader.tail.take(after, limit)):
-            low, done = progress.low, progress.done
-            found = [each for each in held if each.offset > low and each.offset not in done]
-            progress.hand_out([event.offset for event in found], held[-1].offset)
-            return found, held[-1].offset
-        rows, last = await self._in_thread(partial(read, self._reading, after, limit, name))
+        if reader.tail is not None:
+            if held := reader.tail.take(after, limit):
+                low, done = progress.low, progress.done
+                found = [each for each in held if each.offset > low and each.offset not in done]
+                progress.hand_out([event.offset for event in found], held[-1].offset)
+                return found, held[-1].offset
+            if reader.tail.first is not None:  # what is in memory need not be read as well
+                limit = min(limit, max(1, reader.tail.first - after - 1))
+        rows, last = await self._read_rows(name, reader, after, limit)
+        through = rows[-1][0] if rows else last
+        reader.is_near = last - through <= _NEAR
         low, done = progress.low, progress.done
         found = [
             Event(offset, body, received_at / 1000, source, again)
             for offset, target, body, received_at, source, again, _ in rows
             if (target is None or target == name) and offset > low and offset not in done
         ]
-        through = rows[-1][0] if rows else last
         progress.hand_out([event.offset for event in found], through)
         return found, max(after, through)
+
+    async def _read_rows(
+        self, name: str, reader: _Reader, after: int, limit: int
+    ) -> tuple[list[EventRow], int]:
+        if reader.is_near:
+            with contextlib.suppress(sqlite3.OperationalError), damage_told(self.path):
+                return read(self._nearby, after, limit, name, _NEAR_BYTES)
+        return await self._in_thread(partial(read, self._reading, after, limit, name))
 
     def _hold(
         self, first: int, received_at: float, source: str | None, bodies: Sequence[bytes]

@@ -126,7 +126,11 @@ def _enter(
 
 
 def read(
-    connection: sqlite3.Connection, after: int, limit: int, name: str | None = None
+    connection: sqlite3.Connection,
+    after: int,
+    limit: int,
+    name: str | None = None,
+    room: int = _READ_BYTES,
 ) -> tuple[list[EventRow], int]:
     """Read rows up to a limit in number and bytes; and the last offset when nothing was there.
 
@@ -135,6 +139,7 @@ def read(
         after: the offset after which to begin.
         limit: how many at most.
         name: who reads. Once that connection was forgotten, nothing is kept for it any more.
+        room: how many bytes of bodies at most; one event may have more.
 
     Raises:
         DamageError: one is not as it was written, or is not there. Offsets have no gaps: events are
@@ -143,7 +148,6 @@ def read(
     # Asked for first: what is appended in between is above it.
     last = last_offset(connection)
     rows = []
-    room = _READ_BYTES
     expected = after + 1
     for row in checked_events(connection.execute(_READ, (after, limit))):
         offset = row[0]

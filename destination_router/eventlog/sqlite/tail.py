@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 from destination_router.eventlog.interface import Event
 
-ROOM = 4 * 2**20
-"""How many bytes of bodies one reader has waiting at most; one that is further behind reads the
-file."""
+ROOM = 2 * 2**20
+"""How many bytes of bodies wait for a reader at most; one that is further behind reads the file."""
 
 
 class Tail:
@@ -28,19 +27,27 @@ class Tail:
         self._bytes = 0
 
     def put(self, events: Sequence[Event], size: int) -> None:
-        """Hold what was appended, in place of all earlier events if there is a gap or no room.
+        """Hold what was appended; earlier events go at a gap, or as far as there is no room.
 
         Args:
             events: at least one, with offsets that rise by one.
             size: of their bodies together.
         """
         held = self._events
-        if held and (held[-1].offset + 1 != events[0].offset or self._bytes + size > self._room):
-            held.clear()
-            self._bytes = 0
-        if size <= self._room:
-            held += events
-            self._bytes += size
+        if held and held[-1].offset + 1 != events[0].offset:
+            self._drop(len(held))
+        held += events
+        self._bytes += size
+        gone, excess = 0, self._bytes - self._room
+        while excess > 0:
+            excess -= len(held[gone].body)
+            gone += 1
+        self._drop(gone)
+
+    @property
+    def first(self) -> int | None:
+        """The offset of the first event that is held; None: there is none."""
+        return self._events[0].offset if self._events else None
 
     def take(self, after: int, limit: int) -> list[Event]:
         """Give up the events behind an offset; none where it is not known what comes next.
@@ -54,6 +61,9 @@ class Tail:
             return []
         start = after + 1 - held[0].offset
         taken = held[start : start + limit]
-        self._bytes -= sum(len(event.body) for event in held[: start + limit])
-        del held[: start + limit]
+        self._drop(start + limit)
         return taken
+
+    def _drop(self, count: int) -> None:
+        self._bytes -= sum([len(event.body) for event in self._events[:count]])
+        del self._events[:count]
