@@ -27,6 +27,9 @@ APPEND = """INSERT INTO events
 _APPENDED_AT_ONCE = 50
 """Events that one statement appends: each statement costs as much again as an event."""
 
+_DONE_AT_ONCE = 50
+"""So it is with what is done."""
+
 _READ_BYTES = 32 * 2**20
 """How much is read at once: a thousand events may have a few kilobytes each, or megabytes."""
 
@@ -217,10 +220,18 @@ def lags(connection: sqlite3.Connection, now: float) -> dict[str, Lag]:
 
 def put_done(connection: sqlite3.Connection, name: str, offsets: Iterable[int]) -> None:
     """Note that a connection is done with events; within a transaction."""
-    connection.executemany(
-        "INSERT OR IGNORE INTO done (connection, offset, checksum) VALUES (?, ?, ?)",
-        [(name, offset, mark_checksum(name, offset)) for offset in offsets],
-    )
+    values: list[object] = []
+    for offset in offsets:
+        values += name, offset, mark_checksum(name, offset)
+    for start in range(0, len(values), 3 * _DONE_AT_ONCE):
+        some = values[start : start + 3 * _DONE_AT_ONCE]
+        connection.execute(_put_many(len(some) // 3), some)
+
+
+@lru_cache(maxsize=_DONE_AT_ONCE)
+def _put_many(count: int) -> str:
+    values = ", ".join(["(?, ?, ?)"] * count)
+    return f"INSERT OR IGNORE INTO done (connection, offset, checksum) VALUES {values}"  # noqa: S608
 
 
 def put_low(connection: sqlite3.Connection, name: str, low: int) -> None:
