@@ -12,7 +12,6 @@ import json
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -40,7 +39,7 @@ _UNREADABLE: Json = []
 _ID_KEY = b"messageId"
 
 
-class Arrival(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     """How an event came in; the same for all events of a request.
 
     Attributes:
@@ -50,6 +49,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         kind: the call that the route stands for; None where each event says its own.
         write_key: whose request it is; empty where ids are not to be derived.
         late: by each `sentAt` of the request, how long after it the request came in.
+        received_text: when, as it is written into every event of the request.
+        front: what is written in front of an event that has neither, up to the value of its time.
     """
 
     received_at: datetime
@@ -58,17 +59,15 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     kind: str | None = None
     write_key: bytes = b""
     late: dict[str, timedelta] = {}
+    received_text: str = ""
+    front: bytes = b""
 
-    @cached_property
-    def received_text(self) -> str:
-        """When, as it is written into every event of the request."""
-        return format_time(self.received_at)
-
-    @cached_property
-    def front(self) -> bytes:
-        """What is written in front of an event that has neither, up to the value of its time."""
-        named = {"received_at": self.received_text, "request_ip": self.request_ip}
-        return _front(named) + _FRONTS["timestamp"]
+    def __post_init__(self) -> None:
+        """Write down what all events of the request share."""
+        text = format_time(self.received_at)
+        named = {"received_at": text, "request_ip": self.request_ip}
+        msgspec.structs.force_setattr(self, "received_text", text)
+        msgspec.structs.force_setattr(self, "front", _front(named) + _FRONTS["timestamp"])
 
 
 class _Fields(msgspec.Struct, kw_only=True, rename=_WIRE_NAMES):
