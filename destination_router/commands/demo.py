@@ -16,7 +16,7 @@ import typer
 
 from destination_router.commands.decision_output import delivery_json, print_delivery, print_json
 from destination_router.commands.options import AsJson, Pairs, SettingsFile
-from destination_router.commands.output import FAILED, out, print_line, problems_told, talk
+from destination_router.commands.output import FAILED, out, print_line, problems_told, talk, warn
 from destination_router.config.origins import ANY_ORIGIN
 from destination_router.config.router_toml import (
     ConnectionConfig,
@@ -29,7 +29,7 @@ from destination_router.config.router_toml import (
 from destination_router.config.schema import SQLITE_URL
 from destination_router.delivery.worker import Delivery
 from destination_router.demo.stage import WRITE_KEY, Stage, Watched, play, stage
-from destination_router.demo.traffic import require_sdk
+from destination_router.demo.traffic import has_sdk
 from destination_router.pipeline.connection import Connection
 from destination_router.service.configured import Configured
 from destination_router.service.connections import sample_connection
@@ -53,12 +53,15 @@ def demo(
     r"""Send real SDK traffic to a simulated vendor, and explain it.
 
     Everything runs in one process, and nothing leaves the machine. Settings that you leave out are
-    the schema's examples. It needs RudderStack's SDK: pip install 'heap-destination\[demo]'.
+    the schema's examples. Without RudderStack's SDK, it sends the same calls in one plain request.
+    To install the SDK: pip install 'heap-destination\[demo]'.
 
     Example: destination-router demo heap
     """
     with problems_told():
-        require_sdk()
+        if not has_sdk():
+            install = "pip install 'heap-destination[demo]'"
+            warn(f"RudderStack's SDK is not installed, so one plain request is sent: {install}")
         shown = sample_connection(plugin, settings, pairs or [])
         # `--keep` shows it, too: who leaves it running sees more there than here.
         keep = keep or console

@@ -374,15 +374,26 @@ def test_demo_shows_what_heap_then_holds() -> None:
     assert results == [*[("requests", None)] * 5, ("rejected", "unsafe_identity")]
 
 
-def test_demo_without_the_sdk_says_what_to_install() -> None:
-    """Nothing is started or printed before the extra that is missing is named."""
+def test_demo_without_the_sdk_sends_the_same_and_says_what_to_install() -> None:
+    """A wheel without extras is enough to look at it."""
     # The name alone proves nothing: an SDK that was uninstalled may leave its folder.
     hidden = "import sys; sys.modules['rudderstack.analytics'] = None"
     program = f"{hidden}; from destination_router.commands.cli import main; main()"
-    command = [sys.executable, "-c", program, "demo", "heap"]
+    command = [sys.executable, "-c", program, "demo", "heap", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "pip install 'heap-destination[demo]'" in done.stderr
+    assert done.returncode == 0
+    assert "pip install 'heap-destination[demo]'" in done.stderr.replace("\n", " ")
+    told = json.loads(done.stdout)
+    assert {event["event"] for event in told["held"]["events"]} == {
+        "Program Published",
+        "Page viewed",
+        "Article Read",
+    }
+    results = [(m["result"], (m["reject"] or {}).get("code")) for m in told["messages"]]
+    assert sorted(results, key=str) == [
+        ("rejected", "unsafe_identity"),
+        *[("requests", None)] * 5,
+    ]
 
 
 # As a shell starts what runs in the background.
