@@ -367,7 +367,7 @@ async def _slow(  # noqa: PLR0913 -- each is a way to run it, by keyword
             traces = tracing = None
             if console:
                 traces = stack.enter_context(contextlib.closing(TraceFile(trace_path(log.path))))
-                tracing = Tracing(traces, keep=5 * at_once)  # no more at once than later
+                tracing = Tracing(traces, keep=max(5, 2 * at_once))  # no more at once than later
             settings = DeliverySettings(origins=origins)
             workers = Workers([heap], log, settings, QuarantineConfig(), tracing)
             working = asyncio.create_task(workers.work())

@@ -48,10 +48,10 @@ from destination_router.service.metrics import Intake
 from destination_router.threads import in_thread
 
 PERIOD = 1.0
-"""How often what was told goes to the store while somebody looks, in seconds."""
+"""How often traces go to the store while somebody looks, in seconds."""
 
 UNWATCHED_PERIOD = 5.0
-"""How often it does while nobody looks."""
+"""How often it does while nobody looks, and how often counts do."""
 
 LARGEST_BODY = 64 * 1024
 """A message with more bytes is traced without what is in it."""
@@ -59,13 +59,14 @@ LARGEST_BODY = 64 * 1024
 _ALWAYS_A_SECOND = 5
 _A_SECOND = 25
 _A_SECOND_WATCHED = 200
-_A_REQUEST, _A_REQUEST_WATCHED = 1, 5
+_A_REQUEST, _A_REQUEST_WATCHED = 1, 3
 """A trace costs a hundredth of a request with one message, and a tenth of one message among many:
 so many may be traced for each request."""
 
-_ALWAYS_A_SECOND_MASKED, _REQUESTS_MASKED = 1, 4
-"""Of what is masked first, while nobody looks: so many, and one more for so many requests. It
-costs a twentieth of a request with one message."""
+_ALWAYS_MASKED, _REQUESTS_MASKED = 1, 4
+_ALWAYS_MASKED_WATCHED, _REQUESTS_MASKED_WATCHED = 2, 2
+"""Of what is masked first: so many, and one more for so many requests. It costs a fifteenth of a
+request with one message."""
 
 _MOST_EXCHANGES = 20
 _MOST_FIELDS = 500
@@ -212,12 +213,16 @@ class Tracer:
     def refill(self, *, watched: bool) -> None:
         """Let more messages be traced: a second has passed."""
         requests, self._requests = self._requests, 0
-        if watched:
-            more = min(_A_SECOND_WATCHED, _ALWAYS_A_SECOND + _A_REQUEST_WATCHED * requests)
-        elif self._is_masked:
-            more = min(_A_SECOND, _ALWAYS_A_SECOND_MASKED + requests // _REQUESTS_MASKED)
-        else:
-            more = min(_A_SECOND, _ALWAYS_A_SECOND + _A_REQUEST * requests)
+        match watched, self._is_masked:
+            case True, False:
+                more = _ALWAYS_A_SECOND + _A_REQUEST_WATCHED * requests
+            case True, True:
+                more = _ALWAYS_MASKED_WATCHED + requests // _REQUESTS_MASKED_WATCHED
+            case False, False:
+                more = _ALWAYS_A_SECOND + _A_REQUEST * requests
+            case _:
+                more = _ALWAYS_MASKED + requests // _REQUESTS_MASKED
+        more = min(more, _A_SECOND_WATCHED if watched else _A_SECOND)
         self._room = min(self._keep, self._room + more)
 
     def drain(self) -> Iterator[Trace]:
@@ -420,9 +425,11 @@ class Tracing:
         """Do what is due once a second; as `run`."""
         self._seconds += PERIOD
         watched = self._sink.watched(self._clock())
-        if watched or self._seconds >= UNWATCHED_PERIOD:
+        if self._seconds >= UNWATCHED_PERIOD:
             self._seconds = 0.0
             await self._tell_anyway(stats, quotas, intake)
+        elif watched:
+            await self._tell_anyway(stats, quotas, intake, only_traces=True)
         for tracer in self._tracers.values():
             tracer.refill(watched=watched)
 
@@ -431,10 +438,15 @@ class Tracing:
         stats: Callable[[], Mapping[str, DeliveryStats]],
         quotas: Callable[[], Mapping[str, dict[str, tuple[int, int]]]],
         intake: Intake | None,
+        *,
+        only_traces: bool = False,
     ) -> None:
         """Tell the store; what cannot be told of one second does not silence the next one."""
         try:
-            await self.tell(stats(), quotas(), intake)
+            if only_traces:
+                await self._tell(self._clock(), {}, {})
+            else:
+                await self.tell(stats(), quotas(), intake)
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- whatever it is, it is only looked at
@@ -448,6 +460,15 @@ class Tracing:
     ) -> None:
         """Tell the store what has happened since the last time."""
         now = self._clock()
+        rollups = self._rollups(stats, intake)
+        await self._tell(now, rollups, self._changed_states(stats, quotas, now))
+
+    async def _tell(
+        self,
+        now: float,
+        rollups: Mapping[tuple[str, str], Rollup],
+        states: Mapping[str, ConnectionState],
+    ) -> None:
         traces: list[Trace] = []
         replaced, self._replaced = self._replaced, []
         for tracer in [*replaced, *self._tracers.values()]:
@@ -455,8 +476,6 @@ class Tracing:
                 traces.append(trace)
                 if len(traces) % _AT_ONCE == 0:
                     await asyncio.sleep(0)
-        rollups = self._rollups(stats, intake)
-        states = self._changed_states(stats, quotas, now)
         if not (traces or rollups or states):
             return
         try:
