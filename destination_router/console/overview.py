@@ -66,8 +66,8 @@ class LogNumbers(msgspec.Struct, frozen=True):
     orders: Mapping[str, Order] = {}
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """How a connection stands, in a word and a sentence."""
+class Pill(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of a connection on the page: a word, its colour, and a sentence."""
 
     word: str
     kind: str
@@ -79,7 +79,7 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     plugin: str
-    standing: Standing
+    pill: Pill
     paused: bool
     held: Held | None
     lag: Lag | None
@@ -174,7 +174,7 @@ class Overview:
         return ConnectionView(
             name=name,
             plugin=connection.plugin.name,
-            standing=standing_of(state, order, held, self._desk.clock()),
+            pill=pill_of(state, order, held, self._desk.clock()),
             paused=paused,
             held=held,
             lag=numbers.lags.get(name),
@@ -203,30 +203,28 @@ class Overview:
         return RedirectResponse("/", 303)
 
 
-def standing_of(
+def pill_of(
     state: ConnectionState | None, order: Order | None, held: Held | None, now: float
-) -> Standing:
-    """Say how a connection stands."""
+) -> Pill:
+    """Choose the pill of a connection."""
     if order is not None and order.paused:
-        return Standing(word="paused", kind="warn", detail="by a person; what comes in waits")
+        return Pill(word="paused", kind="warn", detail="by a person; what comes in waits")
     if held is not None:
         words = (state.held_detail if state is not None else "") or "the vendor takes nothing now"
-        return Standing(word=f"held: {held.code}", kind="bad", detail=words)
+        return Pill(word=f"held: {held.code}", kind="bad", detail=words)
     if state is None:
-        return Standing(word="not seen yet", kind="idle", detail="No worker has reported it yet.")
+        return Pill(word="not seen yet", kind="idle", detail="No worker has reported it yet.")
     if now - state.at > _STALE_SECONDS:
-        return Standing(
-            word="no worker", kind="idle", detail="No worker has reported it for a while."
-        )
+        return Pill(word="no worker", kind="idle", detail="No worker has reported it for a while.")
     if state.circuit != "closed":
-        return Standing(word="vendor down", kind="bad", detail=state.last_failure)
+        return Pill(word="vendor down", kind="bad", detail=state.last_failure)
     if UNAVAILABLE in state.holds:
         words = "the program of the connection does not answer; everything waits"
-        return Standing(word=f"held: {UNAVAILABLE}", kind="bad", detail=words)
+        return Pill(word=f"held: {UNAVAILABLE}", kind="bad", detail=words)
     if state.holds:
         codes = ", ".join(state.holds)
-        return Standing(word=f"holds some: {codes}", kind="warn", detail=state.held_detail)
-    return Standing(word="sending", kind="good")
+        return Pill(word=f"holds some: {codes}", kind="warn", detail=state.held_detail)
+    return Pill(word="sending", kind="good")
 
 
 def _starts(now: float, period: Period) -> list[int]:

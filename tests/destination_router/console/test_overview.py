@@ -16,7 +16,7 @@ import pytest
 from console_served import VIEWER, Served
 
 from destination_router.console.charts import bars, line
-from destination_router.console.overview import standing_of
+from destination_router.console.overview import pill_of
 from destination_router.console.percentiles import percentile
 from destination_router.console.rendering import lasting, moment, pretty
 from destination_router.delivery.stats import LATENCY_BOUNDS
@@ -92,17 +92,17 @@ def test_how_a_connection_stands_is_said_in_a_word() -> None:
     state = ConnectionState(at=100.0)
     held, paused = Held("http_401", 90.0), Order(paused=True, at=90.0)
     went_on = Order(paused=False, at=95.0)
-    assert standing_of(state, paused, held, 101.0).word == "paused"
-    assert standing_of(state, went_on, held, 101.0).word == "held: http_401"
-    assert standing_of(None, None, None, 101.0).word == "not seen yet"
-    assert standing_of(state, None, None, 200.0).word == "no worker"
+    assert pill_of(state, paused, held, 101.0).word == "paused"
+    assert pill_of(state, went_on, held, 101.0).word == "held: http_401"
+    assert pill_of(None, None, None, 101.0).word == "not seen yet"
+    assert pill_of(state, None, None, 200.0).word == "no worker"
     open_ = ConnectionState(at=100.0, circuit="open", last_failure="refused")
-    assert standing_of(open_, None, None, 101.0).detail == "refused"
+    assert pill_of(open_, None, None, 101.0).detail == "refused"
     some = ConnectionState(at=100.0, holds=("http_402",))
-    assert standing_of(some, None, None, 101.0).word == "holds some: http_402"
+    assert pill_of(some, None, None, 101.0).word == "holds some: http_402"
     silent = msgspec.structs.replace(some, holds=("http_402", "plugin_unavailable"))
-    assert standing_of(silent, None, None, 101.0).word == "held: plugin_unavailable"
-    assert standing_of(state, None, None, 101.0).word == "sending"
+    assert pill_of(silent, None, None, 101.0).word == "held: plugin_unavailable"
+    assert pill_of(state, None, None, 101.0).word == "sending"
 
 
 def test_percentiles_lie_in_the_bucket_that_they_belong_to() -> None:
