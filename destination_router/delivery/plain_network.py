@@ -13,7 +13,7 @@ import re
 import ssl
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import httpcore
 import httpx
@@ -27,6 +27,7 @@ _MOST_UNREAD = 256 * 1024
 _NEXT_ADDRESS = 0.25
 """After how long the next of a host's addresses is tried beside the first (RFC 8305)."""
 
+_KNOWN_LOOP: type = asyncio.BaseEventLoop
 _ERRNO = re.compile(r"\[Errno ([0-9]+)\]")
 
 
@@ -56,6 +57,11 @@ class PlainNetwork(httpcore.AsyncNetworkBackend):
             httpcore.ConnectError, httpcore.ConnectTimeout: there is no connection.
         """
         loop = asyncio.get_running_loop()
+        if not isinstance(loop, _KNOWN_LOOP):
+            # A program that hosts a router may run uvloop, which tries a host's addresses in turn.
+            return await httpcore.AnyIOBackend().connect_tcp(
+                host, port, timeout, local_address, socket_options
+            )
         local = None if local_address is None else (local_address, 0)
         wire: _Wire | None = None
         try:
@@ -107,8 +113,7 @@ class _Wire(asyncio.Protocol):
         self._room: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         self.unread.append(data)

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from destination_router.delivery import plain_network
 from destination_router.delivery.network import told_failure
 from destination_router.delivery.plain_network import PlainTransport
 from tests.helpers.waiting import closed_port
@@ -81,6 +82,18 @@ def test_a_body_of_any_length_goes_there_and_back(size: int) -> None:
                 body = bytes(range(256)) * (size // 256 + 1)
                 answer = await http.post(f"http://127.0.0.1:{port}/", content=body[:size])
                 assert answer.content == body[:size]
+
+    asyncio.run(run())
+
+
+def test_a_loop_of_another_kind_is_served_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that hosts a router may run uvloop: there httpcore's own connections do."""
+    monkeypatch.setattr(plain_network, "_KNOWN_LOOP", type(None))
+
+    async def run() -> None:
+        async with vendor(answers) as port, client() as http:
+            answer = await http.post(f"http://127.0.0.1:{port}/", content=b"abc")
+            assert answer.content == b"abc"
 
     asyncio.run(run())
 
