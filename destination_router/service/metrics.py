@@ -1,6 +1,6 @@
-"""What the router counts, in Prometheus's words. Pure: a snapshot in, metric families out.
+"""Turns a snapshot of the router's counts into Prometheus's metric families. Pure.
 
-What each counts is its `# HELP` line; docs/metrics.md is drawn from here.
+The `# HELP` line of a metric says what it counts. docs/metrics.md is drawn from here.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ CIRCUIT = {"closed": 0, "half_open": 1, "open": 2}
 
 
 class Intake(msgspec.Struct):
-    """What the gateway counts.
+    """The counts of the gateway.
 
     Attributes:
-        received: how many events are in the log because a sender sent them, by source.
-        refused: requests that were refused, by source and code; an empty source is not known.
+        received: accepted events by source.
+        refused: refused requests by source and code. The source is empty if it is unknown.
         answers: requests by the status of the answer.
         latency: from the first byte of a request to the last one of its answer.
     """
@@ -48,21 +48,21 @@ class Intake(msgspec.Struct):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """All there is to tell at one moment.
+    """All counts and states at one moment.
 
     Attributes:
-        intake: None in a process without a gateway.
-        deliveries: of the connections that this process delivers to.
-        lags: of every connection of the log.
+        intake: the gateway's; None in a process without a gateway.
+        deliveries: the stats of the connections of this process.
+        lags: the lag of every connection of the log.
         letters: dead letters that were not replayed, by connection and code.
         lost_letters: dead letters that this process deleted for want of room, by the same.
-        expired: events that this process let pass `max_age`, by connection.
+        expired: events that passed `max_age` in this process, by connection.
         failures: how often the workers of this process failed, by connection.
-        alerts: what came of alerts: posts by the status of the answer, or `network`.
-        log_bytes: how much of the log's file is in use, for anything but dead letters.
-        letter_bytes: how much of it dead letters take.
+        alerts: posts of alerts by the status of the answer, or `network`.
+        log_bytes: the used bytes of the log's file, without dead letters.
+        letter_bytes: the bytes of dead letters.
         writable: whether the log takes events.
-        processes: those that deliver, where they are others than this one.
+        processes: the processes that deliver, if this one does not.
     """
 
     intake: Intake | None

@@ -1,8 +1,8 @@
-"""Where a plugin may send to, whatever its settings are: what is known before any are there.
+"""Finds the origins that a plugin may send to, before its settings are known.
 
-rudder-server names a destination's settings with each request alone. So the hook `origins` is asked
-for every choice that the schema offers, and tried with texts: a setting that moves the origins and
-may be any text (a host of one's own) leaves them open.
+rudder-server gives a destination's settings only with each request. So this calls the hook
+`origins` for every choice that the schema offers, and for sample texts. If a setting that changes
+the origins may be any text (your own host), the origins stay open.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from destination_router.service.connections import sample_settings
 from destination_router.settings.schema import followed, property_schema
 
 _TRIED = ("https://tried.example", "tried.example", "tried", "eu", "7", "7" * 20, 7, ["tried"], 0.5)
-"""Values of a setting that is no choice; a schema takes some of them, or nothing is known."""
+"""Sample values for a setting without choices. If the schema takes none, the origins stay open."""
 _MOST_COMBINATIONS = 256
 
 
@@ -29,8 +29,8 @@ class PossibleOrigins(msgspec.Struct, frozen=True):
     """The origins that a plugin may send to.
 
     Attributes:
-        known: those that were found, each once.
-        complete: whether no settings lead elsewhere.
+        known: all that were found, each once.
+        complete: whether no settings can lead to another.
     """
 
     known: tuple[str, ...]
@@ -38,7 +38,7 @@ class PossibleOrigins(msgspec.Struct, frozen=True):
 
 
 def possible_origins(plugin: LoadedPlugin) -> PossibleOrigins:
-    """Find out where a plugin may send to.
+    """Find the origins that a plugin may send to.
 
     Args:
         plugin: with or without the hook `origins`.
@@ -67,17 +67,17 @@ def possible_origins(plugin: LoadedPlugin) -> PossibleOrigins:
 
 
 def refuse_impossible(sources: Iterable[str], plugins: Iterable[LoadedPlugin]) -> list[str]:
-    """Refuse origins that are sent elsewhere and that no destination can send to.
+    """Refuse an origin in `[delivery] origins` to which no destination can send.
 
     Args:
         sources: the origins of `[delivery]`, or `*`.
-        plugins: all that may be asked to send.
+        plugins: all plugins that may send.
 
     Returns:
-        A sentence for each that perhaps none sends to.
+        A sentence for each origin to which perhaps none sends.
 
     Raises:
-        UsageError: one is never sent to.
+        UsageError: no plugin can send to one.
     """
     named = list(sources)
     if not named:
@@ -97,7 +97,7 @@ def refuse_impossible(sources: Iterable[str], plugins: Iterable[LoadedPlugin]) -
 
 
 def _values(field: Mapping[str, Any]) -> tuple[Sequence[Any], bool]:
-    """Give values to try, and whether they are all that there are."""
+    """List values to try, and tell whether these are all possible values."""
     if "const" in field:
         return [field["const"]], True
     if "enum" in field:
@@ -108,7 +108,7 @@ def _values(field: Mapping[str, Any]) -> tuple[Sequence[Any], bool]:
 
 
 def _combined(choices: Mapping[str, Sequence[Any]]) -> Iterable[dict[str, Any]]:
-    """Combine the choices that each move the origins; one more than is looked at, at the most."""
+    """Combine choices that each change the origins, up to one more than will be tried."""
     for number, values in enumerate(product(*choices.values())):
         if number > _MOST_COMBINATIONS:
             return
@@ -116,7 +116,7 @@ def _combined(choices: Mapping[str, Sequence[Any]]) -> Iterable[dict[str, Any]]:
 
 
 def _origins(plugin: LoadedPlugin, settings: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Ask the hook; None where it is missing, or refuses these settings."""
+    """Call the hook; None if it is missing or refuses these settings."""
     try:
         return Connection(plugin.name, plugin, settings).origins
     except PASSED_ON:

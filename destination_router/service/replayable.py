@@ -1,7 +1,7 @@
-"""Which dead letters can come back as what they are: a masked one needs the key of its seal.
+"""Finds dead letters that can be replayed. A masked one needs the key of its seal.
 
-Without that key the router cannot know it again, and would make another letter of it that holds
-nothing: so it is told before it is replayed.
+Without that key, the router would not recognise it, and would make an empty letter of it. So this
+checks before a replay.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from destination_router.settings.errors import SettingsError
 
 
 class Replayable:
-    """What a router.toml can open of what was sealed for its connections.
+    """Checks letters against the keys of a router.toml's connections.
 
     Args:
         connections: as configured. Their keys are read only if a letter needs them.
@@ -33,7 +33,7 @@ class Replayable:
     def sort_out(
         self, letters: Sequence[DeadLetter]
     ) -> tuple[list[DeadLetter], dict[str, list[DeadLetter]]]:
-        """Part letters into those that can be replayed and, for each reason, those that cannot."""
+        """Split letters into those that can be replayed and, by reason, those that cannot."""
         good: list[DeadLetter] = []
         refused: dict[str, list[DeadLetter]] = {}
         for letter in letters:
@@ -45,7 +45,7 @@ class Replayable:
         return good, refused
 
     def refusal(self, letter: DeadLetter) -> str | None:
-        """Say why a letter cannot be replayed, naming the key that it needs; None if it can."""
+        """Say why a letter cannot be replayed, and name the key that it needs; None if it can."""
         if not is_marked(letter.body):
             return None
         name, version = letter.connection, seal_version(letter.body)
@@ -80,7 +80,7 @@ class Replayable:
 
 
 def _read_key(config: ConnectionConfig, version: int) -> MaskingKeys | str:
-    """Read one of a connection's keys, or say what keeps it from being read."""
+    """Read one of a connection's keys, or say why that fails."""
     name = f"v{version}"
     table, where = keys_table(config)
     if not isinstance(table, Mapping) or name not in table:
@@ -92,6 +92,6 @@ def _read_key(config: ConnectionConfig, version: int) -> MaskingKeys | str:
 
 
 def _written(reference: Mapping[str, Json]) -> str:
-    """Write a reference as the file has it. It was resolved: what it names is no secret."""
+    """Write a reference as in the file. The name of a variable or file is not secret."""
     ((kind, name),) = reference.items()
     return f"{{{kind} = {msgspec.json.encode(name).decode()}}}"

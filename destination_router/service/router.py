@@ -1,7 +1,7 @@
 """`run`: gateway → event log → one worker per connection, until told to stop.
 
-Ending it never loses an event, however it ends: an answer of 200 means that the events are on
-disk, and what was not delivered is delivered after the next start.
+However it ends, it never loses an event: an answer of 200 means that the events are on disk, and
+the next start delivers what was not delivered.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 
 class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process shall do.
+    """The plan of a process.
 
     Attributes:
         config: the router.toml.
@@ -53,12 +53,12 @@ class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
         gateway: whether to take events.
         workers: whether to deliver them.
         processes: how many processes deliver, beside this one; None: this one does.
-        address: where to answer; None: nowhere, which only a process without a gateway can do.
+        address: where to listen; None: nowhere, which needs a process without a gateway.
         reread: reads and checks router.toml again; None: it cannot be reloaded.
-        traces: where is kept what people look at; None: nobody looks.
-        beside: what else is open while it works, such as the console; is given what the process
-            goes by.
-        path: of the router.toml, for people; None where there is none.
+        traces: the store of traces for the console; None: there is no console.
+        beside: what else is open while it works, such as the console. It gets the current
+        configuration.
+        path: of the router.toml, for people; None if there is none.
     """
 
     config: RouterConfig
@@ -74,7 +74,7 @@ class RouterPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def command(self) -> str:
-        """What was typed to make it so."""
+        """The command line that makes this plan."""
         if not self.workers:
             return "run --gateway-only"
         what = "run" if self.gateway else "run --workers-only"
@@ -86,7 +86,7 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
 
     Args:
         plan: what to do.
-        started: is told the URL once it answers; empty if it answers nowhere.
+        started: gets the URL once the process answers; empty if it listens nowhere.
 
     Raises:
         LogFileError: the log cannot be used, or another process delivers from it.
@@ -148,7 +148,7 @@ async def run_router(plan: RouterPlan, started: Callable[[str], None]) -> None:
 
 
 class _Router:
-    """What of a router a changed router.toml changes: sources, connections, workers."""
+    """The parts of a router that a changed router.toml changes: sources, connections, workers."""
 
     def __init__(self, plan: RouterPlan, log: RouterLog, workers: Workers | Supervisor) -> None:
         self._plan = plan
@@ -163,7 +163,7 @@ class _Router:
         )
 
     def configured(self) -> Configured:
-        """Say what the process goes by now; its log stays the one that it started with."""
+        """Return the current configuration. The log is the one of the start."""
         config = msgspec.structs.replace(self._config, eventlog=self._plan.config.eventlog)
         return Configured(config, tuple(self._connections), self._plan.path)
 
@@ -193,7 +193,7 @@ class _Router:
         )
 
     async def reload_whenever(self, told: asyncio.Event) -> None:
-        """Read router.toml again when the event is set; a file with an error changes nothing."""
+        """Read router.toml again when the event is set. A file with an error changes nothing."""
         while True:
             await told.wait()
             told.clear()
@@ -299,7 +299,7 @@ def _open_log(plan: RouterPlan) -> RouterLog:
 
 
 async def _warn_of_strangers(connections: Sequence[Connection], log: RouterLog) -> None:
-    """Tell of connections that the log knows and nobody reads: their events are never deleted."""
+    """Log connections that only the log knows, because their events are never deleted."""
     known = {connection.name for connection in connections}
     for name, lag in (await log.lags()).items():
         if name not in known:

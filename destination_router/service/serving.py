@@ -1,4 +1,4 @@
-"""Serve an ASGI app on a socket for as long as a block lasts."""
+"""Serves an ASGI app on a socket during a block."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class BoundedServer(uvicorn.Server):
 
     Args:
         config: uvicorn's.
-        bounds: which.
+        bounds: the bounds.
     """
 
     def __init__(self, config: uvicorn.Config, bounds: HttpBounds) -> None:
@@ -45,7 +45,7 @@ class BoundedServer(uvicorn.Server):
         self._doors: list[Door] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take connections from sockets that listen."""
+        """Accept connections from listening sockets."""
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(1)
@@ -58,7 +58,7 @@ class BoundedServer(uvicorn.Server):
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more connections, and let the requests under way end."""
+        """Stop accepting, and let requests under way end."""
         for door in self._doors:
             door.close()
         await super().shutdown(sockets)
@@ -68,7 +68,7 @@ class BoundedServer(uvicorn.Server):
 
 
 class _Server(BoundedServer):
-    """Leaves signals alone: whoever opened the block decides when it ends."""
+    """Ignores signals, because the code that opened the block ends it."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -79,7 +79,7 @@ class _Server(BoundedServer):
 async def serving(
     app: Asgi, host: str = LOOPBACK, port: int = 0, bounds: HttpBounds | None = None
 ) -> AsyncIterator[str]:
-    """Serve an app; the block starts when it answers and ends with a graceful stop.
+    """Serve an app. The block starts when it answers, and ends with a graceful stop.
 
     Args:
         app: any ASGI app.
@@ -118,10 +118,10 @@ def listen(host: str, port: int, *, backlog: int | None = None) -> socket.socket
     Args:
         host: a name or an address.
         port: 0 takes a free one.
-        backlog: how many connections may wait to be taken; the system's own number if None.
+        backlog: the most connections that wait to be accepted; None is the system's default.
 
     Raises:
-        UsageError: it cannot be had; names the address, which neither Python nor the system does.
+        UsageError: the address is not available. The text names it.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -139,6 +139,6 @@ def listen(host: str, port: int, *, backlog: int | None = None) -> socket.socket
 
 
 def url_of(host: str, listener: socket.socket) -> str:
-    """Say at which URL a socket is reached that listens on a host."""
+    """Write the URL of a socket that listens on a host."""
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{listener.getsockname()[1]}"

@@ -1,7 +1,7 @@
-"""What a process that delivers a share and the one that started it tell each other.
+"""The messages between a process that delivers a share and the one that started it.
 
-They are the two ends of a socket that nobody else has: when one of them ends, however it does, the
-other one reads the end of it. Messages are MessagePack, each behind its length.
+They share a socket that nobody else has. When one of them ends, for any reason, the other one reads
+the end of the stream. Messages are MessagePack, each after its length.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _LENGTH = struct.Struct("<I")
 
 
 class Deliver(msgspec.Struct, frozen=True, tag=True):
-    """To a share: what it delivers to from now on. It answers `Delivering`.
+    """To a share: the connections to deliver from now on. It answers `Delivering`.
 
     Attributes:
-        number: of this message; rises.
-        share: which of the processes it is, from 1 on.
-        config: the router.toml, with the connections of the share alone, and without what
-            senders and people authenticate with.
-        anew: the names of those to start again though it delivers to them already.
+        number: of this message. It rises.
+        share: the number of the process, from 1.
+        config: the router.toml, with the connections of the share only, and without write keys
+        and passwords.
+        anew: the names of connections to start again.
     """
 
     number: int
@@ -38,7 +38,7 @@ class Deliver(msgspec.Struct, frozen=True, tag=True):
 
 
 class Look(msgspec.Struct, frozen=True, tag=True):
-    """To a share: tell what there is to see. It answers `Seen`."""
+    """To a share: a question for its state. It answers `Seen`."""
 
 
 class Arrived(msgspec.Struct, frozen=True, tag=True):
@@ -50,7 +50,7 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
 
 
 class Delivering(msgspec.Struct, frozen=True, tag=True):
-    """From a share: it delivers to what it was told, and to nothing else any more.
+    """From a share: it delivers the connections of an order, and no others any more.
 
     Attributes:
         number: of the `Deliver` that told it.
@@ -60,16 +60,16 @@ class Delivering(msgspec.Struct, frozen=True, tag=True):
 
 
 class Seen(msgspec.Struct, frozen=True, tag=True):
-    """From a share: all there is to see.
+    """From a share: its state.
 
     Attributes:
-        stats: what its workers count, by connection.
+        stats: of its workers, by connection.
         letters: dead letters that it has made, by connection and code.
         lost_letters: dead letters that it deleted for want of room, by the same.
-        expired: events that it let pass `max_age`, by connection.
+        expired: events that passed `max_age` there, by connection.
         failures: how often its workers failed, by connection.
-        cpu: what it has used of the processor, in seconds.
-        resident: how much memory it holds, in bytes.
+        cpu: its processor time, in seconds.
+        resident: its memory, in bytes.
     """
 
     stats: dict[str, DeliveryStats] = {}
@@ -82,7 +82,7 @@ class Seen(msgspec.Struct, frozen=True, tag=True):
 
 
 class Broken(msgspec.Struct, frozen=True, tag=True):
-    """From a share: the log cannot be used; no process can go on.
+    """From a share: the log cannot be used, so no process can go on.
 
     Attributes:
         detail: why, and what to do.

@@ -1,7 +1,7 @@
-"""A process that delivers a share of the connections: `run --workers` starts it, nobody types it.
+"""A process that delivers a share of the connections. `run --workers` starts it.
 
-It reads no router.toml: the process that started it tells it what to deliver (`share_channel`). It
-has that one's claim to the log, and ends with it.
+It reads no router.toml. The process that started it tells it what to deliver (`share_channel`). It
+holds that process's claim to the log, and ends with it.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ from destination_router.service.workers import GRACE, Workers, delivery_settings
 from destination_router.settings.errors import SettingsError
 
 FAILED, REFUSED = 1, 2
-"""How it ends when it cannot begin; and when the log cannot be used."""
+"""Its exit statuses if it cannot begin, and if the log cannot be used."""
 
 _ORPHANED = GRACE + 4.0
-"""How long after the process that started it, in seconds, it is there at most."""
+"""The most seconds that it outlives the process that started it."""
 
 _PAGE_BYTES = resource.getpagesize()
 
@@ -59,7 +59,7 @@ _log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Deliver until told to stop; how the process ends.
+    """Deliver until told to stop, and return the exit status.
 
     Args:
         arguments: the descriptor of the socket to the process that started this one.
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _end_with(channel: int) -> None:
-    """End a while after the process that started this one, whatever it is at by then."""
+    """Exit a while after the process that started this one, whatever is under way."""
     poll = select.poll()
     poll.register(channel, 0)  # only that the other end is gone
     poll.poll()
@@ -111,7 +111,7 @@ async def _deliver(channel: socket.socket) -> int:
 
 
 class _Share:
-    """The workers of a share, and what they stand on.
+    """The workers of a share, and the log and traces that they use.
 
     Args:
         order: the first one.
@@ -144,7 +144,7 @@ class _Share:
         return open_log(config.eventlog, list(kept), kept, request_seconds=seconds)
 
     async def work(self, messages: AsyncIterator[bytes], told: asyncio.Event) -> int:
-        """Do as told until told to stop, or until nobody is there to tell.
+        """Work until told to stop, or until the other process is gone. Return the exit status.
 
         Raises:
             LogFileError: the log is damaged.
@@ -174,7 +174,7 @@ class _Share:
         return max((task.result() for task in done), default=0)
 
     async def _listen(self, messages: AsyncIterator[bytes]) -> int:
-        """Hear what the process that started this one says; how this one ends."""
+        """Read messages of the process that started this one. Return the exit status."""
         async for content in messages:
             message = TO_SHARE.decode(content)
             if isinstance(message, Look):
@@ -188,9 +188,9 @@ class _Share:
         return 0
 
     async def _obey(self) -> int:
-        """Deliver what it is told to, one order after the other; how the process ends.
+        """Carry out orders one after the other. Return the exit status.
 
-        It waits for a log that cannot be written, and meanwhile `_listen` hears that it shall stop.
+        It may wait for a log that cannot be written. Meanwhile, `_listen` still hears `Stop`.
         """
         while True:
             order = await self._orders.get()
@@ -205,7 +205,7 @@ class _Share:
             put(self._writer, Delivering(order.number))
 
     async def _change(self, order: Deliver) -> list[str]:
-        """Change what it delivers to; the names of those that it lets go of."""
+        """Deliver to other connections, and return the names of those that it gives up."""
         before = self._connections
         config = order.config
         names = [each.name for each in config.connections]
