@@ -1,8 +1,8 @@
-"""From a mapping to a function: raw values stand for themselves, directives are looked up.
+"""Compiles a mapping to a function. Raw values are constants, and directives are looked up.
 
-The language is Segment's; meanings follow its documentation, and where that is silent the code of
-`segmentio/action-destinations` (packages/core/src/mapping-kit). A compiled mapping is total: what
-cannot be had is UNDEFINED, never an exception.
+The language is Segment's. Its meaning follows Segment's documentation and, where that is silent,
+the code of `segmentio/action-destinations` (packages/core/src/mapping-kit). A compiled mapping is
+total: a value that is not available is UNDEFINED, and never an exception.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from destination_router.pipeline.paths import UNDEFINED, Evaluate
 from destination_router.settings.errors import Problem
 
 METADATA = "_metadata"
-"""What Segment's app stores beside a directive for itself; it means nothing."""
+"""Keys that Segment's app stores beside a directive. They mean nothing."""
 
 Directive: TypeAlias = Callable[["Compiler", Json, str], Evaluate]
-"""Compiles what stands under a directive's name; the text is where that is."""
+"""Compiles the value of a directive. The text is its path."""
 
 
 class Compiler:
-    """Compiles one mapping, and collects everything that is wrong with it.
+    """Compiles one mapping, and collects all its problems.
 
     Args:
         directives: by name.
-        read: how a path is read: from a message, or from any JSON value.
-        problems: is added to.
+        read: reads a path, from a message or from any JSON value.
+        problems: gets each problem.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Compiler:
 
         Args:
             mapping: any JSON value.
-            path: where it stands, for the problems.
+            path: its path, for problems.
         """
         if isinstance(mapping, dict):
             names = [name for name in mapping if name.startswith("@")]
@@ -65,11 +65,11 @@ class Compiler:
         return constant(mapping)
 
     def over_values(self) -> Compiler:
-        """Compile what starts at a value in place of the message."""
+        """Make a compiler for mappings that start at a value and not at the message."""
         return Compiler(self._directives, paths.of_value, self.problems)
 
     def refuse(self, path: str, detail: str) -> Evaluate:
-        """File a problem."""
+        """Report a problem."""
         self.problems.append(Problem(path, detail))
         return constant(UNDEFINED)
 
@@ -90,7 +90,7 @@ class Compiler:
     def options(
         self, value: Json, path: str, required: tuple[str, ...], optional: tuple[str, ...] = ()
     ) -> dict[str, Json] | None:
-        """Check that a directive has the keys it needs and no others; None if not."""
+        """Check that a directive has its required keys and no others; None if not."""
         if not isinstance(value, dict):
             self.refuse(path, f"must be an object with {', '.join((*required, *optional))}")
             return None
@@ -128,7 +128,7 @@ class Compiler:
 
 
 def constant(value: Json) -> Evaluate:
-    """Give the same value for every message."""
+    """Make a function that returns the same value for every message."""
     return lambda _data: value
 
 

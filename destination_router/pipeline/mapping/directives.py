@@ -16,19 +16,19 @@ from destination_router.pipeline.paths import UNDEFINED, Evaluate, of_message
 from destination_router.settings.errors import Problem
 
 FLAT_CHARACTERS = 10_000_000
-"""How much the names of nested fields may come to, flattened: each repeats those above it."""
+"""The most characters of flattened names, because each repeats the names above it."""
 
 _UP_TO_BRACES = re.compile(r"([^}]*+)(\}+|\Z)")
 _TEMPLATE_CHARACTERS = 1_000
 _RENDERED_CHARACTERS = 1_000_000
-"""Bounds of a template that a message brings along: `@liquid` has the same."""
+"""Bounds of a template in a message. `@liquid` has the same bounds."""
 
 
 def message_compiler(problems: list[Problem]) -> Compiler:
     """Make a compiler for mappings that start at a message.
 
     Args:
-        problems: is added to.
+        problems: gets each problem.
     """
     return Compiler(DIRECTIVES, of_message, problems)
 
@@ -92,7 +92,7 @@ def _rendering(template: str, read: Callable[[str], Evaluate], path: str) -> Eva
 
 
 def _placeholders(template: str) -> Iterator[tuple[int, int, str]]:
-    """Find `{{name}}` and `{{{name}}}`: where each begins and ends, and the name.
+    """Find `{{name}}` and `{{{name}}}`, with the beginning, the end and the name of each.
 
     A name holds any character but a closing brace, and begins at the first two opening ones.
     """
@@ -138,7 +138,7 @@ def _exists(value: Any) -> bool:
 
 
 def _is_not_blank(value: Any) -> bool:
-    """Whether a value is something, in the sense of JavaScript's loose `value != ''`."""
+    """Tell whether a value is not blank by JavaScript's loose `value != ''`."""
     if value is UNDEFINED or value is None:
         return False
     if isinstance(value, list):
@@ -245,7 +245,7 @@ def _merge(compiler: Compiler, value: Json, path: str) -> Evaluate:
 
 
 def _members(value: Any) -> Iterator[tuple[str, Any]]:
-    """List what an object or list holds by key, as JavaScript does; anything else holds nothing."""
+    """List the members of an object or list by key, as JavaScript does. Other values have none."""
     if isinstance(value, dict):
         yield from javascript.in_order(value).items()
     elif isinstance(value, list):

@@ -1,7 +1,7 @@
-"""A connection's own field mapping: what it overrides, put in place before the plugin's hook runs.
+"""Applies a connection's own field mapping, before the plugin's hook runs.
 
-Only overridden fields are evaluated. Each value goes to the part of the message that its field
-stands for, and is made well-formed there; so a plugin sees a message like any other.
+It evaluates only overridden fields. Each value replaces the part of the message that its field
+stands for, and is made well-formed there. So a plugin sees a message like any other.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Overrides = Mapping[str, Mapping[str, Json]]
 
 
 class _Override(msgspec.Struct, frozen=True):
-    """One overridden field: what it is, where its mapping stands, and what gives its value."""
+    """One overridden field: its declaration, its path in the configuration, and its function."""
 
     field: Field
     path: str
@@ -41,7 +41,7 @@ class _Override(msgspec.Struct, frozen=True):
 
 
 class FieldMapping:
-    """What a connection overrides, compiled.
+    """A compiled field mapping.
 
     Args:
         overrides: for each call, its fields and their mappings.
@@ -49,7 +49,7 @@ class FieldMapping:
         where: the path of the mapping in the configuration, for problems and notes.
 
     Raises:
-        SettingsError: with everything that is wrong, each with its path.
+        SettingsError: with every problem and its path.
     """
 
     def __init__(
@@ -70,10 +70,10 @@ class FieldMapping:
             raise SettingsError(problems)
 
     def apply(self, message: Message) -> Normalised:
-        """Put the overridden fields in place; a call without any is given back as it is.
+        """Replace the overridden fields. A call without any is returned as it is.
 
         Raises:
-            Reject: a value that the part cannot hold, or a message too deep to be mapped.
+            Reject: the part cannot hold a value, or the message is nested too deeply.
         """
         overrides = self._calls.get(message.__struct_config__.tag)  # type: ignore[arg-type]
         if overrides is None:
@@ -89,7 +89,7 @@ def compile_mapping(mapping: Json, path: str = "") -> Evaluate:
     """Compile one mapping to a function from a message to a JSON value, or UNDEFINED.
 
     Raises:
-        SettingsError: with everything that is wrong, each with its path into the mapping.
+        SettingsError: with every problem and its path in the mapping.
     """
     problems: list[Problem] = []
     evaluate = message_compiler(problems).compile(mapping, path)
@@ -148,7 +148,7 @@ def _rewritten(message: Message, values: list[tuple[_Override, Any]]) -> Normali
 
 
 def _kind(message: Message, values: list[tuple[_Override, Any]], notes: list[Note]) -> str:
-    """Say which call a message is after its mapping."""
+    """Find the call that a message is after its mapping."""
     kind = str(message.__struct_config__.tag)
     for override, value in values:
         if override.field.part == "type" and value != kind:
@@ -159,7 +159,7 @@ def _kind(message: Message, values: list[tuple[_Override, Any]], notes: list[Not
 
 
 def _as(kind: str, message: Message, changes: dict[str, Any], notes: list[Note]) -> Message:
-    """Copy a message with changes, as another call if so mapped."""
+    """Copy a message with changes, as another call if the mapping says so."""
     wanted = MESSAGE_TYPES[kind]
     if isinstance(message, wanted):
         return revised(message, **changes)

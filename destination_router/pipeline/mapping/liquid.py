@@ -1,8 +1,8 @@
-"""`@liquid`, through the library python-liquid (the extra `liquid`), restricted as Segment does.
+"""`@liquid`, with the library python-liquid (the extra `liquid`) and Segment's restrictions.
 
 Segment's limits (`segmentio/action-destinations`, mapping-kit/liquid-directive.ts): 1000
-characters; no tags that loop or include; no filters over lists. What a template could still do to
-a host's memory is limited here as well.
+characters; no tags that loop or include; no filters over lists. This module also limits the memory
+that a template could use.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ OFF_FILTERS = (
     "uniq",
 )
 _OUTPUT_BYTES = 1_000_000
-"""What a template, a filter's value or a variable of it may hold, in characters."""
+"""The most characters of a template, a filter's value or a variable."""
 
 _MULTIPLYING = frozenset({"join", "replace", "replace_first", "replace_last"})
-"""Filters whose value may be longer than all that they were given."""
+"""Filters whose value may be longer than all their input."""
 
 _PARSING = frozenset({"date", "strip_html"})
-"""Filters that parse their text, in time that may grow faster than it."""
+"""Filters that parse text, in time that may grow faster than its length."""
 
 _LONGEST_PARSED = 10_000
 _LONGEST_FORMAT = 200
 _MOST_DIGITS = 100
-"""No number has more that could be rounded to."""
+"""More digits than any number has after its point."""
 
 _TOO_LARGE = "template_too_large"
 
 
 def compile_template(template: str) -> Callable[[Mapping[str, Any]], str | None]:
-    """Compile a template to a function from a message's object to text; None where it fails.
+    """Compile a template to a function from a message's object to text; None if it fails.
 
-    The function raises `Reject` where a message lets it exceed its bounds.
+    The function raises `Reject` if a message makes it exceed its bounds.
 
     Raises:
-        ValueError: it is too long, is no Liquid, or uses what is off; or the extra is missing.
+        ValueError: it is too long, invalid, or uses a forbidden feature; or the extra is missing.
     """
     if len(template) > CHARACTERS:
         raise ValueError(f"has {len(template)} characters; at most {CHARACTERS} are allowed")
@@ -98,7 +98,7 @@ def _environment() -> Any:
 
 
 def _bounded(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
-    """Hold a filter to the bounds before it begins, and what it gives, too."""
+    """Check the bounds of a filter's input before it runs, and of its value."""
     from liquid.exceptions import ResourceLimitError  # noqa: PLC0415 -- an extra
 
     @wraps(filter_)  # with the marks by which the library passes a context
@@ -119,7 +119,7 @@ def _size(values: tuple[Any, ...]) -> int:
 
 
 def _leaves(values: tuple[Any, ...]) -> Iterator[Any]:
-    """List values, and what stands in lists of them; what is deeper no filter here multiplies."""
+    """List values and the items of lists. No filter here multiplies deeper values."""
     for value in values:
         if isinstance(value, (list, tuple)):
             yield from value
@@ -136,7 +136,7 @@ def _characters(value: Any) -> int:
 
 
 def _most(name: str, left: Any, arguments: tuple[Any, ...]) -> int:
-    """Say how long a filter's value may become; more than is allowed for what is refused."""
+    """Estimate the longest value of a filter. Beyond the bound, the filter is refused."""
     if name in _PARSING and _characters(left) > _LONGEST_PARSED:
         return _OUTPUT_BYTES + 1
     if name == "round":
@@ -156,7 +156,7 @@ def _most(name: str, left: Any, arguments: tuple[Any, ...]) -> int:
 
 
 def _items(left: Any) -> int:
-    """Count what `join` would write: it flattens lists, and takes a text by its letters."""
+    """Count the items that `join` would write. It flattens lists, and splits text into letters."""
     count, pending = 0, [left]
     while pending and count <= _OUTPUT_BYTES:
         value = pending.pop()
@@ -168,13 +168,13 @@ def _items(left: Any) -> int:
 
 
 def _is_padded(arguments: tuple[Any, ...]) -> bool:
-    """Whether a format of dates asks for a width, with which C libraries fill memory."""
+    """Tell whether a date format has a width, with which C libraries could fill memory."""
     text = str(arguments[0]) if arguments else ""
     return any(part[:1].isdigit() or part[1:2].isdigit() for part in text.split("%")[1:])
 
 
 def _are_many(digits: Any) -> bool:
-    """Whether so many digits are asked for that the power of ten would fill memory."""
+    """Tell whether the number of digits is so large that the power of ten would fill memory."""
     try:
         return abs(float(digits)) > _MOST_DIGITS
     except OverflowError:
@@ -184,7 +184,7 @@ def _are_many(digits: Any) -> bool:
 
 
 def _bound_ranges(template: Any) -> None:
-    """Let each range in a template, such as `(1..n)`, end where a loop would have to."""
+    """Bound each range in a template, such as `(1..n)`, as a loop is bounded."""
     from liquid.builtin.expressions.primitive import RangeLiteral  # noqa: PLC0415 -- an extra
     from liquid.exceptions import LoopIterationLimitError  # noqa: PLC0415 -- an extra
 
@@ -203,7 +203,7 @@ def _bound_ranges(template: Any) -> None:
 
 
 def _parts(value: Any, seen: set[int]) -> Iterator[Any]:
-    """List everything that a parsed template is made of."""
+    """List all nodes of a parsed template."""
     if id(value) in seen or isinstance(value, (str, int, float, type(None))):
         return
     seen.add(id(value))

@@ -1,6 +1,6 @@
-"""HIPAA mode: what of a message a connection may see. Default deny, identifiers masked. Pure.
+"""HIPAA mode: decides what a connection may see. Default deny, with masked identifiers. Pure.
 
-`hipaa` builds a new message from what both allowlists let pass (`allowlists`), with identifiers
-masked (`masking`); `sealing` is what dead letters keep; `report` lists which fields there are. Open
-`hipaa` first.
+`hipaa` builds a new message from what both allowlists let pass (`allowlists`), with masked
+identifiers (`masking`). `sealing` writes what dead letters keep, and `report` lists the fields of
+messages. Open `hipaa` first.
 """

@@ -1,8 +1,8 @@
-"""Allowlists: which fields of an object pass, compiled to one walk over it. Default deny.
+"""Allowlists: compiles the fields that may pass to one walk over an object. Default deny.
 
-A path is `plan`, `address.city`, or `items.sku`, whichever item of a list it stands in. It lets
-pass a scalar or a list of scalars, nothing deeper; `items.*` lets pass all that is below. Of a URL
-passes where it leads (`bare_urls`); `page.url?` lets pass the whole of it.
+A path is `plan`, `address.city`, or `items.sku`, which applies to every item of a list. It lets a
+scalar or a list of scalars pass, and nothing deeper. `items.*` lets everything below pass. Of a
+URL, only scheme, host, port and path pass (`bare_urls`). `page.url?` lets the whole URL pass.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _BELOW = ".*"
 _WHOLE_URL = "?"
 
 Pass = Callable[[Any], Any]
-"""A value in; what of it passes out, or UNDEFINED."""
+"""Takes a value, and returns the part that passes, or UNDEFINED."""
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """What one list says of one path.
+    """The rule of one list for one path.
 
     Attributes:
-        path: without its marks.
-        below: whether it stands for all that is below the path.
+        path: the path, without its marks.
+        below: whether it stands for everything below the path.
         whole: whether a URL passes with its query.
-        masked: whether it passes masked only.
+        masked: whether the value passes only masked.
     """
 
     path: str
@@ -49,7 +49,7 @@ def parse_rule(text: str, *, masked: bool = False) -> Rule:
     """Read a path of an allowlist.
 
     Raises:
-        ValueError: it is none, or lets everything pass.
+        ValueError: it is not a path, or lets everything pass.
     """
     path = text.removesuffix(_WHOLE_URL)
     whole = path != text
@@ -63,7 +63,7 @@ def parse_rule(text: str, *, masked: bool = False) -> Rule:
 
 
 def both(these: Iterable[Rule], those: Iterable[Rule]) -> tuple[Rule, ...]:
-    """Keep what two lists both let pass; masked where either says so."""
+    """Keep what both lists let pass. It is masked if either list says so."""
     found: dict[tuple[str, bool], Rule] = {}
     others = list(those)
     for rule in these:
@@ -80,7 +80,7 @@ def both(these: Iterable[Rule], those: Iterable[Rule]) -> tuple[Rule, ...]:
 
 
 def _met(one: Rule, other: Rule) -> Rule | None:
-    """What two rules both let pass: the narrower of them, if it lies within the other."""
+    """Find what two rules both let pass: the narrower one, if it is within the other."""
     masked, whole = one.masked or other.masked, one.whole and other.whole
     for narrow, wide in ((one, other), (other, one)):
         within = wide.below and narrow.path.startswith(f"{wide.path}.")
@@ -92,7 +92,7 @@ def _met(one: Rule, other: Rule) -> Rule | None:
 
 
 class Tally:
-    """What was done to the fields of an object, at any depth.
+    """Counts what was done to the fields of an object, at any depth.
 
     Attributes:
         dropped: fields that may not pass.
@@ -107,13 +107,13 @@ class Tally:
 
 
 class _Node:
-    """What may pass at one level of an object.
+    """The rules for one level of an object.
 
     Attributes:
-        children: by key.
-        leaf: for a scalar that stands here.
-        rest: for all else that stands below.
-        masked: whether what stands here is an identifier.
+        children: the rules below, by key.
+        leaf: for a scalar at this place.
+        rest: for everything else below.
+        masked: whether the value here is an identifier.
     """
 
     __slots__ = ("children", "leaf", "masked", "rest")
@@ -126,11 +126,11 @@ class _Node:
 
 
 class Allowlist:
-    """Paths of one object, compiled.
+    """The compiled paths of one object.
 
     Args:
-        rules: what passes.
-        mask: masks an identifier's text.
+        rules: the rules.
+        mask: masks the text of an identifier.
     """
 
     def __init__(self, rules: Sequence[Rule], mask: Callable[[str], str]) -> None:
@@ -145,7 +145,7 @@ class Allowlist:
         return bool(self._root.children)
 
     def kept(self, value: dict[str, Any]) -> tuple[dict[str, Any], Tally]:
-        """Copy an object with what may pass, and count what was done."""
+        """Copy the parts of an object that may pass, and count what was done."""
         tally = Tally()
         if not self._root.children:
             tally.dropped = len(value)
@@ -164,7 +164,7 @@ class Allowlist:
 
 
 def _spread(node: _Node) -> None:
-    """Let what `a.*` passes pass below `a.b` too, where `a.b` is named and is no identifier."""
+    """Apply `a.*` below `a.b`, too, if `a.b` is named and is not an identifier."""
     for child in node.children.values():
         if node.rest is not None and not child.masked:
             child.leaf = child.leaf or node.rest
@@ -173,7 +173,7 @@ def _spread(node: _Node) -> None:
 
 
 def _name_in_full(node: _Node) -> dict[str, _Node]:
-    """Let `a.b` written as one key, as senders do who flatten, be what `a` with `b` in it is."""
+    """Treat the key `a.b`, which flattening senders write, like `b` within `a`."""
     below: dict[str, _Node] = {}
     for key, child in node.children.items():
         below |= {f"{key}.{name}": inner for name, inner in _name_in_full(child).items()}
@@ -233,9 +233,9 @@ def _leaf(value: Any, node: _Node, tally: Tally) -> Any:
 
 
 def _all(value: Any, passes: Pass, name: str = "") -> Any:
-    """Pass all of a value; a URL in it still without its query, unless that may pass too.
+    """Let a whole value pass. A URL in it still loses its query, unless that may pass, too.
 
-    A URL is known by its form, and by the name of the field that it is in.
+    It recognises a URL by its form and by the name of its field.
     """
     if isinstance(value, dict):
         return {key: _all(item, passes, key) for key, item in value.items()}

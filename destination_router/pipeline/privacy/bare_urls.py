@@ -1,9 +1,10 @@
-"""What of a URL may pass unasked: where it leads, without what it carries. Fails closed. Pure.
+"""Reduces a URL to what may pass by default: scheme, host, port and path. Fails closed. Pure.
 
-A query, a fragment, matrix parameters and credentials go, however they are spelt. Browsers read
-more than a standard allows: blanks in front, line ends within a scheme, backslashes for slashes,
-one slash or three [https://url.spec.whatwg.org/#url-parsing]; and what is percent-encoded may be
-decoded by whoever reads it. What is no plain URL or path after all that passes as far as it is.
+It removes query, fragment, matrix parameters and credentials, in any spelling. Browsers read more
+than the standard allows: leading blanks, line ends within a scheme, backslashes for slashes, one
+slash or three [https://url.spec.whatwg.org/#url-parsing]. A reader may also decode
+percent-encoding. If the text is not a plain URL or path after that, only its plain beginning
+passes.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ _PLAIN = re.compile(
     rf"((?:https?://[a-zA-Z0-9.-]+(?::[0-9]{{1,5}})?(?=[/?#]|\Z))?(?:/(?!/){_PLAIN_PATH})?)(?:[?#]|\Z)",
     re.ASCII,
 )
-"""The URLs that nearly all are: nothing in them needs a second look."""
+"""The common form of URLs, which needs no second look."""
 
 _TOKEN = re.compile(rf"%(?:25)*{_HEX}{{2}}|[\s\S]")
 _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u2028-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
 )
-"""Controls, a byte order mark, joiners: nobody sees them, and browsers skip some of them."""
+"""Controls, a byte-order mark and joiners: invisible, and browsers skip some of them."""
 
 _FULL_WIDTH = {chr(ord(mark) + 0xFEE0): mark for mark in "?#;&@:/\\%"}
-"""What some keyboards write in place of a URL's marks."""
+"""Characters that some keyboards write in place of a URL's marks."""
 
 _QUERY = re.compile("[?#]")
 _FORM = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*:)?(?P<slashes>[/\\]*)")
@@ -36,7 +37,7 @@ _SEGMENT = re.compile(r"[^/\\]*")
 _HOST = re.compile(r"(?:[\w.~-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _PORT = re.compile(r"[0-9]{1,5}(?![^/])")
 _NO_PATH = re.compile(r"[;&%\\]|//[^/]*@|(?<=/)[^/:]*:[^/]*@")
-"""What begins parameters, is encoded more than once, or belongs to another URL within the path."""
+"""The beginning of parameters, of multiple encoding, or of another URL within the path."""
 
 _SUSPECT = re.compile(r"[?#@;&%\\\uff1f\uff03\uff20\uff1b\uff06\uff05]")
 _LEADS = re.compile(r"\W*(?:[a-zA-Z][a-zA-Z0-9+.-]*:)*[/\\]")
@@ -45,17 +46,17 @@ _ENCODED_COLON = re.compile("%(?:25)*3[aA]")
 
 
 def is_url_name(name: str) -> bool:
-    """Tell whether a field of this name holds URLs or paths, whatever their form."""
+    """Tell whether a field with this name holds URLs or paths of any form."""
     return _NAMES.search(name) is not None
 
 
 def is_suspect(text: str) -> bool:
-    """Tell whether there is anything in a text that could belong to a URL and may not pass."""
+    """Tell whether a text may contain a part of a URL that may not pass."""
     return _SUSPECT.search(text) is not None
 
 
 def is_url(text: str) -> bool:
-    """Tell by its form whether a text is a URL, or begins with one."""
+    """Tell by its form whether a text is a URL or begins with one."""
     first, *_ = _UNSEEN.sub("", text).split(maxsplit=1) or [""]
     query = first.find("?")
     return (
@@ -68,17 +69,16 @@ def is_url(text: str) -> bool:
 
 
 def with_bare_urls(text: str) -> str:
-    """Cut off what URLs carry that stand within a text, each a word of it."""
+    """Reduce each word of a text that is a URL."""
     words = _BLANKS.split(text)
     bare = "".join(bare_url(word) if "://" in word else word for word in words)
     return text if bare == text else bare
 
 
 def bare_url(text: str) -> str:
-    """Cut off what a URL carries; empty where not even its beginning is clear.
+    """Reduce a URL; empty if not even its beginning is clear.
 
-    A path passes with all that stands in it. Of an address that is no place (`mailto:`, `tel:`)
-    nothing passes.
+    A path passes whole. Nothing of an address that is not a location (`mailto:`, `tel:`) passes.
     """
     plain = _PLAIN.match(text)
     if plain is not None:
@@ -93,7 +93,7 @@ def bare_url(text: str) -> str:
 
 
 def _read(token: str) -> str:
-    """Turn a character, or one that is percent-encoded, however often, into what it stands for."""
+    """Decode a character, even if it is percent-encoded several times."""
     if len(token) == 1:
         return _FULL_WIDTH.get(token, token)
     code = int(token[-2:], 16)
@@ -101,7 +101,7 @@ def _read(token: str) -> str:
 
 
 def _passing(read: str, tokens: list[str]) -> list[tuple[int, int]]:
-    """Say which parts of a URL pass, from where to where.
+    """Find the parts of a URL that pass, as ranges.
 
     Args:
         read: the URL, decoded, without its query.

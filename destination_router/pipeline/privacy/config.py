@@ -1,7 +1,7 @@
-"""From the tables `[privacy]` and `[connections.privacy]` to what a connection may see.
+"""Turns the tables `[privacy]` and `[connections.privacy]` into what a connection may see.
 
-Whatever is wrong with them stops the connection: a list that cannot be read, a key that is missing
-or a rule that says nothing never means that less is protected.
+Any problem in them stops the connection: an unreadable list, a missing key or an empty rule never
+reduces the protection.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ MEANINGS: dict[str, str] = {
         '`["traits.email"]`.'
     ),
 }
-"""The keys of `[privacy]` and `[connections.privacy]`, and what each says."""
+"""The keys of `[privacy]` and `[connections.privacy]`, with their meanings."""
 
 LIST_MEANINGS: dict[str, str] = {
     "events": "Names of track events, each in full. Other events do not go out.",
@@ -67,13 +67,13 @@ LIST_MEANINGS: dict[str, str] = {
     "integrations": "Paths into what a message says to this connection: `session_id`.",
     "root": "Fields at a message's root that no call defines: `request_ip`.",
 }
-"""The lists of `allow`, and what each holds."""
+"""The lists of `allow`, with their meanings."""
 _SHARED = "[privacy]"
-"""Where the router's own table stands, for problems."""
+"""The path of the router's own table, for problems."""
 
 
 def is_private(config: ConnectionConfig) -> bool:
-    """Tell whether a connection is in HIPAA mode: by itself, or because all are."""
+    """Tell whether a connection is in HIPAA mode, by itself or because all are."""
     return config.privacy.get("mode") == HIPAA or all_private(config.shared)
 
 
@@ -83,15 +83,15 @@ def all_private(shared: SharedConfig) -> bool:
 
 
 def load_privacy(config: ConnectionConfig, plugin: str, names: Iterable[str]) -> Privacy | None:
-    """Read what a connection may see; None for one that is not in HIPAA mode.
+    """Read what a connection may see; None if it is not in HIPAA mode.
 
     Args:
-        config: the connection's, with what the router says for all.
+        config: the connection's, with the router's tables for all.
         plugin: the plugin's name.
-        names: what senders may call the connection in `integrations`.
+        names: the connection's names in senders' `integrations`.
 
     Raises:
-        SettingsError: with everything that is wrong, each with its path.
+        SettingsError: with every problem and its path.
     """
     problems: list[Problem] = []
     own, shared = config.privacy, config.shared.privacy
@@ -116,9 +116,9 @@ def load_privacy(config: ConnectionConfig, plugin: str, names: Iterable[str]) ->
 
 
 def load_allowed(config: ConnectionConfig) -> Allowed:
-    """Read what a connection's allowlists let pass, without its keys; an absent one is empty.
+    """Read what a connection's allowlists let pass, without its keys. A missing list is empty.
 
-    For a report, which is how a connection without lists comes by some.
+    It is for the report, with which you make the first lists.
 
     Raises:
         SettingsError: a list that is there cannot be read.

@@ -1,8 +1,9 @@
-"""HIPAA mode: what of a message a connection may see. Default deny, identifiers masked. Pure.
+"""HIPAA mode: decides what a connection may see. Default deny, with masked identifiers. Pure.
 
-A message is not cleaned but built anew from what both allowlists let pass, so that nothing comes
-along by being forgotten: not in `wire`, not in a context, not in a field that no call defines.
-Notes count what was left out and never name it: a field's name can be personal too.
+It does not clean a message, but builds a new one from what both allowlists let pass. So no
+forgotten field
+passes: not in `wire`, not in a context, and not in a field that no call defines. Notes count what
+was left out and never name it, because a field's name can be personal, too.
 """
 
 from __future__ import annotations
@@ -33,23 +34,23 @@ from destination_router.pipeline.privacy.allowlists import Allowlist, Rule, Tall
 from destination_router.pipeline.privacy.masking import PLACEHOLDERS, MaskingKeys
 
 CHANNELS = frozenset({"server", "web", "mobile", "sources"})
-"""What SDKs write as a message's channel; any other text may be anything."""
+"""The channels that SDKs write. Any other text could be personal."""
 
 DEFINED = frozenset(
     field.encode_name
     for message_type in MESSAGE_TYPES.values()
     for field in msgspec.structs.fields(message_type)
 ) | {"type"}
-"""The fields at a message's root that some call defines: each has its own rule."""
+"""Fields at a message's root that some call defines. Each has its own rule."""
 
 SEAL = frozenset({"_masked", "_takers"})
-"""The fields at the root of a message that was masked before, which are ours."""
+"""Our own fields at the root of a message that was masked before."""
 
 _T = TypeVar("_T")
 
 
 class Withheld(Exception):  # noqa: N818 -- no error: what the allowlists are for
-    """A message that may not pass at all; the text says why, and names nothing."""
+    """The message may not pass at all. The text says why, and names nothing."""
 
 
 class Allowed(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,9 +84,9 @@ class Privacy:
 
     Args:
         allowed: what passes.
-        keys: what identifiers are masked with.
-        plugin: under whose name what a message says to the connection is filed.
-        names: what senders may call the connection in `integrations`.
+        keys: the keys that mask identifiers.
+        plugin: the name under which options for the connection are kept.
+        names: the connection's names in senders' `integrations`.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class Privacy:
         self._again = _Builder(allowed, _Masks(_as_it_is, _as_it_is, keys.mask_once), (), *named)
 
     def also_called(self, names: Iterable[str]) -> Privacy:
-        """Make the same for a connection that senders may call by more names."""
+        """Copy this for a connection with more names."""
         plugin, known = self._named
         return Privacy(self.allowed, self.keys, plugin, (*known, *names))
 
@@ -119,7 +120,7 @@ class Privacy:
         return self._first.build(message)
 
     def reapply(self, message: Message) -> tuple[Message, tuple[Note, ...]]:
-        """Hold what was built before against the lists of today; what is masked stays as it is.
+        """Apply today's lists to a message that was built before. Masked ids stay as they are.
 
         Raises:
             Withheld: as `apply`.
@@ -129,7 +130,7 @@ class Privacy:
 
 
 class _Masks(NamedTuple):
-    """What becomes of a message's own ids, of its `messageId`, and of listed identifiers."""
+    """Masks a message's own ids, its `messageId`, and listed identifiers."""
 
     own: Callable[[str], str]
     message_id: Callable[[str], str]
@@ -137,7 +138,7 @@ class _Masks(NamedTuple):
 
 
 class _Builder:
-    """Builds messages; identifiers become what `masks` make of them."""
+    """Builds messages, with identifiers masked by `masks`."""
 
     def __init__(
         self,
@@ -312,7 +313,7 @@ def _kept(
 
 
 def _is_listed(name: Any, names: frozenset[str]) -> bool:
-    """Whether what a property `name` holds of a page or screen is no name, or one that may pass."""
+    """Tell whether the property `name` of a page or screen may pass as a name, or is none."""
     if name is None or isinstance(name, dict) or (isinstance(name, str) and not name.strip()):
         return True  # an object's fields have rules of their own
     return name_text(name) in names
@@ -337,7 +338,7 @@ def _note(code: str, path: str, count: int, what: str) -> Note:
 
 
 def _time(text: str | None) -> str | None:
-    """Write a time in one form: a text that is a time in another may say more than the time."""
+    """Write a time in one form, because other forms could carry more than the time."""
     return None if text is None else utc_text(text)
 
 

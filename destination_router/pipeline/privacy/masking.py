@@ -1,8 +1,8 @@
-"""Identifiers masked with a keyed hash: the same person becomes the same value, and no one it.
+"""Masks identifiers with a keyed hash: the same person always becomes the same value.
 
-A masked identifier is `v2_` and the 64 hexadecimal digits of HMAC-SHA-256, keyed with version 2 of
-the connection's keys, of the identifier made plain: blanks around it cut off, an e-mail address in
-lower case. It can be recomputed with nothing but the key:
+A masked identifier is `v2_` and the 64 hexadecimal digits of an HMAC-SHA-256 with version 2 of the
+connection's keys. It hashes the plain form of the identifier: without blanks around it, and an
+e-mail address in lower case. You can compute it with the key alone:
 
     printf %s ada@example.com | openssl dgst -sha256 -hmac "$MASKING_KEY_2"
 
@@ -28,7 +28,7 @@ from destination_router.settings.errors import Problem, SettingsError
 from destination_router.settings.references import resolve_reference
 
 LEAST_KEY_CHARACTERS = 32
-"""A key of 32 random hexadecimal digits holds 128 bits, beyond all guessing."""
+"""A key of 32 random hexadecimal digits has 128 bits, which nobody can guess."""
 
 PLACEHOLDERS: Final = frozenset({"", *PLACEHOLDER_IDS})
 """What senders write when they know no user. Nobody's identifier, so it stays as it is: masked, it
@@ -40,7 +40,7 @@ _MASKED = re.compile("v[0-9]+_[0-9a-f]{64}")
 
 
 class MaskingKeys:
-    """The keys of a connection, by version; no representation shows them.
+    """The keys of a connection, by version. No representation shows them.
 
     Args:
         keys: for each version, a number from 1, its key; at least one.
@@ -58,25 +58,25 @@ class MaskingKeys:
         return f"MaskingKeys(versions={self.versions})"
 
     def mask(self, identifier: str) -> str:
-        """Mask an identifier with the newest key; a placeholder becomes its plain form."""
+        """Mask an identifier with the newest key. A placeholder only takes its plain form."""
         plain = plain_identifier(identifier)
         if plain in PLACEHOLDERS:
             return plain
         return self._newest_prefix + self._newest.hex(_bytes(plain))
 
     def mask_once(self, identifier: str) -> str:
-        """Mask an identifier, unless it is masked already, with whatever version."""
+        """Mask an identifier, unless it is already masked with any version."""
         return identifier if _MASKED.fullmatch(identifier) else self.mask(identifier)
 
     def mask_all_versions(self, identifier: str) -> tuple[str, ...]:
-        """Mask an identifier with every key, the newest first: all that it was ever sent as."""
+        """Mask an identifier with every key, the newest first: all forms in which it was sent."""
         plain = plain_identifier(identifier)
         if plain in PLACEHOLDERS:
             return (plain,)
         return tuple(prefix + hmac_.hex(_bytes(plain)) for prefix, hmac_ in self._ready)
 
     def mask_message_id(self, message_id: str) -> str:
-        """Turn a message's id into a UUID that tells nothing of it: an idempotency key as before.
+        """Turn a message's id into a UUID that reveals nothing but still is an idempotency key.
 
         With a key derived from the newest, so that an id made from a user's does not equal the
         user's masked one. A UUID, because that is what every vendor takes for such a key.
@@ -88,12 +88,12 @@ class MaskingKeys:
         )
 
     def seal(self, purpose: str, content: bytes) -> str:
-        """Sign content of ours that comes back to us later, for one purpose."""
+        """Sign our own content, which comes back later, for one purpose."""
         prefix, key = self._keys[0]
         return prefix + hmac.digest(_derived(key, purpose), content, "sha256").hex()
 
     def is_sealed(self, purpose: str, content: bytes, seal: str) -> bool:
-        """Tell whether we signed content, with any of the keys."""
+        """Tell whether we signed the content with any of the keys."""
         return any(
             hmac.compare_digest(
                 prefix + hmac.digest(_derived(key, purpose), content, "sha256").hex(), seal
@@ -103,7 +103,7 @@ class MaskingKeys:
 
 
 def _is_email(text: str) -> bool:
-    """Tell whether a text reads `name@domain.tld`, in time that grows as its length does."""
+    """Tell whether a text has the form `name@domain.tld`, in linear time."""
     name, at, domain = text.partition("@")
     if not at or not name or "@" in domain or len(text.split()) > 1:
         return False
@@ -111,10 +111,11 @@ def _is_email(text: str) -> bool:
 
 
 def plain_identifier(identifier: str) -> str:
-    """Make the spellings of one identifier one: what is hashed, and what deletion starts from.
+    """Unify the spellings of an identifier, for the hash and for deletion.
 
-    Blanks around it are cut off; an e-mail address, which is typed in any casing, and a placeholder
-    become lower case. Any other identifier keeps its casing: vendors tell `aB` and `Ab` apart.
+    It removes blanks around it. An e-mail address, which people type in any casing, and a
+    placeholder become lower case. Any other identifier keeps its casing, because vendors
+    distinguish `aB` from `Ab`.
     """
     trimmed = identifier.strip()
     lowered = trimmed.lower()
@@ -124,9 +125,9 @@ def plain_identifier(identifier: str) -> str:
 
 
 def masking_keys(config: ConnectionConfig) -> MaskingKeys | None:
-    """Read the keys that a connection masks identifiers with; None where it has none.
+    """Read the keys with which a connection masks identifiers; None if it has none.
 
-    A connection's own keys come in the place of all of the router's.
+    A connection's own keys replace all of the router's.
 
     Raises:
         SettingsError: one is missing or too short, by its path: `privacy.keys.v1`.
@@ -136,10 +137,10 @@ def masking_keys(config: ConnectionConfig) -> MaskingKeys | None:
 
 
 def keys_table(config: ConnectionConfig) -> tuple[Json, str]:
-    """Find the keys that a connection masks identifiers with.
+    """Find the table of keys with which a connection masks identifiers.
 
     Returns:
-        As configured, references unresolved, None where it has none; and the table's name.
+        The table with unresolved references, or None; and its path.
     """
     own, shared = config.privacy, config.shared.privacy
     if "keys" in own:
@@ -156,7 +157,7 @@ def load_masking_keys(raw: Json, path: str) -> MaskingKeys:
         path: of the table in the configuration, for problems.
 
     Raises:
-        SettingsError: with everything that is wrong; quotes no key.
+        SettingsError: with every problem. It quotes no key.
     """
     if not isinstance(raw, dict) or not raw:
         detail = 'write a table: v1 = {env = "MASKING_KEY_1"}'
@@ -201,7 +202,7 @@ def _repeated(keys: Mapping[int, bytes], path: str) -> Sequence[Problem]:
 
 
 class _Hmac:
-    """HMAC-SHA-256 (RFC 2104) with the key's part done once: half the time of `hmac.digest`."""
+    """HMAC-SHA-256 (RFC 2104) that hashes the key only once, in half the time of `hmac.digest`."""
 
     __slots__ = ("_inner", "_outer")
 
@@ -219,7 +220,7 @@ class _Hmac:
 
 
 def _derived(key: bytes, purpose: str) -> bytes:
-    """Make a key for another purpose, which tells nothing of this one."""
+    """Derive a key for another purpose, which reveals nothing about this one."""
     return hmac.digest(key, b"destination-router: " + purpose.encode(), "sha256")
 
 

@@ -1,4 +1,4 @@
-"""Which fields messages have, how often, and what allowlists make of them: never a value. Pure.
+"""Reports the fields of messages, how often they occur, and which pass; never a value. Pure.
 
 A field's name can be personal itself (`{"visits": {"ada@example.com": 3}}`), and so can an event's.
 A name is shown only if several people sent it and it does not look like a value.
@@ -36,10 +36,10 @@ class Row(msgspec.Struct, frozen=True):
     """One field, or one event.
 
     Attributes:
-        list: of an allowlist, where it belongs: `properties`, `events`.
+        list: its list in an allowlist: `properties`, `events`.
         name: its path or its name.
-        seen: in how many messages.
-        passed: in how many of them both allowlists let it pass.
+        seen: the number of messages that have it.
+        passed: the number of messages in which both allowlists let it pass.
         personal: whether its name sounds personal.
     """
 
@@ -51,7 +51,7 @@ class Row(msgspec.Struct, frozen=True):
 
     @property
     def dropped(self) -> int:
-        """In how many messages it did not pass."""
+        """The number of messages in which it did not pass."""
         return self.seen - self.passed
 
 
@@ -65,9 +65,9 @@ class _Count:
 
     @property
     def people(self) -> int:
-        """How many people sent it at the least.
+        """The least number of people who sent it.
 
-        A visitor who signs in has two ids: only ids of the same kind tell people apart.
+        A visitor who signs in has two ids, so only ids of the same kind distinguish people.
         """
         return min((len(ids) for ids in (self.users, self.visitors) if ids), default=0)
 
@@ -77,8 +77,8 @@ class Report:
 
     Args:
         allowed: what passes.
-        people: how many different people must have sent a name for it to be shown.
-        names: what messages may call the connection in `integrations`.
+        people: a name is shown if at least this many people sent it.
+        names: the connection's names in `integrations`.
     """
 
     def __init__(self, allowed: Allowed, people: int, names: Sequence[str] = ()) -> None:
@@ -101,7 +101,7 @@ class Report:
                     known.add(person)
 
     def rows(self) -> list[Row]:
-        """List what was seen, the most frequent first; of a list, all hidden names are one row."""
+        """List all names, the most frequent first. The hidden names of a list are one row."""
         rows: list[Row] = []
         hidden: dict[str, tuple[int, int]] = {}
         for (which, name), count in self._counts.items():
@@ -122,7 +122,7 @@ class Report:
         return sorted(rows, key=lambda row: (order[row.list], -row.seen, row.name))
 
     def _is_written_down(self, which: str, name: str) -> bool:
-        """Whether a list names it in full: then it is in the configuration already."""
+        """Tell whether a list names it in full, so that it is in the configuration already."""
         allowed = getattr(self._allowed, which)
         if which in NAMES:
             return name in allowed
@@ -136,7 +136,7 @@ class Report:
 def proposal(rows: Iterable[Row]) -> str:
     """Write a TOML file of allowlists, for `allow = {file = "allow.toml"}`.
 
-    What sounds personal stands there as a comment: whoever lets it pass has to say so.
+    A name that sounds personal is a comment, so that you have to decide.
     """
     by_list: dict[str, list[Row]] = {}
     for row in rows:
@@ -154,7 +154,7 @@ def proposal(rows: Iterable[Row]) -> str:
 
 
 def _person(identifier: str | None) -> int | None:
-    """Tell people apart without keeping their ids; nobody is nobody."""
+    """Identify a person without keeping the id; None for nobody."""
     plain = "" if identifier is None else plain_identifier(identifier)
     return None if plain in PLACEHOLDERS else hash(plain)
 

@@ -1,8 +1,8 @@
-"""What a dead letter of a connection in HIPAA mode keeps: the message as masked, under a seal.
+"""Writes what a dead letter keeps in HIPAA mode: the masked message, with a seal.
 
-A letter that is replayed comes back through the pipeline. The seal, made with the masking keys,
-says that it went through transformations and masking already, so that neither happens twice; and
-nobody without the keys can write one that gets around them.
+A replayed letter comes back through the pipeline. The seal is made with the masking keys. It proves
+that the message has been transformed and masked, so that neither happens twice. Without the keys,
+nobody can forge one to avoid them.
 
 The body is the message's own JSON, with two fields in front: `_masked`, the seal, and `_takers`,
 the numbers of the connection's subscriptions that took it.
@@ -33,7 +33,7 @@ def is_marked(body: bytes) -> bool:
 
 
 def seal_version(body: bytes) -> int | None:
-    """Tell which version of its keys a message was sealed with; None for one without a seal."""
+    """Read the key version of a message's seal; None if it has no seal."""
     found = _SEALED.fullmatch(body)
     return None if found is None else int(found[1][1:].partition(b"_")[0])
 
@@ -41,7 +41,7 @@ def seal_version(body: bytes) -> int | None:
 def sealed(
     message: Message, subscriptions: Sequence[int], connection: str, keys: MaskingKeys
 ) -> bytes:
-    """Write what a dead letter keeps.
+    """Write the body of a dead letter.
 
     Args:
         message: as masked.
@@ -61,10 +61,10 @@ def sealed(
 
 
 def opened(body: bytes, connection: str, keys: MaskingKeys) -> tuple[int, ...]:
-    """Check a seal, and say which subscriptions took the message.
+    """Check a seal, and return the subscriptions that took the message.
 
     Raises:
-        Reject: `unknown_seal`: it is another connection's, or was made with another key.
+        Reject: `unknown_seal`: it belongs to another connection, or to another key.
     """
     found = _SEALED.fullmatch(body)
     if found is None or not keys.is_sealed(_purpose(connection), found[2], found[1].decode()):

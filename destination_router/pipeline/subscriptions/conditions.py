@@ -1,7 +1,7 @@
-"""A condition on messages: FQL, compiled for each of the six calls on its own.
+"""Conditions on messages: FQL that is compiled separately for each of the six calls.
 
-One that asks for nothing but the type costs one look-up. Subscriptions are made of them, and the
-`when` of a transformation.
+A condition about the type alone costs one look-up. Subscriptions and the `when` of transformations
+use them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Holds: TypeAlias = Callable[[Message], bool]
 
 
 class Condition:
-    """A condition on messages, compiled; to ask it never raises.
+    """A compiled condition on messages. Calling it never raises.
 
     Args:
         by_type: for each of the six calls what holds of a message, or of all of them.
@@ -30,12 +30,12 @@ class Condition:
         self._by_type = by_type
 
     def __call__(self, message: Message) -> bool:
-        """Say whether it holds of a message."""
+        """Tell whether it holds for a message."""
         verdict = self._by_type[type(message)]
         return verdict if isinstance(verdict, bool) else verdict(message)
 
     def verdict(self, kind: type[Message]) -> bool | None:
-        """Say what holds of every message of a call; None where that depends on the message."""
+        """Return the result for every message of a call; None if it depends on the message."""
         verdict = self._by_type[kind]
         return verdict if isinstance(verdict, bool) else None
 
@@ -51,7 +51,7 @@ def compile_condition(text: str) -> Condition:
 
 
 def possible_calls(text: str) -> frozenset[str]:
-    """Say which of the six calls a subscription can take at all.
+    """List the calls that a subscription can take at all.
 
     Raises:
         FqlError: with the position of what is wrong.
@@ -61,7 +61,7 @@ def possible_calls(text: str) -> frozenset[str]:
 
 
 def _compiled(condition: fql.Expression, kind: str) -> bool | Holds:
-    """Compile a condition for one call: true or false where the call alone decides."""
+    """Compile a condition for one call: true or false if the call alone decides."""
     match condition:
         case fql.Combination():
             return _group(condition, kind)

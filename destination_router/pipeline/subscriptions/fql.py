@@ -1,9 +1,9 @@
 """FQL, the language of subscriptions: `type = "track" and (event = "Paid" or traits.age > 21)`.
 
 The language is Segment's (`segmentio/action-destinations`, packages/destination-subscriptions).
-Where it differs: `and` binds tighter than `or` (in Segment the last one of them stands for all of
-its level: `segment_meaning`), groups nest, and what Segment reads in silence as something else is
-an error.
+It differs in three ways: `and` binds tighter than `or` (in Segment, the last one of a level counts
+for the whole level: `segment_meaning`), groups nest, and text that Segment silently misreads is an
+error.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ Expression: TypeAlias = Comparison | Test | Combination
 
 
 def parse(text: str) -> Expression:
-    """Parse a subscription; `str` of what it gives parses to the same.
+    """Parse a subscription. `str` of the result parses to the same.
 
     Raises:
         FqlError: with the position of what is wrong.
@@ -80,10 +80,10 @@ def parse(text: str) -> Expression:
 
 
 def segment_meaning(text: str) -> Expression:
-    """Parse a subscription to what Segment makes of it, which may surprise whoever wrote it.
+    """Parse a subscription as Segment does, which may be surprising.
 
-    Where `and` and `or` stand beside each other without parentheses, the last of them stands for
-    all. `!= true` holds for everything but the text `true`.
+    If `and` and `or` are mixed without parentheses, the last of them counts for all. `!= true`
+    holds for everything except the text `true`.
 
     Raises:
         FqlError: as `parse`.
@@ -170,7 +170,7 @@ class _Parser:
         return condition
 
     def _conditions(self) -> Expression:
-        """Parse what stands between two parentheses, or outside of all."""
+        """Parse the conditions between two parentheses, or at the top level."""
         parts, words = [self._condition()], []
         while (token := self._peek()).kind == "word" and token.text in _JOINS:
             words.append(_JOINS[self._take().text])
@@ -242,7 +242,7 @@ class _Parser:
 
 
 def _joined(parts: list[Expression], words: list[Literal["and", "or"]]) -> Expression:
-    """Join conditions by the words between them; `and` binds tighter."""
+    """Join conditions by the words between them. `and` binds tighter."""
     runs = [[parts[0]]]
     for word, part in zip(words, parts[1:], strict=True):
         if word == "and":

@@ -1,4 +1,4 @@
-"""What a connection takes: each of its subscriptions with the mapping that goes with it."""
+"""The subscriptions of a connection, each with its mapping."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SubscriptionSource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def subscription_sources(config: ConnectionConfig) -> tuple[SubscriptionSource, ...]:
-    """List a connection's subscriptions with their mappings; one where it has no list of them."""
+    """List a connection's subscriptions with their mappings. Without a list, there is one."""
     if not config.subscriptions:
         return (SubscriptionSource(subscription=config.subscription, mapping=config.mapping),)
     return tuple(
@@ -44,9 +44,9 @@ def subscription_sources(config: ConnectionConfig) -> tuple[SubscriptionSource, 
 
 
 class Subscription(msgspec.Struct, frozen=True):
-    """One subscription, compiled: whether it takes a message, and what it overrides, if anything.
+    """A compiled subscription: whether it takes a message, and its mapping, if it has one.
 
-    Without a condition it takes every message. `where` is its path in the configuration.
+    Without a condition, it takes every message. `where` is its path in the configuration.
     """
 
     holds: Condition | None
@@ -60,9 +60,9 @@ def compile_subscriptions(
     """Compile a connection's subscriptions.
 
     Args:
-        configs: as configured; without any, the plugin's default.
-        plugin: whose fields the mappings name.
-        settings: what the plugin's hooks receive.
+        configs: as configured. Without any, the plugin's default counts.
+        plugin: the plugin that declares the fields of mappings.
+        settings: the settings for the plugin's hooks.
 
     Raises:
         TableError: with everything that does not compile.
@@ -82,7 +82,7 @@ def compile_subscriptions(
 
 
 def check_subscriptions(configs: Sequence[SubscriptionSource], plugin: LoadedPlugin) -> None:
-    """Check subscriptions and mappings while the settings are not known yet.
+    """Check subscriptions and mappings before the settings are known.
 
     Raises:
         TableError: with everything that does not compile.
@@ -136,7 +136,7 @@ def _mapping(config: SubscriptionSource, plugin: LoadedPlugin) -> FieldMapping |
 
 
 def _asked(plugin: LoadedPlugin, hook: str, ask: Callable[[], Any]) -> Any:
-    """Ask a plugin; what goes wrong in it is an error of the plugin's.
+    """Call a plugin. Any failure is an error of the plugin.
 
     Raises:
         PluginError: the hook failed.

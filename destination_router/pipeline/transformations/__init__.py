@@ -1,5 +1,6 @@
-"""What is changed in messages before they are mapped: an ordered list of steps. Pure.
+"""Changes messages before they are mapped, by an ordered list of steps. Pure.
 
-In comes a typed message, out comes a changed copy, or nothing where a step dropped it. `operations`
-is the table of what a step can do; the rest is what operations share. Open `steps` first.
+The input is a typed message. The output is a changed copy, or nothing if a step dropped it.
+`operations` is the table of operations, and the other modules are what they share. Open `steps`
+first.
 """

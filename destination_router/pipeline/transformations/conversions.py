@@ -1,4 +1,4 @@
-"""How a transformation converts a value's type; what cannot be converted is left as it is."""
+"""Converts the types of values for transformations. A value that cannot be converted stays."""
 
 from __future__ import annotations
 
@@ -66,4 +66,4 @@ CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "boolean": _to_boolean,
     "datetime": _to_datetime,
 }
-"""By the name of the type that is wanted; each gives UNDEFINED for what it cannot convert."""
+"""Converters by the name of their type. Each returns UNDEFINED if it cannot convert a value."""

@@ -1,4 +1,4 @@
-"""Changes to JSON values by path, on copies: what is not changed is shared with the original."""
+"""Changes copies of JSON values by path. Unchanged parts are shared with the original."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ EACH = "*"
 """In a path: every item of a list, or every value of an object."""
 
 Change = Callable[[Any], Any]
-"""A value in; another value, the same one for no change, or UNDEFINED to leave it out."""
+"""Takes a value; returns another, the same for no change, or UNDEFINED to remove it."""
 
 
 def edited(value: Any, keys: Sequence[str], change: Change) -> Any:
-    """Change what stands at a path; where nothing does, give the value back itself."""
+    """Change the value at a path. If there is none, return the value itself."""
     if not keys:
         return change(value)
     key, rest = keys[0], keys[1:]
@@ -32,7 +32,7 @@ def edited(value: Any, keys: Sequence[str], change: Change) -> Any:
 
 
 def placed(value: dict[str, Any], keys: Sequence[str], item: Any) -> dict[str, Any] | None:
-    """Put an item at a path, with objects made on the way; None where something else stands."""
+    """Put an item at a path, and make objects on the way; None if another value is in the way."""
     key, rest = keys[0], keys[1:]
     if not rest:
         return {**value, key: item}
@@ -42,13 +42,13 @@ def placed(value: dict[str, Any], keys: Sequence[str], item: Any) -> dict[str, A
 
 
 def key_renamed(value: Any, old: str, new: str, lost: list[bool]) -> Any:
-    """Give one key of an object another name, in its place.
+    """Rename one key of an object, in its place.
 
     Args:
-        value: any value; what is no object with that key stays.
+        value: any value. One that is not an object with that key stays.
         old: the key.
         new: its new name.
-        lost: is added to where something had that name before.
+        lost: gets an entry if the new name existed before.
     """
     if not isinstance(value, dict) or old not in value:
         return value

@@ -1,4 +1,4 @@
-"""The operations of transformations: each compiles what it is configured with to a function."""
+"""The operations of transformations. Each compiles its configuration to a function."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from destination_router.pipeline.transformations.parts import (
 from destination_router.plugins.code_transformations import TransformMessage, load_transformation
 
 Apply: TypeAlias = Callable[[Message, list[Note]], Message]
-"""A message in, another out; notes are added to. Raises `Dropped`."""
+"""Takes a message and returns another. Adds notes. May raise `Dropped`."""
 
 _TYPES = tuple(MESSAGE_TYPES.values())
 
 
 class Dropped(Exception):  # noqa: N818 -- no error: what the configuration asks for
-    """A message ends here; the text says why."""
+    """The message ends here. The text says why."""
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -49,8 +49,8 @@ class Surroundings(msgspec.Struct, frozen=True):
 
     Attributes:
         connection: its name, for code.
-        keys: what it masks with, for `hash`; None where it has no keys.
-        private: whether it is in HIPAA mode: then code is not quoted.
+        keys: the masking keys, for `hash`; None if it has none.
+        private: whether it is in HIPAA mode, in which code is not quoted.
         load: finds a transformation in code by its name.
     """
 
@@ -101,7 +101,7 @@ def _keep_events(value: Json, _: Surroundings) -> Apply:
 
 
 def _event_name(message: Message) -> str | None:
-    """Name what happened: a track's event, a page's or screen's name; None for other calls."""
+    """Get a track's event or a page's or screen's name; None for other calls."""
     if isinstance(message, Track):
         return message.event or ""
     return message.name or "" if isinstance(message, (Page, Screen)) else None
@@ -273,13 +273,13 @@ def _mask(value: Json, _: Surroundings) -> Apply:
 
 
 def _starred(kept: int, text: str) -> str:
-    """Replace all but the end of a text; all of it where hardly more than the end is there."""
+    """Replace a text except its end. Replace a short text completely."""
     end = text[len(text) - kept :] if kept and len(text) > kept else ""
     return "*" * (len(text) - len(end)) + end
 
 
 def _hidden(hide: Callable[[str], str], value: Any) -> Any:
-    """Hide a value; what is no text or number cannot be hidden, so it goes."""
+    """Hide a text or a number. Remove any other value."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, (str, int, float)):
@@ -392,4 +392,4 @@ OPERATIONS: dict[str, Callable[[Any, Surroundings], Apply]] = {
     "sample": _sample,
     "code": _code,
 }
-"""By the name that a configuration uses. Each raises ValueError, in words for whoever wrote it."""
+"""Operations by name. Each raises ValueError with words for the author of the configuration."""

@@ -35,7 +35,7 @@ _TEXTS = {
 _CONTEXT = "context"
 _VIEW_NAMES = ("name", "category")
 _EVENT_OF_VIEW = "event of a page or screen"
-"""Stands for a root field that is none of the call's, and that no path leads to."""
+"""Marks a root field that the call does not have and that no path reaches."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -56,7 +56,7 @@ def parse_place(text: str) -> Place:
     """Read a path.
 
     Raises:
-        ValueError: it does not lead to what can be transformed; the text says what does.
+        ValueError: it does not lead to a part that can be transformed. The text says which do.
     """
     part, *keys = keys_of(text) or ("",)
     if part in _OBJECTS and keys:
@@ -68,7 +68,7 @@ def parse_place(text: str) -> Place:
 
 
 def value_at(message: Message, place: Place) -> Any:
-    """Read what stands at a place; UNDEFINED where nothing does."""
+    """Read the value at a place; UNDEFINED if there is none."""
     found: list[Any] = []
 
     def see(value: Any) -> Any:
@@ -80,10 +80,10 @@ def value_at(message: Message, place: Place) -> Any:
 
 
 def changed(message: Message, place: Place, change: Change, notes: list[Note]) -> Message:
-    """Change what stands at a place, if anything does, and at its twins (`_twins`).
+    """Change the value at a place, if there is one, and at its twins (`_twins`).
 
     Raises:
-        Reject: the part cannot hold what it was changed to.
+        Reject: the part cannot hold the new value.
     """
     for one in (place, *_twins(message, place)):
         now = _current(message, one.part)
@@ -96,9 +96,9 @@ def changed(message: Message, place: Place, change: Change, notes: list[Note]) -
 
 
 def set_at(message: Message, place: Place, value: Any, notes: list[Note]) -> Message:
-    """Put a value at a place; a note where the message has no room for it.
+    """Put a value at a place. Add a note if the message has no room for it.
 
-    Where the place has twins, they hold the value too.
+    The twins of the place get the value, too.
 
     Raises:
         Reject: the part cannot hold the value.
@@ -122,10 +122,10 @@ def _set_at(message: Message, place: Place, value: Any, notes: list[Note]) -> Me
 
 
 def _twins(message: Message, place: Place) -> list[Place]:
-    """List the other places where SDKs write the same: a change of the one is one of the others.
+    """List other places where SDKs write the same value, and which change together.
 
-    What an identify says of its user stands in `traits`, in `context.traits`, or in both; what a
-    page or screen is called, at the root, in its properties, in its `event`, or in several.
+    The traits of an identify are in `traits`, in `context.traits`, or in both. The name of a page
+    or screen is at the root, in its properties, in its `event`, or in several of them.
     """
     if isinstance(message, Identify):
         return _twins_of_traits(message, place)

@@ -1,8 +1,8 @@
-"""What a connection changes in messages before it maps them: an ordered list of steps, compiled.
+"""Compiles and applies the ordered steps with which a connection changes messages.
 
-Each step is one operation, with an optional condition in FQL. A step never fails halfway: what it
-cannot do leaves a note, and what goes wrong in it rejects the message rather than letting it pass
-as it was.
+Each step is one operation, with an optional condition in FQL. A step never fails halfway. If it
+cannot do something, it leaves a note. If it meets an error, the message is rejected, and does not
+pass unchanged.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from destination_router.plugins.loading import PluginError
 from destination_router.settings.errors import Problem, SettingsError
 
 FAILED = "transformation_error"
-"""The code of a message that a step could not deal with."""
+"""The code of a message that a step failed at."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -36,9 +36,9 @@ class Step(msgspec.Struct, frozen=True):
 
     Attributes:
         where: its path in the configuration.
-        operation: what it does: `rename`.
-        holds: for which messages; None for all.
-        apply: a message in; another out, and notes of what was done.
+        operation: the operation: `rename`.
+        holds: the condition on messages; None for all.
+        apply: takes a message; returns another, and adds notes.
     """
 
     where: str
@@ -48,10 +48,10 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Transformed(msgspec.Struct, frozen=True):
-    """What steps made of a message.
+    """The result of steps for a message.
 
     Attributes:
-        message: the message; None where a step dropped it.
+        message: the message; None if a step dropped it.
         notes: what was done to it.
         reason: why it was dropped.
     """
@@ -62,15 +62,15 @@ class Transformed(msgspec.Struct, frozen=True):
 
 
 class Transformations:
-    """A list of steps, compiled.
+    """A compiled list of steps.
 
     Args:
         configs: each `{operation = what, when = FQL}`.
         surroundings: what an operation may need of its connection.
-        where: what stands before a step's number in its path.
+        where: the path in front of a step's number.
 
     Raises:
-        SettingsError: with everything that does not compile, each with its path.
+        SettingsError: with every problem and its path.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Transformations:
         """Take a message through all steps.
 
         Raises:
-            Reject: a step refuses it, or cannot deal with it.
+            Reject: a step refuses it or fails.
         """
         notes: list[Note] = []
         for step in self.steps:
