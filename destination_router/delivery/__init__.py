@@ -1,11 +1,12 @@
-"""Requests → the vendor: each user's in order, within its quotas, until every message has ended.
+"""Sends requests to the vendor, each user's in order and within quotas, until messages have ended.
 
-In come events of the log, out go requests; what comes back decides what becomes of each message.
-`worker` reads and decides, `schedule` says what may go, `plan` packs a window and pays for it,
-`window` sends it in order, `sender` makes one request and reads the answer, `outcomes` says what
-now, `dispatch` does it (a dead letter is made there), `ledger` commits. Beside them: `quotas`,
-`circuit`, `hold` and `permission` (may the vendor be asked?), `states` (repeats), `pairings`,
-`quarantine`, `replays`, `attempts` (what the process dies of); `item` is one message on its way,
-`stats` what is counted, `observer` who looks on, `delivery_settings` the table `[delivery]`. Open
-`worker` first; for "why was it retried?" open `outcomes`.
+The input is events of the log, and the output is requests. The answers decide what becomes of each
+message. `worker` reads and decides, `schedule` says what may go, `plan` packs a window and reserves
+its quotas, `window` sends it in order, and `sender` makes one request and reads the answer.
+`outcomes` says what follows, `dispatch` does it (and makes dead letters), and `ledger` commits.
+Beside them: `quotas`, `circuit`, `hold` and `permission` (may the vendor be asked?), `states`
+(repeats), `pairings`, `quarantine`, `replays`, and `attempts` (messages that end the process).
+`item` is one message on its way, `stats` has the counts, `observer` is for the console, and
+`delivery_settings` is the table `[delivery]`. Open `worker` first; for "why was it retried?", open
+`outcomes`.
 """

@@ -1,7 +1,7 @@
-"""The body of a vendor's answer, unpacked, as much of it as anybody needs to read.
+"""Reads and decompresses the body of a vendor's answer, within bounds.
 
-A vendor may send without an end, byte by byte, or a few kilobytes that unpack to gigabytes. So a
-body is read up to a bound and a deadline; of what is cut short, `is_whole` is false.
+A vendor may send for ever, byte by byte, or send a few kilobytes that decompress to gigabytes. So a
+body is read up to a bound and a deadline. If it is cut short, `is_whole` is false.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _FRAMING = 1024
 
 
 class AnswerBody(msgspec.Struct, frozen=True):
-    """What was read of a body.
+    """The part of a body that was read.
 
     Attributes:
-        content: unpacked.
-        is_whole: whether that is all of it.
+        content: decompressed.
+        is_whole: whether it is the whole body.
     """
 
     content: bytes
@@ -39,7 +39,7 @@ class AnswerBody(msgspec.Struct, frozen=True):
 async def read_answer_body(
     chunks: AsyncIterable[bytes], encoding: str, limit: int, deadline: float
 ) -> AnswerBody:
-    """Read a body to its end, or as far as the limits allow. Never raises for what comes.
+    """Read a body to its end, or as far as the limits allow. Never raises, whatever comes.
 
     Args:
         chunks: the body as it comes.
@@ -71,16 +71,16 @@ class _Unpacker:
 
     @property
     def content(self) -> bytes:
-        """What is unpacked so far, within the limit."""
+        """The decompressed content so far, within the limit."""
         return self._content.getvalue()
 
     @property
     def is_complete(self) -> bool:
-        """Whether what was packed is there to its end; nothing at all is."""
+        """Whether the compressed stream has ended. An empty one has."""
         return self._member is None or not self._beginning or self._member.eof
 
     def feed(self, chunk: bytes) -> bool:
-        """Take a piece; false if it, or what follows, cannot be read."""
+        """Take a piece. Return false if it, or anything after it, cannot be read."""
         self._packed_room -= len(chunk)
         room = self._limit - self._content.tell()
         try:
@@ -105,5 +105,5 @@ class _Unpacker:
 
 
 def _is_zlib(beginning: bytes) -> bool:
-    """Tell zlib's header (RFC 1950); some servers leave it out, although the name stands for it."""
+    """Recognise zlib's header (RFC 1950), which some servers leave out of `deflate`."""
     return beginning[0] & 0x0F == _DEFLATE and int.from_bytes(beginning, "big") % 31 == 0

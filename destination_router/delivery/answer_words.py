@@ -1,4 +1,4 @@
-"""The beginning of a vendor's answer, as it may be kept."""
+"""Cuts the beginning of a vendor's answer, without secrets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _READ_BYTES = 5 * MOST_CHARACTERS
 
 
 def answer_words(connection: Connection, response: HttpResponse) -> str:
-    """Give the beginning of an answer, without secrets.
+    """Get the beginning of an answer, without secrets.
 
     Not all of a megabyte is looked through for each message of a bulk, and where it was cut, half
     a secret may stand, which nobody would find.

@@ -1,10 +1,10 @@
-"""Asks a plugin that runs in another process, beside the event loop: nobody else's events wait.
+"""Asks a plugin in another process, beside the event loop, so that no other events wait.
 
-A program that is silent or dies holds its connection: everything stays where it is, and the program
-is started again after a pause. Where it was asked about several messages, they are asked about in
-halves, until the one at fault stands alone. What a program fails at three times alone is answered
-for it: a message becomes a dead letter, a window goes out unpacked, a vendor's answer is read as
-the host reads it.
+A program that is silent or dies holds its connection: everything waits, and the program is started
+again after a pause. A question about several messages is then asked in halves, until the message at
+fault stands alone. If the program fails at one question three times, the host answers it: a message
+becomes a dead letter, a window goes out unpacked, or a vendor's answer is read by the default
+rules.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from destination_router.programs.destination import ProgramError, ProgramHooks, 
 from destination_router.threads import in_thread
 
 UNAVAILABLE = "plugin_unavailable"
-"""The code of a connection that is held because its plugin does not answer."""
+"""The code of a hold because the plugin does not answer."""
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class Asking:
-    """What one connection's plugin is asked; of one that runs in this process, nothing.
+    """The questions to one connection's plugin. A plugin in this process needs none.
 
     Args:
         connection: whose plugin it is.
@@ -54,7 +54,7 @@ class Asking:
         self._wall_clock = wall_clock
         self._pause = settings.first_wait
         self.held: Held | None = None
-        """Since when the program has not answered; None: it does."""
+        """The time since which the program has not answered; None: it answers."""
         self._unused: set[Question] = set()
         if self._hooks is not None:
             self._hooks.answer_ahead(ahead=True)
@@ -65,7 +65,7 @@ class Asking:
         return self._hooks is not None
 
     def noted(self, decide: Sequence[Callable[[], object]]) -> list[Question]:
-        """Find what deciding about messages asks of the plugin.
+        """Find the questions to the plugin that deciding about messages needs.
 
         Args:
             decide: decides about one message each.
@@ -78,7 +78,7 @@ class Asking:
         return questions
 
     async def answer(self, questions: Sequence[Question]) -> None:
-        """Have questions answered; returns when all are, however long that takes."""
+        """Get answers to questions. Returns when all have one, however long that takes."""
         hooks = self._hooks
         if hooks is None or not questions:
             return
@@ -103,10 +103,10 @@ class Asking:
             self._unused.difference_update(questions)
 
     async def done(self, work: Callable[[], T]) -> T:
-        """Do what may need an answer: where there is none yet, it is asked, and the work done anew.
+        """Do work that may need an answer. If there is none yet, ask, and repeat the work.
 
         Args:
-            work: leaves nothing half done when it ends for want of an answer.
+            work: leaves nothing half done if it lacks an answer.
         """
         asked: list[Question] = []
         try:
@@ -121,7 +121,7 @@ class Asking:
             self.used(asked)
 
     async def close(self) -> None:
-        """End the program, and forget what it answered to a worker that did not get to use it."""
+        """End the program, and forget unused answers."""
         if self._hooks is not None:
             self._hooks.forget(list(self._unused))
             self._unused.clear()
@@ -130,7 +130,7 @@ class Asking:
     def _after(
         self, error: ProgramError, group: list[Question], failures: dict[Question, int]
     ) -> list[list[Question]]:
-        """Say what to ask next, after a program has not answered."""
+        """Choose what to ask next, after a program did not answer."""
         self._hold(error)
         if not error.is_about_question:
             return [group]

@@ -1,9 +1,9 @@
-"""Messages at which deciding or planning fails again and again: found, tried alone, given up.
+"""Finds messages at which deciding or planning fails repeatedly, and gives them up.
 
-What a message makes our own code or a plugin's raise is caught where it is raised. What ends the
-process (killed for its memory, or by whoever watches it) leaves the messages that were at hand in
-an `AttemptBook`. Those are tried one by one after the next start; one at which three processes died
-is `poisoned`, and never looked at again.
+Exceptions of our own code or a plugin's are caught where they occur. If the process ends (it is
+killed for its memory, or by a supervisor), an `AttemptBook` still has the messages that were at
+hand. The next process tries them one by one. A message at which three processes died is `poisoned`,
+and is never tried again.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from destination_router.delivery.ledger import patiently
 from destination_router.eventlog.interface import AttemptBook
 
 TRIES = 3
-"""How many failures make a message a dead letter."""
+"""The failures that make a message a dead letter."""
 
 POISONED = "poisoned"
 """The code of such a dead letter."""
 
 
 class Attempts:
-    """What of one connection is at hand, and what did not end well.
+    """The messages of one connection that are at hand or that failed.
 
     Args:
         connection: the connection's name.
@@ -35,23 +35,23 @@ class Attempts:
         self._tries: dict[int, int] = {}
 
     async def open(self) -> None:
-        """Learn what earlier processes left; a log that cannot be written is waited for."""
+        """Read what earlier processes left. Wait for a log that cannot be written."""
         book = self._book
         if book is not None:
             self._tries = await patiently(lambda: book.open(self._connection))
 
     @property
     def suspects(self) -> bool:
-        """Whether there is any message that has to be tried alone."""
+        """Whether any message has to be tried alone."""
         return bool(self._tries)
 
     def tries(self, offset: int) -> int:
-        """Say at how many attempts to do something with a message the process died."""
+        """Count the attempts with a message at which a process died."""
         return self._tries.get(offset, 0)
 
     @contextlib.contextmanager
     def at_hand(self, offsets: Sequence[int], *, again: bool = False) -> Iterator[None]:
-        """Let it be known which messages are at hand; nothing may be awaited meanwhile.
+        """Note the messages at hand during a block. Nothing may be awaited meanwhile.
 
         Args:
             offsets: theirs.

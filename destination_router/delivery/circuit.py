@@ -1,4 +1,4 @@
-"""Whether a vendor is taken for dead, and when to ask again. Pure: time is an argument."""
+"""Decides whether a vendor counts as dead, and when to ask again. Pure: time is an argument."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ CircuitState = Literal["closed", "open", "half_open"]
 
 
 class Circuit:
-    """Opens after so many failures in a row; then one request at a time asks for signs of life.
+    """Opens after a number of failures in a row. Then one request at a time probes the vendor.
 
     A failure is no answer, or one that asks for a retry and says nothing of a single message.
 
@@ -29,7 +29,7 @@ class Circuit:
         self._asked_to_wait_until = 0.0
 
     def state(self, now: float) -> CircuitState:
-        """Say how the vendor is taken now."""
+        """Return the state of the circuit."""
         if self._failures < self._limit:
             return "closed"
         return "open" if now < self._until and not self._probing else "half_open"
@@ -41,11 +41,11 @@ class Circuit:
         return max(now, self._asked_to_wait_until)
 
     def may_send(self, now: float) -> bool:
-        """Say whether what has set off may go on."""
+        """Tell whether requests that have begun may go on."""
         return self.state(now) != "open" and now >= self._asked_to_wait_until
 
     def begin(self) -> None:
-        """Note that requests go out; while the vendor is taken for dead, this is the probe."""
+        """Note that requests go out. While the circuit is open, this is the probe."""
         self._probing = self._failures >= self._limit
 
     def succeed(self) -> None:
@@ -68,7 +68,7 @@ class Circuit:
             self._until = now + wait * (0.5 + chance / 2)
 
     def cease(self) -> None:
-        """Note that a probe ended without having asked anything."""
+        """Note that a probe ended without a request."""
         self._probing = False
 
     def wait_until(self, at: float) -> None:

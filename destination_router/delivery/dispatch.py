@@ -1,4 +1,4 @@
-"""Between the schedule and the sender: sends windows off, and acts on what comes back."""
+"""Sends windows from the schedule to the sender, and acts on the answers."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ from destination_router.faults import PASSED_ON, Unanswered, whereabouts
 from destination_router.pipeline.connection import Connection, Decision
 
 _LOOK_PAUSE = 0.1
-"""How often a process that may not deliver now asks whether it may, in seconds."""
+"""The seconds between checks of a process whether it may deliver again."""
 
 _KEPT_WINDOWS = 4
-"""How many windows' worth of held messages stay decided; the rest is decided again in its turn."""
+"""The windows of held messages that keep their decisions. Others are decided again later."""
 
 _DELIVERED = Outcome.delivered()
 
@@ -53,7 +53,7 @@ _log = logging.getLogger(__name__)
 
 
 class Dispatch:
-    """One connection's schedule at work; the owner of its windows.
+    """Runs one connection's schedule, and owns its windows.
 
     Args:
         connection: whose messages they are.
@@ -114,13 +114,13 @@ class Dispatch:
         self._held_alone: dict[Item, Held] = {}
         self._awaited: dict[str, float] = {}
         self.changed = asyncio.Event()
-        """Set whenever something may go out, or come in, that could not before."""
+        """Set when something may go out or come in that could not before."""
 
     # -- for the worker ------------------------------------------------------------------------
 
     @property
     def room(self) -> int:
-        """How many more messages may be read now."""
+        """The number of messages that may be read now."""
         # While the connection is held, one user's backlog must not keep the next user from asking.
         looks_for_others = self._permission.held is not None and not self._schedule.has_choice
         if self._schedule.unseen >= 2 * self._window and not looks_for_others:
@@ -129,7 +129,7 @@ class Dispatch:
         return max(0, min(self._window, free))
 
     def add(self, messages: Sequence[tuple[Event, Decision]]) -> None:
-        """Take in messages that are to be sent."""
+        """Add messages to send."""
         items = [
             Item.of(event.offset, event.body, decision, event.replay)
             for event, decision in messages
@@ -144,7 +144,7 @@ class Dispatch:
                     self._park(item)
 
     def launch(self) -> bool:
-        """Send the next window off, if there is one and it may go now."""
+        """Send the next window, if there is one and it may go now."""
         now = self._clock()
         opens = self._opens_at(now)
         if opens is None or opens > now:
@@ -171,11 +171,11 @@ class Dispatch:
         return None if opens is None or wake is None else max(opens, wake)
 
     def quota_use(self) -> dict[str, tuple[int, int]]:
-        """Tell of each quota of the whole connection how much is used, and how much there is."""
+        """Return the used and total amount of each quota of the connection."""
         return self._quotas.use(self._clock())
 
     def update_stats(self) -> None:
-        """Bring the numbers that are not counted up to date."""
+        """Update the numbers that are not counters."""
         self._stats.waiting = len(self._schedule)
         self._stats.parked = self._schedule.parked
         self._stats.at_quotas = self._schedule.in_lanes
@@ -191,7 +191,7 @@ class Dispatch:
         self._stats.held_since = min((each.since for each in lasting), default=None)
 
     def seconds_for(self, share: float) -> float:
-        """Say how long quotas let it take at least to send a share of what was sent so far."""
+        """Estimate the least time that quotas need for a share of what was sent so far."""
         return self._quotas.seconds_for(share, self._clock())
 
     async def finish(self, until: float) -> None:
@@ -214,7 +214,7 @@ class Dispatch:
         )
 
     async def send(self, planned: PlannedRequest) -> Answer:
-        """Send a planned request, unless a tie that it makes says otherwise; learn from it."""
+        """Send a planned request, unless one of its ties forbids it, and learn from the answer."""
         if (told := await self._pairings.before(planned.request)) is not None:
             self._quotas.release(planned.costs)
             made = all(outcome.result == "delivered" for outcome in told.outcomes.values())
@@ -347,7 +347,7 @@ class Dispatch:
         return max(opens[0], opens[1])
 
     def _hold_alone(self, items: Sequence[Item], outcomes: Sequence[Outcome]) -> None:
-        """Let messages wait that the vendor does not take while it takes others: by halves."""
+        """Hold messages that the vendor refuses while it takes others, as two halves."""
         now = self._clock()
         new = {
             item: Held(outcome.code, self._wall_clock())
@@ -381,7 +381,7 @@ class Dispatch:
         return wait
 
     def _await(self, wait: QuotaWait) -> None:
-        """Count that a quota keeps a message back; the first to have room is the one to tell of."""
+        """Count a message that a quota keeps back. The first quota with room is reported."""
         self._stats.quota_waits[wait.quota] += 1
         known = self._awaited.get(wait.quota, 0.0)
         is_over = known <= self._clock()
@@ -422,7 +422,7 @@ class Dispatch:
                 self._quotas.release(planned.costs)
 
     async def _planned(self, items: Sequence[Item]) -> Plan:
-        """Plan a window; what a plugin that runs elsewhere has to say of it is asked first."""
+        """Plan a window. Ask a plugin in another process about it first."""
         parked = [item for item in items if item.decision is None]
         decide = [partial(self._connection.decide, item.body) for item in parked]
         questions = self._asking.noted(decide)
@@ -442,7 +442,7 @@ class Dispatch:
             self._asking.used(questions)
 
     def _unplanned(self, items: Sequence[Item], place: str) -> None:
-        """Find by halves which message no window can be planned with, and give it up in the end."""
+        """Find the message with which no window can be planned, by halves, and give it up."""
         if len(items) > 1:
             self._part(items)
             return
@@ -457,7 +457,7 @@ class Dispatch:
         self._give_up(item, None, outcome, Answer(outcomes={}, response=None))
 
     def _part(self, items: Sequence[Item]) -> None:
-        """Let the messages of a window that was not planned go out as two halves."""
+        """Send the messages of a window that could not be planned as two halves."""
         self._unreserve(items)
         self._schedule.put_apart(items, self._clock())
 
@@ -517,7 +517,7 @@ class Dispatch:
         self._ledger.end(_fate(item, outcome), letter)
 
     def _park(self, item: Item) -> None:
-        """Forget what can be made again, so that many messages can wait."""
+        """Drop what can be recomputed, so that many messages can wait."""
         if self._is_crowded:
             item.decision = None
 
@@ -531,12 +531,12 @@ def _fate(item: Item, outcome: Outcome) -> Delivery:
 
 
 def _forgotten(item: Item) -> Decision:
-    """Stand in for the decision of a message that is parked."""
+    """Replace the decision of a parked message."""
     return Decision(message_id=item.message_id, result="requests")
 
 
 def declared_quotas(connection: Connection) -> Quotas:
-    """Ask a destination for its vendor's limits; without any, the vendor's answers set them."""
+    """Ask a destination for its vendor's limits. Without any, only the vendor's answers count."""
     if "quotas" not in connection.plugin.capabilities:
         return Quotas(())
     try:

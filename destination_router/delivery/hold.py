@@ -1,7 +1,7 @@
-"""Whether a connection is held: the vendor takes nothing of it now, and when to ask again. Pure.
+"""Decides whether a connection is held, and when to ask its vendor again. Pure.
 
-A state machine in the manner of `circuit.py`; time is an argument. A vendor that refuses the
-connection's key, say, begins a hold. From then on one request at a time asks:
+A state machine like `circuit.py`. Time is an argument. A hold begins, for example, when a vendor
+refuses the connection's key. From then on, one request at a time asks:
 
 | State | What happens | Then |
 |---|---|---|
@@ -12,7 +12,7 @@ connection's key, say, begins a hold. From then on one request at a time asks:
 | asking | it ends in any other way | held; ask after the same wait |
 | held | someone says that it should ask (`ask`) | held; ask at once |
 
-What was under way when the hold began changes nothing: it set off before.
+Requests that were under way when the hold began change nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Hold:
 
     @property
     def asking(self) -> bool:
-        """Whether the one request is under way that asks."""
+        """Whether the asking request is under way."""
         return self._asking
 
     def opens_at(self, now: float) -> float | None:
@@ -48,11 +48,11 @@ class Hold:
         return None if self._asking else max(now, self._until)
 
     def may_send(self) -> bool:
-        """Say whether what has set off may go on: only what asks, while the connection is held."""
+        """Tell whether requests that have begun may go on. In a hold, only the asking one may."""
         return self.code is None or self._asking
 
     def begin(self) -> None:
-        """Note that requests go out; while the connection is held, this is the one that asks."""
+        """Note that requests go out. During a hold, this is the asking one."""
         self._asking = self.code is not None
 
     def refuse(self, code: str, now: float) -> bool:
@@ -78,7 +78,7 @@ class Hold:
         return began
 
     def take(self) -> bool:
-        """Note that the vendor took something; whether that ended the hold."""
+        """Note that the vendor took something, and tell whether that ended the hold."""
         if self.code is None or not self._asking:
             return False
         self.code = None
@@ -86,17 +86,17 @@ class Hold:
         return True
 
     def cease(self, now: float) -> None:
-        """Note that what asked has ended; where it was not answered, it is asked again."""
+        """Note that the asking request has ended. Without an answer, ask again later."""
         if self._asking:
             self._asking = False
             self._until = now + min(self._wait, self._longest_wait)
 
     def go_on(self, code: str, now: float) -> None:
-        """Take up a hold of a former run: the vendor is asked at once."""
+        """Resume a hold of an earlier run. Ask the vendor at once."""
         self.refuse(code, now)
         self.ask(now)
 
     def ask(self, now: float) -> None:
-        """Ask at once, and begin anew with the waits."""
+        """Ask at once, and begin again with the first wait."""
         self._wait = self._first_wait
         self._until = now

@@ -1,10 +1,10 @@
-"""HTTP connections that no cancelled request can use up.
+"""HTTP connections that cancelled requests cannot exhaust.
 
-httpcore (1.0.9) keeps a connection for good whose request is cancelled after the connection is made
-and before it is used. Each takes a socket, and a place among `max_connections`; once all places are
-taken, nothing is sent any more. Requests are cancelled here all the time: a deadline holds for the
-whole of an answer. So connections among which a request was cancelled take no further request, and
-are closed once those that are under way have ended.
+If a request is cancelled after its connection is made and before it is used, httpcore (1.0.9) keeps
+that connection for ever. Each takes a socket and one of `max_connections`. Once all are taken,
+nothing is sent any more. The router cancels requests often, because a deadline holds for a whole
+answer. So after a cancelled request, its pool of connections takes no further request, and is
+closed once the requests under way have ended.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import httpx
 
 
 class RenewedTransport(httpx.AsyncBaseTransport):
-    """Sends over connections that are replaced by new ones when a request is cancelled.
+    """Sends over a pool of connections that is replaced when a request is cancelled.
 
     Args:
         make: makes connections, none of which is open yet.

@@ -1,4 +1,4 @@
-"""One message between the event log and the vendor, and all that delivery remembers of it."""
+"""One message between the event log and the vendor, with everything that delivery knows of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from destination_router.pipeline.connection import Decision
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one request.
+    """The result of one request.
 
     Attributes:
         outcomes: for each of its message ids.
@@ -29,7 +29,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     failure: str = ""
 
     def each(self) -> Sequence[Outcome]:
-        """Give the outcomes; only one of them where all are the same, as they nearly always are."""
+        """Return the outcomes; only one if all are the same, as nearly always."""
         outcomes = [*self.outcomes.values()]
         if outcomes and outcomes.count(outcomes[0]) == len(outcomes):
             return outcomes[:1]
@@ -89,7 +89,7 @@ class Item(msgspec.Struct, eq=False):
 
     @classmethod
     def of(cls, offset: int, body: bytes, decision: Decision, replay: str | None = None) -> Item:
-        """Make one of a message as it comes in."""
+        """Make the item of a message that comes in."""
         keys = decision.user_keys
         if len(keys) > 1:
             keys = tuple(dict.fromkeys(keys))
@@ -99,7 +99,7 @@ class Item(msgspec.Struct, eq=False):
         return f"Item({self.offset}, {self.message_id!r})"
 
     def left(self) -> list[tuple[int, HttpRequest]]:
-        """List the requests that the vendor does not have yet, each with its index."""
+        """List the requests that the vendor does not have yet, with their indexes."""
         requests = () if self.decision is None else self.decision.requests
         delivered = self.delivered
         if not delivered:
@@ -108,7 +108,7 @@ class Item(msgspec.Struct, eq=False):
 
 
 class FailedTogether:
-    """Messages that were refused or failed together, and go out again without any others.
+    """Messages that were refused or failed together. They go out again without others.
 
     Attributes:
         at: when they may go out.

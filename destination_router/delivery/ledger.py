@@ -1,4 +1,4 @@
-"""What ended, kept in the right order: dead letters first, then the report, then the commit."""
+"""Records messages that ended: first the dead letters, then the report, then the commit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """What became of one message: what was decided, and how the vendor took it.
+    """The result of one message: the decision, and the vendor's outcome.
 
     Attributes:
         decision: what the connection made of the message.
@@ -48,11 +48,11 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 Report = Callable[[Sequence[Delivery]], None]
-"""Is told what became of messages, as they end; called before they are committed."""
+"""Gets the results of messages when they end, before they are committed."""
 
 
 class EventSource(Protocol):
-    """What a worker needs of an event log: `EventLog` is one; a file of messages can be one."""
+    """The part of an event log that a worker needs. A file of messages can be one, too."""
 
     async def read(self, connection: str, after: int, limit: int) -> list[Event]:
         """Wait for events after an offset; see `EventLog.read`."""
@@ -85,7 +85,7 @@ class Ledger:
         self._one_at_a_time = asyncio.Lock()
 
     def end(self, delivery: Delivery, letter: DeadLetter | None = None) -> None:
-        """Note that a message ended; `letter` if it was given up."""
+        """Note that a message ended. `letter` is its dead letter, if it was given up."""
         self._offsets.append(delivery.offset)
         if self._report is not None:
             self._ended.append(delivery)
@@ -106,7 +106,7 @@ class Ledger:
         self._changed.set()
 
     async def run(self) -> None:
-        """Commit what ends, for ever."""
+        """Commit messages that end, for ever."""
         while True:
             await self._changed.wait()
             await self.flush()
@@ -130,7 +130,7 @@ class Ledger:
 
 
 async def patiently(action: Callable[[], Awaitable[T]]) -> T:
-    """Do something with the log; while it cannot (a full disk, say), wait and try again."""
+    """Use the log. While it is unavailable (for example, a full disk), wait and try again."""
     wait = _FIRST_WAIT
     while True:
         try:

@@ -1,7 +1,7 @@
-"""What went wrong between us and a vendor, for people: which host, through which proxy, and why.
+"""Describes network failures for people: the host, the proxy and the reason.
 
-Nothing else of a URL is told: a path or a query may hold secrets, and a proxy's address a password.
-Nor are words that came over the network: what is told here, HIPAA mode may tell too.
+It tells nothing else of a URL, because a path or a query may hold secrets, and a proxy's address a
+password. It repeats no text from the network, so HIPAA mode may use it, too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def proxy_for(url: str) -> str | None:
 
 
 def told_failure(error: BaseException, url: str, proxy: str | None, seconds: float) -> str:
-    """Say what went wrong: `https://vendor.example: the connection was refused`.
+    """Describe a failure: `https://vendor.example: the connection was refused`.
 
     Args:
         error: what was raised.
@@ -98,7 +98,7 @@ def _lookup_words(error: socket.gaierror) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """List what was raised and what it came of; each once, groups taken apart."""
+    """List an exception and its causes, each once, with groups taken apart."""
     seen: set[int] = set()
     waiting: list[Any] = [error]
     while waiting:

@@ -1,4 +1,4 @@
-"""Who looks on while messages are delivered: the console's traces. Nobody else needs it."""
+"""The interface through which the console's traces watch delivery."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from destination_router.pipeline.connection import Decision
 
 
 class Observer(Protocol):
-    """Is told while a worker works; what it does costs every message, so it does little."""
+    """Watches a worker. It must do little, because its cost is added to every message."""
 
     def decided(self, event: Event, decision: Decision) -> None:
         """A message was read and decided."""

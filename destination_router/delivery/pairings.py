@@ -1,4 +1,4 @@
-"""Keeps a vendor's limits on what may be tied to what: asks the book before a request goes out."""
+"""Keeps a vendor's limits on ties, by asking the book before a request goes out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Pairings:
         self._wall_clock = wall_clock
 
     async def before(self, request: HttpRequest) -> Answer | None:
-        """Enter a request's ties; an answer in the vendor's place if it need not, or may not, go.
+        """Enter a request's ties. Return an answer if the request need not or may not go out.
 
         While the book cannot be written, it waits.
         """

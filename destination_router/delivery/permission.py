@@ -1,7 +1,7 @@
-"""Whether a connection may send now, and what of it is remembered from one run to the next.
+"""Decides whether a connection may send now, and remembers it from one run to the next.
 
-Here a hold (`hold.py`) meets the book that it is kept in, the origins that are proven, what a
-person says (pause, go on), and the log that tells of it all.
+It combines a hold (`hold.py`), the book that keeps it, the proven origins, a person's orders
+(pause, resume), and log lines about all of these.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from destination_router.eventlog.interface import (
 )
 
 _LOOK_PAUSE = 0.5
-"""How often it is looked up what a person says, in seconds."""
+"""The seconds between two looks for a person's order."""
 
 _log = logging.getLogger(__name__)
 
 
 class Permission:
-    """One connection's.
+    """The permission of one connection.
 
     Args:
         connection: the connection's name.
@@ -63,10 +63,10 @@ class Permission:
         self._changed = asyncio.Event()
         self._opened = asyncio.Event()
         self.heard: Callable[[], None] = _tell_nobody
-        """Is called when a person has said something else."""
+        """Called when a person gives another order."""
 
     async def open(self) -> None:
-        """Read how the connection stands; one that was held is asked at once."""
+        """Read the connection's standing. If it was held, ask its vendor at once."""
         if (book := self._book) is not None:
             self._order = await patiently(lambda: book.order(self._connection))
             self._standing = await patiently(lambda: book.standing(self._connection))
@@ -75,7 +75,7 @@ class Permission:
             self._hold.go_on(self._standing.held.code, self._clock())
 
     async def run(self) -> None:
-        """Keep what changes, and hear what a person says, for ever."""
+        """Keep changes, and obey a person's orders, for ever."""
         await self._opened.wait()
         while self._book is not None:
             await self.keep()
@@ -94,7 +94,7 @@ class Permission:
 
     @property
     def paused(self) -> bool:
-        """Whether a person has said that the connection shall send nothing."""
+        """Whether a person has paused the connection."""
         return self._order is not None and self._order.paused
 
     @property
@@ -124,7 +124,7 @@ class Permission:
         self._hold.cease(self._clock())
 
     def read(self, request: HttpRequest, answer: Answer) -> Answer:
-        """Say what an answer means, given what the vendor took before; learn what it takes."""
+        """Interpret an answer by what the vendor took before, and learn what it takes."""
         if answer.response is None:
             return answer
         origin = origin_of(redirected(request.url, self._origins))
@@ -144,7 +144,7 @@ class Permission:
         _log.warning("connection_held", extra=about)
 
     def _hear(self, order: Order | None) -> None:
-        """Do what a person says: pausing comes before all else; to go on is to ask at once."""
+        """Obey a person's order. A pause comes before all else, and a resume asks at once."""
         if order is None or order == self._order:
             return
         was_paused, self._order = self.paused, order
@@ -175,6 +175,6 @@ def _tell_nobody() -> None:
 
 
 def origin_of(url: str) -> str:
-    """Tell the scheme and host of a URL: which vendor's door it is."""
+    """Get the scheme and host of a URL."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"

@@ -1,4 +1,4 @@
-"""A window of messages → the requests that carry it, packed, and paid for from the quotas. Pure."""
+"""Packs a window of messages into requests, and reserves their quotas. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _delivered = attrgetter("delivered")
 
 
 class PlannedRequest(msgspec.Struct, frozen=True, eq=False):
-    """A request of a window, with what it costs and carries.
+    """A request of a window, with its costs and messages.
 
     Attributes:
         request: single or bulk.
@@ -45,14 +45,14 @@ class PlannedRequest(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def carries(self) -> list[tuple[Item, int | None]]:
-        """Its messages, each with which of its requests this one stands for."""
+        """Its messages, each with the index of its request that this one stands for."""
         if self.indexes is None:
             return [(item, 0) for item in self.items]
         return [*zip(self.items, self.indexes, strict=True)]
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What becomes of a window.
+    """The plan of a window.
 
     Attributes:
         steps: the requests, in order.
@@ -68,7 +68,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class UndecidedError(Exception):
-    """A message that was to be sent is not any more: deciding failed this time."""
+    """A message that was to be sent cannot be decided again."""
 
 
 class Planner:
@@ -88,7 +88,7 @@ class Planner:
         self._windows = 0
 
     def admit(self, item: Item, now: float) -> QuotaWait | None:
-        """Set aside what a message will take at least, or say what stands in its way."""
+        """Reserve the least that a message takes, or return what stands in its way."""
         self._decide(item)
         if self._quotas.are_none:
             return None
@@ -105,10 +105,10 @@ class Planner:
         return wait
 
     def plan(self, items: Sequence[Item], now: float) -> Plan:
-        """Pack what was admitted, and pay for what that makes.
+        """Pack the admitted messages, and reserve the quotas of the result.
 
-        The few requests that turn out to cost something else (a single one, where a bulk was
-        expected) may not fit: their messages are held, and the rest is packed without them.
+        A few requests may cost something else than expected (for example, a single one and not a
+        bulk), and not fit. Then their messages are held, and the rest is packed without them.
         """
         for item in items:
             if item.decision is None:
@@ -131,12 +131,12 @@ class Planner:
             sent = [item for item in sent if item not in gone]
 
     def send_again(self, decision: Decision) -> None:
-        """Let a replay bring its updates to the vendor, though it may have them already."""
+        """Let a replay send its updates, although the vendor may have them already."""
         for request in decision.requests:
             self._states.forget(request)
 
     def forget(self, items: Iterable[Item]) -> None:
-        """Note that what is left of messages did not get through this time."""
+        """Note that the remaining requests of messages failed this time."""
         for item in items:
             for _, request in item.left():
                 self._states.end(request, delivered=False)
@@ -158,7 +158,7 @@ class Planner:
             item.delivered |= (1 << len(requests)) - 1
 
     def _decide(self, item: Item) -> None:
-        """Make a parked message's decision again: it was one to send."""
+        """Decide about a parked message again. It was one to send."""
         if item.decision is not None:
             return
         decision = replayed(self._connection.decide(item.body), item.replay)
@@ -233,7 +233,7 @@ class Planner:
 
 
 def _parted(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
-    """Tell messages of which nothing is left to send from the others."""
+    """Separate messages with nothing left to send from the others."""
     if not any(map(_delivered, items)):  # as of nearly all windows
         return [], [*items]
     finished: list[Item] = []
@@ -244,7 +244,7 @@ def _parted(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
 
 
 def plain_singles(items: Sequence[Item]) -> list[HttpRequest] | None:
-    """Give the requests of messages that have one each, not delivered yet; else None."""
+    """Get the requests of messages that have one undelivered request each; else None."""
     singles: list[HttpRequest] = []
     for item in items:
         requests = () if item.decision is None else item.decision.requests
@@ -304,7 +304,7 @@ def carriers(
 
 
 def _with_later_ones(held: set[Item], items: Sequence[Item]) -> dict[Item, None]:
-    """Add what comes after messages that are held, for it may not go ahead of them."""
+    """Add messages that come after held ones, because they may not overtake them."""
     users: set[str] = set()
     found: dict[Item, None] = {}
     for item in items:

@@ -1,9 +1,9 @@
-"""Holds back an identity that too many people suddenly carry: a placeholder nobody knew of.
+"""Holds back an identity that too many people suddenly carry: an unknown placeholder.
 
-A vendor merges all who carry the same identity, for good; a kiosk, a test account or a bug that
-writes one id for everybody looks like one person with many devices, or, where a backend knows of no
-devices, like one whose name keeps changing. Here is what is remembered of each identity, and when
-it is too much.
+A vendor merges everybody with the same identity for good. A kiosk, a test account or a bug that
+writes one id for everybody looks like one person with many devices. From a backend, which knows no
+devices, it looks like one person whose name keeps changing. This module remembers what comes with
+each identity, and decides when it is too much.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Once:
-    """What came with an identity, and when last: as long as that is always the same."""
+    """What came with an identity, and when last, while it is always the same."""
 
     __slots__ = ("last", "marks")
 
@@ -46,7 +46,7 @@ class _Once:
 
 
 class _Seen:
-    """When each anonymous id, email and name was last seen with one identity; by hashes."""
+    """When each anonymous id, email and name was last seen with one identity, by hashes."""
 
     __slots__ = ("last", "marks")
 
@@ -59,7 +59,7 @@ class _Seen:
 
 
 class Quarantine:
-    """One connection's watch over identities.
+    """Watches the identities of one connection.
 
     Time is when a message was received: the sender's own time may be anything, and a backlog after
     an outage must not look like a rush. What is remembered goes after a period without a message,
@@ -91,7 +91,7 @@ class Quarantine:
     def verdict(
         self, decision: Decision, at: float, *, again: bool = False
     ) -> Literal["free", "caught", "held"]:
-        """Say whether a message may go out.
+        """Decide whether a message may go out.
 
         Where several subscriptions send it under several identities, each is watched, and the
         message goes out under all of them or none.
@@ -125,7 +125,7 @@ class Quarantine:
         return "caught"
 
     def refusal(self) -> Refusal:
-        """Say why a message is held back, and what releases it."""
+        """Explain why a message is held back, and what releases it."""
         settings = self._settings
         return Refusal(
             CODE,
@@ -137,7 +137,7 @@ class Quarantine:
 
     @property
     def remembered(self) -> int:
-        """How many identities, and what came with them, are remembered, together."""
+        """The number of remembered identities and of what came with them."""
         return self._remembered
 
     def _is_too_much(self, identity: int, marks: tuple[tuple[str, int], ...], at: float) -> bool:
@@ -168,7 +168,7 @@ class Quarantine:
         return False
 
     def _fits(self, seen: _Seen, kind: str, mark: int, at: float) -> bool:
-        """Remember what comes with an identity anew, unless that is one too many of its kind."""
+        """Remember what newly comes with an identity, unless it is one too many of its kind."""
         known = seen.marks.setdefault(kind, {})
         most = self._settings.anonymous_ids if kind == _DEVICE else self._settings.changed_traits
         if len(known) >= most:
@@ -183,7 +183,7 @@ class Quarantine:
         return True
 
     def _forget(self, at: float) -> None:
-        """Let go of what is too old, and of what is too much."""
+        """Drop what is too old, and what is too much."""
         self._forgot_at = at
         since = at - self._settings.period
         while self._seen:
@@ -197,7 +197,7 @@ class Quarantine:
 
 
 class Watch:
-    """A connection's quarantine with the book that it is kept in.
+    """A connection's quarantine, with its book.
 
     Args:
         connection: the connection's name.
@@ -222,7 +222,7 @@ class Watch:
         return self._settings.enabled
 
     async def open(self) -> None:
-        """Read what is held back, and release what is allowed now."""
+        """Read held-back identities, and release those that are allowed now."""
         if self._book is None or not self._settings.enabled:
             return
         book = self._book
@@ -233,7 +233,7 @@ class Watch:
             await patiently(lambda: book.release(self._connection, allowed))
 
     def judged(self, decision: Decision, at: float, *, again: bool = False) -> Decision:
-        """Turn what would be sent of an identity that is held back into a rejection.
+        """Reject what would be sent for a held-back identity.
 
         Args:
             decision: what the connection makes of a message.
@@ -253,7 +253,7 @@ class Watch:
         )
 
     async def keep(self, now: float) -> None:
-        """Keep what is newly held back.
+        """Keep newly held-back identities.
 
         Args:
             now: Unix time, in seconds.
@@ -265,6 +265,6 @@ class Watch:
 
 
 def digest(identity: str) -> bytes:
-    """Make of an identity what is remembered of it."""
+    """Hash an identity for the book."""
     content = identity.encode("utf-8", "surrogatepass")
     return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()

@@ -1,7 +1,7 @@
-"""One request → the vendor → an outcome for each message that it carries.
+"""Sends one request to the vendor, and returns an outcome for each message in it.
 
-The only place that speaks HTTP to a vendor. TLS is always verified; a vendor's origin can be sent
-elsewhere (a proxy, a simulator) by configuration.
+Only this module speaks HTTP to a vendor. It always verifies TLS. A configuration can send a
+vendor's origin elsewhere (a proxy, a simulator).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Way(msgspec.Struct, frozen=True):
-    """How an origin is reached: over which connections, and through which proxy, if any."""
+    """The way to an origin: its connections, and its proxy if there is one."""
 
     transport: httpx.AsyncBaseTransport
     proxy: str | None = None
@@ -211,11 +211,11 @@ class Sender:
 
 
 class _NoWayError(Exception):
-    """There is nothing to send with; says why."""
+    """There is no way to send. The text says why."""
 
 
 def no_cookies() -> CookieJar:
-    """Make a jar that takes no cookies: what a vendor keeps in one is no part of its API.
+    """Make a jar that takes no cookies, which are not part of a vendor's API.
 
     It would send them back, with each one a longer header, until the vendor refuses all.
     """
@@ -230,19 +230,19 @@ def _unanswered(request: HttpRequest, failure: str, seconds: float) -> Answer:
 
 @functools.cache
 def trusted_certificates() -> ssl.SSLContext:
-    """Verify every vendor; the certificates are read once, for all clients."""
+    """Make a context that verifies every vendor. It reads the certificates once for all clients."""
     return httpx.create_ssl_context()
 
 
 async def _prepared(request: HttpRequest, url: str, most: float) -> httpx.Request:
-    """Render a request; beside the event loop where that takes a while."""
+    """Render a request, beside the event loop if that takes a while."""
     if not request.gzip or request_bytes(request) < _PACKED_AT_ONCE:
         return render(request, url, most)
     return await in_thread(lambda: render(request, url, most), "gzip")
 
 
 def render(request: HttpRequest, url: str, most: float) -> httpx.Request:
-    """Turn a request from data into what goes over the wire.
+    """Render a request as it goes over the wire.
 
     Args:
         request: what to send.
@@ -283,7 +283,7 @@ def _steps(most: float) -> dict[str, float | None]:
 
 
 def header_texts(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Read an answer's headers: names in lower case; of one that is there twice, both values.
+    """Read an answer's headers, with names in lower case and repeated values joined.
 
     They are text in the first of ASCII, UTF-8 and ISO 8859-1 that fits all of them.
     """
@@ -318,7 +318,7 @@ def redirected(url: str, origins: Mapping[str, str]) -> str:
 def read_answer(
     connection: Connection, request: HttpRequest, response: HttpResponse
 ) -> dict[str, Outcome]:
-    """Say what an answer means for each message; the plugin knows best, if it has a say.
+    """Interpret an answer for each message, with the plugin's hook if it has one.
 
     A bulk that is refused for its body, with no word about which message is at fault, makes all
     of them suspect.
@@ -335,12 +335,12 @@ def read_answer(
 def read_cut_answer(
     connection: Connection, request: HttpRequest, response: HttpResponse
 ) -> dict[str, Outcome]:
-    """Say what an answer means of which only the status, the headers and a beginning are known."""
+    """Interpret an answer with known status and headers, but only the beginning of the body."""
     return _told(connection, for_each_of_cut(request, default_outcome(response)))
 
 
 def _told(connection: Connection, outcomes: dict[str, Outcome]) -> dict[str, Outcome]:
-    """Leave of outcomes what may be kept of them; one that several messages share, once."""
+    """Reduce outcomes to what may be kept. One that several messages share is reduced once."""
     distinct = {id(outcome): outcome for outcome in outcomes.values()}
     told = {key: connection.told(outcome) for key, outcome in distinct.items()}
     return {key: told[id(outcome)] for key, outcome in outcomes.items()}
@@ -379,7 +379,7 @@ def _plugins_view(
 
 
 def _is_outcome(value: object) -> TypeGuard[Outcome]:
-    """Whether delivery knows what to do with it: a message with any other would be lost."""
+    """Tell whether it is an outcome that delivery can handle. Any other would lose a message."""
     if not isinstance(value, Outcome):
         return False
     try:  # which checks nothing when it is made

@@ -1,7 +1,8 @@
-"""Which profile updates a vendor has already, exactly, so that they need not be sent again. Pure.
+"""Remembers which profile updates a vendor has already, to skip exact repeats. Pure.
 
 Browser SDKs repeat a user's traits on every event. Updates are partial, so only a repeat of the
-very last one is sure to change nothing: anything in between, or under way, or failed, may have.
+last one certainly changes nothing. Another update in between, under way or failed may have changed
+something.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _DIGEST_BYTES = 16
 
 
 class _UnderWay:
-    """The updates of one state that are under way, and what will be known of it after them."""
+    """The updates of one state under way, and what will be known of it after them."""
 
     __slots__ = ("count", "digest", "owner", "unsure")
 
@@ -45,7 +46,7 @@ class States:
         return len(self._delivered)
 
     def repeats(self, request: HttpRequest) -> bool:
-        """Say whether the vendor has exactly this, and nothing that came after it."""
+        """Tell whether the vendor has exactly this update as its last."""
         key = request.state_key
         if key is None or key not in self._delivered:
             return False
@@ -53,12 +54,12 @@ class States:
         return self._delivered[key] == _digest(request)
 
     def forget(self, request: HttpRequest) -> None:
-        """Remember no longer what the vendor has of a request's state: the next one goes out."""
+        """Forget the state of a request, so that the next update goes out."""
         if request.state_key is not None:
             self._delivered.pop(request.state_key, None)
 
     def begin(self, request: HttpRequest, window: int) -> None:
-        """Note that an update goes out: until it is delivered, its state is unknown.
+        """Note that an update goes out. Until it is delivered, its state is unknown.
 
         Args:
             request: a single request.
@@ -75,7 +76,7 @@ class States:
         state.unsure |= state.owner != owner
 
     def end(self, request: HttpRequest, *, delivered: bool) -> None:
-        """Note how an update ended that had begun; those of one user in their order."""
+        """Note how an update ended. Those of one user end in their order."""
         state = self._under_way.get(request.state_key or "")
         key = request.state_key
         if key is None or state is None:

@@ -1,4 +1,4 @@
-"""What a worker counts while it works: the source of the metrics. Plain numbers, no I/O."""
+"""The counts of a worker, from which metrics are made. Plain numbers, no I/O."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Latency(msgspec.Struct):
 
 
 class DeliveryStats(msgspec.Struct):
-    """One connection's delivery since the worker started; read it at any time.
+    """The counts of one connection since its worker started. You may read them at any time.
 
     Attributes:
         received: messages read from the log.

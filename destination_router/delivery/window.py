@@ -1,8 +1,8 @@
-"""One window on its way: its requests are sent in order, and its owner told how each message fares.
+"""Sends the requests of one window in order, and reports each message's result to its owner.
 
-A request waits for earlier ones that carry messages of its users; those of different users go side
-by side. It is sent only if all its messages are still on their way: when one was refused or has to
-be sent again, the others return to the schedule at once, to be packed without it.
+A request waits for earlier ones with messages of the same users. Requests of different users go in
+parallel. A request is sent only if all its messages are still to be sent: if one was refused or has
+to be retried, the others return to the schedule at once and are packed without it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from destination_router.delivery.outcomes import Next, outcome_of, own_request, 
 from destination_router.delivery.plan import Plan, PlannedRequest
 
 _Told = tuple[Item, int | None, Outcome]
-"""A message, which of its requests this was, and what came of it."""
+"""A message, the index of its request, and its outcome."""
 
 _ORDER: tuple[Next, ...] = get_args(Next)
-"""Everything that a message can do next: what is not in it would be forgotten."""
+"""All next steps of a message. One that is missing here would be forgotten."""
 
 
 class WindowOwner(Protocol):
-    """Who sends a window off, and is told how its messages fare."""
+    """Sends the requests of a window, and gets the results of its messages."""
 
     def may_send(self) -> bool:
         """Whether another request may go out now."""
@@ -84,7 +84,7 @@ class Window:
                 left[item] = left.get(item, 0) + 1
 
     async def run(self) -> None:
-        """Send everything that can be sent; returns when the owner knows how all fare."""
+        """Send everything that can be sent. Returns when the owner has all results."""
         if len(self._requests) == 1:
             await self._after((), self._requests[0])
             return
@@ -106,7 +106,7 @@ class Window:
         return [planned for planned in self._requests if planned not in self._sent]
 
     def untold(self) -> list[Item]:
-        """List the messages of which nothing was told."""
+        """List the messages without a result."""
         unopened = chain.from_iterable(planned.items for planned in self._unopened)
         left = (item for item, left in self._left.items() if left)
         return [item for item in chain(unopened, left) if item not in self._withdrawn]
@@ -128,7 +128,7 @@ class Window:
         )
 
     def _tell(self, planned: PlannedRequest, answer: Answer) -> None:
-        """Do with each message of a request what its outcome calls for."""
+        """Report each message of a request to the owner by its outcome."""
         if answer.is_all_delivered:
             if planned.is_all:
                 self._unopened.pop(planned)
@@ -176,7 +176,7 @@ class Window:
                 assert_never(now)
 
     def _advance(self, taken: Sequence[tuple[Item, int | None]]) -> None:
-        """Go on with messages of which the vendor took a request; see which it has all of."""
+        """Note that the vendor took a request of messages, and find those that are complete."""
         left, ended = self._left, []
         for item, index in taken:
             left[item] = more = left[item] - 1

@@ -1,6 +1,6 @@
 """Event log → pipeline → schedule → sender → commit, for one connection.
 
-Messages of one user take effect in the order they came; different users overtake each other.
+Messages of one user take effect in their order. Different users may overtake each other.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SHARE_FOR_COMMITS = 0.2
 
 
 class Worker:
-    """Delivers one connection's messages: in order, packed, within quotas, until all are done.
+    """Delivers one connection's messages: in order, packed, and within quotas.
 
     A message is committed when the vendor has every request that it caused, when it is not for
     this destination, or when it is kept as a dead letter. All waiting goes by the running event
@@ -118,16 +118,16 @@ class Worker:
 
     @property
     def stats(self) -> DeliveryStats:
-        """What it has done so far, and what it is at; one record, brought up to date."""
+        """Its counts and current state, as one updated record."""
         self._dispatch.update_stats()
         return self._stats
 
     def seconds_for(self, share: float) -> float:
-        """Say how long it takes at least to send a share of what was sent so far: by quotas."""
+        """Estimate the least time that quotas need for a share of what was sent so far."""
         return self._dispatch.seconds_for(share)
 
     def quota_use(self) -> dict[str, tuple[int, int]]:
-        """Tell of each quota of the whole connection how much is used, and how much there is."""
+        """Return the used and total amount of each quota of the connection."""
         return self._dispatch.quota_use()
 
     async def run(self) -> None:
@@ -164,7 +164,7 @@ class Worker:
             self._ended.set()
 
     async def stop(self, grace: float) -> None:
-        """Take no new messages; let what is under way end, for at most `grace` seconds.
+        """Take no new messages, and let requests under way end within `grace` seconds.
 
         What has not ended by then stays uncommitted and is delivered after the next start.
         Returns when `run` has.
@@ -199,7 +199,7 @@ class Worker:
             self._dispatch.changed.set()
 
     async def _take_in_next(self, events: Sequence[Event]) -> None:
-        """Have a plugin that runs elsewhere answer for messages first, all at once."""
+        """Take in messages, after a plugin in another process has answered for all of them."""
         if not self._asking.is_needed:
             self._take_in_some(events)
             return
@@ -212,7 +212,7 @@ class Worker:
         self._asking.used(questions)
 
     def _take_in_some(self, events: Sequence[Event]) -> None:
-        """Take in messages; those with which a process died go alone, for its death is theirs."""
+        """Take in messages. Those at which a process died go alone."""
         if not self._attempts.suspects:
             self._take_in_together(events)
             return
@@ -234,7 +234,7 @@ class Worker:
     def _take_in(
         self, events: Sequence[Event], made: Sequence[Decision | None], *, alone: bool = False
     ) -> None:
-        """Say what becomes of messages.
+        """Decide about messages, and pass them on.
 
         Args:
             events: the messages.
@@ -267,7 +267,7 @@ class Worker:
             self._dispatch.add(to_send)
 
     def _together(self, events: Sequence[Event]) -> Sequence[Decision | None]:
-        """Decide about messages; None for each, which is then decided alone, where that fails."""
+        """Decide about messages together. If that fails, return None for each to decide alone."""
         bodies, sources = [event.body for event in events], [event.source for event in events]
         try:
             return self._connection.decide_all(bodies, sources)
@@ -277,7 +277,7 @@ class Worker:
             return [None] * len(events)
 
     def _decided(self, event: Event, made: Decision | None) -> Decision | str:
-        """Decide, or say where that failed the last of three times."""
+        """Decide about a message, or reject it after the third failure."""
         place = ""
         for _ in range(TRIES):
             try:
@@ -313,7 +313,7 @@ class Worker:
         self._ledger.end(Delivery(decision, None, event.offset), letter)
 
     def _poisoned(self, event: Event, place: str) -> None:
-        """Give up a message without looking at it again."""
+        """Give up a message without another attempt."""
         letter = DeadLetter(
             connection=self._connection.name,
             message_id="",
