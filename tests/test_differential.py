@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -191,16 +192,12 @@ def test_the_exit_status_tells_whether_anything_is_new(
     if answer == "KNOWN":
         answer = f"{replies!r}['context' in message]"
     node = tmp_path / "node"
-    node.write_text(_NODE.format(python=_python(), answer=answer))
+    node.write_text(_NODE.format(python=sys.executable, answer=answer))
     node.chmod(0o755)
     monkeypatch.setattr(differential, "_node", lambda: str(node))
     odd = {**message, "context": None}
     monkeypatch.setattr(differential, "message", lambda _, index: odd if index else message)
     assert differential.main(["--messages", "2"]) == status
-
-
-def _python() -> str:
-    return str(ROOT / ".venv" / "bin" / "python")
 
 
 @pytest.mark.parametrize(("ci", "status"), [("", 0), ("true", 1)])
