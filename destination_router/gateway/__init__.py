@@ -1,6 +1,6 @@
-"""Where events come in over HTTP: RudderStack's gateway protocol → the event log.
+"""Takes events over HTTP, by RudderStack's gateway protocol, into the event log.
 
-In comes a request of an SDK; when it is answered with 200, its events are in the log, complete
-(`enrichment`). `write_keys` says who sends, `replies` what they are told, `body_room` how much may
-be in memory at once. Open `app` first.
+The input is a request of an SDK. When the answer is 200, its events are in the log, and complete
+(`enrichment`). `write_keys` identifies the sender, `replies` has all answers, and `body_room`
+bounds the memory of bodies. Open `app` first.
 """

@@ -1,7 +1,7 @@
-"""Where events come in over HTTP: RudderStack's gateway protocol → the event log.
+"""Takes events over HTTP, by RudderStack's gateway protocol, into the event log.
 
-Any RudderStack SDK can send here. An event is kept once the sender has read `ok`; whether a
-destination can do anything with it is for the pipeline to say, later and for that event alone.
+Any RudderStack SDK can send here. An event is kept once the sender has read `ok`. The pipeline
+decides later, for each event alone, whether a destination can use it.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ _AT_ONCE_FIELDS = 8192
 that has to be put together anew costs a microsecond for each of its fields."""
 
 _EVENT_BYTES = 100
-"""What an event takes in memory beside its own bytes."""
+"""The memory of an event beside its own bytes."""
 
 _LONGEST_ADDRESS = 64
-"""No address is longer. What a sender writes in its place is copied into each of its events."""
+"""The longest address. A sender may write anything there, and each event gets a copy."""
 
 
 class _Intake(msgspec.Struct, frozen=True):
-    """What one route takes.
+    """The requests of one route.
 
     Attributes:
         split: cuts a body into events, so many at most; raises `Reject`.
@@ -99,7 +99,7 @@ _PIXELS = ("track", "page")
 
 _ACCEPTED = ANSWERS["accepted"].response()
 _FAILED = PlainTextResponse("Internal Server Error", 500)
-"""These are sent again and again: nobody changes them."""
+"""Shared answers. Nobody changes them."""
 
 
 def _now() -> datetime:
@@ -141,7 +141,7 @@ def create_gateway(  # noqa: PLR0913 -- each is a setting, by keyword
         max_body_bytes: how large a body may be, unpacked.
         max_events: how many events a request may hold.
         max_bodies_bytes: how much memory the bodies of all requests may take together.
-        destinations: what a browser of a source, by its name, loads by itself:
+        destinations: the destinations that browsers of a source load by themselves:
             `device_destinations`.
         refused: is told of each request that is refused: its source, empty where it is not known,
             and the code of why.
@@ -203,7 +203,7 @@ class _Ahead:
 
 
 class _Bounds(msgspec.Struct, frozen=True):
-    """What requests may hold: each one's bytes and events, and the bytes of all."""
+    """The bounds of requests: the bytes and events of each, and the bytes of all."""
 
     body_bytes: int
     events: int
@@ -232,7 +232,7 @@ class _Gateway:
         self._reading = asyncio.Lock()
 
     async def take(self, intake: _Intake, request: Request) -> Response:
-        """Answer one request, whatever becomes of it."""
+        """Answer one request in any case."""
         source, more = "", False
         chunks = Chunks(request.receive)
         try:
@@ -256,7 +256,7 @@ class _Gateway:
         return ANSWERS[code].response()
 
     async def see(self, kind: str, request: Request) -> Response:
-        """Keep what a pixel's query says, if it can be kept; a page gets its picture anyway."""
+        """Keep the event of a pixel's query, if possible. The page gets its picture anyway."""
         with contextlib.suppress(Reject, LogUnavailableError):
             source = self._sources.admit(query_key(request)).name
             arrival = self._arrival(request, kind)
@@ -269,7 +269,7 @@ class _Gateway:
     async def source(
         self, destinations: Callable[[str], Sequence[dict[str, Json]]], request: Request
     ) -> Response:
-        """Tell a browser SDK what it is to do."""
+        """Answer a browser SDK's question for its configuration."""
         try:
             write_key = any_key(request)
             source = self._sources.find(write_key)
@@ -288,7 +288,7 @@ class _Gateway:
         source: str,
         place: Place,
     ) -> Sequence[str]:
-        """Keep a request's events; gives what each refused user's were refused for.
+        """Keep a request's events. Return the code for each refused user.
 
         Raises:
             Reject, ClientDisconnect, LogUnavailableError: nothing of it is kept.
@@ -327,7 +327,7 @@ class _Gateway:
 def _taken_at_once(
     body: bytes, intake: _Intake, arrival: Arrival, most: int
 ) -> tuple[list[bytes], list[str]] | None:
-    """Do as `_taken_apart` where that is done so soon that nobody notices; else give None.
+    """Do as `_taken_apart` if that takes no noticeable time; else return None.
 
     Raises:
         Reject: none of the request is kept.
@@ -351,7 +351,7 @@ def _taken_apart(
     """Cut a body into events and complete each.
 
     Returns:
-        The events to keep, and the code of what each refused user's events were refused for.
+        The events to keep, and the code for each refused user.
 
     Raises:
         Reject: none of the request is kept.
@@ -374,7 +374,7 @@ def _completed(
 
 
 def _request_ip(request: Request) -> str:
-    """Tell where a request came from: the first hop that a proxy names, else the peer."""
+    """Find where a request came from: the first hop that a proxy names, or else the peer."""
     hops = header(request.scope, b"x-forwarded-for") or ""
     first_hop = hops.partition(",")[0].strip()
     if first_hop and len(first_hop) <= _LONGEST_ADDRESS:

@@ -1,7 +1,7 @@
-"""How much memory the bodies of all requests may take together.
+"""Bounds the memory that the bodies of all requests take together.
 
-What a sender sends is in memory from when it comes in until it is on disk. However many send at
-once, that is bounded here: whoever finds no room is told to send again a little later.
+A body is in memory from its arrival until it is on disk. This bounds all of them, however many
+senders there are. A sender that finds no room is told to send again a little later.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Self
 from destination_router.contract.records import Reject
 
 FREE_BYTES = 64 * 1024
-"""What each body takes without being counted: few large bodies never keep the small ones out.
+"""The bytes of each body that do not count, so that large bodies never keep small ones out.
 
-How many there are at once, the number of connections bounds.
+The number of connections bounds how many there are at once.
 """
 
 RETRY_AFTER_SECONDS = 2
@@ -32,7 +32,7 @@ class BodyRoom:
         self._taken = 0
 
     def place(self) -> Place:
-        """Give a request its place; what it holds is given back at the end of the block."""
+        """Give a request its place. The end of the block gives back what it holds."""
         return Place(self)
 
     def change(self, before: int, after: int) -> None:
@@ -48,10 +48,10 @@ class BodyRoom:
 
 
 class Place:
-    """What one request holds in memory.
+    """The memory of one request.
 
     Args:
-        room: what it counts against.
+        room: the room that it counts against.
     """
 
     def __init__(self, room: BodyRoom) -> None:
@@ -70,7 +70,7 @@ class Place:
         self.hold(0)
 
     def hold(self, size: int) -> None:
-        """Hold so many bytes in all.
+        """Hold this many bytes in all.
 
         Raises:
             Reject: `overloaded`.

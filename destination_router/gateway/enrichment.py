@@ -1,8 +1,8 @@
-"""What the gateway adds to an event on its way into the log, so that it is complete there.
+"""Completes an event on its way into the log.
 
-The rules are those of rudder-server's gateway and, for the time, of its processor. Fields are
-written in front of the sender's own bytes; an event is put together anew only where a value that
-it already has must be replaced, and even then every other value stays as it was written.
+The rules are those of rudder-server's gateway and, for the time, of its processor. New fields go in
+front of the sender's own bytes. An event is rewritten only if one of its values must be replaced,
+and even then every other value stays as it was written.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _ID_KEY = b"messageId"
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
-    """How an event came in; the same for all events of a request.
+    """The arrival of a request, which all its events share.
 
     Attributes:
         received_at: when, with a time zone.
@@ -63,7 +63,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     front: bytes = b""
 
     def __post_init__(self) -> None:
-        """Write down what all events of the request share."""
+        """Compute what all events of the request share."""
         text = format_time(self.received_at)
         named = {"received_at": text, "request_ip": self.request_ip}
         msgspec.structs.force_setattr(self, "received_text", text)
@@ -71,7 +71,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Fields(msgspec.Struct, kw_only=True, rename=_WIRE_NAMES):
-    """What has to be looked at; the decoder skips everything else. UNSET: not there."""
+    """The fields that are read. The decoder skips all others. UNSET: absent."""
 
     type: Any = msgspec.UNSET
     message_id: Any = msgspec.UNSET
@@ -213,7 +213,7 @@ def _has_identity(fields: _Fields, arrival: Arrival) -> bool:
 
 
 def _identifies(value: Json) -> bool:
-    """Tell whether rudder-server's text for a value is not blank; false and 0 are text to it."""
+    """Tell whether rudder-server's text for a value is not blank. false and 0 are text, too."""
     return bool(value.strip()) if isinstance(value, str) else not _is_missing(value)
 
 
@@ -238,7 +238,7 @@ def _changes(fields: _Fields, arrival: Arrival) -> dict[str, str]:
 
 
 def _id_of(raw: bytes, fields: _Fields, arrival: Arrival, place: int) -> str:
-    """Make an id: the same for the same event of the same request, if that can be known."""
+    """Make an id. It is the same for the same event of the same request, if possible."""
     times = (fields.timestamp, fields.original_timestamp, fields.sent_at)
     if not arrival.write_key or all(read_time(time) is None for time in times):
         return arrival.new_id()

@@ -1,4 +1,4 @@
-"""`/v1/import`: a batch is taken apart by users; each one's events are kept or refused alone."""
+"""`/v1/import`: splits a batch by users. Each user's events are kept or refused alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from destination_router.pipeline.wire import members, split_batch
 
 
 def split_import(body: bytes, most: int | None = None) -> list[bytes]:
-    """Cut an import into its events; unlike a batch it may be empty.
+    """Cut an import into its events. Unlike a batch, it may be empty.
 
     Raises:
         Reject: `invalid_json` or `too_many_events`.
@@ -34,7 +34,7 @@ def take_by_user(
         complete: enriches one; raises `Reject`.
 
     Returns:
-        The events to keep, and the code of what each refused user's events were refused for.
+        The events to keep, and the code for each refused user.
     """
     kept: list[bytes] = []
     codes: list[str] = []

@@ -27,14 +27,14 @@ _PART = re.compile(r"((?:[^.\\]++|\\.|\\\Z)*+)(?:\.|\Z)", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _PATTERN = re.compile(r"(?<!\\)[*?#|@]")
 _LONGEST_PATH = 2000
-"""No name of an event is longer, and to look for its dots takes time that grows faster than it."""
+"""The longest name of a parameter. The time to find its dots grows faster than its length."""
 
 _LONGEST_LIST = 100
 _DEEPEST = 32
 
 
 def pixel_event(kind: str, query: Iterable[tuple[str, str]], now: datetime) -> bytes:
-    """Make an event of a query; what is no path into it is left out.
+    """Make an event of a query. A name that is not a path is left out.
 
     Args:
         kind: `track` or `page`.
@@ -80,7 +80,7 @@ def _set(event: dict[str, Any], path: str, value: str) -> None:
 
 
 def _parts(path: str) -> list[str]:
-    """Cut a path at its dots; none where it is empty or a pattern."""
+    """Cut a path at its dots; empty if it is empty or a pattern."""
     if not 0 < len(path) <= _LONGEST_PATH or _PATTERN.search(path):
         return []
     parts = [match[1] for match in _PART.finditer(path)][: path.count(".") + 1]
@@ -94,14 +94,14 @@ def _is_index(part: str) -> bool:
 
 
 def _index(part: str, node: Any) -> int | None:
-    """Read a part as a place in a list; `-1` is the one behind its last."""
+    """Read a part as a place in a list. `-1` is the one after its last."""
     if not isinstance(node, list) or not _is_index(part):
         return None
     return len(node) if part == "-1" else int(part[:9])
 
 
 def _name(part: str) -> str:
-    """Read a part as a key: a colon in front keeps digits from being an index."""
+    """Read a part as a key. After a colon, digits are not an index."""
     return _ESCAPED.sub(r"\1", part.removeprefix(":"))
 
 

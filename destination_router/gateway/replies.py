@@ -1,4 +1,4 @@
-"""Every answer of the gateway, word for word as rudder-server's gateway gives it.
+"""All answers of the gateway, word for word as rudder-server's gateway gives them.
 
 Senders decide by the status whether to send again, and people search for the words.
 """
@@ -14,7 +14,7 @@ from destination_router.gateway.body_room import RETRY_AFTER_SECONDS
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """A status and a text; an error's text ends with a newline on the wire.
+    """A status and a text. On the wire, an error's text ends with a newline.
 
     Attributes:
         status: the HTTP status.
@@ -41,9 +41,9 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 def import_reply(codes: Sequence[str]) -> Reply:
-    """Answer an import by what its users' events were refused for.
+    """Answer an import by the codes of its refused users.
 
-    Two refusals are told in one breath, which rudder-server then knows no status for but 500.
+    rudder-server joins two different refusals, and then has no status for them but 500.
     """
     if not codes:
         return ANSWERS["accepted"]
@@ -71,7 +71,7 @@ ANSWERS: dict[str, Reply] = {
     "unavailable": Reply(503, "Service Unavailable"),
     "overloaded": Reply(503, "Service Unavailable", RETRY_AFTER_SECONDS),
 }
-"""What each outcome of a request is answered with; the keys are the codes of `Reject`."""
+"""The answer for each outcome of a request, by the code of `Reject`."""
 
 HEALTH = {
     "appType": "EMBEDDED",
@@ -84,4 +84,4 @@ HEALTH = {
     "lastSync": "",
     "lastRegulationSync": "",
 }
-"""What a probe reads while all is well."""
+"""The answer to a probe while all is well."""

@@ -1,4 +1,4 @@
-"""Read the body of a request, unpacked, within a bound that holds however it is packed."""
+"""Reads and decompresses the body of a request, within a bound for any compression."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Chunks:
 async def read_body(
     chunks: AsyncIterable[bytes], encoding: str | None, limit: int, place: Place | None = None
 ) -> bytes:
-    """Read a body, and unpack it if its `Content-Encoding` is exactly `gzip`.
+    """Read a body, and decompress it if its `Content-Encoding` is exactly `gzip`.
 
     Args:
         chunks: the body as it comes in; what is refused is not read to its end.
@@ -67,7 +67,7 @@ async def read_body(
 
 
 async def drain(chunks: AsyncIterable[bytes], limit: int) -> None:
-    """Throw away the rest of a body, up to a limit in bytes.
+    """Discard the rest of a body, up to a limit in bytes.
 
     A sender that is still writing when the connection closes sees a broken connection, which it
     retries, and not the answer, which says that there is no use in it.
