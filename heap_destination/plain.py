@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from destination_router import Track, placeholder_reason, utc_text
 from heap_destination.identity import EVERYONE
-from heap_destination.limits import (
-    EVENT_CHARACTERS,
-    FIRST_YEAR,
-    LAST_YEAR,
-    SDK_IDENTITY_CHARACTERS,
-)
+from heap_destination.limits import FIRST_YEAR, LAST_YEAR, SDK_IDENTITY_CHARACTERS
 from heap_destination.settings import HeapSettings
+
+_SHORT = 255
+"""Characters. Names are shorter, and a longer one may have to be cut."""
 
 
 def is_plain(message: Track, settings: HeapSettings) -> bool:
@@ -30,7 +28,7 @@ def is_plain(message: Track, settings: HeapSettings) -> bool:
     if not settings.rules.has_plain_tracks or message.mapped or message.context_part.traits:
         return False
     said, name, user = message.integrations, message.event, message.user_id
-    if (said and said != EVERYONE) or not name or name.isspace() or len(name) > EVENT_CHARACTERS:
+    if (said and said != EVERYONE) or not name or name.isspace() or len(name) > _SHORT:
         return False
     listed = settings.unsafe_identities
     if user is None or len(user) > SDK_IDENTITY_CHARACTERS or "\0" in user:

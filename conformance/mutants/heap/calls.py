@@ -51,8 +51,8 @@ CALLS = (
     _slip(
         "properties-as-user-properties",
         "an event's properties are held to the rules for users: its id is renamed",
-        'properties = event_properties(whole, "properties", notes)',
-        'properties = flat_user(whole, "properties", notes, settings)',
+        'properties=event_properties(message.properties, "properties", notes)',
+        'properties=flat_user(message.properties, "properties", notes, settings)',
     ),
     _slip(
         "page-properties-win",
@@ -283,8 +283,8 @@ CALLS = (
     _slip(
         "sent-at-counts",
         "the time of sending stands in for the time of happening",
-        'attrgetter("received_at"),',
-        "lambda message: message.received_at or message.sent_at,",
+        "            timestamp=message.timestamp,\n",
+        "            timestamp=message.timestamp or message.sent_at,\n",
     ),
     _slip(
         "timestamp-as-given",

@@ -29,7 +29,7 @@ PLAIN = (
     _slip(
         "plain-with-a-long-name",
         "a track's name is sent whole, however long",
-        " or len(name) > EVENT_CHARACTERS:",
+        " or len(name) > _SHORT:",
         ":",
     ),
     _slip(
