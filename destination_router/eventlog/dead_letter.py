@@ -1,4 +1,4 @@
-"""A message that can never be delivered, with all there is to see why: the one record of it.
+"""The record of a message that can never be delivered, with everything that explains why.
 
 Delivery makes it, the log keeps it, commands show, replay and delete it.
 """
@@ -64,7 +64,7 @@ class LetterGroup(msgspec.Struct, frozen=True):
 
 
 class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which dead letters are meant; what is None does not matter.
+    """A selection of dead letters. A field that is None does not matter.
 
     Attributes:
         ids: by number.
@@ -88,10 +88,10 @@ class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetterSink(Protocol):
-    """Where dead letters are kept."""
+    """A store of dead letters."""
 
     async def put(self, letters: list[DeadLetter]) -> None:
-        """Keep dead letters durably; only when this returns are the messages committed.
+        """Keep dead letters durably. Their messages are committed only after this returns.
 
         A crash between this and the commit brings the same letter again: keep one per connection
         and offset.
@@ -102,7 +102,7 @@ class DeadLetterSink(Protocol):
 
 
 class DroppedDeadLetters:
-    """Keeps nothing: for a demo, and wherever `report` tells the sender at once."""
+    """Keeps nothing, for a demo, or if `report` tells the sender at once."""
 
     async def put(self, letters: list[DeadLetter]) -> None:
         """Forget them."""

@@ -1,4 +1,4 @@
-"""A log that is looked at again and again, as by the pages of a console: it stays open."""
+"""Keeps a log open that is read repeatedly, such as by the pages of a console."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from destination_router.eventlog.opening import open_admin
 
 
 class FollowedLog:
-    """A log as commands use it, kept open between uses where opening it costs much.
+    """A log as commands use it. It stays open between uses if opening it is expensive.
 
     A file is opened each time. On Kafka, what is remembered (dead letters, ties, pauses) is read
     once, from the beginning of its topics; each later use reads only what has changed since.
@@ -46,7 +46,7 @@ class FollowedLog:
             yield log
 
     def close(self) -> None:
-        """Let go; waits for who uses it."""
+        """Close it, after the current use."""
         with self._lock:
             if self._followed is not None:
                 self._followed.close()

@@ -19,7 +19,7 @@ class LogUnavailableError(Exception):
 
 
 class LogFileError(Exception):
-    """What is on disk cannot be used as an event log; the text says why and what to do."""
+    """The log on disk cannot be used. The text says why and what to do."""
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -55,10 +55,10 @@ class Lag(msgspec.Struct, frozen=True):
 
 
 class EventLog(Protocol):
-    """An ordered log of events, and what each connection has done with them."""
+    """An ordered log of events, with the progress of each connection."""
 
     async def append(self, bodies: Sequence[bytes], source: str | None = None) -> None:
-        """Accept events, all or none; they are kept when this returns.
+        """Accept events, all or none. They are kept when this returns.
 
         Args:
             bodies: one message each, as wire JSON.
@@ -78,7 +78,7 @@ class EventLog(Protocol):
         """
 
     async def commit(self, connection: str, offsets: Collection[int]) -> None:
-        """Mark events as done by the connection; they are not read by it again."""
+        """Mark events as done by the connection, which does not read them again."""
 
 
 class PairingEntry(msgspec.Struct, frozen=True):
@@ -94,10 +94,10 @@ class PairingEntry(msgspec.Struct, frozen=True):
 
 
 class PairingBook(Protocol):
-    """Where ties are kept."""
+    """A book of ties."""
 
     async def enter(self, scope: str, pairings: Sequence[Pairing], now: float) -> PairingEntry:
-        """Enter a request's ties, all or none; they are kept when this returns.
+        """Enter a request's ties, all or none. They are kept when this returns.
 
         Args:
             scope: whose rules they are: the plugin's name.
@@ -109,7 +109,7 @@ class PairingBook(Protocol):
         """
 
     async def confirm(self, scope: str, pairings: Sequence[Pairing], now: float) -> None:
-        """Note that the vendor has made ties: their period begins now.
+        """Note that the vendor has made ties. Their period begins now.
 
         Raises:
             LogUnavailableError: nothing was noted.
@@ -117,7 +117,7 @@ class PairingBook(Protocol):
 
 
 class QuarantineBook(Protocol):
-    """Where it is kept which identities are held back, by their digests."""
+    """A book of held-back identities, as digests."""
 
     async def held(self, connection: str) -> set[bytes]:
         """List those that a connection holds back."""
@@ -138,7 +138,7 @@ class QuarantineBook(Protocol):
 
 
 class AttemptBook(Protocol):
-    """Where it is kept which messages are at hand: what of it survives the process tells why."""
+    """A book of the messages at hand. If the process dies, it still has them."""
 
     async def open(self, connection: str) -> dict[int, int]:
         """List the messages at which processes died, each with how often, by offset.
@@ -148,7 +148,7 @@ class AttemptBook(Protocol):
         """
 
     def begin(self, connection: str, offsets: Sequence[int], *, again: bool = False) -> None:
-        """Note what is at hand, until `end`. Never raises, and never waits for a disk.
+        """Note the messages at hand until `end`. Never raises, and never waits for a disk.
 
         Args:
             connection: whose messages they are.
@@ -174,7 +174,7 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What a person said of a connection last.
+    """A person's latest order for a connection.
 
     Attributes:
         paused: whether it shall send nothing; otherwise it shall go on, and ask at once.
@@ -186,7 +186,7 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """How a connection stands with its vendor, as it is remembered from one run to the next.
+    """A connection's standing with its vendor, which is remembered across runs.
 
     Attributes:
         held: why it is held; None: it is not.
@@ -198,20 +198,20 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StandingBook(Protocol):
-    """Where it is kept how connections stand with their vendors."""
+    """A book of connections' standings and orders."""
 
     async def standing(self, connection: str) -> Standing:
-        """Tell how a connection stands."""
+        """Read a connection's standing."""
 
     async def order(self, connection: str) -> Order | None:
-        """Tell what a person said of a connection last; None: nothing.
+        """Read a person's latest order for a connection; None if there is none.
 
         Raises:
             LogUnavailableError: it cannot be told now.
         """
 
     async def keep(self, connection: str, standing: Standing) -> None:
-        """Note how a connection stands; kept when this returns.
+        """Keep a connection's standing. It is kept when this returns.
 
         Raises:
             LogUnavailableError: nothing was kept.

@@ -1,4 +1,4 @@
-"""What commands ask of a log, and change in it, while a router may be at work on it."""
+"""The interface with which commands read and change a log, even while a router runs."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ class LogAdmin(Protocol):
         """The tables."""
 
     def reading(self) -> AbstractContextManager[None]:
-        """Read what belongs together."""
+        """Read consistently during a block."""
 
     def writing(self) -> AbstractContextManager[None]:
-        """Change something: all of it, or nothing. No other command changes anything meanwhile."""
+        """Make changes, all or none. No other command changes anything meanwhile."""
 
     def lags(self, now: float) -> dict[str, Lag]:
-        """Tell how far each connection is behind, by its name; `now` is Unix time in seconds."""
+        """Return each connection's lag, by name. `now` is Unix time in seconds."""
 
     def forget(self, name: str) -> None:
-        """Drop a connection's claim to what it has not delivered; within `writing`."""
+        """Drop a connection's claim to undelivered events, within `writing`."""
 
     def replay_letters(self, letters: Sequence[DeadLetter], now: float) -> None:
         """Append letters to the log again, each for its own connection, and mark them.
@@ -69,7 +69,7 @@ class LogAdmin(Protocol):
         """
 
     def send_again(self, name: str, events: Sequence[Kept], replay: str, now: float) -> None:
-        """Append events behind what waits, for one connection alone; within `writing`.
+        """Append events for one connection after those that wait, within `writing`.
 
         Args:
             name: the connection's.
@@ -79,10 +79,10 @@ class LogAdmin(Protocol):
         """
 
     def bodies(self) -> Iterator[bytes]:
-        """Read every event that the log holds and that came in, replays left out."""
+        """Read every event in the log, without replays."""
 
     def register(self, name: str, start: Literal["end", "start"]) -> None:
-        """Let a connection begin that the log does not know; within no transaction."""
+        """Register a new connection, outside a transaction."""
 
     def waiting(self, name: str) -> Iterator[tuple[int, bytes]]:
         """Read what a connection has not delivered: offsets and bodies."""

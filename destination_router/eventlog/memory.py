@@ -1,4 +1,4 @@
-"""An event log that lives as long as its process: for the demo and for tests."""
+"""An event log in memory, for the demo and for tests."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class MemoryEventLog:
             return self._after(connection, after, limit)
 
     async def commit(self, connection: str, offsets: Collection[int]) -> None:
-        """Forget what every connection is done with."""
+        """Drop events that every connection is done with."""
         async with self._changed:
             for offset in offsets:
                 waiting = self._waiting.get(offset, set())
@@ -66,7 +66,7 @@ class MemoryEventLog:
 
 
 class MemoryPairings:
-    """Keeps ties as long as its process lives: for a demo and for tests."""
+    """Keeps ties in memory, for a demo and for tests."""
 
     def __init__(self) -> None:
         self._made_at: dict[tuple[str, str, str], dict[str, int | None]] = {}
@@ -96,27 +96,27 @@ class MemoryPairings:
 
 
 class MemoryStanding:
-    """Keeps how connections stand as long as its process lives: for a demo and for tests."""
+    """Keeps connections' standings in memory, for a demo and for tests."""
 
     def __init__(self) -> None:
         self._standing: dict[str, Standing] = {}
         self.orders: dict[str, Order] = {}
 
     async def standing(self, connection: str) -> Standing:
-        """Tell how a connection stands."""
+        """Read a connection's standing."""
         return self._standing.get(connection, Standing())
 
     async def order(self, connection: str) -> Order | None:
-        """Tell what a person said of a connection last."""
+        """Read a person's latest order for a connection."""
         return self.orders.get(connection)
 
     async def keep(self, connection: str, standing: Standing) -> None:
-        """Note how a connection stands."""
+        """Keep a connection's standing."""
         self._standing[connection] = standing
 
 
 def _others(book: dict[str, int | None], pairing: Pairing, now: float) -> int:
-    """Count the other values of a tie's key that still count: those not known to be made do."""
+    """Count the other current values of a tie's key, including unconfirmed ones."""
     since = -1 if pairing.period is None else _milliseconds(now - pairing.period)
     return sum(
         value != pairing.value and (made_at is None or made_at > since)

@@ -1,4 +1,4 @@
-"""What waits in a file moves to a Kafka: once, in order, and from where it was if it broke off.
+"""Moves what waits in a file to a Kafka: once, in order, and resumably.
 
 An event goes to the connections that have not delivered it. Each record says which event of which
 file it is, so that what an attempt before this one has moved is known from the topic itself. Dead
@@ -115,7 +115,7 @@ class _Moving:
         return moved
 
     def _begin(self, partitions: list[int]) -> None:
-        """Let connections begin before all that comes, unless they have begun there already."""
+        """Let connections begin before all new events, unless they have begun there already."""
         from destination_router.eventlog.kafka.admin import (  # noqa: PLC0415 -- an extra
             opened_admin,
         )
@@ -143,7 +143,7 @@ class _Moving:
                 raise LogFileError(f"{name!r} is being delivered from there: end the routers first")
 
     def _moved_before(self, partitions: list[int]) -> tuple[int, int]:
-        """Tell the last event of the file that is in the topic, and how many of it are there."""
+        """Find the last event of the file in the topic, and count those that are there."""
         from destination_router.eventlog.kafka.reading import (  # noqa: PLC0415 -- an extra
             Stretch,
             readable,
@@ -159,7 +159,7 @@ class _Moving:
         return last, count
 
     def _records(self, after: int) -> Iterator[list[Any]]:
-        """Read the file, and make a record of each event that somebody has not delivered."""
+        """Read the file, and make a record of each undelivered event."""
         low = min((progress.low for progress in self._progress.values()), default=0)
         at = max(after, low)
         while True:
@@ -201,7 +201,7 @@ class _Moving:
         return Record(self._address.events, partition_key(body).encode() or None, body, found, at)
 
     def _copy_books(self) -> int:
-        """Copy dead letters and what else is remembered; what is there already, stays."""
+        """Copy dead letters and the other books. Existing entries stay."""
         from destination_router.eventlog.kafka.admin import (  # noqa: PLC0415 -- an extra
             opened_admin,
         )
@@ -223,7 +223,7 @@ class _Moving:
         return len(letters)
 
     def _finish(self, last: int) -> None:
-        """Note in the file that nothing waits there any more, but what came in meanwhile."""
+        """Note in the file that nothing waits there, except events that came in meanwhile."""
         self._database.execute("BEGIN IMMEDIATE")
         for name in self._progress:
             put_low(self._database, name, last)
@@ -231,6 +231,6 @@ class _Moving:
 
 
 def _identity(database: sqlite3.Connection) -> str:
-    """Name a file by its place: it must not be moved or copied between two attempts."""
+    """Identify a file by its place. It must not be moved or copied between two attempts."""
     (path,) = [row[2] for row in database.execute("PRAGMA database_list") if row[1] == "main"]
     return hashlib.blake2b(str(path).encode(), digest_size=8).hexdigest()

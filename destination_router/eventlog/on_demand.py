@@ -22,7 +22,7 @@ class LogOnDemand:
 
     @property
     def is_there(self) -> bool:
-        """Whether there is a log already."""
+        """Whether the log exists already."""
         return self._log is not None or self._is_there()
 
     def opened(self) -> RouterLog:
@@ -36,6 +36,6 @@ class LogOnDemand:
         return self._log
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
         if self._log is not None:
             self._log.close()

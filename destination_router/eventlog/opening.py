@@ -1,4 +1,4 @@
-"""Which event log an url means: the one place that chooses between them."""
+"""Chooses the event log for a url. Nothing else chooses between them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def open_log(
     delivers: bool = True,
     request_seconds: float = 30.0,
 ) -> RouterLog:
-    """Open the log of a router.toml; the caller closes it.
+    """Open the log of a router.toml. The caller closes it.
 
     Args:
         config: the table `[eventlog]`.
@@ -82,7 +82,7 @@ def open_log(
 
 @contextlib.contextmanager
 def claimed(config: EventLogConfig, *, reloads: bool = True) -> Iterator[int | None]:
-    """Be a process that delivers from a log while the block lasts.
+    """Claim delivery from a log during a block.
 
     Args:
         config: the table `[eventlog]`.
@@ -103,7 +103,7 @@ def claimed(config: EventLogConfig, *, reloads: bool = True) -> Iterator[int | N
 
 @contextlib.contextmanager
 def unclaimed(config: EventLogConfig, connection: str) -> Iterator[bool]:
-    """Keep routers from delivering a connection while the block lasts; tells whether none was.
+    """Keep routers from delivering a connection during a block, and tell whether none did.
 
     On Kafka, one that begins meanwhile is noticed when something is changed.
     """
@@ -123,7 +123,7 @@ def unclaimed(config: EventLogConfig, connection: str) -> Iterator[bool]:
 
 
 def traces_path(config: EventLogConfig, folder: Path) -> Path:
-    """Say where what workers tell the console is kept.
+    """Find the file of the console's traces.
 
     Args:
         config: the table `[eventlog]`.
@@ -133,12 +133,12 @@ def traces_path(config: EventLogConfig, folder: Path) -> Path:
 
 
 def delivering_process(config: EventLogConfig) -> int | None:
-    """Tell the process of this machine that delivers from a log and can reload, if there is one."""
+    """Find the process on this machine that delivers from a log and can reload, if there is one."""
     return None if config.is_kafka else claimant(config.path)
 
 
 def is_delivered(config: EventLogConfig, connection: str) -> bool:
-    """Say whether a process runs that delivers a connection, or stands by to."""
+    """Tell whether a process delivers a connection, or stands by to do so."""
     if not config.is_kafka:
         return is_delivered_from(config.path)
     address = address_of(config)
@@ -148,12 +148,12 @@ def is_delivered(config: EventLogConfig, connection: str) -> bool:
 
 
 def is_there(config: EventLogConfig) -> bool:
-    """Say whether there is a log already."""
+    """Tell whether the log exists already."""
     return config.is_kafka or config.path.exists()
 
 
 class TopicsFound(msgspec.Struct, frozen=True):
-    """What there is of a log on Kafka, in lines for people.
+    """The state of a log on Kafka, in lines for people.
 
     Attributes:
         missing: topics that were missing.
@@ -167,7 +167,7 @@ class TopicsFound(msgspec.Struct, frozen=True):
 
 
 def make_topics(config: EventLogConfig, *, make: bool) -> TopicsFound:
-    """Look at the topics of a log on Kafka, and make those that are missing if told to.
+    """Check the topics of a log on Kafka, and make missing ones if requested.
 
     Raises:
         LogFileError: brokers do not answer, or refuse.
@@ -188,7 +188,7 @@ def make_topics(config: EventLogConfig, *, make: bool) -> TopicsFound:
 
 
 def open_admin(config: EventLogConfig) -> contextlib.AbstractContextManager[LogAdmin]:
-    """Open a log that is there, as commands use it.
+    """Open an existing log for commands.
 
     Raises:
         LogFileError: it cannot be used, or is not there.
@@ -202,7 +202,7 @@ def open_admin(config: EventLogConfig) -> contextlib.AbstractContextManager[LogA
 
 
 def books_on_demand(config: EventLogConfig) -> LogOnDemand:
-    """Open a log's books once there is something to keep in them."""
+    """Open a log's books on first use."""
     if not config.is_kafka:
         return LogOnDemand(lambda: _made(config.path), config.path.exists)
     return LogOnDemand(lambda: open_log(config, (), {}, request_seconds=0.0), lambda: True)

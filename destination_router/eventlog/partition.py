@@ -1,4 +1,4 @@
-"""Whose event it is: the key by which a log is partitioned, so that a user's events stay in order.
+"""Finds an event's user: the key that partitions a log, so that a user's events stay in order.
 
 Kafka is given it. SQLite is not: there a connection reads all events, in their order.
 
@@ -13,7 +13,7 @@ import msgspec
 
 
 class _Ids(msgspec.Struct, rename="camel"):
-    """The decoder skips everything else."""
+    """The ids of a message. The decoder skips everything else."""
 
     user_id: Any = None
     anonymous_id: Any = None
@@ -23,7 +23,7 @@ _decode = msgspec.json.Decoder(_Ids).decode
 
 
 def partition_key(body: bytes) -> str:
-    """Tell whose event it is: its userId, else its anonymousId; empty where it has neither.
+    """Return an event's userId, or else its anonymousId; empty if it has neither.
 
     Args:
         body: one message as wire JSON; what cannot be read belongs to nobody.
@@ -36,7 +36,7 @@ def partition_key(body: bytes) -> str:
 
 
 def id_text(value: object) -> str:
-    """Write an id as text; empty where it is none."""
+    """Write an id as text; empty if it is not an id."""
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""How far one connection is: a low-water mark, and what is done above it. Pure.
+"""Keeps the progress of one connection: a low-water mark, and done events above it. Pure.
 
 Everything up to the mark is done. Events are committed in any order, because users overtake each
 other; the mark moves when the oldest event that is out comes back.
@@ -29,11 +29,11 @@ class Progress:
         self._oldest_done = sorted(self._done)
 
     def is_done(self, offset: int) -> bool:
-        """Whether an event has been committed."""
+        """Tell whether an event has been committed."""
         return offset <= self.low or offset in self._done
 
     def is_out(self, offset: int) -> bool:
-        """Whether an event was handed out and is not committed yet."""
+        """Tell whether an event was handed out and is not committed yet."""
         return offset in self._out
 
     @property
@@ -46,7 +46,7 @@ class Progress:
         return sorted(self._done)
 
     def hand_out(self, offsets: Iterable[int], through: int) -> None:
-        """Note which events were read.
+        """Note events that were read.
 
         Args:
             offsets: those of them that the connection shall deliver, ascending.
@@ -59,7 +59,7 @@ class Progress:
         self._move()
 
     def commit(self, offsets: Collection[int]) -> None:
-        """Note what is done."""
+        """Note done events."""
         self._out.difference_update(offsets)
         self._move()
         low = self.low

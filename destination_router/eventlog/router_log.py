@@ -1,4 +1,4 @@
-"""What a router at work needs of its event log beyond `EventLog`: books, limits, and whose it is.
+"""The interface of a running router's event log, beyond `EventLog`: books, limits, ownership.
 
 `sqlite/log.py` and `kafka/log.py` are such logs; `opening.py` says which one an url means.
 """
@@ -16,14 +16,14 @@ from destination_router.eventlog.interface import AttemptBook, EventLog, Lag
 T = TypeVar("T")
 
 Kind = tuple[str, str]
-"""Whose dead letters, and of which code."""
+"""A connection and a code of dead letters."""
 
 
 class BookStore(Protocol):
-    """Tables in which a log keeps what it knows beside events: `sqlite/file.py` has them."""
+    """Tables for what a log keeps beside events. `sqlite/file.py` has them."""
 
     async def transact(self, write: Callable[[sqlite3.Connection], T]) -> T:
-        """Change something in a transaction; it is kept when this returns.
+        """Change something in a transaction. It is kept when this returns.
 
         Args:
             write: may be called more than once, if its transaction fails.
@@ -45,10 +45,10 @@ class Ownership(Protocol):
     """Whether this process is the one that delivers a connection's events."""
 
     def may_send(self) -> bool:
-        """Say whether a request that begins now ends before another process may deliver."""
+        """Tell whether a request that begins now ends before another process may deliver."""
 
     async def until_lost(self) -> float:
-        """Wait until another process shall deliver.
+        """Wait until another process has to deliver.
 
         Returns:
             How long what is under way may take, in seconds; 0: another one delivers already, and
@@ -56,10 +56,10 @@ class Ownership(Protocol):
         """
 
     def let_go(self) -> None:
-        """Say that nothing of what was read is in hand any more."""
+        """Note that no event is in hand any more."""
 
     def leave(self) -> None:
-        """Say that this process will not deliver the connection's events any more."""
+        """Note that this process no longer delivers the connection's events."""
 
 
 class SoleOwner:
@@ -82,7 +82,7 @@ class SoleOwner:
 
 
 class KeptAttempts(AttemptBook, Protocol):
-    """An `AttemptBook` that holds something open."""
+    """An `AttemptBook` that has to be closed."""
 
     def close(self) -> None:
         """Let go of it."""
@@ -102,7 +102,7 @@ class RouterLog(EventLog, BookStore, Protocol):
         kept: Mapping[str, Callable[[bytes], bytes]],
         request_seconds: float | None = None,
     ) -> None:
-        """Let connections read that did not when the log was opened.
+        """Admit connections that the log was not opened with.
 
         Args:
             connections: all that read from now on.
@@ -121,20 +121,20 @@ class RouterLog(EventLog, BookStore, Protocol):
         """Tell whether this process is the one that delivers a connection's events."""
 
     def announce(self) -> None:
-        """Look for events now: another process says that it has appended some."""
+        """Look for events now, because another process has appended some."""
 
     async def release(self, connections: Iterable[str]) -> None:
-        """Read for connections no more, as another process will; nothing of them is in hand."""
+        """Stop reading for connections: another process will. None of their events is in hand."""
 
     def attempts(self, share: int | None = None) -> KeptAttempts:
-        """Open the book of what was at hand when a process died; the caller closes it.
+        """Open the book of messages at hand. The caller closes it.
 
         Args:
             share: which of the processes this is that deliver from the log; None: the only one.
         """
 
     async def note_attempts_left(self, connections: Iterable[str]) -> None:
-        """Count what was at hand when processes died, before any delivers again.
+        """Count messages that were at hand when processes died, before any delivers again.
 
         Those that come now may share the connections otherwise, and look into other books.
         """
@@ -143,23 +143,23 @@ class RouterLog(EventLog, BookStore, Protocol):
         """Keep dead letters; see `DeadLetterSink.put`. Beyond their budget, old ones go."""
 
     async def clean(self) -> int:
-        """Delete some of what is delivered, and see to what is too old; 0: there was nothing."""
+        """Delete some delivered events, and handle those that are too old. 0: there were none."""
 
     async def check(self) -> None:
-        """See that the log takes events.
+        """Check that the log takes events.
 
         Raises:
             LogUnavailableError: it does not; the text says why.
         """
 
     async def lags(self) -> dict[str, Lag]:
-        """Tell how far each connection of the log is behind, those of other processes included."""
+        """Return the lag of each connection of the log, including those of other processes."""
 
     async def size(self) -> int:
-        """Tell how many bytes events take."""
+        """Return the bytes of events."""
 
     async def letters_size(self) -> int:
-        """Tell how many bytes dead letters take."""
+        """Return the bytes of dead letters."""
 
     async def dead_letters(self) -> dict[Kind, int]:
         """Count dead letters that were not replayed, by connection and code."""
@@ -173,4 +173,4 @@ class RouterLog(EventLog, BookStore, Protocol):
         """How many events passed `max_age` here, by connection; 0 for one that reads here."""
 
     def close(self) -> None:
-        """Finish what was asked for, and let go of the log."""
+        """Finish what was asked for, and close the log."""

@@ -1,4 +1,4 @@
-"""From a destination's configuration in a request to a `Connection`, compiled once and kept.
+"""Turns a destination's configuration in a request into a `Connection`, which is cached.
 
 RudderStack's configuration is translated by the plugin's `settings_from`; keys that the plugin
 does not know (every destination has those of RudderStack's own interface) are left out, with one
@@ -37,7 +37,7 @@ from destination_router.transformer.jobs import DecodedJob, Job
 from destination_router.transformer.overlays import ready_overlays
 
 SYSTEM = "rudderstack"
-"""Whose configuration it is, to a plugin's `settings_from`."""
+"""The system's name for a plugin's `settings_from`."""
 
 KEPT_CONNECTIONS = 256
 KEPT_DESTINATIONS = 256
@@ -67,7 +67,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 class _Destination(msgspec.Struct):
-    """What of rudder-server's destination record is looked at."""
+    """The fields of rudder-server's destination record that are read."""
 
     id: Any = msgspec.field(default="", name="ID")
     name: Any = msgspec.field(default="", name="Name")
@@ -77,21 +77,21 @@ class _Destination(msgspec.Struct):
 
 _decode_destination = msgspec.json.Decoder(_Destination).decode
 _TYPE = re.compile(r"\w+", re.ASCII)
-"""What rudder-server may call a destination."""
+"""The names that rudder-server may use for a destination."""
 _STRANGER = (
     "router.toml: in HIPAA mode a destination goes out through a connection of its own, and none "
     "has this one's id or name: add a connection that has, with its allowlists"
 )
-"""Why a destination is refused that may be the one which somebody meant to protect."""
+"""The reason to refuse a destination that somebody may have meant to protect."""
 _NOBODYS = (
     "router.toml: in HIPAA mode a destination goes out through a connection of its own, and none "
     "has settings that fit this configuration: add one, or use destination-router delete-user"
 )
-"""The same of users to be deleted, where rudder-server says neither id nor name."""
+"""The same for deletions, for which rudder-server gives neither id nor name."""
 _TWOFOLD = (
     "router.toml: one connection has this destination's id, and another one its name: rename one"
 )
-"""Why a destination is refused that two connections stand for."""
+"""The reason to refuse a destination that matches two connections."""
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -116,7 +116,7 @@ class Destinations:
         self._bare = ConnectionConfig(name="", plugin="", shared=shared or SharedConfig())
         self._overlays = {overlay.name: overlay for overlay in overlays}
         self.some_private: Final = any(map(is_private, (self._bare, *self._overlays.values())))
-        """Whether any may be in HIPAA mode: of a request to the proxy nobody says which."""
+        """Whether any may be in HIPAA mode. A request to the proxy does not say which."""
         self._connections: OrderedDict[bytes, Prepared] = OrderedDict()
         self._last = msgspec.Raw(b"")
         self._last_prepared = Prepared(None)
@@ -135,7 +135,7 @@ class Destinations:
         )
 
     def prepare_deletion(self, config: dict[str, Json]) -> tuple[Prepared, ConnectionConfig]:
-        """Make ready what users are deleted with; never raises.
+        """Prepare the deletion of users. Never raises.
 
         rudder-server says neither the id nor the name of the destination: what a router.toml adds
         is that of the one connection whose settings do not contradict the configuration.
@@ -167,7 +167,7 @@ class Destinations:
         return self._compiled(config, overlay), overlay
 
     def prepare(self, job: Job | DecodedJob) -> Prepared:
-        """Make a job's destination ready for its event, which may say more of it; never raises."""
+        """Prepare a job's destination for its event, which may change it. Never raises."""
         destination = job.destination
         if destination == self._last:  # in most requests every event has the same
             return self._last_prepared
@@ -178,7 +178,7 @@ class Destinations:
         return prepared
 
     def _prepared(self, destination: bytes, text: Callable[[], bytes]) -> tuple[Prepared, bool]:
-        """Look a destination up; what depends on no message may be kept."""
+        """Look up a destination. One that does not depend on the message is cached."""
         read = self._read_kept if len(destination) <= _KEPT_BYTES else self._read
         prepared, config, overlay = read(destination)
         if prepared is not None:
@@ -227,7 +227,7 @@ class Destinations:
         return self._compiled(config, overlay), None, overlay
 
     def _meant(self, record: _Destination) -> list[ConnectionConfig]:
-        """Find the connections that stand for a destination: by its id, by its name.
+        """Find the connections that match a destination by its id or name.
 
         Neither goes first: one of them could be without the protection that the other has.
         """
@@ -285,7 +285,7 @@ def _described(overlay: ConnectionConfig, name: str, settings: dict[str, Json]) 
 
 
 def _settings(plugin: LoadedPlugin, config: dict[str, Json]) -> dict[str, Json]:
-    """Translate a configuration, and leave out what the plugin does not know."""
+    """Translate a configuration, and leave out unknown keys."""
     if "settings_from" in plugin.capabilities:
         try:
             config = dict(plugin.hook.settings_from(system=SYSTEM, config=config))
@@ -307,7 +307,7 @@ def _settings(plugin: LoadedPlugin, config: dict[str, Json]) -> dict[str, Json]:
 def find_destinations(
     overlays: Sequence[ConnectionConfig] = (), found: Iterable[EntryPoint] | None = None
 ) -> dict[str, Destinations]:
-    """Load every installed plugin, by its name in lower case; a broken one answers with why.
+    """Load every installed plugin, by its name in lower case. A broken one answers with the reason.
 
     rudder-server calls some destinations otherwise than people do: a plugin is found by its display
     names too, unless another plugin has that name for its own.

@@ -16,7 +16,7 @@ from destination_router.contract.records import Json, Reject
 from destination_router.pipeline.normalise import decode_json
 
 MARK = b"{{"
-"""What a configuration without it cannot depend on the message."""
+"""A configuration without this text cannot depend on the message."""
 
 _OPEN, _OR, _CLOSE = "{{", "||", "}}"
 _PATH = re.compile(r"[A-Za-z_]\w*+(?:\.[A-Za-z_]\w*+)++", re.ASCII)
@@ -78,7 +78,7 @@ def _template(text: str) -> tuple[str, str] | None:
 
 
 def _taken(value: Any, path: list[str]) -> Any:
-    """Take what stands at a path out of a message; None where nothing does."""
+    """Read the value at a path of a message; None if there is none."""
     *way, last = path
     for name in way:
         if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""`GET /features`: what rudder-server may ask of us, and of the transformer behind us.
+"""`GET /features`: what rudder-server may ask of this transformer and of the upstream.
 
 Without an upstream it is the least that rudder-server starts with. With one it is the upstream's,
 with our destinations added: what the upstream does not offer, such as the compacted form, must not
@@ -24,7 +24,7 @@ STAND_IN: dict[str, Json] = {
 """For rudder-server without a transformer; one of the two source flags must be there."""
 
 UNKNOWN_UPSTREAM = {**STAND_IN, "supportDestTransformCompactedPayloadV1": False}
-"""While the upstream does not answer: what every one understands."""
+"""For an upstream that does not answer: the features that every one has."""
 
 
 def features(base: Mapping[str, Json], destinations: Mapping[str, Destinations]) -> dict[str, Json]:

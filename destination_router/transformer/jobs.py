@@ -1,4 +1,4 @@
-"""The body of a transformation request → its jobs: an event, its metadata and its destination.
+"""Reads the body of a transformation request into jobs: event, metadata and destination.
 
 Nothing is decoded that need not be: metadata is echoed byte for byte. One item that is no JSON
 costs its neighbours nothing.
@@ -95,7 +95,7 @@ def read_jobs(body: bytes) -> list[Job]:
 
 
 def each_job(body: bytes) -> Iterator[Job | DecodedJob]:
-    """Read the events of a request, in order, decoded already where they all can be.
+    """Read the events of a request, in order, and decode them together if possible.
 
     Each is let go once the next is asked for: what was decoded takes several times its bytes, and
     more than a processor has at hand.
@@ -112,7 +112,7 @@ def each_job(body: bytes) -> Iterator[Job | DecodedJob]:
 
 
 def _decoded(body: bytes) -> list[DecodedJob] | None:
-    """Decode a whole request at once; None where any of it needs a closer look."""
+    """Decode a whole request at once; None if any part needs a closer look."""
     if len(body) > _DECODED_BYTES or not is_utf8(body):
         return None
     try:
@@ -129,7 +129,7 @@ def _decoded(body: bytes) -> list[DecodedJob] | None:
 
 
 class _Texts:
-    """The events of a request as wire JSON, for the few that are asked for it."""
+    """The events of a request as wire JSON, for the few whose JSON is needed."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -147,7 +147,7 @@ def _is_list(body: bytes) -> bool:
 
 
 def _addressed(envelope: _Envelope[_J]) -> list[_J]:
-    """Give each job its destination, in the compacted form."""
+    """Assign each job its destination, in the compacted form."""
     if envelope.destinations is not None:
         for job in envelope.input:
             job.destination = envelope.destinations.get(_address(job.metadata), _NULL)
@@ -192,7 +192,7 @@ def _job(item: bytes) -> Job:
 
 
 def _standard(text: bytes) -> msgspec.Raw | None:
-    """Keep what is standard JSON as it is; write anew what a decoder had to mend to read it."""
+    """Keep standard JSON as it is. Rewrite JSON that had to be mended to be read."""
     try:
         return msgspec.json.decode(text, type=msgspec.Raw)
     except UNDECODABLE:

@@ -64,18 +64,18 @@ _THROTTLED = 429
 _ASKS_FOR_RETRY = frozenset({408, _THROTTLED})
 
 _TOLD = {"retry": _TO_BE_RETRIED, "rejected": _ABORTED, "suspect": _ABORTED, "held": _THROTTLED}
-"""What rudder-server is told of an outcome, where the vendor's own status would mislead it."""
+"""The status for rudder-server, if the vendor's own would mislead it."""
 
 _NOT_WHOLE = "not sent: it is not whole, or the proxy's first version was asked for several jobs"
 
 _MOST_PROVEN = 10_000
-"""How many connections' origins are remembered that have taken something, the last of them."""
+"""The most connections whose proven origins are remembered."""
 
 _HELD = "held"
 
 
 class JobStatus(msgspec.Struct, rename="camel"):
-    """What became of one job."""
+    """The result of one job."""
 
     status_code: int
     error: str
@@ -172,7 +172,7 @@ async def _sent(  # noqa: PLR0913, PLR0917 -- as `deliver`
 
 
 def destination_of(proxied: Proxied) -> str:
-    """Read for which destination the proxy is called."""
+    """Read the destination of a call to the proxy."""
     return job_name(_metadata(proxied)[0]).destination
 
 
@@ -223,7 +223,7 @@ def _carried(proxied: Proxied, metadata: Sequence[msgspec.Raw]) -> tuple[list[st
 
 
 def _held(outcome: Outcome) -> Outcome:
-    """Let what says nothing about a message be sent again, and be told apart."""
+    """Let an outcome that says nothing about a message be a retry, but recognisable."""
     if outcome.result == "held":
         return Outcome.retry(code=_HELD, detail=_words(outcome))
     return outcome
@@ -296,7 +296,7 @@ class Transmission:
         self._proven: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     async def send(self, connection: Connection, request: HttpRequest) -> dict[str, Outcome]:
-        """Send a request once; what was taken has the vendor's words as its detail."""
+        """Send a request once. A delivered outcome has the vendor's words as its detail."""
         if self._transport is None:
             self._transport = RenewedTransport(_connections)
         # The sender itself is cheap: what it sends over is shared.
@@ -316,7 +316,7 @@ class Transmission:
         }
 
     def _read(self, connection: Connection, request: HttpRequest, answer: Answer) -> Answer:
-        """Say what an answer means, given what its origin took of the connection before."""
+        """Interpret an answer by what its origin took from the connection before."""
         proven = (connection.name, origin_of(request.url))
         if took_something(answer):
             self._proven[proven] = None

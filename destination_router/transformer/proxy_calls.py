@@ -1,4 +1,4 @@
-"""Whether rudder-server sends through the proxy: learnt from its calls, for each destination.
+"""Learns from rudder-server's calls whether it sends through the proxy, for each destination.
 
 Nothing in a request to `/routerTransform` says so, and only the proxy's second version can report
 on each job. Until it has been called for a destination its jobs are answered one by one, which is
@@ -29,7 +29,7 @@ class ProxyCalls:
         self._unfollowed: OrderedDict[str, float | None] = OrderedDict()
 
     def called(self, destination: str, *, for_each_job: bool) -> None:
-        """Take note of a call to the proxy; its first version does not report on each job."""
+        """Note a call to the proxy. Its first version does not report on each job."""
         if not for_each_job:
             self._unfollowed.pop(destination, None)
             return
@@ -49,6 +49,6 @@ class ProxyCalls:
         return False
 
     def answered(self, destination: str) -> None:
-        """Take note of an answer that only the proxy can carry out."""
+        """Note an answer that only the proxy can carry out."""
         if self._unfollowed.get(destination, 0.0) is None:
             self._unfollowed[destination] = self._clock()

@@ -1,4 +1,4 @@
-"""Between our requests and rudder-server's: an `HttpRequest` is its `REST` output, and back.
+"""Converts between an `HttpRequest` and rudder-server's `REST` output.
 
 rudder-server keeps the output as a job and sends it by itself, or hands it to the proxy. It takes
 the first body that is not empty, and neither a header nor the `userId` may be anything but text.
@@ -105,7 +105,7 @@ def _frame(url: str, method: str) -> tuple[bytes, bytes]:
 
 
 def uncarried(requests: Iterable[HttpRequest]) -> Reject | None:
-    """Say what RudderStack's output cannot carry of a message's requests, by its name; or None.
+    """Name what RudderStack's output cannot carry of a message's requests; None if it carries all.
 
     A parameter has one value there, and a body is text (`router/network.go` of rudder-server).
     """
@@ -146,7 +146,7 @@ def _headers(request: HttpRequest) -> Mapping[str, str]:
 
 
 def _content_type(request: HttpRequest) -> str:
-    """Say what type a body has that rudder-server would not send as such by itself."""
+    """Return the type of a body, if rudder-server would not send that type by itself."""
     if request.content is not None:
         return request.content_type
     if request.json is not None:

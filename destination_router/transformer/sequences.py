@@ -1,4 +1,4 @@
-"""What rudder-server hands from `/routerTransform` to the proxy: requests that belong together.
+"""Writes requests that belong together, which rudder-server hands from us to our proxy.
 
 rudder-server sends the requests of an answer one after the other, each for all of its jobs, and
 goes on to the next unless the status asks for a retry; with the proxy the last status is a job's,
@@ -30,7 +30,7 @@ THE_JOB = "0"
 """The id of a job that is alone."""
 
 _NOWHERE = "proxy:"
-"""An endpoint that nobody can send to by mistake."""
+"""An endpoint to which nobody can send by mistake."""
 
 
 class Carried(msgspec.Struct, omit_defaults=True):
@@ -83,7 +83,7 @@ _decode_carried = msgspec.json.Decoder(Carried).decode
 
 
 class JobName(msgspec.Struct, frozen=True):
-    """How a job is told from others.
+    """The identity of a job.
 
     Attributes:
         id: its id as text; empty where rudder-server gave none.
@@ -97,7 +97,7 @@ class JobName(msgspec.Struct, frozen=True):
 
 
 def job_name(metadata: msgspec.Raw) -> JobName:
-    """Read a job's metadata; what cannot be read is blank."""
+    """Read a job's metadata. Unreadable parts are blank."""
     try:
         found = _decode_metadata(metadata)
     except _UNDECODABLE:

@@ -1,4 +1,4 @@
-"""Why an event has no output: the status, the words and the statistics' tags for rudder-server.
+"""Explains to rudder-server why an event has no output: status, text and statistics' tags.
 
 200 is routed, 298 is filtered, and 400 is aborted: the same event would fail again, so nothing
 here ever asks for a retry.
@@ -25,7 +25,7 @@ _FAULTS = {
 
 
 class EventStatus(msgspec.Struct, frozen=True):
-    """What rudder-server is told of an event that is not sent.
+    """The answer for an event that is not sent.
 
     Attributes:
         status: 298 or 400.
@@ -61,7 +61,7 @@ class EventStatus(msgspec.Struct, frozen=True):
 
 
 class Whose(msgspec.Struct, rename="camel"):
-    """What of a metadata object is looked at."""
+    """The fields of a metadata object that are read."""
 
     destination_id: str = ""
     workspace_id: str = ""
@@ -71,7 +71,7 @@ _decode_whose = msgspec.json.Decoder(Whose).decode
 
 
 def whose_metadata(metadata: msgspec.Raw) -> Whose:
-    """Read whose event it is; what cannot be read is blank."""
+    """Read the owner of an event. Unreadable parts are blank."""
     try:
         return _decode_whose(metadata)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -87,7 +87,7 @@ def given_up(made: Mapped | Decision, why: Reject) -> Decision:
 
 
 def event_status(decision: Decision) -> EventStatus:
-    """Say what to tell of a decision not to send."""
+    """Make the answer for a decision not to send."""
     reject = decision.reject
     if reject is None:
         return EventStatus(FILTERED, decision.reason or "not for this destination")

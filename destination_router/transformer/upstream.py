@@ -1,4 +1,4 @@
-"""What is not ours goes to the transformer behind us, and its answer comes back as it is.
+"""Passes other destinations' requests to the upstream transformer, and its answers back.
 
 An answer is passed on when all of it is here: one that breaks off, or takes for ever, becomes a
 status that rudder-server can read, and never the first half of something.
@@ -56,7 +56,7 @@ _OF_ONE_CONNECTION = frozenset(
 """Headers that a proxy never passes on (RFC 9110, 7.6.1)."""
 
 _OF_THE_BODY = frozenset({b"content-encoding", b"content-length"})
-"""Headers that do not speak of a body any more once it is unpacked."""
+"""Headers that do not apply to a body once it is decompressed."""
 
 _GZIP = frozenset({"gzip", "x-gzip"})
 _WITHOUT_A_BODY = frozenset({204, 304})
@@ -67,7 +67,7 @@ _T = TypeVar("_T")
 
 
 class UpstreamError(Exception):
-    """There is no answer that could be passed on; the text is a sentence for rudder-server.
+    """There is no answer to pass on. The text is a sentence for rudder-server.
 
     Attributes:
         status: 503 if it cannot be reached, 502 if its answer is none, 504 if it takes too long.
@@ -90,7 +90,7 @@ class UpstreamError(Exception):
 
 
 class _UpstreamAnswer(msgspec.Struct, frozen=True):
-    """A whole answer: its body as it came, and unpacked."""
+    """A whole answer: its body as it came, and decompressed."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -193,7 +193,7 @@ class Upstream:
         return _passed_on(request.method, answer)
 
     async def _ask(self, request: httpx.Request, patience: float) -> _UpstreamAnswer:
-        """Ask, and wait for the whole answer; a failure is one line in the log.
+        """Ask, and wait for the whole answer. A failure is one line in the log.
 
         Raises:
             UpstreamError: there is none.
@@ -318,7 +318,7 @@ def refuse_private(path: str, body: bytes, private: Collection[str]) -> None:
 
 
 def _types(content: Json) -> Iterator[Json]:
-    """Find every type of a destination, wherever it stands."""
+    """Find every destination type in a request."""
     waiting = [content]
     while waiting:
         value = waiting.pop()
