@@ -12,7 +12,7 @@ import os
 import re
 import ssl
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Any, cast
 
 import httpcore
@@ -82,6 +82,19 @@ class PlainNetwork(httpcore.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         """Wait before the next attempt to connect."""
         await asyncio.sleep(seconds)
+
+
+async def _within(seconds: float | None, wait: Awaitable[None], error: type[Exception]) -> None:
+    """Wait for a while at most.
+
+    Raises:
+        Exception: `error`, when it is over.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await wait
+    except TimeoutError as over:
+        raise error from over
 
 
 def _told_apart(error: OSError) -> BaseException:
@@ -191,11 +204,10 @@ class _Stream(httpcore.AsyncNetworkStream):
         wire = self._wire
         self._flush()
         if not wire.unread and not wire.is_over:
-            try:
-                async with asyncio.timeout(timeout):
-                    await wire.arrival()
-            except TimeoutError as error:
-                raise httpcore.ReadTimeout from error
+            if timeout is None:  # as for whoever has a deadline for the whole answer
+                await wire.arrival()
+            else:
+                await _within(timeout, wire.arrival(), httpcore.ReadTimeout)
         if wire.unread:
             return wire.take(max_bytes)
         if wire.error is not None:
@@ -215,11 +227,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         if len(self._held) <= _HELD_BYTES:
             return
         self._flush()
-        try:
-            async with asyncio.timeout(timeout):
-                await wire.room()
-        except TimeoutError as error:
-            raise httpcore.WriteTimeout from error
+        await _within(timeout, wire.room(), httpcore.WriteTimeout)
 
     async def aclose(self) -> None:
         """End the connection at once: nothing that is still to be written is of use to anybody."""

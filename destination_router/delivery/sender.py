@@ -279,7 +279,8 @@ _plain_url = functools.lru_cache(maxsize=256)(httpx.URL)
 
 @functools.lru_cache(maxsize=4)
 def _steps(most: float) -> dict[str, float | None]:
-    return httpx.Timeout(most).as_dict()
+    """Bound the time to connect; the deadline of the whole answer ends any read or write first."""
+    return httpx.Timeout(most, read=None, write=None).as_dict()
 
 
 def header_texts(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
