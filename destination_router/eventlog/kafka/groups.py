@@ -41,6 +41,8 @@ _MOST_ASKING = 16
 
 _HANDED_OVER = frozenset(
     {
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -221,7 +223,10 @@ class Groups:
 
     def _asked(self, what: str, ask: Callable[[], _Awaited[T]]) -> T:
         with failures_told(f"Kafka cannot {what}", self.admin), _expected():
-            return _settled(lambda: ask().result(timeout=2 * TIMEOUT))
+            return _settled(lambda: ask().result(timeout=2 * TIMEOUT), self._look_again)
+
+    def _look_again(self) -> None:
+        self.admin.list_topics(self._address.events, timeout=_GLIMPSE)
 
 
 def watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
@@ -230,11 +235,20 @@ def watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
     Raises:
         KafkaException: brokers do not say, for longer than a partition changes hands.
     """
-    return _settled(lambda: consumer.get_watermark_offsets(place, TIMEOUT))
+    return _settled(
+        lambda: consumer.get_watermark_offsets(place, TIMEOUT),
+        lambda: consumer.list_topics(place.topic, timeout=_GLIMPSE),
+    )
 
 
-def _settled(ask: Callable[[], T]) -> T:
-    """Ask, again where a broker that was asked has just handed over to another one."""
+def _settled(ask: Callable[[], T], look_again: Callable[[], object]) -> T:
+    """Ask, again where a broker that was asked has just handed over to another one.
+
+    Args:
+        ask: asks.
+        look_again: asks who leads what by now. Where the broker that is known leads once more, in
+            a later epoch, librdkafka 2.16 would go on with the former one for a quarter of an hour.
+    """
     deadline = time.monotonic() + TIMEOUT
     while True:
         try:
@@ -243,6 +257,8 @@ def _settled(ask: Callable[[], T]) -> T:
             if error.args[0].code() not in _HANDED_OVER or time.monotonic() > deadline:
                 raise
         time.sleep(_PAUSE)
+        with contextlib.suppress(KafkaException):
+            look_again()
 
 
 class _Committed:

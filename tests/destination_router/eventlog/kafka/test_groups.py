@@ -3,18 +3,21 @@
 Modules: `groups.py`.
 """
 
+import contextlib
 import subprocess
 import sys
 from typing import cast
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, ElectionType, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 from kafka_cluster import cluster
 from kafka_log import new_log, servers
+from waiting import until
 
 from destination_router.config.router_toml import EventLogConfig
 from destination_router.eventlog.interface import LogUnavailableError
-from destination_router.eventlog.kafka.address import address_of
+from destination_router.eventlog.kafka.address import Address, address_of
 from destination_router.eventlog.kafka.groups import Groups, watermarks
 from destination_router.eventlog.kafka.marks import Mark
 from destination_router.eventlog.kafka.topics import create, wanted_topics
@@ -69,6 +72,39 @@ def test_a_coordinator_that_moves_ends_no_process() -> None:
                 process.communicate()
 
 
+def leader(address: Address) -> int:
+    """Tell who leads the first partition, by asking anew."""
+    topics = AdminClient(address.client).list_topics(address.events, timeout=30).topics
+    found: int = topics[address.events].partitions[0].leader
+    return found
+
+
+def test_a_broker_that_leads_again_is_asked_again() -> None:
+    """It refuses who knows it from before it was away: they look again, and are answered."""
+    servers()  # skips where there is no Kafka
+    with cluster(3) as brokers:
+        address = address_of(EventLogConfig(url=f"kafka://{brokers.bootstrap}/x"))
+        groups = Groups(address)
+        create(groups, wanted_topics(address, 1, 3))
+        assert groups.ends([0]) == {0: 0}
+        first = leader(address)
+        brokers.kill_broker(first)
+        until(lambda: leader(address) not in {first, -1})
+        brokers.start_broker(first)
+        brokers.await_broker(first)
+
+        def leads_again() -> bool:
+            place = TopicPartition(address.events, 0)
+            electing = AdminClient(address.client)
+            with contextlib.suppress(KafkaException):
+                electing.elect_leaders(ElectionType.PREFERRED, [place]).result(30)
+            return leader(address) == first
+
+        until(leads_again)
+        assert groups.ends([0]) == {0: 0}
+        groups.close()
+
+
 def test_how_far_many_groups_are_is_told_by_few_clients() -> None:
     """A client that was not used for long is closed; a closed one answers nothing."""
     groups = Groups(address_of(new_log()))
@@ -86,11 +122,12 @@ def test_how_far_many_groups_are_is_told_by_few_clients() -> None:
 
 def test_a_partition_that_changes_hands_is_asked_again() -> None:
     """A broker that leads it no more says so; the next one knows."""
-    answers: list[KafkaError | tuple[int, int]] = [
+    refusals = [
         KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION),
         KafkaError(KafkaError.LEADER_NOT_AVAILABLE),
-        (3, 7),
+        KafkaError(KafkaError.FENCED_LEADER_EPOCH),
     ]
+    answers: list[KafkaError | tuple[int, int]] = [*refusals, (3, 7)]
 
     class Moving:
         def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
@@ -100,7 +137,13 @@ def test_a_partition_that_changes_hands_is_asked_again() -> None:
                 raise KafkaException(answer)
             return answer
 
+        def list_topics(self, topic: str, timeout: float) -> None:
+            assert (topic, timeout > 0) == ("events", True)
+            looked.append(topic)
+
+    looked: list[str] = []
     assert watermarks(cast("Consumer", Moving()), TopicPartition("events", 0)) == (3, 7)
+    assert len(looked) == len(refusals)
 
 
 def test_another_refusal_is_told_at_once() -> None:
