@@ -72,6 +72,10 @@ SESSION_SECONDS = 6.0
 STOPPED_SECONDS = 9.0
 SLOW_SECONDS = 0.4
 IN_HAND = 300
+HELD_SECONDS = 1.5
+HOLES = 500
+"""A worker is killed once so many events are done above one that is not, or after this long."""
+
 IN_FLIGHT = 4
 """How many requests a worker has under way at once: `[delivery] concurrency`."""
 
@@ -227,10 +231,20 @@ class Play:
         return self._watch.requests[-1][0]
 
     async def _worker(self) -> None:
-        number = await self._active()
-        await asyncio.sleep(self._chance.uniform(0, 0.3))
+        # One request gets no answer while others do: what is done is above one that is not.
+        self._watch.holds_next = True
+        await self._until(lambda: self._watch.held is not None)
+        self._watch.holds_next = False
+        number, is_over = self._watch.held or (self._watch.requests[-1][0], asyncio.Event())
+        taken = self._watch.taken.total()
+        deadline = time.monotonic() + HELD_SECONDS
+        await self._until(
+            lambda: self._watch.taken.total() >= taken + HOLES or time.monotonic() > deadline
+        )
         worker = self._workers[number]
         worker.kill()
+        is_over.set()
+        self._watch.held = None
         worker.start()
         await worker.ready(self._client)
 

@@ -25,6 +25,8 @@ class Watch:
         requests: the worker and the time of each request, in their order.
         taken: how often each event was taken by the vendor, and its sender told so.
         delay: how long each request waits at the door, in seconds.
+        holds_next: whether the next request waits while all others pass; then it is `held`.
+        held: whose request waits, and what ends that: the vendor never gets it.
         taken_at: when the vendor took requests; `time.monotonic`, ascending.
     """
 
@@ -32,6 +34,8 @@ class Watch:
         self.requests: list[tuple[int, float]] = []
         self.taken: Counter[bytes] = Counter()
         self.delay = 0.0
+        self.holds_next = False
+        self.held: tuple[int, asyncio.Event] | None = None
         self.taken_at: list[float] = []
 
     @property
@@ -86,6 +90,12 @@ class VendorDoor:
             return
         begun = time.monotonic()
         self._watch.requests.append((self._worker, begun))
+        if self._watch.holds_next:
+            is_over = asyncio.Event()
+            self._watch.holds_next, self._watch.held = False, (self._worker, is_over)
+            await is_over.wait()
+            await Response(status_code=503)(scope, receive, send)
+            return
         await asyncio.sleep(self._watch.delay)
         headers = {"content-type": request.headers.get("content-type", "application/json")}
         try:
