@@ -22,7 +22,6 @@ from destination_router.console.page import Page, session_of
 from destination_router.console.rendering import Rendering
 from destination_router.console.settings_form import Field, fields_of, read_settings
 from destination_router.contract.records import Json
-from destination_router.delivery.sender import redirected
 from destination_router.migration.toml_writing import write_router
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import PluginError
@@ -133,17 +132,12 @@ class ConnectionPage:
             said=said.problems,
             said_at=said.at,
             warnings=warnings,
-            origins=[self._sent_to(origin) for origin in chosen.connection.origins or ()],
+            origins=self._desk.targets_of(chosen.connection),
             results=results,
             problems=problems,
             toml=toml,
             beside=_beside(chosen.config),
         )
-
-    def _sent_to(self, origin: str) -> str:
-        """Say where the requests for a vendor's origin go: `[delivery] origins` may redirect it."""
-        target = redirected(origin, self._desk.configured.config.delivery.origins)
-        return origin if target == origin else f"{target} in place of {origin}"
 
     async def _checked(self) -> _Said:
         """Look router.toml over once for each change of it: that starts every program.

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from destination_router.config.router_toml import EventLogConfig
 from destination_router.console.decision_turns import DecisionTurns
 from destination_router.console.sessions import Session
+from destination_router.delivery.sender import redirected
 from destination_router.eventlog.following import FollowedLog
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.log_admin import LogAdmin
@@ -81,6 +82,15 @@ class Desk:
         _ = self.configured
         with self._knowing:
             return self._known.get(trace.fingerprint)
+
+    def targets_of(self, connection: Connection) -> list[str]:
+        """Say where a connection's requests go: `[delivery] origins` may redirect a vendor's."""
+        elsewhere = self.configured.config.delivery.origins
+        pairs = [(origin, redirected(origin, elsewhere)) for origin in connection.origins or ()]
+        return [
+            origin if target == origin else f"{target} in place of {origin}"
+            for origin, target in pairs
+        ]
 
     def shown(self, trace: Trace) -> Trace:
         """Leave out values that were kept before the configuration said not to show any."""

@@ -204,6 +204,12 @@ class Tester:
             connections=[each.name for each in configured.connections],
             plugins=sorted({each.name for each in installed_plugins()}),
             asks=asks,
+            targets=[
+                target
+                for side in sides
+                if side.connection is not None
+                for target in self._desk.targets_of(side.connection)
+            ],
         )
 
 

@@ -87,6 +87,7 @@ def test_it_sends_to_a_vendor_only_after_a_second_question(
     client = console.client()
     asked = client.post("/tester", data=form).text
     assert "Nothing was sent yet" in asked
+    assert f"It goes to {recorder_url} in place of https://" in asked
     assert "delivered" not in asked.partition("results")[2]
     assert "delivered · HTTP 200" in client.post("/tester", data={**form, "sure": "yes"}).text
     other = {**form, "left": "plugin:heap", "left.appId": "1", "sure": "yes"}
