@@ -109,6 +109,14 @@ class Desk:
         """
         return await in_thread(partial(ask, self._traces), "console-traces")
 
+    def watch_traces(self, *, watched: bool) -> None:
+        """Say whether somebody looks at what comes in: what this process tells is remembered."""
+        self._traces.remember(watched=watched)
+
+    def fresh_traces(self, after: int) -> list[Trace] | None:
+        """Give what workers of this process told after a number; None: it is to be read."""
+        return self._traces.fresh(after)
+
     def last_write_of_traces(self) -> object:
         """Give something that is another once workers have told more; costs next to nothing."""
         return self._traces.last_write()

@@ -170,16 +170,24 @@ class Feed:
         written = self._desk.last_write_of_traces()
         if written == self._seen and not say:  # else it is read all the same: dates are coarse
             return
+        if not say and (fresh := self._desk.fresh_traces(self._last)) is not None:
+            self._seen = written
+            self._hand_out(fresh, 0)
+            return
         if say:
             self._said = now
         with contextlib.suppress(LogUnavailableError):
             found, left = await self._desk.ask_traces(lambda traces: self._news(traces, say=say))
             self._seen = written
-            if found:
-                self._last = found[-1].number
-                news = News(found, left, self._draw)
-                for stream in list(self._streams):
-                    stream.offer(news)
+            self._hand_out(found, left)
+
+    def _hand_out(self, found: Sequence[Trace], left: int) -> None:
+        if not found:
+            return
+        self._last = found[-1].number
+        news = News(found, left, self._draw)
+        for stream in list(self._streams):
+            stream.offer(news)
 
     async def _run(self) -> None:
         if not self._streams:
@@ -187,11 +195,15 @@ class Feed:
         # Each stream begins with what it has not seen; what comes meanwhile is read here.
         self._last = min(stream.wanted.after for stream in self._streams)
         self._said, self._seen = float("-inf"), None
-        while self._streams and not self._over.is_set():
-            await self.look()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PERIOD):
-                    await self._over.wait()
+        self._desk.watch_traces(watched=True)
+        try:
+            while self._streams and not self._over.is_set():
+                await self.look()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(PERIOD):
+                        await self._over.wait()
+        finally:
+            self._desk.watch_traces(watched=False)
 
     def _news(self, traces: TraceFile, *, say: bool) -> tuple[list[Trace], int]:
         if say:

@@ -66,6 +66,9 @@ _WAITING_AS_WELL = 4
 
 _WATCHED = "-live"
 
+_MOST_REMEMBERED = 16
+"""How many batches are remembered that this process wrote: a few seconds."""
+
 _LEAST_INTEGER, _MOST_INTEGER = -(2**63), 2**64 - 1
 """What MessagePack has; JSON has more."""
 
@@ -146,6 +149,9 @@ class TraceFile:
         self._counts: Counter[str] = Counter()
         self._swept = 0
         self._worker = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._remembers = False
+        self._remembered: list[tuple[int, list[Trace]]] = []
+        self._own_write: object = None
         self._wal_path = path.with_name(path.name + "-wal")
         self._watched_path = path.with_name(path.name + _WATCHED)
         try:
@@ -186,8 +192,10 @@ class TraceFile:
             (name, self._worker, now, msgspec.json.encode(state)) for name, state in states.items()
         ]
 
+        numbers: list[int] = []
+
         def write(database: sqlite3.Connection) -> None:
-            database.executemany(_PUT, batches)
+            numbers.extend(database.execute(_PUT, batch.row).lastrowid or 0 for batch in batches)
             for (kind, name), counted in rollups.items():
                 _count(database, (minute, kind, name), counted)
             database.executemany("INSERT OR REPLACE INTO standings VALUES (?, ?, ?, ?)", told)
@@ -197,6 +205,8 @@ class TraceFile:
         self._transact(write)
         self._swept = minute
         self._prune(traces)
+        if self._remembers:
+            self._remember([(at, batch.traces) for at, batch in zip(numbers, batches, strict=True)])
 
     def watched(self, now: float) -> bool:
         """Whether somebody looks at what comes in; costs no more than a look at a file's date."""
@@ -222,6 +232,24 @@ class TraceFile:
         Two changes within a few milliseconds may look like one: read all the same now and then.
         """
         return [_dated(path) for path in (self.path, self._wal_path)]
+
+    def remember(self, *, watched: bool) -> None:
+        """Remember for a few seconds what this process writes, or do so no longer."""
+        self._remembers = watched
+        self._remembered = []
+
+    def fresh(self, after: int) -> list[Trace] | None:
+        """Tell what changed after a number, the last last, without a look into the file.
+
+        None: that cannot be known, for others have written, or it is not remembered. Two changes
+        of one message are both told. It waits for nobody.
+        """
+        remembered = self._remembered
+        if not remembered or remembered[0][0] > after // _IN_BATCH + 1:
+            return None
+        if self._own_write != self.last_write():
+            return None
+        return [each for _, traces in remembered for each in traces if each.number > after]
 
     def find(self, wanted: TraceFilter) -> list[Trace]:
         """Find traces, without their content; the one that changed last, first."""
@@ -338,6 +366,15 @@ class TraceFile:
             "delete it, or let it be written"
         )
 
+    def _remember(self, batches: list[tuple[int, Sequence[Trace]]]) -> None:
+        known = self._remembered
+        for number, traces in batches:
+            if known and known[-1][0] != number - 1:
+                known = []  # others wrote in between
+            known = [*known[1 - _MOST_REMEMBERED :], (number, _listed(number, traces))]
+        self._own_write = self.last_write()
+        self._remembered = known
+
     def _prune(self, traces: Sequence[Trace]) -> None:
         """Drop the oldest traces of connections that may have a fifth too many."""
         for name, added in Counter(trace.connection for trace in traces).items():
@@ -448,7 +485,14 @@ _decode_heads = msgspec.msgpack.Decoder(list[_Head[msgspec.Raw]]).decode
 _decode_content = msgspec.msgpack.Decoder(TraceContent).decode
 
 
-def _batches(traces: Sequence[Trace], now: float) -> Iterator[tuple[Any, ...]]:
+class _Batch(msgspec.Struct, frozen=True):
+    """Traces of one connection, and the row that they become."""
+
+    traces: Sequence[Trace]
+    row: tuple[Any, ...]
+
+
+def _batches(traces: Sequence[Trace], now: float) -> Iterator[_Batch]:
     """Write traces as rows, each with those of one connection."""
     by_connection: dict[str, list[Trace]] = {}
     for trace in traces:
@@ -457,18 +501,38 @@ def _batches(traces: Sequence[Trace], now: float) -> Iterator[tuple[Any, ...]]:
         for first in range(0, len(theirs), _IN_BATCH):
             part = theirs[first : first + _IN_BATCH]
             ended = sum(trace.result != "waiting" for trace in part)
-            content = _encoded(part)
-            yield name, now, ended, len(part), len(content), content
+            content, stored = _encoded(part)
+            yield _Batch(stored, (name, now, ended, len(part), len(content), content))
 
 
-def _encoded(traces: list[Trace]) -> bytes:
+def _listed(number: int, traces: Sequence[Trace]) -> list[Trace]:
+    """Give traces of a batch as a list of them does: with numbers, without content."""
+    return [
+        replace(
+            trace,
+            number=number * _IN_BATCH + at,
+            event=_event_of(trace.fingerprint, trace.event, trace.content.body),
+            content=_NO_CONTENT,
+        )
+        for at, trace in enumerate(traces)
+    ]
+
+
+def _event_of(fingerprint: str, event: str, body: str | None) -> str:
+    """Give a message's name; what is left out of a trace is read from the message."""
+    return event_name((body or "").encode("utf-8", "replace")) if fingerprint else event
+
+
+def _encoded(traces: list[Trace]) -> tuple[bytes, list[Trace]]:
+    """Write traces; gives them as they were written, too."""
     try:
         content = _encode(traces)
     except _UNWRITABLE:
         content = b""
     if 0 < len(content) <= LARGEST_TRACE:
-        return content
-    return _encode(list(map(_fitting, traces)))
+        return content, traces
+    fitting = list(map(_fitting, traces))
+    return _encode(fitting), fitting
 
 
 def _fitting(trace: Trace) -> Trace:
@@ -559,9 +623,7 @@ def _heads(
 
 def _found(database: sqlite3.Connection, wanted: TraceFilter) -> Iterator[Trace]:
     for number, head in _heads(database, wanted.connection, wanted.after, _decode_glances):
-        event = head.event
-        if head.fingerprint:  # what is left out of it is read from the message
-            event = event_name((head.content.body or "").encode())
+        event = _event_of(head.fingerprint, head.event, head.content.body)
         trace = _traced(head, number, event)
         if wanted.takes(trace):
             yield trace
@@ -569,7 +631,7 @@ def _found(database: sqlite3.Connection, wanted: TraceFilter) -> Iterator[Trace]
 
 def _whole(head: _Head[msgspec.Raw], number: int = 0) -> Trace:
     content = _decode_content(head.content)
-    event = event_name((content.body or "").encode()) if head.fingerprint else head.event
+    event = _event_of(head.fingerprint, head.event, content.body)
     return _traced(head, number, event, content)
 
 

@@ -322,3 +322,36 @@ def test_who_asks_whether_anything_was_written_is_told(traces: TraceFile, path: 
             now = str(traces.last_write())
         assert now not in seen
         seen = {str(traces.last_write())}
+
+
+def test_what_this_process_wrote_is_told_as_a_reading_would(path: Path) -> None:
+    """Unless somebody else wrote, or it is too long ago: then it is to be read."""
+    chance = random.Random(5)
+    told = read = 0
+    with closing(TraceFile(path)) as file, closing(TraceFile(path)) as other:
+        assert file.fresh(0) is None  # nobody looks
+        file.remember(watched=True)
+        seen = [0]
+        for number in range(400):
+            writer = other if chance.random() < 0.05 else file
+            about = {"fingerprint": "known", "content": TraceContent(body='{"event":"A"}')}
+            odd = {"event": "half \ud800"} if chance.random() < 0.1 else about
+            batch = [
+                trace(chance.randrange(50), chance.choice(["heap", "other"]), **odd)
+                for _ in range(chance.randrange(1, 4))
+            ]
+            writer.put(batch, {("source", "web"): Rollup(received=1)}, {}, float(number))
+            after = chance.choice(seen[-30:])
+            found, _ = file.news(TraceFilter(after=after, limit=1000))
+            seen.append(file.find(TraceFilter(limit=1))[0].number)
+            fresh = file.fresh(after)
+            if fresh is None:
+                read += 1
+                continue
+            told += 1
+            last = {(each.connection, each.offset): each for each in fresh}
+            assert sorted(last.values(), key=lambda each: -each.number) == found
+        assert told > 50
+        assert read > 50
+        file.remember(watched=False)
+        assert file.fresh(seen[-1]) is None
