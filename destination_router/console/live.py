@@ -112,8 +112,6 @@ class Live:
         )
 
     async def _events(self, stream: Stream, is_signed_in: Callable[[], bool]) -> AsyncIterator[str]:
-        ending = asyncio.create_task(self._over.wait())
-        getting: asyncio.Task[Frame] | None = None
         try:
             has_seen_some = stream.wanted.after > 0
             missed, left = await self._desk.ask_traces(lambda traces: traces.news(stream.wanted))
@@ -125,22 +123,17 @@ class Live:
                 frame = Frame(missed[0].number, len(missed), text)
                 yield frame.event(left if has_seen_some else 0)
             while not self._over.is_set() and is_signed_in():
-                getting = getting or asyncio.create_task(stream.waiting.get())
-                await asyncio.wait(
-                    {getting, ending}, timeout=_BEAT, return_when=asyncio.FIRST_COMPLETED
-                )
-                if not getting.done():
+                try:
+                    async with asyncio.timeout(_BEAT):
+                        next_frame = await stream.waiting.get()
+                except TimeoutError:
                     yield ": beat\n\n"
                     continue
-                frame = getting.result()
-                getting = None
-                yield stream.next_event(frame)
+                if next_frame is None:
+                    return
+                yield stream.next_event(next_frame)
         except LogUnavailableError:
             return  # whoever looks asks again
-        finally:
-            ending.cancel()
-            if getting is not None:
-                getting.cancel()
 
     def _row(self, trace: Trace) -> str:
         return row(self._desk.shown(trace), fresh=True)

@@ -100,7 +100,8 @@ class Stream:
 
     def __init__(self, wanted: TraceFilter) -> None:
         self.wanted = wanted
-        self.waiting: asyncio.Queue[Frame] = asyncio.Queue(_MOST_WAITING)
+        self.waiting: asyncio.Queue[Frame | None] = asyncio.Queue(_MOST_WAITING)
+        """What is to be sent; None: there is nothing more."""
         self.missed = 0
         self._early: list[News] | None = []
 
@@ -120,8 +121,15 @@ class Stream:
         self.missed += left_out
         if frame is None:
             return
-        if self.waiting.full():
-            self.missed += self.waiting.get_nowait().count
+        self._put(frame)
+
+    def end(self) -> None:
+        """Say that there is nothing more."""
+        self._put(None)
+
+    def _put(self, frame: Frame | None) -> None:
+        if self.waiting.full() and (oldest := self.waiting.get_nowait()) is not None:
+            self.missed += oldest.count
         self.waiting.put_nowait(frame)
 
     def next_event(self, frame: Frame) -> str:
@@ -204,6 +212,8 @@ class Feed:
                         await self._over.wait()
         finally:
             self._desk.watch_traces(watched=False)
+            for stream in self._streams:
+                stream.end()
 
     def _news(self, traces: TraceFile, *, say: bool) -> tuple[list[Trace], int]:
         if say:
