@@ -24,7 +24,10 @@ ROWS_AT_ONCE = 400
 PERIOD = 0.7
 """How often it is seen whether there is anything new, in seconds."""
 
-_SAY_EVERY = 4.0
+_LOOKS_BETWEEN = 6
+"""How often of these it is said that somebody looks, and the file is read though nothing shows that
+it has changed: every four seconds."""
+
 _READ_AT_ONCE = 5000
 _MOST_WAITING = 20
 
@@ -154,7 +157,7 @@ class Feed:
         self._streams: set[Stream] = set()
         self._running: asyncio.Task[None] | None = None
         self._last = 0
-        self._said = float("-inf")
+        self._looks = 0
         self._seen: object = None
 
     def __len__(self) -> int:
@@ -173,8 +176,8 @@ class Feed:
 
     async def look(self) -> None:
         """Read what has come since the last time, if the file has changed, and hand it out."""
-        now = asyncio.get_running_loop().time()
-        say = now - self._said >= _SAY_EVERY
+        say = self._looks % _LOOKS_BETWEEN == 0
+        self._looks += 1
         written = self._desk.last_write_of_traces()
         if written == self._seen and not say:  # else it is read all the same: dates are coarse
             return
@@ -182,8 +185,6 @@ class Feed:
             self._seen = written
             self._hand_out(fresh, 0)
             return
-        if say:
-            self._said = now
         with contextlib.suppress(LogUnavailableError):
             found, left = await self._desk.ask_traces(lambda traces: self._news(traces, say=say))
             self._seen = written
@@ -202,7 +203,7 @@ class Feed:
             return
         # Each stream begins with what it has not seen; what comes meanwhile is read here.
         self._last = min(stream.wanted.after for stream in self._streams)
-        self._said, self._seen = float("-inf"), None
+        self._looks, self._seen = 0, None
         self._desk.watch_traces(watched=True)
         try:
             while self._streams and not self._over.is_set():
