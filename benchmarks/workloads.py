@@ -364,7 +364,9 @@ async def _slow(  # noqa: PLR0913 -- each is a way to run it, by keyword
     with _log() as log:
         heap = _private_connection() if private else connection()
         async with contextlib.AsyncExitStack() as stack:
-            origins = {ORIGIN: await stack.enter_async_context(vendor())}
+            arrived = asyncio.Event()
+            url = await stack.enter_async_context(vendor(lambda _: arrived.set()))
+            origins = {ORIGIN: url}
             intake = Intake()
             traces = tracing = None
             if console:
@@ -387,9 +389,9 @@ async def _slow(  # noqa: PLR0913 -- each is a way to run it, by keyword
             if traces is not None and viewers:
                 looked = await _looked_at(stack, log, heap, traces, viewers)
             poster = _Poster(url, "/v1/batch", "Authorization: Basic YmVuY2htYXJrOg==\r\n")
-            await _played(poster, workers, 0, count, at_once, tick)
+            await _played(poster, workers, 0, count, at_once, tick, arrived)
             with around():
-                await _played(poster, workers, count, count, at_once, tick)
+                await _played(poster, workers, count, count, at_once, tick, arrived)
             await workers.stop()
             await working
 
@@ -407,6 +409,7 @@ async def _played(  # noqa: PLR0913, PLR0917 -- each is a part
     count: int,
     at_once: int,
     tick: Callable[[], Awaitable[None]],
+    arrived: asyncio.Event,
 ) -> None:
     """Post events one after the other, each once the last is delivered.
 
@@ -416,10 +419,12 @@ async def _played(  # noqa: PLR0913, PLR0917 -- each is a part
     done = 0 if known is None else known.delivered
     for number in range(count // at_once):
         (body,) = posts(first + number * at_once, at_once, at_once)
+        arrived.clear()
         await poster.post([body])
         done += at_once
+        await arrived.wait()  # each look beneath counts, too
         while workers.stats()["heap"].delivered < done:  # noqa: ASYNC110 -- it has no event
-            await asyncio.sleep(0.05)  # each look counts, too
+            await asyncio.sleep(0.2)
         if at_once > 1 or number % 5 == 4:  # noqa: PLR2004 -- a second has passed
             await tick()
 
