@@ -32,6 +32,7 @@ from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.quarantine import Watch
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.worker import Delivery, Worker
+from destination_router.eventlog.interface import Event
 from destination_router.eventlog.memory import MemoryPairings
 from destination_router.eventlog.sqlite.attempt_book import LoggedAttempts
 from destination_router.eventlog.sqlite.log import SqliteEventLog
@@ -396,6 +397,32 @@ async def _slow(  # noqa: PLR0913 -- each is a way to run it, by keyword
             await working
 
 
+def live(around: Around, count: int) -> None:
+    """What somebody at Live adds at five events a second: traces written, drawn and sent."""
+    asyncio.run(_live(around, count))
+
+
+async def _live(around: Around, count: int) -> None:
+    with _log() as log:
+        heap = connection()
+        async with contextlib.AsyncExitStack() as stack:
+            traces = stack.enter_context(contextlib.closing(TraceFile(trace_path(log.path))))
+            tracing = Tracing(traces, keep=2 * count)
+            looked = await _looked_at(stack, log, heap, traces)
+            tracer = tracing.tracer(heap)
+            bodies = wire(0, 2 * count)
+            decisions = [heap.decide(body) for body in bodies]
+            for first in (0, count):
+                with around() if first else contextlib.nullcontext():
+                    for second in range(first, first + count, 5):
+                        for number in range(second, second + 5):
+                            event = Event(number, bodies[number], received_at=0.0)
+                            tracer.decided(event, decisions[number])
+                        await tracing.tick(dict, dict, None)
+                        await looked()
+                        await asyncio.sleep(0)
+
+
 async def _until_exit(server: uvicorn.Server) -> None:
     """Serve without a look at the clock ten times a second, which counts how slow valgrind is."""
     while not server.should_exit:  # noqa: ASYNC110 -- it has no event
@@ -625,6 +652,7 @@ WORK: dict[str, tuple[Callable[[Around, int], None], int]] = {
     "deliver": (deliver, 1000),
     "traced": (traced, 1000),
     "watched": (watched, 1000),
+    "live": (live, 100),
     "slow": (slow, 25),
     "slow_traced": (slow_traced, 25),
     "slow_watched": (slow_watched, 25),
@@ -641,7 +669,7 @@ WORK: dict[str, tuple[Callable[[Around, int], None], int]] = {
 }
 """Each piece, and for how many events it is done."""
 
-OFTEN = tuple(name for name in WORK if not name.startswith("slow"))
+OFTEN = tuple(name for name in WORK if not name.startswith(("slow", "live")))
 """What is counted unless pieces are named: the slow ones wait for most of the time, and for minutes
 under valgrind."""
 
