@@ -44,6 +44,16 @@ def told_failure(error: BaseException, url: str, proxy: str | None, seconds: flo
     return f"{_origin(url)}{through}: {_reason(error, seconds)}"
 
 
+def let_go(error: BaseException) -> None:
+    """Forget where a failure was raised, of which nothing is told any more.
+
+    asyncio keeps a failure to connect in a list that the failure's own frames hold. Such a circle
+    stays until Python looks for circles, and the frames hold the request, with its body.
+    """
+    for cause in _causes(error):
+        cause.__traceback__ = None
+
+
 def _origin(url: str) -> str:
     """Write the scheme, the host and the port of a URL, and nothing else of it."""
     try:

@@ -39,7 +39,7 @@ from destination_router.delivery.asking import Asking
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.http_transport import RenewedTransport
 from destination_router.delivery.item import Answer
-from destination_router.delivery.network import proxy_for, told_failure
+from destination_router.delivery.network import let_go, proxy_for, told_failure
 from destination_router.delivery.outcomes import blamed, for_each, for_each_of_cut
 from destination_router.delivery.plain_network import PlainTransport
 from destination_router.faults import PASSED_ON
@@ -151,6 +151,7 @@ class Sender:
                 answer = await way.transport.handle_async_request(prepared)
         except (httpx.TransportError, TimeoutError) as error:
             failure = told_failure(error, url, way.proxy, timeout)
+            let_go(error)
             failure = str(hide(failure, self._connection.secrets))
             return _unanswered(request, failure, clock() - started)
         headers = header_texts(answer.headers.raw)

@@ -1,7 +1,10 @@
 """The sender: one request, one answer, and what it means for each message."""
 
 import asyncio
+import gc
 import gzip
+import socket
+import weakref
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +22,7 @@ from destination_router.contract.records import (
 )
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.item import Answer
-from destination_router.delivery.sender import USER_AGENT, Sender, read_answer
+from destination_router.delivery.sender import USER_AGENT, Sender, read_answer, render
 from destination_router.pipeline.connection import Connection
 from destination_router.plugins.loading import load_plugin
 
@@ -54,6 +57,36 @@ def test_a_request_says_who_sends_it() -> None:
 
     assert seen[0].headers["user-agent"] == USER_AGENT
     assert USER_AGENT.startswith("destination-router/")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_what_could_not_be_sent_is_let_go(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vendor that refuses connections for hours must not fill the memory with requests."""
+    kept: list[weakref.ref[httpx.Request]] = []
+
+    def rendered(*arguments: Any) -> httpx.Request:
+        made = render(*arguments)
+        kept.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr("destination_router.delivery.sender.render", rendered)
+
+    async def send() -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            to = {"https://heapanalytics.com": f"http://{host}:{taken.getsockname()[1]}"}
+            connection = Connection("heap", load_plugin("heap"), {"appId": "11"})
+            async with Sender(connection, DeliverySettings(origins=to)) as sender:
+                answer = await sender.attempt(BULK)
+                assert answer.failure.endswith("the connection was refused")
+        await asyncio.sleep(0)  # the loop itself holds what woke this up
+        assert [request() for request in kept] == [None]
+
+    gc.disable()
+    try:
+        asyncio.run(send())
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
