@@ -8,6 +8,7 @@ writes a request's head and its body one after the other, where a vendor may get
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import ssl
@@ -245,6 +246,9 @@ class _Stream(httpcore.AsyncNetworkStream):
             httpcore.ConnectError, httpcore.ConnectTimeout: it cannot be.
         """
         wire = self._wire
+        if wire.unread or wire.is_over:  # a proxy's, which would pass for the vendor's own
+            wire.transport.abort()
+            raise _failed(httpcore.ConnectError, wire.error or OSError(errno.EPROTO, "too early"))
         self._flush()
         try:
             async with asyncio.timeout(timeout):

@@ -287,3 +287,45 @@ def test_what_speaks_no_tls_is_told() -> None:
 
     told = told_failure(asyncio.run(run()), "https://vendor.example", None, 1.0)
     assert told.startswith("https://vendor.example: TLS failed: ")
+
+
+@pytest.mark.parametrize("forged", [b"", b"HTTP/1.1 299 Forged\r\nContent-Length: 0\r\n\r\n"])
+def test_nothing_that_came_before_tls_passes_for_the_vendors_answer(
+    certificate: Path, forged: bytes
+) -> None:
+    """A proxy, and whoever sits between it and the router, writes in the clear."""
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(certificate)
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    one_read = 64 * 1024  # httpcore's: what comes behind it waits to be read
+    begin, end = b"HTTP/1.1 200 OK\r\nX: ", b"\r\n\r\n"
+    tunnel = begin + b"x" * (one_read - len(begin + end)) + end
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(one_read):
+                writer.write(data)
+        writer.close()
+
+    async def run() -> None:
+        async with vendor(answers, server) as port:
+
+            async def tunnels(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                await head_of(reader)
+                writer.write(tunnel + forged)
+                there, on = await asyncio.open_connection("127.0.0.1", port)
+                await asyncio.gather(carry(reader, on), carry(there, writer))
+
+            async with vendor(tunnels) as proxy:
+                through = f"http://127.0.0.1:{proxy}"
+                async with client(proxy=through, verify=trusting) as http:
+                    request = http.post(f"https://127.0.0.1:{port}/", content=b"x")
+                    if not forged:
+                        assert (await request).status_code == httpx.codes.OK
+                        return
+                    with pytest.raises(httpx.ConnectError) as failure:
+                        await request
+                told = told_failure(failure.value, "https://vendor.example", None, 1.0)
+                assert told == "https://vendor.example: Protocol error"
+
+    asyncio.run(run())
