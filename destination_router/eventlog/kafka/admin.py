@@ -136,15 +136,20 @@ class KafkaAdmin:
             self.books.execute("BEGIN")
             try:
                 yield
+                is_deleted = self._deletes_letters()
                 self._change(is_alone)
                 self.books.execute("COMMIT")
             except BaseException:
                 self.books.execute("ROLLBACK")
                 raise
-            if self._appended:
+            if self._appended or is_deleted:
                 with contextlib.suppress(LogUnavailableError):  # else the next command does it
                     self._view.catch_up()
                     self._view.show_hidden()
+
+    def _deletes_letters(self) -> bool:
+        query = "SELECT 1 FROM changed WHERE deleted IS NOT NULL LIMIT 1"
+        return self.books.execute(query).fetchone() is not None
 
     def _change(self, is_alone: Callable[[], bool]) -> None:
         if not is_alone():

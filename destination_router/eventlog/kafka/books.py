@@ -27,7 +27,7 @@ from destination_router.eventlog.interface import LogFileError, LogUnavailableEr
 from destination_router.eventlog.kafka.address import Address
 from destination_router.eventlog.kafka.failures import failures_told, told
 from destination_router.eventlog.kafka.groups import client_for_reading, watermarks
-from destination_router.eventlog.kafka.producing import Producing, Record
+from destination_router.eventlog.kafka.producing import Headers, Producing, Record
 from destination_router.eventlog.sqlite.file import make_tables
 from destination_router.faults import whereabouts
 
@@ -103,15 +103,20 @@ CREATE TABLE places (
     metadata TEXT NOT NULL, PRIMARY KEY (connection, partition)
 ) WITHOUT ROWID;
 CREATE TABLE changed (
-    name TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (name, key) ON CONFLICT IGNORE
+    name TEXT NOT NULL, key TEXT NOT NULL,
+    deleted INTEGER,                           -- the place of the failure that a letter was of
+    PRIMARY KEY (name, key) ON CONFLICT IGNORE
 );
 CREATE TABLE versions (
     name TEXT NOT NULL, key TEXT NOT NULL, offset INTEGER NOT NULL, is_there INTEGER NOT NULL,
-    PRIMARY KEY (name, key)
+    deleted INTEGER, PRIMARY KEY (name, key)
 ) WITHOUT ROWID;
 CREATE TABLE following (is_on INTEGER NOT NULL);
 INSERT INTO following VALUES (0);
 """
+
+_DELETED = "failure"
+"""The header of a record without a value: which failure of a letter was deleted, by its place."""
 
 
 class BookView:
@@ -192,12 +197,14 @@ class BookView:
         Raises:
             LogUnavailableError: it may not be kept; roll back.
         """
-        changed = self.database.execute("SELECT name, key FROM changed ORDER BY rowid").fetchall()
+        found = self.database.execute("SELECT name, key, deleted FROM changed ORDER BY rowid")
+        deleted = {(name, key): place for name, key, place in found}
+        changed = [*deleted]
         if not changed:
             return
         self.database.execute("DELETE FROM changed")
         self._set_aside_numbers(changed)
-        records = [self._record(TABLES[name], key) for name, key in changed]
+        records = [self._record(TABLES[name], key, at) for (name, key), at in deleted.items()]
         by_topic: dict[str, list[int]] = {}
         for topic in self._topics:
             places = [number for number, each in enumerate(records) if each.topic == topic]
@@ -207,14 +214,15 @@ class BookView:
                 with self._following():
                     for number, offset in zip(places, offsets, strict=True):
                         name, key = changed[number]
-                        self._kept(name, key, records[number], offset)
+                        self._kept(name, key, records[number], offset, deleted[name, key])
 
     def show_hidden(self) -> None:
-        """Write failures again that a replay has hidden; by one process at a time.
+        """Write failures again that a command has hidden; by one process at a time.
 
         A command appends a letter's event, and marks the letter then. The worker may be faster and
-        put the letter again before the mark. All who follow see that the mark is of the failure
-        before; but where topics are compacted, only the last record of a key stays.
+        put the letter again before the mark; or a command deletes the letter at that moment. All
+        who follow see that the mark, or the deletion, is of the failure before; but where topics
+        are compacted, only the last record of a key stays.
 
         Raises:
             LogUnavailableError: it may not be written; the next command does it.
@@ -224,7 +232,8 @@ class BookView:
         self.database.execute("BEGIN")
         try:
             self.database.executemany(
-                "INSERT INTO changed VALUES (?, ?)", [(LETTERS.name, key) for key in self._hidden]
+                "INSERT INTO changed VALUES (?, ?, NULL)",
+                [(LETTERS.name, key) for key in self._hidden],
             )
             self.publish()
             self.database.execute("COMMIT")
@@ -293,11 +302,13 @@ class BookView:
             row["id"] = offset + 1
         _see_kinds(self._kinds[table.name], columns if row is None else row)
         known = self.database.execute(
-            "SELECT offset FROM versions WHERE name = ? AND key = ?", (table.name, key)
+            "SELECT offset, deleted FROM versions WHERE name = ? AND key = ?", (table.name, key)
         ).fetchone()
-        version = -1 if known is None else known[0]
+        version, deleted = known or (-1, None)
         counts = offset > version
-        if table is LETTERS and row is not None and self._is_hidden(row, is_last=counts):
+        if counts:
+            deleted = None if row is not None else _deleted_failure(message)
+        if table is LETTERS and self._is_hidden(key, row, deleted, is_last=counts):
             counts = not counts
             self._hidden.add(key)
         elif counts:
@@ -306,39 +317,50 @@ class BookView:
             self._delete(table, key)
             if row is not None:
                 self._insert(table, row)
-        if offset > version:
-            self._note(table.name, key, offset, is_there=row is not None)
+        if counts or offset > version:
+            is_there = not counts or row is not None
+            self._note(table.name, key, max(offset, version), deleted, is_there=is_there)
 
-    def _is_hidden(self, row: dict[str, Any], *, is_last: bool) -> bool:
-        """Say whether a replay's mark stands behind a later failure of the same letter.
+    def _is_hidden(
+        self, key: str, row: dict[str, Any] | None, deleted: int | None, *, is_last: bool
+    ) -> bool:
+        """Say whether a replay's mark or a deletion stands behind a later failure of its letter.
 
-        A mark holds the place of the failure that was replayed: of any other, it says nothing.
+        Both hold the place of the failure that was replayed or deleted: of any other, they say
+        nothing.
 
         Args:
-            row: what a record says of a letter.
+            key: the letter's.
+            row: what a record says of it; None: that it is deleted.
+            deleted: the failure that was deleted, by the later of that record and the known one.
             is_last: whether that record is behind the one that is known.
         """
         known = self.database.execute(
             "SELECT offset, replayed_at FROM dead_letters WHERE connection = ? AND message_id = ?",
-            (row["connection"], row["message_id"]),
+            _decoded_key(LETTERS, key),
         ).fetchone()
-        if known is None or known[0] == row.get("offset"):
+        if row is None:
+            return is_last and known is not None and deleted not in {None, known[0]}
+        if known is None:
+            # Of an earlier failure, it may be a record that this process has not heard of.
+            return not is_last and deleted is not None and row.get("offset", -1) > deleted
+        if known[0] == row.get("offset"):
             return False
         known_is_marked, is_marked = known[1] is not None, row.get("replayed_at") is not None
         return (
             (is_marked and not known_is_marked) if is_last else (known_is_marked and not is_marked)
         )
 
-    def _kept(self, name: str, key: str, record: Record, offset: int) -> None:
+    def _kept(self, name: str, key: str, record: Record, offset: int, deleted: int | None) -> None:
         """Note that this process's record of a row is in its topic."""
         if name == LETTERS.name and not self._has_number(key):
             self.database.execute(
                 "UPDATE dead_letters SET id = ? WHERE connection = ? AND message_id = ?",
                 (offset + 1, *_decoded_key(LETTERS, key)),
             )
-        self._note(name, key, offset, is_there=record.value is not None)
+        self._note(name, key, offset, deleted, is_there=record.value is not None)
 
-    def _record(self, table: Table, key: str) -> Record:
+    def _record(self, table: Table, key: str, deleted: int | None) -> Record:
         where = " AND ".join(f"{column} = ?" for column in table.key)
         columns = ", ".join(table.columns) or "1"
         found = self.database.execute(
@@ -352,7 +374,9 @@ class BookView:
                 row["id"] = None  # its offset, which is not known yet, and which all others see
             value = msgspec.json.encode({name: _readable(each) for name, each in row.items()})
         topic = self._address.letters if table is LETTERS else self._address.state
-        return Record(topic, f"{table.name}\n{key}".encode(), value, partition=0)
+        is_told = value is None and deleted is not None
+        headers: Headers = [(_DELETED, str(deleted).encode())] if is_told else []
+        return Record(topic, f"{table.name}\n{key}".encode(), value, headers, partition=0)
 
     def _has_number(self, key: str) -> bool:
         """Whether a letter has the number by which people know it."""
@@ -361,9 +385,12 @@ class BookView:
         ).fetchone()
         return known is not None
 
-    def _note(self, name: str, key: str, offset: int, *, is_there: bool) -> None:
+    def _note(
+        self, name: str, key: str, offset: int, deleted: int | None, *, is_there: bool
+    ) -> None:
         self.database.execute(
-            "INSERT OR REPLACE INTO versions VALUES (?, ?, ?, ?)", (name, key, offset, is_there)
+            "INSERT OR REPLACE INTO versions VALUES (?, ?, ?, ?, ?)",
+            (name, key, offset, is_there, deleted),
         )
 
     def _delete(self, table: Table, key: str) -> None:
@@ -552,12 +579,26 @@ def _triggers(table: Table) -> str:
         columns = ", ".join(
             f"hex({row}.{name})" if name in _IN_HEX else f"{row}.{name}" for name in table.key
         )
+        deleted = "OLD.offset" if table is LETTERS and event == "DELETE" else "NULL"
         parts.append(f"""
 CREATE TRIGGER changed_{table.name}_{event} AFTER {event} ON {table.name}
 WHEN (SELECT is_on FROM following) = 0
-BEGIN INSERT INTO changed VALUES ('{table.name}', json_array({columns})); END;
+BEGIN INSERT INTO changed VALUES ('{table.name}', json_array({columns}), {deleted}); END;
 """)  # noqa: S608 -- made of constants
     return "".join(parts)
+
+
+def _deleted_failure(message: Message) -> int | None:
+    """Tell which failure of a letter a record deletes; None: any.
+
+    Raises:
+        UnreadableError: no router has written it.
+    """
+    try:
+        found = dict(message.headers() or {}).get(_DELETED)
+        return None if found is None else int(found)
+    except (ValueError, RuntimeError, SystemError):
+        raise UnreadableError("its headers cannot be read") from None
 
 
 def _name_and_key(content: bytes) -> tuple[str, str]:

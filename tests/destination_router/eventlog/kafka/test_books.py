@@ -167,6 +167,72 @@ def test_a_letter_that_fails_again_before_it_is_marked_is_not_hidden(command: st
     asyncio.run(asyncio.wait_for(steps(), 2 * PATIENCE))
 
 
+def failure(name: str, offset: int, code: str = "c") -> DeadLetter:
+    return msgspec.structs.replace(letter(name, code), offset=offset)
+
+
+def delete(view: BookView, name: str) -> None:
+    view.database.execute("BEGIN")
+    delete_letters(view.database, [*find_letters(view.database, DeadLetterFilter(message_id=name))])
+    view.publish()
+    view.database.execute("COMMIT")
+
+
+def failures(view: BookView) -> dict[str, tuple[int, str, int]]:
+    found = find_letters(view.database, DeadLetterFilter())
+    return {each.message_id: (each.id, each.code, each.offset) for each in found}
+
+
+def test_a_letter_that_fails_again_as_it_is_deleted_stays(address: Address) -> None:
+    """Whoever deletes has not seen the second failure; every process does, then and later."""
+    with contextlib.closing(Producing(address)) as producing, contextlib.ExitStack() as opened:
+
+        def view() -> BookView:
+            made = opened.enter_context(contextlib.closing(BookView(address, producing)))
+            made.catch_up()
+            return made
+
+        worker, command, watcher = view(), view(), view()
+        change(worker, failure("d1", 5, "c0"), failure("d2", 6, "c0"))
+        for each in (command, watcher):
+            each.catch_up()
+        number, *_ = failures(watcher)["d1"]
+        change(worker, failure("d1", 7, "c1"))
+        delete(command, "d1")
+        delete(command, "d2")
+        for each in (worker, command, watcher, view()):
+            each.catch_up()
+            assert failures(each)["d1"] == (number, "c1", 7)
+            assert "d2" not in failures(each)
+        command.show_hidden()
+        assert last_letter(address)["code"] == "c1"
+        delete(watcher, "d1")  # it has not heard of that, which says the same
+        for each in (worker, command, watcher, view()):
+            each.catch_up()
+            assert "d1" not in failures(each)
+
+
+def test_a_command_that_deletes_writes_again_what_it_would_have_hidden() -> None:
+    """Where the topic is compacted, nothing but its last record stays."""
+    config = new_log()
+    address = address_of(config)
+    with (
+        contextlib.closing(Producing(address)) as producing,
+        contextlib.closing(BookView(address, producing)) as worker,
+        open_admin(config) as log,
+    ):
+        change(worker, failure("n", 5, "c0"))
+        with log.writing():
+            delete_letters(log.books, [*find_letters(log.books, DeadLetterFilter())])
+            change(worker, failure("n", 7, "c1"))
+        assert [each.code for each in find_letters(log.books, DeadLetterFilter())] == ["c1"]
+        assert last_letter(address)["code"] == "c1"
+        with log.writing():
+            delete_letters(log.books, [*find_letters(log.books, DeadLetterFilter())])
+        worker.catch_up()
+        assert not failures(worker)
+
+
 @pytest.mark.parametrize("name", ["", "a\nb", "~ff", 'quo"te', "\x00zero", "ü", '["x"]'])
 def test_any_id_is_a_key(views: tuple[BookView, BookView], name: str) -> None:
     """Senders write what they like."""
