@@ -1,8 +1,8 @@
-"""One connection of a client: what it may take of this process before any app has a say.
+"""Bounds what one client connection may take of this process before an app sees the request.
 
-uvicorn reads HTTP with httptools, which bounds neither the bytes of a request's head, nor the time
-that a request takes to arrive, nor how long an answer waits to be fetched. Here each is bounded, so
-that memory and descriptors are, whoever connects and with no proxy in front.
+uvicorn reads HTTP with httptools. That bounds neither the bytes of a request's head, nor the time
+that a request takes to arrive, nor the time that an answer waits to be fetched. This module bounds
+each. So memory and descriptors stay bounded whoever connects, even with no proxy in front.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _LAST_SECONDS = 1.0
 
 
 class HttpBounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What clients may take.
+    """The bounds of a client's connection.
 
     Attributes:
         header_bytes: how many bytes a request may have beside its body.
-        arrival: how long a request may take to arrive, in seconds; its head at most 10 of them.
+        arrival: how long a request may take to arrive, in seconds. Its head may take at most 10.
         fetching: how long a client may leave its answer unread, in seconds.
-        connections: how many may be open at once. Fewer are if the process may open fewer files.
-        read_bytes: how much is read from a connection at once. That much may be there of each.
+        connections: how many may be open at once; fewer if the process may open fewer files.
+        read_bytes: how much is read from a connection at once. Each may hold that much.
     """
 
     header_bytes: int = 64 * 1024
@@ -56,17 +56,17 @@ class HttpBounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _RefusedError(Exception):
-    """Ends the parsing of what a client sent."""
+    """Ends the parsing of a client's data."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, within bounds.
+    """Uvicorn's protocol, within bounds.
 
-    A request goes from its head to its body to its end. Whatever comes meanwhile and is no part of
-    a body is counted: lines of the head, trailers, names of chunks.
+    A request goes from its head to its body to its end. All bytes that are no part of a body are
+    counted: lines of the head, trailers, names of chunks.
 
     Args:
-        bounds: which.
+        bounds: the bounds.
         config, state, app_state: uvicorn's.
     """
 
@@ -87,7 +87,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # -- asyncio calls these -------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin; the first request has to come soon."""
+        """Begin. The first request has to come soon."""
         super().connection_made(transport)
         if hasattr(transport, "max_size"):  # asyncio's own transports
             transport.max_size = self._bounds.read_bytes
@@ -104,7 +104,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, and see that it stays within bounds."""
+        """Parse the data, and check that it stays within bounds."""
         if self._refusal is not None or self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
@@ -114,7 +114,7 @@ class BoundedProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            pass  # to nothing that is spoken here; the request itself is answered
+            pass  # this server upgrades to nothing; it answers the request itself
         except httptools.HttpParserError:
             self._refuse(self._given_up_for() or HTTPStatus.BAD_REQUEST)
             return
@@ -124,7 +124,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._wait_for(self._stage)
 
     def shutdown(self) -> None:
-        """Answer what is there, and end; half a request has a moment left to arrive."""
+        """Answer what is there, and end. Half a request has a moment left to arrive."""
         super().shutdown()
         if self._stage != "idle":
             self.loop.call_later(_LAST_SECONDS, self._cut_off)
@@ -134,13 +134,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def pause_writing(self) -> None:
-        """An answer waits to be fetched."""
+        """Begin to wait for the client to fetch an answer."""
         super().pause_writing()
         if self._fetching is None:
             self._fetching = self.loop.call_later(self._bounds.fetching, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It is being fetched."""
+        """Note that the client fetches it."""
         super().resume_writing()
         if self._fetching is not None:
             self._fetching.cancel()
@@ -149,7 +149,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # -- the parser calls these ----------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Begin a request."""
         super().on_message_begin()
         self._stage = "head"
         self._head_bytes = 0
@@ -158,28 +158,28 @@ class BoundedProtocol(HttpToolsProtocol):
         self.scope[BEGUN] = self._begun  # type: ignore[literal-required]
 
     def on_url(self, url: bytes) -> None:
-        """A piece of the URL."""
+        """Count a piece of the URL."""
         self._count(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer."""
+        """Count a header or a trailer."""
         self._count(len(name) + len(value))
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is there."""
+        """Note the end of the head."""
         self._stage = "body"
         self._loose_bytes = 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
+        """Take a piece of the body."""
         self._loose_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """A request is there."""
+        """Note the end of a request."""
         self._stage = "idle"
         self._loose_bytes = 0
         super().on_message_complete()
@@ -199,7 +199,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return self._refusal
 
     def _wait_for(self, stage: str) -> None:
-        """Give what is to come its time; nothing is to come of a request that is there."""
+        """Start the deadline of a stage. A request that is complete has none."""
         if self._arriving is not None:
             self._arriving.cancel()
             self._arriving = None
@@ -211,7 +211,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _late(self) -> None:
         self._arriving = None
-        if self.pipeline:  # what is late was not read, behind the request that is being answered
+        if self.pipeline:  # the late bytes are unread, behind the request that is being answered
             self._begun = self.loop.time()
             self._wait_for(self._timed_stage)
         elif self._stage == "idle":
@@ -220,12 +220,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
 
     def _refuse(self, status: HTTPStatus) -> None:
-        """Answer for the app, unless it has begun to, and end the connection."""
+        """Answer for the app, unless the app has begun to answer, and end the connection."""
         self._refusal = status
         if self.transport.is_closing():
             return
         cycle = self.cycle
-        # uvicorn has none before the first request.
+        # Before the first request, uvicorn has none.
         under_way = cycle is not None and not cycle.response_complete  # type: ignore[redundant-expr]
         if not (under_way and cycle.response_started):
             text = f"{status.phrase}\n".encode()
@@ -238,6 +238,6 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
         self.pipeline.clear()
-        # What closes with something unread resets the connection, and the client never sees why.
+        # A close with unread bytes resets the connection, and the client never sees why.
         self.transport.write_eof()
         self.loop.call_later(_LINGERING_SECONDS, self.transport.abort)

@@ -1,4 +1,4 @@
-"""Where a Kafka is, how it is reached, and what the router's topics and groups there are called."""
+"""Where a Kafka is, its clients' settings, and the names of the router's topics and groups."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Address(msgspec.Struct, frozen=True):
     """A router's place on a Kafka.
 
     Attributes:
-        prefix: what the names of its topics and groups begin with.
-        client: what every client of confluent-kafka is made with; holds secrets.
+        prefix: the beginning of the names of its topics and groups.
+        client: the settings of every confluent-kafka client, which include secrets.
     """
 
     prefix: str
@@ -46,13 +46,13 @@ class Address(msgspec.Struct, frozen=True):
 
 
 def address_of(config: EventLogConfig) -> Address:
-    """Read an url, and the table `[eventlog.kafka]`.
+    """Read a URL and the table `[eventlog.kafka]`.
 
     Raises:
         LogFileError: the extra `kafka` is not installed.
     """
     try:
-        import confluent_kafka  # noqa: F401, PLC0415 -- only who uses it needs it
+        import confluent_kafka  # noqa: F401, PLC0415 -- only a log on Kafka needs it
     except ImportError:
         raise LogFileError(
             f"{config.url} needs the extra kafka: pip install 'heap-destination[kafka]'"
@@ -68,7 +68,7 @@ def address_of(config: EventLogConfig) -> Address:
         "bootstrap.servers": servers,
         "security.protocol": f"SASL_{encrypted}" if kafka.sasl else encrypted,
         "client.id": "destination-router",
-        # A broker that is gone is told by what it costs: an append that fails, a commit that waits.
+        # The effects tell of a broker that is gone: an append fails, or a commit waits.
         "log_level": 2,
         "error_cb": note_refusal,
     }

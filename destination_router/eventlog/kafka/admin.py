@@ -1,4 +1,4 @@
-"""What commands ask of a log on Kafka, and change in it."""
+"""How commands read and change a log on Kafka."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from destination_router.eventlog.sqlite.queries import forget
 
 @contextlib.contextmanager
 def opened_admin(address: Address) -> Iterator[KafkaAdmin]:
-    """Open a log as commands use it.
+    """Open a log for commands.
 
     Raises:
-        LogFileError: it cannot be used, or is not there; or brokers do not answer.
+        LogFileError: it cannot be used, it is not there, or brokers do not answer.
     """
     with contextlib.closing(Followed(address)) as followed, followed.opened() as log:
         yield log
 
 
 class Followed:
-    """A log that stays open for who looks at it again and again: what is remembered is read once.
+    """A log that stays open for repeated reads. Dead letters and the like are read only once.
 
     Args:
         address: where it is.
 
     Raises:
-        LogFileError: it cannot be used, or is not there; or brokers do not answer.
+        LogFileError: it cannot be used, it is not there, or brokers do not answer.
     """
 
     def __init__(self, address: Address) -> None:
@@ -63,13 +63,13 @@ class Followed:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[KafkaAdmin]:
-        """Bring it up to date, and use it; others wait meanwhile."""
+        """Bring it up to date and use it. Others wait meanwhile."""
         with self._lock, _refusals_told():
             self._view.catch_up()
             yield self._log
 
     def close(self) -> None:
-        """Let go; waits for who uses it."""
+        """Close it, after the current use."""
         with self._lock:
             self._opened.close()
 
@@ -115,7 +115,7 @@ class KafkaAdmin:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """Read what belongs together."""
+        """Read consistently during a block."""
         self.books.execute("BEGIN")
         try:
             yield
@@ -124,9 +124,9 @@ class KafkaAdmin:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Change something: events are appended first, then the rest; brokers have all of it then.
+        """Make changes: events are appended first, then the rest. Brokers have it all at the end.
 
-        What fails in between may have been done in part, and doing it again harms nothing: an event
+        A change that fails in between may be done in part. You can safely make it again: an event
         that comes twice has its key. No other command changes anything meanwhile.
         """
         self._appended, self._forgotten = [], []
@@ -165,7 +165,7 @@ class KafkaAdmin:
         self._view.publish()
 
     def lags(self, now: float) -> dict[str, Lag]:
-        """Tell how far each connection is behind."""
+        """Return each connection's lag, by name."""
         ends = self._groups.ends(self._partitions)
         return {
             name: Lag(messages, self._age(marks, ends, now) if messages else 0.0)
@@ -174,7 +174,7 @@ class KafkaAdmin:
         }
 
     def forget(self, name: str) -> None:
-        """Drop a connection's claim to what it has not delivered."""
+        """Drop a connection's claim to undelivered events."""
         forget(self.books, name)
         for table in ("places", "owners", "at_hand"):
             self.books.execute(f"DELETE FROM {table} WHERE connection = ?", (name,))  # noqa: S608
@@ -189,7 +189,7 @@ class KafkaAdmin:
         mark_replayed(self.books, letters, now)
 
     def delivered(self, name: str, since: float, until: float) -> Iterator[Kept]:
-        """Read what a connection delivered of what came in between two Unix times, in order."""
+        """Read the events of a period (two Unix times) that a connection delivered, in order."""
         marks = self._marks().get(name, {})
         query = "SELECT offset FROM dead_letters WHERE connection = ?"
         dead = {place for (place,) in self.books.execute(query, (name,))}
@@ -210,7 +210,7 @@ class KafkaAdmin:
                 yield Kept(place, each.at, each.source, each.body)
 
     def kept_since(self) -> float | None:
-        """Tell since when the log holds all that came in."""
+        """Return the time from which on the log is complete."""
         starts = self._groups.starts(self._partitions)
         ends = self._groups.ends(self._partitions)
         if all(starts[each] == ends[each] for each in self._partitions):
@@ -225,13 +225,13 @@ class KafkaAdmin:
         return max(moments, default=float("inf"))
 
     def send_again(self, name: str, events: Sequence[Kept], replay: str, now: float) -> None:
-        """Append events behind what waits, for one connection alone."""
+        """Append events for one connection after those that wait."""
         self._appended += [
             self._record(event.body, event.source, name, replay, now) for event in events
         ]
 
     def bodies(self) -> Iterator[bytes]:
-        """Read every event that the log holds and that came in."""
+        """Read every event in the log, without replays."""
         starts = self._groups.starts(self._partitions)
         ends = self._groups.ends(self._partitions)
         for each in readable(self._stretch.messages(starts, ends)):
@@ -239,7 +239,7 @@ class KafkaAdmin:
                 yield each.body
 
     def register(self, name: str, start: Literal["end", "start"]) -> None:
-        """Let a connection begin that the log does not know."""
+        """Register a new connection."""
         known = self._marks().get(name, {})
         begin = self._groups.starts if start == "start" else self._groups.ends
         marks = {number: Mark(first) for number, first in begin(self._partitions).items()}
@@ -249,7 +249,7 @@ class KafkaAdmin:
             self._groups.set_marks(name, new)
 
     def waiting(self, name: str) -> Iterator[tuple[int, bytes]]:
-        """Read what a connection has not delivered: offsets and bodies."""
+        """Read a connection's undelivered events: offsets and bodies."""
         marks = self._marks().get(name, {})
         firsts = {number: mark.next for number, mark in marks.items()}
         done = {number: frozenset(mark.done) for number, mark in marks.items()}
@@ -262,7 +262,7 @@ class KafkaAdmin:
         """Mark messages as done, undelivered.
 
         Raises:
-            LogFileError: so many of so many cannot be, or a process delivers meanwhile.
+            LogFileError: some cannot be (the text says how many), or a process delivers meanwhile.
         """
         marks = self._marks().get(name, {})
         dropped = {}

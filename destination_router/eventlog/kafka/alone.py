@@ -1,7 +1,7 @@
-"""One command at a time changes a log on Kafka: a group whose only partition one member has.
+"""Lets one command at a time change a log on Kafka: the one that has its group's only partition.
 
-No clock decides. When a command ends, the next one goes on; when it is killed, after the brokers'
-session timeout.
+No clock decides. When a command ends, the next one goes on. If a command is killed, the next one
+goes on after the brokers' session timeout.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ _DAY_MS = 24 * 3600 * 1000
 
 @contextlib.contextmanager
 def alone(address: Address) -> Iterator[Callable[[], bool]]:
-    """Wait until no other command changes the log, and keep others from it while the block lasts.
+    """Wait until no other command changes the log, and keep others out during a block.
 
     Yields:
-        Says whether that still holds: a process that stands still for long loses its place.
+        A function that says whether that still holds: a process that stands still for long loses
+            its place.
 
     Raises:
-        LogFileError: another command is at work for long.
+        LogFileError: another command takes too long.
         LogUnavailableError: brokers do not answer.
     """
     owned: list[TopicPartition] = []

@@ -1,8 +1,8 @@
-"""What a router remembers beside events, on Kafka: tables that follow compacted topics.
+"""What a router remembers beside events on Kafka, as tables that follow compacted topics.
 
-Each row is a record under the row's key; a row that is deleted, a record without a value. The
-tables are those of a log's file, in a temporary database of this process, so that all that is
-written for those holds here. A change is kept once brokers have its records.
+Each row is a record under the row's key. A deleted row is a record without a value. The tables are
+those of a log's file, in a temporary database of this process, so code that is written for the file
+works here too. A change is kept once brokers have its records.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class BookView:
         self._assign()
 
     def _assign(self) -> None:
-        """Go on with each topic where this process has taken it in."""
+        """Continue each topic after the last record that this process has taken in."""
         places = [TopicPartition(topic, 0, at) for topic, at in self._topics.items()]
         with failures_told("Kafka cannot be read"):
             self._consumer.assign(places)
@@ -168,7 +168,7 @@ class BookView:
                 raise LogUnavailableError(f"{', '.join(self._topics)} take too long to read")
 
     def follow(self, patience: float = 0.0) -> bool:
-        """Take in what others changed; whether there was anything. Within no transaction."""
+        """Take in others' changes, outside a transaction; return whether there were any."""
         with failures_told("Kafka cannot be read"):
             messages = self._consumer.consume(_AT_ONCE, patience)
         if not messages:
@@ -192,10 +192,10 @@ class BookView:
         return True
 
     def publish(self) -> None:
-        """Hand what changed in this transaction to the brokers; kept when this returns.
+        """Hand this transaction's changes to the brokers. They are kept when this returns.
 
         Raises:
-            LogUnavailableError: it may not be kept; roll back.
+            LogUnavailableError: they may not be kept; roll back.
         """
         found = self.database.execute("SELECT name, key, deleted FROM changed ORDER BY rowid")
         deleted = {(name, key): place for name, key, place in found}
@@ -217,15 +217,15 @@ class BookView:
                         self._kept(name, key, records[number], offset, deleted[name, key])
 
     def show_hidden(self) -> None:
-        """Write failures again that a command has hidden; by one process at a time.
+        """Write again the failures that a command has hidden. Only one process at a time may do so.
 
-        A command appends a letter's event, and marks the letter then. The worker may be faster and
-        put the letter again before the mark; or a command deletes the letter at that moment. All
-        who follow see that the mark, or the deletion, is of the failure before; but where topics
-        are compacted, only the last record of a key stays.
+        A command appends a letter's event, then marks the letter. The worker may be faster and put
+        the letter again before the mark, or a command may delete the letter at that moment. Every
+        follower sees that the mark or the deletion belongs to the earlier failure, but compaction
+        keeps only the last record of a key.
 
         Raises:
-            LogUnavailableError: it may not be written; the next command does it.
+            LogUnavailableError: they may not be written; the next command does it.
         """
         if not self._hidden:
             return
@@ -243,7 +243,7 @@ class BookView:
         self._hidden.clear()
 
     def _set_aside_numbers(self, changed: Iterable[tuple[str, str]]) -> None:
-        """Take from new letters the numbers that this database gave them: others may have them."""
+        """Remove the numbers that this database gave new letters: other letters may have them."""
         with self._following():
             for name, key in changed:
                 if name == LETTERS.name and not self._has_number(key):
@@ -261,7 +261,7 @@ class BookView:
         (place,) = self._consumer.position([TopicPartition(topic, 0)])
         if place.offset >= end:
             return True
-        # Nothing was read of it: it is empty, or all of it is deleted.
+        # Nothing was read from it: it is empty, or all of it is deleted.
         low, high = watermarks(self._consumer, TopicPartition(topic, 0))
         return low == high
 
@@ -273,12 +273,12 @@ class BookView:
             )
 
     def _take_in(self, message: Message) -> None:
-        """Do what a record says, unless a later one of its key is known already.
+        """Apply a record, unless a later one of its key is known already.
 
-        What is no record of a router is left out: whatever it says, the others are right.
+        A record that no router wrote is left out. The others are right all the same.
         """
         name, key = _name_and_key(message.key() or b"")
-        if name not in TABLES:  # of a newer version
+        if name not in TABLES:  # from a newer version
             return
         self.database.execute("SAVEPOINT record")
         try:
@@ -286,7 +286,7 @@ class BookView:
         except (ValueError, sqlite3.Error, OverflowError) as error:
             self.database.execute("ROLLBACK TO record")
             about = {"topic": message.topic(), "partition": message.partition() or 0}
-            # Not what is in it: that may be somebody's own.
+            # Without its content, which may be personal.
             detail = f"{name}: {error}" if isinstance(error, UnreadableError) else name
             _log.warning(
                 "record_skipped", extra={**about, "offset": message.offset() or 0, "detail": detail}
@@ -324,16 +324,16 @@ class BookView:
     def _is_hidden(
         self, key: str, row: dict[str, Any] | None, deleted: int | None, *, is_last: bool
     ) -> bool:
-        """Say whether a replay's mark or a deletion stands behind a later failure of its letter.
+        """Say whether a replay's mark or a deletion comes after a later failure of its letter.
 
-        Both hold the place of the failure that was replayed or deleted: of any other, they say
-        nothing.
+        Both hold the place of the failure that was replayed or deleted. They say nothing about any
+        other.
 
         Args:
             key: the letter's.
-            row: what a record says of it; None: that it is deleted.
+            row: the record's values of it; None: it is deleted.
             deleted: the failure that was deleted, by the later of that record and the known one.
-            is_last: whether that record is behind the one that is known.
+            is_last: whether that record comes after the one that is known.
         """
         known = self.database.execute(
             "SELECT offset, replayed_at FROM dead_letters WHERE connection = ? AND message_id = ?",
@@ -371,7 +371,7 @@ class BookView:
         if found is not None:
             row = dict(zip(table.columns, found, strict=False))
             if table is LETTERS and not self._has_number(key):
-                row["id"] = None  # its offset, which is not known yet, and which all others see
+                row["id"] = None  # the record's offset, which is the same for all but not known yet
             value = msgspec.json.encode({name: _readable(each) for name, each in row.items()})
         topic = self._address.letters if table is LETTERS else self._address.state
         is_told = value is None and deleted is not None
@@ -379,7 +379,7 @@ class BookView:
         return Record(topic, f"{table.name}\n{key}".encode(), value, headers, partition=0)
 
     def _has_number(self, key: str) -> bool:
-        """Whether a letter has the number by which people know it."""
+        """Whether a letter has its number for people."""
         known = self.database.execute(
             "SELECT 1 FROM versions WHERE name = 'dead_letters' AND key = ? AND is_there", (key,)
         ).fetchone()
@@ -435,35 +435,35 @@ class KafkaBooks:
         self._thread.start()
 
     async def transact(self, write: Callable[[sqlite3.Connection], T]) -> T:
-        """Change something; brokers have it when this returns."""
+        """Make changes. Brokers have them when this returns."""
         done: T = await asyncio.wrap_future(self._asked(write))
         return done
 
     async def query(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        """Read something."""
+        """Run a read."""
         return await self.transact(read)
 
     def transact_and_wait(
         self, write: Callable[[sqlite3.Connection], T], seconds: float | None = None
     ) -> T:
-        """Change something, in a thread that may wait.
+        """Make changes from a thread that may wait.
 
         Args:
-            write: changes it.
-            seconds: for how long the thread may wait at most; None: for as long as it takes.
+            write: makes the changes.
+            seconds: how long the thread may wait at most; None: without limit.
 
         Raises:
-            TimeoutError: it takes longer, and may be done all the same.
+            TimeoutError: it takes longer, and may succeed later.
         """
         done: T = self._asked(write).result(seconds)
         return done
 
     def transact_soon(self, write: Callable[[sqlite3.Connection], object]) -> None:
-        """Change something after what was asked for; nobody waits, and it may fail."""
+        """Make changes after those asked for earlier. Nobody waits, and they may fail."""
         self._asked(write)
 
     def close(self) -> None:
-        """Finish what was asked for, and let go."""
+        """Finish the jobs that wait, and close."""
         self._jobs.put(None)
         self._thread.join()
 
@@ -475,7 +475,7 @@ class KafkaBooks:
         return job.future
 
     def _refuse(self) -> None:
-        """Answer who asks after the end."""
+        """Answer jobs that come after the end."""
         with contextlib.suppress(queue.Empty):
             while True:
                 job = self._jobs.get_nowait()
@@ -489,7 +489,7 @@ class KafkaBooks:
                     try:
                         self._step(jobs)
                     except Exception as error:  # noqa: BLE001 -- the thread goes on
-                        # A defect of this program: who asked is told, and the next may be done.
+                        # A defect of this program: the caller is told, and the next may succeed.
                         _log.exception("books_failed")
                         told_of = f"what is remembered cannot be told or kept: {whereabouts(error)}"
                         _fail(jobs, LogUnavailableError(told_of))
@@ -499,7 +499,7 @@ class KafkaBooks:
             self._refuse()
 
     def _step(self, jobs: Sequence[_Job]) -> None:
-        """Follow, and do jobs."""
+        """Follow the topics, and do jobs."""
         try:
             if self._is_behind:
                 self._view.catch_up()
@@ -531,7 +531,7 @@ class KafkaBooks:
         return jobs
 
     def _transact(self, jobs: Sequence[_Job]) -> None:
-        """Do jobs together, so that brokers are waited for once; one that fails fails alone."""
+        """Do jobs together, to wait for brokers once. A job that fails fails alone."""
         database = self._view.database
         database.execute("BEGIN")
         done: list[tuple[_Job, Any]] = []
@@ -539,7 +539,7 @@ class KafkaBooks:
             database.execute("SAVEPOINT one")
             try:
                 done.append((job, job.write(database)))
-            except Exception as error:  # noqa: BLE001 -- whoever asked is told; the thread goes on
+            except Exception as error:  # noqa: BLE001 -- the caller is told; the thread goes on
                 database.execute("ROLLBACK TO one")
                 job.future.set_exception(error)
             database.execute("RELEASE one")
@@ -569,11 +569,11 @@ def _fail(jobs: Iterable[_Job], error: Exception) -> None:
 
 
 class UnreadableError(ValueError):
-    """A record is not one that a router writes; the text says why, and shows nothing of it."""
+    """A record is not one that a router writes. The text says why, without the content."""
 
 
 def _triggers(table: Table) -> str:
-    """Say in SQL that rows that change are noted, unless they follow a topic."""
+    """Write the SQL that notes changed rows, unless the change comes from a topic."""
     parts = []
     for event, row in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD")):
         columns = ", ".join(
@@ -610,7 +610,7 @@ def _decoded_key(table: Table, key: str) -> tuple[Any, ...]:
     """Read a key.
 
     Raises:
-        UnreadableError: it is none of the table's.
+        UnreadableError: it does not belong to the table.
     """
     try:
         found = msgspec.json.decode(key, type=list[Any])
@@ -626,10 +626,10 @@ def _decoded_key(table: Table, key: str) -> tuple[Any, ...]:
 
 
 def _decoded_value(table: Table, value: bytes) -> dict[str, Any]:
-    """Read a value; what a newer version adds is left out.
+    """Read a value, without what a newer version adds.
 
     Raises:
-        UnreadableError: it is none of the table's.
+        UnreadableError: it does not belong to the table.
     """
     try:
         found = msgspec.json.decode(value, type=dict[str, Any])
@@ -644,7 +644,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 
 def _kinds(database: sqlite3.Connection, table: str) -> dict[str, tuple[type, ...]]:
-    """Tell what each column of a table may hold: SQLite itself takes anything."""
+    """Return the types that each column of a table may hold: SQLite itself takes any."""
     columns = database.execute(f"PRAGMA table_info({table})").fetchall()
     return {
         name: _KINDS[kind] + (() if not_null or part_of_key else (type(None),))
@@ -659,7 +659,7 @@ def _see_kinds(kinds: dict[str, tuple[type, ...]], row: dict[str, Any]) -> None:
 
 
 def _readable(value: Any) -> Any:
-    """Write a value of a column as JSON; bytes as an object, for they are no text."""
+    """Write a column's value as JSON. Bytes, which are not text, become an object."""
     if isinstance(value, bytes):
         return {"bytes": base64.b64encode(value).decode()}
     return value

@@ -1,4 +1,4 @@
-"""What goes wrong with a Kafka, in words for the one who has to mend it."""
+"""Describes failures of a Kafka for the person who has to mend it."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ _REMEMBERED_SECONDS = 30.0
 
 
 class _Refusals:
-    """The last refusal of brokers, which no call that fails for it is told by its client."""
+    """The brokers' last refusal, which the client does not report to the calls that fail for it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last: tuple[float, KafkaError] | None = None
 
     def note(self, error: KafkaError) -> None:
-        """Hear what a client says beside its answers, from any thread."""
+        """Note an error that a client reports outside its answers, from any thread."""
         if error.code() in _REFUSED:
             with self._lock:
                 self._last = (time.monotonic(), error)
 
     def why(self, code: int | None) -> str | None:
-        """Say why brokers are not reached, if they said so lately; else None."""
+        """Say why brokers cannot be reached, if they said so lately; else None."""
         with self._lock:
             last = self._last
         if last is None or time.monotonic() - last[0] > _REMEMBERED_SECONDS:
@@ -77,7 +77,7 @@ note_refusal = _refusals.note
 
 
 def is_refused() -> bool:
-    """Say whether brokers have refused a client of this process a moment ago."""
+    """Say whether brokers refused a client of this process a moment ago."""
     return _refusals.why(None) is not None
 
 
@@ -86,8 +86,8 @@ def failures_told(what: str, asked: AdminClient | None = None) -> Iterator[None]
     """Turn what a client raises into `LogUnavailableError`.
 
     Args:
-        what: that cannot be, as the beginning of a sentence.
-        asked: a client that nobody else lets say what it has to say beside its answers.
+        what: what failed, as the beginning of a sentence.
+        asked: a client whose other errors nobody else polls for.
     """
     try:
         yield
@@ -107,5 +107,5 @@ def _listen(asked: AdminClient | None) -> None:
 
 
 def told(error: KafkaError) -> str:
-    """Say what is wrong: Kafka's own name for it, by which it is looked up, and its words."""
+    """Say what is wrong: Kafka's name for it, which people can look up, and its words."""
     return f"{error.name()} ({error.str()})"

@@ -1,4 +1,4 @@
-"""What is asked of brokers about topics and groups, and said for a group that is at rest."""
+"""Asks brokers about topics and groups, and commits for groups that have no members."""
 
 from __future__ import annotations
 
@@ -79,16 +79,16 @@ class Groups:
         self._is_closed = False
 
     def close(self) -> None:
-        """Let go; waits for a question that is being asked."""
+        """Close it, after the current question."""
         with self._lock:
             self._is_closed = True
             while self._asking:
                 self._asking.popitem()[1].close()
 
     def metadata(self, topic: str | None = None) -> ClusterMetadata:
-        """Tell which brokers and topics there are: all topics, or one.
+        """List the brokers, and all topics or one.
 
-        Where brokers refuse who asks, they are not asked again.
+        If brokers refuse this client, it does not ask again.
         """
         deadline = time.monotonic() + TIMEOUT
         about = {} if topic is None else {"topic": topic}
@@ -102,30 +102,30 @@ class Groups:
                         raise
 
     def partitions(self) -> list[int]:
-        """List the partitions of the topic of events; none where there is no such topic."""
+        """List the partitions of the topic of events; none if there is no such topic."""
         found = self.metadata(self._address.events).topics.get(self._address.events)
         return [] if found is None or found.error is not None else sorted(found.partitions)
 
     def ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Tell the offset of the next event of each partition."""
+        """Return the offset of each partition's next event."""
         return self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
     def starts(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Tell the offset of the first event that each partition still holds."""
+        """Return the offset of the first event that each partition still holds."""
         return self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
 
     def since(self, partitions: Iterable[int], moment: float) -> dict[int, int]:
-        """Tell the first offset of each partition that came in at or after a Unix time."""
+        """Return each partition's first offset that came in at or after a Unix time."""
         partitions = list(partitions)
         ends = self.ends(partitions)
         found = self._offsets(partitions, OffsetSpec.for_timestamp(round(moment * 1000)))
         return {each: ends[each] if at < 0 else at for each, at in found.items()}
 
     def marks(self, connection: str) -> dict[int, Mark]:
-        """Tell how far a connection is in each partition of which it has said so.
+        """Return a connection's progress in each partition in which it has committed.
 
         Raises:
-            LogFileError: what it said cannot be read.
+            LogFileError: a commit cannot be read.
         """
         with self._lock:
             # The number of partitions never changes: see `topics.py`.
@@ -138,10 +138,10 @@ class Groups:
         return {each.partition: mark_of(connection, each) for each in found if each.offset >= 0}
 
     def _consumer(self, connection: str) -> Consumer:
-        """Give a consumer that never joins the group, and can ask how far it is.
+        """Return a consumer that never joins the group, and can read its commits.
 
-        `AdminClient.list_consumer_group_offsets` is no way: where a broker answers that another
-        one has the group by now, librdkafka 2.16 dies, for an admin client has no group.
+        `AdminClient.list_consumer_group_offsets` cannot be used. If a broker answers that another
+        one has the group by now, librdkafka 2.16 dies, because an admin client has no group.
         """
         if self._is_closed:
             raise LogUnavailableError("Kafka is not asked any more: this process ends")
@@ -155,7 +155,7 @@ class Groups:
         return consumer
 
     def set_marks(self, connection: str, marks: Mapping[int, Mark]) -> bool:
-        """Say for a connection how far it is; False where somebody delivers it, who alone may."""
+        """Commit a connection's progress; False if a process delivers it: only that may commit."""
         places = [commit_of(self._address, partition, mark) for partition, mark in marks.items()]
         request = ConsumerGroupTopicPartitions(self._address.group(connection), places)
 
@@ -170,7 +170,7 @@ class Groups:
         return True
 
     def is_delivered(self, connection: str) -> bool:
-        """Say whether a process delivers a connection, or stands by to."""
+        """Say whether a process delivers a connection or stands by for it."""
         group = self._address.group(connection)
 
         def ask() -> Future[Any]:
@@ -183,7 +183,7 @@ class Groups:
         return bool(found.members) and found.state is not ConsumerGroupState.DEAD
 
     def forget(self, connection: str) -> bool:
-        """Delete a connection's group; False where somebody delivers it."""
+        """Delete a connection's group; False if a process delivers it."""
         group = self._address.group(connection)
 
         def ask() -> Future[Any]:
@@ -230,10 +230,10 @@ class Groups:
 
 
 def watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
-    """Tell the offsets of the first record of a partition, and of the next one.
+    """Return the offsets of a partition's first record and of its next one.
 
     Raises:
-        KafkaException: brokers do not say, for longer than a partition changes hands.
+        KafkaException: brokers do not answer for longer than a change of leader takes.
     """
     return _settled(
         lambda: consumer.get_watermark_offsets(place, TIMEOUT),
@@ -242,12 +242,12 @@ def watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
 
 
 def _settled(ask: Callable[[], T], look_again: Callable[[], object]) -> T:
-    """Ask, again where a broker that was asked has just handed over to another one.
+    """Ask, and ask again if the broker has just handed over to another one.
 
     Args:
         ask: asks.
-        look_again: asks who leads what by now. Where the broker that is known leads once more, in
-            a later epoch, librdkafka 2.16 would go on with the former one for a quarter of an hour.
+        look_again: asks which brokers lead now. If the known broker leads again in a later epoch,
+            librdkafka 2.16 would go on with the former one for a quarter of an hour.
     """
     deadline = time.monotonic() + TIMEOUT
     while True:
@@ -262,7 +262,7 @@ def _settled(ask: Callable[[], T], look_again: Callable[[], object]) -> T:
 
 
 class _Committed:
-    """How far a group is, to be asked."""
+    """A question for a group's commits."""
 
     def __init__(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         self._consumer = consumer
@@ -272,7 +272,7 @@ class _Committed:
         """Ask.
 
         Raises:
-            KafkaException: it cannot be told, of the first partition of which it cannot.
+            KafkaException: a partition's commit cannot be read; the first such partition's error.
         """
         found = self._consumer.committed(self._places, min(timeout, TIMEOUT))
         for each in found:
@@ -291,7 +291,7 @@ class _Answer:
         """Wait for it.
 
         Raises:
-            KafkaException: of the first partition that has one.
+            KafkaException: the error of the first partition that has one.
         """
         for each in self._future.result(timeout=timeout).topic_partitions or []:
             if each.error is not None:
@@ -328,7 +328,7 @@ def mark_of(connection: str, place: TopicPartition) -> Mark:
     """Read a commit.
 
     Raises:
-        LogFileError: it is not this program's.
+        LogFileError: this program did not write it.
     """
     try:
         return read(place.offset, place.metadata or "")
@@ -345,7 +345,7 @@ def commit_of(address: Address, partition: int, mark: Mark) -> TopicPartition:
 
 
 def client_for_reading(address: Address, **settings: Any) -> dict[str, Any]:
-    """Say how a consumer is made that belongs to no group."""
+    """Return the settings of a consumer that belongs to no group."""
     return {
         **address.client,
         "group.id": f"{address.prefix}-reading",

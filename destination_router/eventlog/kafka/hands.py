@@ -1,11 +1,12 @@
-"""Which messages were at hand when a process died, where another process takes over.
+"""Which messages were at hand when a process died, if another process takes over.
 
-Nothing is noted while all goes well. A process that takes over from one that did not say that it
-ended, notes what is at hand before it is decided, and waits until brokers have it; it does so until
-it is past what the other one can have had at hand. So what killed one process kills few more.
+Nothing is noted while all goes well. If a process ended without saying so, the process that takes
+over notes its messages before it decides them, and waits until brokers have the note. It does so
+until it is past all that the former process can have had at hand. So a message that killed one
+process kills few more.
 
-Each note is waited for while nothing else goes on, some 10 ms. Hence it ends soon, however many
-events wait, and what this process has decided once already is not noted again.
+Nothing else goes on during the wait for a note, some 10 ms. Hence the notes end soon, however many
+events wait, and a message that this process has decided once is not noted again.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ class KafkaAttempts:
     """Keeps attempts, and counts those that ended with their process.
 
     Args:
-        books: where.
-        reader: gives a connection's reader.
-        groups: tells how much there is to read.
+        books: where they are kept.
+        reader: returns a connection's reader.
+        groups: says how much there is to read.
     """
 
     def __init__(self, books: KafkaBooks, reader: Callable[[str], Reader], groups: Groups) -> None:
@@ -95,19 +96,19 @@ class KafkaAttempts:
             self._careful[connection] = {
                 number: min(end, _through(marks[number]) + _MOST_AT_HAND)
                 for number, end in ends.items()
-                if number in marks  # else it has gone meanwhile
+                if number in marks  # it may have gone meanwhile
             }
         reader.on_leaving = partial(self._leave, connection)
         return tries
 
     def begin(self, connection: str, offsets: Sequence[int], *, again: bool = False) -> None:
-        """Note what is at hand, until `end`; where there is reason to, wait until it is kept."""
+        """Note the messages at hand until `end`; after a death, wait until the note is kept."""
         if again or not self._is_careful(connection, offsets):
             return
         content = struct.pack(f"<{len(offsets)}q", *offsets)
         row = (connection, content)
         self._noted = connection
-        # A Kafka that takes nothing now is no message's fault, and must not hold up all else.
+        # If Kafka takes nothing now, no message is at fault, and the rest must not wait.
         try:
             self._books.transact_and_wait(
                 lambda database: database.execute(
@@ -133,7 +134,7 @@ class KafkaAttempts:
             self._leave(connection, is_over=True)
 
     def _leave(self, connection: str, *, is_over: bool) -> None:
-        """Note that partitions go; unless what was in hand had no time to end."""
+        """Note that partitions go, unless the messages in hand had no time to end."""
         rows = [(connection, number) for number in self._owned.pop(connection, [])]
         if rows and is_over:
             with contextlib.suppress(LogUnavailableError):
@@ -144,7 +145,7 @@ class KafkaAttempts:
                 )
 
     def _is_careful(self, connection: str, offsets: Sequence[int]) -> bool:
-        """Say whether the process before may have had these at hand."""
+        """Say whether the former process may have had these at hand."""
         ends = self._careful.get(connection)
         if ends is None:
             return False
@@ -159,12 +160,12 @@ class KafkaAttempts:
 
 
 def _through(mark: Mark) -> int:
-    """Tell the first place behind all that is done."""
+    """Return the first place after all that is done."""
     return mark.done[-1] + 1 if mark.done else mark.next
 
 
 def _count(database: sqlite3.Connection, connection: str) -> None:
-    """Count what was at hand against the messages."""
+    """Count a death for each message that was at hand."""
     row = database.execute(
         "SELECT offsets FROM at_hand WHERE connection = ?", (connection,)
     ).fetchone()
@@ -176,7 +177,7 @@ def _count(database: sqlite3.Connection, connection: str) -> None:
 
 
 def _forget_done(database: sqlite3.Connection, connection: str, lows: dict[int, int]) -> None:
-    """Forget attempts with what is done by now."""
+    """Forget the attempts of messages that are done by now."""
     rows = database.execute("SELECT offset FROM attempts WHERE connection = ?", (connection,))
     over = [
         (connection, place)

@@ -1,7 +1,7 @@
-"""The event log on Kafka: what is accepted is with as many brokers as the topic asks for.
+"""The event log on Kafka, where an accepted event is on as many brokers as the topic requires.
 
-Any number of processes append; of those that deliver, each connection's events belong to one at a
-time, and another takes over within seconds.
+Any number of processes append. One process at a time delivers a connection's events of a
+partition, and another takes over within seconds.
 """
 
 from __future__ import annotations
@@ -59,18 +59,18 @@ class KafkaEventLog:
 
     Args:
         address: where it is.
-        connections: the names of those that read, here or in another process.
+        connections: the names of the connections that read, here or in another process.
         delivers: whether this process delivers.
-        partitions: how many the topic of events shall have.
-        replication: how many brokers shall hold each topic.
+        partitions: how many partitions the topic of events must have.
+        replication: how many brokers must hold each topic.
         request_seconds: how long a request to a vendor may take at most.
-        start: where a connection begins that the log does not know.
+        start: where a connection that is new to the log begins.
         retention: what is deleted, and when new events are refused.
-        kept: for a connection that may not keep all of an event in a dead letter, what it keeps.
+        kept: for connections that may not keep a whole event in a dead letter, what they keep.
         clock: Unix time, in seconds.
 
     Raises:
-        LogFileError: the topics are not as they must be, or requests may outlast a lease.
+        LogFileError: a topic is missing or wrong, or requests may outlast a session.
         LogUnavailableError: brokers do not answer.
     """
 
@@ -128,9 +128,10 @@ class KafkaEventLog:
         kept: Mapping[str, Callable[[bytes], bytes]],
         request_seconds: float | None = None,
     ) -> None:
-        """Let connections read that did not when the log was opened.
+        """Let more connections read than when the log was opened.
 
-        Requests that may take longer from now on need a shorter lease, those of before included.
+        If requests may take longer from now on, all leases become shorter, those of open readers
+        included.
         """
         names = tuple(connections)
         if request_seconds is not None:
@@ -142,10 +143,10 @@ class KafkaEventLog:
         self._expired.update(dict.fromkeys(names, 0))
 
     async def append(self, bodies: Sequence[bytes], source: str | None = None) -> None:
-        """Accept events; enough brokers have all of them when this returns.
+        """Accept events. Enough brokers have all of them when this returns.
 
         Raises:
-            LogUnavailableError: they may not have been accepted, or may all the same.
+            LogUnavailableError: they may or may not have been accepted.
         """
         if not bodies:
             return
@@ -164,33 +165,33 @@ class KafkaEventLog:
         """Wait for events that the connection has not committed, each user's oldest first.
 
         Raises:
-            LogFileError: some are gone that the connection has not delivered.
+            LogFileError: some that the connection has not delivered are gone.
         """
         return await self._reader(connection).read(after, limit)
 
     async def commit(self, connection: str, offsets: Collection[int]) -> None:
-        """Mark events as done; what brokers do not take now is said with a later commit."""
+        """Mark events as done. What brokers do not take now goes with a later commit."""
         await self._reader(connection).commit(offsets)
 
     def ownership(self, connection: str) -> Ownership:
-        """Tell whether this process is the one that delivers a connection's events."""
+        """Say whether this process delivers a connection's events."""
         return self._reader(connection)
 
     def announce(self) -> None:
-        """Do nothing: brokers tell."""
+        """Do nothing: readers hear of new events from the brokers."""
 
     async def release(self, connections: Iterable[str]) -> None:
-        """Do nothing: who owns a connection's group reads for it."""
+        """Do nothing: the owner of a connection's partitions reads for it."""
 
     async def note_attempts_left(self, connections: Iterable[str]) -> None:
         """Do nothing: there is one book for all processes."""
 
     def attempts(self, share: int | None = None) -> KeptAttempts:  # noqa: ARG002 -- one for all
-        """Open the book of what was at hand when a process died."""
+        """Open the book of messages at hand when a process died."""
         return KafkaAttempts(self._kept_books(), self._reader, self._groups)
 
     async def transact(self, write: Callable[[sqlite3.Connection], T]) -> T:
-        """Change something that is remembered; brokers have it when this returns."""
+        """Change something that is remembered. Brokers have it when this returns."""
         return await self._kept_books().transact(write)
 
     async def query(self, read: Callable[[sqlite3.Connection], T]) -> T:
@@ -198,7 +199,7 @@ class KafkaEventLog:
         return await self._kept_books().query(read)
 
     async def put(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep dead letters; brokers have them when this returns."""
+        """Keep dead letters. Brokers have them when this returns."""
         known = [self._with_origin(letter) for letter in letters]
         budget = self._retention.letter_budget
 
@@ -209,7 +210,7 @@ class KafkaEventLog:
         self._losses.note(await self.transact(write))
 
     async def clean(self) -> int:
-        """Delete some of what is delivered, and see to what is too old."""
+        """Delete some delivered events, and expire those that are too old."""
         done = 0
         if self._retention.max_age is not None:
             for name, reader in tuple(self._readers.items()):
@@ -236,7 +237,7 @@ class KafkaEventLog:
 
     @property
     def lost_letters(self) -> Mapping[Kind, int]:
-        """How many dead letters were deleted for want of room, by connection and code."""
+        """How many dead letters were deleted for lack of room, by connection and code."""
         return self._losses.counts
 
     @property
@@ -245,7 +246,7 @@ class KafkaEventLog:
         return self._expired
 
     async def check(self) -> None:
-        """See that brokers take events.
+        """Check that brokers take events.
 
         Raises:
             LogUnavailableError: they do not, or the log is full.
@@ -254,25 +255,25 @@ class KafkaEventLog:
         await asyncio.to_thread(self._groups.ends, self._partitions)
 
     async def lags(self) -> dict[str, Lag]:
-        """Tell how far each connection is behind, those of other processes included."""
-        with contextlib.suppress(LogUnavailableError):  # then it is told as it was last known
+        """Return each connection's lag, those of other processes included."""
+        with contextlib.suppress(LogUnavailableError):  # then the last known lags count
             self._known_lags = await asyncio.to_thread(self._lags)
         return self._known_lags
 
     async def size(self) -> int:
-        """Tell how many bytes events take: how many there are, by the mean of those seen here."""
+        """Return the bytes of events: their number times the mean size of those seen here."""
         return await asyncio.to_thread(self._room.bytes_if_known)
 
     async def letters_size(self) -> int:
-        """Tell how many bytes dead letters take; 0 in a process that does not deliver."""
+        """Return the bytes of dead letters; 0 in a process that does not deliver."""
         return 0 if self._books is None else await self.query(letter_bytes)
 
     async def dead_letters(self) -> dict[Kind, int]:
-        """Count dead letters that were not replayed; none in a process that does not deliver."""
+        """Count dead letters that are not replayed; none in a process that does not deliver."""
         return {} if self._books is None else await self.query(count_letters)
 
     def close(self) -> None:
-        """Finish what was asked for, leave the groups, and let go."""
+        """Finish what was asked for, leave the groups, and close."""
         for reader in self._readers.values():
             reader.close()
         self._losses.tell()
@@ -288,9 +289,9 @@ class KafkaEventLog:
         session = await asyncio.to_thread(session_seconds, self._groups)
         try:
             self._lease = _lease(session, request_seconds)
-        except LogFileError as error:  # the settings of before are good still
+        except LogFileError as error:  # the earlier settings still hold
             raise LogUnavailableError(str(error)) from error
-        for reader in self._readers.values():  # requests of before may still be under way
+        for reader in self._readers.values():  # earlier requests may still be under way
             reader.lease_seconds = min(reader.lease_seconds, self._lease)
 
     def _reader(self, name: str) -> Reader:
@@ -303,13 +304,13 @@ class KafkaEventLog:
         return reader
 
     def _register(self, names: Sequence[str]) -> None:
-        """Let connections begin whose groups say nothing."""
+        """Start connections whose groups have no commits."""
         try:
             for name in names:
                 self._register_one(name)
         finally:
             if not self._delivers and self._books is not None:
-                # A gateway needs the books for this alone; to follow them would cost it CPU.
+                # A gateway needs the books only for this. To follow them would cost it CPU.
                 self._books.close()
                 self._books = None
 
@@ -318,15 +319,15 @@ class KafkaEventLog:
         new = [each for each in self._partitions if each not in known]
         if new:
             marks = {each: self._first_mark(name, each) for each in new}
-            # First what tells everybody, whoever deletes delivered events, that there is one.
+            # First the note by which every process that deletes events knows the connection.
             self._kept_books().transact_and_wait(partial(put_places, marks={name: marks}))
-            # Where somebody delivers it already, that process has said so.
+            # If a process delivers it already, that process has committed.
             self._groups.set_marks(name, marks)
 
     def _first_mark(self, name: str, number: int) -> Mark:
-        """Say where a connection begins in a partition of which its group says nothing.
+        """Return where a connection begins in a partition in which its group has no commit.
 
-        A group that was off for a week is forgotten by the brokers, but not here.
+        Brokers forget a group that was off for a week. The books do not.
         """
         first = self._groups.starts([number])[number]
         places = self._kept_books().transact_and_wait(places_of)
@@ -335,7 +336,7 @@ class KafkaEventLog:
         return Mark(first if self._start == "start" else self._groups.ends([number])[number])
 
     async def _note_places(self) -> None:
-        """Remember how far connections are, longer than brokers do for a group that is off."""
+        """Note connections' progress, which brokers forget for a group that is off."""
         marks = {name: found for name, each in self._readers.items() if (found := each.marks())}
         if marks:
             await self.transact(partial(put_places, marks=marks))
@@ -348,7 +349,7 @@ class KafkaEventLog:
     # -- letters ---------------------------------------------------------------------------------
 
     def _with_origin(self, letter: DeadLetter) -> DeadLetter:
-        """Add to a letter what its event says of who sent it."""
+        """Add the sender to a letter, as its event has it."""
         reader = self._readers.get(letter.connection)
         event = None if reader is None else reader.origin(letter.offset)
         if event is None:
@@ -390,13 +391,13 @@ class KafkaEventLog:
     # -- how much there is -----------------------------------------------------------------------
 
     def _marks(self, places: Mapping[str, Mapping[int, Mark]]) -> dict[str, dict[int, Mark]]:
-        """Tell how far each connection is that the log knows."""
+        """Return the progress of each connection that the log knows."""
         names = dict.fromkeys([*places, *self._names])
         marks = {name: {**places.get(name, {}), **self._groups.marks(name)} for name in names}
         return {name: found for name, found in marks.items() if found}
 
     def _delete_delivered(self, places: Mapping[str, Mapping[int, Mark]]) -> int:
-        """Delete what every connection is done with; how many events."""
+        """Delete events that every connection is done with; return how many."""
         marks = self._marks(places)
         if not marks:
             return 0
@@ -429,7 +430,7 @@ class KafkaEventLog:
 
 
 def lag_of(marks: Mapping[int, Mark], ends: Mapping[int, int]) -> int:
-    """Count what is not done; an event that is not for the connection counts until passed."""
+    """Count events that are not done. One that is for others counts until it is passed."""
     return sum(
         max(0, ends[number] - mark.next - len(mark.done))
         for number, mark in marks.items()
@@ -438,7 +439,7 @@ def lag_of(marks: Mapping[int, Mark], ends: Mapping[int, int]) -> int:
 
 
 def places_of(database: sqlite3.Connection) -> dict[str, dict[int, Mark]]:
-    """Read how far connections were when it was last noted."""
+    """Read connections' progress as it was last noted."""
     found: dict[str, dict[int, Mark]] = {}
     for name, number, first, metadata in database.execute("SELECT * FROM places"):
         with contextlib.suppress(ValueError):
@@ -447,7 +448,7 @@ def places_of(database: sqlite3.Connection) -> dict[str, dict[int, Mark]]:
 
 
 def put_places(database: sqlite3.Connection, marks: Mapping[str, Mapping[int, Mark]]) -> None:
-    """Note how far connections are."""
+    """Note connections' progress."""
     for name, found in marks.items():
         for number, mark in found.items():
             row = (name, number, mark.next, written(mark))
@@ -459,10 +460,10 @@ def put_places(database: sqlite3.Connection, marks: Mapping[str, Mapping[int, Ma
 
 
 def _see_topics(groups: Groups, address: Address, partitions: int, replication: int) -> None:
-    """See that the topics are as they must be.
+    """Check that the topics have the required settings.
 
     Raises:
-        LogFileError: they are not.
+        LogFileError: one is missing or wrong.
     """
     found = look(groups, wanted_topics(address, partitions, replication))
     if found.missing:
@@ -478,7 +479,7 @@ def _see_topics(groups: Groups, address: Address, partitions: int, replication: 
 
 
 def _lease(session: float, request: float) -> float:
-    """Say for how long requests may begin after an accepted commit.
+    """Return how long after an accepted commit requests may begin, in seconds.
 
     Raises:
         LogFileError: too short: a request may outlast the session in which it began.

@@ -1,8 +1,9 @@
-"""How far a connection is in a partition, as its group's commit tells it. Pure.
+"""A connection's progress in a partition, as its group commits it. Pure.
 
-A commit is one number, below which everything is done, and 4,095 characters for whoever commits.
-They hold what is done above it, as alternating lengths: so many that are not done, so many that
-are. Both come from one `Mark`, for one without the other would lose events or repeat them.
+A commit is one number, below which everything is done, and 4,095 characters of metadata. The
+metadata holds what is done above the number, as alternating lengths: how many are not done, how
+many are done, and so on. Both come from one `Mark`, because one without the other would lose
+events or repeat them.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ _MOST_DONE = 100_000_000
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """How far a connection is in a partition.
+    """A connection's progress in a partition.
 
     Attributes:
         next: the first offset that is not done.
-        done: those above it that are, ascending.
+        done: the offsets above it that are done, ascending.
     """
 
     next: int
@@ -37,10 +38,10 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 def written(mark: Mark) -> str:
-    """Write what is done above a mark.
+    """Write the offsets that are done above a mark.
 
-    Where it does not fit, the highest are left out: they would be delivered again after a crash,
-    and their vendors know them by their keys.
+    If they do not fit, the highest are left out. Those would be delivered again after a crash, and
+    their vendors know them by their keys.
     """
     lengths = _lengths(mark)
     text = _packed(lengths)
@@ -78,7 +79,7 @@ def read(next_offset: int, text: str) -> Mark:
 
 
 def _lengths(mark: Mark) -> list[int]:
-    """List how many are not done, how many are, how many are not, ..."""
+    """List the alternating lengths: how many are not done, how many are, ..."""
     lengths: list[int] = []
     at = mark.next
     done = mark.done

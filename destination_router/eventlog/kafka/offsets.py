@@ -1,6 +1,6 @@
 """A place in a topic of several partitions as one number, as `Event.offset` has it. Pure.
 
-Of partition 0 it is Kafka's own offset. Within a partition it rises; it is never given twice.
+In partition 0, it is Kafka's own offset. It rises within a partition and never comes twice.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ def place_of(partition: int, offset: int) -> int:
 
 
 def partition_of(place: int) -> int:
-    """Tell the partition of a place."""
+    """Return the partition of a place."""
     return place >> _BITS
 
 
 def offset_of(place: int) -> int:
-    """Tell the offset of a place, within its partition."""
+    """Return the offset of a place within its partition."""
     return place & (1 << _BITS) - 1
 
 
 def by_partition(places: Iterable[int]) -> dict[int, list[int]]:
-    """Sort places: the offsets of each partition."""
+    """Group places as the offsets of each partition."""
     found: dict[int, list[int]] = {}
     for place in places:
         found.setdefault(partition_of(place), []).append(offset_of(place))

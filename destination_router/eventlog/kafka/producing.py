@@ -1,7 +1,7 @@
-"""How records get into topics: produce all, await all, in order.
+"""Writes records to topics: it produces all in order, and waits for all.
 
-One request at a time is under way to each broker, so that nothing overtakes what is tried again.
-That is also the fastest here: docs/kafka.md has the figures.
+One request at a time is under way to each broker, so that no record overtakes one that is tried
+again. That is also the fastest here: docs/kafka.md has the figures.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Record(msgspec.Struct, frozen=True):
 
     Attributes:
         topic: where it goes.
-        key: by which it is partitioned, or compacted.
-        value: None: the key's last record goes.
-        headers: what stands beside the value.
+        key: its partition and its compaction go by this.
+        value: None deletes the key's last record.
+        headers: the headers beside the value.
         at: Unix time in milliseconds; 0: now.
-        partition: -1: as the key says.
+        partition: its partition; -1: by the key.
     """
 
     topic: str
@@ -49,13 +49,13 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Producing:
-    """A producer, which whoever waits asks what became of records.
+    """A producer that a waiting caller polls for the fate of its records.
 
-    No thread of its own hears of each record: between that one and the event loop, Python would
-    change threads for each, which costs more than all else.
+    It has no polling thread of its own: Python would switch between that thread and the event loop
+    for each record, which costs more than everything else.
 
     Args:
-        address: where to.
+        address: where the topics are.
     """
 
     def __init__(self, address: Address) -> None:
@@ -65,23 +65,23 @@ class Producing:
         self._is_closed = False
 
     async def send(self, records: Sequence[Record]) -> list[int]:
-        """Produce records, in order; their offsets, once enough brokers have all of them.
+        """Produce records in order; return their offsets once enough brokers have all of them.
 
         Raises:
-            LogUnavailableError: some may not have been taken, or may all the same.
+            LogUnavailableError: some may or may not have been taken.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         thread = threading.get_ident()
 
         def settle() -> None:
-            if not future.done():  # who asked was cancelled
+            if not future.done():  # done: the caller was cancelled
                 future.set_result(None)
 
         def settled() -> None:
             if threading.get_ident() == thread:
                 settle()
-            elif not loop.is_closed():  # heard by a thread that waits for records of its own
+            elif not loop.is_closed():  # polled by a thread that waits for records of its own
                 loop.call_soon_threadsafe(settle)
 
         batch = self._produced(records, settled)
@@ -96,26 +96,26 @@ class Producing:
         return batch.offsets()
 
     def send_and_wait(self, records: Sequence[Record]) -> list[int]:
-        """Produce records from a thread that may wait; else as `send`."""
+        """Produce records as `send` does, from a thread that may wait."""
         done = threading.Event()
         batch = self._produced(records, done.set)
-        # Records end by themselves; that the client's thread dies is the only other way.
+        # Records end by themselves, unless the client's thread dies.
         deadline = time.monotonic() + 2 * DELIVERY_SECONDS
         while not done.is_set():
             if time.monotonic() > deadline:
                 raise LogUnavailableError("Kafka does not answer")
-            # Records of this one may be heard of by another thread: it is not waited for long.
+            # Another thread may poll for this one's records, so the wait is short.
             self._producer.poll(_WAIT_SECONDS)
         return batch.offsets()
 
     def close(self) -> None:
-        """Let what is under way end, and let go; no other thread uses it any more."""
+        """Finish what is under way, and close. No other thread uses it any more."""
         self._is_closed = True
         self._producer.flush(DELIVERY_SECONDS)
         self._producer.close()
 
     def _hear(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Hear what became of records, as long as somebody on the event loop waits."""
+        """Poll for the fate of records while a caller on the event loop waits."""
         self._hears = self._waiting > 0 and not self._is_closed
         if self._hears:
             self._producer.poll(0)
@@ -164,21 +164,21 @@ class _Batch:
         self._lock = threading.Lock()
 
     def delivered(self, error: KafkaError | None, message: Message) -> None:
-        """Hear of one."""
+        """Note the fate of one record."""
         if error is None:
-            # Answers of one partition come in its order, which is that of the records.
+            # A partition's answers come in its order, which is that of the records.
             self._offsets.append(message.offset() or 0)
         else:
             self._error = told(error)
         self._less(1)
 
     def failed(self, error: str, count: int) -> None:
-        """Note that some were not even sent."""
+        """Note that some records were not even sent."""
         self._error = error
         self._less(count)
 
     def offsets(self) -> list[int]:
-        """Tell where they are.
+        """Return their offsets.
 
         Raises:
             LogUnavailableError: some were not taken.

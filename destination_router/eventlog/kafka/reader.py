@@ -1,8 +1,8 @@
-"""One connection's consumer: what it reads, how far it is, and whether it still delivers.
+"""One connection's consumer: what it reads, its progress, and whether it may still deliver.
 
-A thread reads ahead a little, commits, and hears of partitions that come and go. Nothing
-goes out for longer than a lease that each accepted commit renews, so that a process that stood
-still does not send what another one delivers by now.
+A thread reads ahead a little, commits, and learns of partitions that come and go. Requests go out
+only during a lease, which each accepted commit renews. So a process that stood still does not send
+what another one delivers by now.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ _log = logging.getLogger(__name__)
 
 
 class Leaving(Protocol):
-    """Is told that partitions go."""
+    """A callback that is told that partitions go."""
 
     def __call__(self, *, is_over: bool) -> None:
-        """Hear of it; `is_over`: all that was in hand has ended before."""
+        """Note it; `is_over`: everything in hand ended before."""
 
 
 class _Read(msgspec.Struct, frozen=True):
-    """What was read ahead; `event` is None where it is none of the connection's business."""
+    """A record that was read ahead; `event` is None if it is not for the connection."""
 
     partition: int
     offset: int
@@ -77,24 +77,24 @@ class _Partition:
         self.progress = Progress(mark.next - 1, mark.done)
         self.expected = mark.next
         self.done_through = mark.done[-1] if mark.done else mark.next - 1
-        """The last that was done when reading began: up to it, reading adds nothing to a mark."""
+        """The last offset done when reading began. Up to it, reading adds nothing to a mark."""
         self.sought: tuple[int, int] | None = None
         self.origins: dict[int, Event] = {}
 
     def mark(self) -> Mark:
-        """How far it is: number and holes of one moment."""
+        """Its progress: the number and the holes at one moment."""
         progress = self.progress
         return Mark(progress.low + 1, tuple(progress.done_offsets()))
 
 
 class Reader:
-    """What one connection reads of the topic of events.
+    """Reads the topic of events for one connection.
 
     Args:
-        address: where that is.
+        address: where the topic is.
         connection: the connection's name.
-        lease_seconds: for how long requests may begin after a commit that was accepted.
-        first_mark: says where a partition begins of which the group has not said so.
+        lease_seconds: how long after an accepted commit requests may begin.
+        first_mark: returns where to begin in a partition in which the group has no commit.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Reader:
         self._address = address
         self._name = connection
         self.lease_seconds = lease_seconds
-        """For how long requests may begin after a commit that was accepted."""
+        """How long after an accepted commit requests may begin."""
         self._first_mark = first_mark
         self._loop = asyncio.get_running_loop()
         self._lock = threading.RLock()
@@ -140,7 +140,7 @@ class Reader:
     # -- for the worker, on its event loop -------------------------------------------------------
 
     async def read(self, after: int, limit: int) -> list[Event]:
-        """Wait for events that are not done and not read yet; from the start again after -1."""
+        """Wait for events that are neither done nor read yet; after -1, from the start again."""
         if after < 0 and self._has_worker:
             self._rewind()
         self._has_worker = True
@@ -153,7 +153,7 @@ class Reader:
             await self._changed.wait()
 
     async def commit(self, places: Collection[int]) -> None:
-        """Note what is done, and have the group say so; what cannot be now is said later."""
+        """Note what is done, and commit it to the group, later if it cannot be done now."""
         with self._lock:
             for partition, offsets in by_partition(places).items():
                 owned = self._partitions.get(partition)
@@ -162,13 +162,13 @@ class Reader:
                     for offset in offsets:
                         owned.origins.pop(offset, None)
             if not self._partitions or self._leaving:
-                return  # who gives partitions up commits what is done
+                return  # whatever gives partitions up commits what is done
             waiter: asyncio.Future[None] = self._loop.create_future()
             self._waiters.append(waiter)
         await waiter
 
     async def until_assigned(self) -> list[int]:
-        """Wait until this process delivers some partitions; which."""
+        """Wait until this process delivers some partitions; return which."""
         while True:
             self._changed.clear()
             with self._lock:
@@ -183,7 +183,7 @@ class Reader:
         return owns and time.monotonic() - self._accepted_at < self.lease_seconds
 
     async def until_lost(self) -> float:
-        """Wait until another process shall deliver; how long what is under way may take."""
+        """Wait until another process takes over; return how long requests under way may take."""
         return await asyncio.shield(self._lost)
 
     def let_go(self) -> None:
@@ -195,31 +195,31 @@ class Reader:
         self._let_go.set()
 
     def leave(self) -> None:
-        """Leave the group for good; another process that knows the connection delivers."""
+        """Leave the group for good. Another process that knows the connection delivers."""
         self.has_left = True
         self._over.set()
         self._let_go.set()
 
     def origin(self, place: int) -> Event | None:
-        """Tell the event at a place that is out."""
+        """Return the event at a place, if it is out with the worker."""
         ((partition, (offset,)),) = by_partition([place]).items()
         owned = self._partitions.get(partition)
         return None if owned is None else owned.origins.get(offset)
 
     def marks(self) -> dict[int, Mark]:
-        """Tell how far each partition is that this process delivers."""
+        """Return the progress of each partition that this process delivers."""
         with self._lock:
             return {number: owned.mark() for number, owned in self._partitions.items()}
 
     def oldest(self) -> Event | None:
-        """Tell the oldest event that is out."""
+        """Return the oldest event that is out with the worker."""
         with self._lock:
             out = [next(iter(each.origins.values()), None) for each in self._partitions.values()]
         found = [each for each in out if each is not None]
         return min(found, key=lambda each: each.received_at or 0.0, default=None)
 
     def put_back(self, events: Sequence[Event]) -> None:
-        """Have events read again that were taken; those of before a rewind are read anyway."""
+        """Put back events that were taken. Those from before a rewind are read again anyway."""
         with self._lock:
             for event in reversed(events):
                 if self.origin(event.offset) is not event:
@@ -230,7 +230,7 @@ class Reader:
                 self._ahead_bytes += each.bytes
 
     def take_old(self, before: float) -> list[Event]:
-        """Take what was read ahead and came in before a Unix time, to be given up."""
+        """Take the events read ahead that came in before a Unix time, to give them up."""
         found: list[Event] = []
         with self._lock:
             while self._ahead and len(found) < _AT_ONCE and not self._leaving:
@@ -256,7 +256,7 @@ class Reader:
         return found
 
     def _take_first(self) -> list[Event]:
-        """Take what was read first, and nothing else; empty where there is nothing to do of it."""
+        """Take only the record that was read first; empty if there is nothing to do with it."""
         each = self._ahead.popleft()
         self._ahead_bytes -= each.bytes
         owned = self._partitions[each.partition]
@@ -268,7 +268,7 @@ class Reader:
         return [event]
 
     def _rewind(self) -> None:
-        """Have everything read again that is not done."""
+        """Read everything again that is not done."""
         with self._lock:
             self._rewinds_wanted += 1
             self._ahead.clear()
@@ -281,7 +281,7 @@ class Reader:
     # -- committing ------------------------------------------------------------------------------
 
     def _commit_in_turn(self) -> None:
-        """Commit what somebody waits for, and now and then though nobody does."""
+        """Commit what a caller waits for, and from time to time without one."""
         since = time.monotonic() - self._tried_at
         with self._lock:
             is_due = since >= _RENEWAL_SECONDS and bool(self._partitions)
@@ -292,9 +292,9 @@ class Reader:
         self._answer(waiters)
 
     def _commit(self, marks: Mapping[int, Mark]) -> None:
-        """Have the group say how far it is.
+        """Commit progress to the group.
 
-        Only in the thread that reads: in any other, a commit that meets a rebalance never ends.
+        Call it only in the reading thread. In any other, a commit during a rebalance never ends.
         """
         begun = self._tried_at = time.monotonic()
         if not marks:
@@ -329,7 +329,7 @@ class Reader:
             self._loop.call_soon_threadsafe(tell)
 
     def _lose(self, grace: float) -> None:
-        """Let it be known that another process delivers, or shall; from any thread."""
+        """Announce that another process delivers, or will, from any thread."""
         if grace == 0.0:
             self._accepted_at = float("-inf")
 
@@ -358,14 +358,14 @@ class Reader:
                 self._postponed(str(error))
             except Exception as error:  # noqa: BLE001 -- the thread goes on, with a new consumer
                 self._broken = True
-                # The client raises its own record of an error now and then, which is half made.
+                # The client sometimes raises its own record of an error, which is half made.
                 is_kafkas = type(error).__name__ == KafkaError.__name__
                 self._postponed(str(error) if is_kafkas else whereabouts(error))
         with contextlib.suppress(Exception):
             self._consumer.close()
 
     def _read_ahead(self, consumer: Consumer) -> None:
-        """Read some, or only hear what happens."""
+        """Read some records, or only poll for events of the client."""
         if self._rewinds_done != self._rewinds_wanted:
             self._seek(consumer)
         self._commit_in_turn()
@@ -381,7 +381,7 @@ class Reader:
             if now - self._full_since < _FULL_SECONDS:
                 self._over.wait(_POLL_SECONDS / 4)
                 return
-            # A process that falls silent for long loses its partitions: go on, without events.
+            # A process that is silent for long loses its partitions: go on, without events.
             consumer.pause(consumer.assignment())
             self.is_paused = True
         messages = consumer.consume(_AT_ONCE, _POLL_SECONDS)
@@ -392,15 +392,15 @@ class Reader:
         with self._lock:
             if len(self._ahead) >= _AHEAD or self._ahead_bytes >= _AHEAD_BYTES:
                 return True
-            # What another process left crowded clears only once what it had not done is read.
+            # Metadata that another process left crowded clears once its undone events are read.
             owned = [self._partitions[each] for each in self._crowded & self._partitions.keys()]
         return any(each.expected > each.done_through for each in owned)
 
     def _keep(self, messages: Sequence[Message]) -> None:
-        """Keep what was consumed until the worker takes it.
+        """Keep consumed records until the worker takes them.
 
-        Nothing waits for brokers here while it holds the lock: the event loop takes it for each
-        request. Places and partitions change in this thread alone.
+        Nothing here waits for brokers while it holds the lock, because the event loop takes that
+        lock for each request. Places and partitions change only in this thread.
         """
         if self._rewinds_done != self._rewinds_wanted:  # these are from before
             return
@@ -419,10 +419,10 @@ class Reader:
         self._wake()
 
     def _keep_one(self, message: Message, kept: list[_Read]) -> bool:
-        """Keep one message, or the end of a partition; False where to read again instead."""
+        """Keep one message, or the end of a partition; False if it must be read again."""
         partition, offset = message.partition() or 0, message.offset() or 0
         owned = self._partitions.get(partition)
-        if owned is None or offset < owned.expected:  # of one that is gone
+        if owned is None or offset < owned.expected:  # the partition is gone
             return True
         if offset > owned.expected and not self._is_gap(owned, partition, offset):
             return False
@@ -430,14 +430,14 @@ class Reader:
             each = _Read(partition, offset, self._event(message), len(message.value() or b""))
         elif offset == owned.expected:
             return True
-        else:  # what was skipped before the end is none of the connection's business
+        else:  # what was skipped before the end is not for the connection
             each = _Read(partition, offset - 1, None, 0)
         owned.expected = each.offset + 1
         kept.append(each)
         return True
 
     def _event(self, message: Message) -> Event | None:
-        """Read a record; None where it is for others, or is no event at all."""
+        """Read a record; None if it is for others or is no event."""
         try:
             record = found(message)
         except UnreadableError as error:
@@ -451,10 +451,10 @@ class Reader:
         return Event(place, record.body, record.at, record.source, record.replay)
 
     def _is_gap(self, owned: _Partition, partition: int, found: int) -> bool:
-        """Say whether offsets between two records hold no event; else they are read again.
+        """Say whether the offsets between two records hold no event. If not, they are read again.
 
-        They were fetched before a rewind, or are gone; or what marks the end of a transaction is
-        there, which another program has written.
+        Records may have been fetched before a rewind, or be gone. Or the offset holds the end of a
+        transaction, which another program wrote.
         """
         expected = owned.expected
         place = TopicPartition(self._address.events, partition)
@@ -542,7 +542,7 @@ class Reader:
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if not partitions:
             return
-        self._broken = True  # until it is assigned, nothing would ever come
+        self._broken = True  # without an assignment, nothing would ever come
         begun: list[TopicPartition] = []
         marks: dict[int, Mark] = {}
         for place in consumer.committed(partitions, TIMEOUT):
@@ -555,8 +555,8 @@ class Reader:
             self._leaving = False
             self._partitions |= {number: _Partition(mark) for number, mark in marks.items()}
         consumer.incremental_assign(begun)
-        # The client remembers what was paused when it went, and nothing of it would ever come. The
-        # others are paused anew if there is no room.
+        # The client remembers that a partition was paused when it went, and would never fetch it.
+        # The others are paused again if there is no room.
         consumer.resume(consumer.assignment())
         self.is_paused = False
         self._broken = False
@@ -567,7 +567,7 @@ class Reader:
         self._tried_at = float("-inf")
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Another process shall deliver: what is under way ends first, and is committed."""
+        """Give partitions up: what is under way ends first, and is committed."""
         with self._lock:
             self._leaving = True
             waits = self._has_worker and not self._over.is_set()
@@ -584,7 +584,7 @@ class Reader:
         self._give_up(consumer, partitions)
 
     def _gave_up(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Another process delivers already."""
+        """Note that another process delivers already."""
         self._lose(0.0)
         self.on_leaving(is_over=False)
         self._give_up(consumer, partitions)

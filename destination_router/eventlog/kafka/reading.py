@@ -1,4 +1,4 @@
-"""Reading parts of the topic of events beside the groups: for commands, and for what lags."""
+"""Reads parts of the topic of events outside the groups, for commands and for lags."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REPLAYS = (None, "events", "profiles")
 
 
 class Stretch:
-    """Reads stretches of partitions, one after the other whichever thread asks.
+    """Reads stretches of partitions, one at a time, for any thread.
 
     Args:
         address: where the topic is.
@@ -40,7 +40,7 @@ class Stretch:
         self._consumer = Consumer(client_for_reading(address, **{"enable.partition.eof": True}))
 
     def messages(self, firsts: Mapping[int, int], ends: Mapping[int, int]) -> Iterator[Message]:
-        """Read each partition from its first offset to before its end, each in order.
+        """Read each partition in order, from its first offset up to, but not including, its end.
 
         Raises:
             LogUnavailableError: it cannot be read now.
@@ -50,13 +50,13 @@ class Stretch:
                 yield from self._one(partition, first, ends[partition])
 
     def first(self, partition: int, offset: int) -> Message | None:
-        """Read the first event at an offset or behind; None where there is none."""
+        """Read the first event at or after an offset; None if there is none."""
         end = 2**62
         with contextlib.closing(self._one(partition, offset, end)) as found:
             return next(found, None)
 
     def close(self) -> None:
-        """Let go; waits for a stretch that is being read."""
+        """Close it, after the current stretch."""
         with self._lock:
             self._is_closed = True
             self._consumer.close()
@@ -86,9 +86,9 @@ class Stretch:
                     raise LogUnavailableError(f"{self._topic} cannot be read: nothing comes")
 
     def _goes_on_behind(self, partition: int, first: int) -> bool:
-        """Go on where the partition begins now; False where nothing was deleted meanwhile.
+        """Go on where the partition begins now; False if nothing was deleted meanwhile.
 
-        What a router deletes, every connection was done with.
+        A router deletes only events that every connection is done with.
         """
         begins, _ = watermarks(self._consumer, TopicPartition(self._topic, partition))
         if begins <= first:
@@ -104,11 +104,11 @@ class Stretch:
         try:
             yield
         finally:
-            self._consumer.unassign()  # else it would go on to fetch
+            self._consumer.unassign()  # otherwise it would go on fetching
 
 
 class UnreadableError(ValueError):
-    """A record is no event of a router; the text says why, and shows nothing of it."""
+    """A record is no event of a router. The text says why, without the content."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -117,12 +117,12 @@ class Found(msgspec.Struct, frozen=True):
     Attributes:
         partition: where it is.
         offset: where it is in that.
-        at: when it came in, Unix time in seconds; None where nobody has said so.
+        at: when it came in, Unix time in seconds; None if the record does not say.
         body: one message, as wire JSON.
-        targets: for whom it is; empty: for all.
+        targets: the connections that it is for; empty: all.
         source: who sent it.
         replay: as `Event.replay`.
-        moved: from which file it came, and where it was in that; empty: from none.
+        moved: the file that it came from, and its place in that file; empty: none.
     """
 
     partition: int
@@ -139,7 +139,7 @@ def found(message: Message) -> Found:
     """Read a record.
 
     Raises:
-        UnreadableError: it is none that a router writes.
+        UnreadableError: no router wrote it.
     """
     body = message.value()
     if body is None:
@@ -174,7 +174,7 @@ def found(message: Message) -> Found:
 
 
 def readable(messages: Iterable[Message]) -> Iterator[Found]:
-    """Read records, and leave out what is no event."""
+    """Read records, and leave out those that are no events."""
     for message in messages:
         with contextlib.suppress(UnreadableError):
             yield found(message)

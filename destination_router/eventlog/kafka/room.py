@@ -1,4 +1,4 @@
-"""How much room events take on Kafka: brokers count them, and their mean size is seen here."""
+"""The room that events take on Kafka: the brokers' count times the mean size seen here."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _RECORD_BYTES = 70
 
 
 class Room:
-    """What events take, and whether there is more.
+    """The room that events take, and whether there is more.
 
     Args:
-        groups: tells how many there are.
-        stretch: reads some, to see how large they are.
-        partitions: of the topic of events.
-        retention: how much they may take.
+        groups: counts them.
+        stretch: reads some, to measure them.
+        partitions: the partitions of the topic of events.
+        retention: how much room they may take.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Room:
         self._look()
 
     def refuse_if_full(self) -> None:
-        """See that there is room for new events.
+        """Check that there is room for new events.
 
         Raises:
             LogUnavailableError: there is none.
@@ -61,28 +61,28 @@ class Room:
             )
 
     def note(self, bodies: Sequence[bytes]) -> None:
-        """Count what was appended."""
+        """Count appended events."""
         size = sum(map(len, bodies)) + _RECORD_BYTES * len(bodies)
         self._since += size
         share = min(1.0, len(bodies) / (10 * _SAMPLED))
         self._mean += (size / len(bodies) - self._mean) * (share if self._mean else 1.0)
 
     def bytes(self) -> int:
-        """Tell what events take."""
+        """Return the bytes of events."""
         self._look()
         return round(self._there)
 
     def bytes_if_known(self) -> int:
-        """Tell what events take, or took when brokers last answered."""
+        """Return the bytes of events, as of the brokers' last answer if they do not answer now."""
         self._look_if_possible()
         return round(self._there)
 
     def is_crowded(self) -> bool:
-        """Say whether there is little room left, so that nothing delivered is kept."""
+        """Say whether so little room is left that delivered events are not kept."""
         return self.bytes() >= _CROWDED * self._retention.max_bytes
 
     def age(self, marks: Mapping[int, Mark], ends: Mapping[int, int], now: float) -> float:
-        """Tell how long ago the oldest event came in that is not done, in seconds."""
+        """Return the age of the oldest event that is not done, in seconds."""
         oldest = now
         for number, mark in marks.items():
             if number not in ends or mark.next >= ends[number]:
@@ -95,7 +95,7 @@ class Room:
     def _look_if_possible(self) -> None:
         try:
             self._look()
-        except LogUnavailableError:  # appends tell
+        except LogUnavailableError:  # appends report it
             return
 
     def _look(self) -> None:
@@ -108,7 +108,7 @@ class Room:
         self._looked_at = time.monotonic()
 
     def _sample(self) -> None:
-        """See how large the last events are."""
+        """Measure the last events."""
         starts = self._groups.starts(self._partitions)
         ends = self._groups.ends(self._partitions)
         firsts = {each: max(starts[each], ends[each] - _SAMPLED) for each in self._partitions}

@@ -1,4 +1,4 @@
-"""The router's three topics: how they have to be, how they are, and how they are made."""
+"""The router's three topics: their required settings, a check of them, and their creation."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _CHECKED = (
 
 
 class Topic(msgspec.Struct, frozen=True):
-    """A topic as it shall be.
+    """A topic as it must be.
 
     Attributes:
         name: the topic's.
-        partitions: how many.
+        partitions: how many it has.
         replication: how many brokers hold it.
-        settings: what differs from a broker's defaults.
+        settings: its settings that differ from a broker's defaults.
     """
 
     name: str
@@ -46,18 +46,18 @@ class Topic(msgspec.Struct, frozen=True):
     settings: dict[str, str]
 
     def told(self) -> str:
-        """Say what it is, in one line."""
+        """Describe it in one line."""
         parts = [f"partitions={self.partitions}", f"replication={self.replication}"]
         return "  ".join([self.name, *parts, *(f"{k}={v}" for k, v in self.settings.items())])
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What is there.
+    """What a check of the topics found.
 
     Attributes:
-        missing: topics that are not.
-        wrong: what is wrong with those that are, so that the router must not start.
-        warnings: what is less than it should be.
+        missing: topics that are not there.
+        wrong: what is wrong with those that are there. The router must not start.
+        warnings: settings that are lower than they should be.
     """
 
     missing: list[Topic]
@@ -66,15 +66,15 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def wanted_topics(address: Address, partitions: int, replication: int) -> list[Topic]:
-    """Say which topics a router needs.
+    """List the topics that a router needs.
 
-    Segments are short: what is delivered leaves the disk only with its whole segment.
+    Segments are short, because delivered events leave the disk only with their whole segment.
     """
     in_sync = {"min.insync.replicas": str(min(_MIN_IN_SYNC, replication))}
     largest = {"max.message.bytes": str(MAX_EVENT_BYTES)}
     events = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
     segments = {"segment.bytes": str(_SEGMENT_BYTES), "segment.ms": str(_SEGMENT_MS)}
-    # A gateway whose clock is wrong shall not be refused.
+    # A gateway whose clock is wrong must not be refused.
     segments["message.timestamp.after.max.ms"] = str(2**63 - 1)
     compacted = {"cleanup.policy": "compact"}
     large = {"max.message.bytes": str(2 * MAX_EVENT_BYTES)}
@@ -88,7 +88,7 @@ def wanted_topics(address: Address, partitions: int, replication: int) -> list[T
 
 
 def look(groups: Groups, wanted: list[Topic]) -> Found:
-    """Compare the topics that are there with those that shall be.
+    """Compare the topics that are there with the wanted ones.
 
     Raises:
         LogUnavailableError: brokers do not answer.
@@ -109,7 +109,7 @@ def create(groups: Groups, topics: list[Topic]) -> None:
 
     Raises:
         LogUnavailableError: brokers do not answer.
-        LogFileError: they refuse; the text says why.
+        LogFileError: brokers refuse. The text says why.
     """
     new = [
         NewTopic(
@@ -126,11 +126,11 @@ def create(groups: Groups, topics: list[Topic]) -> None:
         except TimeoutError as error:
             raise LogFileError(f"{name} was not made: no broker answers") from error
         except KafkaException as error:
-            if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:  # somebody was faster
+            if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:  # another was faster
                 continue
             raise LogFileError(f"{name} was not made: {error.args[0].str()}") from error
     deadline = time.monotonic() + TIMEOUT
-    while not _are_seen(groups, topics):  # brokers tell one another
+    while not _are_seen(groups, topics):  # until all brokers know them
         if time.monotonic() > deadline:
             raise LogUnavailableError("Kafka has made its topics, and does not show them yet")
         time.sleep(_PAUSE)
@@ -139,12 +139,12 @@ def create(groups: Groups, topics: list[Topic]) -> None:
 def _are_seen(groups: Groups, topics: list[Topic]) -> bool:
     try:
         return not look(groups, topics).missing
-    except LogUnavailableError:  # one broker lists them, and the next does not know them yet
+    except LogUnavailableError:  # one broker lists them, but the next does not know them yet
         return False
 
 
 def session_seconds(groups: Groups) -> float:
-    """Tell after how long a silent member of a group is given up.
+    """Return the seconds after which brokers give up a silent member of a group.
 
     Raises:
         LogUnavailableError: brokers do not answer.

@@ -1,4 +1,4 @@
-"""What commands ask of a log's file, and change in it."""
+"""How commands read and change a log's file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def opened_admin(path: Path) -> Iterator[SqliteAdmin]:
     """Open the log at a path, which must be there.
 
     Raises:
-        LogFileError: it cannot be used, or is not there.
+        LogFileError: it cannot be used or is not there.
     """
     open_file(path, create=False)
     with damage_told(path), contextlib.closing(connect(path)) as database:
@@ -40,29 +40,29 @@ def opened_admin(path: Path) -> Iterator[SqliteAdmin]:
 
 
 class SqliteAdmin:
-    """A log's file, as commands use it.
+    """A log's file for commands.
 
     Args:
-        database: to the file; the caller closes it.
+        database: a connection to the file, which the caller closes.
     """
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self.books = database
 
     def reading(self) -> contextlib.AbstractContextManager[None]:
-        """Read what belongs together."""
+        """Read consistently during a block."""
         return self._transaction("BEGIN")
 
     def writing(self) -> contextlib.AbstractContextManager[None]:
-        """Change something: all of it, or nothing."""
+        """Make changes, all or none."""
         return self._transaction("BEGIN IMMEDIATE")
 
     def lags(self, now: float) -> dict[str, Lag]:
-        """Tell how far each connection is behind."""
+        """Return each connection's lag, by name."""
         return lags(self.books, now)
 
     def forget(self, name: str) -> None:
-        """Drop a connection's claim to what it has not delivered."""
+        """Drop a connection's claim to undelivered events."""
         forget(self.books, name)
 
     def replay_letters(self, letters: Sequence[DeadLetter], now: float) -> None:
@@ -77,30 +77,30 @@ class SqliteAdmin:
         mark_replayed(self.books, letters, now)
 
     def delivered(self, name: str, since: float, until: float) -> Iterator[Kept]:
-        """Read what a connection delivered of what came in between two Unix times, in order."""
+        """Read the events of a period (two Unix times) that a connection delivered, in order."""
         return delivered_events(self.books, name, since, until)
 
     def kept_since(self) -> float | None:
-        """Tell since when the log holds all that came in."""
+        """Return the time from which on the log is complete."""
         return kept_since(self.books)
 
     def send_again(self, name: str, events: Sequence[Kept], replay: str, now: float) -> None:
-        """Append events behind what waits, for one connection alone."""
+        """Append events for one connection after those that wait."""
         at = round(now * 1000)
         rows = [event_row(at, event.body, event.source, name, replay) for event in events]
         self.books.executemany(APPEND, rows)
 
     def bodies(self) -> Iterator[bytes]:
-        """Read every event that the log holds and that came in."""
+        """Read every event in the log, without replays."""
         for (body,) in self.books.execute(_BODIES):
             yield body
 
     def register(self, name: str, start: Literal["end", "start"]) -> None:
-        """Let a connection begin that the log does not know."""
+        """Register a new connection."""
         register(self.books, (name,), start)
 
     def waiting(self, name: str) -> Iterator[tuple[int, bytes]]:
-        """Read what a connection has not delivered: offsets and bodies."""
+        """Read a connection's undelivered events: offsets and bodies."""
         return waiting_events(self.books, name)
 
     def drop_waiting(self, name: str, offsets: Collection[int]) -> None:

@@ -1,7 +1,7 @@
-"""How a reader learns that there may be something new: it is told, else by asking.
+"""Wakes readers when there may be new events, because a process says so or a pause ends.
 
-A process that appends tells the readers in it, and the workers that it has started. Any other one
-cannot, so a reader asks again after a pause that grows while nothing comes.
+A process that appends tells its own readers and the workers that it has started. Other processes
+cannot tell them, so a reader also asks after a pause that grows while nothing comes.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ _LONGEST = 0.25
 
 
 class Arrivals:
-    """Wakes those who wait for events."""
+    """Wakes readers that wait for events."""
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.Future[None]] = set()
         self.count = 0
 
     def announce(self) -> None:
-        """Tell everyone that something came."""
+        """Tell all readers that something came."""
         self.count += 1
         for future in self._waiting:
             if not future.done():
                 future.set_result(None)
 
     def watch(self) -> Polling:
-        """Begin to wait for something that comes from now on."""
+        """Begin to wait for events that come from now on."""
         return Polling(self, self._waiting)
 
 
@@ -42,7 +42,7 @@ class Polling:
         self._pause = _SHORTEST
 
     async def wait(self) -> None:
-        """Wait until something came since the last time, or until it is time to look again."""
+        """Wait until something has come since the last time, or until it is time to look again."""
         if self._seen == self._arrivals.count:
             future = asyncio.get_running_loop().create_future()
             self._waiting.add(future)

@@ -1,8 +1,8 @@
-"""Which messages were being decided or planned when a process died, and how often.
+"""Keeps which messages were being decided or planned when a process died, and how often.
 
-What is at hand stands in the file `<log>.attempts`, written without waiting for the disk: it is
-still there when a process is killed, and a machine that stops is no message's fault. It is looked
-at when a connection's worker starts, and only then is anything noted in the log itself.
+The messages at hand are in the file `<log>.attempts`, which is written without waiting for the
+disk. The file survives a killed process, and if the machine stops, no message is at fault. When a
+connection's worker starts, it reads the file, and only then is anything noted in the log itself.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ _log = logging.getLogger(__name__)
 class LoggedAttempts:
     """Keeps attempts beside an event log, and counts those that ended with their process.
 
-    Only a process that has claimed the log may do so, each with a file of its own.
+    Only a process that has claimed the log may use it, and each has a file of its own.
 
     Args:
-        log: counts them.
-        path: the file of what is at hand; made if it is not there.
+        log: keeps the counts.
+        path: the file of the messages at hand; made if it is not there.
     """
 
     def __init__(self, log: BookStore, path: Path) -> None:
@@ -63,14 +63,14 @@ class LoggedAttempts:
                 del file
         except OSError as error:
             _log.warning("attempts_not_kept", extra={"detail": file_problem(path, error)})
-        # At once: the first connection that is at work writes over what another one's died of.
+        # Read it at once: the first connection that works overwrites what killed another's process.
         self._whose, self._left = self._found()
 
     async def open(self, connection: str) -> dict[int, int]:
-        """List the messages at which processes died, each with how often, this time included.
+        """List the messages at which processes died, and how often, this time included.
 
         Raises:
-            LogUnavailableError: nothing was noted; what was at hand is still known.
+            LogUnavailableError: nothing was noted. The messages at hand are still known.
         """
         left = self._left if self._whose == _digest(connection) else ()
         tries = await self._log.transact(partial(_noted, connection=connection, left=left))
@@ -79,13 +79,13 @@ class LoggedAttempts:
         return tries
 
     def begin(self, connection: str, offsets: Sequence[int], *, again: bool = False) -> None:
-        """Note what is at hand, until `end`; nothing else may be meanwhile."""
+        """Note the messages at hand until `end`; no others may be at hand meanwhile."""
         del again  # a note costs next to nothing
         if self._file is None:
             return
         kept = offsets[:MOST]
         content = struct.pack(f"<{len(kept)}q", *kept)
-        with contextlib.suppress(OSError):  # a full disk is no message's fault
+        with contextlib.suppress(OSError):  # if the disk is full, no message is at fault
             os.pwrite(self._file, _digest(connection) + content, _COUNT.size)
             os.pwrite(self._file, _COUNT.pack(len(kept)), 0)
 
@@ -96,19 +96,19 @@ class LoggedAttempts:
                 os.pwrite(self._file, _NONE, 0)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
     def left_by(self, connections: Iterable[str]) -> str | None:
-        """Tell at whose messages the last process died that had this file, if at any of theirs."""
+        """Return the connection at whose messages the file's last process died, if it is listed."""
         if not self._left:
             return None
         return next((name for name in connections if _digest(name) == self._whose), None)
 
     def _found(self) -> tuple[bytes, tuple[int, ...]]:
-        """Read what was at hand when a process died: whose it was, and which messages."""
+        """Read the connection and the messages at hand when a process died."""
         if self._file is None:
             return b"", ()
         try:
@@ -124,7 +124,7 @@ class LoggedAttempts:
 
 
 def attempts_path(log: Path, share: int | None = None) -> Path:
-    """Say where what is at hand is kept of a log, or of one of the processes that deliver it."""
+    """Return the path of the messages at hand, for a log or for one process that delivers it."""
     return log.with_name(
         f"{log.name}.attempts" if share is None else f"{log.name}.attempts.{share}"
     )
@@ -137,12 +137,12 @@ def _is_ours(file: Path, log: Path) -> bool:
 
 
 async def note_left(log: BookStore, path: Path, connections: Sequence[str]) -> None:
-    """Count what was at hand when processes died, and start over with empty files.
+    """Count the messages at hand when processes died, and start over with empty files.
 
     Args:
-        log: counts it.
-        path: of the log's file; no process delivers from it.
-        connections: those of which something may have been at hand.
+        log: keeps the counts.
+        path: the path of the log's file. No process delivers from it now.
+        connections: those whose messages may have been at hand.
     """
     own = attempts_path(path)
     try:

@@ -1,7 +1,7 @@
-"""What SQLite does not notice: bytes of a row that are not as they were written.
+"""Finds damage that SQLite does not notice: bytes of a row that are not as they were written.
 
-A checksum stands beside each event and each mark of how far a connection is. Rows that an older
-version wrote have none and are taken as they are.
+A checksum is beside each event and each mark of a connection's progress. Rows that an older
+version wrote have none and are not checked.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from zlib import crc32
 
 
 class DamageError(Exception):
-    """A row is not as it was written, or is missing; the text says which, and holds no content."""
+    """A row is missing or not as it was written. The text says which, without the content."""
 
 
 EventRow: TypeAlias = tuple[int, str | None, bytes, int, str | None, str | None, int | None]
@@ -21,24 +21,24 @@ EventRow: TypeAlias = tuple[int, str | None, bytes, int, str | None, str | None,
 
 
 def event_checksum(body: bytes, *about: Hashable) -> int:
-    """Make the checksum of an event: of its body, and of all that decides who gets what."""
+    """Make an event's checksum, over its body and everything that decides who gets what."""
     return crc32(body, _checksum_about(*about))
 
 
 def event_checksums(bodies: Iterable[bytes], *about: Hashable) -> list[int]:
-    """Make the checksums of events that have all but their bodies in common."""
+    """Make the checksums of events that differ only in their bodies."""
     start = _checksum_about(*about)
     return [crc32(body, start) for body in bodies]
 
 
 @lru_cache(maxsize=64, typed=True)
 def _checksum_about(*about: Hashable) -> int:
-    """The events of a request have the same; `typed`, since 1 and True are written differently."""
+    """A request's events have this in common. `typed`: 1 and True are written differently."""
     return crc32(repr(about).encode())
 
 
 def mark_checksum(connection: str, offset: int) -> int:
-    """Make the checksum of what says that a connection is done with an event, or up to it."""
+    """Make the checksum of a mark that a connection is done with an event, or up to it."""
     return crc32(f"{offset} {connection}".encode())
 
 
@@ -51,7 +51,7 @@ def check_event(  # noqa: PLR0913, PLR0917 -- the columns, in order
     replay: str | None,
     checksum: int | None,
 ) -> None:
-    """See that an event is as it was written.
+    """Check that an event is as it was written.
 
     Raises:
         DamageError: it is not.
@@ -69,7 +69,7 @@ def check_event(  # noqa: PLR0913, PLR0917 -- the columns, in order
 
 
 def checked_events(rows: Iterable[EventRow]) -> Iterator[EventRow]:
-    """Give events that are as they were written: each as `check_event` sees to it.
+    """Yield events after `check_event` has checked each.
 
     Raises:
         DamageError: one is not.
@@ -80,7 +80,7 @@ def checked_events(rows: Iterable[EventRow]) -> Iterator[EventRow]:
         _, target, body, received_at, source, replay, checksum = row
         if type(body) is bytes and type(received_at) is int and checksum is not None:
             here = (received_at, target, source, replay)
-            if here != about:  # which those of a request have in common
+            if here != about:  # a request's events have it in common
                 start, about = _checksum_about(*here), here
             if crc32(body, start) == checksum:
                 yield row
@@ -90,7 +90,7 @@ def checked_events(rows: Iterable[EventRow]) -> Iterator[EventRow]:
 
 
 def check_mark(connection: str, offset: int, checksum: int | None) -> None:
-    """See that a connection is where it was noted to be.
+    """Check that a connection's progress is as it was noted.
 
     Raises:
         DamageError: it is not.

@@ -1,4 +1,4 @@
-"""Only one process at a time delivers from a log: two would send twice and out of order."""
+"""Lets one process at a time deliver from a log: two would send twice and out of order."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class LogInUseError(LogFileError):
 
 @contextlib.contextmanager
 def claim(path: Path, *, delivers: bool = False, reloads: bool = False) -> Iterator[int]:
-    """Be the one that delivers from the log at a path, for as long as the block lasts.
+    """Claim the delivery from the log at a path during a block.
 
-    The claim is a lock on the file `<log>.workers`, beside what a symbolic link leads to; it ends
-    with the process, however that ends. Of hard links, `open_file` refuses all.
+    The claim is a lock on the file `<log>.workers`, beside the target of a symbolic link. It ends
+    with the process, however that ends. `open_file` refuses all hard links.
 
-    A process that inherits the descriptor has the claim, too: it ends with the last of them.
+    A process that inherits the descriptor also has the claim, which ends with the last of them.
 
     Args:
-        path: the log's.
-        delivers: whether the process delivers, rather than keeping others from it for a while.
-        reloads: whether it delivers and reloads at a signal (`claimant`), which ends any other.
+        path: the log's path.
+        delivers: whether the process delivers; if not, it only keeps others out for a while.
+        reloads: whether it delivers and reloads at a signal (`claimant`), which would end another.
 
     Yields:
         The descriptor of the lock.
@@ -67,7 +67,7 @@ def claim(path: Path, *, delivers: bool = False, reloads: bool = False) -> Itera
 
 
 def _lock(path: Path, file: int, patience: float) -> None:
-    """Lock a file; one that somebody only looks at (`claimant`) is free again in a moment."""
+    """Lock a file. If `claimant` only looks at it, it is free again in a moment."""
     begun = time.monotonic()
     while True:
         try:
@@ -82,10 +82,10 @@ def _lock(path: Path, file: int, patience: float) -> None:
 
 
 def _has_orphans(path: Path) -> bool:
-    """Whether the process that took a lock is gone, and others have it from that one."""
+    """Whether the process that took a lock is gone, and its children still have it."""
     try:
         return _is_gone(int(path.read_bytes()))
-    except (OSError, ValueError):  # no number stands there
+    except (OSError, ValueError):  # there is no number
         return False
 
 
@@ -100,9 +100,9 @@ def _is_gone(process: int) -> bool:
 
 
 def claimant(path: Path) -> int | None:
-    """Tell the process that delivers from a log and can reload; None where there is none.
+    """Return the process that delivers from a log and can reload; None if there is none.
 
-    Nor is there one where it was killed, and its workers have the claim until they end.
+    There is also none if it was killed and its workers still have the claim.
     """
     text = _claimed_by(path)
     if text is None or not text.isdigit():
@@ -112,12 +112,12 @@ def claimant(path: Path) -> int | None:
 
 
 def is_delivered_from(path: Path) -> bool:
-    """Tell whether a process delivers from a log, be it one that can reload or not."""
+    """Say whether a process delivers from a log, whether it can reload or not."""
     return bool(_claimed_by(path))
 
 
 def _claimed_by(path: Path) -> bytes | None:
-    """Read what the process that delivers has written of itself; None where there is none."""
+    """Read what the process that delivers wrote about itself; None if there is none."""
     try:
         with _lock_of(path).open("rb") as lock:
             try:

@@ -1,7 +1,7 @@
-"""Dead letters on disk, in the event log's own file: kept, found, and marked when they go back.
+"""Keeps, finds and marks dead letters in the event log's own file.
 
-Every function runs within a transaction of whoever calls it. A message is one letter per
-connection, however often it fails; its last failure counts.
+Every function runs within its caller's transaction. A message is one letter for each connection,
+however often it fails. Its last failure counts.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def put_letters(connection: sqlite3.Connection, letters: Iterable[DeadLetter]) -
 
 
 def find_letters(connection: sqlite3.Connection, wanted: DeadLetterFilter) -> Iterator[DeadLetter]:
-    """Find dead letters, the one that was kept first, first."""
+    """Find dead letters, the oldest first."""
     conditions, values = _conditions(wanted)
     query = _FIND.format(conditions=" AND ".join(conditions))
     limit = -1 if wanted.limit is None else wanted.limit
@@ -55,7 +55,7 @@ def find_letters(connection: sqlite3.Connection, wanted: DeadLetterFilter) -> It
 
 
 def group_letters(connection: sqlite3.Connection, wanted: DeadLetterFilter) -> list[LetterGroup]:
-    """Group dead letters by connection and code, the largest group first; no limit counts."""
+    """Group dead letters by connection and code, the largest group first, without any limit."""
     conditions, values = _conditions(wanted)
     query = _GROUPS.format(conditions=" AND ".join(conditions))
     rows = connection.execute(query, values).fetchall()
@@ -66,7 +66,7 @@ def group_letters(connection: sqlite3.Connection, wanted: DeadLetterFilter) -> l
 
 
 def count_letters(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
-    """Count what has not been replayed, by connection and code."""
+    """Count the letters that are not replayed, by connection and code."""
     rows = connection.execute(
         "SELECT connection, code, count(*) FROM dead_letters "
         "WHERE replayed_at IS NULL GROUP BY connection, code"
@@ -75,7 +75,7 @@ def count_letters(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
 
 
 def count_by_hour(connection: sqlite3.Connection, wanted: DeadLetterFilter) -> dict[int, int]:
-    """Count letters by the hour that each was given up in (Unix time / 3600), reading none."""
+    """Count letters by the hour in which each was given up (Unix time / 3600), without a read."""
     conditions, values = _conditions(wanted)
     query = (
         f"SELECT at / {_HOUR}, count(*) FROM dead_letters "  # noqa: S608 -- names of ours
@@ -87,7 +87,7 @@ def count_by_hour(connection: sqlite3.Connection, wanted: DeadLetterFilter) -> d
 def mark_replayed(
     connection: sqlite3.Connection, letters: Sequence[DeadLetter], now: float
 ) -> None:
-    """Note that letters went back into the log; `now` is Unix time in seconds."""
+    """Note that letters went back into the log. `now` is Unix time in seconds."""
     at = _milliseconds(now)
     connection.executemany(
         "UPDATE dead_letters SET replayed_at = ? WHERE id = ?",
@@ -96,14 +96,14 @@ def mark_replayed(
 
 
 def delete_letters(connection: sqlite3.Connection, letters: Sequence[DeadLetter]) -> None:
-    """Delete letters for good: what they hold is nowhere else."""
+    """Delete letters for good: their content is nowhere else."""
     connection.executemany(
         "DELETE FROM dead_letters WHERE id = ?", [(letter.id,) for letter in letters]
     )
 
 
 def delete_letters_before(connection: sqlite3.Connection, moment: float) -> int:
-    """Delete some of the letters that were kept, or failed again, before a Unix time; how many."""
+    """Delete some letters whose last failure is before a Unix time; return how many."""
     return connection.execute(
         "DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters WHERE at < ? LIMIT ?)",
         (_milliseconds(moment), _CHUNK),

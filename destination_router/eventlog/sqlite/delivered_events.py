@@ -1,6 +1,6 @@
-"""What was delivered and is still kept, to be sent again to one connection.
+"""Reads delivered events that the log still keeps, to send them again to one connection.
 
-Every function runs within a transaction of whoever calls it.
+Every function runs within its caller's transaction.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ORDER BY offset
 def delivered_events(
     database: sqlite3.Connection, name: str, since: float, until: float
 ) -> Iterator[Kept]:
-    """Read what a connection delivered of what came in between two Unix times, in order.
+    """Read the events of a period (two Unix times) that a connection delivered, in order.
 
     Raises:
         DamageError: an event is not as it was written.
@@ -40,9 +40,9 @@ def delivered_events(
 
 
 def kept_since(database: sqlite3.Connection) -> float | None:
-    """Tell since when the log holds all that came in; None where nothing was deleted yet.
+    """Return the time from which on the log is complete; None if nothing was deleted yet.
 
-    Offsets begin at 1 and are never given twice. Of an empty log everything may be gone.
+    Offsets begin at 1 and are never given twice. Everything may be gone from an empty log.
     """
     row = database.execute(
         "SELECT offset, received_at FROM events ORDER BY offset LIMIT 1"

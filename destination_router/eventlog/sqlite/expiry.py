@@ -1,4 +1,4 @@
-"""The loud end of an event that nobody took for too long: a dead letter with the code `expired`."""
+"""Makes dead letters with the code `expired` of events that nobody took for too long."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def expire(  # noqa: PLR0913 -- each is a part, by keyword
     kept: Callable[[bytes], bytes],
     now: float,
 ) -> list[int]:
-    """Make dead letters of a connection's events that are too old; which offsets they had.
+    """Make dead letters of a connection's events that are too old; return their offsets.
 
     Args:
         connection: within a transaction.
         name: the connection's name.
-        progress: the connection's; what is out with its worker is left to the worker.
-        max_age: what came in longer ago than this, in seconds, is too old.
-        kept: what a dead letter keeps of an event.
+        progress: the connection's. Events that are out with its worker are left to the worker.
+        max_age: the age in seconds beyond which an event is too old.
+        kept: returns what a dead letter keeps of an event.
         now: Unix time, in seconds.
 
     Raises:

@@ -1,7 +1,7 @@
-"""The file of an embedded event log: made whole or not at all, recognised, and never harmed.
+"""Opens the file of an embedded event log: makes it whole or not at all, and never harms it.
 
-A file that is damaged, foreign or of a newer version is refused with a text that says what to do;
-nothing in it is changed or deleted.
+It refuses a file that is damaged, foreign or from a newer version, with a text that says what to
+do. Nothing in such a file is changed or deleted.
 """
 
 from __future__ import annotations
@@ -89,9 +89,9 @@ CREATE TABLE quarantine (
 ) WITHOUT ROWID""",
 )
 _ADDED_3 = (
-    "ALTER TABLE events ADD COLUMN source TEXT",  # the name of who sent it; NULL: nobody knows
+    "ALTER TABLE events ADD COLUMN source TEXT",  # the sender's name; NULL: unknown
     "ALTER TABLE dead_letters ADD COLUMN source TEXT",
-    "ALTER TABLE events ADD COLUMN replay TEXT",  # what of it is sent again; NULL: it is no replay
+    "ALTER TABLE events ADD COLUMN replay TEXT",  # what is sent again; NULL: it is no replay
 )
 _ADDED_4 = (
     """
@@ -121,12 +121,12 @@ CREATE TABLE orders (                          -- what a person said of a connec
 ) WITHOUT ROWID""",
 )
 _ADDED_5 = (
-    # Of rows that were written before there was any, it is NULL, and they are not checked.
+    # In rows that are older than the column, it is NULL, and they are not checked.
     "ALTER TABLE events ADD COLUMN checksum INTEGER",
     "ALTER TABLE dead_letters ADD COLUMN replay TEXT",
     "ALTER TABLE connections ADD COLUMN checksum INTEGER",
     "ALTER TABLE done ADD COLUMN checksum INTEGER",
-    # One that began at the start was noted at 0; now none is before the first event.
+    # One that began at the start was noted at 0. Now none is before the first event.
     "UPDATE connections SET low = max(low, (SELECT ifnull(min(offset) - 1, 0) FROM events))",
     *LETTER_ROOM,
 )
@@ -152,17 +152,17 @@ _SMALL_TABLES = (
 
 
 def open_file(path: Path, *, create: bool = True) -> None:
-    """Make sure that an event log is at a path, and that it is one that can be used.
+    """Make sure that a usable event log is at a path.
 
     Args:
-        path: where it is, or shall be.
-        create: make a new one if nothing is there.
+        path: where it is or will be.
+        create: whether to make a new one if nothing is there.
 
     Raises:
         LogFileError: it cannot be used, or is not there.
     """
     try:
-        real = path.resolve()  # SQLite's journal stands beside what a symbolic link leads to
+        real = path.resolve()  # SQLite's journal is beside the target of a symbolic link
         if not real.exists():
             if not create:
                 raise LogFileError(f"{path}: there is no event log; start the router to make one")
@@ -178,13 +178,13 @@ def open_file(path: Path, *, create: bool = True) -> None:
 
 
 def connect(path: Path, *, patience: float = _BUSY_SECONDS) -> sqlite3.Connection:
-    """Connect to an event log's file, for any one thread at a time.
+    """Connect to an event log's file, for one thread at a time.
 
-    Transactions are begun and ended by hand. A committed one is on disk (`synchronous=FULL`).
+    The caller begins and ends transactions. A committed one is on disk (`synchronous=FULL`).
 
     Args:
         path: the file.
-        patience: how long to wait for others that use it, in seconds.
+        patience: how long to wait for other users of the file, in seconds.
     """
     connection = sqlite3.connect(
         path, timeout=patience, isolation_level=None, check_same_thread=False
@@ -195,8 +195,8 @@ def connect(path: Path, *, patience: float = _BUSY_SECONDS) -> sqlite3.Connectio
         connection.execute("PRAGMA cell_size_check = ON")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        # Some builds of SQLite overwrite all that is deleted: twice the writing, and a deletion
-        # that needs room for what it deletes, which a full disk does not have.
+        # Some builds of SQLite overwrite everything that is deleted. That doubles the writing, and
+        # a deletion then needs as much room as it deletes, which a full disk does not have.
         connection.execute("PRAGMA secure_delete = FAST").fetchall()
     except sqlite3.Error:
         connection.close()
@@ -205,12 +205,12 @@ def connect(path: Path, *, patience: float = _BUSY_SECONDS) -> sqlite3.Connectio
 
 
 def _text(content: bytes) -> str:
-    """Read text of a damaged file, too: Python would quote it in what it raises."""
+    """Read text even of a damaged file: Python would quote it in its error."""
     return content.decode("utf-8", "replace")
 
 
 def integrity_problems(path: Path) -> list[str]:
-    """Read a whole log and list what is wrong with it; takes seconds for each gigabyte.
+    """Read a whole log and list what is wrong with it. This takes seconds for each gigabyte.
 
     Raises:
         LogFileError: it cannot even be opened.
@@ -221,19 +221,19 @@ def integrity_problems(path: Path) -> list[str]:
             rows = connection.execute("PRAGMA quick_check(20)").fetchall()
             problems = [text for (text,) in rows if text != "ok"]
             return problems or [text for text in [damage(connection)] if text is not None]
-    except sqlite3.DatabaseError as error:  # so damaged that not even its damage can be listed
+    except sqlite3.DatabaseError as error:  # too damaged to list its damage
         return [str(error)]
 
 
 @contextlib.contextmanager
 def damage_told(path: Path) -> Iterator[None]:
-    """Turn what is found of a damaged file into words for the one who has to mend it."""
+    """Turn errors of a damaged file into words for the person who has to mend it."""
     try:
         yield
     except DamageError as error:
         raise damaged(path, str(error)) from error
     except sqlite3.OperationalError as error:
-        # Busy, full or unreadable now; but a table or a column that is not there never comes.
+        # A file may be busy, full or unreadable for now, but a missing table or column never comes.
         if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR:
             raise
         raise _unusable(path, error) from error
@@ -242,7 +242,7 @@ def damage_told(path: Path) -> Iterator[None]:
 
 
 def damaged(path: Path, what: str) -> LogFileError:
-    """Say what is wrong with a file that SQLite itself finds nothing wrong with."""
+    """Describe damage that SQLite itself does not find."""
     return LogFileError(
         f"{path}: is damaged: {what}. Nothing was changed or deleted: restore it from a backup, or "
         "move it (and its -wal file) aside to start with an empty log"
@@ -250,7 +250,7 @@ def damaged(path: Path, what: str) -> LogFileError:
 
 
 def _unusable(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> LogFileError:
-    # What cannot be decoded is quoted by Python, and may be anything.
+    # Python quotes what it cannot decode, which may be anything.
     told = "damaged" if isinstance(error, UnicodeDecodeError) else error
     return LogFileError(
         f"{path}: cannot be used as an event log: {told}. Nothing was changed or deleted: restore "
@@ -286,7 +286,7 @@ def _create(path: Path) -> None:
 
 
 def _bring_up(connection: sqlite3.Connection) -> None:
-    """Add what a log of an older version does not have; nothing in it changes."""
+    """Add what a log of an older version lacks. Nothing in it changes."""
     application_id, version = _marks(connection)
     if application_id != APPLICATION_ID or version not in _ADDED:
         return
@@ -308,7 +308,7 @@ def _marks(connection: sqlite3.Connection) -> tuple[int, int]:
 def _refuse_other_names(path: Path) -> None:
     """Refuse a log with hard links: each name would have its own journal, and its own worker.
 
-    A name that `_create` left behind when it was killed goes.
+    A name that a killed `_create` left behind is removed.
     """
     for draft in path.parent.glob(f".{path.name}.*"):
         if draft.samefile(path):
@@ -349,7 +349,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         )
     with damage_told(path):
         _check_marks(connection)
-    # A file that was cut short fails here, where its last pages are read, and not in operation.
+    # These read the last pages, so a file that was cut short fails here and not in operation.
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
     for table in ("events", "dead_letters"):
@@ -363,9 +363,9 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _check_marks(connection: sqlite3.Connection) -> None:
-    """See that it is known how far each connection is, and none further than the log ever was.
+    """Check that each connection's progress is known, and not beyond the end of the log.
 
-    Else one would begin anew, behind what it has not delivered, or read nothing any more.
+    Otherwise a connection would begin anew after its undelivered events, or never read again.
     """
     for table in _SMALL_TABLES:
         for (problem,) in connection.execute(f"PRAGMA quick_check({table})"):

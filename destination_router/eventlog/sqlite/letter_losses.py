@@ -1,4 +1,4 @@
-"""Dead letters that had to go for want of room: each is counted, and a line a minute says so."""
+"""Counts dead letters that were deleted for lack of room, and logs a line a minute about them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 class LetterLosses:
-    """Counts what was lost, and tells it.
+    """Counts lost letters, and logs them.
 
     Args:
         clock: Unix time, in seconds.
@@ -27,7 +27,7 @@ class LetterLosses:
         self._told_at: float | None = None
 
     def note(self, lost: Mapping[Kind, int]) -> None:
-        """Count, and tell if it is time; to be called with nothing new, too."""
+        """Count, and log if it is time. Call it also if nothing is new."""
         self.counts.update(lost)
         self._untold.update(lost)
         now = self._clock()
@@ -35,7 +35,7 @@ class LetterLosses:
             self.tell()
 
     def tell(self) -> None:
-        """Write a line for each connection and code of which some were lost since the last time."""
+        """Log a line for each connection and code with losses since the last time."""
         for (connection, code), count in self._untold.items():
             about = {"connection": connection, "code": code, "count": count}
             _log.warning("dead_letters_lost", extra=about)

@@ -1,7 +1,8 @@
-"""How much room dead letters may take in a log's file, and which go when they take more.
+"""Bounds the room of dead letters in a log's file, and deletes those beyond it.
 
-They have a budget of their own, so that they never take the room of events. Beyond it go the
-oldest of the connection and code that holds most: garbage does not push out what is rare.
+Dead letters have a budget of their own, so they never take the room of events. Beyond the budget,
+the oldest letters of the connection and code that holds most are deleted. So a flood of one kind
+does not push out rare letters.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _ROW_BYTES = 120
 
 
 def _size(row: str) -> str:
-    """Say in SQL how many bytes a letter takes; a row of an earlier version counts alike."""
+    """Write the SQL of a letter's size in bytes. Rows of earlier versions count the same."""
     once = ("body", "detail", "request", "answer")
     texts = [f"ifnull(length(CAST({row}{name} AS BLOB)), 0)" for name in once]
     return f"({' + '.join(texts)} + 2 * length({row}message_id) + {_ROW_BYTES})"
@@ -66,18 +67,18 @@ SELECT id, {_size("")} FROM dead_letters WHERE connection = ? AND code = ? ORDER
 
 
 def letter_bytes(connection: sqlite3.Connection) -> int:
-    """Tell how much room dead letters take."""
+    """Return the bytes of dead letters."""
     (found,) = connection.execute("SELECT ifnull(sum(bytes), 0) FROM letter_room").fetchone()
     return int(found)
 
 
 def make_room(connection: sqlite3.Connection, budget: int, most: int) -> Counter[Kind]:
-    """Delete dead letters beyond a budget; how many went of each kind.
+    """Delete dead letters beyond a budget; return how many of each kind.
 
     Args:
         connection: within a transaction.
-        budget: what they may take, in bytes.
-        most: how many to delete at once: appends wait meanwhile.
+        budget: the bytes that they may take.
+        most: how many to delete at once, because appends wait meanwhile.
     """
     lost: Counter[Kind] = Counter()
     while most > 0 and (excess := letter_bytes(connection) - budget) > 0:
@@ -92,7 +93,7 @@ def make_room(connection: sqlite3.Connection, budget: int, most: int) -> Counter
 
 
 def _fullest(connection: sqlite3.Connection) -> tuple[Kind, int]:
-    """Find the kind that holds most, and by how much it is ahead of the next."""
+    """Return the kind that holds most, and its lead over the next."""
     (name, code, most), *others = connection.execute(
         "SELECT connection, code, bytes FROM letter_room ORDER BY bytes DESC LIMIT 2"
     ).fetchall()

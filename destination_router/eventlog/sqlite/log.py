@@ -1,7 +1,7 @@
-"""The embedded event log: one SQLite file, in which an accepted event is on disk.
+"""The embedded event log in one SQLite file, where an accepted event is on disk.
 
-Any number of processes may append to it; one at a time delivers from it (`claim`). It holds the
-dead letters too.
+Any number of processes may append to it. One at a time delivers from it (`claim`). It also holds
+the dead letters.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class _Reader(msgspec.Struct, eq=False):
     progress: Progress
     unsaved: set[int]
     turn: asyncio.Lock
-    tail: Tail | None = None  # once it has read: a process that only appends holds nothing
-    is_near: bool = False  # few events were left when it looked last
+    tail: Tail | None = None  # made at the first read: a process that only appends needs none
+    is_near: bool = False  # few events were left at the last look
 
 
 class SqliteEventLog:
@@ -94,15 +94,15 @@ class SqliteEventLog:
 
     Args:
         path: the file; made if nothing is there.
-        connections: the names of those that read, here or in another process.
-        start: where a connection begins that the log does not know: behind what is in the log
-            already (`end`), or before all that is still there (`start`).
+        connections: the names of the connections that read, here or in another process.
+        start: where a connection that is new to the log begins: after the events in the log
+            (`end`), or before all of them (`start`).
         retention: what is deleted, and when new events are refused.
-        kept: for a connection that may not keep all of an event in a dead letter, what it keeps.
+        kept: for connections that may not keep a whole event in a dead letter, what they keep.
         clock: Unix time, in seconds.
 
     Raises:
-        LogFileError: what is at the path cannot be used.
+        LogFileError: the file at the path cannot be used.
         LogUnavailableError: it cannot be written now.
     """
 
@@ -146,23 +146,23 @@ class SqliteEventLog:
         kept: Mapping[str, Callable[[bytes], bytes]],
         request_seconds: float | None = None,
     ) -> None:
-        """Let connections read that did not when the log was opened.
+        """Let more connections read than when the log was opened.
 
         Args:
             connections: all that read from now on.
-            start: where one begins that the log does not know.
+            start: where a connection that is new to the log begins.
             kept: as when the log was opened.
-            request_seconds: does not matter here: nobody else delivers.
+            request_seconds: does not matter here, because no other process delivers.
 
         Raises:
-            LogUnavailableError: the log cannot be written now; nothing has changed.
+            LogUnavailableError: the log cannot be written now. Nothing has changed.
         """
         del request_seconds
         names = tuple(connections)
         known = frozenset(self._readers)
 
         def enter() -> dict[str, _Reader]:
-            # One that was forgotten meanwhile begins anew, though it has read here before.
+            # A connection that was forgotten meanwhile begins anew, though it has read here before.
             entered = register(self._reading, names, start)
             new = [name for name in names if name in entered or name not in known]
             return {name: _reader(self._reading, name) for name in new}
@@ -175,7 +175,7 @@ class SqliteEventLog:
         self._expired.update(dict.fromkeys(names, 0))
 
     async def append(self, bodies: Sequence[bytes], source: str | None = None) -> None:
-        """Accept events, all or none; they are on disk when this returns.
+        """Accept events, all or none. They are on disk when this returns.
 
         Raises:
             LogUnavailableError: nothing was accepted.
@@ -196,7 +196,7 @@ class SqliteEventLog:
         """Wait for events that the connection has not committed, oldest first.
 
         Raises:
-            LogFileError: the file turned out to be damaged.
+            LogFileError: the file is damaged.
         """
         reader = self._readers[connection]
         after = max(after, reader.progress.low)
@@ -212,8 +212,8 @@ class SqliteEventLog:
     async def commit(self, connection: str, offsets: Collection[int]) -> None:
         """Mark events as done.
 
-        On a full disk this is kept in memory and written with the next commit that succeeds:
-        until then, an event that was delivered would be delivered again after a crash.
+        On a full disk, the marks stay in memory and are written with the next commit that succeeds.
+        Until then, a crash would repeat the delivery of those events.
         """
         reader = self._readers[connection]
         reader.unsaved.update(offsets)
@@ -233,14 +233,14 @@ class SqliteEventLog:
             reader.unsaved.difference_update(saved)
 
     async def transact(self, write: Callable[[sqlite3.Connection], T]) -> T:
-        """Do something with the file in a transaction; it is on disk when this returns.
+        """Run a write in a transaction. It is on disk when this returns.
 
         Args:
-            write: may be called more than once, if its transaction fails.
+            write: makes the change. It may be called again if its transaction fails.
 
         Raises:
             LogUnavailableError: nothing was written.
-            LogFileError: the file turned out to be damaged.
+            LogFileError: the file is damaged.
         """
 
         def checked(connection: sqlite3.Connection) -> T:
@@ -255,9 +255,9 @@ class SqliteEventLog:
             raise LogUnavailableError(str(error)) from error
 
     async def put(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep dead letters; they are on disk when this returns.
+        """Keep dead letters. They are on disk when this returns.
 
-        Beyond their budget, old ones go: `lost_letters` counts them.
+        Beyond their budget, old ones are deleted, and `lost_letters` counts them.
 
         Raises:
             LogUnavailableError: none was kept.
@@ -270,7 +270,7 @@ class SqliteEventLog:
         self._losses.note(await self.transact(write))
 
     async def clean(self) -> int:
-        """Delete some of what is delivered, and see to what is too old; 0: there was nothing."""
+        """Delete some delivered events, and expire those that are too old; 0: there were none."""
         now = self._clock()
 
         def write(connection: sqlite3.Connection) -> tuple[int, Counter[Kind]]:
@@ -289,7 +289,7 @@ class SqliteEventLog:
 
     @property
     def lost_letters(self) -> Mapping[Kind, int]:
-        """How many dead letters were deleted for want of room, by connection and code."""
+        """How many dead letters were deleted for lack of room, by connection and code."""
         return self._losses.counts
 
     @property
@@ -298,10 +298,10 @@ class SqliteEventLog:
         return self._expired
 
     async def check(self) -> None:
-        """Write something small, as proof that the log can be written.
+        """Write something small, to prove that the log can be written.
 
         Raises:
-            LogUnavailableError: it cannot; the text says why.
+            LogUnavailableError: it cannot. The text says why.
         """
         now = round(self._clock() * 1000)
 
@@ -312,7 +312,7 @@ class SqliteEventLog:
         await self.transact(write)
 
     async def query(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        """Read something from the file.
+        """Run a read of the file.
 
         Raises:
             LogUnavailableError: it could not be read now.
@@ -323,61 +323,61 @@ class SqliteEventLog:
             raise LogUnavailableError(str(error)) from error
 
     async def lags(self) -> dict[str, Lag]:
-        """Tell how far each connection of the file is behind, those of other processes included."""
+        """Return the lag of each connection of the file, those of other processes included."""
         return await self._in_thread(partial(lags, self._reading, self._clock()))
 
     async def size(self) -> int:
-        """Tell how many bytes are in use, without those of dead letters."""
+        """Return the bytes in use, without those of dead letters."""
         return await self._in_thread(partial(used_bytes, self._reading))
 
     async def letters_size(self) -> int:
-        """Tell how many bytes dead letters take."""
+        """Return the bytes of dead letters."""
         return await self._in_thread(partial(letter_bytes, self._reading))
 
     async def dead_letters(self) -> dict[tuple[str, str], int]:
-        """Count dead letters that were not replayed, by connection and code."""
+        """Count dead letters that are not replayed, by connection and code."""
         return await self._in_thread(partial(count_letters, self._reading))
 
     async def forget(self, connection: str) -> Lag | None:
-        """Drop a connection's claim to what it has not delivered.
+        """Drop a connection's claim to undelivered events.
 
         Returns:
-            How far it was behind; None if the log does not know it.
+            Its lag; None if the log does not know it.
         """
         lag = (await self.lags()).get(connection)
         await self.transact(partial(forget, name=connection))
         return lag
 
     def ownership(self, connection: str) -> Ownership:  # noqa: ARG002 -- `claim` is for all
-        """Tell that this process is the one that delivers: it has claimed the log."""
+        """Say that this process delivers: it has claimed the log."""
         return SoleOwner()
 
     def announce(self) -> None:
-        """Look for events now: another process says that it has appended some."""
+        """Look for events now, because another process says that it has appended some."""
         self._arrivals.announce()
 
     async def release(self, connections: Iterable[str]) -> None:
-        """Read for connections no more, as another process will; nothing of them is in hand."""
+        """Stop reading for connections: another process will. None of their events is in hand."""
         for name in connections:
             if (reader := self._readers.get(name)) is None:
                 continue
-            async with reader.turn:  # what expires meanwhile is noted first
-                while reader.unsaved:  # else the other process would deliver it again
+            async with reader.turn:  # events that expire meanwhile are noted first
+                while reader.unsaved:  # otherwise the other process would deliver it again
                     await self.commit(name, ())
                     if reader.unsaved:
                         await asyncio.sleep(_RELEASE_PAUSE)
                 del self._readers[name]
 
     def attempts(self, share: int | None = None) -> KeptAttempts:
-        """Open the book of what was at hand when a process died."""
+        """Open the book of messages at hand when a process died."""
         return LoggedAttempts(self, attempts_path(self.path, share))
 
     async def note_attempts_left(self, connections: Iterable[str]) -> None:
-        """Count what was at hand when processes died, before any delivers again."""
+        """Count the messages at hand when processes died, before any delivers again."""
         await note_left(self, self.path, tuple(connections))
 
     def close(self) -> None:
-        """Finish what was asked for and let go of the file."""
+        """Finish what was asked for, and close the file."""
         self._writer.close()
         self._losses.tell()
         self._thread.shutdown()
@@ -394,7 +394,7 @@ class SqliteEventLog:
                 found = [each for each in held if each.offset > low and each.offset not in done]
                 progress.hand_out([event.offset for event in found], held[-1].offset)
                 return found, held[-1].offset
-            if reader.tail.first is not None:  # what is in memory need not be read as well
+            if reader.tail.first is not None:  # events in memory need not be read as well
                 limit = min(limit, max(1, reader.tail.first - after - 1))
         rows, last = await self._read_rows(name, reader, after, limit)
         through = rows[-1][0] if rows else last
@@ -419,7 +419,7 @@ class SqliteEventLog:
     def _hold(
         self, first: int, received_at: float, source: str | None, bodies: Sequence[bytes]
     ) -> None:
-        """Keep what was appended in memory, for the connections that read here."""
+        """Hold appended events in memory for the connections that read here."""
         tails = [each.tail for each in self._readers.values() if each.tail is not None]
         if not tails:
             return

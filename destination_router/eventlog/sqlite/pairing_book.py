@@ -1,9 +1,9 @@
-"""The ties that a vendor limits, durably: asked about before they are sent, noted when made.
+"""Keeps the ties that a vendor limits: entered before they are sent, confirmed when made.
 
-A tie is entered before its request goes out, so that a crash in between costs no more than a
-repeat of that request. One that is entered and not known to be made counts, whatever its age. Keys
-and values are personal: only digests of them are kept, and for good, since a vendor's "once for
-ever" does not end.
+A tie is entered before its request goes out, so a crash in between costs at most a repeat of that
+request. A tie that is entered but not confirmed counts, whatever its age. Keys and values are
+personal, so only their digests are kept. They are kept for good, because a vendor's "once for ever"
+does not end.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class LoggedPairings:
 
 
 class PairingsFile:
-    """Keeps ties in a file that is made when the first is to be kept."""
+    """Keeps ties in a file, which is made with the first one."""
 
     def __init__(self, file: LogOnDemand) -> None:
         self._file = file
@@ -75,7 +75,7 @@ def _enter(
 def _others(
     connection: sqlite3.Connection, pairing: Pairing, row: tuple[bytes, bytes], now: float
 ) -> int:
-    """Count the other values of a tie's key that still count."""
+    """Count the other values of a tie's key that are still in their period."""
     since = -1 if pairing.period is None else _milliseconds(now - pairing.period)
     (count,) = connection.execute(_OTHERS, (*row, since)).fetchone()
     return int(count)

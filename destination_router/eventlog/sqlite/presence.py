@@ -1,4 +1,4 @@
-"""Whether the files that are open are still those at their paths: else what is written is lost."""
+"""Checks that the open files are still those at their paths: otherwise writes are lost."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _ENDINGS = ("", "-wal", "-shm")
 
 
 class OpenFiles:
-    """The files of a log that has been read from: from then on SQLite has all of them open.
+    """The open files of a log. From the first read on, SQLite has all of them open.
 
     Args:
-        path: the log's.
+        path: the log's path.
     """
 
     def __init__(self, path: Path) -> None:
@@ -23,10 +23,10 @@ class OpenFiles:
         self._known = {name: found for name in names if (found := _identity(name)) is not None}
 
     def refuse_if_gone(self) -> None:
-        """See that none was removed, moved or replaced.
+        """Check that none was removed, moved or replaced.
 
         Raises:
-            RefusedError: one was. If it comes back, all goes on.
+            RefusedError: one was. If it comes back, the log works again.
         """
         for name, known in self._known.items():
             if _identity(name) != known:

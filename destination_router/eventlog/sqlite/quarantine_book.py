@@ -1,4 +1,4 @@
-"""Which identities are held back, in an event log's file: as digests, for an id is personal."""
+"""Keeps held-back identities in an event log's file, as digests, because an id is personal."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from destination_router.eventlog.router_log import BookStore
 
 
 class LoggedQuarantine:
-    """Keeps what is held back in an event log's file."""
+    """Keeps held-back identities in an event log's file."""
 
     def __init__(self, log: BookStore) -> None:
         self._log = log
 
     async def held(self, connection: str) -> set[bytes]:
-        """List what a connection holds back."""
+        """List a connection's held-back identities."""
         return await self._log.transact(partial(_held, connection=connection))
 
     async def hold(self, connection: str, identities: Iterable[bytes], now: float) -> None:
-        """Hold back more; kept when this returns."""
+        """Hold back more identities. They are kept when this returns."""
         rows = [(connection, identity, round(now * 1000)) for identity in identities]
         await self._log.transact(partial(_hold, rows=rows))
 
     async def release(self, connection: str, identities: Iterable[bytes]) -> None:
-        """Hold some back no longer."""
+        """Release identities."""
         rows = [(connection, identity) for identity in identities]
         await self._log.transact(partial(_release, rows=rows))
 
 
 class QuarantineFile:
-    """Keeps what is held back in a file that is made when the first is to be kept."""
+    """Keeps held-back identities in a file, which is made with the first one."""
 
     def __init__(self, file: LogOnDemand) -> None:
         self._file = file
 
     async def held(self, connection: str) -> set[bytes]:
-        """List what a connection holds back; nothing where there is no file yet."""
+        """List a connection's held-back identities; none if there is no file yet."""
         if not self._file.is_there:
             return set()
         return await LoggedQuarantine(self._file.opened()).held(connection)
 
     async def hold(self, connection: str, identities: Iterable[bytes], now: float) -> None:
-        """Hold back more; kept when this returns."""
+        """Hold back more identities. They are kept when this returns."""
         await LoggedQuarantine(self._file.opened()).hold(connection, identities, now)
 
     async def release(self, connection: str, identities: Iterable[bytes]) -> None:
-        """Hold some back no longer."""
+        """Release identities."""
         await LoggedQuarantine(self._file.opened()).release(connection, identities)
 
 

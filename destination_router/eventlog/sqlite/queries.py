@@ -1,4 +1,4 @@
-"""What is asked of a log's file, in SQL; each function runs on a connection of its caller's."""
+"""The SQL queries on a log's file. Each function runs on its caller's connection."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def event_row(
     Args:
         at: when it came in, in milliseconds.
         body: the message as wire JSON.
-        source: who sent it; None where nobody knows.
+        source: its sender's name; None if it is unknown.
         target: the only connection that it is for; None: all.
-        replay: what of it is sent again; None: it is no replay.
+        replay: what is sent again; None: it is no replay.
     """
     return at, target, source, replay, body, event_checksum(body, at, target, source, replay)
 
@@ -70,12 +70,12 @@ def event_row(
 def append(
     connection: sqlite3.Connection, at: int, source: str | None, bodies: Sequence[bytes]
 ) -> int:
-    """Append events that are for all connections, within a transaction; the first one's offset.
+    """Append events for all connections, within a transaction; return the first one's offset.
 
     Args:
         connection: to the file.
         at: when they came in, in milliseconds.
-        source: who sent them; None where nobody knows.
+        source: their sender's name; None if it is unknown.
         bodies: the messages as wire JSON.
     """
     checksums = event_checksums(bodies, at, None, source, None)
@@ -84,7 +84,7 @@ def append(
         values: list[object] = []
         end = start + _APPENDED_AT_ONCE
         for body, checksum in zip(bodies[start:end], checksums[start:end], strict=True):
-            # Of bytes, `sqlite3` looks for an adapter each time, which costs more than a copy.
+            # `sqlite3` looks for an adapter of bytes each time, which costs more than a copy.
             values += at, source, bytearray(body), checksum
         last = connection.execute(_append_many(len(values) // 4), values).lastrowid or 0
     return last - len(bodies) + 1
@@ -99,7 +99,7 @@ def _append_many(count: int) -> str:
 def register(
     connection: sqlite3.Connection, names: Sequence[str], start: Literal["end", "start"]
 ) -> list[str]:
-    """Enter the connections that the log does not know, at its end or at its start; which ones."""
+    """Enter new connections at the log's end or at its start; return which were new."""
     known = {name for (name,) in connection.execute("SELECT name FROM connections")}
     new = [name for name in names if name not in known]
     if not new:
@@ -109,7 +109,7 @@ def register(
         _enter(connection, new, start)
         connection.execute("COMMIT")
     except BaseException:
-        if connection.in_transaction:  # else it would keep everybody else from writing
+        if connection.in_transaction:  # it would keep all others from writing
             connection.execute("ROLLBACK")
         raise
     return new
@@ -135,20 +135,20 @@ def read(
     name: str | None = None,
     room: int = _READ_BYTES,
 ) -> tuple[list[EventRow], int]:
-    """Read rows up to a limit in number and bytes; and the last offset when nothing was there.
+    """Read rows up to a limit in number and bytes, and the last offset if there were none.
 
     Args:
         connection: to the file.
         after: the offset after which to begin.
         limit: how many at most.
-        name: who reads. Once that connection was forgotten, nothing is kept for it any more.
-        room: how many bytes of bodies at most; one event may have more.
+        name: the connection that reads. For a forgotten connection, nothing is kept any more.
+        room: how many bytes of bodies at most; a single event may have more.
 
     Raises:
-        DamageError: one is not as it was written, or is not there. Offsets have no gaps: events are
-            appended whole or not at all, and only those go that all connections have passed.
+        DamageError: one is missing or not as it was written. Offsets have no gaps: events are
+            appended whole or not at all, and deleted only if all connections have passed them.
     """
-    # Asked for first: what is appended in between is above it.
+    # This comes first: events that are appended in between are above it.
     last = last_offset(connection)
     rows = []
     expected = after + 1
@@ -167,9 +167,9 @@ def read(
 
 
 def _is_kept_for(connection: sqlite3.Connection, name: str | None, offset: int) -> bool:
-    """Whether the log keeps an event for a connection: until it has passed it, or is forgotten.
+    """Whether the log keeps an event for a connection, which has not passed it or been forgotten.
 
-    Asked after a gap was seen: what is deleted, was passed before.
+    Call it after a gap was seen: deleted events were passed before.
     """
     if name is None:
         return True
@@ -178,8 +178,8 @@ def _is_kept_for(connection: sqlite3.Connection, name: str | None, offset: int) 
 
 
 def damage(connection: sqlite3.Connection) -> str | None:
-    """Read every event and say what is wrong with the first that is not as it was written."""
-    connection.execute("BEGIN")  # all of it as it is at one moment, whatever is deleted meanwhile
+    """Read every event, and describe the first that is not as it was written."""
+    connection.execute("BEGIN")  # one consistent view, whatever is deleted meanwhile
     try:
         (first,) = connection.execute("SELECT min(offset) FROM events").fetchone()
         after = (last_offset(connection) if first is None else first - 1) or 0
@@ -195,13 +195,13 @@ def damage(connection: sqlite3.Connection) -> str | None:
 
 
 def last_offset(connection: sqlite3.Connection) -> int:
-    """Tell the offset of the event that was appended last, be it deleted; 0 if there was none."""
+    """Return the offset of the last appended event, even if it is deleted; 0 if there was none."""
     row = connection.execute(_LAST).fetchone()
     return 0 if row is None else int(row[0])
 
 
 def lags(connection: sqlite3.Connection, now: float) -> dict[str, Lag]:
-    """Tell how far each connection is behind; an event that is not for it counts until passed."""
+    """Return each connection's lag. An event for others counts until it is passed."""
     last = last_offset(connection)
     found = {}
     for name, low, done in connection.execute(
@@ -219,7 +219,7 @@ def lags(connection: sqlite3.Connection, now: float) -> dict[str, Lag]:
 
 
 def put_done(connection: sqlite3.Connection, name: str, offsets: Iterable[int]) -> None:
-    """Note that a connection is done with events; within a transaction."""
+    """Note that a connection is done with events, within a transaction."""
     values: list[object] = []
     for offset in offsets:
         values += name, offset, mark_checksum(name, offset)
@@ -235,7 +235,7 @@ def _put_many(count: int) -> str:
 
 
 def put_low(connection: sqlite3.Connection, name: str, low: int) -> None:
-    """Note that a connection is done with every event up to one; within a transaction."""
+    """Note that a connection is done with every event up to one, within a transaction."""
     connection.execute("DELETE FROM done WHERE connection = ? AND offset <= ?", (name, low))
     connection.execute(
         "UPDATE connections SET low = ?, checksum = ? WHERE name = ? AND low < ?",
@@ -244,10 +244,10 @@ def put_low(connection: sqlite3.Connection, name: str, low: int) -> None:
 
 
 def progress_of(connection: sqlite3.Connection, name: str) -> Progress:
-    """Read how far a connection is.
+    """Read a connection's progress.
 
     Raises:
-        DamageError: that is not as it was written.
+        DamageError: it is not as it was written.
     """
     found = connection.execute(
         "SELECT low, checksum FROM connections WHERE name = ?", (name,)
@@ -266,12 +266,12 @@ def progress_of(connection: sqlite3.Connection, name: str) -> Progress:
 
 
 def waiting_events(database: sqlite3.Connection, name: str) -> Iterator[tuple[int, bytes]]:
-    """Read what a connection has not delivered: offsets and bodies."""
+    """Read a connection's undelivered events: offsets and bodies."""
     return database.execute(_WAITING, {"name": name})
 
 
 def drop_waiting(database: sqlite3.Connection, name: str, offsets: Collection[int]) -> None:
-    """Mark messages as done, undelivered. Only for who has claimed the log: a worker would not see.
+    """Mark messages as done, undelivered. Claim the log first: a worker would not see the marks.
 
     Other connections deliver them all the same.
     """
@@ -281,7 +281,7 @@ def drop_waiting(database: sqlite3.Connection, name: str, offsets: Collection[in
 
 
 def forget(database: sqlite3.Connection, name: str) -> None:
-    """Drop a connection's claim to what it has not delivered; within a transaction."""
+    """Drop a connection's claim to undelivered events, within a transaction."""
     database.execute("DELETE FROM connections WHERE name = ?", (name,))
     for table in ("done", "holds", "origins", "orders", "attempts"):
         database.execute(f"DELETE FROM {table} WHERE connection = ?", (name,))  # noqa: S608

@@ -1,9 +1,9 @@
-"""What an embedded log may delete, and when it takes no more.
+"""Decides what an embedded log deletes, and when it refuses new events.
 
-Only what every connection has committed is deleted. A log that is full refuses new events, which
-their senders keep and send again; it never makes room by dropping what it has accepted. The one
-way in which an undelivered event ends by its age is `max_age`, off unless the configuration sets
-it, and then it becomes a dead letter with the code `expired`.
+Only events that every connection has committed are deleted. A full log refuses new events, which
+their senders keep and send again. It never drops accepted events to make room. An undelivered
+event ends by its age only through `max_age`, which is off unless the configuration sets it. The
+event then becomes a dead letter with the code `expired`.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of a log.
 
     Attributes:
-        keep_delivered: for how long events stay that every connection has committed, in seconds;
-            less when the log is almost full.
-        max_age: after how long an undelivered event becomes a dead letter, in seconds; None: never.
-        max_bytes: how much room events may take; beyond it, new ones are refused.
-        max_letter_bytes: how much room dead letters may take; beyond it, some are deleted. None:
+        keep_delivered: how long events that every connection has committed stay, in seconds; less
+            if the log is almost full.
+        max_age: the age in seconds at which an undelivered event becomes a dead letter; None:
+            never.
+        max_bytes: how much room events may take. Beyond it, new ones are refused.
+        max_letter_bytes: how much room dead letters may take. Beyond it, some are deleted. None:
             a tenth of `max_bytes`.
-        min_free_bytes: how much of its disk must be free; below it, new events are refused, so
-            that there is always room to note what was delivered.
-        keep_dead_letters: after how long a dead letter is deleted, in seconds; None: never.
+        min_free_bytes: how much of the disk must be free. Below it, new events are refused, so
+            that there is always room to note deliveries.
+        keep_dead_letters: the age in seconds at which a dead letter is deleted; None: never.
     """
 
     keep_delivered: float = 0.0
@@ -57,10 +58,10 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def refuse_if_full(connection: sqlite3.Connection, path: Path, retention: Retention) -> None:
-    """See that there is room for new events.
+    """Check that there is room for new events.
 
     Raises:
-        RefusedError: there is none; the text says of what.
+        RefusedError: there is none. The text says what is full.
     """
     in_use, unused = _pages(connection)
     used = max(0, in_use - letter_bytes(connection))
@@ -69,7 +70,7 @@ def refuse_if_full(connection: sqlite3.Connection, path: Path, retention: Retent
             f"{path} has {used} bytes without its dead letters, max_size is {retention.max_bytes}"
         )
     disk = os.statvfs(path)
-    # What deleted events left in the file is not the disk's again, but it is room.
+    # The file keeps the space of deleted events from the disk, but that space is room.
     free = disk.f_bavail * disk.f_frsize + unused
     if free < retention.min_free_bytes:
         raise RefusedError(
@@ -78,15 +79,15 @@ def refuse_if_full(connection: sqlite3.Connection, path: Path, retention: Retent
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
-    """Tell how much of the file is in use for anything but dead letters.
+    """Return the bytes of the file in use, without those of dead letters.
 
-    What deleted events left is not in use; what dead letters take is counted by itself.
+    The space of deleted events is not in use. Dead letters are counted separately.
     """
     return max(0, _pages(connection)[0] - letter_bytes(connection))
 
 
 def _pages(connection: sqlite3.Connection) -> tuple[int, int]:
-    """Tell how many bytes of the file are in use, and how many are not."""
+    """Return how many bytes of the file are in use, and how many are not."""
     pages, free, page_bytes = (
         int(connection.execute(f"PRAGMA {name}").fetchone()[0])
         for name in ("page_count", "freelist_count", "page_size")
@@ -95,7 +96,7 @@ def _pages(connection: sqlite3.Connection) -> tuple[int, int]:
 
 
 def delete_delivered(connection: sqlite3.Connection, retention: Retention, now: float) -> int:
-    """Delete some of what every connection has committed; how many offsets, 0 if there is none.
+    """Delete some events that every connection has committed; return how many offsets.
 
     Args:
         connection: within a transaction.
@@ -120,7 +121,7 @@ def delete_delivered(connection: sqlite3.Connection, retention: Retention, now: 
 
 
 def _chunk_end(connection: sqlite3.Connection, first: int, low: int) -> int:
-    """Find the last offset that is deleted together with the first."""
+    """Return the last offset that is deleted together with the first."""
     room = _CHUNK_BYTES
     last = first
     for offset, size in connection.execute(
@@ -135,10 +136,10 @@ def _chunk_end(connection: sqlite3.Connection, first: int, low: int) -> int:
 
 
 def _shrink(connection: sqlite3.Connection) -> None:
-    """Give some disk space back once most of the file is empty."""
+    """Give some disk space back if most of the file is empty."""
     in_use, free = _pages(connection)
     if free > _FREE_BYTES_KEPT and free > in_use:
         (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
-        # One step frees one page: Python takes no further steps of a statement without columns.
+        # One step frees one page, and Python takes only one step of a statement without columns.
         for _ in range(min(_SHRUNK_PAGES, (free - _FREE_BYTES_KEPT) // page_bytes)):
             connection.execute("PRAGMA incremental_vacuum(1)")

@@ -1,6 +1,6 @@
-"""How connections stand with their vendors, in an event log's file.
+"""Keeps connections' standings with their vendors in an event log's file.
 
-What holds, what is proven, and what a person said: pause, or go on.
+A standing is a hold, the proven origins, and a person's order to pause or to go on.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from destination_router.eventlog.router_log import BookStore
 
 
 class LoggedStanding:
-    """Keeps how connections stand in an event log's file."""
+    """Keeps connections' standings in an event log's file."""
 
     def __init__(self, log: BookStore) -> None:
         self._log = log
 
     async def standing(self, connection: str) -> Standing:
-        """Tell how a connection stands."""
+        """Read a connection's standing."""
         return await self._log.transact(partial(_standing, connection=connection))
 
     async def keep(self, connection: str, standing: Standing) -> None:
-        """Note how a connection stands; kept when this returns."""
+        """Keep a connection's standing. It is kept when this returns."""
         await self._log.transact(partial(_keep, connection=connection, standing=standing))
 
     async def order(self, connection: str) -> Order | None:
-        """Tell what a person said of a connection last."""
+        """Read a person's latest order for a connection."""
         return (await self._log.query(all_orders)).get(connection)
 
 
 class StandingFile:
-    """What a command that sends beside a router heeds and adds, in a log's file that is there.
+    """The standings for a command that sends beside a router, in an existing log's file.
 
-    It heeds what a person says, and knows and keeps the origins that are proven. A hold is the
-    router's own: what this command meets is told by it, and ends with it.
+    The command obeys a person's orders, and reads and keeps the proven origins. A hold is the
+    router's own. The command reports what it meets itself, which ends with it.
     """
 
     def __init__(self, file: LogOnDemand) -> None:
         self._file = file
 
     async def standing(self, connection: str) -> Standing:
-        """Tell which origins are proven; none where there is no file."""
+        """Read which origins are proven; none if there is no file."""
         if not self._file.is_there:
             return Standing()
         try:
@@ -55,7 +55,7 @@ class StandingFile:
         return Standing(origins=known.origins)
 
     async def keep(self, connection: str, standing: Standing) -> None:
-        """Note the origins that are proven, if the file takes it: no file is made for it."""
+        """Keep the proven origins if the file takes them. No file is made for this."""
         if not self._file.is_there:
             return
         write = partial(_keep_origins, connection=connection, origins=standing.origins)
@@ -63,7 +63,7 @@ class StandingFile:
             await self._file.opened().transact(write)
 
     async def order(self, connection: str) -> Order | None:
-        """Tell what a person said of a connection last; nothing where there is no file."""
+        """Read a person's latest order for a connection; None if there is no file."""
         if not self._file.is_there:
             return None
         return await LoggedStanding(self._file.opened()).order(connection)
@@ -84,18 +84,18 @@ def all_held(database: sqlite3.Connection) -> dict[str, Held]:
 
 
 def all_orders(database: sqlite3.Connection) -> dict[str, Order]:
-    """List what a person said last, by connection."""
+    """List the latest orders, by connection."""
     rows = database.execute("SELECT connection, paused, at FROM orders")
     return {connection: Order(bool(paused), at / 1000) for connection, paused, at in rows}
 
 
 def give_order(database: sqlite3.Connection, connection: str, order: Order) -> None:
-    """Say that a connection shall pause, or go on; a process at work hears it within a second.
+    """Order a connection to pause or to go on. A running process obeys within a second.
 
     Args:
         database: within a transaction.
         connection: the connection's name.
-        order: what, and when.
+        order: the order, with its time.
     """
     row = (connection, order.paused, round(order.at * 1000))
     database.execute("INSERT OR REPLACE INTO orders VALUES (?, ?, ?)", row)

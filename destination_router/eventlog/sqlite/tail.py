@@ -1,7 +1,7 @@
-"""What this process appended last, as it lies in the file: a reader that keeps up reads no file.
+"""Holds this process's last appended events, so that a reader that keeps up reads no file.
 
-To read an event from the file costs a thread, several calls of the system and a checksum. What was
-appended here is known already, and it is held only once it is on disk.
+A read of the file costs a thread, several system calls and a checksum. This process knows the
+events that it appended. It holds an event only once it is on disk.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ ROOM = 2 * 2**20
 
 
 class Tail:
-    """The events that one connection reads next, as far as they are in memory: without a gap.
+    """The next events of one connection, as far as they are in memory without a gap.
 
     Args:
-        room: how many bytes their bodies may have.
+        room: how many bytes their bodies may take.
     """
 
     def __init__(self, room: int = ROOM) -> None:
@@ -27,11 +27,11 @@ class Tail:
         self._bytes = 0
 
     def put(self, events: Sequence[Event], size: int) -> None:
-        """Hold what was appended; earlier events go at a gap, or as far as there is no room.
+        """Hold appended events. Earlier events go at a gap, or for lack of room.
 
         Args:
             events: at least one, with offsets that rise by one.
-            size: of their bodies together.
+            size: the size of all their bodies.
         """
         held = self._events
         if held and held[-1].offset + 1 != events[0].offset:
@@ -46,14 +46,14 @@ class Tail:
 
     @property
     def first(self) -> int | None:
-        """The offset of the first event that is held; None: there is none."""
+        """The offset of the first event held; None: there is none."""
         return self._events[0].offset if self._events else None
 
     def take(self, after: int, limit: int) -> list[Event]:
-        """Give up the events behind an offset; none where it is not known what comes next.
+        """Remove and return the events after an offset; none if the next one is not known here.
 
         Args:
-            after: all up to it were read.
+            after: the offset up to which all were read.
             limit: how many at most.
         """
         held = self._events
