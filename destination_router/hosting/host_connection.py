@@ -14,6 +14,7 @@ import hashlib
 import importlib
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import cast
 from urllib.parse import urlencode
 
 import msgspec
@@ -217,13 +218,13 @@ _FIRST = "connections.0."
 """What a router.toml's problems begin with, where it has one connection."""
 
 
-def _described(**tables: Json) -> ConnectionConfig:
+def _described(**tables: Mapping[str, Json] | Sequence[Json] | None) -> ConnectionConfig:
     """Read what stands beside a connection's settings, as a router.toml is read.
 
     Raises:
         SettingsError: with every problem, by its path.
     """
-    table = {name: value for name, value in tables.items() if value is not None}
+    table = {name: _as_parsed(value) for name, value in tables.items() if value is not None}
     connection = {"name": "connection", "plugin": "plugin", **table}
     content: dict[str, Json] = {"connections": [connection]}
     if "privacy" in table:  # two allowlists have to name a field: here they are one
@@ -234,6 +235,13 @@ def _described(**tables: Json) -> ConnectionConfig:
         told = [Problem(each.path.removeprefix(_FIRST), each.detail) for each in error.problems]
         raise SettingsError(list(dict.fromkeys(told))) from None
     return config
+
+
+def _as_parsed(value: Mapping[str, Json] | Sequence[Json]) -> Json:
+    """Make a table or a list of what a program may hold as another kind of either."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else cast("Json", value)
 
 
 def _everything_wrong(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import gzip
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -184,6 +184,8 @@ def test_what_stands_beside_the_settings_of_a_router_toml_is_taken(
     assert sent(consent=[{"provider": "ketch", "categories": ["a"], "when_absent": "filter"}]) == []
     subscriptions = [{"subscription": 'event = "Another"'}, {"subscription": 'type = "track"'}]
     assert len(sent(subscriptions=subscriptions)) == 1
+    assert len(sent(subscriptions=tuple(subscriptions))) == 1
+    assert sent(mapping=MappingProxyType({"track": {"identity": "eve"}}))[0]["identity"] == "eve"
 
 
 def test_a_secret_is_looked_up_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
