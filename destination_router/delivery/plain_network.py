@@ -33,7 +33,10 @@ _ERRNO = re.compile(r"\[Errno ([0-9]+)\]")
 
 
 class PlainTransport(httpx.AsyncHTTPTransport):
-    """httpx's transport over asyncio's connections; the arguments are httpx's."""
+    """httpx's transport over asyncio's connections; the arguments are httpx's.
+
+    It speaks HTTP/1.1 alone: what is written waits for a read, and HTTP/2 reads all the time.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
