@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import pairwise
 
 import pytest
 from command_docs import all_commands, example, purpose
@@ -49,6 +50,16 @@ def test_what_stands_in_brackets_is_shown(path: tuple[str, ...]) -> None:
     shown = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "200"}).output
     for name in re.findall(r"\[[a-z][\w.]*\]", " ".join(texts)):
         assert name in shown
+
+
+@ALL
+def test_a_paragraph_is_cut_only_where_the_terminal_ends(path: tuple[str, ...]) -> None:
+    """The source's lines are longer than a terminal's, and both cuts would leave stubs of lines."""
+    shown = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": str(_WIDTH)}).output
+    lines = [line.strip() for line in shown.partition("╭")[0].splitlines()]
+    for line, following in pairwise(lines):
+        if line and following:
+            assert len(f"{line} {following.split()[0]}") > _WIDTH - 2, line
 
 
 @ALL
