@@ -122,7 +122,8 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 def pause(connection: Name, config: RouterToml = ROUTER_TOML) -> None:
     """Send nothing for a connection until `resume`. Its events wait.
 
-    Nothing is lost, and other connections are not affected. A pause lasts over restarts.
+    A running router obeys within a second. Nothing is lost, and other connections are not affected.
+    A pause lasts over restarts.
 
     Example: destination-router connections pause heap-production
     """

@@ -27,6 +27,8 @@ _CHANGED = (
     "again with today's configuration."
 )
 _NOT_KEPT = "What is in it is not kept, so its steps are not known."
+_ONLY_ID = {"messageId"}
+"""What is kept of a message in HIPAA mode that did not pass privacy; senders' have more."""
 _TOO_LONG = "The connection's program has not answered in time; load the page again."
 _LONGEST_OFFSET = 19
 _LAST_OFFSET = 2**63 - 1
@@ -130,7 +132,8 @@ class MessagePage:
     async def _drawn(self, request: Request, trace: Trace, again: DecisionView | None) -> Response:
         content, without_steps = await self._whole(trace)
         command = ""
-        if content.body is not None:
+        is_whole = content.body is not None and not _is_only_id(content.body)
+        if content.body is not None and is_whole:
             arguments = shlex.join(self._choosing(trace, for_file="-"))
             message = shlex.quote(content.body.replace("\n", " "))
             command = f"printf '%s\\n' {message} \\\n  | destination-router try {arguments}"
@@ -141,6 +144,7 @@ class MessagePage:
             content=content,
             without_steps=without_steps,
             is_kept=without_steps != _NOT_KEPT,
+            is_whole=is_whole,
             is_masked=content.body is not None and is_marked(content.body.encode()),
             notes_beside=_beside_steps(content),
             moments=list(_moments(trace)),
@@ -161,6 +165,15 @@ class MessagePage:
         if trace is None or self._desk.configured.connection(connection) is None:
             raise HTTPException(404)
         return self._desk.shown(trace)
+
+
+def _is_only_id(body: str) -> bool:
+    """Tell whether nothing but its id is kept of a message: then there is nothing to run again."""
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return isinstance(found, dict) and set(found) <= _ONLY_ID
 
 
 def _beside_steps(content: TraceContent) -> list[dict[str, str]]:

@@ -458,6 +458,13 @@ class Connection:
         except Reject as reject:
             return [*taken, StepTaken(step=step, before=before, after=None, end=str(reject))]
         after = everything(mapped.message)
+        # A field of the destination's own, such as its identity, is no part of a message.
+        beside = {
+            name: value
+            for name, value in mapped.message.mapped.items()
+            if name not in after or after[name] != value
+        }
+        after |= {"_mapped": beside} if beside else {}
         return [*taken, StepTaken(step=step, before=before, after=after, notes=mapped.notes)]
 
     def kept(self, raw: bytes) -> bytes:

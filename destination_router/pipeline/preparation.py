@@ -183,14 +183,19 @@ class Preparation:
             return decided(message, "rejected", reject=said)
 
     def steps(self, normalised: Normalised) -> list[StepTaken]:
-        """Take a message through every step, and show it before and after each.
+        """Take a message through every step, up to its end, and show it before and after each.
 
         In HIPAA mode it is shown after privacy alone: the lists speak of what the steps make, so
         held against them earlier it would show what a later step masks or deletes.
         """
         taken: list[StepTaken] = []
         message = normalised.message
+        if self._consent is not None and self._consent.refusal(message):
+            return taken
         for steps in (self._shared, self._own):
+            # As in `prepare`: what no subscription takes comes no further.
+            if steps is self._own and isinstance(self._taking(message), str):
+                return taken
             for step in () if steps is None else steps.steps:
                 before = self._shown(message)
                 try:

@@ -433,6 +433,18 @@ def test_where_the_configuration_of_then_is_not_known_what_was_sent_is_shown(
     assert "ada@example.com" in text
 
 
+def test_a_message_of_which_only_the_id_is_kept_offers_nothing_to_do(console: Served) -> None:
+    """Run again, it would be rejected for what is not kept; and it is not what was sent in."""
+    hidden = dict.fromkeys(("before", "after"))
+    steps = ({**hidden, "step": "transformations.0.delete", "notes": [], "end": ""},)
+    content = TraceContent(body=json.dumps({"messageId": "m7"}), steps=steps)
+    console.traces.put([trace(result="filtered", content=content)], {}, {}, time.time())
+    text = console.client().get("/live/event?connection=heap&offset=7").text
+    assert "nothing but its id is kept" in text
+    untrue = ("What was sent in", "Run again", "destination-router try", "takes it")
+    assert [words for words in untrue if words in text] == []
+
+
 def test_a_message_runs_again_with_todays_configuration(console: Served) -> None:
     """Nothing is sent, and it is written down."""
     console.traces.put([trace()], {}, {}, time.time())

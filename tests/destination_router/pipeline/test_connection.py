@@ -826,3 +826,19 @@ def test_a_pack_sees_no_more_than_its_window() -> None:
     assert packed(made, singles) == singles
     assert seen == [list("aab"), list("ccd"), list("e")]
     assert list(windows([], 2)) == []
+
+
+def test_what_a_mapping_gives_a_destination_is_shown_beside_the_message() -> None:
+    """An identity is no part of a message, and a mapping of it changes what is sent."""
+    mapping = {"track": {"identity": {"@path": "$.properties.email"}}}
+    config = ConnectionConfig(
+        name="mapped", plugin="heap", settings={"appId": "11"}, mapping=mapping
+    )
+    mapped = configured(config, load_plugin("heap"))
+    message = wire(event="Paid", properties={"email": "ada@example.com"})
+    *_, step = mapped.explained(message)
+    assert step.before is not None
+    assert step.after == {**step.before, "_mapped": {"identity": "ada@example.com"}}
+    (request,) = mapped.decide(message).requests
+    assert request.json is not None
+    assert request.json["identity"] == "ada@example.com"

@@ -132,3 +132,13 @@ def test_no_transformation_takes_a_refusal_away() -> None:
     steps = [{"delete": ["context.consentManagement"]}]
     heap = connection(rule("oneTrust", "A"), transformations=steps)
     assert decide(heap, denied("A", provider="oneTrust")) is not None
+
+
+def test_a_message_that_is_refused_is_shown_in_no_later_step() -> None:
+    """The transformations never saw it."""
+    heap = connection(rule("oneTrust", "A"), transformations=[{"delete": ["event"]}])
+    message = {"type": "track", "userId": "u", "event": "E"}
+    raw = msgspec.json.encode({**message, "context": denied("A", provider="oneTrust")})
+    (end,) = heap.explained(raw)
+    assert end.end == heap.decide(raw).reason
+    assert heap.steps(raw) == []

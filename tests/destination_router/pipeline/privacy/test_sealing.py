@@ -170,6 +170,16 @@ def test_a_step_is_shown_only_once_the_message_is_masked() -> None:
     assert masked.after["properties"] == {"email": "Ada"}
 
 
+def test_steps_end_where_the_message_did() -> None:
+    """What no subscription takes is held against no list, so the lists are not its reason."""
+    steps = ({"delete": ["properties.plan"]},)
+    private = connection(transformations=steps, subscription='type = "page"')
+    message = raw(event="Unlisted")
+    (end,) = private.explained(message)
+    assert (end.step, end.end) == ("subscription", private.decide(message).reason)
+    assert private.steps(message) == []
+
+
 def test_without_hipaa_mode_a_letter_is_the_message() -> None:
     """Everyone else gets all there is to see why a message failed."""
     config = ConnectionConfig(name="open", plugin="heap", settings={"appId": "11"})
