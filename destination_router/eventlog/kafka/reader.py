@@ -126,6 +126,7 @@ class Reader:
         self.is_paused = False
         self._rewinds_wanted = 0
         self._rewinds_done = 0
+        self._is_behind = False
         self._full_since: float | None = None
         self._crowded: frozenset[int] = frozenset()
         self._error: Exception | None = None
@@ -368,6 +369,8 @@ class Reader:
         """Read some records, or only poll for events of the client."""
         if self._rewinds_done != self._rewinds_wanted:
             self._seek(consumer)
+        if self._is_behind:
+            self._go_back(consumer)
         self._commit_in_turn()
         now = time.monotonic()
         if not self._is_full():
@@ -411,12 +414,15 @@ class Reader:
                     self._trouble(error)
                 elif not self._keep_one(message, kept):
                     break
+        except KafkaException:
+            self._is_behind = True
+            raise
         finally:
             with self._lock:
                 if self._rewinds_done == self._rewinds_wanted:
                     self._ahead += kept
                     self._ahead_bytes += sum(each.bytes for each in kept)
-        self._wake()
+            self._wake()
 
     def _keep_one(self, message: Message, kept: list[_Read]) -> bool:
         """Keep one message, or the end of a partition; False if it must be read again."""
@@ -487,6 +493,13 @@ class Reader:
             consumer.seek(place)
         with self._lock:
             self._rewinds_done = wanted
+
+    def _go_back(self, consumer: Consumer) -> None:
+        """Read again what was consumed and not kept: else it would wait for the next event."""
+        with contextlib.suppress(KafkaException):  # then the next time
+            for number, owned in self._partitions.items():
+                consumer.seek(TopicPartition(self._address.events, number, owned.expected))
+            self._is_behind = False
 
     def _trouble(self, error: KafkaError) -> None:
         code = error.code()

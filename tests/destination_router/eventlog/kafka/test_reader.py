@@ -176,6 +176,9 @@ class SlowBrokers:
         assert self.may_answer.wait(PATIENCE)
         return 0, 9
 
+    def consume(self, *_: object) -> list[Any]:
+        return []
+
     def seek(self, place: Any) -> None:
         if self.fails:
             raise KafkaException(KafkaError(KafkaError._STATE))
@@ -190,6 +193,9 @@ def reader_at(offset: int, consumer: SlowBrokers) -> Reader:
     reader._partitions = {0: _Partition(Mark(offset))}
     reader._ahead, reader._ahead_bytes = deque(), 0
     reader._rewinds_done = reader._rewinds_wanted = 0
+    reader._is_behind, reader._crowded = False, frozenset()
+    reader._full_since, reader.is_paused = None, False
+    reader._tried_at, reader._waiters = float("inf"), []
     reader._accepted_at, reader.lease_seconds = float("inf"), 1.0
     reader._leaving = False
     reader._consumer = consumer  # type: ignore[assignment]
@@ -254,3 +260,22 @@ def test_a_gap_is_passed_only_after_it_was_read_again() -> None:
     reader._keep(consumed(3, 4))
     assert brokers.sought == [1, 1, 1]
     assert places(reader) == [3, 4]
+
+
+def test_what_was_consumed_in_vain_is_read_again_though_nothing_more_comes() -> None:
+    """Brokers that fail over a gap would else keep what is behind it until the next event."""
+    brokers = SlowBrokers()
+    brokers.may_answer.set()
+    reader = reader_at(0, brokers)
+    woken: list[bool] = []
+    reader._wake = lambda: woken.append(True)  # type: ignore[method-assign]
+    brokers.fails = True
+    with pytest.raises(KafkaException):
+        reader._keep(consumed(0, 3))
+    assert woken
+    assert places(reader) == [0]
+    reader._read_ahead(brokers)  # type: ignore[arg-type]
+    brokers.fails = False
+    for _ in range(2):
+        reader._read_ahead(brokers)  # type: ignore[arg-type]
+    assert brokers.sought == [1]
