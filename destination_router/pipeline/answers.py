@@ -1,8 +1,8 @@
-"""What a plugin's hook gave back for a message: requests that can be sent, or what is wrong.
+"""Checks the answer of a plugin's hook: it is requests that can be sent, or the text says why not.
 
-What HTTP cannot carry is found here, before anything is sent. RFC 9110: methods and header names
-are tokens (5.6.2, 9.1); a header's value is visible characters with blanks and tabs between them
-(5.5), here of ASCII only, which every vendor reads the same way.
+The checks find what HTTP cannot carry before anything is sent. RFC 9110: methods and header names
+are tokens (5.6.2, 9.1). A header's value is visible characters with blanks and tabs between them
+(5.5), here only ASCII, which every vendor reads the same way.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from msgspec.structs import asdict
 from destination_router.contract.records import Cost, HttpRequest, Ignored, Note, Pairing
 
 _NOTHING: dict[str, str] = {}
-_NONE: tuple[Any, ...] = ()  # of which there is one
+_NONE: tuple[Any, ...] = ()  # Python has only one
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
@@ -29,17 +29,17 @@ _encode = msgspec.json.Encoder().encode
 
 
 class UnfitAnswer(Exception):  # noqa: N818 -- it is the answer that errs
-    """Says what is wrong with an answer, as what follows the name of the hook."""
+    """Says what is wrong with an answer, as the words after the hook's name."""
 
 
 def contents(requests: object) -> list[bytes]:
-    """Look through what HTTP would carry of a hook's answer.
+    """Check the parts of a hook's answer that HTTP would carry.
 
     Returns:
         The `content` of each request.
 
     Raises:
-        UnfitAnswer: it is no list of requests, or one of them cannot be sent.
+        UnfitAnswer: it is not a list of requests, or one of them cannot be sent.
     """
     if requests is None:
         raise UnfitAnswer(
@@ -48,18 +48,18 @@ def contents(requests: object) -> list[bytes]:
     if not isinstance(requests, list):
         kind = type(requests).__name__
         raise UnfitAnswer(f"returned {kind}; return a list of HttpRequest")
-    if len(requests) == 1:  # as of most: a list of one takes a frame of its own
+    if len(requests) == 1:  # as most have: a comprehension takes a frame of its own
         return [_checked(requests[0])]
     return [_checked(request) for request in requests]
 
 
 def content(request: HttpRequest) -> bytes:
-    """Write a request's content as JSON: of its form, if it has one, and else of its JSON body."""
+    """Write a request's content as JSON: its form, if it has one, otherwise its JSON body."""
     return _encode(request.json if request.form is None else request.form)
 
 
 def unsendable(method: str, url: str, headers: Mapping[str, str]) -> str | None:
-    """Say what HTTP cannot carry of a request, without any value, or None."""
+    """Say what HTTP cannot carry in a request, without any value; None if it can carry all."""
     if problem := _wrong_target(method, url):
         return problem
     for name, value in headers.items():
@@ -71,10 +71,10 @@ def unsendable(method: str, url: str, headers: Mapping[str, str]) -> str | None:
 
 
 def check_ignored(ignored: Ignored) -> None:
-    """Look through what a hook says of a message that it ignores.
+    """Check a hook's answer for a message that it ignores.
 
     Raises:
-        UnfitAnswer: it says no reason, or its notes are none.
+        UnfitAnswer: it gives no reason, or its notes are not notes.
     """
     try:
         checked = msgspec.convert(asdict(ignored), Ignored)
@@ -85,10 +85,10 @@ def check_ignored(ignored: Ignored) -> None:
 
 
 def check_records(requests: Iterable[HttpRequest]) -> None:
-    """Look through what the host keeps books of: notes, costs, pairings and whose they are.
+    """Check what the host keeps books of: notes, costs, pairings and whose they are.
 
     Raises:
-        UnfitAnswer: it is of another type than it should be.
+        UnfitAnswer: one has the wrong type.
     """
     for request in requests:
         if not _has_plain_records(request):
@@ -100,7 +100,7 @@ def _checked(request: object) -> bytes:
         kind = type(request).__name__
         raise UnfitAnswer(f"returned a list that holds {kind}, not HttpRequest")
     url, method, headers = request.url, request.method, request.headers
-    # Most requests hold what they should at a glance.
+    # Most requests pass at a glance.
     if (
         not (type(url) is str and type(method) is str and request.params == _NOTHING == headers)
         or request.form is not None
@@ -120,7 +120,7 @@ def _checked(request: object) -> bytes:
 
 def _check_types(request: HttpRequest) -> None:
     if request.content is not None and type(request.content) is not bytes:
-        kind = type(request.content).__name__  # from text msgspec would make bytes
+        kind = type(request.content).__name__  # msgspec would make bytes of text
         raise UnfitAnswer(f"returned a request that does not fit: content is {kind}, not bytes")
     try:
         msgspec.convert(asdict(request), HttpRequest)
@@ -129,7 +129,7 @@ def _check_types(request: HttpRequest) -> None:
 
 
 def _has_plain_records(request: HttpRequest) -> bool:
-    # What is there by default comes first: nothing of it needs a look.
+    # The default comes first: it needs no check.
     costs, bulk_costs = request.costs, request.bulk_costs
     identity, notes = request.identity, request.notes
     return (
@@ -156,7 +156,7 @@ def _are(kind: type, records: object) -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def _wrong_target(method: str, url: str) -> str | None:
-    """Most destinations have a handful of targets, so they are judged once."""
+    """Judge a target once, because most destinations have only a handful."""
     if not _TOKEN.fullmatch(method):
         return "has a method that is none"
     if not _is_url(url):

@@ -1,7 +1,7 @@
-"""One connection: a plugin, ready with its settings, and what it makes of each message. Pure.
+"""One connection: a plugin with its settings, and its decision about each message. Pure.
 
-The steps stand in `Connection.decide`, in order; every message ends as exactly one `Decision`.
-A message that several subscriptions take is mapped once for each.
+The steps are in `Connection.decide`, in order. Every message ends as exactly one `Decision`. A
+message that several subscriptions take is mapped once for each.
 """
 
 from __future__ import annotations
@@ -110,12 +110,12 @@ _KNOWN_CODES = frozenset(
 
 @final
 class Mapped(msgspec.Struct, frozen=True, gc=False):
-    """A message that the plugin made requests of: what a `Decision` to send is written from.
+    """A message with the requests that the plugin made of it, for a `Decision` to send.
 
     Attributes:
-        source: the message before any mapping, whose order and ids count.
-        message: as the plugin saw it.
-        requests: as the plugin wrote them; at least one.
+        source: the message before any mapping. Its order and ids count.
+        message: the message as the plugin saw it.
+        requests: the requests as the plugin wrote them; at least one.
         contents: the `content` of each.
         notes: what was done to the message before.
     """
@@ -134,29 +134,29 @@ class Mapped(msgspec.Struct, frozen=True, gc=False):
 
 @final
 class Ended(msgspec.Struct, frozen=True, gc=False):
-    """A message that is at its end already, before a step that others still take."""
+    """A message whose decision is made before a step that others still take."""
 
     made: Mapped | Decision
 
 
 class Connection:
-    """A plugin with valid settings, under a name of its own.
+    """A plugin with valid settings, under its own name.
 
     Args:
-        name: what the configuration calls it; senders may use it in `integrations`.
-        plugin: loaded for this connection alone.
-        settings: as configured; references, defaults and validation are done here.
-        takes: which messages it takes and how their fields are mapped, as configured; without
-            any, what the plugin takes by default, as it maps by default.
+        name: its name in the configuration, which senders may use in `integrations`.
+        plugin: the plugin, loaded only for this connection.
+        settings: as configured. References, defaults and validation are done here.
+        takes: which messages it takes and how their fields are mapped, as configured; if there
+            are none, the plugin's defaults.
         treatment: what it does to messages before it maps them.
-        client_side: whether browsers load the destination by themselves, and so send to it what
-            happens in them: a message of the `web` channel would be there twice.
+        client_side: whether browsers load the destination themselves and send it their events: a
+            message of the `web` channel would arrive twice.
         sources: the names of the sources whose messages it takes; None: all.
 
     Raises:
-        SettingsError: settings that the plugin's schema or its `configure` refuses.
-        TableError: a subscription or mapping that does not compile.
-        PluginError: `configure` itself is broken, or `window`.
+        SettingsError: the plugin's schema or its `configure` refuses the settings.
+        TableError: a subscription or mapping does not compile.
+        PluginError: `configure` or `window` itself is broken.
     """
 
     def __init__(  # noqa: PLR0913 -- each is a table of the configuration
@@ -209,28 +209,28 @@ class Connection:
 
     @property
     def origins(self) -> tuple[str, ...] | None:
-        """The origins that its requests go to; None where its plugin does not say."""
+        """The origins that its requests go to; None if its plugin does not say."""
         if "origins" not in self.plugin.capabilities:
             return None
         return tuple(self.plugin.hook.origins(settings=self.settings))
 
     @property
     def cautions(self) -> list[str]:
-        """What its settings may not do, in its plugin's words."""
+        """What its settings may fail to do, in its plugin's words."""
         if "cautions" not in self.plugin.capabilities:
             return []
         return [str(words) for words in self.plugin.hook.cautions(settings=self.settings)]
 
     @property
     def gives_other_ids(self) -> bool:
-        """Whether messages may go out under other ids than they came with, masked ones aside."""
+        """Whether messages may go out under other ids than they came with, masked ids aside."""
         treatment = self.treatment
         return bool(treatment.shared.steps or treatment.own.steps) or any(
             subscription.mapping is not None for subscription in self._subscriptions
         )
 
     def _takes_any_type(self) -> bool:
-        # What is of the wrong type cannot be masked: in HIPAA mode it is rejected.
+        # A field of the wrong type cannot be masked, so HIPAA mode rejects it.
         if self._privacy is not None or "takes_any_type" not in self.plugin.capabilities:
             return False
         return self.plugin.hook.takes_any_type(settings=self.settings) is True
@@ -245,10 +245,10 @@ class Connection:
         raise PluginError(f"{whose}: window did not return a whole number of messages from 1 up")
 
     def _direct_hooks(self) -> dict[type[Message], Callable[[Message], Any]]:
-        """Find the calls between which and their hook nothing stands but `integrations`.
+        """Find the calls that go straight to their hook, with only `integrations` in between.
 
-        That is so of most connections: one subscription takes all of such calls, without a mapping,
-        and nothing is done to them before. It saves 9,000 instructions for each message.
+        Most connections have such calls: one subscription takes all of them without a mapping, and
+        nothing is done to them before. This saves 9,000 instructions for each message.
         """
         if self.client_side or not self.treatment.is_empty or self.treatment.consent is not None:
             return {}
@@ -269,18 +269,18 @@ class Connection:
         return names
 
     def takes_source(self, source: str | None) -> bool:
-        """Say whether it takes messages of a source; one without a source, of a file, passes."""
+        """Say whether it takes messages of a source. One from a file, without a source, passes."""
         return self._sources is None or source is None or source in self._sources
 
     def decide(
         self, raw: bytes, *, message_id: str | None = None, source: str | None = None
     ) -> Decision:
-        """Say what becomes of one message; never raises, whatever the message.
+        """Decide one message. Never raises, whatever the message.
 
         Args:
             raw: the message as wire JSON.
-            message_id: its id in case it has none.
-            source: the name of who sent it, if that is known.
+            message_id: the id to use if it has none.
+            source: its sender's name, if that is known.
         """
         if self._sources is not None and not self.takes_source(source):
             reason = f"source {source} is not among the connection's sources"
@@ -288,17 +288,17 @@ class Connection:
         return self._written(self.map(raw, message_id=message_id))
 
     def decide_message(self, normalised: Normalised) -> Decision:
-        """Say what becomes of a message that is well-formed already."""
+        """Decide a message that is well-formed already."""
         return self._written(self._made(normalised))
 
     def decide_all(
         self, raws: Sequence[bytes], sources: Sequence[str | None] | None = None
     ) -> list[Decision]:
-        """As `decide`, of messages one after the other, but step by step.
+        """Decide several messages as `decide` does, but step by step.
 
         Args:
             raws: the messages as wire JSON.
-            sources: the names of who sent them, if those are known.
+            sources: their senders' names, if those are known.
         """
         if self._sources is not None and sources is not None:
             pairs = zip(raws, sources, strict=True)
@@ -312,14 +312,14 @@ class Connection:
         return decisions
 
     def map(self, raw: bytes, *, message_id: str | None = None) -> Mapped | Decision:
-        """As `decide`, for who needs no more than the requests, where there are any."""
+        """Decide as `decide` does, but return only the requests if there are any."""
         read = self.read(raw, message_id=message_id)
         return self.mapped(read, self.answer(read))
 
-    # The steps of `map`, for who takes several messages through one after the other.
+    # The steps of `map`, for a caller that takes several messages through together.
 
     def read(self, raw: bytes, *, message_id: str | None = None) -> Message | Ended:
-        """First step: decode a message; one that needs mending goes all the way at once."""
+        """First step: decode a message. One that needs mending is decided at once."""
         try:
             subscriptions = None if self._privacy is None else self._seal_of(raw)
             message = well_formed(raw)
@@ -330,26 +330,26 @@ class Connection:
             return Ended(self._unreadable(raw, message_id, reject))
         except PASSED_ON:
             raise
-        except BaseException as error:  # noqa: BLE001 -- no message may take the process along
+        except BaseException as error:  # noqa: BLE001 -- no message may end the process
             return Ended(self._unreadable(raw, message_id, _failed(error)))
         if subscriptions is not None:
             return Ended(self._made(Normalised(message), subscriptions))
         return message
 
     def read_decoded(self, message: Message) -> Message | Ended:
-        """As `read`, of a message that was decoded along with others (`well_formed_already`)."""
+        """Read as `read` does a message that was decoded with others (`well_formed_already`)."""
         if self._privacy is not None:
             return self.read(wire_json(message))
         try:
             found = well_formed_already(message)
         except PASSED_ON:
             raise
-        except BaseException as error:  # noqa: BLE001 -- no message may take the process along
+        except BaseException as error:  # noqa: BLE001 -- no message may end the process
             return Ended(self._unreadable(wire_json(message), None, _failed(error)))
         return self.read(wire_json(message)) if found is None else found
 
     def answer(self, read: Message | Ended) -> Any:
-        """Second step: prepare a message and ask the plugin; often, straight by its hook."""
+        """Second step: prepare a message and ask the plugin, often directly through its hook."""
         if type(read) is Ended:
             return read
         hook = self._direct.get(type(read))
@@ -358,7 +358,7 @@ class Connection:
         return self._asked(hook, read, read, ())
 
     def mapped(self, read: Message | Ended, answer: Any) -> Mapped | Decision:
-        """Third step: look through what the plugin said."""
+        """Third step: check the plugin's answer."""
         if type(answer) is Ended:
             return answer.made
         message = cast("Message", read)
@@ -366,24 +366,24 @@ class Connection:
             return self._looked_through(answer, message, message, ())
         except PASSED_ON:
             raise
-        except BaseException as error:  # noqa: BLE001 -- no message may take the process along
+        except BaseException as error:  # noqa: BLE001 -- no message may end the process
             return self._broken(message, error, is_masked=False)
 
     def _made(
         self, normalised: Normalised, subscriptions: Sequence[int] | None = None
     ) -> Mapped | Decision:
-        """Prepare and map a message; `subscriptions` are those of one that was sealed by us."""
+        """Prepare and map a message. `subscriptions` are those of one that this router sealed."""
         try:
             if subscriptions is None:
                 return self._mapped(self._preparation.prepare(normalised))
             return self._mapped(self._preparation.prepare_again(normalised, subscriptions))
         except PASSED_ON:
             raise
-        except BaseException as error:  # noqa: BLE001 -- no message may take the process along
+        except BaseException as error:  # noqa: BLE001 -- no message may end the process
             return self._broken(normalised.message, error, is_masked=subscriptions is not None)
 
     def _broken(self, message: Message, error: BaseException, *, is_masked: bool) -> Decision:
-        """Reject a message at which a step failed that is not supposed to."""
+        """Reject a message at which a step failed that should never fail."""
         said = _failed(error)
         refusal = Refusal(said.code, said.detail)
         decision = decided(message, "rejected", reject=refusal)
@@ -408,7 +408,7 @@ class Connection:
         )
 
     def steps(self, raw: bytes, *, message_id: str | None = None) -> list[StepTaken]:
-        """Show a message before and after each transformation, and after privacy; for `try`."""
+        """Show a message before and after each transformation and after privacy, for `try`."""
         if self.treatment.is_empty:
             return []
         try:
@@ -421,10 +421,10 @@ class Connection:
             return []
 
     def explained(self, raw: bytes) -> list[StepTaken]:
-        """As `steps`, and then which subscriptions take the message and what mappings make of it.
+        """Add to `steps` which subscriptions take the message and what their mappings make of it.
 
-        For people to look at. What a mapping sees may be shown: it comes after privacy. Of a
-        message that was sealed, the steps before privacy have their names alone.
+        This is for people to look at. What a mapping sees may be shown, because it comes after
+        privacy. For a sealed message, the steps before privacy have only their names.
         """
         taken = self.steps(raw)
         try:
@@ -468,10 +468,10 @@ class Connection:
         return [*taken, StepTaken(step=step, before=before, after=after, notes=mapped.notes)]
 
     def kept(self, raw: bytes) -> bytes:
-        """Write what a dead letter may keep of a message: all of it, unless in HIPAA mode.
+        """Write what a dead letter may keep of a message: all of it, except in HIPAA mode.
 
-        In HIPAA mode that is the message as masked, sealed so that it can be replayed; of one that
-        cannot be masked, because it cannot be read or its event may not pass, nothing but its
+        In HIPAA mode, that is the masked message, sealed so that it can be replayed. A message that
+        cannot be masked, because it cannot be read or its event may not pass, leaves only its
         masked id.
         """
         privacy = self._privacy
@@ -487,19 +487,20 @@ class Connection:
             ready = self._unreadable(raw, None, reject)
         except PASSED_ON:
             raise
-        except BaseException as error:  # noqa: BLE001 -- what cannot be masked is not kept
+        except BaseException as error:  # noqa: BLE001 -- an unmasked message is not kept
             ready = self._unreadable(raw, None, _failed(error))
         return msgspec.json.encode({"messageId": ready.message_id})
 
     def kept_unread(self, raw: bytes) -> bytes:
-        """As `kept`, of a message that must not be looked at: in HIPAA mode nothing."""
+        """Write what a dead letter may keep of an unread message: nothing in HIPAA mode."""
         return raw if self._privacy is None else b"{}"
 
     def told(self, outcome: Outcome) -> Outcome:
-        """Turn an outcome into what may be kept of it: a plain code, words without secrets.
+        """Turn an outcome into what may be kept: a plain code, and words without secrets.
 
-        In HIPAA mode no words: a vendor's may repeat what it was sent, and what it knows from
-        elsewhere. A code is a label of metrics and a word in logs: it has to look like one.
+        In HIPAA mode, no words are kept: a vendor's words may repeat what it was sent, or what it
+        knows from elsewhere. A code is a label of metrics and a word in logs, and has to look like
+        one.
         """
         if not outcome.code and not outcome.detail:
             return outcome
@@ -509,14 +510,14 @@ class Connection:
         return replace(outcome, code=code, detail=hide(outcome.detail, self.secrets))
 
     def told_answer(self, text: str) -> str:
-        """Turn a vendor's answer into what may be kept of it; in HIPAA mode nothing."""
+        """Turn a vendor's answer into what may be kept: in HIPAA mode, nothing."""
         return "" if self._privacy is not None else hide(text, self.secrets)
 
     def _seal_of(self, raw: bytes) -> tuple[int, ...] | None:
-        """Which subscriptions took a message that was sealed by us; None for any other.
+        """Return which subscriptions took a message that this router sealed; None for any other.
 
         Raises:
-            Reject: the seal is not ours.
+            Reject: the seal is not this router's.
         """
         privacy = self._privacy
         if privacy is None or not is_marked(raw):
@@ -540,11 +541,11 @@ class Connection:
         return packed
 
     def shown(self, request: HttpRequest) -> dict[str, Any]:
-        """Turn a request into what a person or a log may see: secrets are hidden."""
+        """Turn a request into what a person or a log may see, without secrets."""
         return shown_request(request, self.secrets)
 
     def _addressed(self, message: Message) -> Message:
-        """File what a message says to this connection under the plugin's own name.
+        """Move a message's options for this connection under the plugin's own name.
 
         So a plugin finds its options without knowing what the connection is called.
         """
@@ -561,7 +562,7 @@ class Connection:
     def _taken(
         self, subscription: Subscription, message: Message, notes: tuple[Note, ...]
     ) -> Mapped | Decision:
-        """Map a message as one subscription wants it."""
+        """Map a message for one subscription."""
         if subscription.mapping is None:
             return self._ask(message, message, notes)
         try:
@@ -588,7 +589,7 @@ class Connection:
         source: Message,
         notes: tuple[Note, ...],
     ) -> Any:
-        """Ask the plugin; `source` is the message before any mapping, whose order and id count."""
+        """Ask the plugin. `source` is the message before any mapping: its order and id count."""
         try:
             return hook(message)
         except Reject as reject:
@@ -615,10 +616,10 @@ class Connection:
         return Mapped(source, message, requests, written, notes)
 
     def _ignored(self, ignored: Ignored, source: Message, notes: tuple[Note, ...]) -> Decision:
-        """Write down why the plugin sends nothing, and what it left out on the way.
+        """Record why the plugin sends nothing, and what it left out on the way.
 
         Raises:
-            UnfitAnswer: it does not say.
+            UnfitAnswer: the plugin does not say why.
         """
         check_ignored(ignored)
         own = map(self._shown_note, ignored.notes)
@@ -632,17 +633,17 @@ class Connection:
         return self._rejected(source, notes, "plugin_error", detail)
 
     def _written(self, mapped: Mapped | Decision) -> Decision:
-        """As `_decision`, but never raises."""
+        """Do the same as `_decision`, but never raise."""
         try:
             return self._decision(mapped)
         except PASSED_ON:
             raise
-        except BaseException as error:  # noqa: BLE001 -- no message may take the process along
-            assert isinstance(mapped, Mapped)  # noqa: S101 -- a decision is given back as it is
+        except BaseException as error:  # noqa: BLE001 -- no message may end the process
+            assert isinstance(mapped, Mapped)  # noqa: S101 -- a decision is returned as it is
             return self._broken(mapped.source, error, is_masked=True)
 
     def _decision(self, mapped: Mapped | Decision) -> Decision:
-        """Write down what was made of a message, with its requests signed."""
+        """Write the decision about a message, with its requests signed."""
         if type(mapped) is not Mapped:
             return mapped
         source, message, notes = mapped.source, mapped.message, mapped.notes
@@ -659,8 +660,8 @@ class Connection:
                 own += request.notes
             signed.append(_signed(request, message_id, user_keys[0]))
         if message is source:  # a mapping may read whatever it likes
-            # In HIPAA mode privacy has told of what it left out, without names that may be
-            # somebody's.
+            # In HIPAA mode, privacy has noted what it left out, without names that may be
+            # personal.
             if self._privacy is None and (names := unasked_names(message)):
                 own += self._unread(names, own)
         elif message.user_id != source.user_id:
@@ -680,7 +681,7 @@ class Connection:
         )
 
     def _unread(self, names: Sequence[str], notes: Sequence[Note]) -> list[Note]:
-        """Tell of what a message holds beyond its call, and the plugin did not read."""
+        """Note the fields beyond a message's call that the plugin did not read."""
         noted = {note.path for note in notes}
         detail = f"{self.plugin.name} reads no such field of this call"
         return [Note("dropped", name, detail) for name in names if name not in noted]
@@ -694,13 +695,13 @@ class Connection:
     def _rejected(
         self, message: Message, notes: tuple[Note, ...], code: str, detail: str
     ) -> Decision:
-        # A plugin writes both: the code may hold a user's value, the detail a setting's.
+        # A plugin writes both. The code may hold a user's value, and the detail a setting's.
         refusal = Refusal(plain_code(code), hide(detail, self.secrets))
         return decided(message, "rejected", reject=refusal, notes=notes)
 
 
 def _failed(error: BaseException) -> Reject:
-    """Say what went wrong where nothing should, without its words."""
+    """Describe an unexpected error, without its words."""
     return Reject("plugin_error", whereabouts(error))
 
 
@@ -709,16 +710,16 @@ def _has_known_code(note: Note) -> bool:
 
 
 def wordless(outcome: Outcome) -> Outcome:
-    """Leave of an outcome what may be told in HIPAA mode: no words, no code that may be some."""
+    """Reduce an outcome to what HIPAA mode may tell: no words, and no code that may be words."""
     code = plain_code(outcome.code) if outcome.code else ""
     return replace(outcome, code=code, detail="")
 
 
 def configured(config: ConnectionConfig, plugin: LoadedPlugin) -> Connection:
-    """Make the connection that a configuration describes, with its plugin, which is loaded already.
+    """Make the connection that a configuration describes, with its loaded plugin.
 
     Raises:
-        TableError: its transformations or its privacy, or as `Connection`.
+        TableError: its transformations or its privacy are wrong, or as `Connection`.
         SettingsError: as `Connection`.
         PluginError: as `Connection`.
     """
@@ -741,10 +742,10 @@ def _fingerprint(*parts: Json) -> str:
 
 
 def compile_treatment(config: ConnectionConfig, plugin: LoadedPlugin) -> Treatment:
-    """Make what a connection does to messages before it maps them.
+    """Compile what a connection does to messages before it maps them.
 
     Raises:
-        TableError: with everything that is wrong with its transformations or its privacy.
+        TableError: everything that is wrong with its transformations or its privacy.
     """
     problems: list[Problem] = []
     privacy = keys = None
@@ -771,12 +772,12 @@ def compile_treatment(config: ConnectionConfig, plugin: LoadedPlugin) -> Treatme
 
 
 def _names(name: str, plugin: LoadedPlugin) -> tuple[str, ...]:
-    """What senders may call a connection in `integrations`, the most specific first."""
+    """List a connection's names for senders' `integrations`, the most specific first."""
     return tuple(dict.fromkeys((name, *plugin.display_names)))
 
 
 def _known_as(treatment: Treatment, names: Sequence[str]) -> Treatment:
-    """Let privacy know what else senders call the connection, which its settings decide."""
+    """Tell privacy the connection's other names for senders, which its settings decide."""
     if treatment.privacy is None or not names:
         return treatment
     return replace(treatment, privacy=treatment.privacy.also_called(names))
@@ -785,9 +786,9 @@ def _known_as(treatment: Treatment, names: Sequence[str]) -> Treatment:
 def _only_hook(
     plugin: LoadedPlugin, name: str, settings: object
 ) -> Callable[[Message], Any] | None:
-    """Find the one implementation of a hook, which pluggy would look up for every message.
+    """Find a hook's only implementation once, which pluggy would look up for every message.
 
-    The loader has seen to it that there is one at most, and that it is a plain function.
+    The loader has checked that there is at most one, and that it is a plain function.
     """
     if name not in plugin.capabilities:
         return None
@@ -825,11 +826,11 @@ def _configure(plugin: LoadedPlugin, settings: dict[str, Json], secrets: frozens
 
 
 def _signed(request: HttpRequest, message_id: str, user_key: str) -> HttpRequest:
-    """Fill in whose request it is, where the plugin left that to the host."""
+    """Fill in whose request it is, if the plugin left that to the host."""
     if request.message_ids and request.user_key is not None:
         return request
-    # A copy of our own may be written to; `replace` takes twice as long and checks the body anew,
-    # and `copy.copy` as long again as this, to find it.
+    # A new copy may be changed. `replace` takes twice as long and checks the body again, and
+    # `copy.copy` takes as long again as this call, to find it.
     signed: HttpRequest = _copy_of(request)
     if not request.message_ids:
         force_setattr(signed, "message_ids", (message_id,))
@@ -841,7 +842,7 @@ def _signed(request: HttpRequest, message_id: str, user_key: str) -> HttpRequest
 def _named(
     requests: list[HttpRequest], notes: Sequence[Note], user_id: str | None
 ) -> list[HttpRequest]:
-    """Fill in the userId that a mapping gave, where a plugin does not say whom a request names."""
+    """Fill in the userId that a mapping gave, if a plugin does not say whom a request names."""
     identity = "" if user_id is None or leaves_user_id_out(notes) else user_id
     return [
         request if request.identity is not None else replace(request, identity=identity)
@@ -850,7 +851,7 @@ def _named(
 
 
 def _readable_id(raw: bytes) -> str:
-    """Read the id of a message that is no good otherwise, so that its rejection can name it."""
+    """Read the id of a message that is otherwise unusable, so that its rejection can name it."""
     try:
         found, _ = decode_json(members(raw).get("messageId", b"null"))
     except Reject:

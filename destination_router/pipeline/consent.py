@@ -1,9 +1,9 @@
-"""Whether a person allows a message to reach a destination: the consent that travels with it. Pure.
+"""Decides by the consent in a message whether it may reach a destination. Pure.
 
-Two forms are read: `context.consentManagement` of RudderStack's SDKs, by the rules of rudder-server
-(`processor/consent.go`: only what is denied counts, by provider), and
-`context.consent.categoryPreferences` of Segment's, where a category that is false is denied and the
-provider is not named.
+It reads two forms. RudderStack's SDKs write `context.consentManagement`, which follows the rules of
+rudder-server (`processor/consent.go`: only denials count, by provider). Segment's SDKs write
+`context.consent.categoryPreferences`, where a category that is false is denied and no provider is
+named.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _OWN_STRATEGY = "custom"
 
 
 class Said(msgspec.Struct, frozen=True):
-    """What a message says of consent.
+    """What a message says about consent.
 
     Attributes:
-        denied: the ids of what the person does not allow; an empty one counts for nothing.
-        provider: whose ids they are; None for Segment's, which name none.
-        strategy: how several ids of a destination count; empty where the message leaves it open.
+        denied: the ids that the person denies. An empty one does not count.
+        provider: the provider of the ids; None for Segment's, which name none.
+        strategy: how several ids of a destination count; empty if the message leaves it open.
     """
 
     denied: frozenset[str]
@@ -36,10 +36,10 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Consent:
-    """What a connection asks for before it takes a message.
+    """The consent that a connection requires before it takes a message.
 
     Args:
-        rules: as configured.
+        rules: the rules as configured.
     """
 
     def __init__(self, rules: Sequence[ConsentConfig]) -> None:
@@ -47,7 +47,7 @@ class Consent:
         self._filters_absent = any(rule.when_absent == "filter" for rule in rules)
 
     def refusal(self, message: Message) -> str | None:
-        """Say why a person's consent keeps a message from the connection, or None."""
+        """Say why consent keeps a message from the connection; None if it does not."""
         try:
             context = message.context
         except Reject:  # a context that cannot be decoded says nothing
@@ -64,9 +64,9 @@ class Consent:
         return None
 
     def given(self) -> dict[str, Any]:
-        """Make a message's context that allows the connection everything; empty if none needs to.
+        """Make a context that allows the connection everything; empty if it requires nothing.
 
-        For a test message: it stands for a person who has said yes.
+        This is for test messages, which stand for a person who has said yes.
         """
         if not self._filters_absent:
             return {}
@@ -75,10 +75,10 @@ class Consent:
         return {"consentManagement": {**management, "deniedConsentIds": []}}
 
     def _rules_for(self, said: Said) -> list[ConsentConfig]:
-        """Choose the rules that speak of a message's provider; of Segment's messages, all do.
+        """Choose the rules for a message's provider; for Segment's messages, all rules.
 
-        The older settings of a destination (`legacy`) count where nothing newer speaks of the
-        provider, and where a message names none; the first of them decides.
+        A destination's older settings (`legacy`) count if no newer rule is for the provider, or if
+        a message names no provider. The first of them decides.
         """
         if said.provider is None:
             return list(self._rules)
@@ -95,7 +95,7 @@ def _is_denied(rule: ConsentConfig, said: Said) -> bool:
 
 
 def consent_said(context: Any) -> Said | None:
-    """Read what a message's context says of consent; None where it says nothing."""
+    """Read what a message's context says about consent; None if it says nothing."""
     if not isinstance(context, dict):
         return None
     management = context.get("consentManagement")
@@ -109,7 +109,7 @@ def consent_said(context: Any) -> Said | None:
 
 
 def _of_rudderstack(management: dict[str, Any]) -> Said:
-    """Read RudderStack's form; of one that is not as it should be, rudder-server heeds nothing."""
+    """Read RudderStack's form. If it is malformed, rudder-server ignores all of it."""
     denied = management.get("deniedConsentIds") or []
     provider = management.get("provider") or ""
     strategy = management.get("resolutionStrategy") or ""

@@ -1,4 +1,4 @@
-"""What a connection makes of one message, as a record."""
+"""The record of a connection's decision about one message."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def decided(
     result: Literal["requests", "rejected", "filtered"],
     **what: Any,
 ) -> Decision:
-    """Write down what was decided of a message."""
+    """Make the decision about a message."""
     return Decision(
         message_id=message.message_id,
         result=result,
@@ -87,7 +87,7 @@ def decided(
 
 
 def personal(message: Message) -> tuple[tuple[str, str], ...]:
-    """Read those of a user's traits that a person has one of, with their names."""
+    """Read the names and values of the traits of which a person has only one."""
     traits = message.traits if type(message) is Identify else message.context_part.traits
     if not traits:
         return ()
@@ -96,10 +96,10 @@ def personal(message: Message) -> tuple[tuple[str, str], ...]:
 
 
 def joined(decided_by: Sequence[tuple[str, Decision]]) -> Decision:
-    """Make one decision of those that several subscriptions came to.
+    """Join the decisions of several subscriptions into one.
 
-    What any of them sends is sent; where none sends, a rejection comes before being ignored. A
-    rejection beside requests becomes a note at its subscription.
+    Everything that any of them sends is sent. If none sends, a rejection takes precedence over a
+    filter. A rejection beside requests becomes a note at its subscription.
 
     Args:
         decided_by: the path of each subscription, with its decision; at least one.
@@ -126,12 +126,12 @@ def joined(decided_by: Sequence[tuple[str, Decision]]) -> Decision:
 
 
 def leaves_user_id_out(notes: Sequence[Note]) -> bool:
-    """Tell whether a destination says that it did not take a message's userId for one."""
+    """Say whether a destination notes that it did not accept a message's userId as one."""
     return any(note.path == _USER_ID and note.code in _LEFT_OUT for note in notes)
 
 
 def message_type(message: Message) -> str:
-    """Name the call that a message is: `track`."""
+    """Return the name of a message's call, such as `track`."""
     return _TYPE_NAMES[type(message)]
 
 

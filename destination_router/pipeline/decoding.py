@@ -1,10 +1,10 @@
-"""Wire JSON → a typed message, in one scan.
+"""Decodes wire JSON to a typed message in one scan.
 
-A decoder that has to choose among the six calls looks through a message for its `type` first, and
-once it is decoded, nobody knows what else stood at its root. So a message is decoded to a record of
-all that any call has, and the call is made of that: a scan less for the `type`, and none for names
-that are not known. That takes 3.4 µs of an event of 1.4 KB where three scans take 4.9. Whatever
-does not fit the record is decoded the usual way.
+A decoder that has to choose among the six calls first scans a message for its `type`, and it does
+not keep unknown names at the root. So a message is decoded to a record of the fields of all calls,
+and the call is made from the record. This saves the scan for the `type` and the scan for unknown
+names. For an event of 1.4 KB, it takes 3.4 µs, where three scans take 4.9. A message that does not
+fit the record is decoded the usual way.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _NO_CONTEXT = ContextPart()
 
 
 class Root(msgspec.Struct, kw_only=True, rename="camel", gc=False):
-    """What stands at the root of a message: the fields of all calls, which say what each means.
+    """The root of a message: the fields of all calls. The calls document each field.
 
-    They stand as most senders write them, because a decoder looks for the next field first.
+    They are in the order of most senders, because a decoder looks for the next field first.
     """
 
     type: str
@@ -80,7 +80,7 @@ _decode_any: Callable[[bytes], Message] = msgspec.json.Decoder(Message).decode
 
 
 def decode_message(raw: bytes) -> Message:
-    """Decode a message whose fields are all of their types; it remembers its JSON.
+    """Decode a message whose fields all have the right types. It remembers its JSON.
 
     Raises:
         msgspec.MsgspecError, ValueError, RecursionError: it is not of that kind.
@@ -95,7 +95,7 @@ def decode_message(raw: bytes) -> Message:
     return with_wire(_BUILDS[root.type](root), raw, known_root=True)
 
 
-# -- each call of its root: written out for those that are frequent, a third of what loops take ----
+# -- each call from its root: written out for the frequent ones, at a third of a loop's cost -------
 
 
 def _track(root: Root) -> Track:
@@ -169,7 +169,7 @@ _BUILDS: dict[str, Callable[[Root], Message]] = {
     "alias": _of_fields(Alias),
 }
 
-# -- what only other calls have: that it holds nothing is as good as its absence -------------------
+# -- fields of other calls: an empty one counts as absent ------------------------------------------
 
 
 def _strange_in_track(root: Root) -> bool:

@@ -1,7 +1,7 @@
-"""Patterns of names with `*` for anything: `drop_events`, `keep_events`, and FQL's `match`.
+"""Patterns of names with `*` for any text, for `drop_events`, `keep_events` and FQL's `match`.
 
-A name is looked through once for each part of a pattern, and never twice: a sender chooses the
-name, and a regular expression with several stars takes time that grows as a power of its length.
+A pattern searches a name once for each of its parts. A sender chooses the name, and a regular
+expression with several stars would take time that grows as a power of the name's length.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 
 def compile_globs(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """Compile patterns to a test whether a name is like one of them."""
+    """Compile patterns to a test whether a name matches one of them."""
     whole: set[str] = set()
     cut: list[tuple[str, list[str], str]] = []
     for pattern in patterns:
@@ -25,7 +25,7 @@ def compile_globs(patterns: Iterable[str]) -> Callable[[str], bool]:
 
 
 def _is_like(name: str, start: str, middle: list[str], end: str) -> bool:
-    """Find each part at the first place behind the one before: if that fails, none fits."""
+    """Find each part at its first place after the previous part. If that fails, none fits."""
     last = len(name) - len(end)
     if last < len(start) or not name.startswith(start) or not name.endswith(end):
         return False

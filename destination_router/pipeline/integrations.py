@@ -1,8 +1,9 @@
-"""Whether the sender wants a message to reach a destination: the message's `integrations`.
+"""Decides by a message's `integrations` whether its sender wants it to reach a destination.
 
 The rules for each kind of value are rudder-server's (`FilterClientIntegrations`), with two
-exceptions. Names are compared in any casing: rudder-server's exact comparison is a known trap. An
-empty list is an empty object and null is absent, where rudder-server would send to nobody.
+exceptions. Names are compared in any casing, because rudder-server's exact comparison is a known
+trap. An empty list counts as an empty object, and null as absent, whereas rudder-server would send
+to nobody.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ _NOBODY = {"All": False}
 
 
 def refusal(message: Message, names: Sequence[str]) -> str | None:
-    """Say why `integrations` keeps a message from a destination, or None if it does not.
+    """Say why `integrations` keeps a message from a destination; None if it does not.
 
-    `All` decides, and is true where it is missing. A key of the destination's own comes before
-    it: true or false is obeyed, an object takes part even where `All` is false, anything else
+    `All` decides, and is true if it is missing. The destination's own key takes precedence: true or
+    false is obeyed, an object lets the message through even if `All` is false, and anything else
     leaves the decision to `All`. An `All` that is not a boolean keeps the message from everyone.
 
     Args:
         message: the message.
-        names: what the destination may be called, the most specific first.
+        names: the destination's names, the most specific first.
     """
     said = message.integrations
     if says_nothing(said):
@@ -45,12 +46,12 @@ def refusal(message: Message, names: Sequence[str]) -> str | None:
 
 
 def says_nothing(said: dict[str, Json]) -> bool:
-    """Tell the `integrations` that every SDK writes unasked, and none at all: for everyone."""
+    """Whether `integrations` are absent or what every SDK writes unasked: both mean everyone."""
     return not said or (len(said) == 1 and said.get("All") is True)
 
 
 def _own_value(by_name: dict[str, tuple[str, Json]], names: Sequence[str]) -> tuple[str, Json]:
-    """Find the most specific key that says something."""
+    """Find the most specific key with a value that counts."""
     for name in names:
         key, value = by_name.get(name.casefold(), ("", None))
         if isinstance(value, (bool, dict)):

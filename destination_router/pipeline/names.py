@@ -1,10 +1,10 @@
-"""What a page or screen is called, wherever its SDK wrote it. Pure.
+"""Finds the name of a page or screen wherever its SDK wrote it. Pure.
 
-SDKs for browsers and servers write `name` at the root, and most of them among the properties too.
-Those of RudderStack and Segment for mobile apps write no root `name`: `{"type": "screen", "event":
+SDKs for browsers and servers write `name` at the root, and most of them also in the properties.
+The mobile SDKs of RudderStack and Segment write no root `name`: `{"type": "screen", "event":
 "Home", "properties": {"name": "Home"}}`. So the name is the root's `name`, else `properties.name`,
-else `event`. `normalise` puts it in the message's own field: whoever reads `message.name` has it,
-wherever it came from. A dialect of a system that reads the root alone asks for `as_sent`.
+else `event`. `normalise` puts it in the message's own field, so `message.name` has it wherever it
+came from. A dialect of a system that reads only the root uses `as_sent`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from destination_router.contract.messages import (
 
 
 def name_text(value: Any) -> str | None:
-    """Read a value as a name: text or a number; None for what names nothing."""
+    """Read a text or a number as a name; None for any other value."""
     if isinstance(value, str):
         return value if value and not value.isspace() else None
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -36,12 +36,12 @@ def name_text(value: Any) -> str | None:
 def _is_finite(number: float) -> bool:
     try:
         return math.isfinite(number)
-    except OverflowError:  # an integer that no float can hold: `JSON.parse` makes it Infinity
+    except OverflowError:  # no float can hold the integer: `JSON.parse` makes it Infinity
         return False
 
 
 def named(message: Page | Screen) -> Page | Screen:
-    """Give a page or screen its name, if it stands elsewhere than at the root.
+    """Fill in the name of a page or screen if it is not at the root.
 
     Raises:
         Reject: as the message's `wire`.
@@ -56,7 +56,7 @@ def named(message: Page | Screen) -> Page | Screen:
 
 
 def event_of(message: Page | Screen) -> Any:
-    """Read the root's `event` of a page or screen, which is no field of it.
+    """Read the root's `event` of a page or screen, which has no such field.
 
     Raises:
         Reject: as the message's `wire`.
@@ -64,8 +64,6 @@ def event_of(message: Page | Screen) -> Any:
     kept = message.__dict__
     if "wire" not in kept and "_raw" in kept:
         raw = wire_json(message)
-        if (
-            b'"event"' not in raw and b"\\u" not in raw
-        ):  # nor spelt with escapes: not worth decoding
+        if b'"event"' not in raw and b"\\u" not in raw:  # nor spelt with escapes: no need to decode
             return kept.get("_rewritten", {}).get("event")
     return message.wire.get("event")

@@ -1,8 +1,8 @@
-"""First step of the pipeline: wire JSON → a well-formed message, or a rejection.
+"""The first step of the pipeline: wire JSON → a well-formed message, or a rejection.
 
-What the wire holds is decoded straight into a typed message; only what does not fit takes the
-slow road, where each field is mended on its own and every change leaves a note. What cannot be
-mended is rejected with a code and the path of the field.
+Wire JSON is decoded directly to a typed message. Only a message that does not fit takes the slow
+road, where each field is mended separately and every change leaves a note. A message that cannot be
+mended is rejected with a code and the field's path.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _Mend = Callable[[Json, str, list[Note]], Any]
 
 
 class Normalised(msgspec.Struct, frozen=True):
-    """A message that keeps the contract's promises, and what was changed to make it so."""
+    """A message that keeps the contract's promises, with the changes that this took."""
 
     message: Message
     notes: tuple[Note, ...] = ()
@@ -58,10 +58,10 @@ def normalise(raw: bytes, *, message_id: str | None = None, as_sent: bool = Fals
         raw: one message as JSON. Beyond the standard, `NaN` and `Infinity` (Python's `json`
             writes them), lone surrogates (JavaScript can cut a character in two) and bytes that
             are not UTF-8 are read.
-        message_id: what to call a message that has no `messageId`; made from its bytes if None,
+        message_id: the id for a message that has no `messageId`. None: it is made from the bytes,
             so that the same bytes always get the same id.
-        as_sent: keep a message whose fields are of the wrong type: such a field is empty, and
-            `Message.as_sent` gives what its sender wrote.
+        as_sent: whether to keep a message whose fields have the wrong type. Such a field is empty,
+            and `Message.as_sent` returns what its sender wrote.
 
     Raises:
         Reject: `invalid_json`, `too_deep`, `too_many_digits`, `not_an_object`, `missing_type`,
@@ -72,7 +72,7 @@ def normalise(raw: bytes, *, message_id: str | None = None, as_sent: bool = Fals
 
 
 def well_formed(raw: bytes) -> Message | None:
-    """Decode a message that is as it has to be, which nearly all are; None: see `mended`."""
+    """Decode a well-formed message, as nearly all are; None: it needs `mended`."""
     try:
         message = decode_message(raw)
         return _finished(message) if is_utf8(raw) and _is_normal(message) else None
@@ -81,7 +81,7 @@ def well_formed(raw: bytes) -> Message | None:
 
 
 def well_formed_already(message: Message) -> Message | None:
-    """As `well_formed`, of a message that was decoded, of UTF-8, and remembers its JSON."""
+    """Do the same as `well_formed` for a message decoded from UTF-8 that remembers its JSON."""
     try:
         return _finished(message) if _is_normal(message) else None
     except _UNFIT:
@@ -102,13 +102,13 @@ def parse_message(content: bytes | str | Mapping[str, Json]) -> Message:
 
 
 def decode_json(raw: bytes) -> tuple[Json, list[Note]]:
-    """Decode JSON, and what real senders write in its place.
+    """Decode JSON, and the variants of it that real senders write.
 
     Returns:
-        The value, and a note for whatever had to be replaced.
+        The value, and a note for each thing that had to be replaced.
 
     Raises:
-        Reject: `invalid_json`, `too_deep`, or `too_many_digits`, which is JSON all the same.
+        Reject: `invalid_json`, `too_deep`, or `too_many_digits`, which is still JSON.
     """
     notes: list[Note] = []
     try:
@@ -150,7 +150,7 @@ def _encoded(content: Mapping[str, Json]) -> bytes:
 
 
 def is_utf8(raw: bytes) -> bool:
-    """Whether what a decoder skips is text too: a context is decoded later, or never."""
+    """Whether the parts that a decoder skips are also text: a context is decoded later or never."""
     try:
         return raw.isascii() or bool(raw.decode("utf-8"))
     except UnicodeDecodeError:
@@ -196,7 +196,7 @@ def _finished(message: Message) -> Message:
 
 
 def mended(raw: bytes, message_id: str | None, *, as_sent: bool = False) -> Normalised:
-    """As `normalise`, of a message that is not `well_formed`."""
+    """Do the same as `normalise` for a message that is not `well_formed`."""
     content, notes = decode_json(raw)
     if not isinstance(content, dict):
         raise Reject("not_an_object", f"a message is a JSON object, not {_kind(content)}")
@@ -263,14 +263,14 @@ def _mend_text(value: Json, path: str, notes: list[Note]) -> str | None:
 
 
 def number_text(value: float) -> str:
-    """Write a finite number, or a boolean, as the text that an identifier becomes."""
+    """Write a finite number or a boolean as the text of an identifier."""
     if isinstance(value, (bool, int)):
         return json.dumps(value)
     return json.dumps(int(value) if value.is_integer() else value)
 
 
 def _mend_loose_text(value: Json, path: str, notes: list[Note]) -> str | None:
-    """Text that no destination depends on: what is not text is left out."""
+    """Mend a text that no destination depends on: any other value is left out."""
     if value is None or isinstance(value, str):
         return value
     notes.append(Note("dropped", path, f"must be text, not {_kind(value)}"))
@@ -295,14 +295,14 @@ def _mend_object(value: Json, path: str, notes: list[Note]) -> dict[str, Json]:
         return value
     if value is None:
         return {}
-    if value == []:  # what PHP writes for an empty object
+    if value == []:  # PHP writes this for an empty object
         notes.append(Note("converted", path, "an empty list became an empty object"))
         return {}
     raise Reject("invalid_type", f"must be an object, not {_kind(value)}", path)
 
 
 def _or_empty(mend: _Mend) -> _Mend:
-    """Make what cannot be mended empty: whoever wants it asks for it `as_sent`."""
+    """Make a value empty if it cannot be mended. A plugin can still read it with `as_sent`."""
 
     def mended(value: Json, path: str, notes: list[Note]) -> Any:
         try:
@@ -314,7 +314,7 @@ def _or_empty(mend: _Mend) -> _Mend:
 
 
 def _context_as_sent(value: Json, changed: dict[str, tuple[Any, Any]]) -> dict[str, Json]:
-    """Make a context without what is no object in it, and remember traits that are none."""
+    """Make a context without the parts that should be objects, and remember such traits."""
     if not isinstance(value, dict):
         return {}
     traits = value.get("traits")
@@ -325,8 +325,8 @@ def _context_as_sent(value: Json, changed: dict[str, tuple[Any, Any]]) -> dict[s
 
 
 def _mend_integrations(value: Json, path: str, notes: list[Note]) -> dict[str, Json]:
-    # Unlike rudder-server, which keeps a message with an empty list or null from every destination:
-    # PHP writes one for an empty map, and null is what many serialisers make of nothing.
+    # rudder-server keeps a message with an empty list or null from every destination. This does
+    # not: PHP writes a list for an empty map, and many serialisers write null for nothing.
     if isinstance(value, dict) or value is None or value == []:
         return _mend_object(value, path, notes)
     notes.append(Note("converted", path, f"{_kind(value)} was read as All: false"))
@@ -344,7 +344,7 @@ def _mend_context(value: Json, notes: list[Note]) -> dict[str, Json]:
 
 
 def kind_of(value: Json) -> str:
-    """Name a value's JSON type, for messages that must not show the value."""
+    """Return the name of a value's JSON type, for texts that must not show the value."""
     match value:
         case None:
             return "null"
@@ -364,7 +364,7 @@ _kind = kind_of  # short, for the sentences above
 
 
 def _without_surrogates(value: Json) -> Json:
-    """Replace halves of a character, which UTF-8 cannot carry; without any, give it back."""
+    """Replace halves of a character, which UTF-8 cannot carry. Other values stay as they are."""
     if isinstance(value, str):
         return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value) if _has_halves(value) else value
     if isinstance(value, list):
@@ -409,17 +409,17 @@ _FIELDS: dict[str, dict[str, tuple[str, _Mend]]] = {
 
 
 def mend_part(kind: str, part: str, value: Json, path: str, notes: list[Note]) -> dict[str, Any]:
-    """Make a value well-formed for the part of a message that it is put in.
+    """Make a value well-formed for the part of a message that will hold it.
 
     Args:
         kind: the call: `track`.
         part: the part's name on the wire: `userId`.
         value: any JSON value.
         path: where it comes from, for notes and rejections.
-        notes: is added to.
+        notes: the list that new notes are added to.
 
     Returns:
-        The struct's field and its value; empty where the call has no such part.
+        The struct's field and its value; empty if the call has no such part.
 
     Raises:
         Reject: `invalid_type`.

@@ -1,4 +1,4 @@
-"""Packing that cannot lose a message, whatever a plugin's `pack` does."""
+"""Packs requests without losing a message, whatever a plugin's `pack` does."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _log = logging.getLogger(__name__)
 
 
 def packed(connection: Connection, singles: list[HttpRequest]) -> list[HttpRequest]:
-    """Let a connection's plugin pack; what it breaks goes out as it was, one request by one.
+    """Let a connection's plugin pack. What it breaks goes out unpacked, one request at a time.
 
-    It gets no more messages at once than it says that it wants to see.
+    It gets at most as many messages at once as it asks for.
     """
     window = connection.window
     if window is None or len(singles) <= window:
@@ -28,7 +28,7 @@ def packed(connection: Connection, singles: list[HttpRequest]) -> list[HttpReque
 
 
 def windows(singles: Iterable[HttpRequest], most: int) -> Iterator[list[HttpRequest]]:
-    """Cut single requests, in order, into those of so many messages at most."""
+    """Cut single requests, in order, into windows with a maximum number of messages."""
     window: list[HttpRequest] = []
     messages: set[str] = set()
     for request in singles:
@@ -56,7 +56,7 @@ def _packed(connection: Connection, singles: list[HttpRequest]) -> list[HttpRequ
 
 
 def _problem(singles: Iterable[HttpRequest], requests: object) -> str | None:
-    """Say how a packing breaks the contract, if it does."""
+    """Say how a packing breaks the contract; None if it does not."""
     if not isinstance(requests, list) or not all(isinstance(r, HttpRequest) for r in requests):
         return "did not return a list of HttpRequest"
     before = set(chain.from_iterable(map(_message_ids, singles)))

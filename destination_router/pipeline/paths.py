@@ -1,11 +1,11 @@
-"""Paths of the mapping and subscription languages, compiled to functions over typed messages.
+"""Compiles paths of the mapping and subscription languages to functions over typed messages.
 
-A message is read as its sender wrote it: a number is a number where an id should be text, so it
-does not equal that text. What its SDK wrote elsewhere is read from there: the name of a screen, the
-traits of an identify. A path is `$.a.b[0].c`, its leading `$.` optional, keys in quotes or not.
-How it is cut and followed is Segment's (`segmentio/action-destinations`, packages/core/src/get.ts):
-a path that goes on past null, false, 0 or empty text gives that value; past anything else without
-that part, nothing.
+A message is read as its sender wrote it. If an id should be text but is a number, it stays a
+number, and does not equal that text. What its SDK wrote elsewhere is read from there: the name of
+a screen, the traits of an identify. A path is `$.a.b[0].c`. Its leading `$.` is optional, and keys
+may be in quotes. It is cut and followed as Segment does it (`segmentio/action-destinations`,
+packages/core/src/get.ts): a path that goes on past null, false, 0 or empty text returns that value.
+Past anything else that lacks the next part, it returns nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ATTRIBUTES = {
 
 
 def keys_of(path: str) -> tuple[str, ...]:
-    """Cut a path into keys; the path of the whole has none."""
+    """Cut a path into keys. The path of the whole message has none."""
     bare = "" if path == "$" else path.replace("$.", "", 1)
     return tuple(_QUOTES.sub("", part) for part in _CUT.split(bare) if part)
 
@@ -66,7 +66,7 @@ def reader(keys: Sequence[str]) -> Evaluate:
 
 
 def follow(value: Any, keys: Sequence[str]) -> Any:
-    """Go down into a JSON value, key by key."""
+    """Follow keys into a JSON value."""
     for key in keys:
         if isinstance(value, dict):
             value = value.get(key, UNDEFINED)
@@ -79,7 +79,7 @@ def follow(value: Any, keys: Sequence[str]) -> Any:
 
 
 def everything(message: Message) -> dict[str, Any]:
-    """A whole message as the object that it came as, with what was made well-formed in place."""
+    """Return a whole message as the object that it came as, with the mended parts in place."""
     whole = dict(message.wire)
     whole["type"] = message.__struct_config__.tag
     for name, attribute in _ATTRIBUTES.items():
@@ -106,9 +106,9 @@ def _root(key: str) -> Evaluate:
             return message.wire.get(key, UNDEFINED)
         if "_mended" in message.__dict__:
             sent = message.as_sent(key)
-            if not value or not _is_blank(sent):  # else the value stands elsewhere in the message
+            if not value or not _is_blank(sent):  # if not, the value is elsewhere in the message
                 value = sent
-        # What is empty may be so because it is absent: only the wire can tell.
+        # An empty field may be absent: only the wire can tell.
         return value if value or key in message.wire else UNDEFINED
 
     return read

@@ -1,14 +1,14 @@
-"""From a well-formed message to one that a connection's plugin may map.
+"""Prepares a well-formed message for a connection's plugin.
 
-In this order:
+The steps, in order:
 
 0. consent, as the sender wrote it: no transformation may take a refusal away;
-1. the router's transformations, which every connection sees the result of;
+1. the router's transformations, whose result every connection sees;
 2. `integrations` and the connection's subscriptions, which see the message unmasked, so that they
-   can ask for what shall not go out;
-3. the connection's own transformations, which may need what shall not go out either;
-4. privacy, after which nothing that it withheld exists: mapping, plugin, delivery, dead letters
-   and logs come later.
+   can ask for fields that must not go out;
+3. the connection's own transformations, which may also need fields that must not go out;
+4. privacy. Mapping, plugin, delivery, dead letters and logs come later, and never see what it
+   withheld.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Ready(msgspec.Struct, frozen=True):
     """A message that may be mapped.
 
     Attributes:
-        message: as the plugin may see it.
+        message: the message as the plugin may see it.
         notes: what was done to it so far.
-        subscriptions: which subscriptions took it, from 0.
+        subscriptions: the numbers, from 0, of the subscriptions that took it.
     """
 
     message: Message
@@ -53,8 +53,9 @@ class StepTaken(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         step: its place in the configuration: `transformations.0.rename`; or `privacy`.
-        before: the message; None in HIPAA mode, where it is not masked yet.
-        after: the same; None where the step dropped it, too. Of `privacy`, what passes.
+        before: the message before; None in HIPAA mode, because it is not masked yet.
+        after: the message after, by the same rule; None also if the step dropped it. For
+            `privacy`, what passes.
         notes: what was done.
         end: why the message ended here, if it did.
     """
@@ -71,9 +72,9 @@ class Treatment(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         shared: the router's transformations.
-        own: the connection's.
-        privacy: what it may see; None for one that may see everything.
-        consent: what people must allow; None for one that asks for nothing.
+        own: the connection's transformations.
+        privacy: what it may see; None: everything.
+        consent: what people must allow; None: nothing.
     """
 
     shared: Transformations = _NO_STEPS
@@ -88,15 +89,15 @@ class Treatment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Preparation:
-    """What stands between a well-formed message and a connection's plugin.
+    """The steps between a well-formed message and a connection's plugin.
 
     Args:
         plugin: the plugin's name.
-        names: what the connection may be called in `integrations`, the most specific first.
-        calls: those that the plugin has a hook for.
+        names: the connection's names in `integrations`, the most specific first.
+        calls: the calls for which the plugin has a hook.
         subscriptions: the connection's subscriptions.
         treatment: what it does to messages.
-        client_side: whether browsers send what happens in them by themselves.
+        client_side: whether browsers send their events to the vendor themselves.
     """
 
     def __init__(  # noqa: PLR0913 -- each is a part, by keyword
@@ -124,7 +125,7 @@ class Preparation:
         self._client_side = client_side
 
     def certain(self, call: type[Message]) -> tuple[int, ...] | None:
-        """Say which subscriptions take every message of a call; None where it depends on more."""
+        """Return which subscriptions take every message of a call; None if it depends on more."""
         return self._certain[call]
 
     def prepare(self, normalised: Normalised) -> Ready | Decision:
@@ -162,13 +163,13 @@ class Preparation:
     def prepare_again(
         self, normalised: Normalised, subscriptions: Sequence[int]
     ) -> Ready | Decision:
-        """Make a message ready that was, and was kept as a dead letter since.
+        """Prepare a message again that was prepared once and then kept as a dead letter.
 
-        It is neither transformed nor masked again, but held against the lists of today.
+        It is neither transformed nor masked again, but checked against today's lists.
         """
         message = normalised.message
         if self._privacy is None:
-            raise AssertionError  # only a connection in HIPAA mode seals
+            raise AssertionError  # only connections in HIPAA mode seal
         known = tuple(number for number in subscriptions if number < len(self._subscriptions))
         try:
             kept, notes = self._privacy.reapply(message)
@@ -185,8 +186,8 @@ class Preparation:
     def steps(self, normalised: Normalised) -> list[StepTaken]:
         """Take a message through every step, up to its end, and show it before and after each.
 
-        In HIPAA mode it is shown after privacy alone: the lists speak of what the steps make, so
-        held against them earlier it would show what a later step masks or deletes.
+        In HIPAA mode, only its state after privacy is shown. The lists apply to the result of the
+        steps, so an earlier check against them would show what a later step masks or deletes.
         """
         taken: list[StepTaken] = []
         message = normalised.message
@@ -223,7 +224,7 @@ class Preparation:
         return taken
 
     def steps_of_sealed(self, kept: Message) -> list[StepTaken]:
-        """Name the steps that a message took before it was sealed, and show what passed."""
+        """List the steps that a message took before it was sealed, and show what passed."""
         names = [
             step.where
             for steps in (self._shared, self._own)
@@ -244,7 +245,7 @@ class Preparation:
         return everything(message) if self._privacy is None else None
 
     def _taking(self, message: Message) -> tuple[int, ...] | str:
-        """Say which subscriptions take a message, or why none does."""
+        """Return which subscriptions take a message, or why none does."""
         if reason := refusal(message, self._names):
             return reason
         kind = type(message)
@@ -262,12 +263,12 @@ class Preparation:
         return self._blind(decided(message, "filtered", reason=reason, notes=notes))
 
     def _blind(self, decision: Decision) -> Decision:
-        """Mask whose message it was: what ended before privacy is reported, too."""
+        """Mask whose message it was: one that ended before privacy is also reported."""
         return decision if self._privacy is None else masked_decision(decision, self._privacy)
 
 
 def _certain(subscriptions: Sequence[Subscription], kind: type[Message]) -> tuple[int, ...] | None:
-    """Say which subscriptions take every message of a call; None where it depends on more."""
+    """Return which subscriptions take every message of a call; None if it depends on more."""
     verdicts = [
         True if subscription.holds is None else subscription.holds.verdict(kind)
         for subscription in subscriptions
@@ -278,7 +279,7 @@ def _certain(subscriptions: Sequence[Subscription], kind: type[Message]) -> tupl
 
 
 def masked_decision(decision: Decision, privacy: Privacy) -> Decision:
-    """Mask the ids in a decision that was made of an unmasked message."""
+    """Mask the ids in a decision about an unmasked message."""
     keys = privacy.keys
     user, anonymous = decision.user_id, decision.anonymous_id
     return msgspec.structs.replace(

@@ -1,9 +1,9 @@
-"""Where wire JSON is cut: a request's body into events, an event into its members.
+"""Cuts wire JSON: a request's body into events, and an event into its members.
 
-Nothing is decoded that need not be, so what is cut out is byte for byte what the sender wrote.
-Standard JSON takes the fast road. What real senders write in its place (`NaN`, half a character,
-bytes that are not UTF-8) and what is nested too deeply to decode is cut by its commas instead, so
-that one such event costs its neighbours nothing.
+It decodes only what it must, so each piece is byte for byte what the sender wrote. Standard JSON
+takes the fast road. The variants that real senders write (`NaN`, half a character, bytes that are
+not UTF-8) and JSON that is nested too deeply to decode are cut at their commas. So one such event
+costs its neighbours nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from destination_router.pipeline.normalise import decode_json
 
 
 class _Batch(msgspec.Struct):
-    """Only the events of a batch: everything beside them is skipped."""
+    """The events of a batch. Everything beside them is skipped."""
 
     batch: list[msgspec.Raw]
 
@@ -46,18 +46,18 @@ _MEMBER = re.compile(rb"[ \t\n\r]*(" + _STRING + rb")[ \t\n\r]*:(.*)", re.DOTALL
 
 
 def split_batch(body: bytes, most: int | None = None) -> list[bytes]:
-    """Cut `{"batch": [event, ...]}` into its events; other keys are discarded.
+    """Cut `{"batch": [event, ...]}` into its events. Other keys are discarded.
 
-    As rudder-server's gateway does: a `batch` that is no array is one event, and a body without a
-    `batch`, or with null for one, holds none.
+    It follows rudder-server's gateway: a `batch` that is no array is one event, and a body whose
+    `batch` is missing or null holds none.
 
     Args:
-        body: as it came in, unpacked.
+        body: the request's body, unpacked.
         most: how many events it may hold; None: any number.
 
     Returns:
-        At least one event, as it was written. That it is JSON is certain only of what decodes;
-        `members` checks the rest.
+        At least one event, as it was written. Not every one is certain to be JSON: `members`
+        checks those that were not decoded.
 
     Raises:
         Reject: `invalid_json`, `empty_batch` or `too_many_events`.
@@ -77,11 +77,11 @@ def split_batch(body: bytes, most: int | None = None) -> list[bytes]:
 
 
 def standard_batch(body: bytes, most: int) -> list[bytes] | None:
-    """As `split_batch`, where that takes no time to speak of; None where it may.
+    """Cut a batch as `split_batch` does if that is quick; None if it may take a while.
 
     Args:
-        body: as it came in, unpacked.
-        most: more events than this take a while, too.
+        body: the request's body, unpacked.
+        most: more events than this also take a while.
     """
     try:
         raw_events = _decode_batch(body).batch
@@ -91,10 +91,10 @@ def standard_batch(body: bytes, most: int) -> list[bytes] | None:
 
 
 def split_list(text: bytes) -> list[bytes]:
-    """Cut a JSON array into its items; each is as it was written, and may itself be no JSON.
+    """Cut a JSON array into its items, each as it was written. An item may itself be no JSON.
 
     Raises:
-        Reject: `invalid_json`, where it is no array.
+        Reject: `invalid_json`: it is no array.
     """
     text = text.strip(_BLANKS)
     if not text.startswith(b"["):
@@ -103,9 +103,9 @@ def split_list(text: bytes) -> list[bytes]:
 
 
 def members(event: bytes) -> dict[str, bytes]:
-    """Take an event apart: each field's name, and its value as it was written.
+    """Cut an event into its fields: each name, with its value as it was written.
 
-    Of a field that is there twice, the last counts.
+    If a field is there twice, the last counts.
 
     Raises:
         Reject: `invalid_json` or `not_an_object`.
@@ -146,7 +146,7 @@ def _items(batch: bytes, most: int | None = None) -> list[bytes]:
 def _refuse_more(body: bytes, most: int) -> None:
     """Refuse a body with too many events before they are made: a million would take 100 MB.
 
-    Looks no further than it must; whatever else is wrong with the body, others tell.
+    It looks no further than it must. Other functions report any other fault of the body.
 
     Raises:
         Reject: `too_many_events`.
@@ -185,7 +185,7 @@ def _member(item: bytes) -> tuple[str, bytes]:
 
 
 def _check(value: bytes) -> None:
-    """Refuse what is not JSON; what is too deep or long to tell, the pipeline refuses by itself."""
+    """Refuse a value that is not JSON. The pipeline itself refuses one too deep or long to tell."""
     try:
         _check_standard(value)
     except UNDECODABLE:
@@ -197,10 +197,10 @@ def _check(value: bytes) -> None:
 
 
 def _cut(text: bytes, most: int | None = None) -> list[bytes]:
-    """Cut an array or object at its own commas, whatever lies between them.
+    """Cut an array or object at its own commas, whatever is between them.
 
-    An item may still be no JSON. But if every item is, so is the whole: no byte is lost but the
-    commas and the outer brackets, and those are checked.
+    An item may still be no JSON. But if every item is JSON, so is the whole: the cut removes only
+    the commas and the outer brackets, and it checks those.
     """
     if text[:1] + text[-1:] not in (b"[]", b"{}"):
         raise _invalid()
@@ -213,7 +213,7 @@ def _cut(text: bytes, most: int | None = None) -> list[bytes]:
                 items.append(text[start : found.start(1)].strip(_BLANKS))
                 _count(len(items), most)
                 start = found.end()
-        elif mark == b'"':  # never closed; to look further would be to look again and again
+        elif mark == b'"':  # never closed: each further search would begin again
             raise _invalid()
         else:
             depth += _STEPS[mark]
@@ -237,7 +237,7 @@ class _Id(msgspec.Struct, rename="camel"):
 
 
 def id_of(raw: bytes) -> str:
-    """Read a message's id alone, if it can be read; empty otherwise."""
+    """Read only a message's id; empty if it cannot be read."""
     try:
         return msgspec.json.decode(raw, type=_Id).message_id
     except (msgspec.MsgspecError, ValueError, RecursionError):
