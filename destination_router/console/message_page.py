@@ -125,9 +125,11 @@ class MessagePage:
             return content, _CHANGED
         try:
             ask = partial(content_of, connection, trace)
-            return await self._desk.turns.ask(connection, ask), ""
+            whole = await self._desk.turns.ask(connection, ask)
         except TimeoutError:
             return content, _TOO_LONG
+        # Such as a masking key's value, which is no part of a fingerprint.
+        return (content, _CHANGED) if content.exchanges and not whole.requests else (whole, "")
 
     async def _drawn(self, request: Request, trace: Trace, again: DecisionView | None) -> Response:
         content, without_steps = await self._whole(trace)

@@ -433,6 +433,28 @@ def test_where_the_configuration_of_then_is_not_known_what_was_sent_is_shown(
     assert "ada@example.com" in text
 
 
+def test_what_another_masking_key_sealed_is_said_to_have_been_sent(
+    console_of: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot be decided again, and it became a request all the same."""
+    allow = 'allow = { events = ["Order Completed"], properties = ["total"] }'
+    keys = f'[privacy]\n{allow}\n[privacy.keys]\nv1 = {{ env = "KEY" }}\n'
+    toml = f'{TOML}[connections.privacy]\nmode = "hipaa"\n{allow}\n{keys}'
+    (before := tmp_path / "before.toml").write_text(toml)
+    monkeypatch.setenv("KEY", "00" * 32)
+    (then,) = (connect(each) for each in load_config(before).connections)
+    body = then.kept(json.dumps(MESSAGE).encode()).decode()
+    monkeypatch.setenv("KEY", "11" * 32)
+    console = console_of(toml)
+    assert then.fingerprint == console.connections[0].fingerprint
+    content = TraceContent(body=body, exchanges=trace().content.exchanges)
+    sent = trace(content=content, fingerprint=then.fingerprint)
+    console.traces.put([sent], {}, {}, time.time())
+    text = console.client().get("/live/event?connection=heap&offset=7").text
+    assert "The configuration has changed since" in text
+    assert "It became no request" not in text
+
+
 def test_a_message_of_which_only_the_id_is_kept_offers_nothing_to_do(console: Served) -> None:
     """Run again, it would be rejected for what is not kept; and it is not what was sent in."""
     hidden = dict.fromkeys(("before", "after"))
