@@ -89,6 +89,7 @@ def delete_user(
         list[str] | None,
         typer.Option(
             "--file",
+            metavar="PATH",
             help="A userId a line, or an object with userId, anonymousId or both; plain or "
             "gzipped; - is standard input. You may repeat this.",
         ),

@@ -61,7 +61,9 @@ def diff(
     config: Annotated[
         list[Path] | None,
         typer.Option(
-            "--config", help="Give it twice, in place of two dialects: today's and tomorrow's."
+            "--config",
+            metavar="PATH",
+            help="Give it twice, in place of two dialects: today's and tomorrow's.",
         ),
     ] = None,
     connection: ConnectionName = None,
