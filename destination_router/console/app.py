@@ -1,4 +1,4 @@
-"""The console's ASGI app: which path is which page, who may see it, and what is told of errors."""
+"""The console's ASGI app: its paths and pages, who may see them, and how errors are shown."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Console:
     """The console, ready to be served.
 
     Args:
-        config: the table `[console]`.
-        desk: what its pages stand on.
+        config: the configuration's table `[console]`.
+        desk: reads and acts for its pages.
     """
 
     def __init__(self, config: ConsoleConfig, desk: Desk) -> None:
@@ -139,7 +139,7 @@ class Console:
 
     async def _sign_in(self, request: Request) -> Response:
         address = request.client.host if request.client else ""
-        form = await read_form(request, _LARGEST_SIGN_IN)  # from anybody
+        form = await read_form(request, _LARGEST_SIGN_IN)  # anybody may send it
         onward = _local(form.get("next"))
         if left := self._sessions.pauses.left(address):
             wait = max(1, round(left))
@@ -223,7 +223,7 @@ def _path(request: Request) -> str:
 
 
 def _local(path: str) -> str:
-    """Take a path of this console; whatever leads elsewhere leads to the first page."""
+    """Return a path within this console; the first page if the path leads elsewhere."""
     try:
         parts = urlsplit(path)
     except ValueError:

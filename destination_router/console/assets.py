@@ -1,4 +1,4 @@
-"""The files that pages load: read once, served under names that change with their content."""
+"""The files that pages load, read once and served under names that change with their content."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Assets:
         }
 
     def url(self, name: str) -> str:
-        """Say where a page finds a file."""
+        """Return the URL of a file."""
         return f"/static/{name}?v={self._versions[name]}"
 
     async def answer(self, request: Request) -> Response:
-        """Serve a file; a name is looked up, never opened."""
+        """Serve a file. Its name is looked up, never opened."""
         name = request.path_params["name"]
         if name not in self._files:
             raise HTTPException(404)

@@ -1,4 +1,4 @@
-"""Plots as SVG, drawn by the server: shapes alone; a table beside them has the same numbers."""
+"""Draws charts as SVG, only in shapes: a table beside them has the same numbers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def bars(
     """Draw stacked bars.
 
     Args:
-        series: the name of each, which is its class in the style sheet, and its values.
-        title: what is shown, for who cannot see it.
-        span: what stands below the first and the last column.
+        series: each one's name, which is its class in the style sheet, and its values.
+        title: what the chart shows, for people who cannot see it.
+        span: the labels below the first and the last column.
     """
     columns = len(series[0][1]) if series else 0
     highest = max((sum(values[i] for _, values in series) for i in range(columns)), default=0.0)
@@ -41,12 +41,12 @@ def bars(
 def line(
     lines: Sequence[tuple[str, Sequence[float | None]]], title: str, span: Sequence[str] = ()
 ) -> Markup:
-    """Draw lines, which break off where nothing was measured.
+    """Draw lines, with a gap where nothing was measured.
 
     Args:
-        lines: the name of each, which is its class in the style sheet, and its values.
-        title: what is shown, for who cannot see it.
-        span: what stands below the first and the last value.
+        lines: each one's name, which is its class in the style sheet, and its values.
+        title: what the chart shows, for people who cannot see it.
+        span: the labels below the first and the last value.
     """
     known = [value for _, values in lines for value in values if value is not None]
     highest = max(known, default=0.0)
@@ -79,7 +79,7 @@ def _framed(shapes: Sequence[str], title: str, highest: str, span: Sequence[str]
     )
     label = escape(f"{title}; at most {highest}")
     below = "".join(f"<span>{escape(words)}</span>" for words in span)
-    return Markup(  # noqa: S704 -- numbers of ours, and escaped names
+    return Markup(  # noqa: S704 -- our own numbers, and escaped names
         f'<figure><figcaption aria-hidden="true"><span>{escape(highest)}</span></figcaption>'
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT + 1}" role="img" '
         f'preserveAspectRatio="none" aria-label="{label}">{grid}{"".join(shapes)}</svg>'

@@ -1,6 +1,6 @@
-"""Commands of ours that a page runs, each in a process of its own.
+"""Runs `destination-router` commands for pages, each in a process of its own.
 
-What needs the conformance suite is run so: the router does not import it.
+Work that needs the conformance suite runs this way, because the router does not import the suite.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Ran(msgspec.Struct, frozen=True):
 
 
 class CommandRuns:
-    """Runs commands, two at a time; one that takes five minutes is ended."""
+    """Runs commands, two at a time. It ends one that takes five minutes."""
 
     def __init__(self) -> None:
         self._slots = asyncio.Semaphore(2)
@@ -34,8 +34,8 @@ class CommandRuns:
         """Run `destination-router` with some arguments.
 
         Args:
-            arguments: as typed; none of them is read by a shell.
-            given: what it reads on standard input.
+            arguments: the arguments as typed. No shell reads them.
+            given: its standard input.
         """
         async with self._slots:
             process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""The conformance report of each installed destination, by the command that makes it."""
+"""Shows the conformance report of each installed destination, which a command makes."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _MOST_FAILURES = 200
 
 
 class ReportView(msgspec.Struct, frozen=True, kw_only=True):
-    """A report, as far as the page shows it.
+    """The parts of a report that the page shows.
 
     Attributes:
         at: when it was made, Unix time in seconds.
-        result: `success` or `failure`; `unknown` where the command failed.
-        summary: how many of each result.
+        result: `success` or `failure`; `unknown` if the command failed.
+        summary: the number of each result.
         failures: the results that did not pass.
         error: why there is no report.
     """
@@ -43,7 +43,7 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConformancePage:
-    """The page, with the runs of this process."""
+    """The page, with this process's runs."""
 
     def __init__(self, desk: Desk, rendering: Rendering, runs: CommandRuns) -> None:
         self._desk = desk

@@ -1,6 +1,6 @@
-"""Connections: their settings as a form, what `check` says, and how much of their quotas is used.
+"""The pages of connections: settings as a form, the result of `check`, and the use of quotas.
 
-Nothing here writes router.toml: what a form would change is given as TOML to paste.
+Nothing here writes router.toml. A form's changes become TOML to paste.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _PATIENCE = 30.0
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
-    """The connection that is looked at."""
+    """The connection that the page shows."""
 
     config: ConnectionConfig
     connection: Connection
@@ -46,7 +46,7 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Said(msgspec.Struct, frozen=True):
-    """What `check` said of router.toml, and when: Unix time in seconds."""
+    """The result of `check` on router.toml, and its Unix time in seconds."""
 
     stamp: tuple[int, int] | None = None
     at: float | None = None
@@ -55,7 +55,7 @@ class _Said(msgspec.Struct, frozen=True):
 
 
 class ConnectionPage:
-    """The list of connections, and one of them."""
+    """The list of connections, and the page of one."""
 
     def __init__(self, desk: Desk, rendering: Rendering) -> None:
         self._desk = desk
@@ -87,7 +87,7 @@ class ConnectionPage:
         return await self._drawn(request, chosen, results=results)
 
     async def _change(self, request: Request) -> Response:
-        """Say what is wrong with changed settings, or give them as TOML."""
+        """Say what is wrong with changed settings, or write them as TOML."""
         form = await read_form(request)
         chosen = self._chosen(form.get("name"))
         schema = chosen.connection.plugin.hook.settings_schema()
@@ -140,9 +140,9 @@ class ConnectionPage:
         )
 
     async def _checked(self) -> _Said:
-        """Look router.toml over once for each change of it: that starts every program.
+        """Check router.toml once for each change of it, because a check starts every program.
 
-        An operator's check lets it be looked over again, for what it refers to may have changed.
+        After an operator's check, it is checked again: what it refers to may have changed.
         """
         path = self._desk.configured.path
         if path is None:
@@ -189,7 +189,7 @@ def _problems(config: ConnectionConfig) -> list[str]:
 
 
 def _toml(config: ConnectionConfig, settings: dict[str, Json], schema: Any) -> str:
-    """Write a connection with changed settings; a secret stands there as what it should be."""
+    """Write a connection with changed settings, each secret as the reference it should be."""
     shown = {
         name: {"env": f"{config.name}_{name}".upper().replace("-", "_").replace(" ", "_")}
         if is_secret(schema, name) and not holds_reference(value)
@@ -200,6 +200,6 @@ def _toml(config: ConnectionConfig, settings: dict[str, Json], schema: Any) -> s
 
 
 def _beside(config: ConnectionConfig) -> list[str]:
-    """Name what else router.toml says of a connection: it stays as it is."""
+    """List what else router.toml says about a connection, which stays as it is."""
     names = ("subscription", "mapping", "subscriptions", "transformations", "privacy", "consent")
     return [name for name in names if getattr(config, name)]

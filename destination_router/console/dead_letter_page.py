@@ -1,4 +1,4 @@
-"""Dead letters: grouped, looked at, tried on paper, replayed, exported, deleted."""
+"""The pages of dead letters, which people group, read, try on paper, replay, export or delete."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class LetterView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetterPage:
-    """The page, with what it does to letters."""
+    """The pages, with their actions on letters."""
 
     def __init__(self, desk: Desk, rendering: Rendering) -> None:
         self._desk = desk
@@ -125,7 +125,7 @@ class DeadLetterPage:
     async def _tried(
         self, request: Request, wanted: DeadLetterFilter, subject: str, what: str, form: Form
     ) -> Response:
-        """Say what would be done, and ask."""
+        """Show what would be done, and ask."""
         found = await self._desk.read_log(lambda log: list(find_letters(log.books, wanted)))
         config = self._desk.configured.config
         good = found
@@ -205,7 +205,7 @@ class DeadLetterPage:
 
 
 def _chosen(form: Form) -> tuple[DeadLetterFilter, str]:
-    """Read which letters are meant: those that were ticked, or a whole group."""
+    """Read which letters are meant: the ticked ones or a whole group."""
     if form.get("which") == "group":
         connection, code = form.get("connection"), form.get("code")
         if not connection or not code:

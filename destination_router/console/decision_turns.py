@@ -1,7 +1,7 @@
-"""What connections make of messages that pages show: asked one at a time, within a time.
+"""Asks connections for decisions that pages show, one at a time and with a deadline.
 
-A destination that is a program may hang. Then one thread waits for it, however often its pages are
-loaded.
+A destination that is a program may hang. Then only one thread waits for it, however often its pages
+are loaded.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class DecisionTurns:
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def ask(self, connection: Connection, work: Callable[[], T]) -> T:
-        """Do what asks a connection, in a thread.
+        """Run work that asks a connection, in a thread.
 
         Raises:
-            TimeoutError: it has not answered in time, or did not answer an earlier page.
+            TimeoutError: it did not answer in time, or still owes an earlier page its answer.
         """
         if connection.plugin.elsewhere is None:
             return await in_thread(work, "console-decision")
@@ -42,7 +42,7 @@ class DecisionTurns:
             def over(asked: asyncio.Future[T]) -> None:
                 turn.release()
                 if not asked.cancelled():
-                    asked.exception()  # nobody may wait for it any more
+                    asked.exception()  # perhaps nobody waits for it any more
 
             asking.add_done_callback(over)
             return await asyncio.shield(asking)

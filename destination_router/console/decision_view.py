@@ -1,4 +1,4 @@
-"""What a connection makes of a message, for a page: requests with secrets hidden, notes, steps."""
+"""Shows a connection's decision about a message: requests without secrets, notes and steps."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from destination_router.service.tracing import plain_notes, plain_steps
 
 
 class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision as it may be shown.
+    """A decision that may be shown.
 
     Attributes:
         result: `requests`, `filtered` or `rejected`.
-        why: the code and the words where it is not sent.
-        requests: as they may be shown.
+        why: the code and the words if it is not sent.
+        requests: the requests without secrets.
         notes: what was changed or left out.
         steps: as `TraceContent.steps`.
-        outcomes: of each request that was sent, what came of it; empty: nothing was sent.
+        outcomes: the outcome of each request that was sent; empty: nothing was sent.
     """
 
     result: str
@@ -34,12 +34,12 @@ class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def view_of(connection: Connection, raw: bytes) -> DecisionView:
-    """Decide a message, and show what came of it. Sends nothing."""
+    """Decide a message, and show the decision. Sends nothing."""
     return shown(connection, connection.decide(raw), raw)
 
 
 def shown(connection: Connection, decision: Decision, raw: bytes) -> DecisionView:
-    """Show what was decided of a message."""
+    """Show the decision about a message."""
     reject = decision.reject
     return DecisionView(
         result=decision.result,
@@ -51,11 +51,11 @@ def shown(connection: Connection, decision: Decision, raw: bytes) -> DecisionVie
 
 
 def content_of(connection: Connection, trace: Trace) -> TraceContent:
-    """Find out what was left out of a trace: the steps, and the requests that they led to.
+    """Work out what a trace leaves out: the steps, and the requests that they led to.
 
     Args:
-        connection: as it was then.
-        trace: with its body.
+        connection: the connection as it was then.
+        trace: the trace with its body.
     """
     content = trace.content
     if not trace.fingerprint or content.body is None:

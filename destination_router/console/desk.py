@@ -1,4 +1,4 @@
-"""What every page stands on: the configuration, the event log, and what workers tell."""
+"""Gives pages the configuration, the event log, and the traces of workers."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Desk:
     """Reads and acts for the pages.
 
     Args:
-        configured: says what the router goes by now.
-        traces: what workers tell.
-        content: whether values of messages are shown.
+        configured: returns the router's current configuration.
+        traces: the workers' traces.
+        content: whether pages show values of messages.
         clock: Unix time, in seconds.
     """
 
@@ -65,26 +65,26 @@ class Desk:
 
     @property
     def configured(self) -> Configured:
-        """What the router goes by now."""
+        """The router's current configuration."""
         configured = self._configured()
         current = {each.fingerprint: each for each in configured.connections}
         with self._knowing:
             for fingerprint, connection in list(self._known.items()):
                 if fingerprint in current or connection.plugin.elsewhere is not None:
-                    del self._known[fingerprint]  # an earlier one's program would run on
+                    del self._known[fingerprint]  # or an earlier one's program would go on running
             self._known |= current
             while len(self._known) > max(_MOST_EARLIER, len(current)):
                 self._known.popitem(last=False)
         return configured
 
     def connection_of(self, trace: Trace) -> Connection | None:
-        """Find the connection as it was when a message was traced; None: it is not known here."""
+        """Find the connection as it was when a message was traced; None if it is not known here."""
         _ = self.configured
         with self._knowing:
             return self._known.get(trace.fingerprint)
 
     def targets_of(self, connection: Connection) -> list[str]:
-        """Say where a connection's requests go: `[delivery] origins` may redirect a vendor's."""
+        """Return where a connection's requests go: `[delivery] origins` may redirect a vendor's."""
         elsewhere = self.configured.config.delivery.origins
         pairs = [(origin, redirected(origin, elsewhere)) for origin in connection.origins or ()]
         return [
@@ -93,7 +93,7 @@ class Desk:
         ]
 
     def shown(self, trace: Trace) -> Trace:
-        """Leave out values that were kept before the configuration said not to show any."""
+        """Remove values that were kept before the configuration forbade showing them."""
         if self.content:
             return trace
         content = trace.content
@@ -102,7 +102,7 @@ class Desk:
         return replace(trace, event="", detail="", content=content)
 
     async def ask_traces(self, ask: Callable[[TraceFile], T]) -> T:
-        """Read what workers tell.
+        """Read from the workers' traces.
 
         Raises:
             LogUnavailableError: it cannot be read now.
@@ -110,37 +110,37 @@ class Desk:
         return await in_thread(partial(ask, self._traces), "console-traces")
 
     def watch_traces(self, *, watched: bool) -> None:
-        """Say whether somebody looks at what comes in: what this process tells is remembered."""
+        """Say whether somebody watches. If so, this process remembers the traces that it writes."""
         self._traces.remember(watched=watched)
 
     def fresh_traces(self, after: int) -> list[Trace] | None:
-        """Give what workers of this process told after a number; None: it is to be read."""
+        """Return this process's traces after a number; None: read the file."""
         return self._traces.fresh(after)
 
     def last_write_of_traces(self) -> object:
-        """Give something that is another once workers have told more; costs next to nothing."""
+        """Return a value that differs once workers have written more. It is cheap."""
         return self._traces.last_write()
 
     async def read_log(self, read: Callable[[LogAdmin], T]) -> T:
-        """Read from the event log, all of it as it is at one moment.
+        """Read from the event log, as it is at one moment.
 
         Raises:
-            LogFileError: it is not there, or damaged.
+            LogFileError: it is missing or damaged.
             LogUnavailableError: it cannot be read now.
         """
         return await in_thread(partial(self._with_log, read, to_write=False), "console-log")
 
     async def change_log(self, change: Callable[[LogAdmin], T]) -> T:
-        """Change something in the event log, all of it or nothing.
+        """Change the event log, all or nothing.
 
         Raises:
-            LogFileError: it is not there, or damaged.
+            LogFileError: it is missing or damaged.
             LogUnavailableError: it cannot be written now.
         """
         return await in_thread(partial(self._with_log, change, to_write=True), "console-log")
 
     async def note(self, session: Session, what: str, subject: str, count: int = 1) -> None:
-        """Write down what somebody did: as a line of the log, and for the console to show."""
+        """Record an action, as a line of the log and for the console to show."""
         about = {"who": session.who, "action": what, "subject": subject, "count": count}
         _log.info("console_action", extra=about)
         action = Action(self.clock(), session.who, what, subject, count)
@@ -148,14 +148,14 @@ class Desk:
             await self.ask_traces(lambda traces: traces.note(action))
 
     def close(self) -> None:
-        """Let go of the event log; waits for who reads it."""
+        """Close the event log, after the current use."""
         with self._opening:
             if self._followed is not None:
                 self._followed[1].close()
                 self._followed = None
 
     def _log_of(self, config: EventLogConfig) -> FollowedLog:
-        """Give the log, which stays open between pages where opening it costs much."""
+        """Return the log, which stays open between pages if opening it is expensive."""
         with self._opening:
             if self._followed is None or self._followed[0] != config:
                 if self._followed is not None:

@@ -1,4 +1,4 @@
-"""What a form sends: a few fields, within bounds."""
+"""Reads the fields of a form, within bounds."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ _MOST_FIELDS = 2000
 
 
 class Form:
-    """The fields of a form; each may be there several times."""
+    """The fields of a form. Each may be there several times."""
 
     def __init__(self, pairs: list[tuple[str, str]]) -> None:
         self._pairs = pairs
 
     def get(self, name: str, default: str = "") -> str:
-        """Give the last value of a field."""
+        """Return the last value of a field."""
         values = self.all(name)
         return values[-1] if values else default
 
     def all(self, name: str) -> list[str]:
-        """Give all values of a field."""
+        """Return all values of a field."""
         return [value for key, value in self._pairs if key == name]
 
     def names(self) -> set[str]:
-        """Name the fields that are there."""
+        """Return the names of the fields."""
         return {name for name, _ in self._pairs}
 
 
@@ -36,11 +36,11 @@ async def read_form(request: Request, most_bytes: int = MOST_BYTES) -> Form:
     """Read the form of a request.
 
     Args:
-        request: whose body it is.
-        most_bytes: how long it may be.
+        request: the request whose body is the form.
+        most_bytes: how long the body may be.
 
     Raises:
-        HTTPException: it is none, or too much of one.
+        HTTPException: the body is no form, or it is too large.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != _FORM:

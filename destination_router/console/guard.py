@@ -1,10 +1,10 @@
-"""What every request has to pass before a page sees it, and what every answer says to browsers.
+"""Checks every request before a page sees it, and adds the security headers to every answer.
 
-Against rebinding of names, a request names this console in `Host`: by an address, which no name
-can be rebound to, by `localhost`, or by what router.toml says. Against requests that another site
-makes a browser send, `Sec-Fetch-Site` and `Origin` say who asks. What a page shows runs no script
-and loads nothing that is not a file of ours (`Content-Security-Policy`), and no other site may read
-or frame it: there is no `Access-Control-*`.
+Against DNS rebinding, a request must name this console in `Host`: by an address, which no name
+can be rebound to, by `localhost`, or by the name in router.toml. Against requests that another site
+makes a browser send, `Sec-Fetch-Site` and `Origin` say who asks. A page's content runs no script
+and loads only the console's own files (`Content-Security-Policy`). No other site may read or frame
+a page: there is no `Access-Control-*`.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _LOCAL_NAMES = frozenset({"localhost", "localhost."})
 
 
 class Guard:
-    """An ASGI app in front of another one.
+    """An ASGI app in front of the pages.
 
     Args:
         app: the pages.
-        url: under which people reach them through a proxy; empty: there is none.
+        url: the URL of the pages behind a proxy; empty: there is no proxy.
     """
 
     def __init__(self, app: ASGIApp, url: str = "") -> None:
@@ -105,7 +105,7 @@ class Guard:
 
 
 def _is_navigation(headers: Headers) -> bool:
-    """Whether somebody followed a link to a page, which shows nothing to the site it is on."""
+    """Whether a person followed a link to a page. The linking site sees nothing of the page."""
     return (
         headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
     )

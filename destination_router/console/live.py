@@ -1,4 +1,4 @@
-"""What comes in, as it comes in, with what becomes of it: a table, and a stream of its rows."""
+"""Shows messages as they come in, with their fate, as a table and a stream of its rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TYPES = ("identify", "track", "page", "screen", "group", "alias")
 
 
 class _Events(StreamingResponse):
-    """An answer of events that tells when it is over, even if nobody has read any of it."""
+    """A stream of events that says when it is over, even if nobody has read any of it."""
 
     def __init__(self, events: AsyncIterator[str], ended: Callable[[], None]) -> None:
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -52,9 +52,9 @@ class Live:
     """The page, and its stream.
 
     Args:
-        desk: where traces are read.
-        rendering: draws.
-        over: set when streams shall end.
+        desk: reads the traces.
+        rendering: draws the page.
+        over: set when streams have to end.
     """
 
     def __init__(self, desk: Desk, rendering: Rendering, over: asyncio.Event) -> None:
@@ -106,7 +106,7 @@ class Live:
                 headers={"retry-after": "30", "connection": "close"},
             )
         stream = Stream(_wanted(request))
-        self.feed.join(stream)  # before anything is awaited: it counts from now on
+        self.feed.join(stream)  # before any await, so that it counts from now on
         return _Events(
             self._events(stream, request.state.is_signed_in), partial(self.feed.leave, stream)
         )
@@ -115,7 +115,7 @@ class Live:
         try:
             has_seen_some = stream.wanted.after > 0
             missed, left = await self._desk.ask_traces(lambda traces: traces.news(stream.wanted))
-            # Before anything is sent: that may take as long as who reads likes.
+            # Before anything is sent, because a slow reader can delay a send for ever.
             stream.begin(missed[0].number if missed else stream.wanted.after)
             yield ": here\n\n"
             if missed:
@@ -133,7 +133,7 @@ class Live:
                     return
                 yield stream.next_event(next_frame)
         except LogUnavailableError:
-            return  # whoever looks asks again
+            return  # the browser asks again
 
     def _row(self, trace: Trace) -> str:
         return row(self._desk.shown(trace), fresh=True)

@@ -1,7 +1,7 @@
 """A row of the page Live, as HTML.
 
-Rows are written for each message, as often as messages come in, so no template draws them: that
-takes eight times as long. `escape` stands around everything that is not of this module.
+A row is written for each message that comes in, so no template draws it: that would take eight
+times as long. `escape` is around everything that does not come from this module.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _LINE_ENDS = str.maketrans("\r\n", "  ")
 
 
 def row(trace: Trace, *, fresh: bool) -> str:
-    """Write the row of a message, without line ends: it is a line of a stream.
+    """Write the row of a message, without line ends, because it is a line of a stream.
 
     Args:
-        trace: as it may be shown.
-        fresh: whether it has just come in.
+        trace: the trace, without values that must not be shown.
+        fresh: whether the message has just come in.
     """
     name, offset = _quoted(trace.connection), trace.offset
     second = _second(int(trace.at))

@@ -1,6 +1,6 @@
-"""Who looks at Live, and what each is handed: traces are read once, and drawn once for a filter.
+"""Streams rows to everybody who watches Live: traces are read once and drawn once for each filter.
 
-Who is slower than what comes in is told how much it did not see.
+A stream that is slower than the messages says how many it left out.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _MOST_WAITING = 20
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """Rows on their way to whoever looks.
+    """Rows on their way to a stream.
 
     Attributes:
-        number: of the newest message among them.
-        count: how many they are.
-        rows: as HTML without line ends, the newest first.
+        number: the number of the newest message among them.
+        count: how many rows there are.
+        rows: the rows as HTML without line ends, the newest first.
     """
 
     number: int
@@ -46,18 +46,18 @@ class Frame(msgspec.Struct, frozen=True):
     rows: str
 
     def event(self, missed: int = 0) -> str:
-        """Write it as an event of a stream, with how many messages it leaves out."""
+        """Write it as an event of a stream, with the number of messages that it leaves out."""
         above = missed_row(missed) if missed else ""
         return f"id: {self.number}\ndata: {above}{self.rows}\n\n"
 
 
 class News:
-    """Traces that were read at once, each drawn once, and put together once for each filter.
+    """Traces from one read, each drawn once and joined once for each filter.
 
     Args:
-        traces: at least one; the last has changed last.
-        left: how many there were beside these.
-        draw: writes the row of one.
+        traces: at least one; the last one changed last.
+        left: how many more there were.
+        draw: writes the row of a trace.
     """
 
     def __init__(self, traces: Sequence[Trace], left: int, draw: Callable[[Trace], str]) -> None:
@@ -68,10 +68,10 @@ class News:
         self._frames: dict[TraceFilter, tuple[Frame | None, int]] = {}
 
     def of(self, wanted: TraceFilter) -> tuple[Frame | None, int]:
-        """Give what somebody asked for, if anything; and how many messages that leaves out."""
+        """Return the rows for a filter, if any, and how many messages they leave out."""
         if self._traces[-1].number <= wanted.after:
             return None, 0
-        # Nearly everybody has seen nothing of it: `after` tells none of them from the others.
+        # Nearly all streams have seen none of it, so `after` makes no difference among them.
         after = wanted.after if self._traces[0].number <= wanted.after else 0
         key = replace(wanted, after=after)
         if key not in self._frames:
@@ -95,10 +95,10 @@ class News:
 
 
 class Stream:
-    """Somebody who looks: rows that wait to be sent.
+    """The rows that wait to be sent to one viewer.
 
     Args:
-        wanted: what they asked for, and up to where they have seen all.
+        wanted: the viewer's filter, and the number up to which they have seen all.
     """
 
     def __init__(self, wanted: TraceFilter) -> None:
@@ -109,14 +109,14 @@ class Stream:
         self._early: list[News] | None = []
 
     def begin(self, after: int) -> None:
-        """Say up to where it has seen all; what came since is offered."""
+        """Set the number up to which it has seen all; what came since is offered."""
         self.wanted = replace(self.wanted, after=after)
         early, self._early = self._early or (), None
         for news in early:
             self.offer(news)
 
     def offer(self, news: News) -> None:
-        """Take in what it asked for; without room, the oldest that waits goes."""
+        """Take in the rows for its filter. If there is no room, the oldest waiting rows go."""
         if self._early is not None:
             self._early.append(news)
             return
@@ -127,7 +127,7 @@ class Stream:
         self._put(frame)
 
     def end(self) -> None:
-        """Say that there is nothing more."""
+        """End the stream."""
         self._put(None)
 
     def _put(self, frame: Frame | None) -> None:
@@ -136,18 +136,18 @@ class Stream:
         self.waiting.put_nowait(frame)
 
     def next_event(self, frame: Frame) -> str:
-        """Write what goes out next, and forget what it says is left out."""
+        """Write the next event, and reset the count of messages left out that it reports."""
         missed, self.missed = self.missed, 0
         return frame.event(missed)
 
 
 class Feed:
-    """Reads what is new for all who look, as long as somebody does.
+    """Reads new traces for all streams while there are any.
 
     Args:
-        desk: where traces are read.
-        draw: writes the row of one.
-        over: set when it shall end.
+        desk: reads the traces.
+        draw: writes the row of a trace.
+        over: set when it has to end.
     """
 
     def __init__(self, desk: Desk, draw: Callable[[Trace], str], over: asyncio.Event) -> None:
@@ -161,25 +161,25 @@ class Feed:
         self._seen: object = None
 
     def __len__(self) -> int:
-        """Say how many look."""
+        """Return the number of streams."""
         return len(self._streams)
 
     def join(self, stream: Stream) -> None:
-        """Begin to hand somebody what comes in."""
+        """Begin to offer new traces to a stream."""
         self._streams.add(stream)
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run())
 
     def leave(self, stream: Stream) -> None:
-        """Hand somebody nothing more."""
+        """Stop offering new traces to a stream."""
         self._streams.discard(stream)
 
     async def look(self) -> None:
-        """Read what has come since the last time, if the file has changed, and hand it out."""
+        """Read what is new since the last time, if the file has changed, and offer it to all."""
         say = self._looks % _LOOKS_BETWEEN == 0
         self._looks += 1
         written = self._desk.last_write_of_traces()
-        if written == self._seen and not say:  # else it is read all the same: dates are coarse
+        if written == self._seen and not say:  # it is sometimes read anyway: dates are coarse
             return
         if not say and (fresh := self._desk.fresh_traces(self._last)) is not None:
             self._seen = written
@@ -201,7 +201,7 @@ class Feed:
     async def _run(self) -> None:
         if not self._streams:
             return
-        # Each stream begins with what it has not seen; what comes meanwhile is read here.
+        # Each stream begins with what it has not seen. What comes meanwhile is read here.
         self._last = min(stream.wanted.after for stream in self._streams)
         self._looks, self._seen = 0, None
         self._desk.watch_traces(watched=True)

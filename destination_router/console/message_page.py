@@ -1,4 +1,4 @@
-"""One message on its way: what came in, each step, each request and answer, and again today."""
+"""The page of one message: what came in, each step, request and answer, and today's decision."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class MessagePage:
-    """The page of a message, with what can be done with it."""
+    """The page of a message, with its actions."""
 
     def __init__(self, desk: Desk, rendering: Rendering, runs: CommandRuns) -> None:
         self._desk = desk
@@ -62,7 +62,7 @@ class MessagePage:
         return await self._drawn(request, trace, None)
 
     async def _again(self, request: Request) -> Response:
-        """Decide it again, as the configuration is today; nothing is sent."""
+        """Decide it again with today's configuration. Nothing is sent."""
         form = await read_form(request)
         trace = await self._found(form.get("connection"), form.get("offset"))
         connection = self._desk.configured.connection(trace.connection)
@@ -78,7 +78,7 @@ class MessagePage:
         return await self._drawn(request, trace, view)
 
     async def _case(self, request: Request) -> Response:
-        """Give it as a case for the conformance suite, by the command that records them."""
+        """Make a conformance case of it with the command `record`."""
         form = await read_form(request)
         trace = await self._found(form.get("connection"), form.get("offset"))
         if trace.content.body is None:
@@ -97,7 +97,7 @@ class MessagePage:
         )
 
     def _choosing(self, trace: Trace, *, for_file: str) -> list[str]:
-        """Write the arguments that name a connection, and a file, to a command."""
+        """Write the arguments that name a connection and a file to a command."""
         configured = self._desk.configured
         if configured.path is not None:
             return ["--config", str(configured.path), "--connection", trace.connection, for_file]
@@ -114,7 +114,7 @@ class MessagePage:
         return [found.plugin, *(word for pair in pairs for word in ("--set", pair)), for_file]
 
     async def _whole(self, trace: Trace) -> tuple[TraceContent, str]:
-        """Find out what a trace leaves out; and say why where that cannot be."""
+        """Work out what a trace leaves out, or say why that is impossible."""
         content = trace.content
         if content.body is None and not content.fields:
             return content, _NOT_KEPT
@@ -179,7 +179,7 @@ def _is_only_id(body: str) -> bool:
 
 
 def _beside_steps(content: TraceContent) -> list[dict[str, str]]:
-    """Give the notes that stand beside no step already."""
+    """Return the notes that are not already beside a step."""
     told = [note for step in content.steps for note in step["notes"]]
     return [note for note in content.notes if note not in told]
 

@@ -1,4 +1,4 @@
-"""The first page: what each connection took, passed, refused and delivered, and how it stands."""
+"""The first page: what each connection took, passed, refused and delivered, and its state."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _STALE_SECONDS = 40.0
 
 
 class Period(msgspec.Struct, frozen=True):
-    """A span of time that is shown: so many columns of so many minutes."""
+    """A span of time on the page: its number of columns, and the minutes of each."""
 
     name: str
     label: str
@@ -43,7 +43,7 @@ class Period(msgspec.Struct, frozen=True):
 
     @property
     def seconds(self) -> int:
-        """How long it is."""
+        """Its length in seconds."""
         return self.columns * self.width * 60
 
 
@@ -58,7 +58,7 @@ PERIODS = {
 
 
 class LogNumbers(msgspec.Struct, frozen=True):
-    """What the event log tells of connections, by name."""
+    """The event log's numbers of connections, by name."""
 
     lags: Mapping[str, Lag] = {}
     letters: Mapping[tuple[str, str], int] = {}
@@ -93,7 +93,7 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Read(msgspec.Struct, frozen=True, kw_only=True):
-    """What the page is made of."""
+    """Everything that the page shows."""
 
     numbers: LogNumbers
     rollups: Mapping[str, Mapping[int, Rollup]]
@@ -102,7 +102,7 @@ class _Read(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Overview:
-    """The first page, with what it does: pause and resume."""
+    """The first page, with its actions: pause and resume."""
 
     def __init__(self, desk: Desk, rendering: Rendering) -> None:
         self._desk = desk

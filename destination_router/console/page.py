@@ -1,4 +1,4 @@
-"""What a page of the console is: a path, who may ask for it, and what answers."""
+"""The type of a console page: a path, who may ask for it, and what answers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Page(msgspec.Struct, frozen=True):
 
     Attributes:
         path: as Starlette writes it.
-        answer: answers whoever is signed in.
-        acts: whether it is posted to and changes something: only an operator may.
+        answer: answers a person who is signed in.
+        acts: whether it takes POST and changes something, which only an operator may do.
     """
 
     path: str
@@ -28,6 +28,6 @@ class Page(msgspec.Struct, frozen=True):
 
 
 def session_of(request: Request) -> Session:
-    """Say who asks."""
+    """Return the session of a request."""
     session: Session = request.state.session
     return session

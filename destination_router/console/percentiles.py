@@ -1,4 +1,4 @@
-"""How long requests took, from how many took at most so long."""
+"""Computes percentiles of request times from a histogram's counts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from destination_router.delivery.stats import LATENCY_BOUNDS
 
 
 def percentile(counts: Sequence[int], share: float) -> float | None:
-    """Tell below which time a share of requests took, in seconds; None where there were none."""
+    """Return the seconds within which a share of requests ended; None if there were none."""
     total = sum(counts)
     if not total:
         return None

@@ -1,4 +1,4 @@
-"""Which fields messages have, how often, and what allowlists let pass: names, never a value."""
+"""Shows which fields messages have, how often, and which pass the allowlists; never a value."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PEOPLE = 2
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look at messages found."""
+    """The result of a look at messages."""
 
     rows: Sequence[Row]
     messages: int
@@ -77,7 +77,7 @@ class PrivacyPage:
             return _report(config, islice(log.bodies(), MOST_MESSAGES))
 
         seen = await self._desk.read_log(of_log)
-        if seen.messages or is_private(config):  # whose traces are masked already
+        if seen.messages or is_private(config):  # its traces are masked already
             return seen, "the event log"
 
         def of_traces(traces: TraceFile) -> Seen:

@@ -1,4 +1,4 @@
-"""Pages as HTML: Jinja's templates, which escape everything, and how times and numbers are told."""
+"""Draws pages as HTML, with Jinja's templates, which escape everything, and formats numbers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Rendering:
     """Draws pages.
 
     Args:
-        assets: the files that they load.
+        assets: the files that pages load.
         clock: Unix time, in seconds.
     """
 
@@ -95,7 +95,7 @@ def count(number: float) -> str:
 
 
 def moment(at: float | None) -> str:
-    """Write a Unix time: `2026-11-29 21:40:07 UTC`; `UTC` stays beside the time."""
+    """Write a Unix time: `2026-11-29 21:40:07 UTC`. No line break separates `UTC` from the time."""
     if at is None:
         return "—"
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S\u00a0UTC")
@@ -112,12 +112,12 @@ def iso(at: float) -> str:
 
 
 def lasting(seconds: float | None) -> str:
-    """Write how long something takes: `35 ms`, `4.2 s`, `3 min`, `2 h`, `5 d`."""
+    """Write a duration: `35 ms`, `4.2 s`, `3 min`, `2 h`, `5 d`."""
     if seconds is None:
         return "—"
     if seconds < 1:
         return f"{seconds * _MILLISECONDS:.0f} ms"
-    if seconds < 10:  # noqa: PLR2004 -- one digit more is of use up to there
+    if seconds < 10:  # noqa: PLR2004 -- below this, one more digit is useful
         return f"{seconds:.1f} s"
     for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
         if seconds >= 2 * unit:
@@ -126,7 +126,7 @@ def lasting(seconds: float | None) -> str:
 
 
 def pretty(value: Any) -> str:
-    """Write JSON over several lines; text that is none as it is. Of very much, the beginning."""
+    """Write JSON on several lines; other text as it is. Of very long text, only the beginning."""
     text = _pretty(value)
     if len(text) <= _LONGEST_SHOWN:
         return text

@@ -1,7 +1,7 @@
-"""Who is signed in: two passwords, cookies that only this process can have signed, and pauses.
+"""Signs people in: two passwords, cookies that only this process can sign, and pauses.
 
-The key that signs is made when the console starts and is nowhere else: a cookie that was stolen is
-worth nothing after a restart.
+The signing key is made when the console starts and is nowhere else, so a stolen cookie is worthless
+after a restart.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _MOST_ENDED = 1000
 
 
 class Session(msgspec.Struct, frozen=True):
-    """Somebody who is signed in.
+    """A person who is signed in.
 
     Attributes:
-        role: an operator may act, a viewer only looks.
-        name: what they called themselves; empty: nothing.
-        ends: when it is over, Unix time in seconds.
-        nonce: tells it from every other one.
+        role: an operator may act, and a viewer may only look.
+        name: the name that they gave; empty: none.
+        ends: its end, Unix time in seconds.
+        nonce: tells it from all other sessions.
     """
 
     role: Role
@@ -53,7 +53,7 @@ class Session(msgspec.Struct, frozen=True):
 
     @property
     def who(self) -> str:
-        """Who it is, for the log of actions: `operator ada`."""
+        """The person, for the log of actions: `operator ada`."""
         return f"{self.role} {self.name}".strip()
 
 
@@ -62,13 +62,13 @@ class Sessions:
 
     Args:
         password: the operator's.
-        viewer_password: of those who only look; empty: nobody has one.
+        viewer_password: the viewers' password; empty: there are no viewers.
         clock: Unix time, in seconds.
     """
 
     def __init__(self, password: str, viewer_password: str, clock: Callable[[], float]) -> None:
         self._digests: dict[Role, bytes] = {"operator": _digest(password)}
-        # Compared even where there is none, so that the time taken does not tell.
+        # Compared even if there is none, so that the time does not tell.
         self._digests["viewer"] = _digest(viewer_password or secrets.token_hex())
         self._key = secrets.token_bytes(32)
         self._clock = clock
@@ -77,7 +77,7 @@ class Sessions:
         self.pauses = Pauses(clock)
 
     def sign_in(self, password: str, name: str) -> Session | None:
-        """Begin a session for whoever knows a password; None: it is none of ours."""
+        """Begin a session for a password; None if the password is wrong."""
         given = _digest(password)
         found: dict[Role, bool] = {
             role: hmac.compare_digest(given, digest) for role, digest in self._digests.items()
@@ -94,7 +94,7 @@ class Sessions:
         return f"{text}.{self._signature(text)}"
 
     def known(self, cookie: str) -> Session | None:
-        """Read a cookie; None for one that is not ours, is over, or was signed out."""
+        """Read a cookie; None if it is forged, is over, or was signed out."""
         text, _, signature = cookie.partition(".")
         if not hmac.compare_digest(self._signature(text).encode(), signature.encode()):
             return None
@@ -111,9 +111,9 @@ class Sessions:
         return session
 
     def end(self, session: Session) -> None:
-        """Sign somebody out: the cookie is worth nothing from now on.
+        """Sign a person out. The cookie is worthless from now on.
 
-        Where very many of a role are to be remembered, that role's oldest sessions end, too.
+        If very many sign-outs of a role have to be remembered, the role's oldest sessions end too.
         """
         ended = self._ended[session.role]
         ended[session.nonce] = session.ends
@@ -126,10 +126,10 @@ class Sessions:
 
 
 class Pauses:
-    """Lets whoever guesses passwords wait, longer with each failure.
+    """Makes guesses of passwords wait, longer with each failure.
 
-    An address has a few tries; then each costs a pause that doubles, up to a minute. So has the
-    whole console, later, for whoever guesses from many addresses.
+    An address has a few tries. After that, each failure costs a pause that doubles, up to a minute.
+    The whole console has the same rule with more tries, against guesses from many addresses.
 
     Args:
         clock: any clock, in seconds.
@@ -141,7 +141,7 @@ class Pauses:
         self._of_all = (0, 0.0)
 
     def left(self, address: str) -> float:
-        """Say how long an address has to wait before it may try, in seconds; 0: not at all."""
+        """Return the seconds that an address has to wait before it may try; 0: none."""
         now = self._clock()
         of_one = _left(self._failures.get(address, (0, 0.0)), _FREE_FAILURES, now)
         return max(of_one, _left(self._of_all, _FREE_FAILURES_OF_ALL, now))
@@ -169,5 +169,5 @@ def _left(failures: tuple[int, float], free: int, now: float) -> float:
 
 
 def _digest(text: str) -> bytes:
-    """Texts of any length become the same length: comparing them tells nothing of either."""
+    """Digest a text to a fixed length, so that a comparison tells nothing about either text."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -1,7 +1,7 @@
-"""A destination's settings as a form, made from its JSON Schema; and what comes back, typed.
+"""Makes a form from a destination's JSON Schema, and reads typed settings back from it.
 
-Secrets are never shown. What a form sends is text and nothing more: a reference, which would read
-an environment variable or a file of this machine, stays in router.toml.
+Secrets are never shown. A form sends only text. A reference, which would read an environment
+variable or a file of this machine, stays in router.toml.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     """One setting as a field of a form.
 
     Attributes:
-        name: the setting's.
-        title: for people.
-        description: of what it does.
-        kind: which field it becomes.
+        name: the setting's name.
+        title: the setting's title for people.
+        description: what it does.
+        kind: the kind of field that it becomes.
         required: whether the schema requires it.
-        value: as it is now; of a secret nothing.
+        value: its current value; empty for a secret.
         is_set: whether it is set now.
-        choices: of a choice.
-        default: what holds where it is not set.
+        choices: the choices, if it is one.
+        default: the value that holds if it is not set.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fields_of(schema: Mapping[str, Json], settings: Mapping[str, Json]) -> list[Field]:
-    """List a schema's settings as fields, with what they are now."""
+    """List a schema's settings as fields, with their current values."""
     properties: Mapping[str, Any] = schema.get("properties", {})
     required = schema.get("required", [])
     return [
@@ -98,13 +98,13 @@ def _kind(schema: Mapping[str, Json], name: str, each: Mapping[str, Any], value:
 def read_settings(
     schema: Mapping[str, Json], form: Form, prefix: str, now: Mapping[str, Json]
 ) -> tuple[dict[str, Json], list[str]]:
-    """Read settings from a form; and what is wrong with them, by name.
+    """Read settings from a form, and what is wrong with them, by name.
 
     Args:
-        schema: the destination's.
-        form: whose fields are called as the settings, with a prefix.
-        prefix: of their names.
-        now: the settings as they are: secrets that are left blank and references stay.
+        schema: the destination's schema.
+        form: the form, whose fields have the settings' names with a prefix.
+        prefix: the prefix of their names.
+        now: the current settings. Secrets that are left blank and references stay.
     """
     found: dict[str, Json] = {}
     problems: list[str] = []
@@ -125,7 +125,7 @@ def read_settings(
             problems.append(f"{field.name}: a reference is read in router.toml alone")
             continue
         found[field.name] = value
-    # What the schema does not name stays, for the schema to say what it thinks of it.
+    # Settings that the schema does not name stay, and the schema judges them.
     known = schema.get("properties", {})
     found |= {name: value for name, value in now.items() if name not in known}
     return found, problems

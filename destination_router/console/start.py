@@ -1,4 +1,4 @@
-"""The console at work: served beside a router, or in a process of its own."""
+"""Serves the console beside a router or in a process of its own."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ async def console_alone(
     """Serve the console until SIGTERM or SIGINT.
 
     Raises:
-        LogFileError: what workers tell cannot be read.
-        UsageError: its address cannot be had.
+        LogFileError: the workers' traces cannot be read.
+        UsageError: it cannot listen on its address.
     """
     told = told_to_stop()
     now = configured()
@@ -48,11 +48,11 @@ async def console_alone(
 
 
 def traces_of(config: RouterConfig, folder: Path) -> TraceFile:
-    """Open what the workers of a router tell.
+    """Open the traces of a router's workers.
 
     Args:
         config: the router.toml.
-        folder: where it stands: that of a log elsewhere is kept there.
+        folder: the router.toml's folder, for the traces if the log is not a file.
 
     Raises:
         LogFileError: it cannot be used.
@@ -69,16 +69,16 @@ async def console_serving(
     *,
     started: Callable[[str], None] | None = None,
 ) -> AsyncIterator[str]:
-    """Serve the console for as long as a block lasts.
+    """Serve the console during a block.
 
     Args:
         config: the table `[console]`, with a password.
-        configured: says what the router goes by now.
-        traces: what workers tell.
-        started: is told the URL once it answers.
+        configured: returns the router's current configuration.
+        traces: the workers' traces.
+        started: called with the URL once it answers.
 
     Raises:
-        UsageError: its address cannot be had.
+        UsageError: it cannot listen on its address.
     """
     desk = Desk(configured, traces, content=config.content)
     console = Console(config, desk)
@@ -92,6 +92,6 @@ async def console_serving(
             finally:
                 console.over.set()
     finally:
-        with contextlib.suppress(TimeoutError):  # a page may wait for brokers still
+        with contextlib.suppress(TimeoutError):  # a page may still wait for brokers
             async with asyncio.timeout(_CLOSING):
                 await in_thread(desk.close, "console-log")

@@ -1,7 +1,7 @@
-"""The tester: what a connection, or a destination with other settings, makes of a message.
+"""The tester: shows what a connection, or a destination with other settings, makes of a message.
 
-Side by side, if two are chosen. It sends to the simulator within this process; to a vendor only
-through a connection that router.toml has, and after a second question.
+If two are chosen, they are side by side. It sends to the simulator within this process. It sends to
+a vendor only through a connection of router.toml, and after a second question.
 """
 
 from __future__ import annotations
@@ -71,14 +71,14 @@ EXAMPLES: dict[str, dict[str, Json]] = {
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the two that are compared.
+    """One of the two sides that are compared.
 
     Attributes:
         choice: `connection:NAME`, `plugin:NAME`, or empty for none.
-        fields: the settings of a plugin, as a form.
+        fields: a plugin's settings as a form.
         problems: what is wrong with them.
-        connection: what decides; None where nothing can.
-        view: what it made of the message.
+        connection: the connection that decides; None if nothing can.
+        view: its decision about the message.
     """
 
     choice: str = ""
@@ -89,7 +89,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tester:
-    """The page, with what it sends."""
+    """The page, with its sends."""
 
     def __init__(self, desk: Desk, rendering: Rendering) -> None:
         self._desk = desk
@@ -219,7 +219,7 @@ def _decided(connection: Connection, raw: bytes) -> tuple[Any, DecisionView]:
 
 
 def _of_plugin(choice: str, name: str, form: Form, prefix: str) -> Side:
-    """Make a connection of a plugin with the settings of a form; at first with its examples."""
+    """Make a connection of a plugin with a form's settings, or at first with its examples."""
     try:
         plugin = load_plugin(name)
     except PluginError as error:

@@ -1,11 +1,11 @@
-"""Traces and roll-ups in a file of their own beside the event log's.
+"""Keeps traces and roll-ups in a file of their own beside the event log's.
 
-Of their own, for they are worth less than events: they are written without waiting for the disk,
-may be deleted at any time, and what damages them harms no event. Any number of processes write and
-read it. Of each connection the last traces are kept, of roll-ups a week.
+They are worth less than events. So they are written without waiting for the disk, you may delete
+them at any time, and damage to them harms no event. Any number of processes write and read the
+file. It keeps each connection's last traces, and a week of roll-ups.
 
-Traces are written in batches, a row for each: nearly all of them are never looked at. Whoever looks
-takes them apart.
+A batch of traces is one row, because nearly all of them are never looked at. A reader takes the
+batch apart.
 """
 
 from __future__ import annotations
@@ -127,19 +127,19 @@ _NO_CONTENT = TraceContent()
 
 
 def trace_path(log: Path) -> Path:
-    """Say where the traces of a router are whose event log is a file."""
+    """Return the path of the traces of a router whose event log is a file."""
     return log.with_name(f"{log.name}-console")
 
 
 class TraceFile:
-    """Keeps traces, roll-ups, states and actions in a file. It blocks: call it in a thread.
+    """Keeps traces, roll-ups, states and actions in a file. It blocks, so call it in a thread.
 
     Args:
         path: the file; made if nothing is there.
-        keep: how many traces of each connection are kept.
+        keep: how many traces of each connection it keeps.
 
     Raises:
-        LogFileError: what is at the path is something else, or damaged.
+        LogFileError: the file at the path is something else or damaged.
     """
 
     def __init__(self, path: Path, keep: int = 500) -> None:
@@ -172,11 +172,11 @@ class TraceFile:
             raise
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             self._database.close()
 
-    # -- for whoever works -----------------------------------------------------------------------
+    # -- for workers -----------------------------------------------------------------------------
 
     def put(
         self,
@@ -185,7 +185,7 @@ class TraceFile:
         states: Mapping[str, ConnectionState],
         now: float,
     ) -> None:
-        """Keep traces and count roll-ups into their minute."""
+        """Keep traces, and count roll-ups into their minutes."""
         minute = int(now // _MINUTE)
         batches = list(_batches(traces, now))
         told = [
@@ -209,17 +209,17 @@ class TraceFile:
             self._remember([(at, batch.traces) for at, batch in zip(numbers, batches, strict=True)])
 
     def watched(self, now: float) -> bool:
-        """Whether somebody looks at what comes in; costs no more than a look at a file's date."""
+        """Whether somebody watches what comes in. This costs only a look at a file's date."""
         try:
             since = self._watched_path.stat().st_mtime
         except OSError:
             return False
         return now - WATCHED_SECONDS < since <= now + WATCHED_SECONDS
 
-    # -- for whoever looks -----------------------------------------------------------------------
+    # -- for the console -------------------------------------------------------------------------
 
     def watch(self, now: float) -> None:
-        """Say that somebody looks."""
+        """Note that somebody watches."""
         try:
             os.close(os.open(self._watched_path, os.O_CREAT | os.O_RDWR, 0o600))
             os.utime(self._watched_path, (now, now))
@@ -227,22 +227,22 @@ class TraceFile:
             raise LogUnavailableError(f"{self._watched_path}: {error}") from error
 
     def last_write(self) -> object:
-        """Give something that is another once anything was written; a look at dates and sizes.
+        """Return a value that differs once anything was written: dates and sizes.
 
-        Two changes within a few milliseconds may look like one: read all the same now and then.
+        Two changes within a few milliseconds may look like one, so read anyway now and then.
         """
         return [_dated(path) for path in (self.path, self._wal_path)]
 
     def remember(self, *, watched: bool) -> None:
-        """Remember for a few seconds what this process writes, or do so no longer."""
+        """Start or stop remembering, for a few seconds, what this process writes."""
         self._remembers = watched
         self._remembered = []
 
     def fresh(self, after: int) -> list[Trace] | None:
-        """Tell what changed after a number, the last last, without a look into the file.
+        """Return what changed after a number, the newest last, without a read of the file.
 
-        None: that cannot be known, for others have written, or it is not remembered. Two changes
-        of one message are both told. It waits for nobody.
+        None: that is unknown, because others have written or it is not remembered. Two changes of
+        one message are both returned. It never waits.
         """
         remembered = self._remembered
         if not remembered or remembered[0][0] > after // _IN_BATCH + 1:
@@ -252,11 +252,11 @@ class TraceFile:
         return [each for _, traces in remembered for each in traces if each.number > after]
 
     def find(self, wanted: TraceFilter) -> list[Trace]:
-        """Find traces, without their content; the one that changed last, first."""
+        """Find traces without their content, the last changed first."""
         return self._read(lambda database: list(islice(_found(database, wanted), wanted.limit)))
 
     def news(self, wanted: TraceFilter) -> tuple[list[Trace], int]:
-        """As `find`; and how many more there were than it gives."""
+        """Do the same as `find`, and return how many more there were."""
 
         def look(database: sqlite3.Connection) -> tuple[list[Trace], int]:
             found = _found(database, wanted)
@@ -265,11 +265,11 @@ class TraceFile:
         return self._read(look)
 
     def one(self, connection: str, offset: int) -> Trace | None:
-        """Give a trace with its content; None: it is not kept."""
+        """Return a trace with its content; None if it is not kept."""
         return next(self.several(connection, {offset}), None)
 
     def several(self, connection: str, offsets: Collection[int]) -> Iterator[Trace]:
-        """Give traces of a connection with their content."""
+        """Yield traces of a connection with their content."""
         wanted = set(offsets)
 
         def look(database: sqlite3.Connection) -> list[Trace]:
@@ -279,7 +279,7 @@ class TraceFile:
         yield from self._read(look)
 
     def forget(self, connection: str, is_theirs: Callable[[Trace], bool]) -> int:
-        """Delete the traces of some messages, beyond recovery from the file; says how many.
+        """Delete the traces of some messages beyond recovery from the file; return how many.
 
         Raises:
             LogUnavailableError: not all could be deleted now.
@@ -293,17 +293,17 @@ class TraceFile:
                 forgotten += _forget_in(database, number, is_theirs)
 
         self._transact(write)
-        self._read(lambda database: database.execute("VACUUM"))  # what was dropped earlier, too
+        self._read(lambda database: database.execute("VACUUM"))  # earlier deletions, too
         self._read(lambda database: database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
         return forgotten
 
     def rollups(self, kind: str, since: float, width: int) -> dict[str, dict[int, Rollup]]:
-        """Sum roll-ups up, by name and by when each span began, Unix time in seconds.
+        """Sum up roll-ups, by name and by the start of each span, Unix time in seconds.
 
         Args:
             kind: `connection` or `source`.
             since: the first moment, Unix time in seconds.
-            width: how many minutes are summed up into one.
+            width: how many minutes make one span.
         """
         query = (
             "SELECT minute, name, counts FROM rollups WHERE minute >= ? AND kind = ? "
@@ -318,7 +318,7 @@ class TraceFile:
         return found
 
     def states(self) -> dict[str, ConnectionState]:
-        """Tell how connections stand, as their workers said last."""
+        """Return connections' states, as their workers last noted them."""
         query = "SELECT name, state FROM standings ORDER BY at DESC"
         told: dict[str, list[ConnectionState]] = {}
         for name, state in self._read(lambda d: d.execute(query).fetchall()):
@@ -326,7 +326,7 @@ class TraceFile:
         return {name: joined(states) for name, states in told.items()}
 
     def note(self, action: Action) -> None:
-        """Keep what somebody did."""
+        """Keep an action."""
         row = (action.at, action.who, action.what, action.subject, action.count)
 
         def write(database: sqlite3.Connection) -> None:
@@ -338,7 +338,7 @@ class TraceFile:
         self._transact(write)
 
     def actions(self, limit: int) -> list[Action]:
-        """List what was done, the last first."""
+        """List actions, the last first."""
         query = "SELECT at, who, what, subject, count FROM actions ORDER BY id DESC LIMIT ?"
         return [Action(*row) for row in self._read(lambda d: d.execute(query, (limit,)).fetchall())]
 
@@ -370,15 +370,15 @@ class TraceFile:
         known = self._remembered
         for number, traces in batches:
             if known and known[-1][0] != number - 1:
-                known = []  # others wrote in between
+                known = []  # another process wrote in between
             known = [*known[1 - _MOST_REMEMBERED :], (number, _listed(number, traces))]
         self._own_write = self.last_write()
         self._remembered = known
 
     def _prune(self, traces: Sequence[Trace]) -> None:
-        """Drop the oldest traces of connections that may have a fifth too many."""
+        """Drop the oldest traces of connections that may be a fifth above their limit."""
         for name, added in Counter(trace.connection for trace in traces).items():
-            known = self._counts.get(name, int(_SLACK * self._keep))  # not since the start
+            known = self._counts.get(name, int(_SLACK * self._keep))  # not counted since the start
             self._counts[name] = known + added
             if self._counts[name] >= _SLACK * self._keep:
                 self._transact(partial(self._drop_oldest, name=name))
@@ -426,7 +426,7 @@ def _dated(path: Path) -> tuple[int, int]:
 
 
 def _count(database: sqlite3.Connection, place: tuple[int, str, str], counted: Rollup) -> None:
-    """Count into a minute; beyond so many codes, further ones are counted together."""
+    """Count into a minute. Beyond a number of codes, further codes are counted together."""
     row = database.execute(
         "SELECT counts FROM rollups WHERE minute = ? AND kind = ? AND name = ?", place
     ).fetchone()
@@ -442,14 +442,14 @@ def _count(database: sqlite3.Connection, place: tuple[int, str, str], counted: R
 
 
 def _sweep(database: sqlite3.Connection, minute: int) -> None:
-    """Drop what is older than a week: roll-ups, and what connections told that are gone."""
+    """Drop roll-ups older than a week, and the states of connections that are gone."""
     oldest = minute - KEPT_SECONDS // _MINUTE
     database.execute("DELETE FROM rollups WHERE minute < ?", (oldest,))
     gone = "SELECT name FROM standings GROUP BY name HAVING max(at) < ?"
     for (name,) in database.execute(gone, (oldest * _MINUTE,)).fetchall():
         database.execute("DELETE FROM batches WHERE connection = ?", (name,))
         database.execute("DELETE FROM standings WHERE name = ?", (name,))
-    # A worker says how it stands every few seconds; the last word stays though none works.
+    # A worker notes its state every few seconds. The last state stays if none works.
     database.execute(
         "DELETE FROM standings WHERE at < "
         "(SELECT max(at) - ? FROM standings AS newer WHERE newer.name = standings.name)",
@@ -462,7 +462,7 @@ class _Body(msgspec.Struct, frozen=True):
 
 
 class _Head(msgspec.Struct, Generic[C], frozen=True):
-    """A `Trace` of whose content no more is taken apart than somebody looks at."""
+    """A `Trace` whose content is decoded only as far as a reader needs it."""
 
     connection: str
     offset: int
@@ -486,14 +486,14 @@ _decode_content = msgspec.msgpack.Decoder(TraceContent).decode
 
 
 class _Batch(msgspec.Struct, frozen=True):
-    """Traces of one connection, and the row that they become."""
+    """The traces of one connection that become one row, and that row."""
 
     traces: Sequence[Trace]
     row: tuple[Any, ...]
 
 
 def _batches(traces: Sequence[Trace], now: float) -> Iterator[_Batch]:
-    """Write traces as rows, each with those of one connection."""
+    """Write traces as rows, one connection in each."""
     by_connection: dict[str, list[Trace]] = {}
     for trace in traces:
         by_connection.setdefault(trace.connection, []).append(trace)
@@ -506,7 +506,7 @@ def _batches(traces: Sequence[Trace], now: float) -> Iterator[_Batch]:
 
 
 def _listed(number: int, traces: Sequence[Trace]) -> list[Trace]:
-    """Give traces of a batch as a list of them does: with numbers, without content."""
+    """Return a batch's traces as in a list: with numbers, without content."""
     return [
         replace(
             trace,
@@ -519,12 +519,12 @@ def _listed(number: int, traces: Sequence[Trace]) -> list[Trace]:
 
 
 def _event_of(fingerprint: str, event: str, body: str | None) -> str:
-    """Give a message's name; what is left out of a trace is read from the message."""
+    """Return a message's name, which is read from the message if the trace leaves it out."""
     return event_name((body or "").encode("utf-8", "replace")) if fingerprint else event
 
 
 def _encoded(traces: list[Trace]) -> tuple[bytes, list[Trace]]:
-    """Write traces; gives them as they were written, too."""
+    """Write traces; return them also as they were written."""
     try:
         content = _encode(traces)
     except _UNWRITABLE:
@@ -536,7 +536,7 @@ def _encoded(traces: list[Trace]) -> tuple[bytes, list[Trace]]:
 
 
 def _fitting(trace: Trace) -> Trace:
-    """Leave the content out of a trace where it is too large: a plugin makes much of little."""
+    """Leave out a trace's content if it is too large: a plugin can make much of little."""
     for change in (_as_it_is, _with_small_integers):
         try:
             changed = change(trace)
@@ -567,7 +567,7 @@ def _as_it_is(trace: Trace) -> Trace:
 
 
 def _with_small_integers(trace: Trace) -> Trace:
-    """Write integers that MessagePack does not have as text, where a message's values stand."""
+    """Write integers in a message's values as text if MessagePack cannot hold them."""
     content = trace.content
     exchanges = [replace(each, request=_small(each.request)) for each in content.exchanges]
     content = replace(
@@ -598,7 +598,7 @@ def _heads(
     after: int,
     decode: Callable[[bytes], list[_Head[C]]],
 ) -> Iterator[tuple[int, _Head[C]]]:
-    """Read what changed after a number, the last first; of each message the last change."""
+    """Read what changed after a number, the last first, with each message's last change only."""
     first = after // _IN_BATCH - 1
     if connection:
         rows = database.execute(_NEWEST_OF_ONE, (first, connection))
@@ -609,7 +609,7 @@ def _heads(
         try:
             heads = decode(content)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            continue  # what damages them harms nothing else
+            continue  # damage to them harms nothing else
         for at in range(len(heads) - 1, -1, -1):
             head = heads[at]
             key = (head.connection, head.offset)
@@ -659,7 +659,7 @@ def _traced(
 def _forget_in(
     database: sqlite3.Connection, number: int, is_theirs: Callable[[Trace], bool]
 ) -> int:
-    """Leave some traces out of a batch; says how many."""
+    """Leave some traces out of a batch; return how many."""
     row = database.execute("SELECT content FROM batches WHERE id = ?", (number,)).fetchone()
     try:
         heads = _decode_heads(row[0])

@@ -1,7 +1,7 @@
-"""One thread that writes: what is asked for at the same time goes to disk in one transaction.
+"""One thread that writes. Simultaneous writes go to disk in one transaction.
 
-An fsync costs milliseconds and serves any number of writes, so under load each transaction
-carries all that came in during the one before.
+An fsync costs milliseconds and serves any number of writes. So under load, each transaction carries
+all writes that came in during the previous one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MOST_TOGETHER = 256
 
 
 class RefusedError(Exception):
-    """Raised by a write that has changed nothing: the others of its transaction go on."""
+    """Raised by a write that has changed nothing. The others of its transaction go on."""
 
 
 class _Job(msgspec.Struct, eq=False):
@@ -35,7 +35,7 @@ class _Job(msgspec.Struct, eq=False):
 
 
 class Writer:
-    """Runs writes in the order in which they are asked for.
+    """Runs writes in the order of their calls.
 
     Args:
         connection: the writer's own from now on; closed by `close`.
@@ -49,13 +49,13 @@ class Writer:
         self._thread.start()
 
     async def run(self, write: Write[T]) -> T:
-        """Run a write in a transaction; it is on disk when this returns.
+        """Run a write in a transaction. It is on disk when this returns.
 
         It may run more than once: if the transaction fails, its writes are tried one by one.
 
         Raises:
-            sqlite3.Error: nothing of it was written.
-            RefusedError: as the write raised it.
+            sqlite3.Error: none of it was written.
+            RefusedError: the write raised it.
         """
         if self._closed:
             raise RefusedError("the log is closed")
@@ -65,7 +65,7 @@ class Writer:
         return await future
 
     def close(self) -> None:
-        """Finish what was asked for and close the connection."""
+        """Finish the writes that wait, and close the connection."""
         if not self._closed:
             self._closed = True
             self._jobs.put(None)
@@ -81,7 +81,7 @@ class Writer:
                     _answer(jobs)
 
     def _next(self) -> tuple[list[_Job], bool]:
-        """Wait for a job, and take those that wait behind it."""
+        """Wait for a job, and take those that wait after it."""
         job = self._jobs.get()
         jobs: list[_Job] = []
         while job is not None:
@@ -97,13 +97,13 @@ class Writer:
     def _write(self, jobs: Sequence[_Job]) -> None:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:  # busy or out of space: for one as for all
+        except sqlite3.Error as error:  # busy or out of space, for each job and for all
             for job in jobs:
                 job.error = error
             return
         try:
             self._transact(jobs)
-        except Exception as error:  # noqa: BLE001 -- whoever asked is told; the thread goes on
+        except Exception as error:  # noqa: BLE001 -- the caller is told; the thread goes on
             if len(jobs) == 1:
                 jobs[0].error = error
                 return
@@ -129,14 +129,14 @@ class Writer:
 
 def _answer(jobs: Sequence[_Job]) -> None:
     for loop in {job.loop for job in jobs}:
-        # A loop that has ended waits for nothing.
+        # An event loop that has ended waits for nothing.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(_settle, [job for job in jobs if job.loop is loop])
 
 
 def _settle(jobs: Sequence[_Job]) -> None:
     for job in jobs:
-        if job.future.done():  # who asked was cancelled
+        if job.future.done():  # the caller was cancelled
             continue
         if job.error is None:
             job.future.set_result(job.result)
