@@ -1,8 +1,8 @@
-"""What now? From what came of a request, to what becomes of each message in it. Pure.
+"""Decides what each message of a request does next, from what came of the request. Pure.
 
-All that decides about a message after it was sent stands here. The sender asks what an answer says
-of each message, the window what each message does next, dispatch when and with whom a failed one
-goes out again; the transformer asks what each message does next.
+Every decision about a message after it was sent is here. The sender asks what an answer says about
+each message. The window and the transformer ask what each message does next. Dispatch asks when and
+with which others a failed one goes out again.
 
 | The message's outcome | and in the same request | what now |
 |---|---|---|
@@ -15,19 +15,19 @@ goes out again; the transformer asks what each message does next.
 | `held` | | `held`: nothing is wrong with it, so no attempt is counted |
 
 A message under several ids has the worst of their outcomes (`outcome_of`). No answer at all is
-`retry` with the code `network`; a request that cannot be written is `rejected`, or `suspect` in a
-bulk, and so is one whose body is refused (400, 413, 422) with no word about which message it was.
-Of an answer that was cut short, the status decides about a single message; the messages of a bulk
-are `suspect`, unless all of it is to be retried: what it said of each is lost.
+`retry` with the code `network`. A request that cannot be written is `rejected`, or `suspect` in a
+bulk. The same holds if its body is refused (400, 413, 422) without a word about which message is at
+fault. If an answer was cut short, its status decides about a single message. The messages of a bulk
+are then `suspect`, unless all of it is to be retried: what the answer said about each is lost.
 
-`held(unless_proven=True)` is `rejected` where the request's origin has taken something from the
-connection before (`as_proven`): then it is this request that the vendor does not know.
+`held(unless_proven=True)` is `rejected` if the request's origin has taken something from the
+connection before (`as_proven`): then the vendor does not know this particular request.
 
-What is `held` makes the whole connection stop (`hold.py`), unless it is that message's own matter
+A `held` message stops the whole connection (`hold.py`), unless it is the message's own matter
 (`is_own_matter`): the vendor took another one of the same request, or took others since it last
-held this one. Then it waits by itself, a bulk as two halves.
+held this one. Then the message waits by itself, and a bulk waits as two halves.
 
-What goes out `later`, after a wait (`after_failure`):
+Messages that go out `later`, after a wait (`after_failure`):
 
 | What was tried | what now |
 |---|---|
@@ -35,10 +35,10 @@ What goes out `later`, after a wait (`after_failure`):
 | a bulk fails every fourth time, not by a 429, and the vendor takes others meanwhile | two halves |
 | otherwise | again with those that failed with it |
 
-The wait (`retry_wait`) is random up to a ceiling that doubles with each attempt, and never shorter
-than what the vendor asked for, up to a day. Where every message of several was asked to wait, the
-whole connection does (`wait_for_all`); where the vendor does not answer, or answers with a 5xx and
-a retry for all, the circuit counts a failure (`is_vendor_failing`).
+The wait (`retry_wait`) is random up to a ceiling that doubles with each attempt. It is never
+shorter than the vendor asked for, up to a day. If a request has several messages and all have to
+wait, the whole connection waits (`wait_for_all`). If the vendor does not answer, or answers with a
+5xx and a retry for all, the circuit counts a failure (`is_vendor_failing`).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
 
 
-# -- what an answer says of each message ---------------------------------------------------------
+# -- what an answer says about each message ------------------------------------------------------
 
 
 def for_each(request: HttpRequest, outcome: Outcome, status: int | None) -> dict[str, Outcome]:
@@ -84,7 +84,7 @@ def for_each(request: HttpRequest, outcome: Outcome, status: int | None) -> dict
 
 
 def blamed(request: HttpRequest, outcome: Outcome, status: int | None) -> Outcome:
-    """Suspect all of a bulk that is refused for its body; in a single request, find guilty.
+    """Suspect all messages of a bulk that is refused for its body; reject that of a single request.
 
     Args:
         request: single or bulk.
@@ -112,14 +112,14 @@ def for_each_of_cut(request: HttpRequest, outcome: Outcome) -> dict[str, Outcome
 
 
 def alone(outcome: Outcome) -> Outcome:
-    """Find guilty what stands alone under suspicion."""
+    """Reject a message that is the only suspect."""
     if outcome.result == "suspect":
         return Outcome.rejected(outcome.code, outcome.detail)
     return outcome
 
 
 def as_proven(request: HttpRequest, answer: Answer) -> Answer:
-    """Turn what is held unless proven into a rejection: the origin has taken something before."""
+    """Turn `held` unless proven into a rejection: the origin has taken something before."""
     if not any(outcome.unless_proven for outcome in answer.each()):
         return answer
     status = None if answer.response is None else answer.response.status
@@ -134,12 +134,12 @@ def _proven(request: HttpRequest, outcome: Outcome, status: int | None) -> Outco
 
 
 def worst(outcomes: Sequence[Outcome]) -> Outcome:
-    """Choose from what happened to one message: the first outcome that is not delivered."""
+    """Choose one message's outcome: the first that is not delivered."""
     return next((each for each in outcomes if each.result != "delivered"), outcomes[0])
 
 
 def outcome_of(item: Item, answer: Answer) -> Outcome:
-    """Find the worst of what happened to the ids under which a message is in a request."""
+    """Find the worst outcome of the ids under which a message is in a request."""
     found = answer.outcomes.get(item.message_id)
     if found is not None:
         return found
@@ -148,7 +148,7 @@ def outcome_of(item: Item, answer: Answer) -> Outcome:
 
 
 def own_request(item: Item, index: int | None) -> HttpRequest | None:
-    """Find a message's own request: the one that was refused, else the first that is left."""
+    """Find a message's own request: the refused one, else the first that is left."""
     left = item.left()
     return next((r for i, r in left if index is None or i == index), left[0][1] if left else None)
 
@@ -157,7 +157,7 @@ def own_request(item: Item, index: int | None) -> HttpRequest | None:
 
 
 def what_now(outcomes: Sequence[Outcome]) -> list[Next]:
-    """Say what each message of a request does next; see the table above.
+    """Return what each message of a request does next: see the table above.
 
     Args:
         outcomes: one for each message.
@@ -188,21 +188,21 @@ def _next(outcome: Outcome, *, named: bool, suspects: int) -> Next:
 
 
 def _names_someone(outcomes: Iterable[Outcome]) -> bool:
-    """Whether an answer says who is at fault or has to wait: then `after=0` clears the others."""
+    """Whether an answer names messages at fault or to wait: then `after=0` clears the others."""
     return any(each.result in {"rejected", "suspect", "held"} or each.after for each in outcomes)
 
 
-# -- when what failed goes out again -------------------------------------------------------------
+# -- when failed messages go out again -----------------------------------------------------------
 
 
 class AfterFailure(msgspec.Struct, frozen=True):
-    """What becomes of messages that the vendor could not take now.
+    """What messages that the vendor could not take now do next.
 
     Attributes:
         at: when they may go out again.
-        given_up: places of those whose patience has ended.
+        given_up: places of those that have reached `max_attempts` or `max_age`.
         lasting: those that go out again.
-        apart: whether as two halves.
+        apart: whether they go out as two halves.
     """
 
     at: float
@@ -221,15 +221,15 @@ def after_failure(  # noqa: PLR0913 -- each is a part, by keyword
     last_success: float,
     chance: float,
 ) -> AfterFailure:
-    """Say when, and with whom, messages go out again, and which of them are given up.
+    """Return when and with which others messages go out again, and which are given up.
 
     Args:
         items: messages of one request; this failure is counted in them.
         outcomes: one for each.
         answer: what came of the request.
-        settings: how patiently.
-        now: on the clock of `tried_since`.
-        last_success: when the vendor took something last, on the same clock.
+        settings: the waits and the limits.
+        now: the time, on the clock of `tried_since`.
+        last_success: when the vendor last took something, on the same clock.
         chance: from 0 to 1; spreads senders that failed together.
     """
     attempt = max(item.attempts for item in items)
@@ -248,12 +248,12 @@ def after_failure(  # noqa: PLR0913 -- each is a part, by keyword
 def retry_wait(
     settings: DeliverySettings, attempt: int, asked: float | None, chance: float
 ) -> float:
-    """Say how long to wait after a failed attempt, in seconds ("full jitter").
+    """Return how long to wait after a failed attempt, in seconds ("full jitter").
 
     Args:
         settings: the first and the longest wait.
-        attempt: the one that failed, from 1.
-        asked: what the vendor asked for, if it did: never less than that.
+        attempt: the number of the failed attempt, from 1.
+        asked: the wait that the vendor asked for, if it did. The wait is never shorter.
         chance: from 0 to 1; spreads senders that failed together.
     """
     doublings = min(attempt - 1, 62)
@@ -270,7 +270,7 @@ def _is_given_up(item: Item, settings: DeliverySettings, now: float) -> bool:
 def _is_suspicious(
     items: Sequence[Item], attempt: int, answer: Answer, last_success: float
 ) -> bool:
-    """Say whether a bulk fails again and again while the vendor takes others."""
+    """Whether a bulk fails again and again while the vendor takes others."""
     since = max((item.tried_since or 0.0 for item in items), default=0.0)
     return (
         len(items) > 1
@@ -281,22 +281,22 @@ def _is_suspicious(
     )
 
 
-# -- what is held --------------------------------------------------------------------------------
+# -- held messages -------------------------------------------------------------------------------
 
 
 def is_own_matter(items: Sequence[Item], answer: Answer, last_success: float) -> bool:
-    """Say whether messages are held for what they are, and not for whom they come from.
+    """Whether messages are held because of themselves, and not because of their sender.
 
     Args:
-        items: those of a request that are held; not yet this time.
+        items: those of a request that are held, this time not counted yet.
         answer: what came of the request.
-        last_success: when the vendor took something last, on the clock of `held_at`.
+        last_success: when the vendor last took something, on the clock of `held_at`.
     """
     since = [item.held_at for item in items]
     return took_something(answer) or all(at is not None and last_success > at for at in since)
 
 
-# -- what an answer says of the vendor -----------------------------------------------------------
+# -- what an answer says about the vendor --------------------------------------------------------
 
 
 def took_something(answer: Answer) -> bool:
@@ -310,9 +310,10 @@ def holds(answer: Answer) -> bool:
 
 
 def wait_for_all(answer: Answer) -> float:
-    """Say how long the whole connection waits, in seconds; 0: it does not.
+    """Return how long the whole connection waits, in seconds; 0: it does not.
 
-    Only where every message of several was asked to: one user's throttling is theirs alone.
+    It waits only if a request has several messages and all have to wait: a vendor may throttle one
+    user alone.
     """
     outcomes = answer.outcomes.values()
     if len(outcomes) < 2 or not _all_to_be_retried(answer):  # noqa: PLR2004 -- several messages
@@ -322,7 +323,7 @@ def wait_for_all(answer: Answer) -> float:
 
 
 def is_vendor_failing(answer: Answer) -> bool:
-    """Whether an answer is a sign that the vendor is dead, rather than of life."""
+    """Whether an answer is a sign that the vendor is dead rather than alive."""
     status = answer.response.status if answer.response else None
     return _all_to_be_retried(answer) and (status is None or status >= _SERVER_ERROR)
 

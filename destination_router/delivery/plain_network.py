@@ -1,8 +1,9 @@
-"""Connections to vendors by asyncio alone, for httpx's transports.
+"""Connects to vendors through plain asyncio, for httpx's transports.
 
-httpcore's own go through anyio, which looks up the event loop's library, opens a cancel scope and
-waits for a turn at each read and write: of a request with an answer that takes a fifth. And it
-writes a request's head and its body one after the other, where a vendor may get them at once.
+httpcore's own connections go through anyio, which looks up the event loop's library, opens a cancel
+scope and waits for a turn at each read and write. That takes a fifth of a request with its answer.
+httpcore also writes a request's head and body one after the other. Here, a vendor gets both at
+once.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ _ERRNO = re.compile(r"\[Errno ([0-9]+)\]")
 
 
 class PlainTransport(httpx.AsyncHTTPTransport):
-    """httpx's transport over asyncio's connections; the arguments are httpx's.
+    """httpx's transport over asyncio's connections, with httpx's arguments.
 
-    It speaks HTTP/1.1 alone: what is written waits for a read, and HTTP/2 reads all the time.
+    It speaks only HTTP/1.1: a short write waits for a read, and HTTP/2 reads all the time.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -89,10 +90,10 @@ class PlainNetwork(httpcore.AsyncNetworkBackend):
 
 
 async def _within(seconds: float | None, wait: Awaitable[None], error: type[Exception]) -> None:
-    """Wait for a while at most.
+    """Wait for a number of seconds at most.
 
     Raises:
-        Exception: `error`, when it is over.
+        Exception: `error`, when they are over.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -102,7 +103,7 @@ async def _within(seconds: float | None, wait: Awaitable[None], error: type[Exce
 
 
 def _told_apart(error: OSError) -> BaseException:
-    """Take apart what asyncio makes of several addresses' errors: one without a number."""
+    """Split the error without a number that asyncio makes of several addresses' errors."""
     numbers = [int(number) for number in _ERRNO.findall(str(error))]
     if error.errno is not None or not numbers:
         return error
@@ -110,14 +111,14 @@ def _told_apart(error: OSError) -> BaseException:
 
 
 def _failed(kind: type[Exception], cause: BaseException | None) -> Exception:
-    """Make an exception of httpcore's; its pool drops what an exception came of, but as context."""
+    """Make an httpcore exception. Its pool drops an exception's cause, but keeps its context."""
     failure = kind()
     failure.__context__ = cause
     return failure
 
 
 class _Wire(asyncio.Protocol):
-    """A connection as asyncio tells of it: what came and was not read, and whether it is over."""
+    """asyncio's side of a connection: the bytes that are not read yet, and whether it is over."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport
@@ -159,7 +160,7 @@ class _Wire(asyncio.Protocol):
             self._room.set_result(None)
 
     def take(self, most: int) -> bytes:
-        """Take some of what came."""
+        """Take some of the unread bytes."""
         data = self.unread.popleft()
         if len(data) > most:
             self.unread.appendleft(data[most:])
@@ -170,7 +171,7 @@ class _Wire(asyncio.Protocol):
         return data
 
     async def arrival(self) -> None:
-        """Wait until something came, or the connection is over."""
+        """Wait until bytes have come or the connection is over."""
         self._reader = asyncio.get_running_loop().create_future()
         try:
             await self._reader
@@ -178,7 +179,7 @@ class _Wire(asyncio.Protocol):
             self._reader = None
 
     async def room(self) -> None:
-        """Wait until what was written is on its way."""
+        """Wait until the written bytes are on their way."""
         while self._is_full and not self.is_over:
             self._room = asyncio.get_running_loop().create_future()
             await self._room
@@ -189,7 +190,7 @@ class _Wire(asyncio.Protocol):
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """A connection as httpcore uses it: it writes a request, and then reads the answer.
+    """httpcore's side of a connection: it writes a request, then reads the answer.
 
     Args:
         wire: the connection.
@@ -200,15 +201,15 @@ class _Stream(httpcore.AsyncNetworkStream):
         self._held = b""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        """Read what comes next; nothing at the end.
+        """Read the next bytes; none at the end.
 
         Raises:
-            httpcore.ReadError, httpcore.ReadTimeout: nothing can be read, or came in time.
+            httpcore.ReadError, httpcore.ReadTimeout: nothing can be read, or nothing came in time.
         """
         wire = self._wire
         self._flush()
         if not wire.unread and not wire.is_over:
-            if timeout is None:  # as for whoever has a deadline for the whole answer
+            if timeout is None:  # the caller has a deadline for the whole answer
                 await wire.arrival()
             else:
                 await _within(timeout, wire.arrival(), httpcore.ReadTimeout)
@@ -219,10 +220,10 @@ class _Stream(httpcore.AsyncNetworkStream):
         return b""
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        """Write: what is short waits until something is read.
+        """Write. A short write waits until something is read.
 
         Raises:
-            httpcore.WriteError, httpcore.WriteTimeout: the connection is over, or takes no more.
+            httpcore.WriteError, httpcore.WriteTimeout: the connection is over or takes no more.
         """
         wire = self._wire
         if wire.is_over:
@@ -234,7 +235,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         await _within(timeout, wire.room(), httpcore.WriteTimeout)
 
     async def aclose(self) -> None:
-        """End the connection at once: nothing that is still to be written is of use to anybody."""
+        """End the connection at once: nobody needs the bytes that are still to be written."""
         self._wire.transport.abort()
 
     async def start_tls(
@@ -246,7 +247,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         """Speak TLS from here on.
 
         Raises:
-            httpcore.ConnectError, httpcore.ConnectTimeout: it cannot be.
+            httpcore.ConnectError, httpcore.ConnectTimeout: it is impossible.
         """
         wire = self._wire
         if wire.unread or wire.is_over:  # a proxy's, which would pass for the vendor's own
@@ -271,7 +272,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         return self
 
     def get_extra_info(self, info: str) -> Any:
-        """Tell of the connection: what httpcore asks for."""
+        """Return what httpcore asks about the connection."""
         wire = self._wire
         match info:
             case "is_readable":  # when no answer is awaited: it is of no more use

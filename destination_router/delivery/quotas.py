@@ -1,9 +1,9 @@
-"""The rate limits that a destination declares, kept from our side. Pure: time is an argument.
+"""Keeps the rate limits that a destination declares. Pure: time is an argument.
 
-A quota is a sliding window, the strictest reading of "so many a minute": who keeps within it keeps
-within any fixed window. What a request takes is reserved before it goes out and counts for one
-period from the moment its answer is in: the vendor counted it at some time before that, so ours
-never frees a place earlier than the vendor's.
+A quota is a sliding window, the strictest reading of "so many a minute": a sender that keeps within
+it keeps within any fixed window. A request's costs are reserved before it goes out, and count for
+one period from the moment its answer is in. The vendor counted them before that moment, so this
+window never frees a place earlier than the vendor's.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _MARGIN = 0.01
 
 
 class QuotaWait(msgspec.Struct, frozen=True):
-    """What keeps a request back, and until when.
+    """The quota that holds a request back, and until when.
 
     Attributes:
         quota: the name of the quota that is used up.
-        key: whose budget; empty for the whole connection's.
-        until: when to try again at the earliest; `UNKNOWN`: after the next answer.
+        key: the budget's key; empty for the whole connection's.
+        until: the earliest time to try again; `UNKNOWN`: after the next answer.
     """
 
     quota: str
@@ -43,7 +43,7 @@ class Quotas:
     """The budgets of one connection.
 
     Args:
-        quotas: as the destination declares them.
+        quotas: the quotas that the destination declares.
     """
 
     def __init__(self, quotas: Iterable[Quota]) -> None:
@@ -52,20 +52,20 @@ class Quotas:
 
     @property
     def are_none(self) -> bool:
-        """Whether the destination declares no limit: then nothing costs anything."""
+        """Whether the destination declares no limit, so that nothing has a cost."""
         return not self._quotas
 
     def costs(self, request: HttpRequest) -> Costs:
-        """Say what a request takes when it is sent as it is."""
+        """Return the costs of a request that is sent as it is."""
         if request.costs is None:
             return self._default_costs(request, request.user_key or "")
         return self._known(request.costs)
 
     def bulk_costs(self, request: HttpRequest) -> Costs:
-        """Say what a single request adds to the bulk that it will be packed into.
+        """Return the costs that a single request adds to its later bulk.
 
-        How many requests that makes is only known afterwards: unless the destination says
-        otherwise, only events and bytes count before.
+        The number of requests is known only after packing. So unless the destination says
+        otherwise, only events and bytes count before it.
         """
         if request.bulk_costs is not None:
             return self._known(request.bulk_costs)
@@ -75,10 +75,10 @@ class Quotas:
         return [cost for cost in costs if self._quotas[cost.quota].unit != "requests"]
 
     def reserve(self, costs: Costs, now: float) -> QuotaWait | None:
-        """Set aside what a request takes, all of it or nothing.
+        """Reserve a request's costs, all or none.
 
         Returns:
-            None if there was room; else what stands in the way.
+            None if there was room, otherwise the quota without room.
         """
         for cost in costs:
             until = self._budgets[cost.quota].free_at(cost.key, cost.amount, now)
@@ -89,28 +89,28 @@ class Quotas:
         return None
 
     def settle(self, costs: Costs, now: float) -> None:
-        """Count what was reserved: the answer has come, or never will."""
+        """Count reserved costs: the answer has come or never will."""
         for cost in costs:
             self._budgets[cost.quota].settle(cost.key, cost.amount, now)
 
     def release(self, costs: Costs) -> None:
-        """Give back what was reserved for a request that was never sent."""
+        """Give back the reserved costs of a request that was never sent."""
         for cost in costs:
             self._budgets[cost.quota].reserve(cost.key, -cost.amount)
 
     def seconds_for(self, share: float, now: float) -> float:
-        """Say how long it takes at least to send as much again, or a share of it.
+        """Return the least seconds that it takes to send as much again, or a share of it.
 
-        Budgets of single users do not count: how much is to come for each is not known.
+        Budgets of single users do not count, because it is unknown how much will come for each.
 
         Args:
-            share: of all that was sent so far.
+            share: the share of all that was sent so far.
             now: seconds.
         """
         return max((each.seconds_for(share, now) for each in self._budgets.values()), default=0.0)
 
     def use(self, now: float) -> dict[str, tuple[int, int]]:
-        """Tell of each quota of the whole connection how much is used, and how much there is."""
+        """Return the use and the limit of each quota of the whole connection, by name."""
         return {
             name: (self._budgets[name].used("", now), quota.limit)
             for name, quota in self._quotas.items()
@@ -128,7 +128,7 @@ class Quotas:
         ]
 
     def _known(self, costs: Costs) -> Costs:
-        # A cost for a quota that is not declared limits nothing.
+        # A cost for an undeclared quota limits nothing.
         return [cost for cost in costs if cost.quota in self._budgets]
 
 
@@ -141,7 +141,7 @@ _AMOUNTS: dict[str, Callable[[HttpRequest], int]] = {
 
 
 class _Budget:
-    """One budget: what was counted in the last period, and what is reserved."""
+    """One budget: the costs counted in the last period, and the reserved ones."""
 
     __slots__ = ("counted", "entries", "reserved")
 
@@ -152,7 +152,7 @@ class _Budget:
 
 
 class _Budgets:
-    """All budgets of one quota; those that are unused take no memory."""
+    """All budgets of one quota. Unused ones take no memory."""
 
     def __init__(self, quota: Quota) -> None:
         self._limit = quota.limit
@@ -162,7 +162,7 @@ class _Budgets:
         self._expiries: deque[tuple[float, str]] = deque()
 
     def free_at(self, key: str, amount: int, now: float) -> float:
-        """Say when an amount fits: `now` or later. More than the limit fits into an empty one."""
+        """Return when an amount fits: `now` or later. More than the limit fits an empty budget."""
         self._forget(now)
         budget = self._budgets.get(key)
         if budget is None:
@@ -196,7 +196,7 @@ class _Budgets:
         self._expiries.append((now + self._period, key))
 
     def seconds_for(self, share: float, now: float) -> float:
-        """Say how long it takes at least to send a share of what was sent so far."""
+        """Return the least seconds that it takes to send a share of what was sent so far."""
         self._forget(now)
         budget = self._budgets.get("")
         taken = 0 if budget is None else budget.counted + budget.reserved

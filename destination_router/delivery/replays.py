@@ -1,4 +1,4 @@
-"""What of a message goes out again when a person replays it. Pure."""
+"""Chooses the requests of a message that go out again in a replay. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PROFILES = "profiles"
 
 
 def replayed(decision: Decision, replay: str | None) -> Decision:
-    """Leave of a decision what a replay sends; any other message is as it was.
+    """Reduce a decision to what a replay sends. A message that is no replay stays as it is.
 
-    An update of a profile is a request that only overwrites state (`HttpRequest.state_key`).
+    A profile update is a request that only overwrites state (`HttpRequest.state_key`).
     """
     if replay != EVENTS or decision.result != "requests":
         return decision

@@ -1,12 +1,12 @@
-"""Which messages may go out now: each user's in order, everybody else's side by side. Pure.
+"""Decides which messages may go out now: each user's in order, different users' together. Pure.
 
-A state machine: messages come in (`add`), go out in windows (`take`), and each one ends (`done`)
-or comes back (`put_back`, `put_apart`, `hold`); time is an argument. A message may go out when
-every earlier message of its users has ended, or goes out in the same window: so one that has to
-wait holds back its users' later messages and nobody else's, and nobody looks at those again
-before it has ended.
+It is a state machine: messages come in (`add`), go out in windows (`take`), and each one ends
+(`done`) or comes back (`put_back`, `put_apart`, `hold`). Time is an argument. A message may go out
+if every earlier message of its users has ended or goes out in the same window. So a message that
+has to wait holds back only its users' later messages, and those are not looked at again before it
+has ended.
 
-Where a message that has not ended and is not under way can be:
+A message that has neither ended nor is under way is in one of these places:
 - behind an earlier message of its users;
 - in the frontier: it may go out;
 - asleep until a time: the vendor asked for a retry;
@@ -34,7 +34,7 @@ _blockers = attrgetter("blockers")
 
 
 class _Lane:
-    """The messages that wait for one budget, by offset, and when it may have room."""
+    """The messages that wait for one budget, by offset, and the time when it may have room."""
 
     __slots__ = ("heap", "until")
 
@@ -44,13 +44,13 @@ class _Lane:
 
 
 class Schedule:
-    """One connection's messages that are read and have not ended.
+    """One connection's messages that were read and have not ended.
 
     Args:
         window: how many messages go out together at most.
-        linger: how long fewer than that wait for more, in seconds.
-        admits_all: whether nothing ever stands in a message's way, for want of quotas. Then
-            `admit` is asked only about those that have to be decided again.
+        linger: how long a smaller window waits for more, in seconds.
+        admits_all: whether every message is admitted, because there are no quotas. Then `admit` is
+            asked only about messages that have to be decided again.
     """
 
     def __init__(self, window: int, linger: float, *, admits_all: bool = False) -> None:
@@ -71,12 +71,12 @@ class Schedule:
         self._asked = -1
 
     def __len__(self) -> int:
-        """How many messages have not ended."""
+        """Return how many messages have not ended."""
         return self._waiting + self._under_way
 
     @property
     def unseen(self) -> int:
-        """About how many messages could go out in windows to come, as far as anyone has looked."""
+        """About how many messages could go out in later windows, as far as is known."""
         return self._unseen
 
     @property
@@ -87,7 +87,7 @@ class Schedule:
 
     @property
     def parked(self) -> int:
-        """How many messages wait for a time or a quota, those behind them not counted."""
+        """How many messages wait for a time or a quota, without those behind them."""
         groups = sum(len(group.items) for group in self._groups)
         return len(self._asleep) + self.in_lanes + groups
 
@@ -99,11 +99,11 @@ class Schedule:
     # -- in and out -------------------------------------------------------------------------
 
     def add(self, item: Item, now: float) -> None:
-        """Take in a message, as `add_all` does several."""
+        """Take in a message as `add_all` does."""
         self.add_all((item,), now)
 
     def add_all(self, items: Sequence[Item], now: float) -> None:
-        """Take in messages that are new; the offsets of those that share a user rise."""
+        """Take in new messages. The offsets of those that share a user must rise."""
         last, frontier = self._last, self._frontier
         earlier: Item | None
         for item in items:
@@ -129,8 +129,8 @@ class Schedule:
 
         Args:
             now: seconds on any clock that never goes back.
-            admit: is asked about each message in turn.
-            most: fewer than a window.
+            admit: asked about each message in turn.
+            most: a maximum below a window.
         """
         self._wake(now)
         most = self._window if most is None else most
@@ -142,14 +142,14 @@ class Schedule:
         return taken
 
     def take_one(self, now: float, admit: Admit) -> list[Item]:
-        """Choose one message to ask a vendor with that takes nothing; none if it is too early.
+        """Choose one message that asks whether a vendor takes anything again; none if too early.
 
-        Those that may go out take turns, and so do their users: where a vendor refuses one of them
-        for what it is, the next one asks.
+        The messages that may go out take turns, and so do their users: if a vendor refuses a
+        message for its content, another one asks next.
 
         Args:
             now: seconds on any clock that never goes back.
-            admit: is asked about a message before it is chosen.
+            admit: asked about a message before it is chosen.
         """
         self._wake(now)
         taken = self._take_turn(now, admit)
@@ -160,7 +160,7 @@ class Schedule:
         return taken
 
     def wake_at(self, now: float) -> float | None:
-        """Say when `take` may have something: `now`, later, or None: after another event."""
+        """Return when `take` may have messages: `now` or later; None: only after another event."""
         if self._is_due(now):
             return now
         times = [lane.until for lane in self._lanes.values()]
@@ -170,14 +170,14 @@ class Schedule:
         soonest = min(times, default=UNKNOWN)
         return None if soonest == UNKNOWN else max(now, soonest)
 
-    # -- how a message that is under way fares -----------------------------------------------
+    # -- the fate of messages under way ------------------------------------------------------
 
     def done(self, item: Item, now: float) -> None:
-        """End a message for good: its users' next may go, once all before it have ended too."""
+        """End a message for good. Its users' next may go once all before it have ended too."""
         item.under_way = False
         item.ended = True
         self._under_way -= 1
-        if not (item.blockers or item.followers):  # as of nearly all
+        if not (item.blockers or item.followers):  # as for nearly all
             self._forget(item)
             return
         released = [] if item.blockers else [item]
@@ -195,7 +195,7 @@ class Schedule:
             ended.followers = ()
 
     def done_all(self, items: Sequence[Item], now: float) -> None:
-        """End messages for good, as `done` does each."""
+        """End messages for good, as `done` does for each."""
         last = self._last
         for item in items:
             if item.blockers or item.followers:
@@ -209,7 +209,7 @@ class Schedule:
                     del last[key]
 
     def put_back(self, item: Item, now: float, at: float) -> None:
-        """Let a message go out again, not before a time."""
+        """Let a message go out again, but not before a time."""
         self._return(item, at)
         if item.group is not None:
             item.group.add(item)
@@ -220,10 +220,10 @@ class Schedule:
             self._enqueue(item, now)
 
     def put_together(self, items: Sequence[Item], now: float, at: float) -> None:
-        """Let messages that failed together go out again by themselves, not before a time.
+        """Let messages that failed together go out again by themselves, but not before a time.
 
-        So what makes a request fail again and again never drags fresh messages along. Where too
-        many such groups wait already, they mix with the rest.
+        So a message that makes a request fail again and again never takes fresh messages with it.
+        If too many such groups wait already, they mix with the rest.
         """
         if len(self._groups) < _MOST_GROUPS:
             self._regroup([items], at)
@@ -239,7 +239,7 @@ class Schedule:
         self._regroup([ordered[:middle], ordered[middle:]], at)
 
     def hold(self, item: Item, until: float) -> None:
-        """Let a message go out again when others go with it, or at a time by itself."""
+        """Let a message go out again with others, or by itself at a time."""
         self._return(item, 0.0)
         if item.group is not None:
             item.group.add(item)
@@ -255,7 +255,7 @@ class Schedule:
             heappush(self._frontier, (item.offset, item))
 
     def answered(self, now: float) -> None:
-        """Look again at what waits for an answer: a quota that was reserved is counted now."""
+        """Look again at messages that wait for an answer: a reserved quota is counted now."""
         for lane in self._lanes.values():
             lane.until = now if lane.until == UNKNOWN else lane.until
         for group in self._groups:
@@ -317,7 +317,7 @@ class Schedule:
         )
 
     def _take_turn(self, now: float, admit: Admit) -> list[Item]:
-        """Take the message whose turn it is, of all those that nothing is before."""
+        """Take the message whose turn it is among those that nothing blocks."""
         ready = [(item.offset > self._asked, item.offset, item) for _, item in self._frontier]
         for group in self._groups:
             ready += [
@@ -365,7 +365,7 @@ class Schedule:
         return taken
 
     def _take_all(self, now: float, admit: Admit, most: int) -> tuple[list[Item], bool]:
-        """As `_take_admitted`, where nothing stands in any message's way."""
+        """Do the same as `_take_admitted` if every message is admitted."""
         frontier = sorted(self._frontier)
         taken: list[Item] = []
         behind: _Heap = []
@@ -389,7 +389,7 @@ class Schedule:
         return taken, not (self._frontier or behind)
 
     def _take_admitted(self, now: float, admit: Admit, most: int) -> tuple[list[Item], bool]:
-        """Take a window; and whether nothing more may go out, as far as is known."""
+        """Take a window; return also whether nothing more may go out, as far as is known."""
         taken: list[Item] = []
         behind: _Heap = []
         lanes = {id(lane.heap): lane for lane in self._lanes.values() if lane.until <= now}
@@ -403,7 +403,7 @@ class Schedule:
                 item.under_way = True
                 _follow(item, now, freed, behind)
             elif heap is not behind:
-                # What follows a message of this window is looked at again when that has ended.
+                # A message that follows one of this window is looked at again when that has ended.
                 lane = self._stall(item, wait)
                 heaps = [other for other in heaps if other is not lane.heap]
         return taken, not _first([self._frontier, behind])
@@ -443,7 +443,7 @@ def _first(heaps: Sequence[_Heap]) -> _Heap | None:
 
 
 def _follow(item: Item, now: float, freed: dict[Item, int], behind: _Heap) -> None:
-    """Let the next messages of a user come along, if nothing else is before them."""
+    """Let a user's next messages go in the same window if nothing else blocks them."""
     for follower in item.followers:
         freed[follower] = freed.get(follower, 0) + 1
         if freed[follower] != follower.blockers:

@@ -1,7 +1,7 @@
-"""RudderStack's destination-transformer protocol: rudder-server asks, our destinations answer.
+"""RudderStack's destination-transformer protocol: answers rudder-server for installed destinations.
 
-In come jobs (`jobs`): an event, its metadata and its destination. Out come outputs, one by one
-(`processing`) or many at a time (`router_batches`, written as `sequences` says). What rudder-server
-hands to the `proxy` is sent by us (`carrying_out`). What is not ours goes to the transformer behind
-us (`upstream`). Open `app` first.
+Jobs come in (`jobs`): an event, its metadata and its destination. Outputs go out, one by one
+(`processing`) or many at a time (`router_batches`, written as `sequences` says). The `proxy` sends
+what rudder-server hands to it (`carrying_out`). Requests for other destinations go to the
+transformer behind this one (`upstream`). Open `app` first.
 """

@@ -1,10 +1,10 @@
-"""Carries out requests of several jobs, in order, and tells what became of each job.
+"""Sends the requests of several jobs in order, and reports each job's outcome.
 
-A job is delivered once every one of its requests is, and refused for its own fault alone: a bulk
-that the vendor refuses is packed anew without those that it names, or by halves. After a job is
-refused its later requests are not sent; after one has to be sent again, neither are those of its
-user's later jobs, which would overtake it; and none at all once the vendor fails again and again.
-Nothing is kept here: rudder-server does the retrying.
+A job is delivered once all its requests are. It is refused only for its own fault: a bulk that the
+vendor refuses is packed again without the jobs that the vendor names, or in halves. After a job is
+refused, its later requests are not sent. After a job has to be sent again, its user's later jobs
+are not sent either, because they would overtake it. Nothing more is sent once the vendor fails
+again and again. Nothing is kept here: rudder-server does the retries.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ class CarryingOut:
         self._ended: dict[str, Outcome] = {}
 
     async def run(self) -> None:
-        """Send everything once; may be cancelled, and what is known by then is known."""
+        """Send everything once. If it is cancelled, the outcomes known by then remain."""
         await self._run(range(len(self._singles)))
 
     def outcome(self, job: str) -> Outcome | None:
-        """Tell what became of a job; None while that is not known."""
+        """Return a job's outcome; None while it is unknown."""
         if job in self._ended:
             return self._ended[job]
         return None if self._left.get(job, 1) else self._taken[job]

@@ -1,7 +1,7 @@
-"""What the transformer counts, by connection: the source of its metrics and of its log lines.
+"""Counts what the transformer does, by connection, for its metrics and log lines.
 
-rudder-server keeps no row of an event that its processor was told to drop, so somebody else has to
-say that there was one. With several processes each leaves its counts in a file, where whichever is
+rudder-server keeps no record of an event that its processor was told to drop, so the transformer
+has to report it. Each of several processes writes its counts to a file, where the process that is
 asked for the metrics finds them.
 """
 
@@ -39,10 +39,10 @@ _log = logging.getLogger(__name__)
 
 
 class Counts:
-    """How often each thing happened in this process.
+    """The counts of this process.
 
     Args:
-        folder: where the processes of a transformer leave their counts; None: it is one process.
+        folder: where a transformer's processes write their counts; None: there is one process.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -58,16 +58,16 @@ class Counts:
         return self._file is not None
 
     def add(self, what: What, connection: str, label: str = "", count: int = 1) -> None:
-        """Count something."""
+        """Add to a count."""
         self._numbers[what, connection, label] += count
 
     def received(self, connections: Sequence[str]) -> None:
-        """Count events, each by its connection."""
+        """Count events by their connections."""
         for connection, count in Counter(connections).items():
             self._numbers["received", connection, ""] += count
 
     def decided(self, connection: str, made: Mapped | Decision) -> None:
-        """Count what a connection made of an event; `received` counts the event itself."""
+        """Count a connection's decision about an event. `received` counts the event itself."""
         if made.notes:
             self.noted(connection, made.notes)
         if type(made) is Mapped:
@@ -80,11 +80,11 @@ class Counts:
             self.add("rejected", connection, "" if made.reject is None else made.reject.code)
 
     def unusable(self, plugin: str, fault: str) -> None:
-        """Count that an event's destination cannot be used; whose fault that is, is the code."""
+        """Count an event whose destination cannot be used. The code says whose fault that is."""
         self.add("rejected", plugin, fault)
 
     def total(self) -> Counter[_Key]:
-        """Add up what all processes counted."""
+        """Add up the counts of all processes."""
         self._gather()
         if self._file is None:
             return self._numbers.copy()
@@ -98,7 +98,7 @@ class Counts:
         return total
 
     def share(self) -> None:
-        """Leave this process's counts where the others find them."""
+        """Write this process's counts where the others find them."""
         self._gather()
         if self._file is None or self._shared == self._numbers:
             return
@@ -109,7 +109,7 @@ class Counts:
         self._shared = self._numbers.copy()
 
     def summed_up(self) -> Iterator[dict[str, str | int]]:
-        """Say what happened since the last time, one line for each code of a connection."""
+        """Sum up the changes since the last time, one line for each code of a connection."""
         self._gather()
         for key in sorted(self._numbers):
             what, connection, label = key
@@ -120,7 +120,7 @@ class Counts:
         self._told = self._numbers.copy()
 
     def noted(self, connection: str, notes: object) -> None:
-        """Count notes on an event. Nobody has looked at them: a plugin may return anything."""
+        """Count an event's notes. They are unchecked: a plugin may return anything."""
         numbers = self._noted.get(connection)
         if numbers is None:
             numbers = self._noted[connection] = {}
@@ -131,7 +131,7 @@ class Counts:
             self._gather()
 
     def _gather(self) -> None:
-        """Count the notes so far by their plain codes, which takes too long for each note."""
+        """Count the notes so far by their plain codes, which would take too long for each note."""
         for connection, codes in self._noted.items():
             for code, count in codes.items():
                 self._numbers["notes", connection, plain_code(code, "noted")] += count
@@ -139,14 +139,14 @@ class Counts:
 
 
 def log_summary(counts: Counts) -> None:
-    """Write a line for each code of what happened since the last time."""
+    """Log a line for each code with a change since the last time."""
     for line in counts.summed_up():
         event = line.pop("event")
         _log.info("transformer_%s", event, extra=line)
 
 
 async def keep_telling(counts: Counts, seconds: float = SUMMARY_SECONDS) -> None:
-    """Sum up in the log every minute, and share with other processes meanwhile; until cancelled."""
+    """Log a summary every minute, and share counts with other processes, until cancelled."""
     clock = asyncio.get_running_loop().time
     due = clock() + seconds
     try:

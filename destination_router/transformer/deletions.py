@@ -1,11 +1,11 @@
 """`POST /deleteUsers`: rudder-server's regulation worker asks for users to be deleted.
 
-An answer of 200 means that the vendor has taken all of them; whether it is done already, the
-worker does not ask. Of anything else the worker says that the job failed, and asks again later:
-to ask a vendor twice for the same deletion harms nobody.
+An answer of 200 means that the vendor has taken all of them. The worker does not ask whether the
+deletion is done. On any other answer, it marks the job as failed and asks again later. A second
+request for the same deletion does no harm.
 
-A job is ours if we can delete its users, or if nobody else may be told their ids. Those of others
-go upstream.
+A job is handled here if an installed destination can delete its users, or if nobody else may see
+their ids. All other jobs go upstream.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class DeletionJob(msgspec.Struct, rename="camel"):
 
 
 class JobDeleted(msgspec.Struct, rename="camel", omit_defaults=True):
-    """What became of a job."""
+    """The result of a job."""
 
     status_code: int
     status: str = ""
@@ -89,7 +89,7 @@ class _Status(msgspec.Struct, rename="camel"):
 
 
 class DeletionRequest(msgspec.Struct, frozen=True):
-    """The jobs of a request, as they were written, and whose each is.
+    """The jobs of a request as they were written, and the destinations of each.
 
     Attributes:
         jobs: as wire JSON.
@@ -151,7 +151,7 @@ async def answer_jobs(
         The HTTP status, which is the first job's as upstream, and the body.
     """
     pairs = list(zip(request.jobs, request.ours, strict=True))
-    async with asyncio.TaskGroup() as at_once:  # ours do not wait for an upstream that is slow
+    async with asyncio.TaskGroup() as at_once:  # our jobs do not wait for a slow upstream
         asked = [job for job, one in pairs if one is None]
         theirs = at_once.create_task(_others_answers(asked, ask_others))
         ours = [
@@ -209,7 +209,7 @@ def _status(answer: msgspec.Raw) -> int:
 async def delete_users(
     destinations: Destinations, job: DeletionJob, origins: Mapping[str, str]
 ) -> JobDeleted:
-    """Ask the vendor to delete the users of a job; never raises.
+    """Ask the vendor to delete the users of a job. Never raises.
 
     Args:
         destinations: the plugin's.
@@ -226,7 +226,7 @@ async def delete_users(
         deletion.token_request()
     except Reject as reject:
         return JobDeleted(_BAD_REQUEST, error=f"router.toml: {reject}")
-    except SettingsError:  # where keys are is not rudder-server's to know
+    except SettingsError:  # rudder-server must not learn where keys are
         return JobDeleted(_BAD_REQUEST, error="router.toml: cannot be used: privacy.keys")
     except PASSED_ON:
         raise

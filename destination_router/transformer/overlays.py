@@ -1,7 +1,7 @@
-"""The connections of a router.toml that add to rudder-server's destinations: checked at the start.
+"""Checks at the start the connections of a router.toml that add to rudder-server's destinations.
 
-Whoever wrote one relies on it: an overlay that cannot be used, or that no destination could ever
-be given, must stop the start rather than leave events unprotected.
+Its author relies on it. So an overlay that cannot be used, or that can never apply to a
+destination, must stop the start rather than leave events unprotected.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def ready_overlays(
 ) -> list[ConnectionConfig]:
     """Check connections, and resolve the references of their settings.
 
-    Settings need not be whole: a destination's own configuration is added to them.
+    Settings may be incomplete: a destination's own configuration is added to them.
 
     Args:
         overlays: the connections of a router.toml.

@@ -1,6 +1,6 @@
-"""Several processes that answer on one socket; one that dies is started again.
+"""Runs several processes that answer on one socket, and restarts one that dies.
 
-None outlives the process that started it, however that one ends: it would keep the port.
+None outlives the process that started it, however that ends, because it would keep the port.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def run_workers(serve: Serve, listener: socket.socket, count: int) -> None:
                     stopping.wait(_RESTART_SECONDS)
                     workers[at] = _started(serve, listener)
     finally:
-        listener.close()  # else who connects now would wait for an answer that nobody gives
+        listener.close()  # otherwise a client that connects now would wait for ever
         for worker in workers:
             _terminate(worker)
         for worker in workers:
@@ -63,8 +63,8 @@ def run_workers(serve: Serve, listener: socket.socket, count: int) -> None:
 
 def _started(serve: Serve, listener: socket.socket) -> SpawnProcess:
     worker = multiprocessing.get_context("spawn").Process(target=_work, args=(serve, listener))
-    # Ctrl-C goes to all of them. One that is only starting leaves it to this one to stop it; the
-    # moment that this one is deaf is short.
+    # Ctrl-C goes to all of them. One that is only starting relies on this one to stop it, and
+    # this one is deaf only for a moment.
     ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         worker.start()
@@ -88,9 +88,9 @@ def _end_with_parent() -> None:
 class SharedListener(socket.socket):
     """A listening socket that several processes accept from, one connection at a time.
 
-    An event loop that is told of a connection accepts all that wait. The first to look would have
-    them all, and its neighbours nothing to do; so it is told that no more wait, and looks again
-    after it has seen to the first.
+    An event loop that is told of a connection accepts all that wait. The first loop to look would
+    take them all and leave its neighbours nothing to do. So this socket says that no more wait, and
+    the loop looks again after it has handled the first.
     """
 
     _has_given = False

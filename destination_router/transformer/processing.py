@@ -1,7 +1,7 @@
 """`POST /v0/destinations/{type}`: each event by itself, in order, one output for each request.
 
-rudder-server's processor asks. Whatever an event or a plugin does, every event is answered: one
-that were left out would be lost without a trace.
+rudder-server's processor asks. Every event gets an answer, whatever the event or a plugin does: an
+event without one would be lost without a trace.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def process(
         destinations: the plugin's, as configured.
         body: the request's, with the events.
         endpoint: where URLs are sent.
-        counts: where what happens is counted; None: nowhere.
+        counts: where the results are counted; None: nowhere.
 
     Returns:
         The answer's body: a JSON array, in the order of the jobs.
@@ -70,7 +70,7 @@ def process(
     counts = counts or Counts()
     received: list[str] = []
     answer: list[bytes | msgspec.Raw] = [b"["]
-    # Whoever masks looks at an event's bytes first.
+    # A connection that masks reads an event's bytes first.
     jobs = iter(read_jobs(body)) if destinations.some_private else each_job(body)
     # What is alive is some events' and not a whole request's: a processor's caches hold no more.
     while some := list(islice(jobs, AT_ONCE)):
@@ -133,7 +133,7 @@ def _judged(
     counts: Counts,
 ) -> Mapped | Decision | Refused:
     for request in made.requests:
-        if request.params or request.content is not None:  # as of few
+        if request.params or request.content is not None:  # as for few
             unfit = uncarried(made.requests)
             if unfit is not None:
                 made = given_up(made, unfit)

@@ -1,8 +1,8 @@
 """`POST /routerTransform`: many jobs become few answers, which rudder-server's router sends.
 
-Where it sends through the proxy, the jobs of a destination are one answer, packed and carried out
-there. Elsewhere each job is an answer by itself: the one status that all jobs of an answer get
-would be that of whichever was refused. `sequences` says why, and how they are written.
+If it sends through the proxy, the jobs of a destination are one answer, and the proxy packs and
+sends them. Otherwise each job is an answer by itself: all jobs of an answer get one status, which
+would be that of any refused one. `sequences` says why, and how they are written.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def batch_jobs(  # noqa: PLR0913 -- the last two by keyword
         destinations: the plugin's, as configured.
         body: the request's, with the jobs in their users' order.
         endpoint: where URLs are sent.
-        counts: where what happens is counted; None: nowhere.
+        counts: where the results are counted; None: nowhere.
         calls: what is known of the proxy; None: nothing.
 
     Returns:
@@ -149,7 +149,7 @@ def _refused(name: str, job: Job, told: EventStatus) -> Batch:
 
 
 def _answers(group: _JobGroup, endpoint: Endpoint, calls: ProxyCalls) -> Iterator[Batch]:
-    """Answer the jobs that can be told apart by their ids together, in order, the others alone."""
+    """Answer jobs with distinct ids together, in order, and the others one by one."""
     names = Counter(mapped.name.id for mapped in group.jobs)
     for is_named, some in groupby(
         group.jobs, lambda one: names[one.name.id] == 1 and one.name.id != ""
@@ -186,7 +186,7 @@ def _together(group: _JobGroup, jobs: Sequence[_Mapped]) -> Batch:
 
 
 def _numbered_keys(jobs: Sequence[_Mapped]) -> dict[str, list[int]]:
-    """Say which jobs keep their order among each other: a user's, as seen here and there."""
+    """Return which jobs keep their order among each other: a user's, by either side's view."""
     numbers: dict[tuple[str, str], int] = {}
     return {
         mapped.name.id: [

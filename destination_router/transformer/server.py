@@ -129,10 +129,10 @@ class Service(msgspec.Struct, frozen=True):
 def serve_transformer(
     options: TransformerOptions, host: str, port: int, *, workers: int = 1
 ) -> NoReturn:
-    """Become a process that serves until a signal says to stop; `serve_until_stopped` goes on.
+    """Become a process that serves until a signal stops it. `serve_until_stopped` goes on there.
 
-    What reads command lines and tells of problems has done its part then, and would be a quarter
-    of the memory that the server holds for good. So a process that never loads it takes its place.
+    The code that reads command lines and reports problems is done by then. It would be a quarter
+    of the memory that the server holds for good, so a process that never loads it takes over.
 
     Args:
         options: what to serve.
@@ -157,7 +157,7 @@ def serve_transformer(
 
 
 def serve_until_stopped(service: Service) -> None:
-    """Serve until a signal says to stop; says on standard error where, once it can be reached."""
+    """Serve until a signal stops it. Write the address to standard error once it answers."""
     _stop_without_failure()
     log_as_json()
     options, address = service.options, service.address
@@ -199,8 +199,8 @@ def _tell_unused(options: TransformerOptions) -> None:
 def _serve(options: TransformerOptions, folder: Path, listener: socket.socket) -> None:
     _stop_without_failure()
     log_as_json()
-    # A connection that stayed open would stay with one worker, however busy: of a few that are
-    # kept alive, one worker may hold most. With a new one each request goes to who is idle.
+    # An open connection would stay with one worker, however busy: one worker may hold most of a
+    # few that are kept alive. With a new connection, each request goes to an idle worker.
     _serve_app(build_transformer(options, folder), listener, headers=[("Connection", "close")])
 
 
