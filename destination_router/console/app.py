@@ -57,7 +57,7 @@ class Console:
         self._secure = config.url.startswith("https:")
         self._cookie = "__Host-console" if self._secure else "console"
         self.over = asyncio.Event()
-        """Set when it shall end: streams do then."""
+        """Set when it has to end. Streams end then."""
         self.live = Live(desk, self._rendering, self.over)
         app = Starlette(
             routes=[*self._own_routes(), *map(self._route, self._pages())],

@@ -30,7 +30,7 @@ from destination_router.threads import in_thread
 T = TypeVar("T")
 
 _MOST_EARLIER = 50
-"""How many connections are known as they were before router.toml changed."""
+"""How many connections are kept as they were before router.toml changed."""
 
 _log = logging.getLogger(__name__)
 

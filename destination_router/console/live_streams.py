@@ -19,10 +19,10 @@ from destination_router.eventlog.sqlite.trace_file import TraceFile
 from destination_router.eventlog.trace import Trace, TraceFilter
 
 ROWS_AT_ONCE = 400
-"""How many rows a page is given at once: nobody reads more."""
+"""How many rows a page gets at once: nobody reads more."""
 
 PERIOD = 0.7
-"""How often it is seen whether there is anything new, in seconds."""
+"""The seconds between looks for new traces."""
 
 _LOOKS_BETWEEN = 6
 """How often of these it is said that somebody looks, and the file is read though nothing shows that
@@ -104,7 +104,7 @@ class Stream:
     def __init__(self, wanted: TraceFilter) -> None:
         self.wanted = wanted
         self.waiting: asyncio.Queue[Frame | None] = asyncio.Queue(_MOST_WAITING)
-        """What is to be sent; None: there is nothing more."""
+        """The frames to send; None: there are no more."""
         self.missed = 0
         self._early: list[News] | None = []
 

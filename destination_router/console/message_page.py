@@ -28,7 +28,7 @@ _CHANGED = (
 )
 _NOT_KEPT = "What is in it is not kept, so its steps are not known."
 _ONLY_ID = {"messageId"}
-"""What is kept of a message in HIPAA mode that did not pass privacy; senders' have more."""
+"""The only field kept if a message did not pass privacy in HIPAA mode. Messages have more."""
 _TOO_LONG = "The connection's program has not answered in time; load the page again."
 _LONGEST_OFFSET = 19
 _LAST_OFFSET = 2**63 - 1

@@ -30,7 +30,7 @@ from destination_router.eventlog.trace import ConnectionState, Rollup
 from destination_router.pipeline.connection import Connection
 
 _STALE_SECONDS = 40.0
-"""A worker says how it stands at least every fifteen seconds."""
+"""A worker notes its state at least every fifteen seconds."""
 
 
 class Period(msgspec.Struct, frozen=True):

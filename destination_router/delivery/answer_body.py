@@ -21,7 +21,7 @@ _WINDOWS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 _HEADER = 2
 _DEFLATE = 8  # the one method that zlib's header can name
 _FRAMING = 1024
-"""How many bytes what cannot be packed may have more than unpacked, beside a thousandth of it."""
+"""The most bytes that packing may add to data that cannot be packed, beside a thousandth of it."""
 
 
 class AnswerBody(msgspec.Struct, frozen=True):

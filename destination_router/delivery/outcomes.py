@@ -56,10 +56,10 @@ Next = Literal["delivered", "dead_letter", "apart", "at_once", "later", "held"]
 """What a message does next, in the order in which a window sees to it."""
 
 LONGEST_ASKED_WAIT = 86_400.0
-"""The most that a vendor's `Retry-After` is obeyed, in seconds: a typo there must not stop us."""
+"""The longest `Retry-After` that is obeyed, in seconds: a typo there must not stop the router."""
 
 CUT_ANSWER = "cut_answer"
-"""The vendor's status says that it took a bulk; what else it said of its messages is lost."""
+"""The vendor's status says that it took a bulk. What else it said about its messages is lost."""
 
 _FAILURES_BEFORE_APART = 4
 """After how many failures of the same bulk, while others get through, its messages are suspect."""

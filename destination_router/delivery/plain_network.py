@@ -21,13 +21,13 @@ import httpcore
 import httpx
 
 _HELD_BYTES = 64 * 1024
-"""What is written before anything is read waits for more, up to this."""
+"""Bytes that are written before a read wait for more, up to this many."""
 
 _MOST_UNREAD = 256 * 1024
-"""No more is taken from a socket before somebody reads it."""
+"""The most bytes taken from a socket before they are read."""
 
 _NEXT_ADDRESS = 0.25
-"""After how long the next of a host's addresses is tried beside the first (RFC 8305)."""
+"""The seconds after which a host's next address is tried beside the first (RFC 8305)."""
 
 _KNOWN_LOOP: type = asyncio.BaseEventLoop
 _ERRNO = re.compile(r"\[Errno ([0-9]+)\]")

@@ -19,10 +19,10 @@ from destination_router.contract.records import Cost, HttpRequest, Quota
 
 Costs = Sequence[Cost]
 UNKNOWN = math.inf
-"""When there is room: only after requests that are under way have been answered."""
+"""The time when there is room is unknown: the answers to requests under way decide it."""
 
 _MARGIN = 0.01
-"""Seconds by which a period is taken to be longer: the vendor's clock is not ours."""
+"""Seconds that are added to a period, because the vendor's clock differs."""
 
 
 class QuotaWait(msgspec.Struct, frozen=True):
@@ -137,7 +137,7 @@ _AMOUNTS: dict[str, Callable[[HttpRequest], int]] = {
     "events": lambda request: max(1, len(request.message_ids)),
     "bytes": request_bytes,
 }
-"""What a request takes of each unit, unless it says otherwise."""
+"""A request's cost in each unit, unless it says otherwise."""
 
 
 class _Budget:

@@ -7,10 +7,10 @@ import msgspec
 from destination_router.pipeline.connection import Decision
 
 EVENTS = "events"
-"""A replay without updates of profiles: an older value would overwrite a newer one."""
+"""A replay without profile updates, whose older values would overwrite newer ones."""
 
 PROFILES = "profiles"
-"""A replay with them."""
+"""A replay with profile updates."""
 
 
 def replayed(decision: Decision, replay: str | None) -> Decision:

@@ -24,7 +24,7 @@ from destination_router.delivery.item import FailedTogether, Item
 from destination_router.delivery.quotas import UNKNOWN, QuotaWait
 
 Admit = Callable[[Item], QuotaWait | None]
-"""Sets aside what a message takes from the quotas, or says what stands in its way."""
+"""Reserves a message's costs from the quotas, or returns what blocks it."""
 
 _Heap = list[tuple[int, Item]]
 

@@ -56,11 +56,11 @@ _OWN_HEADERS = {
     "User-Agent": USER_AGENT,
 }
 _WITH_A_BODY = frozenset({"POST", "PUT", "PATCH"})
-"""Methods of which a request without a body says so (RFC 9110, 8.6)."""
+"""Methods whose requests declare an empty body (RFC 9110, 8.6)."""
 
 _RESULTS = frozenset(get_args(Result))
 _PACKED_AT_ONCE = 64 * 1024
-"""Bytes that are packed in about a millisecond: what is more is packed beside the event loop."""
+"""The bytes that are packed in about a millisecond. More are packed beside the event loop."""
 
 _log = logging.getLogger(__name__)
 
@@ -275,7 +275,7 @@ def render(request: HttpRequest, url: str, most: float) -> httpx.Request:
 
 
 _plain_url = functools.lru_cache(maxsize=256)(httpx.URL)
-"""Of most vendors there are a handful, and to read one takes as long as to write a request."""
+"""Most vendors have a handful, and to read one takes as long as to write a request."""
 
 
 @functools.lru_cache(maxsize=4)

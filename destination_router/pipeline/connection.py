@@ -85,11 +85,11 @@ __all__ = [
 ]
 
 AT_ONCE = 20
-"""How many messages take each step together, where there are several.
+"""How many messages take each step together, if there are several.
 
-An interpreter waits for its processor most of the time: for code and branches that are not at hand.
-With each step done for some messages in turn they are, and all steps take a quarter less time (27
-µs in place of 36); with more messages it is theirs that are not at hand.
+An interpreter mostly waits for its processor, for code and branches that are not in its caches. If
+several messages take a step in turn, the caches hold that step, and all steps take a quarter less
+time (27 µs in place of 36). With more messages, the caches no longer hold the messages.
 """
 
 _NO_TREATMENT = Treatment()
@@ -105,7 +105,7 @@ _KNOWN_CODES = frozenset(
         "invalid_timestamp",
     )
 )
-"""Those of notes that every destination may use: there is no need to look at them closely."""
+"""The codes of notes that every destination may use, which need no closer look."""
 
 
 @final
@@ -174,7 +174,7 @@ class Connection:
         self._sources = None if sources is None else frozenset(sources)
         self.client_side = client_side
         self.tell_plugin_error: Callable[[BaseException], None] | None = None
-        """Hears of what a plugin raises, with its words, which may be personal: for its author."""
+        """Gets a plugin's exceptions, for its author. Their words may be personal."""
         self.plugin = plugin
         self.given = dict(settings)
         """The settings as they were configured, references unresolved."""
@@ -183,14 +183,14 @@ class Connection:
         self.secrets = secret_values(schema, valid)
         public = {n: value for n, value in valid.items() if not secret_values(schema, {n: value})}
         self.fingerprint = _fingerprint(name, plugin.name, plugin.origin, public)
-        """The same where the same is made of every message; nothing secret went into it."""
+        """Equal for connections that decide every message the same. No secret went into it."""
         self.settings = _configure(plugin, valid, self.secrets)
         more_names = self._more_names()
         self.treatment = treatment = _known_as(treatment, more_names)
         self._privacy = treatment.privacy
         self._as_sent = self._takes_any_type()
         self.window = self._stated_window()
-        """How many messages `pack` wants to see at once, at most; None where it does not say."""
+        """How many messages at most `pack` wants to see at once; None if it does not say."""
         self._has_own_name = name.casefold() != plugin.name.casefold()
         self._hooks = {
             call: _only_hook(plugin, f"on_{name}", self.settings)

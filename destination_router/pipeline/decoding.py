@@ -31,7 +31,7 @@ from destination_router.contract.messages import (
 )
 
 UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What a decoder raises at JSON that is not of the kind it decodes."""
+"""The errors of a decoder for JSON that it cannot decode."""
 
 _NO_CONTEXT = ContextPart()
 
@@ -73,7 +73,7 @@ _KnownRoot = msgspec.defstruct(
     forbid_unknown_fields=True,
     gc=False,
 )
-"""Does not decode a message with anything else at its root."""
+"""Refuses a message with anything else at its root."""
 
 _decode_known = cast("Callable[[bytes], Root]", msgspec.json.Decoder(_KnownRoot).decode)
 _decode_any: Callable[[bytes], Message] = msgspec.json.Decoder(Message).decode

@@ -429,4 +429,4 @@ def mend_part(kind: str, part: str, value: Json, path: str, notes: list[Note]) -
 
 
 MENDS: dict[str, _Mend] = {"string": _mend_id, "object": _mend_object, "datetime": _mend_time}
-"""How a value is made well-formed by its type, where no part of a message says how."""
+"""How a value is made well-formed by its type, if no part of a message says how."""

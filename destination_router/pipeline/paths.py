@@ -19,7 +19,7 @@ import msgspec
 from destination_router.contract.messages import MESSAGE_TYPES, Message
 
 UNDEFINED: Final = msgspec.UNSET
-"""What is not there, as opposed to null."""
+"""The absence of a value, as opposed to null."""
 
 Evaluate: TypeAlias = Callable[[Any], Any]
 """A compiled part of a mapping: a message, or a part of one, in; a JSON value or UNDEFINED out."""

@@ -33,13 +33,13 @@ _decode_members: Callable[[bytes], dict[str, msgspec.Raw]] = msgspec.json.Decode
 _check_standard = msgspec.json.Decoder(msgspec.Raw).decode
 
 _UNTOLD = frozenset({"too_deep", "too_many_digits"})
-"""What one event alone is rejected for: a body of which it is a part may still be JSON."""
+"""Codes that reject only one event: the body that holds it may still be JSON."""
 
 _BLANKS = b" \t\n\r"
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _MARK = re.compile(rb'(?:[^"\[\]{},]++|' + _STRING + rb')*+([\[\]{},"])', re.DOTALL)
 _BATCH_DEPTH = 2
-"""Where commas part the events: within the body's object, within an array."""
+"""The depth at which commas separate events: within an array within the body's object."""
 
 _STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 _MEMBER = re.compile(rb"[ \t\n\r]*(" + _STRING + rb")[ \t\n\r]*:(.*)", re.DOTALL)

@@ -20,21 +20,21 @@ from uvicorn.server import ServerState
 from destination_router.service.joined_writes import JoinedWrites
 
 BEGUN = "destination_router.begun"
-"""In the scope of a request: when its first byte came, by the event loop's clock."""
+"""The key in a request's scope for the time of its first byte, by the event loop's clock."""
 
 _HEAD_SECONDS = 10.0
 """How long the head of a request may take to arrive: it is a few hundred bytes."""
 
 _MOST_PIPELINED = 16
-"""How many requests may wait behind the one that is being answered. No SDK sends any so."""
+"""How many requests may wait behind the one that is being answered. No SDK pipelines requests."""
 
 
 _LINGERING_SECONDS = 2.0
-"""How long a client that was refused may go on sending; it is thrown away."""
+"""How long a refused client may go on sending. The bytes are discarded."""
 
 
 _LAST_SECONDS = 1.0
-"""How long a request that is half there may take to arrive once the server shall end."""
+"""How long the rest of a half-sent request may take to arrive when the server has to end."""
 
 
 class HttpBounds(msgspec.Struct, frozen=True, kw_only=True):

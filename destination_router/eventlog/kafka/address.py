@@ -11,7 +11,7 @@ from destination_router.config.schema import KAFKA_URL
 from destination_router.eventlog.interface import LogFileError
 
 MAX_EVENT_BYTES = 6 * 2**20
-"""What a topic takes of one event: a gateway takes bodies of 4000 KB, and adds ids and times."""
+"""The largest event of a topic: a gateway takes bodies of 4000 KB and adds ids and times."""
 
 
 class Address(msgspec.Struct, frozen=True):

@@ -22,7 +22,7 @@ LOST = frozenset(
         KafkaError._ASSIGNMENT_LOST,  # noqa: SLF001
     }
 )
-"""A commit that fails so was somebody's who delivers no more."""
+"""If a commit fails with one of these, its process no longer delivers."""
 
 
 _REFUSED = {
@@ -73,7 +73,7 @@ class _Refusals:
 
 _refusals = _Refusals()
 note_refusal = _refusals.note
-"""What every client calls with what it says beside its answers (`error_cb`)."""
+"""The callback of every client for errors outside its answers (`error_cb`)."""
 
 
 def is_refused() -> bool:

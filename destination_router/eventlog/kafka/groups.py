@@ -37,7 +37,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 _PAUSE = 0.1
 _MOST_ASKING = 16
-"""How many clients are kept that ask how far a group is; each has a few threads."""
+"""How many clients that read groups' commits are kept. Each has a few threads."""
 
 _HANDED_OVER = frozenset(
     {

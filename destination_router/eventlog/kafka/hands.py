@@ -31,7 +31,7 @@ _MOST_AT_HAND = 10_000
 what it did since its last commit. Where one was further, the next that dies is nearer."""
 
 _NOTED_WITHIN = 1.0
-"""How long a note may take, in seconds: the event loop waits for it. After that, care ends."""
+"""How long a note may take, in seconds, because the event loop waits for it. Then care ends."""
 
 _ALONE = """
 INSERT INTO attempts VALUES (?, ?, 1)

@@ -15,14 +15,14 @@ from collections.abc import Sequence
 import msgspec
 
 MOST_CHARACTERS = 4000
-"""What a broker takes, a little less (`offset.metadata.max.bytes` is 4096)."""
+"""A little less than a broker takes (`offset.metadata.max.bytes` is 4096)."""
 
 CROWDED_CHARACTERS = 3000
-"""From here on nothing more is read until the oldest events are done."""
+"""From this length on, nothing more is read until the oldest events are done."""
 
 _VERSION = "1"
 _MOST_DONE = 100_000_000
-"""More cannot be out at once; what says so is no commit of a router."""
+"""More cannot be out at once. A commit with more is no router's."""
 
 
 class Mark(msgspec.Struct, frozen=True):

@@ -19,13 +19,13 @@ from destination_router.eventlog.kafka.address import MAX_EVENT_BYTES, Address
 from destination_router.eventlog.kafka.failures import told
 
 DELIVERY_SECONDS = 30.0
-"""How long brokers have to take a record, before whoever sent it is told to try again later."""
+"""How long brokers have to take a record before its sender is told to try again later."""
 
 _POLL_SECONDS = 0.001
 _WAIT_SECONDS = 0.005
 
 Headers = list[tuple[str, str | bytes | None]]
-"""What stands beside a record's value: names, of which one may come twice."""
+"""The headers beside a record's value. A name may come twice."""
 
 
 class Record(msgspec.Struct, frozen=True):

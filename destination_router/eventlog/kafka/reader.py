@@ -43,7 +43,7 @@ _POLL_SECONDS = 0.02
 _RENEWAL_SECONDS = 0.5
 _BETWEEN_COMMITS = 0.05
 _GRACE_SECONDS = 5.0
-"""How long what is under way may take when another process shall deliver."""
+"""How long requests under way may take when another process takes over."""
 
 _FULL_SECONDS = 1.0
 """After how long a worker that takes nothing has its partitions paused: what was fetched goes."""

@@ -18,7 +18,7 @@ _CROWDED = 0.8
 _LOOK_SECONDS = 5.0
 _SAMPLED = 200
 _RECORD_BYTES = 70
-"""What Kafka keeps of a record beside key and value, roughly."""
+"""The rough bytes that Kafka keeps for a record beside its key and value."""
 
 
 class Room:

@@ -27,7 +27,7 @@ _CHECKED = (
     "max.message.bytes",
     "message.timestamp.after.max.ms",
 )
-"""What loses events, or refuses them, where it is otherwise."""
+"""Settings that lose or refuse events if they differ."""
 
 
 class Topic(msgspec.Struct, frozen=True):

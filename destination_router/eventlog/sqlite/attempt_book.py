@@ -23,7 +23,7 @@ from destination_router.faults import file_problem
 from destination_router.private_files import open_private
 
 MOST = 10_000
-"""How many messages stand in the file at once: as many as a window may have."""
+"""How many messages the file holds at once: as many as a window may have."""
 
 _DIGEST_BYTES = 16
 _COUNT = struct.Struct("<I")

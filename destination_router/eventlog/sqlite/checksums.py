@@ -17,7 +17,7 @@ class DamageError(Exception):
 
 
 EventRow: TypeAlias = tuple[int, str | None, bytes, int, str | None, str | None, int | None]
-"""An event as it stands in the file: the arguments of `check_event`."""
+"""An event as the file holds it: the arguments of `check_event`."""
 
 
 def event_checksum(body: bytes, *about: Hashable) -> int:

@@ -13,7 +13,7 @@ from destination_router.eventlog.interface import LogFileError
 from destination_router.private_files import open_private
 
 _LOOKED_AT = 0.5
-"""For how long a lock may be taken by those who only look whether somebody has it, in seconds."""
+"""How long a process that only looks whether a lock is taken may hold it, in seconds."""
 
 ORPHANS_END = 10.0
 """Within how many seconds the workers of a process end that was killed; until then they hold the

@@ -20,7 +20,7 @@ from destination_router.eventlog.sqlite.queries import damage, last_offset, prog
 from destination_router.faults import file_problem
 
 APPLICATION_ID = 0x44524C47
-"""`DRLG`, in SQLite's header: tells our files from anybody else's."""
+"""`DRLG` in SQLite's header, which identifies the router's files."""
 
 VERSION = 5
 """The schema's, in SQLite's `user_version`; a file of an older version is brought up to it."""
@@ -131,7 +131,7 @@ _ADDED_5 = (
     *LETTER_ROOM,
 )
 _ADDED = {1: _ADDED_2, 2: _ADDED_3, 3: _ADDED_4, 4: _ADDED_5}
-"""What the version after each has in addition."""
+"""What each version lacks compared with the next."""
 _TABLES = frozenset(
     {"events", "connections", "done", "dead_letters", "probe", "pairings", "quarantine"}
     | {"attempts", "holds", "origins", "orders", "letter_room"}

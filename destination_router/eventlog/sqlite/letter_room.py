@@ -11,10 +11,10 @@ import sqlite3
 from collections import Counter
 
 Kind = tuple[str, str]
-"""Whose dead letters, and of which code."""
+"""A connection and a code of dead letters."""
 
 _ROW_BYTES = 120
-"""What SQLite keeps of a letter beside its content, in the table and in its two indexes."""
+"""The bytes that SQLite keeps for a letter beside its content, in the table and its two indexes."""
 
 
 def _size(row: str) -> str:
@@ -59,7 +59,7 @@ INSERT INTO letter_room
 SELECT connection, code, count(*), sum{_size("")} FROM dead_letters GROUP BY connection, code
 """,  # noqa: S608
 )
-"""What a log's file has for this, as SQL."""
+"""The parts of a log's file for this, as SQL."""
 
 _OLDEST = f"""
 SELECT id, {_size("")} FROM dead_letters WHERE connection = ? AND code = ? ORDER BY at, id LIMIT ?

@@ -31,7 +31,7 @@ _DONE_AT_ONCE = 50
 """So it is with what is done."""
 
 _READ_BYTES = 32 * 2**20
-"""How much is read at once: a thousand events may have a few kilobytes each, or megabytes."""
+"""How much is read at once, because each of a thousand events may have kilobytes or megabytes."""
 
 _READ_AT_ONCE = 1000
 

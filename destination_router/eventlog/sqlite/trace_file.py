@@ -46,10 +46,10 @@ KEPT_SECONDS = 7 * 86_400
 """How long roll-ups are kept: a week."""
 
 STALE_SECONDS = 40.0
-"""A worker says how it stands at least every fifteen seconds."""
+"""A worker notes its state at least every fifteen seconds."""
 
 WATCHED_SECONDS = 10.0
-"""How long it is believed that somebody looks, once they have said so."""
+"""How long somebody counts as watching after they have said so."""
 
 MOST_ACTIONS = 1000
 
@@ -57,7 +57,7 @@ MOST_BYTES = 64 * 2**20
 """How much the traces of one connection may take."""
 
 LARGEST_TRACE = 256 * 1024
-"""A trace with more bytes is kept without what is in it."""
+"""A trace with more bytes is kept without its content."""
 
 _LONGEST_TEXT = 1000
 _IN_BATCH = 1 << 12
@@ -70,10 +70,10 @@ _MOST_REMEMBERED = 16
 """How many batches are remembered that this process wrote: a few seconds."""
 
 _LEAST_INTEGER, _MOST_INTEGER = -(2**63), 2**64 - 1
-"""What MessagePack has; JSON has more."""
+"""The integers that MessagePack can hold. JSON has more."""
 
 _UNWRITABLE = (ValueError, OverflowError, TypeError, RecursionError)
-"""What a trace raises that cannot be written: half a character, too large an integer."""
+"""The errors of a trace that cannot be written, for half a character or too large an integer."""
 
 _MOST_CODES = 50
 _MINUTE = 60
