@@ -46,7 +46,8 @@ _GRACE_SECONDS = 5.0
 """How long requests under way may take when another process takes over."""
 
 _FULL_SECONDS = 1.0
-"""After how long a worker that takes nothing has its partitions paused: what was fetched goes."""
+"""After so many seconds the partitions of a worker that takes nothing are paused, and what was
+fetched is dropped."""
 
 _RETRY_SECONDS = 2.0
 _END = KafkaError._PARTITION_EOF  # noqa: SLF001 -- public, for all its name
