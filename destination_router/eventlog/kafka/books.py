@@ -573,7 +573,11 @@ class UnreadableError(ValueError):
 
 
 def _triggers(table: Table) -> str:
-    """Write the SQL that notes changed rows, unless the change comes from a topic."""
+    """Write the SQL that notes changed rows, unless the change comes from a topic.
+
+    A statement that inserts or updates decides about conflicts within its triggers, too. So a
+    trigger must not insert what is there: a letter may be put twice within a transaction.
+    """
     parts = []
     for event, row in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD")):
         columns = ", ".join(
@@ -583,7 +587,11 @@ def _triggers(table: Table) -> str:
         parts.append(f"""
 CREATE TRIGGER changed_{table.name}_{event} AFTER {event} ON {table.name}
 WHEN (SELECT is_on FROM following) = 0
-BEGIN INSERT INTO changed VALUES ('{table.name}', json_array({columns}), {deleted}); END;
+BEGIN
+    INSERT INTO changed SELECT '{table.name}', json_array({columns}), {deleted} WHERE NOT EXISTS (
+        SELECT 1 FROM changed WHERE name = '{table.name}' AND key = json_array({columns})
+    );
+END;
 """)  # noqa: S608 -- made of constants
     return "".join(parts)
 

@@ -98,6 +98,17 @@ def test_letters_have_the_same_numbers_everywhere(views: tuple[BookView, BookVie
     assert letters(one)["n3"][0] > number
 
 
+def test_a_message_that_fails_twice_at_once_is_one_letter(
+    views: tuple[BookView, BookView],
+) -> None:
+    """A sender that repeats a request may have two copies of a message in one window."""
+    one, other = views
+    change(one, letter("twice"), letter("twice", "again"), letter("twice", "at last"))
+    other.catch_up()
+    assert letters(one)["twice"] == letters(other)["twice"]
+    assert letters(one)["twice"][1] == "at last"
+
+
 PATIENCE = 30
 
 
