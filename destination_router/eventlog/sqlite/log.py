@@ -199,6 +199,12 @@ class SqliteEventLog:
             LogFileError: the file is damaged.
         """
         reader = self._readers[connection]
+        if reader.tail is None and (max_age := self._retention.max_age) is not None:
+            # A worker that is paused keeps what it has read, so it does not get what is too old.
+            # On a full disk, it does: delivery makes room.
+            with contextlib.suppress(LogUnavailableError):
+                while await self._expire(connection, reader, max_age):
+                    pass
         after = max(after, reader.progress.low)
         reader.tail = reader.tail or Tail()
         polling = self._arrivals.watch()

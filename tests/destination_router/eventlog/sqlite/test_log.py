@@ -283,6 +283,25 @@ def test_an_event_that_nobody_took_in_time_becomes_a_dead_letter(path: Path) -> 
     assert [body(0), body(4)] == left
 
 
+def test_a_worker_that_starts_gets_nothing_that_is_too_old(path: Path) -> None:
+    """It may be paused, and what it has at hand does not expire."""
+    clock = Clock()
+    retention = Retention(max_age=HOUR)
+
+    async def fill(log: SqliteEventLog) -> None:
+        await log.append(numbered(600))  # more than expire at once
+        clock.now += 2 * HOUR
+        await log.append(numbered(1, first=600))
+
+    async def use(log: SqliteEventLog) -> tuple[list[bytes], dict[Any, int]]:
+        return [event.body for event in await log.read("heap", -1, 10)], await log.dead_letters()
+
+    within(path, fill, retention=retention, clock=clock)
+    read, letters = within(path, use, retention=retention, clock=clock)
+    assert read == [body(600)]
+    assert letters == {("heap", "expired"): 600}
+
+
 def test_a_connection_that_moved_goes_on_from_where_the_other_process_was(path: Path) -> None:
     """Who has released it neither expires its events nor remembers how far it was."""
 
