@@ -44,9 +44,10 @@ def expire(  # noqa: PLR0913 -- each is a part, by keyword
     Raises:
         DamageError: an event is not as it was written.
     """
-    rows = connection.execute(
-        _FIND, (progress.low, (now - max_age) * 1000, name, _CHUNK)
-    ).fetchall()
+    after = progress.low
+    while progress.is_done(after + 1) or progress.is_out(after + 1):
+        after += 1  # else these alone may be the chunk, and nothing behind them expires
+    rows = connection.execute(_FIND, (after, (now - max_age) * 1000, name, _CHUNK)).fetchall()
     old = [row for row in rows if not progress.is_done(row[0]) and not progress.is_out(row[0])]
     if not old:
         return []
