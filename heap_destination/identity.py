@@ -33,7 +33,7 @@ _OPTION_NAMES = ("heap", *NAMES)
 
 _OPTIONS = ("identity", "user_id", "session_id")
 
-EVERYONE = {"All": True}
+_EVERYONE = {"All": True}
 """The `integrations` of nearly all messages. It has no options."""
 
 _USER_ID = re.compile("[0-9]{1,16}")
@@ -72,7 +72,10 @@ def identifiers(message: Message, settings: HeapSettings) -> Identifiers:
     """
     rules = settings.rules
     if rules.unusable == "unsafe":
-        return _unchanged(message, settings) or _guarded(message, settings)
+        if ids_are_plain(message, settings):
+            known, anonymous = message.user_id, message.anonymous_id
+            return Identifiers(identity=known, user_id=None, anonymous_id=anonymous)
+        return _guarded(message, settings)
     places = rules.user_identity if type(message) is Identify else rules.event_identity
     notes: list[Note] = []
     if not places and message.user_id is not None and "identity" not in message.mapped:
@@ -95,22 +98,20 @@ def identifiers(message: Message, settings: HeapSettings) -> Identifiers:
     )
 
 
-def _unchanged(message: Message, settings: HeapSettings) -> Identifiers | None:
-    """Take the ids of a message as they are, if they need neither a change nor a note.
+def ids_are_plain(message: Message, settings: HeapSettings) -> bool:
+    """Tell whether a message's ids go out as they are, without a note, as nearly all do.
 
-    Nearly all messages have such ids. For the others it returns None, and `_guarded` decides.
+    It knows nothing of a dialect: ask it where `unusable` is `unsafe`.
     """
     said = message.integrations
-    if (said and said != EVERYONE) or message.mapped:
-        return None
+    if (said and said != _EVERYONE) or message.mapped:
+        return False
     known, anonymous = message.user_id, message.anonymous_id
     if known is not None and (
         len(known) > SDK_IDENTITY_CHARACTERS or "\0" in known or unsafe(known, settings)
     ):
-        return None
-    if anonymous is not None and ("\0" in anonymous or unsafe(anonymous, settings)):
-        return None
-    return Identifiers(identity=known, user_id=None, anonymous_id=anonymous)
+        return False
+    return anonymous is None or not ("\0" in anonymous or unsafe(anonymous, settings))
 
 
 def _guarded(message: Message, settings: HeapSettings) -> Identifiers:

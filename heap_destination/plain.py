@@ -7,9 +7,9 @@ the whole way. For a plain track, the whole way gives the same request.
 
 from __future__ import annotations
 
-from destination_router import Track, placeholder_reason, utc_text
-from heap_destination.identity import EVERYONE
-from heap_destination.limits import FIRST_YEAR, LAST_YEAR, SDK_IDENTITY_CHARACTERS
+from destination_router import Track, utc_text
+from heap_destination.identity import ids_are_plain
+from heap_destination.limits import FIRST_YEAR, LAST_YEAR
 from heap_destination.settings import HeapSettings
 
 _SHORT = 255
@@ -25,22 +25,12 @@ def is_plain(message: Track, settings: HeapSettings) -> bool:
         message: the track.
         settings: the connection's. In a dialect with other questions, no track is plain.
     """
-    if not settings.rules.has_plain_tracks or message.mapped or message.context_part.traits:
+    if not settings.rules.has_plain_tracks or message.context_part.traits:
         return False
-    said, name, user = message.integrations, message.event, message.user_id
-    if (said and said != EVERYONE) or not name or name.isspace() or len(name) > _SHORT:
+    name = message.event
+    if not name or name.isspace() or len(name) > _SHORT:
         return False
-    listed = settings.unsafe_identities
-    if user is None or len(user) > SDK_IDENTITY_CHARACTERS or "\0" in user:
-        return False
-    if placeholder_reason(user, listed) is not None:
-        return False
-    anonymous = message.anonymous_id
-    if anonymous is not None and (
-        len(anonymous) > SDK_IDENTITY_CHARACTERS
-        or "\0" in anonymous
-        or placeholder_reason(anonymous, listed) is not None
-    ):
+    if message.user_id is None or not ids_are_plain(message, settings):
         return False
     time = message.timestamp
     if time is None:

@@ -3,8 +3,8 @@
 from conformance.mutants.mutation import Mutant
 
 
-def _slip(mutant_id: str, description: str, old: str, new: str) -> Mutant:
-    return Mutant(id=mutant_id, description=description, module="plain", old=old, new=new)
+def _slip(mutant_id: str, description: str, old: str, new: str, module: str = "plain") -> Mutant:
+    return Mutant(id=mutant_id, description=description, module=module, old=old, new=new)
 
 
 PLAIN = (
@@ -17,8 +17,9 @@ PLAIN = (
     _slip(
         "plain-despite-options",
         "a track's options for Heap are not read",
-        "(said and said != EVERYONE) or not name",
-        "not name",
+        "(said and said != _EVERYONE) or message.mapped:",
+        "message.mapped:",
+        "identity",
     ),
     _slip(
         "plain-with-a-blank-name",
@@ -35,14 +36,16 @@ PLAIN = (
     _slip(
         "plain-with-a-long-identity",
         "an identity is sent whole and in silence, however long",
-        'len(user) > SDK_IDENTITY_CHARACTERS or "\\0" in user',
-        '"\\0" in user',
+        'len(known) > SDK_IDENTITY_CHARACTERS or "\\0" in known',
+        '"\\0" in known',
+        "identity",
     ),
     _slip(
         "plain-with-a-placeholder",
         "a track's userId may be a placeholder",
-        "    if placeholder_reason(user, listed) is not None:\n",
-        "    if False:\n",
+        " or unsafe(known, settings)\n",
+        "\n",
+        "identity",
     ),
     _slip(
         "plain-with-any-time",
