@@ -137,7 +137,7 @@ class Dispatch:
         for event, decision in messages:
             if event.replay == PROFILES:
                 self._planner.send_again(decision)
-        self._schedule.add_all(items, self._clock())
+        self._schedule.add(items, self._clock())
         if self._is_crowded:
             for item in items:
                 if item.blockers or self._permission.held is not None:

@@ -98,11 +98,7 @@ class Schedule:
 
     # -- in and out -------------------------------------------------------------------------
 
-    def add(self, item: Item, now: float) -> None:
-        """Take in a message as `add_all` does."""
-        self.add_all((item,), now)
-
-    def add_all(self, items: Sequence[Item], now: float) -> None:
+    def add(self, items: Sequence[Item], now: float) -> None:
         """Take in new messages. The offsets of those that share a user must rise."""
         last, frontier = self._last, self._frontier
         earlier: Item | None

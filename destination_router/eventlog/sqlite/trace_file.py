@@ -546,19 +546,13 @@ def _fitting(trace: Trace) -> Trace:
             pass
     about = ("body_bytes", "left_out", "decided_at", "ended_at")
     content = TraceContent(**{name: getattr(trace.content, name) for name in about})
-    return Trace(
-        connection=trace.connection,
-        offset=trace.offset,
+    return replace(
+        trace,
         message_id=_writable(trace.message_id),
-        type=trace.type,
         event=_writable(trace.event),
-        source=trace.source,
-        received_at=trace.received_at,
-        at=trace.at,
-        result=trace.result,
-        code=trace.code,
         detail=_writable(trace.detail),
         content=content,
+        fingerprint="",
     )
 
 

@@ -267,7 +267,7 @@ class Scheduled:
         match move:
             case "add":
                 decision = Decision(message_id="m", result="requests", user_keys=tuple(what))
-                self._schedule.add(Item.of(self._count, b"", decision), self._now)
+                self._schedule.add([Item.of(self._count, b"", decision)], self._now)
                 self._count += 1
             case "wait":
                 self._now += what
@@ -391,7 +391,7 @@ def test_messages_that_come_together_wait_as_if_one_by_one(
             for n, keys in enumerate(users)
         ]
         for part in parts:
-            schedule.add_all([items[n] for n in part], 0.0)
+            schedule.add([items[n] for n in part], 0.0)
         waiting = [item.blockers for item in items]
         followers = [[one.offset for one in item.followers] for item in items]
         found = [waiting, *followers]

@@ -37,7 +37,7 @@ class Deliveries(RuleBasedStateMachine):
         self.items.append(item)
         if poisoned:
             self.poisoned.add(item)
-        self.schedule.add(item, self.now)
+        self.schedule.add([item], self.now)
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 7.0]))
     def wait(self, seconds: float) -> None:
@@ -160,7 +160,7 @@ def test_a_group_sleeps_while_its_messages_do() -> None:
         for at, user in enumerate("ab")
     ]
     for item in items:
-        schedule.add(item, 0.0)
+        schedule.add([item], 0.0)
     schedule.put_apart(schedule.take(0.0, lambda _: None), 0.0)
     together = [*schedule.take(0.0, lambda _: None), *schedule.take(0.0, lambda _: None)]
     schedule.put_together(together, 0.0, 0.0)
@@ -182,9 +182,8 @@ def test_those_who_ask_take_turns() -> None:
     schedule = Schedule(WINDOW, linger=0.0)
     for at, user in enumerate("abcaab"):
         keys = (user,)
-        schedule.add(
-            Item.of(at, b"", Decision(message_id="m", result="requests", user_keys=keys)), 0
-        )
+        decision = Decision(message_id="m", result="requests", user_keys=keys)
+        schedule.add([Item.of(at, b"", decision)], 0)
     schedule.put_together(schedule.take(0.0, lambda _: None, 2), 0.0, 0.0)
 
     asked = []
