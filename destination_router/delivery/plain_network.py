@@ -274,16 +274,9 @@ class _Stream(httpcore.AsyncNetworkStream):
     def get_extra_info(self, info: str) -> Any:
         """Return what httpcore asks about the connection."""
         wire = self._wire
-        match info:
-            case "is_readable":  # when no answer is awaited: it is of no more use
-                return wire.is_over or bool(wire.unread)
-            case "client_addr":
-                return wire.transport.get_extra_info("sockname")
-            case "server_addr":
-                return wire.transport.get_extra_info("peername")
-            case "ssl_object" | "socket":
-                return wire.transport.get_extra_info(info)
-        return None
+        if info == "is_readable":  # when no answer is awaited: it is of no more use
+            return wire.is_over or bool(wire.unread)
+        return wire.transport.get_extra_info(info) if info == "ssl_object" else None
 
     def _flush(self) -> None:
         if self._held:
