@@ -105,7 +105,7 @@ CREATE TABLE places (
 CREATE TABLE changed (
     name TEXT NOT NULL, key TEXT NOT NULL,
     deleted INTEGER,                           -- the place of the failure that a letter was of
-    PRIMARY KEY (name, key) ON CONFLICT IGNORE
+    PRIMARY KEY (name, key)
 );
 CREATE TABLE versions (
     name TEXT NOT NULL, key TEXT NOT NULL, offset INTEGER NOT NULL, is_there INTEGER NOT NULL,
