@@ -24,6 +24,7 @@ class Sent(msgspec.Struct):
         profiles: the last profile of each user.
         poisoned: the ids of messages that can never be delivered, and why.
         retried: requests that had to be sent again.
+        repeated: the ids of their messages, which the log may hold more than once.
     """
 
     events: dict[str, list[str]] = {}
@@ -31,6 +32,7 @@ class Sent(msgspec.Struct):
     poisoned: dict[str, str] = {}
     accepted: int = 0
     retried: int = 0
+    repeated: set[str] = set()
 
 
 class Traffic:
@@ -87,6 +89,7 @@ class Traffic:
                     return
                 assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE, answer.text
             self.sent.retried += 1
+            self.sent.repeated.update(message["messageId"] for message in batch)
             await asyncio.sleep(POLL)
 
     def _message(self, sender: int, number: int, chance: random.Random) -> dict[str, Any]:

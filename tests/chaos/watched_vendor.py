@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import httpx
+from starlette.datastructures import Address
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -18,24 +19,62 @@ _KEYS = re.compile(rb'"idempotency_key":"([^"]+)"')
 _OK = 300
 
 
+class Hold:
+    """A request that waits at the door while all others pass. The vendor never gets it.
+
+    Whatever has one of its events waits, too: the worker that gives the request up sends them
+    again, and they shall stay undone.
+
+    Args:
+        worker: whose request it is.
+        keys: its events.
+    """
+
+    def __init__(self, worker: int, keys: frozenset[bytes]) -> None:
+        self.worker = worker
+        self._keys = keys
+        self._is_over = asyncio.Event()
+
+    def has(self, keys: frozenset[bytes]) -> bool:
+        """Say whether a request has to wait."""
+        return not self._is_over.is_set() and not self._keys.isdisjoint(keys)
+
+    def end(self) -> None:
+        """Let what waits end."""
+        self._is_over.set()
+
+    async def over(self) -> None:
+        """Wait until the end."""
+        await self._is_over.wait()
+
+
 class Watch:
     """What all doors saw.
 
     Attributes:
         requests: the worker and the time of each request, in their order.
         taken: how often each event was taken by the vendor, and its sender told so.
+        heard: the events of answers that their senders have read for sure: the next request came
+            through the same connection.
+        committed: events that a commit of the group held; who looks at the group adds them.
+        again: those of them that a later request had.
+        woken: a worker that was stopped and may be late: its requests add nothing to `again`.
         delay: how long each request waits at the door, in seconds.
-        holds_next: whether the next request waits while all others pass; then it is `held`.
-        held: whose request waits, and what ends that: the vendor never gets it.
+        holds_next: whether the next request with events waits while all others pass.
+        held: that request.
         taken_at: when the vendor took requests; `time.monotonic`, ascending.
     """
 
     def __init__(self) -> None:
         self.requests: list[tuple[int, float]] = []
         self.taken: Counter[bytes] = Counter()
+        self.heard: set[bytes] = set()
+        self.committed: set[bytes] = set()
+        self.again: set[bytes] = set()
+        self.woken: int | None = None
         self.delay = 0.0
         self.holds_next = False
-        self.held: tuple[int, asyncio.Event] | None = None
+        self.held: Hold | None = None
         self.taken_at: list[float] = []
 
     @property
@@ -43,15 +82,19 @@ class Watch:
         """From when to when the vendor took nothing: between each two requests that it took."""
         return pairwise(self.taken_at)
 
-    @property
-    def redelivered(self) -> int:
-        """How many events were sent again that had been taken."""
-        return sum(count - 1 for count in self.taken.values())
+    def arrived(self, worker: int, keys: frozenset[bytes]) -> Hold | None:
+        """Note a request of a worker with events; what it has to wait for, if it has to."""
+        self.requests.append((worker, time.monotonic()))
+        if worker != self.woken:
+            self.again |= self.committed & keys
+        if self.holds_next and keys:
+            self.holds_next, self.held = False, Hold(worker, keys)
+        return self.held if self.held is not None and self.held.has(keys) else None
 
-    def note(self, body: bytes) -> None:
-        """Note that the vendor took a request."""
+    def took(self, keys: frozenset[bytes]) -> None:
+        """Note that the vendor took a request with events."""
         self.taken_at.append(time.monotonic())
-        self.taken.update(_KEYS.findall(body))
+        self.taken.update(keys)
 
 
 class VendorDoor:
@@ -78,6 +121,7 @@ class VendorDoor:
         self._watch = watch
         self._vendor = vendor
         self._client = client
+        self._answered: dict[Address | None, frozenset[bytes]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and its answer back."""
@@ -89,11 +133,10 @@ class VendorDoor:
         except ClientDisconnect:  # the worker was killed
             return
         begun = time.monotonic()
-        self._watch.requests.append((self._worker, begun))
-        if self._watch.holds_next:
-            is_over = asyncio.Event()
-            self._watch.holds_next, self._watch.held = False, (self._worker, is_over)
-            await is_over.wait()
+        keys = frozenset(_KEYS.findall(body))
+        self._watch.heard |= self._answered.pop(request.client, frozenset())
+        if (hold := self._watch.arrived(self._worker, keys)) is not None:
+            await hold.over()
             await Response(status_code=503)(scope, receive, send)
             return
         await asyncio.sleep(self._watch.delay)
@@ -106,6 +149,7 @@ class VendorDoor:
             await Response(status_code=502)(scope, receive, send)
             return
         if answer.status_code < _OK and time.monotonic() - begun < self._patience:
-            self._watch.note(body)
+            self._watch.took(keys)
+            self._answered[request.client] = keys
         kept = {name: answer.headers[name] for name in ("retry-after",) if name in answer.headers}
         await Response(answer.content, answer.status_code, kept)(scope, receive, send)
