@@ -428,18 +428,18 @@ class Dispatch:
         questions = self._asking.noted(decide)
         await self._asking.answer(questions)
 
-        def plan() -> Plan:
-            try:
-                with self._attempts.at_hand([item.offset for item in items]):
-                    return self._planner.plan(items, self._clock())
-            except Unanswered:
-                self._unreserve(items)
-                raise
-
         try:
-            return await self._asking.done(plan)
+            return await self._asking.done(partial(self._plan, items))
         finally:
             self._asking.used(questions)
+
+    def _plan(self, items: Sequence[Item]) -> Plan:
+        try:
+            with self._attempts.at_hand([item.offset for item in items]):
+                return self._planner.plan(items, self._clock())
+        except Unanswered:
+            self._unreserve(items)
+            raise
 
     def _unplanned(self, items: Sequence[Item], place: str) -> None:
         """Find the message with which no window can be planned, by halves, and give it up."""

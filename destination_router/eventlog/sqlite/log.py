@@ -161,14 +161,8 @@ class SqliteEventLog:
         names = tuple(connections)
         known = frozenset(self._readers)
 
-        def enter() -> dict[str, _Reader]:
-            # A connection that was forgotten meanwhile begins anew, though it has read here before.
-            entered = register(self._reading, names, start)
-            new = [name for name in names if name in entered or name not in known]
-            return {name: _reader(self._reading, name) for name in new}
-
         try:
-            self._readers.update(await self._in_thread(enter))
+            self._readers.update(await self._in_thread(partial(self._entered, names, start, known)))
         except sqlite3.OperationalError as error:
             raise LogUnavailableError(f"{self.path}: {error}") from error
         self._kept = {**self._kept, **kept}
@@ -183,12 +177,7 @@ class SqliteEventLog:
         if not bodies:
             return
         at = round(self._clock() * 1000)
-
-        def write(connection: sqlite3.Connection) -> int:
-            refuse_if_full(connection, self.path, self._retention)
-            return append(connection, at, source, bodies)
-
-        first = await self.transact(write)
+        first = await self.transact(partial(self._append, at, source, bodies))
         self._hold(first, at / 1000, source, bodies)
         self._arrivals.announce()
 
@@ -226,13 +215,8 @@ class SqliteEventLog:
         reader.progress.commit(offsets)
         low = reader.progress.low
         saved = tuple(reader.unsaved)
-
-        def write(database: sqlite3.Connection) -> None:
-            put_done(database, connection, [offset for offset in saved if offset > low])
-            put_low(database, connection, low)
-
         try:
-            await self.transact(write)
+            await self.transact(partial(_mark, connection, low, saved))
         except LogUnavailableError as error:
             _log.warning("commit_postponed", extra={"connection": connection, "detail": str(error)})
         else:
@@ -248,13 +232,8 @@ class SqliteEventLog:
             LogUnavailableError: nothing was written.
             LogFileError: the file is damaged.
         """
-
-        def checked(connection: sqlite3.Connection) -> T:
-            self._files.refuse_if_gone()
-            return write(connection)
-
         try:
-            return await self._writer.run(checked)
+            return await self._writer.run(partial(self._checked, write))
         except DamageError as error:
             raise damaged(self.path, str(error)) from error
         except (sqlite3.Error, RefusedError) as error:
@@ -268,22 +247,12 @@ class SqliteEventLog:
         Raises:
             LogUnavailableError: none was kept.
         """
-
-        def write(connection: sqlite3.Connection) -> Counter[Kind]:
-            put_letters(connection, letters)
-            return self._make_room(connection)
-
-        self._losses.note(await self.transact(write))
+        self._losses.note(await self.transact(partial(self._put, letters)))
 
     async def clean(self) -> int:
         """Delete some delivered events, and expire those that are too old; 0: there were none."""
         now = self._clock()
-
-        def write(connection: sqlite3.Connection) -> tuple[int, Counter[Kind]]:
-            deleted = delete_delivered(connection, self._retention, now)
-            return deleted, self._make_room(connection)
-
-        done, lost = await self.transact(write)
+        done, lost = await self.transact(partial(self._clean, now))
         self._losses.note(lost)
         done += lost.total()
         if self._retention.keep_dead_letters is not None:
@@ -310,12 +279,7 @@ class SqliteEventLog:
             LogUnavailableError: it cannot. The text says why.
         """
         now = round(self._clock() * 1000)
-
-        def write(connection: sqlite3.Connection) -> None:
-            refuse_if_full(connection, self.path, self._retention)
-            connection.execute("UPDATE probe SET tried_at = ?", (now,))
-
-        await self.transact(write)
+        await self.transact(partial(self._probe, now))
 
     async def query(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """Run a read of the file.
@@ -389,6 +353,44 @@ class SqliteEventLog:
         self._thread.shutdown()
         self._nearby.close()
         self._reading.close()
+
+    # -- in the writer's thread or the reader's -----------------------------------------------
+    # Methods, not functions within coroutines: compiled, each of these would hold on to its
+    # coroutine, and that to it, until Python looks for cycles.
+
+    def _entered(
+        self, names: Sequence[str], start: Literal["end", "start"], known: Collection[str]
+    ) -> dict[str, _Reader]:
+        # A connection that was forgotten meanwhile begins anew, though it has read here before.
+        entered = register(self._reading, tuple(names), start)
+        new = [name for name in names if name in entered or name not in known]
+        return {name: _reader(self._reading, name) for name in new}
+
+    def _checked(
+        self, write: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection
+    ) -> T:
+        self._files.refuse_if_gone()
+        return write(connection)
+
+    def _append(
+        self, at: int, source: str | None, bodies: Sequence[bytes], connection: sqlite3.Connection
+    ) -> int:
+        refuse_if_full(connection, self.path, self._retention)
+        return append(connection, at, source, bodies)
+
+    def _put(self, letters: Sequence[DeadLetter], connection: sqlite3.Connection) -> Counter[Kind]:
+        put_letters(connection, letters)
+        return self._make_room(connection)
+
+    def _clean(self, now: float, connection: sqlite3.Connection) -> tuple[int, Counter[Kind]]:
+        deleted = delete_delivered(connection, self._retention, now)
+        return deleted, self._make_room(connection)
+
+    def _probe(self, now: int, connection: sqlite3.Connection) -> None:
+        refuse_if_full(connection, self.path, self._retention)
+        connection.execute("UPDATE probe SET tried_at = ?", (now,))
+
+    # -- inside --------------------------------------------------------------------------------
 
     async def _read_some(
         self, name: str, reader: _Reader, after: int, limit: int
@@ -467,6 +469,11 @@ class SqliteEventLog:
     async def _in_thread(self, call: Callable[[], T]) -> T:
         with damage_told(self.path):
             return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+def _mark(name: str, low: int, saved: Sequence[int], connection: sqlite3.Connection) -> None:
+    put_done(connection, name, [offset for offset in saved if offset > low])
+    put_low(connection, name, low)
 
 
 def _reader(connection: sqlite3.Connection, name: str) -> _Reader:

@@ -5,6 +5,7 @@ Modules: `worker.py`, `dispatch.py`, `window.py`, `plan.py`, `item.py`, `ledger.
 """
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from destination_router import Track
+from destination_router.delivery.item import Item
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.memory import MemoryEventLog
 from heap_destination.simulator import Fault
@@ -61,6 +63,29 @@ def test_a_window_goes_out_in_four_requests(
         assert line.worker.stats.delivered == 1000
 
     in_virtual_time(main)
+
+
+def test_what_is_delivered_is_let_go_at_once(
+    in_virtual_time: Run, open_line: Open, wire: Wire
+) -> None:
+    """No message waits for Python to look for cycles, compiled or not."""
+
+    async def main() -> None:
+        log = MemoryEventLog(["heap"])
+        line = open_line(log)
+        for first in range(0, 60, 20):
+            await log.append(wire(*[track(f"u{first + n}", n=n) for n in range(20)]))
+            await log.wait_until_done()
+        await line.stop()
+        assert line.worker.stats.delivered == 60
+        assert not [each for each in gc.get_objects() if type(each) is Item]
+
+    gc.collect()
+    gc.disable()
+    try:
+        in_virtual_time(main)
+    finally:
+        gc.enable()
 
 
 def test_a_vendor_that_is_down_for_an_hour_costs_nothing_but_lag(

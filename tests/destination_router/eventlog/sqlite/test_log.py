@@ -6,6 +6,7 @@ Modules: `log.py`, `writer.py`, `queries.py`, `arrivals.py`, `retention.py`, `ex
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import os
 import sqlite3
@@ -95,6 +96,24 @@ def test_concurrent_appends_are_kept_whole(path: Path) -> None:
     assert sorted([body(n, f"user{user}") for n in range(5)] for user in range(50)) == sorted(
         found[start : start + 5] for start in range(0, 250, 5)
     )
+
+
+def test_writes_leave_no_cycles(path: Path) -> None:
+    """What was appended and committed is let go before Python looks for cycles, compiled or not."""
+
+    async def use(log: SqliteEventLog) -> int:
+        gc.collect()
+        gc.disable()
+        try:
+            for number in range(50):
+                await log.append([body(number)])
+                await log.commit("heap", [number])
+                await log.clean()
+            return gc.collect()
+        finally:
+            gc.enable()
+
+    assert within(path, use) < 50
 
 
 def test_an_append_is_on_disk_when_it_returns(path: Path) -> None:
