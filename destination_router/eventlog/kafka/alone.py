@@ -1,5 +1,7 @@
 """Lets one command at a time change a log on Kafka: the one that has its group's only partition.
 
+A process that delivers joins the group, too, for the moment in which it writes letters again.
+
 No clock decides. When a command ends, the next one goes on. If a command is killed, the next one
 goes on after the brokers' session timeout.
 """
@@ -22,8 +24,12 @@ _DAY_MS = 24 * 3600 * 1000
 
 
 @contextlib.contextmanager
-def alone(address: Address) -> Iterator[Callable[[], bool]]:
+def alone(address: Address, patience: float = _PATIENCE) -> Iterator[Callable[[], bool]]:
     """Wait until no other command changes the log, and keep others out during a block.
+
+    Args:
+        address: where the log is.
+        patience: how long to wait at most, in seconds.
 
     Yields:
         A function that says whether that still holds: a process that stands still for long loses
@@ -57,7 +63,7 @@ def alone(address: Address) -> Iterator[Callable[[], bool]]:
             return bool(owned)
 
         consumer.subscribe([address.state], on_assign=assigned, on_revoke=over, on_lost=over)
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + patience
         with failures_told("Kafka cannot say whether another command changes the log"):
             said = ""
             while not owned:

@@ -139,6 +139,7 @@ class BookView:
         self.database.executescript(_OWN_TABLES + "".join(map(_triggers, TABLES.values())))
         self._kinds = {name: _kinds(self.database, name) for name in TABLES}
         self._hidden: set[str] = set()
+        """The keys of letters whose last record belongs to an earlier failure than they have."""
         self._consumer = Consumer(client_for_reading(address))
         self._assign()
 
@@ -216,31 +217,39 @@ class BookView:
                         name, key = changed[number]
                         self._kept(name, key, records[number], offset, deleted[name, key])
 
+    @property
+    def hides(self) -> bool:
+        """Whether compaction would remove a failure, so that `show_hidden` has something to do."""
+        return bool(self._hidden)
+
     def show_hidden(self) -> None:
-        """Write again the failures that a command has hidden. Only one process at a time may do so.
+        """Write again the failures that were hidden. Only one process at a time may do so.
 
         A command appends a letter's event, then marks the letter. The worker may be faster and put
-        the letter again before the mark, or a command may delete the letter at that moment. Every
-        follower sees that the mark or the deletion belongs to the earlier failure, but compaction
-        keeps only the last record of a key.
+        the letter again before the mark. Or a command, or another process for lack of room or for
+        age, may delete the letter at that moment. Every follower sees that the mark or the deletion
+        belongs to the earlier failure, but compaction keeps only the last record of a key.
 
         Raises:
-            LogUnavailableError: they may not be written; the next command does it.
+            LogUnavailableError: they may not be written; who looks next does it.
         """
         if not self._hidden:
             return
         self.database.execute("BEGIN")
         try:
-            self.database.executemany(
-                "INSERT INTO changed VALUES (?, ?, NULL)",
-                [(LETTERS.name, key) for key in self._hidden],
-            )
+            self.change_hidden()
             self.publish()
             self.database.execute("COMMIT")
         except BaseException:
             self.database.execute("ROLLBACK")
             raise
-        self._hidden.clear()
+
+    def change_hidden(self) -> None:
+        """Count the failures that were hidden among this transaction's changes."""
+        self.database.executemany(
+            "INSERT OR IGNORE INTO changed VALUES (?, ?, NULL)",
+            [(LETTERS.name, key) for key in self._hidden],
+        )
 
     def _set_aside_numbers(self, changed: Iterable[tuple[str, str]]) -> None:
         """Remove the numbers that this database gave new letters: other letters may have them."""
@@ -353,11 +362,13 @@ class BookView:
 
     def _kept(self, name: str, key: str, record: Record, offset: int, deleted: int | None) -> None:
         """Note that this process's record of a row is in its topic."""
-        if name == LETTERS.name and not self._has_number(key):
-            self.database.execute(
-                "UPDATE dead_letters SET id = ? WHERE connection = ? AND message_id = ?",
-                (offset + 1, *_decoded_key(LETTERS, key)),
-            )
+        if name == LETTERS.name:
+            self._hidden.discard(key)
+            if not self._has_number(key):
+                self.database.execute(
+                    "UPDATE dead_letters SET id = ? WHERE connection = ? AND message_id = ?",
+                    (offset + 1, *_decoded_key(LETTERS, key)),
+                )
         self._note(name, key, offset, deleted, is_there=record.value is not None)
 
     def _record(self, table: Table, key: str, deleted: int | None) -> Record:
@@ -461,6 +472,25 @@ class KafkaBooks:
     def transact_soon(self, write: Callable[[sqlite3.Connection], object]) -> None:
         """Make changes after those asked for earlier. Nobody waits, and they may fail."""
         self._asked(write)
+
+    @property
+    def hides(self) -> bool:
+        """Whether compaction would remove a failure, so that `show_hidden` has something to do."""
+        return self._view.hides
+
+    def show_hidden(self, is_alone: Callable[[], bool]) -> None:
+        """Write again the failures that were hidden, from a thread that may wait.
+
+        Args:
+            is_alone: says whether no other process does it now, nor any command changes the log.
+        """
+        self._is_behind = True  # what others have written is read first
+
+        def change(_: sqlite3.Connection) -> None:
+            if is_alone():
+                self._view.change_hidden()
+
+        self.transact_and_wait(change)
 
     def close(self) -> None:
         """Finish the jobs that wait, and close."""

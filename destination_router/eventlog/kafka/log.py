@@ -21,6 +21,7 @@ import msgspec
 from destination_router.eventlog.dead_letter import DeadLetter
 from destination_router.eventlog.interface import Event, Lag, LogFileError, LogUnavailableError
 from destination_router.eventlog.kafka.address import Address
+from destination_router.eventlog.kafka.alone import alone
 from destination_router.eventlog.kafka.books import KafkaBooks
 from destination_router.eventlog.kafka.groups import Groups
 from destination_router.eventlog.kafka.hands import KafkaAttempts
@@ -50,6 +51,8 @@ _MARGIN = 0.5
 _CLEANING_SECONDS = 5.0
 _PLACES_SECONDS = 30.0
 _LOST_AT_ONCE = 1000
+_ALONE_SECONDS = 10.0
+"""How long cleaning waits for a command to end. The end of this process may wait as long."""
 
 _log = logging.getLogger(__name__)
 
@@ -229,6 +232,8 @@ class KafkaEventLog:
             if count := await self.transact(partial(delete_letters_before, moment=before)):
                 _log.warning("dead_letters_deleted", extra={"count": count})
                 done += count
+        if self._kept_books().hides:
+            await asyncio.to_thread(self._show_hidden)
         if now - self._placed_at >= _PLACES_SECONDS:
             self._placed_at = now
             await self._note_places()
@@ -387,6 +392,14 @@ class KafkaEventLog:
         about = {"connection": name, "count": len(old), "first_offset": old[0].offset}
         _log.warning("events_expired", extra=about)
         return len(old)
+
+    def _show_hidden(self) -> None:
+        """Write letters again that would go with what was deleted; else the next cleaning does."""
+        with (
+            contextlib.suppress(LogFileError, LogUnavailableError),
+            alone(self._address, _ALONE_SECONDS) as is_alone,
+        ):
+            self._kept_books().show_hidden(is_alone)
 
     # -- how much there is -----------------------------------------------------------------------
 

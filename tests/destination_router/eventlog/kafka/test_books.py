@@ -8,6 +8,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +30,7 @@ from destination_router.eventlog.sqlite.dead_letter_store import (
     find_letters,
     put_letters,
 )
+from destination_router.eventlog.sqlite.retention import Retention
 
 
 @pytest.fixture(scope="module")
@@ -113,14 +115,17 @@ PATIENCE = 30
 
 
 def last_letter(address: Address) -> dict[str, Any]:
-    """What stays of the topic of letters once it is compacted, where it is of one letter."""
+    """What stays of the topic of letters once it is compacted, where it is of one letter.
+
+    It is empty where the last record deletes the letter.
+    """
     with contextlib.closing(Consumer(client_for_reading(address))) as consumer:
         place = TopicPartition(address.letters, 0)
         _, end = consumer.get_watermark_offsets(place, PATIENCE)
         consumer.assign([TopicPartition(address.letters, 0, end - 1)])
         message = consumer.poll(PATIENCE)
     assert message is not None
-    found: dict[str, Any] = msgspec.json.decode(message.value() or b"")
+    found: dict[str, Any] = msgspec.json.decode(message.value() or b"{}")
     return found
 
 
@@ -242,6 +247,46 @@ def test_a_command_that_deletes_writes_again_what_it_would_have_hidden() -> None
             delete_letters(log.books, [*find_letters(log.books, DeadLetterFilter())])
         worker.catch_up()
         assert not failures(worker)
+
+
+@pytest.mark.parametrize("why", ["age", "room"])
+def test_cleaning_writes_again_what_it_would_have_hidden(why: str) -> None:
+    """Another process delivers, and its letter fails again at the moment in which it is deleted."""
+    config = new_log()
+    address = address_of(config)
+    bound = {"keep_dead_letters": 60.0} if why == "age" else {"max_dead_letters_size": 1}
+    again = msgspec.structs.replace(failure("n", 7, "c1"), at=time.time())
+
+    async def steps() -> None:
+        with (
+            contextlib.closing(Producing(address)) as producing,
+            contextlib.closing(BookView(address, producing)) as worker,
+        ):
+            change(worker, failure("n", 5, "c0"))
+            with contextlib.closing(
+                open_log(msgspec.structs.replace(config, **bound), ["a"], {}, request_seconds=1.0)
+            ) as log:
+                view = log._kept_books()._view  # type: ignore[attr-defined]
+                publish = view.publish
+
+                def publish_late() -> None:
+                    if view.database.execute("SELECT 1 FROM changed").fetchone() is not None:
+                        view.publish = publish
+                        change(worker, again)
+                        log._retention = Retention()  # type: ignore[attr-defined]
+                    publish()
+
+                view.publish = publish_late
+                while view.publish == publish_late or not last_letter(address):
+                    log._cleaned_at = float("-inf")  # type: ignore[attr-defined]
+                    await log.clean()
+                assert await log.dead_letters() == {("a", "c1"): 1}
+                assert not view.hides
+            worker.catch_up()
+            assert failures(worker)["n"][1:] == ("c1", 7)
+        assert last_letter(address)["code"] == "c1"
+
+    asyncio.run(asyncio.wait_for(steps(), 2 * PATIENCE))
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "~ff", 'quo"te', "\x00zero", "ü", '["x"]'])
