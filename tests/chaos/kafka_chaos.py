@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import json
 import random
+import re
 import secrets
 import signal
 import sys
@@ -23,6 +24,7 @@ import tempfile
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,9 @@ COMMITTED_WITHIN = 60.0
 at most, unless brokers were away or the machine is busy. With `mark-alone` it never comes."""
 
 DRAINED_WITHIN = 900.0
+_HANDED_OVER = re.compile(
+    r'^{"time":"([^"]+)".*"event":"partitions_(?:assigned|revoked)"', re.MULTILINE
+)
 _LINE = "import sys; from destination_router.commands.cli import app\n{mutant}app()"
 
 
@@ -147,6 +152,12 @@ class Mutated(Router):
         super().__init__(directory, port, option)
         rest = self._command[3:]
         self._command = [PYTHON, "-c", _LINE.format(mutant=MUTANTS[mutant]), *rest]
+
+    @property
+    def took_over_at(self) -> float:
+        """When it last got or lost what it delivers, as it logged it; Unix time."""
+        moments = _HANDED_OVER.findall(self.said.read_text())
+        return max(map(_unix, moments), default=0.0)
 
     def send(self, what: signal.Signals) -> None:
         assert self._process is not None
@@ -264,14 +275,18 @@ class Play:
     async def _until_committed(self) -> None:
         """Wait for commits that hold all that workers were answered until now.
 
-        What a sender repeated is in the log more than once, and may be done and not done.
+        What a sender repeated is in the log more than once, and may be done and not done. What the
+        worker asked before it took over may be of a time when it lost its place: on a machine so
+        busy that brokers took a worker for dead, no commit has to come.
         """
         begun = time.monotonic()
-        answered = frozenset(self._watch.heard)
+        answered = dict(self._watch.heard)
         while not self.not_committed:
             await self._note_committed()
             waited = time.monotonic() - begun
-            if not (left := answered - self._watch.committed - self._repeated()):
+            since = max(worker.took_over_at for worker in self._workers)
+            left = {key for key in answered.keys() - self._watch.committed if answered[key] > since}
+            if not (left := left - self._repeated()):
                 self.longest_until_committed = max(self.longest_until_committed, waited)
                 return
             if waited > COMMITTED_WITHIN:
@@ -444,6 +459,10 @@ def longest_pauses(
             what = acts[place][1]
             longest[what] = max(longest[what], until - since)
     return longest
+
+
+def _unix(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
 
 
 def _process(directory: Path, name: str, vendor: str, url: str, plan: Plan) -> Mutated:

@@ -4,6 +4,7 @@ Modules: `kafka_chaos.py`, `watched_vendor.py`.
 """
 
 import asyncio
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -113,8 +114,23 @@ def test_a_door_knows_what_its_sender_has_heard(chaos: ModuleType) -> None:
                 steps.append(set(watch.heard))
         return steps
 
+    begun = time.time()
     assert asyncio.run(heard()) == [set(), {b"0"}]
+    assert begun <= watch.heard[b"0"] <= time.time()
     assert watch.taken == {b"0": 1, b"1": 1}
+
+
+def test_when_a_worker_took_over_is_in_its_log(chaos: ModuleType, tmp_path: Path) -> None:
+    """What it was asked before may be of a time when it lost its place."""
+    worker = chaos.Mutated(tmp_path, 1, "--workers-only", "none")
+    line = (
+        '{{"time":"1970-01-01T00:00:0{}.500Z","level":"info","event":"{}","connection":"heap"}}\n'
+    )
+    events = ("partitions_assigned", "partitions_revoked", "commit_postponed")
+    worker.said.write_text("")
+    assert worker.took_over_at == 0.0
+    worker.said.write_text("".join(line.format(at, event) for at, event in enumerate(events)))
+    assert worker.took_over_at == 1.5
 
 
 def test_a_door_holds_one_request_and_what_has_its_events(chaos: ModuleType) -> None:

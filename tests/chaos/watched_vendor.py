@@ -54,8 +54,8 @@ class Watch:
     Attributes:
         requests: the worker and the time of each request, in their order.
         taken: how often each event was taken by the vendor, and its sender told so.
-        heard: the events of answers that their senders have read for sure: the next request came
-            through the same connection.
+        heard: the events of answers that their senders have read for sure, as the next request came
+            through the same connection; and when their own request came, Unix time.
         committed: events that a commit of the group held; who looks at the group adds them.
         again: those of them that a later request had.
         woken: a worker that was stopped and may be late: its requests add nothing to `again`.
@@ -68,7 +68,7 @@ class Watch:
     def __init__(self) -> None:
         self.requests: list[tuple[int, float]] = []
         self.taken: Counter[bytes] = Counter()
-        self.heard: set[bytes] = set()
+        self.heard: dict[bytes, float] = {}
         self.committed: set[bytes] = set()
         self.again: set[bytes] = set()
         self.woken: int | None = None
@@ -121,7 +121,7 @@ class VendorDoor:
         self._watch = watch
         self._vendor = vendor
         self._client = client
-        self._answered: dict[Address | None, frozenset[bytes]] = {}
+        self._answered: dict[Address | None, dict[bytes, float]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and its answer back."""
@@ -134,7 +134,8 @@ class VendorDoor:
             return
         begun = time.monotonic()
         keys = frozenset(_KEYS.findall(body))
-        self._watch.heard |= self._answered.pop(request.client, frozenset())
+        asked_at = dict.fromkeys(keys, time.time())
+        self._watch.heard |= self._answered.pop(request.client, {})
         if (hold := self._watch.arrived(self._worker, keys)) is not None:
             await hold.over()
             await Response(status_code=503)(scope, receive, send)
@@ -150,6 +151,6 @@ class VendorDoor:
             return
         if answer.status_code < _OK and time.monotonic() - begun < self._patience:
             self._watch.took(keys)
-            self._answered[request.client] = keys
+            self._answered[request.client] = asked_at
         kept = {name: answer.headers[name] for name in ("retry-after",) if name in answer.headers}
         await Response(answer.content, answer.status_code, kept)(scope, receive, send)
