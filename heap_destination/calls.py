@@ -53,7 +53,7 @@ from heap_destination.limits import (
     PARTNER_KEY_CHARACTERS,
     VALUE_CHARACTERS,
 )
-from heap_destination.plain import is_plain
+from heap_destination.plain import is_plain, is_plain_user
 from heap_destination.properties import cut, event_properties, texts
 from heap_destination.settings import HeapSettings
 
@@ -112,22 +112,37 @@ def is_event(message: Group | Alias, settings: HeapSettings) -> bool:
 
 def identify_user(message: Identify, settings: HeapSettings) -> list[HttpRequest]:
     """Create or update the user; with stitching on, merge what they did before they were known."""
+    if is_plain_user(message, settings):
+        identity, own_id = message.user_id, message.anonymous_id
+        return [_update_user(settings, identity, message.traits, own_id, [])]
+    return _whole_user(message, settings)
+
+
+def _whole_user(message: Identify, settings: HeapSettings) -> list[HttpRequest]:
+    """Create or update a user, whatever has to be done to the message."""
     rules = settings.rules
     found = identifiers(message, settings)
     if found.identity is None:
         raise missing_identity(found.identity_danger, "an id that is this user's alone")
     notes = list(found.notes)
     traits = _user_traits(message, rules, notes)
+    request = _update_user(settings, found.identity, traits, anonymous_id(message, rules), notes)
+    return [request, *_merge(message, settings, found, found.anonymous_id)]
+
+
+def _update_user(
+    settings: HeapSettings, identity: Any, traits: Any, own_id: Any, notes: list[Note]
+) -> HttpRequest:
+    """Create or update a user. `own_id` is what the identify has for an anonymousId."""
+    rules = settings.rules
     profile = flat_user(traits, "traits", notes, settings)
     if rules.user_traits == "some" and not profile:
         raise Reject("missing_traits", "no properties to update; send some", "traits")
-    own_id = anonymous_id(message, rules)
     if own_id is not None:
         profile = _ADD_ANONYMOUS_ID[rules.profile_anonymous_id](profile, own_id, notes)
-    request = endpoints.add_user_properties(
-        settings, identity=found.identity, properties=profile, notes=notes, order="identify"
+    return endpoints.add_user_properties(
+        settings, identity=identity, properties=profile, notes=notes, order="identify"
     )
-    return [request, *_merge(message, settings, found, found.anonymous_id)]
 
 
 def merge_users(message: Alias, settings: HeapSettings) -> list[HttpRequest] | Ignored:

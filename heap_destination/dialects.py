@@ -133,6 +133,17 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         )
 
     @cached_property
+    def has_plain_users(self) -> bool:
+        """Whether `plain.py` may decide on an identify: the dialect asks no more than that."""
+        return (
+            self.takes_all
+            and self.unusable == "unsafe"
+            and self.loose == "mended"
+            and "userId" in self.user_identity
+            and self.user_traits == "any"
+        )
+
+    @cached_property
     def has_plain_tracks(self) -> bool:
         """Whether `plain.py` may decide on a track: the dialect asks no more than that."""
         return (

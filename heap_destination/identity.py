@@ -33,9 +33,6 @@ _OPTION_NAMES = ("heap", *NAMES)
 
 _OPTIONS = ("identity", "user_id", "session_id")
 
-_EVERYONE = {"All": True}
-"""The `integrations` of nearly all messages. It has no options."""
-
 _USER_ID = re.compile("[0-9]{1,16}")
 
 
@@ -104,7 +101,7 @@ def ids_are_plain(message: Message, settings: HeapSettings) -> bool:
     It knows nothing of a dialect: ask it where `unusable` is `unsafe`.
     """
     said = message.integrations
-    if (said and said != _EVERYONE) or message.mapped:
+    if (said and (len(said) > 1 or "All" not in said)) or message.mapped:
         return False
     known, anonymous = message.user_id, message.anonymous_id
     if known is not None and (

@@ -1,13 +1,13 @@
-"""Decides whether a track is plain: its name, user, time and id go out unchanged, without a note.
+"""Decides whether a track or an identify is plain: all but its properties goes out unchanged.
 
-Nearly all tracks are plain. The mapping (`calls.py`) asks many questions about a message, and a
-plain track needs none of them, which saves a third of the mapping's time. Every other track goes
-the whole way. For a plain track, the whole way gives the same request.
+Nearly all are plain. The mapping (`calls.py`) asks many questions about a message, and a plain one
+needs none of them, which saves a third of the mapping's time. Every other message goes the whole
+way. For a plain one, the whole way gives the same request.
 """
 
 from __future__ import annotations
 
-from destination_router import Track, utc_text
+from destination_router import Identify, Track, utc_text
 from heap_destination.identity import ids_are_plain
 from heap_destination.limits import FIRST_YEAR, LAST_YEAR
 from heap_destination.settings import HeapSettings
@@ -36,3 +36,21 @@ def is_plain(message: Track, settings: HeapSettings) -> bool:
     if time is None:
         return message.original_timestamp is None and message.received_at is None
     return FIRST_YEAR <= time < LAST_YEAR and utc_text(time, is_valid=True) == time
+
+
+def is_plain_user(message: Identify, settings: HeapSettings) -> bool:
+    """Tell whether an identify's ids go out unchanged, with the traits at its root and no merge.
+
+    It does not look at the traits.
+
+    Args:
+        message: the identify.
+        settings: the connection's. In a dialect with other questions, no identify is plain.
+    """
+    return (
+        settings.rules.has_plain_users
+        and settings.anonymous_events != "stitch"
+        and not message.context_part.traits
+        and message.user_id is not None
+        and ids_are_plain(message, settings)
+    )

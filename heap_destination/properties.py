@@ -11,6 +11,8 @@ from datetime import datetime
 from math import isfinite
 from typing import Any, TypeAlias
 
+import msgspec
+
 from destination_router import Note, format_time, javascript
 from heap_destination.limits import (
     ARRAY_SEPARATOR,
@@ -27,6 +29,8 @@ Properties: TypeAlias = dict[str, str | int | float]
 
 _SHOWN_PATH = 200
 _LONG_NAME = f"its name is longer than {KEY_CHARACTERS} characters"
+_LEAST_INTEGER = -EXACT_INTEGER
+_RESERVED = RESERVED_USER_PROPERTIES | {"Id", "iD", "ID"}
 _TEXTS = frozenset({str})
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
@@ -39,7 +43,7 @@ def event_properties(properties: Mapping[str, Any], path: str, notes: list[Note]
         path: where it stands in the message, for the notes.
         notes: is added to.
     """
-    flattening = _Flattening(path, notes)
+    flattening = _Flattening(path, notes, {}, {})
     flattening.add(properties, "", 1)
     return flattening.flat
 
@@ -80,16 +84,22 @@ def number_text(number: float) -> str:
     return javascript.number_text(number)
 
 
-class _Flattening:
-    """One run over one object. Keys keep the order of the message."""
+class _Flattening(msgspec.Struct, gc=False):
+    """One run over one object. Keys keep the order of the message.
 
-    __slots__ = ("depths", "flat", "notes", "path")
+    Attributes:
+        path: where the object stands in the message, for the notes.
+        notes: is added to.
+        flat: the properties so far.
+        depths: the level of nesting of those that another may come to be called like.
+        is_odd: whether any two may be called alike from here on, or a name be empty or too long.
+    """
 
-    def __init__(self, path: str, notes: list[Note]) -> None:
-        self.path = path
-        self.notes = notes
-        self.flat: Properties = {}
-        self.depths: dict[str, int] = {}  # 1 for a key that is not in it
+    path: str
+    notes: list[Note]
+    flat: Properties
+    depths: dict[str, int]
+    is_odd: bool = False
 
     def add(self, value: Mapping[str, Any], prefix: str, depth: int) -> None:
         """Flatten an object. This loop keeps values that need no change, which are most.
@@ -100,13 +110,19 @@ class _Flattening:
             depth: its level of nesting, from 1.
         """
         flat = self.flat
+        # One look at all names saves one at each key. Two keys can be alike only within an object
+        # with a dot in a name: without one, keys that are alike have the same parts.
+        names = "".join(value)
+        if "." in names or "" in value or len(prefix) + len(names) > KEY_CHARACTERS:
+            self.is_odd = True
+        is_odd = self.is_odd
         for name, item in value.items():
-            key = prefix + name if prefix else name
+            key = prefix + name
             kind = type(item)
             if kind is str:
                 fits = len(item) <= VALUE_CHARACTERS
             elif kind is int:
-                fits = -EXACT_INTEGER <= item <= EXACT_INTEGER
+                fits = _LEAST_INTEGER <= item <= EXACT_INTEGER
             elif kind is float:
                 fits = isfinite(item)
             elif kind is list and item and _TEXTS.issuperset(map(type, item)):
@@ -117,9 +133,9 @@ class _Flattening:
                 continue
             else:
                 fits = False
-            if fits and key not in flat and 0 < len(key) <= KEY_CHARACTERS:
+            if fits and (not is_odd or (key not in flat and 0 < len(key) <= KEY_CHARACTERS)):
                 flat[key] = item
-                if prefix:
+                if is_odd:
                     self.depths[key] = depth
             else:
                 self._value(item, key, depth)
@@ -244,7 +260,7 @@ def _kind(value: Any) -> str:
 
 
 def _without_reserved(flat: Properties, path: str, notes: list[Note]) -> Properties:
-    reserved = [key for key in flat if key in RESERVED_USER_PROPERTIES or key.casefold() == "id"]
+    reserved = _RESERVED.intersection(flat)
     if not reserved:
         return flat
     renamed: Properties = {}

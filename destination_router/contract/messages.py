@@ -234,9 +234,14 @@ class _Message(
         If it has neither, it is its messageId. A message with both ids comes after everything that
         either of them sent before. The first is the `user_key` of its requests.
         """
-        if self.user_id and self.anonymous_id:
-            return (self.user_id, self.anonymous_id)
-        return (self.user_id or self.anonymous_id or self.message_id,)
+        return order_keys(self.message_id, self.user_id, self.anonymous_id)
+
+
+def order_keys(message_id: str, user_id: str | None, anonymous_id: str | None) -> tuple[str, ...]:
+    """Give the `user_keys` of a message with these ids."""
+    if user_id and anonymous_id:
+        return (user_id, anonymous_id)
+    return (user_id or anonymous_id or message_id,)
 
 
 _NOTHING_MAPPED: dict[str, Any] = {}

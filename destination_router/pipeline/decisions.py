@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 import msgspec
 
@@ -27,6 +27,7 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
     detail: str
 
 
+@final
 class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a connection makes of one message.
 

@@ -1,4 +1,4 @@
-"""A track that goes out as it is becomes what the whole mapping would make of it."""
+"""A track or identify that goes out as it is becomes what the whole mapping would make of it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from destination_router import HttpRequest, Reject, Track
+from destination_router import HttpRequest, Identify, Reject, Track
 from destination_router.contract.messages import with_mapped
 from destination_router.pipeline.normalise import parse_message
-from heap_destination.calls import _whole_event, record_event
+from heap_destination.calls import _whole_event, _whole_user, identify_user, record_event
 from heap_destination.dialects import DIALECTS
-from heap_destination.plain import is_plain
+from heap_destination.plain import is_plain, is_plain_user
 from heap_destination.settings import HeapSettings, heap_settings
 
 PLAIN: dict[str, Any] = {
@@ -27,6 +27,11 @@ PLAIN: dict[str, Any] = {
     "timestamp": "2026-11-22T10:00:00.000Z",
     "originalTimestamp": "2026-11-22T09:59:59.000Z",
     "properties": {"plan": "pro", "seats": 12, "tags": ["a", "b"], "at": {"city": "London"}},
+}
+PLAIN_USER: dict[str, Any] = {
+    **{name: value for name, value in PLAIN.items() if name not in ("event", "properties")},
+    "type": "identify",
+    "traits": {"email": "ada@example.com", "plan": "pro", "at": {"city": "London"}, "ID": 5},
 }
 TIMELESS = {"timestamp": None, "originalTimestamp": None}
 IDS = (
@@ -52,6 +57,14 @@ ODD: dict[str, tuple[Any, ...]] = {
     "properties": ({}, {"": 1}, {"at": None}, {"seats": 2**60}, {"long": "x" * 1024}),
     "traits": ({}, {"id": "u2"}),
 }
+ODD_USER: dict[str, tuple[Any, ...]] = {
+    **{name: ODD[name] for name in ("userId", "anonymousId", "timestamp", "integrations")},
+    "context": (*ODD["context"], {"traits": {"anonymousId": "a"}}),
+    "traits": (
+        *({}, {"anonymous_id": "a1"}, {"id": 1, "_id": 2, "user_id": 3, "Email": "a@example.com"}),
+        *({"at": None}, {"long": "x" * 1024}, None),
+    ),
+}
 GIVEN = [
     {"appId": "11"},
     {"appId": "11", "anonymousEvents": "stitch"},
@@ -66,7 +79,13 @@ def track(mapped: dict[str, Any] | None = None, **fields: Any) -> Track:
     return with_mapped(message, mapped) if mapped else message
 
 
-def made(record: Any, message: Track, *more: Any) -> list[HttpRequest] | tuple[str, str]:
+def identify(mapped: dict[str, Any] | None = None, **fields: Any) -> Identify:
+    message = parse_message({**PLAIN_USER, **fields})
+    assert isinstance(message, Identify)
+    return with_mapped(message, mapped) if mapped else message
+
+
+def made(record: Any, message: Identify | Track, *more: Any) -> list[HttpRequest] | tuple[str, str]:
     try:
         requests: list[HttpRequest] = record(message, *more)
     except Reject as reject:
@@ -104,6 +123,39 @@ def test_what_a_mapping_gives_counts(mapped: dict[str, Any]) -> None:
     assert expected != made(record_event, track(), typed)
 
 
+@pytest.mark.parametrize("one", GIVEN, ids=str)
+@settings(max_examples=100)
+@given(
+    fields=st.fixed_dictionaries({}, optional={n: st.sampled_from(v) for n, v in ODD_USER.items()})
+)
+def test_an_identify_by_the_quick_way_comes_to_the_same(
+    one: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    """Whatever is odd about it, in every dialect; note by note."""
+    typed = heap_settings(one)
+    expected = made(_whole_user, identify(**fields), typed)
+    assert made(identify_user, identify(**fields), typed) == expected
+
+
+@pytest.mark.parametrize("one", GIVEN, ids=str)
+@pytest.mark.parametrize("field", ODD_USER)
+def test_one_odd_thing_at_an_identify(one: dict[str, Any], field: str) -> None:
+    """An identify that is as usual but for one field."""
+    typed = heap_settings(one)
+    for value in ODD_USER[field]:
+        expected = made(_whole_user, identify(**{field: value}), typed)
+        assert made(identify_user, identify(**{field: value}), typed) == expected
+
+
+@pytest.mark.parametrize("mapped", [{"identity": "eve"}, {"context.traits": {"plan": "free"}}])
+def test_what_a_mapping_gives_an_identify_counts(mapped: dict[str, Any]) -> None:
+    """Its traits in the context are noted, and its identity is sent."""
+    typed = heap_settings({"appId": "11"})
+    expected = made(_whole_user, identify(mapped), typed)
+    assert made(identify_user, identify(mapped), typed) == expected
+    assert expected != made(identify_user, identify(), typed)
+
+
 @pytest.mark.parametrize("left_out", [None, "anonymousId", "integrations", "properties"])
 def test_most_tracks_take_it(left_out: str | None) -> None:
     """With a userId, a name and a time as SDKs write them; otherwise it would save nothing."""
@@ -111,3 +163,12 @@ def test_most_tracks_take_it(left_out: str | None) -> None:
     message = parse_message(fields)
     assert isinstance(message, Track)
     assert is_plain(message, HeapSettings(app_id="11"))
+
+
+@pytest.mark.parametrize("left_out", [None, "anonymousId", "integrations", "timestamp"])
+def test_most_identifies_take_it(left_out: str | None) -> None:
+    """With a userId and traits at the root."""
+    fields = {name: value for name, value in PLAIN_USER.items() if name != left_out}
+    message = parse_message(fields)
+    assert isinstance(message, Identify)
+    assert is_plain_user(message, HeapSettings(app_id="11"))

@@ -17,7 +17,7 @@ PLAIN = (
     _slip(
         "plain-despite-options",
         "a track's options for Heap are not read",
-        "(said and said != _EVERYONE) or message.mapped:",
+        '(said and (len(said) > 1 or "All" not in said)) or message.mapped:',
         "message.mapped:",
         "identity",
     ),

@@ -221,20 +221,20 @@ PROPERTIES = (
     _slip(
         "id-in-one-casing",
         "only id is renamed, not ID",
-        'key in RESERVED_USER_PROPERTIES or key.casefold() == "id"',
-        "key in RESERVED_USER_PROPERTIES",
+        ' | {"Id", "iD", "ID"}',
+        "",
     ),
     _slip(
         "user-id-in-any-casing",
         "userId and USER_ID are renamed too",
-        'key in RESERVED_USER_PROPERTIES or key.casefold() == "id"',
-        "key.casefold() in RESERVED_USER_PROPERTIES",
+        "_RESERVED.intersection(flat)",
+        "{key for key in flat if key.casefold() in RESERVED_USER_PROPERTIES}",
     ),
     _slip(
         "nested-id-renamed",
         "company.id is renamed",
-        'key in RESERVED_USER_PROPERTIES or key.casefold() == "id"',
-        'key in RESERVED_USER_PROPERTIES or key.casefold().rpartition(".")[2] == "id"',
+        "_RESERVED.intersection(flat)",
+        '{key for key in flat if key.rpartition(".")[2] in _RESERVED}',
     ),
     _slip(
         "id-over-its-neighbour",
