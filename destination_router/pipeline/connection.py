@@ -85,12 +85,12 @@ __all__ = [
     "wordless",
 ]
 
-AT_ONCE = 20
+AT_ONCE = 100
 """How many messages take each step together, if there are several.
 
 An interpreter mostly waits for its processor, for code and branches that are not in its caches. If
-several messages take a step in turn, the caches hold that step, and all steps take a quarter less
-time (27 µs in place of 36). With more messages, the caches no longer hold the messages.
+several messages take a step in turn, the caches hold that step. Of 100 messages, each takes a
+quarter less time than one by itself, and a tenth less than of 20.
 """
 
 _NO_TREATMENT = Treatment()
@@ -358,7 +358,10 @@ class Connection:
         hook = self._direct.get(type(read))
         if hook is None or not says_nothing(read.integrations):
             return Ended(self._made(Normalised(read)))
-        return self._asked(hook, read, read, ())
+        try:
+            return hook(read)
+        except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
+            return Ended(self._unanswered(error, read, ()))
 
     def mapped(self, read: Message | Ended, answer: Any) -> Mapped | Decision:
         """Third step: check the plugin's answer."""
@@ -591,29 +594,23 @@ class Connection:
             reason = f"{self.plugin.name} has no use for {message_type(message)} calls"
             return decided(source, "filtered", reason=reason, notes=notes)
         forget_what_was_asked(message)
-        answer = self._asked(hook, message, source, notes)
-        if type(answer) is Ended:
-            return answer.made
+        try:
+            answer = hook(message)
+        except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
+            return self._unanswered(error, source, notes)
         return self._looked_through(answer, message, source, notes)
 
-    def _asked(
-        self,
-        hook: Callable[[Message], Any],
-        message: Message,
-        source: Message,
-        notes: tuple[Note, ...],
-    ) -> Any:
-        """Ask the plugin. `source` is the message before any mapping: its order and id count."""
-        try:
-            return hook(message)
-        except Reject as reject:
-            return Ended(self._rejected(source, notes, reject.code, reject.detail))
-        except PASSED_ON:
-            raise
-        except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
-            if self.tell_plugin_error is not None:
-                self.tell_plugin_error(error)
-            return Ended(self._rejected(source, notes, "plugin_error", whereabouts(error)))
+    def _unanswered(
+        self, error: BaseException, source: Message, notes: tuple[Note, ...]
+    ) -> Decision:
+        """Reject a message at which the plugin raised. `source` is the one before any mapping."""
+        if isinstance(error, Reject):
+            return self._rejected(source, notes, error.code, error.detail)
+        if isinstance(error, PASSED_ON):
+            raise error
+        if self.tell_plugin_error is not None:
+            self.tell_plugin_error(error)
+        return self._rejected(source, notes, "plugin_error", whereabouts(error))
 
     def _looked_through(
         self, requests: Any, message: Message, source: Message, notes: tuple[Note, ...]
@@ -702,7 +699,7 @@ class Connection:
         if own:
             if self.secrets or not _have_known_codes(own):
                 own = [self._shown_note(note) for note in own]
-            notes = (*notes, *own)
+            notes = (*notes, *own) if notes else tuple(own)
         return Decision(
             message_id=message_id,
             result="requests",

@@ -92,8 +92,12 @@ def personal(message: Message) -> tuple[tuple[str, str], ...]:
     traits = message.traits if type(message) is Identify else message.context_part.traits
     if not traits:
         return ()
-    found = [(name, traits.get(name)) for name in _PERSONAL]
-    return tuple([(name, value) for name, value in found if isinstance(value, str) and value])
+    found: tuple[tuple[str, str], ...] = ()
+    for name in _PERSONAL:
+        value = traits.get(name)
+        if isinstance(value, str) and value:
+            found = (*found, (name, value))
+    return found
 
 
 def joined(decided_by: Sequence[tuple[str, Decision]]) -> Decision:

@@ -56,6 +56,7 @@ def test_together_is_as_alone(given_settings: str) -> None:
     """Whatever stands beside it; more of them than take a step together."""
     connection = connected(given_settings)
     raws = [raw for case in sent()[given_settings] for raw in (case, *BROKEN[:1])] + BROKEN * 5
+    raws *= AT_ONCE // len(raws) + 1
     assert len(raws) > AT_ONCE
     assert connection.decide_all(raws) == [alone(connection, raw) for raw in raws]
 
