@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 PYTHON = sys.executable
-STARTED_WITHIN = 60.0
+STARTED_WITHIN = 180.0
 POLL = 0.02
 WORKER_KILLS = 0.6
 """Which share of the kills hits a worker, of a router that has any."""
@@ -79,7 +79,7 @@ class Router:
         """SIGTERM; how it ended."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout=30)
+        return self._process.wait(timeout=STARTED_WITHIN)
 
     def end(self) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -15,13 +15,12 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from waiting import free_port
+from waiting import PATIENCE, free_port
 
 ROOT = Path(__file__).parents[2]
 LIBRARIES = ROOT / ".kafka" / "libs"
 _RECIPE = ROOT / "tests" / "kafka"
 _JAVA = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError"]
-_PATIENCE = 60.0
 
 
 class NoKafkaError(Exception):
@@ -139,7 +138,7 @@ class Cluster:
 
     def await_broker(self, number: int) -> None:
         """Wait until a broker takes connections."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self._ports[number][0]), 1).close()
@@ -262,8 +261,8 @@ class Cluster:
         from confluent_kafka.admin import AdminClient  # noqa: PLC0415 -- the extra may be missing
 
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
-        deadline = time.monotonic() + _PATIENCE
-        while len(admin.list_topics(timeout=_PATIENCE).brokers) < len(self._ports):
+        deadline = time.monotonic() + PATIENCE
+        while len(admin.list_topics(timeout=PATIENCE).brokers) < len(self._ports):
             if time.monotonic() > deadline:
                 raise NoKafkaError("the brokers do not find one another")
             time.sleep(0.05)

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 from command_line import run_command
-from waiting import free_port, until
+from waiting import PATIENCE, free_port, until
 
 CLI = [sys.executable, "-m", "destination_router.commands.cli"]
 US, EU = "https://heapanalytics.com", "https://c.eu.heap-api.com"
@@ -53,11 +53,13 @@ class Router:
         until(self._answers)
 
     def send(self, *messages: object) -> int:
-        answer = httpx.post(f"{self.url}/v1/batch", json={"batch": messages}, auth=("key", ""))
+        answer = httpx.post(
+            f"{self.url}/v1/batch", json={"batch": messages}, auth=("key", ""), timeout=PATIENCE
+        )
         return answer.status_code
 
     def metrics(self) -> dict[str, float]:
-        text = httpx.get(f"{self.url}/metrics").text
+        text = httpx.get(f"{self.url}/metrics", timeout=PATIENCE).text
         lines = re.findall(r"^([a-z]\S*) (\S+)$", text, re.MULTILINE)
         return {name: float(value) for name, value in lines}
 
@@ -66,7 +68,7 @@ class Router:
         assert self._process is not None
         begun = time.monotonic()
         self._process.send_signal(signal.SIGTERM)
-        status = self._process.wait(timeout=30)
+        status = self._process.wait(timeout=PATIENCE)
         return status, time.monotonic() - begun
 
     def lines(self) -> list[Any]:
@@ -91,5 +93,5 @@ def command(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str
 
 
 def events(heap_url: str) -> list[str]:
-    rows = httpx.get(f"{heap_url}/_simulator/events").json()["events"]
+    rows = httpx.get(f"{heap_url}/_simulator/events", timeout=PATIENCE).json()["events"]
     return [row["idempotency_key"] for row in rows]

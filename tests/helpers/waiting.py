@@ -1,12 +1,16 @@
 """What tests of real processes need: a port to give them, and to wait for what they do."""
 
-import contextlib
+import fcntl
 import functools
+import os
 import secrets
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import IO
 
 _HEED = (
     "import os, signal, sys; signal.signal(2, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
@@ -16,8 +20,14 @@ INTERRUPTIBLE = [sys.executable, "-c", _HEED]
 do, nor tests that run there."""
 
 
+PATIENCE = 120.0
+"""How long whatever is waited for may take, in seconds: nothing on a quiet machine takes a tenth of
+it, and what takes longer on a busy one hangs."""
+
 _NOT_GIVEN_AWAY = range(20_000, 32_000)
 _NOBODY = socket.socket()
+_PORTS = Path(tempfile.gettempdir()) / f"destination-router-ports-{os.getuid()}"
+_CLAIMS: list[IO[str]] = []
 
 
 @functools.cache
@@ -34,18 +44,26 @@ def closed_port() -> int:
 def free_port() -> int:
     """A port of loopback to listen on; whoever needs a closed one takes `closed_port`.
 
-    It lies below those that the system gives away by itself, so that no other test's server or
-    client takes it before it is listened on.
+    It lies below those that the system gives away by itself, and no other process of the tests gets
+    it while this one lives, so that nobody else takes it before it is listened on.
     """
+    _PORTS.mkdir(exist_ok=True)
     while True:
         port = secrets.choice(_NOT_GIVEN_AWAY)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
+        claim = (_PORTS / str(port)).open("w")
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            claim.close()
+            continue
+        _CLAIMS.append(claim)
+        return port
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition; half a minute is for ever."""
-    deadline = time.monotonic() + 30
+    """Wait for a condition. What does not come to pass within `PATIENCE` fails the test."""
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
         time.sleep(0.02)

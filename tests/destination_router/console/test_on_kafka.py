@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from waiting import free_port, until
+from waiting import PATIENCE, free_port, until
 
 from destination_router.service.serving import Asgi
 
@@ -79,7 +79,7 @@ def test_every_page_tells_of_a_log_on_kafka(router: Router, serve: Callable[[Asg
     url = configure(router, serve(vendor.app()))
     router.start()
     own = {"sec-fetch-site": "same-origin"}
-    with httpx.Client(base_url=url, headers=own, timeout=30) as client:
+    with httpx.Client(base_url=url, headers=own, timeout=PATIENCE) as client:
         client.post("/login", data={"password": PASSWORD})
 
         def shows(words: str, path: str = "/") -> None:
@@ -107,7 +107,7 @@ def test_every_page_tells_of_a_log_on_kafka(router: Router, serve: Callable[[Asg
         shows(">sending<")
         shows("missing_event", "/dead-letters")
         assert router.send({**ORDER, "messageId": "live-2"}) == 200
-        looking.join(30)
+        looking.join(PATIENCE)
         assert ">live-1<" in seen
         assert ">live-2<" in seen
 

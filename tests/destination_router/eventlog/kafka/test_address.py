@@ -12,6 +12,7 @@ import pytest
 from command_line import run_command
 from kafka_cluster import Cluster, cluster
 from kafka_log import servers
+from waiting import PATIENCE
 
 from destination_router.config.router_toml import EventLogConfig, load_config
 from destination_router.eventlog.opening import open_log
@@ -63,7 +64,7 @@ def test_who_proves_who_it_is_is_let_in(
     async def steps() -> bytes:
         with contextlib.closing(open_log(config, ["a"], {}, request_seconds=1.0)) as log:
             await log.append([b"{}"])
-            (event,) = await asyncio.wait_for(log.read("a", -1, 1), 60)
+            (event,) = await asyncio.wait_for(log.read("a", -1, 1), PATIENCE)
             return event.body
 
     assert asyncio.run(steps()) == b"{}"

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from kafka_log import new_log
-from waiting import until
+from waiting import PATIENCE, until
 
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
 from destination_router.eventlog.interface import LogUnavailableError
@@ -111,9 +111,6 @@ def test_a_message_that_fails_twice_at_once_is_one_letter(
     assert letters(one)["twice"][1] == "at last"
 
 
-PATIENCE = 30
-
-
 def last_letter(address: Address) -> dict[str, Any]:
     """What stays of the topic of letters once it is compacted, where it is of one letter.
 
@@ -180,7 +177,7 @@ def test_a_letter_that_fails_again_before_it_is_marked_is_not_hidden(command: st
         assert last_letter(address)["code"] == "c1"
         assert last_letter(address)["replayed_at"] is None
 
-    asyncio.run(asyncio.wait_for(steps(), 2 * PATIENCE))
+    asyncio.run(asyncio.wait_for(steps(), PATIENCE))
 
 
 def failure(name: str, offset: int, code: str = "c") -> DeadLetter:
@@ -286,7 +283,7 @@ def test_cleaning_writes_again_what_it_would_have_hidden(why: str) -> None:
             assert failures(worker)["n"][1:] == ("c1", 7)
         assert last_letter(address)["code"] == "c1"
 
-    asyncio.run(asyncio.wait_for(steps(), 2 * PATIENCE))
+    asyncio.run(asyncio.wait_for(steps(), PATIENCE))
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "~ff", 'quo"te', "\x00zero", "ü", '["x"]'])

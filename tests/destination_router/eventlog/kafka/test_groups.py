@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, ElectionType, KafkaError, KafkaException, 
 from confluent_kafka.admin import AdminClient
 from kafka_cluster import cluster
 from kafka_log import new_log, servers
-from waiting import until
+from waiting import PATIENCE, until
 
 from destination_router.config.router_toml import EventLogConfig
 from destination_router.eventlog.interface import LogUnavailableError
@@ -74,7 +74,7 @@ def test_a_coordinator_that_moves_ends_no_process() -> None:
 
 def leader(address: Address) -> int:
     """Tell who leads the first partition, by asking anew."""
-    topics = AdminClient(address.client).list_topics(address.events, timeout=30).topics
+    topics = AdminClient(address.client).list_topics(address.events, timeout=PATIENCE).topics
     found: int = topics[address.events].partitions[0].leader
     return found
 
@@ -97,7 +97,7 @@ def test_a_broker_that_leads_again_is_asked_again() -> None:
             place = TopicPartition(address.events, 0)
             electing = AdminClient(address.client)
             with contextlib.suppress(KafkaException):
-                electing.elect_leaders(ElectionType.PREFERRED, [place]).result(30)
+                electing.elect_leaders(ElectionType.PREFERRED, [place]).result(PATIENCE)
             return leader(address) == first
 
         until(leads_again)

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from command_line import run_command
 from kafka_log import new_log
+from waiting import PATIENCE
 
 from destination_router.config.router_toml import EventLogConfig
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
@@ -72,7 +73,7 @@ def on_kafka(config: EventLogConfig) -> dict[str, list[str]]:
             await log.append([body(9999)])
             found = {}
             for name, count in (("a", 200), ("b", 701)):
-                events = await asyncio.wait_for(read_all(log, name, count), 30)
+                events = await asyncio.wait_for(read_all(log, name, count), PATIENCE)
                 found[name] = [json.loads(event.body)["messageId"] for event in events]
                 assert events[0].source == "web"
             return found

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 import pytest
 from kafka_log import new_log
-from waiting import until
+from waiting import PATIENCE, until
 
 from destination_router.config.router_toml import EventLogConfig, load_config
 from destination_router.contract.records import Json
@@ -33,8 +33,6 @@ from destination_router.eventlog.kafka.reader import Reader, _Partition, _Read
 from destination_router.eventlog.opening import open_admin, open_log
 from destination_router.eventlog.router_log import RouterLog
 from destination_router.settings.errors import SettingsError
-
-PATIENCE = 60
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 from kafka_log import new_log
+from waiting import PATIENCE
 
 from destination_router.config.router_toml import EventLogConfig
 from destination_router.eventlog.interface import Event, LogUnavailableError
@@ -24,8 +25,6 @@ from destination_router.eventlog.kafka.reader import Reader, _Partition
 from destination_router.eventlog.kafka.reading import Stretch
 from destination_router.eventlog.opening import open_admin, open_log
 from destination_router.eventlog.router_log import RouterLog
-
-PATIENCE = 60
 
 
 def body(number: int) -> bytes:

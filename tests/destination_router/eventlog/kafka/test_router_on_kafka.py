@@ -14,7 +14,7 @@ import pytest
 from command_line import run_command
 from kafka_log import new_log, servers
 from router_process import Router, toml
-from waiting import until
+from waiting import PATIENCE, until
 
 
 def track(number: int, **fields: object) -> dict[str, object]:
@@ -47,7 +47,7 @@ def routers(tmp_path: Path, heap_url: str) -> Iterator[tuple[Router, Router]]:
 
 
 def events(heap_url: str) -> list[str]:
-    found = httpx.get(f"{heap_url}/_simulator/events").json()["events"]
+    found = httpx.get(f"{heap_url}/_simulator/events", timeout=PATIENCE).json()["events"]
     return [event["idempotency_key"] for event in found]
 
 
