@@ -18,7 +18,7 @@ from program_file import imported
 from destination_router.service.serving import serving
 from heap_destination.simulator import create_simulator
 
-PATIENCE = 200  # what hangs
+PATIENCE = 400  # what hangs
 
 
 @pytest.fixture(scope="module")

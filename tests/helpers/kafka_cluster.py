@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from waiting import PATIENCE, free_port
 
@@ -283,25 +284,36 @@ def _vouch(folder: Path) -> None:
     (folder / "broker.pem").write_text("".join(chain))
 
 
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def saved_runs(path: Path) -> bool:
+    """Say whether a broker runs of a cluster that another process started and saved."""
+    return path.exists() and bool(_running(json.loads(path.read_text())))
 
 
 def stop_saved(path: Path) -> None:
     """End a cluster that another process started and saved."""
     told = json.loads(path.read_text())
-    for process in told["processes"]:
+    for process in _running(told):
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
-    for process in told["processes"]:
-        while _lives(process):
-            time.sleep(0.02)
+    while _running(told):
+        time.sleep(0.02)
     shutil.rmtree(told["folder"], ignore_errors=True)
     path.unlink()
+
+
+def _running(told: Mapping[str, Any]) -> list[int]:
+    """Which of a cluster's brokers run: another process may have the number of one that ended."""
+    table = subprocess.run(
+        ["ps", "-e", "-ww", "-o", "pid=,stat=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = [line.split(maxsplit=2) for line in table.splitlines()]
+    return [
+        int(number)
+        for number, state, *command in rows
+        if int(number) in told["processes"]
+        and not state.startswith("Z")
+        and told["folder"] in " ".join(command)
+    ]
 
 
 @contextlib.contextmanager

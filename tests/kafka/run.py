@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
-from kafka_cluster import ROOT, Cluster, NoKafkaError, install, stop_saved
+from kafka_cluster import ROOT, Cluster, NoKafkaError, install, saved_runs, stop_saved
 
 _SAVED = ROOT / ".kafka" / "running.json"
 
@@ -35,8 +35,10 @@ def main() -> int:
 
 
 def _start(brokers: int, session_seconds: float) -> None:
-    if _SAVED.exists():
+    if saved_runs(_SAVED):
         raise NoKafkaError("a Kafka is running here already: scripts/kafka stop")
+    if _SAVED.exists():  # it ended with the machine, or was killed
+        stop_saved(_SAVED)
     running = Cluster(brokers, session_seconds=session_seconds, stays=True)
     try:
         running.start()
