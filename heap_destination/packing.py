@@ -40,9 +40,11 @@ def pack_requests(requests: Sequence[HttpRequest]) -> list[HttpRequest]:
     ranks: dict[str, int] = {}
     for request in requests:
         url = request.url
-        if url not in ranks:
-            ranks[url] = _ORDER.get(urlsplit(url).path, len(_ORDER))
-        rank = ranks[url] if _is_single(request) else len(_ORDER)
+        rank = ranks.get(url)
+        if rank is None:
+            rank = ranks[url] = _ORDER.get(urlsplit(url).path, len(_ORDER))
+        if not _is_single(request):
+            rank = len(_ORDER)
         kinds[rank, url, _app_id(request)].append(request)
     packed: list[HttpRequest] = []
     for rank, url, app_id in sorted(kinds, key=lambda kind: kind[0]):
@@ -83,6 +85,7 @@ _ORDER = {
     endpoints.TRACK: 4,
     endpoints.PARTNER_TRACK: 5,
 }
+_BULKS = frozenset(("events", "users", "accounts"))
 _PACKERS: tuple[Packer, ...] = (
     _users,
     _partner_users,
@@ -135,7 +138,8 @@ def _item(request: HttpRequest) -> dict[str, Any]:
 
 
 def _app_id(request: HttpRequest) -> str:
-    return str(request.json.get("app_id", "")) if isinstance(request.json, dict) else ""
+    body = request.json
+    return str(body.get("app_id", "")) if isinstance(body, dict) else ""
 
 
 def _is_single(request: HttpRequest) -> bool:
@@ -144,4 +148,4 @@ def _is_single(request: HttpRequest) -> bool:
         return False
     if "library" in body:
         return len(body.get("events") or body.get("users") or ()) == 1
-    return not ("events" in body or "users" in body or "accounts" in body)
+    return _BULKS.isdisjoint(body)

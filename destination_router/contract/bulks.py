@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from operator import add, gt
+from operator import add, attrgetter, gt
 from urllib.parse import quote_plus, urlencode
 
 import msgspec
@@ -15,6 +14,8 @@ from destination_router.contract.records import Cost, HttpRequest, Json
 Bound = tuple[Callable[[Json], int], int]
 """A measure of an item, and the most of it in one bulk."""
 
+_message_ids = attrgetter("message_ids")
+_notes = attrgetter("notes")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -62,7 +63,7 @@ def folded(requests: Sequence[HttpRequest], json: Json) -> HttpRequest:
         requests[-1],
         json=json,
         message_ids=_ids(requests),
-        notes=tuple(chain.from_iterable(request.notes for request in requests)),
+        notes=tuple(chain.from_iterable(map(_notes, requests))),
     )
 
 
@@ -146,8 +147,8 @@ def _bulk(singles: Sequence[HttpRequest], body: Json) -> HttpRequest:
         headers=first.headers,
         auth=first.auth,
         message_ids=_ids(singles),
-        notes=tuple(chain.from_iterable(single.notes for single in singles)),
-        items=tuple(single.message_ids for single in singles),
+        notes=tuple(chain.from_iterable(map(_notes, singles))),
+        items=tuple(map(_message_ids, singles)),
         costs=_costs(singles),
         content_type=first.content_type,
         gzip=first.gzip,
@@ -160,11 +161,12 @@ def _costs(singles: Sequence[HttpRequest]) -> tuple[Cost, ...] | None:
     stated = [s.costs if s.bulk_costs is None else s.bulk_costs for s in singles]
     if all(costs is None for costs in stated):
         return None
-    amounts: dict[tuple[str, str], int] = defaultdict(int)
-    for cost in chain.from_iterable(costs or () for costs in stated):
-        amounts[cost.quota, cost.key] += cost.amount
-    return tuple(Cost(quota, amount, key) for (quota, key), amount in amounts.items())
+    amounts: dict[tuple[str, str], int] = {}
+    for cost in chain.from_iterable(filter(None, stated)):
+        budget = cost.quota, cost.key
+        amounts[budget] = amounts.get(budget, 0) + cost.amount
+    return tuple([Cost(quota, amount, key) for (quota, key), amount in amounts.items()])
 
 
 def _ids(requests: Iterable[HttpRequest]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(chain.from_iterable(r.message_ids for r in requests)))
+    return tuple(dict.fromkeys(chain.from_iterable(map(_message_ids, requests))))

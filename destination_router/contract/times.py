@@ -72,6 +72,12 @@ def read_time(value: object) -> datetime | None:
         The time in UTC, or None if it is not a time.
     """
     if isinstance(value, str):
+        if value[-1:] == "Z":  # as in `is_time`
+            try:
+                moment = _from_iso(value)
+            except ValueError:
+                return parse_time(value)
+            return None if moment.year == 1 else moment
         digits = value.strip()
         is_epoch = digits.isdecimal() and len(digits) in _EPOCH_DIGITS
         return parse_epoch(int(digits)) if is_epoch else parse_time(value)

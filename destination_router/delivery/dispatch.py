@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext as _nothing
 from functools import partial
+from operator import attrgetter
 
 from destination_router.contract.records import HttpRequest, Outcome
 from destination_router.delivery.answer_words import answer_words
@@ -48,6 +49,7 @@ _KEPT_WINDOWS = 4
 """The windows of held messages that keep their decisions. Others are decided again later."""
 
 _DELIVERED = Outcome.delivered()
+_replay = attrgetter("replay")
 
 _log = logging.getLogger(__name__)
 
@@ -130,13 +132,15 @@ class Dispatch:
 
     def add(self, messages: Sequence[tuple[Event, Decision]]) -> None:
         """Add messages to send."""
+        item_of = Item.of
         items = [
-            Item.of(event.offset, event.body, decision, event.replay)
+            item_of(event.offset, event.body, decision, event.replay)
             for event, decision in messages
         ]
-        for event, decision in messages:
-            if event.replay == PROFILES:
-                self._planner.send_again(decision)
+        if any(map(_replay, items)):
+            for event, decision in messages:
+                if event.replay == PROFILES:
+                    self._planner.send_again(decision)
         self._schedule.add(items, self._clock())
         if self._is_crowded:
             for item in items:
@@ -258,7 +262,11 @@ class Dispatch:
             for item in items:
                 self._held_alone.pop(item, None)
         self._ledger.end_all(
-            [item.offset for item in items], lambda: [_fate(item, _DELIVERED) for item in items]
+            [item.offset for item in items],
+            lambda: [
+                Delivery(item.decision or _forgotten(item), _DELIVERED, item.offset)
+                for item in items
+            ],
         )
 
     def again(self, items: Sequence[Item]) -> None:

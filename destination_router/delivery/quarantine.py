@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
 
 import msgspec
 
@@ -32,17 +32,21 @@ longest are forgotten first, and what floods in is seen all the time."""
 _log = logging.getLogger(__name__)
 
 
+_Marks = tuple[Any, ...]
+"""What comes with an identity: kind, hash, kind, hash, ... Flat, since each message has one."""
+
+
 class _Once:
     """What came with an identity, and when last, while it is always the same."""
 
     __slots__ = ("last", "marks")
 
-    def __init__(self, marks: tuple[tuple[str, int], ...], last: float) -> None:
+    def __init__(self, marks: _Marks, last: float) -> None:
         self.marks = marks
         self.last = last
 
     def __len__(self) -> int:
-        return len(self.marks)
+        return len(self.marks) // 2
 
 
 class _Seen:
@@ -51,7 +55,7 @@ class _Seen:
     __slots__ = ("last", "marks")
 
     def __init__(self, once: _Once) -> None:
-        self.marks = {kind: {mark: once.last} for kind, mark in once.marks}
+        self.marks = {kind: {mark: once.last} for kind, mark in _pairs(once.marks)}
         self.last = once.last
 
     def __len__(self) -> int:
@@ -106,18 +110,16 @@ class Quarantine:
             return "held"
         if again:
             return "free"
-        marks: tuple[tuple[str, int], ...] = ()
+        device = decision.anonymous_id
+        marks: _Marks = () if device is None else (_DEVICE, hash(device))
         for kind, value in decision.person:
-            marks = (*marks, (kind, hash(value)))
-        if decision.anonymous_id is not None:
-            marks = (*marks, (_DEVICE, hash(decision.anonymous_id)))
+            marks = (kind, hash(value), *marks)
         if not marks:
             return "free"
-        caught = [
-            digest(each)
-            for each in identities
-            if each not in self._allowed and self._is_too_much(hash(each), marks, at)
-        ]
+        caught = []
+        for each in identities:
+            if each not in self._allowed and self._is_too_much(hash(each), marks, at):
+                caught.append(digest(each))  # noqa: PERF401 -- nearly always there is none
         if not caught:
             return "free"
         self._held.update(caught)
@@ -140,13 +142,13 @@ class Quarantine:
         """The number of remembered identities and of what came with them."""
         return self._remembered
 
-    def _is_too_much(self, identity: int, marks: tuple[tuple[str, int], ...], at: float) -> bool:
+    def _is_too_much(self, identity: int, marks: _Marks, at: float) -> bool:
         if at != self._forgot_at or self._remembered >= self._most_remembered:
             self._forget(at)  # for all messages of a request but the first, it is done
         seen = self._seen.get(identity)
         if seen is None:
             self._seen[identity] = _Once(marks, at)
-            self._remembered += 1 + len(marks)
+            self._remembered += 1 + len(marks) // 2
             return False  # the limits are one or more
         self._seen.move_to_end(identity)
         if type(seen) is _Once:
@@ -156,7 +158,7 @@ class Quarantine:
             seen = self._seen[identity] = _Seen(seen)
         assert type(seen) is _Seen  # noqa: S101 -- the only other
         seen.last = max(seen.last, at)
-        for kind, mark in marks:
+        for kind, mark in _pairs(marks):
             known = seen.marks.get(kind)
             before = None if known is None else known.get(mark)
             if known is not None and before is not None:
@@ -215,11 +217,8 @@ class Watch:
         self._settings = settings or QuarantineConfig(enabled=False)
         self._book = book
         self._quarantine = Quarantine(self._settings)
-
-    @property
-    def is_on(self) -> bool:
+        self.is_on = self._settings.enabled
         """Whether any identity is ever held back."""
-        return self._settings.enabled
 
     async def open(self) -> None:
         """Read held-back identities, and release those that are allowed now."""
@@ -240,7 +239,7 @@ class Watch:
             at: when the message was received, Unix time in seconds.
             again: whether it is a replay.
         """
-        if not self._settings.enabled:
+        if not self.is_on:
             return decision
         verdict = self._quarantine.verdict(decision, at, again=again)
         if verdict == "free":
@@ -262,6 +261,10 @@ class Watch:
         if caught and self._book is not None:
             book = self._book
             await patiently(lambda: book.hold(self._connection, caught, now))
+
+
+def _pairs(marks: _Marks) -> Iterator[tuple[str, int]]:
+    return zip(marks[::2], marks[1::2], strict=True)
 
 
 def digest(identity: str) -> bytes:

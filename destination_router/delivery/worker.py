@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from heapq import heappop, heappush
 from itertools import groupby
+from operator import attrgetter
 
 from destination_router.delivery.asking import Asking
 from destination_router.delivery.attempts import POISONED, TRIES, Attempts
@@ -37,6 +38,7 @@ __all__ = ["Delivery", "EventSource", "Report", "Worker", "work"]
 
 _DECIDED_AT_ONCE = 100
 _SHARE_FOR_COMMITS = 0.2
+_body = attrgetter("body")
 
 
 class Worker:
@@ -191,7 +193,7 @@ class Worker:
                 await self._room.wait()
             events = await self._log.read(self._connection.name, after, room)
             after = events[-1].offset
-            self._sweep.saw(sum(len(event.body) for event in events))
+            self._sweep.saw(sum(map(len, map(_body, events))))
             for start in range(0, len(events), _DECIDED_AT_ONCE):
                 await self._take_in_next(events[start : start + _DECIDED_AT_ONCE])
                 await asyncio.sleep(0)

@@ -75,7 +75,7 @@ class Cut(msgspec.Struct, frozen=True):
     head: Head | None = None
 
 
-class Head(msgspec.Struct, rename="camel"):
+class Head(msgspec.Struct, rename="camel", gc=False):
     """The fields of a message that a file's reader needs. The decoder skips the others."""
 
     message_id: Any = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -43,19 +43,12 @@ class FileSource:
         """Read more lines. At the end, wait for ever."""
         while not self._lines.ended:
             lines = await self._lines.take(limit)
-            events = []
-            is_done = self._state.is_done
-            for line in lines:
-                size = len(line.raw) + 1
-                if is_done(line.number):
-                    self.passed_over += 1
-                    self.bytes_passed_over += size
-                    self.bytes_done += size
-                    continue
-                self._out[line.number] = size
-                if not line.is_alone:  # where it says more than the number
+            new = self._new(lines) if self._state.resumed else lines
+            self._out.update([(line.number, len(line.raw) + 1) for line in new])
+            for line in new:
+                if line.line != line.number or line.nth != 1:  # where it says more than the number
                     self._places[line.number] = line.place
-                events.append(event_of(line))
+            events = [event_of(line) for line in new]
             if lines:
                 self._state.hand_out([event.offset for event in events], lines[-1].number)
             if events:
@@ -63,6 +56,19 @@ class FileSource:
         self._see_whether_finished()
         never: asyncio.Future[list[Event]] = asyncio.get_running_loop().create_future()
         return await never
+
+    def _new(self, lines: Sequence[Line]) -> list[Line]:
+        """Pass over lines that an earlier run has finished."""
+        new: list[Line] = []
+        for line in lines:
+            if not self._state.is_done(line.number):
+                new.append(line)
+                continue
+            size = len(line.raw) + 1
+            self.passed_over += 1
+            self.bytes_passed_over += size
+            self.bytes_done += size
+        return new
 
     def place(self, number: int) -> str:
         """Name the place of a message that is handed out but not committed: `line 3`."""
@@ -112,11 +118,11 @@ def event_of(line: Line) -> Event:
     head = line.head or head_of(line.raw)
     if head is None:
         return Event(line.number, line.raw)  # whether it is a message is for the pipeline to say
-    moment = None
-    for time in (head.received_at, head.timestamp, head.original_timestamp, head.sent_at):
-        if time is not None and (read := read_time(time)) is not None:
-            moment = read.timestamp()
-            break
+    read = None if head.received_at is None else read_time(head.received_at)
+    if read is None:
+        times = (head.timestamp, head.original_timestamp, head.sent_at)
+        read = next(filter(None, map(read_time, times)), None)
+    moment = None if read is None else read.timestamp()
     given = head.message_id
     if type(given) is str and given != "" and not given.isspace():  # as of nearly all
         return Event(line.number, line.raw, moment)

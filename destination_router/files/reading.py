@@ -77,11 +77,6 @@ class Line(msgspec.Struct, frozen=True):
         return _line_id(self.number, self.raw)
 
     @property
-    def is_alone(self) -> bool:
-        """Whether its number is the number of its line."""
-        return self.number == self.line and self.nth == 1
-
-    @property
     def place(self) -> str:
         """Its place, for people: `line 3`, `line 1, message 7`."""
         return f"line {self.line}" + (f", message {self.nth}" if self.nth > 1 else "")
@@ -104,36 +99,45 @@ def read_lines(source: str) -> Iterator[Line]:
         BrokenOffError: it was read up to a line, and cannot be read further.
     """
     with _opened(source) as stream:
+        pieces = _Pieces(stream, source)
         number = 0
         try:
-            for one in _messages(_Pieces(stream, source)):
-                number = max(number + 1, one.line)
-                yield Line(number, one.raw, one.line, one.nth, one.head)
+            while True:
+                while (line := pieces.whole_line()) is not None:
+                    content = line.strip()
+                    head = head_of(content)
+                    if head is None or head.is_of_batch:
+                        first = line + b"\n"
+                        break
+                    number = max(number + 1, pieces.line)  # as nearly all
+                    yield Line(number, content, pieces.line, 1, head)
+                else:
+                    first = pieces.next()
+                if not first:
+                    return
+                for one in _messages(pieces, first):
+                    number = max(number + 1, one.line)
+                    yield Line(number, one.raw, one.line, one.nth, one.head)
         except BrokenJsonError as error:
             named = "FILE" if source == STANDARD_INPUT else shlex.quote(source)
             cause = str(error).replace("FILE", named)
             raise BrokenOffError(f"{_named(source)}, line {error.line}: {cause}") from error
 
 
-def _messages(pieces: _Pieces) -> Iterator[Cut]:
-    while raw := pieces.next():
+def _messages(pieces: _Pieces, raw: bytes) -> Iterator[Cut]:
+    """Take a line, or its first piece, for what it is: one message, or several, or none."""
+    content = raw.removeprefix(BOM).strip()
+    # A line may begin with more blanks than are read at once.
+    while not raw.endswith(b"\n") and not content.startswith((b"{", b"[")):
+        if not (piece := pieces.next(len(raw))):
+            break
+        raw += piece
         content = raw.removeprefix(BOM).strip()
-        if raw.endswith(b"\n"):
-            head = head_of(content)
-            if head is not None and not head.is_of_batch:  # as nearly all
-                yield Cut(pieces.line, 1, content, head)
-                continue
-        # A line may begin with more blanks than are read at once.
-        while not raw.endswith(b"\n") and not content.startswith((b"{", b"[")):
-            if not (piece := pieces.next(len(raw))):
-                break
-            raw += piece
-            content = raw.removeprefix(BOM).strip()
-        is_line = raw.endswith(b"\n") or not content.startswith((b"{", b"["))
-        if not is_line or not is_whole(content):
-            yield from cut(pieces, raw)
-        elif content:
-            yield Cut(pieces.line, 1, content)
+    is_line = raw.endswith(b"\n") or not content.startswith((b"{", b"["))
+    if not is_line or not is_whole(content):
+        yield from cut(pieces, raw)
+    elif content:
+        yield Cut(pieces.line, 1, content)
 
 
 class _Pieces:
@@ -145,15 +149,37 @@ class _Pieces:
     """
 
     def __init__(self, stream: io.BufferedIOBase, source: str) -> None:
-        self._read_line = stream.readline
+        self._stream = stream
         self._source = source
         self._again: deque[bytes] = deque()
+        self._lines: deque[bytes] = deque()
+        self._rest = b""
         self._is_whole = True
+        self._has_ended = False
         self.line = 0
+
+    def whole_line(self) -> bytes | None:
+        """Read a line, without its end, if that takes no waiting for the rest of it; else None."""
+        if not self._lines:
+            if self._again or not self._is_whole:
+                return None
+            self._take_in_block()
+            if not self._lines:
+                return None
+        elif self._again:
+            return None
+        self.line += 1
+        return self._lines.popleft()
 
     def next(self, at_least: int = 0) -> bytes:
         """Read a line, or a piece of one."""
-        piece = self._again.popleft() if self._again else self._read(max(at_least, PIECE_BYTES))
+        if self._again:
+            piece = self._again.popleft()
+        elif self._lines:
+            piece = self._lines.popleft() + b"\n"
+        else:
+            piece = self._rest + self._read_line(max(at_least, PIECE_BYTES) - len(self._rest))
+            self._rest = b""
         if self._is_whole and piece:
             self.line += 1
         self._is_whole = piece.endswith(b"\n") if piece else self._is_whole
@@ -164,9 +190,23 @@ class _Pieces:
         self._again.extendleft(reversed(pieces))
         self.line, self._is_whole = line - 1, True
 
-    def _read(self, size: int) -> bytes:
+    def _take_in_block(self) -> None:
+        with self._broken_off():
+            block = b"" if self._has_ended else self._stream.read1(_BLOCK_BYTES)
+        self._has_ended = not block
+        *lines, self._rest = (self._rest + block).split(b"\n")
+        self._lines += lines
+
+    def _read_line(self, most: int) -> bytes:
+        if self._has_ended:  # a terminal would have to be told again
+            return b""
+        with self._broken_off():
+            return self._stream.readline(max(0, most))
+
+    @contextlib.contextmanager
+    def _broken_off(self) -> Iterator[None]:
         try:
-            return self._read_line(size)
+            yield
         except (OSError, EOFError, zlib.error) as error:
             line = self.line + self._is_whole
             raise BrokenOffError(f"{_named(self._source)}, line {line}: {_cause(error)}") from error

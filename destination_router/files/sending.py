@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 
+from destination_router.contract.records import Outcome
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.quarantine import Watch
 from destination_router.delivery.sender import Sender
@@ -24,6 +27,9 @@ from destination_router.pipeline.connection import Connection
 MOST_ATTEMPTS = 20
 """The most attempts for a message. After that, it is left to the next run."""
 
+_DELIVERED = Outcome.delivered()
+_code = attrgetter("code")
+_notes = attrgetter("decision.notes")
 _GRACE = 5.0
 _LOOK_PAUSE = 0.1
 
@@ -80,14 +86,13 @@ class Summary(msgspec.Struct):
         others = [
             each
             for each in deliveries
-            if each.outcome is None or each.outcome.result != "delivered"
+            if (outcome := each.outcome) is not _DELIVERED  # as nearly all are
+            and (outcome is None or outcome.result != "delivered")
         ]
         ended = [each for each in deliveries if not _is_left(each)] if others else deliveries
         self.messages += len(ended)
         self.delivered += len(deliveries) - len(others)
-        for delivery in ended:
-            for note in delivery.decision.notes:
-                self.notes[note.code] += 1
+        self.notes.update(map(_code, chain.from_iterable(map(_notes, ended))))
         for delivery in others:
             if delivery.rejected and not _is_left(delivery):
                 self.rejected[_why(delivery)[0]] += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal, final
 
 import msgspec
@@ -59,10 +59,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     person: tuple[tuple[str, str], ...] = ()
 
     @property
-    def identities(self) -> frozenset[str]:
-        """The identities that its requests name, for a vendor that merges users by them."""
+    def identities(self) -> Collection[str]:
+        """The identities that its requests name, each once, for a vendor that merges by them."""
         if len(self.requests) == 1 and (only := self.requests[0].identity) is not None:
-            return frozenset((only,)) if only else frozenset()
+            return (only,) if only else ()
         named = {request.identity for request in self.requests}
         if None in named and self.user_id is not None and not leaves_user_id_out(self.notes):
             named.add(self.user_id)
