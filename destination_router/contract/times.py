@@ -75,9 +75,10 @@ def read_time(value: object) -> datetime | None:
         if value[-1:] == "Z":  # as in `is_time`
             try:
                 moment = _from_iso(value)
+                if moment.tzinfo is UTC and moment.year != 1:
+                    return moment
             except ValueError:
-                return parse_time(value)
-            return None if moment.year == 1 else moment
+                pass
         digits = value.strip()
         is_epoch = digits.isdecimal() and len(digits) in _EPOCH_DIGITS
         return parse_epoch(int(digits)) if is_epoch else parse_time(value)

@@ -113,7 +113,8 @@ class Planner:
         for item in items:
             if item.decision is None:
                 self._decide(item)
-            if item.reserved:
+        if not self._quotas.are_none:
+            for item in items:
                 self._quotas.release(item.reserved)
                 item.reserved = ()
         skipped = self._leave_out_repeats(items)
@@ -152,6 +153,9 @@ class Planner:
         """Note that the vendor has all that was left of messages."""
         for item in items:
             requests = () if item.decision is None else item.decision.requests
+            if len(requests) == 1 and requests[0].state_key is None:  # as of nearly all
+                item.delivered = 1
+                continue
             for position, request in enumerate(requests):
                 if request.state_key is not None and not item.delivered >> position & 1:
                     self._states.end(request, delivered=True)
@@ -171,6 +175,8 @@ class Planner:
         skipped = 0
         for item in items:
             requests = () if item.decision is None else item.decision.requests
+            if len(requests) == 1 and requests[0].state_key is None:  # as of nearly all
+                continue
             for position, request in enumerate(requests):
                 if request.state_key is None or item.delivered >> position & 1:
                     continue
@@ -266,7 +272,7 @@ def plain_carriers(
     """
     own = [single.message_ids for single in singles]
     by_id = dict(zip(chain.from_iterable(own), items, strict=False))
-    if len(by_id) != len(items) or any(len(ids) != 1 for ids in own):
+    if len(by_id) != len(items) or {1} != {*map(len, own)}:
         return None
     carried = [[by_id[message_id] for message_id in request.message_ids] for request in requests]
     if sum(map(len, carried)) != len(items):

@@ -192,17 +192,18 @@ class Schedule:
 
     def done_all(self, items: Sequence[Item], now: float) -> None:
         """End messages for good, as `done` does for each."""
-        last = self._last
+        last, plain = self._last, 0
         for item in items:
             if item.blockers or item.followers:
                 self.done(item, now)
                 continue
             item.under_way = False
             item.ended = True
-            self._under_way -= 1
+            plain += 1
             for key in item.keys:
                 if last.get(key) is item:
                     del last[key]
+        self._under_way -= plain
 
     def put_back(self, item: Item, now: float, at: float) -> None:
         """Let a message go out again, but not before a time."""

@@ -63,8 +63,7 @@ class SendState:
             saved = None
         self.resumed = saved is not None
         self.origins = frozenset() if saved is None else frozenset(saved.origins)
-        self._done = set() if saved is None else set(saved.done)
-        self._progress = Progress(0 if saved is None else saved.low, self._done)
+        self._progress = Progress(0) if saved is None else Progress(saved.low, saved.done)
 
     @property
     def kept(self) -> bool:
@@ -82,7 +81,6 @@ class SendState:
     def commit(self, lines: Collection[int]) -> None:
         """Note finished lines. They are written to disk at most twice a second."""
         self._progress.commit(lines)
-        self._done.update(lines)
         if time.monotonic() - self._saved_at >= _SAVE_PAUSE:
             self.save()
 
@@ -91,9 +89,9 @@ class SendState:
         if self._path is None or self._identity is None:
             return
         self._saved_at = time.monotonic()
-        low = self._progress.low
-        self._done = {line for line in self._done if line > low}
-        saved = _Saved(self._identity, low, sorted(self._done), sorted(self.origins))
+        progress = self._progress
+        done = progress.done_offsets()
+        saved = _Saved(self._identity, progress.low, done, sorted(self.origins))
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = self._path.with_suffix(f".{os.getpid()}")
         draft.write_bytes(msgspec.json.encode(saved))

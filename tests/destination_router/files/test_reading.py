@@ -9,11 +9,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import tracemalloc
 from pathlib import Path
 
 import pytest
 from command_line import run_command as run
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from destination_router.files import reading
 from destination_router.files.cutting import BOM
@@ -83,6 +86,51 @@ def test_a_position_does_not_depend_on_how_much_is_read_at_once(
     for size in (1, 2, 7, 50):
         monkeypatch.setattr(reading, "PIECE_BYTES", size)
         assert found() == whole
+
+
+PARTS = st.sampled_from(
+    [
+        *(
+            b"\n",
+            b"\r\n",
+            b" ",
+            b"\n\n",
+            BOM,
+            b"[",
+            b"]",
+            b"{",
+            b"}",
+            b",",
+            b'"',
+            b"\xff",
+            b"x" * 40,
+        ),
+        *(part.encode() for part in (ONE, TWO + "\n", f"{THREE}\n", f'{{"batch": [{ONE}]}}\n')),
+        json.dumps(MESSAGES, indent=1).encode(),
+    ]
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(parts=st.lists(PARTS, max_size=12), block=st.sampled_from([8, 100, 128 * 1024]))
+def test_whole_lines_are_read_as_pieces_would_be(parts: list[bytes], block: int) -> None:
+    """The same messages in the same places, and the same end, however much comes at once."""
+
+    def read() -> tuple[list[tuple[int, bytes, str]], str]:
+        told: list[tuple[int, bytes, str]] = []
+        try:
+            for line in read_lines(source):
+                told.append((line.number, line.raw, line.place))  # noqa: PERF401 -- it may break off
+        except BrokenOffError as error:
+            return told, str(error)
+        return told, ""
+
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        source = file_of(Path(folder), b"".join(parts))
+        patch.setattr(reading, "_BLOCK_BYTES", block)
+        quick = read()
+        patch.setattr(reading._Pieces, "whole_line", lambda _: None)
+        assert quick == read()
 
 
 def test_a_place_is_a_line_and_a_count_within_it(tmp_path: Path) -> None:
