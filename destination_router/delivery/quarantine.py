@@ -19,7 +19,7 @@ import msgspec
 from destination_router.config.router_toml import QuarantineConfig
 from destination_router.delivery.ledger import patiently
 from destination_router.eventlog.interface import QuarantineBook
-from destination_router.pipeline.connection import Decision, Refusal
+from destination_router.pipeline.decisions import Decision, Refusal, named_identities
 
 CODE = "quarantined_identity"
 
@@ -105,7 +105,7 @@ class Quarantine:
             at: when it was received, Unix time in seconds.
             again: it is a replay: it was let through when it came, and now all come at once.
         """
-        identities = decision.identities
+        identities = named_identities(decision)
         if self._held and not self._held.isdisjoint(map(digest, identities)):
             return "held"
         if again:

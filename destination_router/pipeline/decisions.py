@@ -59,14 +59,20 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     person: tuple[tuple[str, str], ...] = ()
 
     @property
-    def identities(self) -> Collection[str]:
-        """The identities that its requests name, each once, for a vendor that merges by them."""
-        if len(self.requests) == 1 and (only := self.requests[0].identity) is not None:
-            return (only,) if only else ()
-        named = {request.identity for request in self.requests}
-        if None in named and self.user_id is not None and not leaves_user_id_out(self.notes):
-            named.add(self.user_id)
-        return frozenset(identity for identity in named if identity)
+    def identities(self) -> frozenset[str]:
+        """The identities that its requests name, for a vendor that merges users by them."""
+        return frozenset(named_identities(self))
+
+
+def named_identities(decision: Decision) -> Collection[str]:
+    """Find what `identities` gives, without a set where there is one request, as nearly always."""
+    requests = decision.requests
+    if len(requests) == 1 and (only := requests[0].identity) is not None:
+        return (only,) if only else ()
+    named = {request.identity for request in requests}
+    if None in named and decision.user_id is not None and not leaves_user_id_out(decision.notes):
+        named.add(decision.user_id)
+    return {identity for identity in named if identity}
 
 
 def decided(
