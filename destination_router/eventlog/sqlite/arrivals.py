@@ -41,6 +41,11 @@ class Polling:
         self._seen = arrivals.count
         self._pause = _SHORTEST
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether nothing came for so long that the pause grows no more."""
+        return self._pause >= _LONGEST
+
     async def wait(self) -> None:
         """Wait until something has come since the last time, or until it is time to look again."""
         if self._seen == self._arrivals.count:

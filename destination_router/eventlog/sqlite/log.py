@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -130,13 +131,15 @@ class SqliteEventLog:
             except sqlite3.OperationalError as error:
                 raise LogUnavailableError(f"{path}: {error}") from error
             self._readers = {name: _reader(self._reading, name) for name in connections}
-            self._files = OpenFiles(path)
+            files = OpenFiles(path)
             self._nearby = opened.enter_context(contextlib.closing(connect(path, patience=0.0)))
             writing = connect(path)
             opened.pop_all()
-        self._writer = Writer(writing)
+        self._writer = Writer(writing, files.refuse_if_gone)
         self._thread = ThreadPoolExecutor(1, "event-log-reader")
         self._arrivals = Arrivals()
+        self._appending = 0
+        self._end = inf  # the last offset, as far as it is known; infinite: look into the file
 
     async def admit(
         self,
@@ -177,7 +180,12 @@ class SqliteEventLog:
         if not bodies:
             return
         at = round(self._clock() * 1000)
-        first = await self.transact(partial(self._append, at, source, bodies))
+        self._appending += 1
+        try:
+            first = await self.transact(partial(self._append, at, source, bodies))
+        finally:
+            self._appending -= 1
+        self._end = max(self._end, first + len(bodies) - 1)
         self._hold(first, at / 1000, source, bodies)
         self._arrivals.announce()
 
@@ -198,10 +206,13 @@ class SqliteEventLog:
         reader.tail = reader.tail or Tail()
         polling = self._arrivals.watch()
         while True:
-            async with reader.turn:
-                found, after = await self._read_some(connection, reader, after, limit)
-            if found:
-                return found
+            # What this process is appending will be in the tail in a moment. A look into the file
+            # costs as much as some dozen events, and finds nothing, or the same events.
+            if after < self._end or not self._appending or polling.is_slow:
+                async with reader.turn:
+                    found, after = await self._read_some(connection, reader, after, limit)
+                if found:
+                    return found
             await polling.wait()
 
     async def commit(self, connection: str, offsets: Collection[int]) -> None:
@@ -233,7 +244,7 @@ class SqliteEventLog:
             LogFileError: the file is damaged.
         """
         try:
-            return await self._writer.run(partial(self._checked, write))
+            return await self._writer.run(write)
         except DamageError as error:
             raise damaged(self.path, str(error)) from error
         except (sqlite3.Error, RefusedError) as error:
@@ -324,6 +335,7 @@ class SqliteEventLog:
 
     def announce(self) -> None:
         """Look for events now, because another process says that it has appended some."""
+        self._end = inf
         self._arrivals.announce()
 
     async def release(self, connections: Iterable[str]) -> None:
@@ -366,12 +378,6 @@ class SqliteEventLog:
         new = [name for name in names if name in entered or name not in known]
         return {name: _reader(self._reading, name) for name in new}
 
-    def _checked(
-        self, write: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection
-    ) -> T:
-        self._files.refuse_if_gone()
-        return write(connection)
-
     def _append(
         self, at: int, source: str | None, bodies: Sequence[bytes], connection: sqlite3.Connection
     ) -> int:
@@ -404,7 +410,10 @@ class SqliteEventLog:
                 return found, held[-1].offset
             if reader.tail.first is not None:  # events in memory need not be read as well
                 limit = min(limit, max(1, reader.tail.first - after - 1))
+        announced = self._arrivals.count
         rows, last = await self._read_rows(name, reader, after, limit)
+        if announced == self._arrivals.count:  # else there may be more by now
+            self._end = last
         through = rows[-1][0] if rows else last
         reader.is_near = last - through <= _NEAR
         low, done = progress.low, progress.done

@@ -39,10 +39,14 @@ class Writer:
 
     Args:
         connection: the writer's own from now on; closed by `close`.
+        check: is asked before each transaction; what it raises refuses all writes in it.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, check: Callable[[], None] = lambda: None
+    ) -> None:
         self._connection = connection
+        self._check = check
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="event-log-writer", daemon=True)
@@ -55,7 +59,7 @@ class Writer:
 
         Raises:
             sqlite3.Error: none of it was written.
-            RefusedError: the write raised it.
+            RefusedError: the write raised it, or `check` did.
         """
         if self._closed:
             raise RefusedError("the log is closed")
@@ -96,8 +100,9 @@ class Writer:
 
     def _write(self, jobs: Sequence[_Job]) -> None:
         try:
+            self._check()
             self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:  # busy or out of space, for each job and for all
+        except (sqlite3.Error, RefusedError) as error:  # for each job and for all
             for job in jobs:
                 job.error = error
             return

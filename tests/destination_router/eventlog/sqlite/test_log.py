@@ -9,6 +9,7 @@ import contextlib
 import gc
 import itertools
 import os
+import random
 import sqlite3
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -19,11 +20,13 @@ import pytest
 from destination_router.eventlog.dead_letter import DeadLetterFilter
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.partition import partition_key
+from destination_router.eventlog.sqlite import retention
 from destination_router.eventlog.sqlite.dead_letter_store import find_letters
 from destination_router.eventlog.sqlite.file import connect
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.queries import read
 from destination_router.eventlog.sqlite.retention import Retention
+from destination_router.eventlog.sqlite.writer import RefusedError
 
 HOUR = 3600.0
 
@@ -451,6 +454,49 @@ def test_a_disk_that_is_nearly_full_refuses(path: Path) -> None:
             await log.append(numbered(1))
 
     within(path, use, retention=Retention(min_free_bytes=2**62))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_log_with_room_is_seen_at_a_glance(
+    seed: int, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The quick look refuses what the whole one refuses, with the same words, and no more."""
+    chance = random.Random(seed)
+    seen: set[str] = set()
+
+    def told(connection: sqlite3.Connection, limits: Retention) -> str:
+        try:
+            retention.refuse_if_full(connection, path, limits)
+        except RefusedError as error:
+            return str(error)
+        return ""
+
+    def compare(connection: sqlite3.Connection) -> None:
+        disk = os.statvfs(path)
+        free = disk.f_bavail * disk.f_frsize
+        monkeypatch.setattr(os, "statvfs", lambda _: disk)  # others write there meanwhile
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        for _ in range(50):
+            limits = Retention(
+                max_bytes=round(pages * 8192 * chance.choice([0.01, 0.5, 1, 2, 8, 9, 100])),
+                min_free_bytes=max(0, free + chance.choice([-1, 0, 1, 2**17, 2**19, 2**40])),
+            )
+            monkeypatch.setattr(retention, "_LARGEST_PAGE", 2**16)
+            quick = told(connection, limits)
+            monkeypatch.setattr(retention, "_LARGEST_PAGE", 2**60)
+            assert told(connection, limits) == quick
+            seen.add("max_size" if "max_size" in quick else quick[:3])
+
+    async def use(log: SqliteEventLog) -> None:
+        for _ in range(8):
+            await log.append([body(n, size=10_000) for n in range(chance.randint(1, 60))])
+            if chance.random() < 0.5:
+                await deliver_all(log)
+                await log.clean()
+            await log.transact(compare)
+
+    within(path, use)
+    assert len(seen) == 3  # room, a full log, and a full disk
 
 
 def test_a_full_file_loses_nothing_that_was_accepted(path: Path) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import sqlite3
+from math import inf
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from destination_router.eventlog.interface import Event
+from destination_router.eventlog.sqlite import arrivals, queries
 from destination_router.eventlog.sqlite import log as log_module
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.tail import Tail
@@ -87,14 +91,22 @@ def test_readers_get_the_same_with_a_tail_and_without(
                 done = chance.sample(found, chance.randint(0, len(found)))
                 await log.commit(name, offsets(done))
 
+            appending: list[asyncio.Task[None]] = []
             for _ in range(60):
                 size = chance.randint(1, 40)
                 bodies = [b"%d" % number for number in range(count, count + size)]
                 count += size
-                await chance.choice([log, log, log, other]).append(bodies, chance.choice("xy"))
+                where = chance.choice([log, log, log, other])
+                append = asyncio.create_task(where.append(bodies, chance.choice("xy")))
+                appending.append(append)  # now and then, readers look while it is on its way
+                if chance.random() < 0.7:
+                    await append
+                if where is other and chance.random() < 0.5:
+                    log.announce()
                 for name, so_far in read.items():
                     if len(so_far) < count and chance.random() < 0.6:
                         await look(name, chance.randint(1, 50))
+            await asyncio.gather(*appending)
             for name, so_far in read.items():
                 while len(so_far) < count:
                     await look(name, 100)
@@ -105,3 +117,55 @@ def test_readers_get_the_same_with_a_tail_and_without(
             assert read == {"a": kept, "b": kept}
 
     asyncio.run(run())
+
+
+def test_a_reader_that_keeps_up_reads_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While this process appends, what it appends comes from memory."""
+    monkeypatch.setattr(arrivals, "_LONGEST", inf)  # else a slow disk makes it look
+    looks: list[int] = []
+
+    def look(database: sqlite3.Connection, after: int, *more: Any) -> Any:
+        looks.append(after)
+        return queries.read(database, after, *more)
+
+    async def run() -> None:
+        with contextlib.closing(SqliteEventLog(tmp_path / "router.db", ["a"])) as log:
+            await log.append([b"first"])
+            found = await log.read("a", -1, 10)
+            monkeypatch.setattr(log_module, "read", look)
+            for number in range(20):
+                append = asyncio.create_task(log.append([b"%d" % number]))
+                await asyncio.sleep(0)  # until it is on its way
+                found += await log.read("a", found[-1].offset, 10)
+                await append
+            assert offsets(found) == list(range(1, 22))
+            assert not looks
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_an_append_on_its_way_hides_nothing_of_other_processes(
+    tmp_path: Path, *, is_told: bool
+) -> None:
+    """What they append is found, at once where they tell, even if our own append never ends."""
+
+    async def run() -> list[Event]:
+        path = tmp_path / "router.db"
+        with (
+            contextlib.closing(SqliteEventLog(path, ["a"])) as log,
+            contextlib.closing(SqliteEventLog(path, [])) as other,
+        ):
+            await log.append([b"ours"])
+            await log.read("a", -1, 10)
+            log._appending += 1
+            reading = asyncio.create_task(log.read("a", 1, 10))
+            await asyncio.sleep(0)  # until it waits
+            await other.append([b"theirs"])
+            if is_told:
+                log.announce()
+            return await reading
+
+    assert [event.body for event in asyncio.run(run())] == [b"theirs"]
