@@ -86,6 +86,13 @@ class _Fields(msgspec.Struct, kw_only=True, rename=_WIRE_NAMES):
 
 _decode_fields = msgspec.json.Decoder(_Fields).decode
 _encode = msgspec.json.Encoder().encode
+_from_iso = datetime.fromisoformat
+_TIME_LENGTH = len('"2026-11-22T10:00:00.000000Z"')
+_MILLISECONDS_END = len('"2026-11-22T10:00:00.000')
+_NOT_SO_SIMPLE = (TypeError, ValueError, LookupError, OverflowError)
+"""What the quick way meets in an `originalTimestamp` or `sentAt` of any other kind, and in the
+first `sentAt` of a request."""
+
 # Python's own, since a name that `members` found may hold half a character.
 _encode_name = json.JSONEncoder().encode
 
@@ -163,8 +170,21 @@ def _is_usual(fields: _Fields, arrival: Arrival) -> bool:
 
 def _completed(raw: bytes, fields: _Fields, arrival: Arrival) -> bytes:
     """Write a usual event, as `_write` does."""
-    time = format_time(_corrected(fields, arrival)).encode()
-    return b'{%b"%b",%b' % (arrival.front, time, raw[raw.index(b"{") + 1 :])
+    return b"{%b%b,%b" % (arrival.front, _time(fields, arrival), raw[raw.index(b"{") + 1 :])
+
+
+def _time(fields: _Fields, arrival: Arrival) -> bytes:
+    """Write the `timestamp` of an event that has neither it nor a time of receipt, as JSON."""
+    original = fields.original_timestamp
+    try:
+        if original[-1] == "Z":  # as most senders write it, so that it is in UTC
+            moment = _from_iso(original)
+            text = _encode(moment + arrival.late[fields.sent_at])
+            if moment.year > 1 and len(text) == _TIME_LENGTH:
+                return text[:_MILLISECONDS_END] + b'Z"'
+    except _NOT_SO_SIMPLE:
+        pass
+    return b'"%b"' % format_time(_corrected(fields, arrival)).encode()
 
 
 def _corrected(fields: _Fields, arrival: Arrival) -> datetime:

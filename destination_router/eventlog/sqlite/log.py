@@ -405,7 +405,9 @@ class SqliteEventLog:
         if reader.tail is not None:
             if held := reader.tail.take(after, limit):
                 low, done = progress.low, progress.done
-                found = [each for each in held if each.offset > low and each.offset not in done]
+                found = held
+                if done or held[0].offset <= low:  # not where a reader keeps up
+                    found = [each for each in held if each.offset > low and each.offset not in done]
                 progress.hand_out([event.offset for event in found], held[-1].offset)
                 return found, held[-1].offset
             if reader.tail.first is not None:  # events in memory need not be read as well

@@ -65,5 +65,9 @@ class Tail:
         return taken
 
     def _drop(self, count: int) -> None:
+        if count >= len(self._events):  # as where a reader keeps up
+            self._events = []
+            self._bytes = 0
+            return
         self._bytes -= sum([len(event.body) for event in self._events[:count]])
         del self._events[:count]

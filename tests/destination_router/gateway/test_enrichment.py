@@ -368,9 +368,14 @@ def test_an_event_without_a_time_of_its_own_gets_a_new_id(more: dict[str, Any]) 
             "messageId": st.sampled_from(["m1", "m1", " m1", "", 7, None]),
             "userId": st.sampled_from(["u", " ", "", None, 7, False]),
             "anonymousId": st.sampled_from(["a", "a", " ", None]),
-            "originalTimestamp": st.sampled_from(["no", 5, "9999-12-31T23:59:59.999Z"])
-            | st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
-            "sentAt": st.sampled_from(["2026-03-04T05:06:01.5Z", "2027-03-04", "no", 7, None]),
+            "originalTimestamp": st.sampled_from(
+                ["no", "noZ", "", 5, ["Z"], {}, "9999-12-31T23:59:59.999Z", "0001-01-01T00:00:00Z"]
+            )
+            | st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat)
+            | st.datetimes().map(lambda moment: f"{moment.isoformat()}Z"),
+            "sentAt": st.sampled_from(
+                ["2026-03-04T05:06:01.5Z", "2027-03-04", "0002-01-01", "no", 7, None, ["no"]]
+            ),
             "timestamp": st.sampled_from([None, "2026-03-04T05:06:00Z"]),
             "receivedAt": st.sampled_from([None, "2026-03-04T05:06:00Z"]),
             "request_ip": st.sampled_from([None, "192.0.2.9"]),
