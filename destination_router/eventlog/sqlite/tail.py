@@ -66,7 +66,7 @@ class Tail:
 
     def _drop(self, count: int) -> None:
         if count >= len(self._events):  # as where a reader keeps up
-            self._events = []
+            self._events.clear()
             self._bytes = 0
             return
         self._bytes -= sum([len(event.body) for event in self._events[:count]])
