@@ -110,16 +110,16 @@ def is_event(message: Group | Alias, settings: HeapSettings) -> bool:
     return _call(message) in settings.rules.event_names
 
 
-def identify_user(message: Identify, settings: HeapSettings) -> list[HttpRequest]:
-    """Create or update the user; with stitching on, merge what they did before they were known."""
-    if is_plain_user(message, settings):
-        identity, own_id = message.user_id, message.anonymous_id
-        return [_update_user(settings, identity, message.traits, own_id, [])]
-    return _whole_user(message, settings)
+def identify_user(message: Identify, settings: HeapSettings) -> list[HttpRequest] | Ignored:
+    """Create or update the user that an identify names."""
+    if not is_plain_user(message, settings):
+        return kept_away(message, settings) or update_user(message, settings)
+    identity, own_id = message.user_id, message.anonymous_id
+    return [_update_user(settings, identity, message.traits, own_id, [])]
 
 
-def _whole_user(message: Identify, settings: HeapSettings) -> list[HttpRequest]:
-    """Create or update a user, whatever has to be done to the message."""
+def update_user(message: Identify, settings: HeapSettings) -> list[HttpRequest]:
+    """Create or update a user; with stitching on, merge what they did before they were known."""
     rules = settings.rules
     found = identifiers(message, settings)
     if found.identity is None:
@@ -162,24 +162,23 @@ def merge_users(message: Alias, settings: HeapSettings) -> list[HttpRequest] | I
     return _merge(message, settings, found, message.previous_id)
 
 
-def record_event(message: EventMessage, settings: HeapSettings) -> list[HttpRequest]:
-    """Record an event, after the user's properties that come with it."""
+def record_track(message: Track, settings: HeapSettings) -> list[HttpRequest] | Ignored:
+    """Record the event that a track names."""
+    if not is_plain(message, settings):
+        return kept_away(message, settings) or record_event(message, settings)
     notes: list[Note] = []
-    if type(message) is Track and is_plain(message, settings):
-        event = endpoints.Event(
-            name=message.event,
-            properties=event_properties(message.properties, "properties", notes),
-            timestamp=message.timestamp,
-            idempotency_key=message.message_id,
-        )
-        return [endpoints.track(settings, event, notes, identity=message.user_id)]
-    return _whole_event(message, settings, notes)
+    event = endpoints.Event(
+        name=message.event,
+        properties=event_properties(message.properties, "properties", notes),
+        timestamp=message.timestamp,
+        idempotency_key=message.message_id,
+    )
+    return [endpoints.track(settings, event, notes, identity=message.user_id)]
 
 
-def _whole_event(
-    message: EventMessage, settings: HeapSettings, notes: list[Note]
-) -> list[HttpRequest]:
-    """Record an event of any kind, whatever has to be done to it."""
+def record_event(message: EventMessage, settings: HeapSettings) -> list[HttpRequest]:
+    """Record an event of any kind, after the user's properties that come with it."""
+    notes: list[Note] = []
     rules = settings.rules
     name = _event_name(message, rules, notes)
     found = identifiers(message, settings)

@@ -27,9 +27,9 @@ from heap_destination.calls import (
     check_call,
     identify_user,
     is_event,
-    kept_away,
     merge_users,
     record_event,
+    record_track,
     update_account,
 )
 from heap_destination.deletion import HeapDeletion
@@ -114,13 +114,13 @@ def client_side(settings: HeapSettings) -> dict[str, Json]:
 @hookimpl
 def on_identify(message: Identify, settings: HeapSettings) -> list[HttpRequest] | Ignored:
     """Create or update the user."""
-    return kept_away(message, settings) or identify_user(message, settings)
+    return identify_user(message, settings)
 
 
 @hookimpl
 def on_track(message: Track, settings: HeapSettings) -> list[HttpRequest] | Ignored:
     """Record the event by its name."""
-    return kept_away(message, settings) or record_event(message, settings)
+    return record_track(message, settings)
 
 
 @hookimpl

@@ -18,7 +18,6 @@ from msgspec.structs import asdict
 
 from destination_router.contract.records import Cost, HttpRequest, Ignored, Note, Pairing
 
-_NOTHING: dict[str, str] = {}
 _NONE: tuple[Any, ...] = ()  # Python has only one
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -60,7 +59,9 @@ def content(request: HttpRequest) -> bytes:
 
 def unsendable(method: str, url: str, headers: Mapping[str, str]) -> str | None:
     """Say what HTTP cannot carry in a request, without any value; None if it can carry all."""
-    if problem := _wrong_target(method, url):
+    if not _TOKEN.fullmatch(method):
+        return "has a method that is none"
+    if problem := _wrong_url(url):
         return problem
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
@@ -99,18 +100,23 @@ def _checked(request: object) -> bytes:
     if type(request) is not HttpRequest and not isinstance(request, HttpRequest):
         kind = type(request).__name__
         raise UnfitAnswer(f"returned a list that holds {kind}, not HttpRequest")
-    url, method, headers = request.url, request.method, request.headers
+    url, method, params, headers = request.url, request.method, request.params, request.headers
     # Most requests pass at a glance.
     if (
-        not (type(url) is str and type(method) is str and request.params == _NOTHING == headers)
+        not (type(url) is str and type(method) is str)
+        or not (type(params) is dict and type(headers) is dict)
+        or params
+        or headers
         or request.form is not None
         or request.auth is not None
         or request.content is not None
         or request.gzip is not False
     ):
         _check_types(request)
-    if problem := unsendable(method, url, headers) if headers else _wrong_target(method, url):
-        raise UnfitAnswer(f"returned a request that {problem}")
+    if headers or method != "POST" or _wrong_url(url) is not None:
+        problem = unsendable(method, url, headers)
+        if problem is not None:
+            raise UnfitAnswer(f"returned a request that {problem}")
     try:
         return _encode(request.json if request.form is None else request.form)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -160,10 +166,8 @@ def _are_pairings(records: object) -> bool:
 
 
 @functools.lru_cache(maxsize=1024)
-def _wrong_target(method: str, url: str) -> str | None:
-    """Judge a target once, because most destinations have only a handful."""
-    if not _TOKEN.fullmatch(method):
-        return "has a method that is none"
+def _wrong_url(url: str) -> str | None:
+    """Judge a URL once, because most destinations have only a handful."""
     if not _is_url(url):
         return "has a URL that is not http(s)://host/path without blanks"
     return None

@@ -44,6 +44,7 @@ from destination_router.pipeline.normalise import (
     mended,
     normalise,
     well_formed,
+    well_formed_all,
     well_formed_already,
 )
 from destination_router.pipeline.paths import everything
@@ -307,7 +308,7 @@ class Connection:
             return [self.decide(raw, source=source) for raw, source in pairs]
         decisions: list[Decision] = []
         for start in range(0, len(raws), AT_ONCE):
-            read = [self.read(raw) for raw in raws[start : start + AT_ONCE]]
+            read = self.read_all(raws[start : start + AT_ONCE])
             answers = [self.answer(one) for one in read]
             decisions += [
                 self.concluded(one, answer) for one, answer in zip(read, answers, strict=True)
@@ -326,18 +327,49 @@ class Connection:
         try:
             subscriptions = None if self._privacy is None else self._seal_of(raw)
             message = well_formed(raw)
-            if message is None:
-                normalised = mended(raw, message_id, as_sent=self._as_sent)
-                return Ended(self._made(normalised, subscriptions))
         except Reject as reject:
             return Ended(self._unreadable(raw, message_id, reject))
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- no message may end the process
             return Ended(self._unreadable(raw, message_id, _failed(error)))
+        if message is None:
+            return self._read_slowly(raw, message_id, subscriptions)
         if subscriptions is not None:
             return Ended(self._made(Normalised(message), subscriptions))
         return message
+
+    def read_all(self, raws: Sequence[bytes]) -> list[Message | Ended]:
+        """First step for several messages."""
+        if self._privacy is not None:
+            return [self.read(raw) for raw in raws]
+        try:
+            found = well_formed_all(raws)
+        except PASSED_ON:
+            raise
+        except BaseException:  # noqa: BLE001 -- one by one, the others do without it
+            return [self.read(raw) for raw in raws]
+        return [
+            self._read_slowly(raw) if message is None else message
+            for message, raw in zip(found, raws, strict=True)
+        ]
+
+    def _read_slowly(
+        self,
+        raw: bytes,
+        message_id: str | None = None,
+        subscriptions: Sequence[int] | None = None,
+    ) -> Ended:
+        """Mend a message and decide it."""
+        try:
+            normalised = mended(raw, message_id, as_sent=self._as_sent)
+            return Ended(self._made(normalised, subscriptions))
+        except Reject as reject:
+            return Ended(self._unreadable(raw, message_id, reject))
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- no message may end the process
+            return Ended(self._unreadable(raw, message_id, _failed(error)))
 
     def read_decoded(self, message: Message) -> Message | Ended:
         """Read as `read` does a message that was decoded with others (`well_formed_already`)."""

@@ -9,7 +9,7 @@ fit the record is decoded the usual way.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, cast
 
@@ -88,6 +88,31 @@ def decode_message(raw: bytes) -> Message:
         root = _decode_known(raw)
     except UNDECODABLE:
         return with_wire(_decode_any(raw), raw)
+    return _built(root, raw)
+
+
+def decode_messages(raws: Sequence[bytes]) -> list[Message | None]:
+    """Decode several messages as `decode_message` does, one step for all of them after the other.
+
+    Returns:
+        A message for each; None for one that is not of that kind.
+    """
+    roots: list[Root | None] = []
+    for raw in raws:
+        try:
+            roots.append(_decode_known(raw))
+        except UNDECODABLE:
+            roots.append(None)
+    messages: list[Message | None] = []
+    for root, raw in zip(roots, raws, strict=True):
+        try:
+            messages.append(with_wire(_decode_any(raw), raw) if root is None else _built(root, raw))
+        except UNDECODABLE:
+            messages.append(None)
+    return messages
+
+
+def _built(root: Root, raw: bytes) -> Message:
     build = _BUILDS.get(root.type)
     message = None if build is None else build(root)
     if message is None:

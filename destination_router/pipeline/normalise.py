@@ -12,7 +12,7 @@ import json
 import math
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -35,7 +35,7 @@ from destination_router.contract.messages import (
 )
 from destination_router.contract.records import Json, Note, Reject
 from destination_router.contract.times import format_time, is_time, parse_time, read_time
-from destination_router.pipeline.decoding import UNDECODABLE, decode_message
+from destination_router.pipeline.decoding import UNDECODABLE, decode_message, decode_messages
 from destination_router.pipeline.names import named
 
 _UNFIT = (*UNDECODABLE, Reject)
@@ -75,11 +75,20 @@ def well_formed(raw: bytes) -> Message | None:
     """Decode a well-formed message, as nearly all are; None: it needs `mended`."""
     try:
         message = decode_message(raw)
-        if not ((raw.isascii() or is_utf8(raw)) and _is_normal(message)):
-            return None
-        return message if type(message) is Track else _finished(message)
-    except _UNFIT:
+    except UNDECODABLE:
         return None
+    return well_formed_already(message) if raw.isascii() or is_utf8(raw) else None
+
+
+def well_formed_all(raws: Sequence[bytes]) -> list[Message | None]:
+    """Do the same as `well_formed` for several messages, one step for all after the other."""
+    found: list[Message | None] = []
+    for message, raw in zip(decode_messages(raws), raws, strict=True):
+        if message is not None and (raw.isascii() or is_utf8(raw)):
+            found.append(well_formed_already(message))
+        else:
+            found.append(None)
+    return found
 
 
 def well_formed_already(message: Message) -> Message | None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from destination_router import HttpRequest, Identify, Reject, Track
 from destination_router.contract.messages import with_mapped
 from destination_router.pipeline.normalise import parse_message
-from heap_destination.calls import _whole_event, _whole_user, identify_user, record_event
+from heap_destination.calls import identify_user, kept_away, record_event, record_track, update_user
 from heap_destination.dialects import DIALECTS
 from heap_destination.plain import is_plain, is_plain_user
 from heap_destination.settings import HeapSettings, heap_settings
@@ -85,6 +85,14 @@ def identify(mapped: dict[str, Any] | None = None, **fields: Any) -> Identify:
     return with_mapped(message, mapped) if mapped else message
 
 
+def whole_track(message: Track, typed: HeapSettings) -> Any:
+    return kept_away(message, typed) or record_event(message, typed)
+
+
+def whole_identify(message: Identify, typed: HeapSettings) -> Any:
+    return kept_away(message, typed) or update_user(message, typed)
+
+
 def made(record: Any, message: Identify | Track, *more: Any) -> list[HttpRequest] | tuple[str, str]:
     try:
         requests: list[HttpRequest] = record(message, *more)
@@ -99,8 +107,8 @@ def made(record: Any, message: Identify | Track, *more: Any) -> list[HttpRequest
 def test_the_quick_way_comes_to_the_same(one: dict[str, Any], fields: dict[str, Any]) -> None:
     """Whatever is odd about a track, in every dialect; note by note."""
     typed = heap_settings(one)
-    expected = made(_whole_event, track(**fields), typed, [])
-    assert made(record_event, track(**fields), typed) == expected
+    expected = made(whole_track, track(**fields), typed)
+    assert made(record_track, track(**fields), typed) == expected
 
 
 @pytest.mark.parametrize("one", GIVEN, ids=str)
@@ -110,17 +118,17 @@ def test_one_odd_thing_at_a_time(one: dict[str, Any], field: str) -> None:
     typed = heap_settings(one)
     for value, usual in itertools.product(ODD[field], ({}, TIMELESS)):
         fields = {**usual, field: value}
-        expected = made(_whole_event, track(**fields), typed, [])
-        assert made(record_event, track(**fields), typed) == expected
+        expected = made(whole_track, track(**fields), typed)
+        assert made(record_track, track(**fields), typed) == expected
 
 
 @pytest.mark.parametrize("mapped", [{"identity": "eve"}, {"name": "Shop"}, {"session_id": "5"}])
 def test_what_a_mapping_gives_counts(mapped: dict[str, Any]) -> None:
     """A connection's own mapping comes before what the message says."""
     typed = heap_settings({"appId": "11"})
-    expected = made(_whole_event, track(mapped), typed, [])
-    assert made(record_event, track(mapped), typed) == expected
-    assert expected != made(record_event, track(), typed)
+    expected = made(whole_track, track(mapped), typed)
+    assert made(record_track, track(mapped), typed) == expected
+    assert expected != made(record_track, track(), typed)
 
 
 @pytest.mark.parametrize("one", GIVEN, ids=str)
@@ -133,7 +141,7 @@ def test_an_identify_by_the_quick_way_comes_to_the_same(
 ) -> None:
     """Whatever is odd about it, in every dialect; note by note."""
     typed = heap_settings(one)
-    expected = made(_whole_user, identify(**fields), typed)
+    expected = made(whole_identify, identify(**fields), typed)
     assert made(identify_user, identify(**fields), typed) == expected
 
 
@@ -143,7 +151,7 @@ def test_one_odd_thing_at_an_identify(one: dict[str, Any], field: str) -> None:
     """An identify that is as usual but for one field."""
     typed = heap_settings(one)
     for value in ODD_USER[field]:
-        expected = made(_whole_user, identify(**{field: value}), typed)
+        expected = made(whole_identify, identify(**{field: value}), typed)
         assert made(identify_user, identify(**{field: value}), typed) == expected
 
 
@@ -151,7 +159,7 @@ def test_one_odd_thing_at_an_identify(one: dict[str, Any], field: str) -> None:
 def test_what_a_mapping_gives_an_identify_counts(mapped: dict[str, Any]) -> None:
     """Its traits in the context are noted, and its identity is sent."""
     typed = heap_settings({"appId": "11"})
-    expected = made(_whole_user, identify(mapped), typed)
+    expected = made(whole_identify, identify(mapped), typed)
     assert made(identify_user, identify(mapped), typed) == expected
     assert expected != made(identify_user, identify(), typed)
 

@@ -433,7 +433,7 @@ def test_try_shows_a_plugins_author_what_it_raised(
     def broken(*_: object) -> None:
         raise KeyError("the words of it")
 
-    monkeypatch.setattr("heap_destination.plugin.record_event", broken)
+    monkeypatch.setattr("heap_destination.plugin.record_track", broken)
     with_it = run("try", *HEAP, "--traceback", "--json", messages)
     without = run("try", *HEAP, "--json", messages)
     assert "KeyError: 'the words of it'" in with_it.stderr
@@ -446,7 +446,7 @@ def test_try_shows_a_body_of_bytes_as_text(tmp_path: Path, monkeypatch: pytest.M
     messages = tmp_path / "messages.jsonl"
     messages.write_text(json.dumps(TRACK) + "\n")
     line = HttpRequest(url="https://v.example", content=b"[b]1[/b]\n", content_type="text/plain")
-    monkeypatch.setattr("heap_destination.plugin.record_event", lambda *_: [line])
+    monkeypatch.setattr("heap_destination.plugin.record_track", lambda *_: [line])
     told = run("try", *HEAP, messages).stdout
     assert "[b]1[/b]" in told
     assert '"Content-Type":"text/plain"' in told
