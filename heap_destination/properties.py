@@ -91,15 +91,13 @@ class _Flattening(msgspec.Struct, gc=False):
         path: where the object stands in the message, for the notes.
         notes: is added to.
         flat: the properties so far.
-        depths: the level of nesting of those that another may come to be called like.
-        is_odd: whether any two may be called alike from here on, or a name be empty or too long.
+        depths: the level of nesting of those that are nested.
     """
 
     path: str
     notes: list[Note]
     flat: Properties
     depths: dict[str, int]
-    is_odd: bool = False
 
     def add(self, value: Mapping[str, Any], prefix: str, depth: int) -> None:
         """Flatten an object. This loop keeps values that need no change, which are most.
@@ -110,12 +108,6 @@ class _Flattening(msgspec.Struct, gc=False):
             depth: its level of nesting, from 1.
         """
         flat = self.flat
-        # One look at all names saves one at each key. Two keys can be alike only within an object
-        # with a dot in a name: without one, keys that are alike have the same parts.
-        names = "".join(value)
-        if "." in names or "" in value or len(prefix) + len(names) > KEY_CHARACTERS:
-            self.is_odd = True
-        is_odd = self.is_odd
         for name, item in value.items():
             key = prefix + name
             kind = type(item)
@@ -133,9 +125,9 @@ class _Flattening(msgspec.Struct, gc=False):
                 continue
             else:
                 fits = False
-            if fits and (not is_odd or (key not in flat and 0 < len(key) <= KEY_CHARACTERS)):
+            if fits and key not in flat and 0 < len(key) <= KEY_CHARACTERS:
                 flat[key] = item
-                if is_odd:
+                if prefix:
                     self.depths[key] = depth
             else:
                 self._value(item, key, depth)

@@ -411,8 +411,12 @@ class Connection:
         if type(answer) is Ended or type(read) is Ended:
             return self._written(cast("Ended", answer).made)
         try:
-            written = self._carried(answer, read, read, ())
-            return written if type(written) is Decision else self._sending(answer, read, read, ())
+            if isinstance(answer, list) and answer:
+                contents(answer)
+                return self._sending(answer, read, read, ())
+            return self._sending_nothing(answer, read, read, ())
+        except UnfitAnswer as unfit:
+            return self._unfit(read, read, (), unfit)
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- no message may end the process
@@ -647,25 +651,26 @@ class Connection:
     def _looked_through(
         self, requests: Any, message: Message, source: Message, notes: tuple[Note, ...]
     ) -> Mapped | Decision:
-        written = self._carried(requests, message, source, notes)
-        if type(written) is Decision:
-            return written
-        return Mapped(source, message, requests, written, notes)
-
-    def _carried(
-        self, requests: Any, message: Message, source: Message, notes: tuple[Note, ...]
-    ) -> list[bytes] | Decision:
-        """Write the content of each request, or decide if the plugin's answer has none."""
         try:
-            if type(requests) is Ignored:
-                return self._ignored(requests, source, notes)
-            written = contents(requests)
+            if isinstance(requests, list) and requests:
+                return Mapped(source, message, requests, contents(requests), notes)
+            return self._sending_nothing(requests, message, source, notes)
         except UnfitAnswer as unfit:
             return self._unfit(message, source, notes, unfit)
-        if not requests:
-            reason = f"{self.plugin.name} makes nothing of this {message_type(message)} call"
-            return decided(source, "filtered", reason=reason, notes=notes)
-        return written
+
+    def _sending_nothing(
+        self, answer: Any, message: Message, source: Message, notes: tuple[Note, ...]
+    ) -> Decision:
+        """Write the decision of an answer that holds no request.
+
+        Raises:
+            UnfitAnswer: it has to hold some.
+        """
+        if type(answer) is Ignored:
+            return self._ignored(answer, source, notes)
+        contents(answer)
+        reason = f"{self.plugin.name} makes nothing of this {message_type(message)} call"
+        return decided(source, "filtered", reason=reason, notes=notes)
 
     def _ignored(self, ignored: Ignored, source: Message, notes: tuple[Note, ...]) -> Decision:
         """Record why the plugin sends nothing, and what it left out on the way.
@@ -698,7 +703,11 @@ class Connection:
     def _decision(self, mapped: Mapped | Decision) -> Decision:
         if type(mapped) is not Mapped:
             return mapped
-        return self._sending(mapped.requests, mapped.message, mapped.source, mapped.notes)
+        source, message, notes = mapped.source, mapped.message, mapped.notes
+        try:
+            return self._sending(mapped.requests, message, source, notes)
+        except UnfitAnswer as unfit:
+            return self._unfit(message, source, notes, unfit)
 
     def _sending(
         self,
@@ -707,11 +716,12 @@ class Connection:
         source: Message,
         notes: tuple[Note, ...],
     ) -> Decision:
-        """Write the decision to send a message's requests, which are signed."""
-        try:
-            check_records(requests)
-        except UnfitAnswer as unfit:
-            return self._unfit(message, source, notes, unfit)
+        """Write the decision to send a message's requests, which are signed.
+
+        Raises:
+            UnfitAnswer: what the host keeps books of has the wrong type.
+        """
+        check_records(requests)
         message_id, user_id, anonymous_id = source.message_id, source.user_id, source.anonymous_id
         user_keys = order_keys(message_id, user_id, anonymous_id)
         own: Sequence[Note] = requests[0].notes

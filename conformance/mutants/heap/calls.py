@@ -283,8 +283,8 @@ CALLS = (
     _slip(
         "sent-at-counts",
         "the time of sending stands in for the time of happening",
-        "            timestamp=message.timestamp,\n",
-        "            timestamp=message.timestamp or message.sent_at,\n",
+        "        timestamp=message.timestamp,\n",
+        "        timestamp=message.timestamp or message.sent_at,\n",
     ),
     _slip(
         "timestamp-as-given",
