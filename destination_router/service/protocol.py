@@ -8,13 +8,14 @@ each. So memory and descriptors stay bounded whoever connects, even with no prox
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from http import HTTPStatus
 from typing import Any
 
 import httptools
 import msgspec
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from destination_router.service.joined_writes import JoinedWrites
@@ -83,6 +84,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._loose_bytes = 0
         self._refusal: HTTPStatus | None = None
+        self._answering: RequestResponseCycle | None = None
 
     # -- asyncio calls these -------------------------------------------------------------------
 
@@ -172,6 +174,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stage = "body"
         self._loose_bytes = 0
         super().on_headers_complete()
+        if not self.pipeline:
+            self._answering = self.cycle
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
@@ -183,6 +187,18 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stage = "idle"
         self._loose_bytes = 0
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Answer the next request; behind the last good one, the one that was refused."""
+        if self.pipeline:
+            self._answering = self.pipeline[-1][0]
+        super().on_response_complete()
+        if self._refusal is not None and not self._is_answering:
+            self._end_refused(self._refusal)
+
+    @property
+    def _is_answering(self) -> bool:
+        return self._answering is not None and not self._answering.response_complete
 
     # -- bounds --------------------------------------------------------------------------------
 
@@ -220,23 +236,36 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
 
     def _refuse(self, status: HTTPStatus) -> None:
-        """Answer for the app, unless the app has begun to answer, and end the connection."""
+        """Answer for the app, unless the app has begun to answer, and end the connection.
+
+        Requests that came whole before the refused one get their own answers first.
+        """
         self._refusal = status
         if self.transport.is_closing():
             return
-        cycle = self.cycle
-        # Before the first request, uvicorn has none.
-        under_way = cycle is not None and not cycle.response_complete  # type: ignore[redundant-expr]
-        if not (under_way and cycle.response_started):
+        refused = self.cycle if self._stage == "body" else None
+        self.pipeline = deque(each for each in self.pipeline if each[0] is not refused)
+        if not self._is_answering:
+            self._end_refused(status)
+        elif self._answering is refused:
+            self._end_refused(status, refused)
+
+    def _end_refused(
+        self, status: HTTPStatus, under_way: RequestResponseCycle | None = None
+    ) -> None:
+        if self.transport.is_closing():
+            return
+        self._unset_keepalive_if_required()
+        if under_way is None or not under_way.response_started:
             text = f"{status.phrase}\n".encode()
             head = (
                 f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: text/plain; charset=utf-8\r\n"
                 f"content-length: {len(text)}\r\nconnection: close\r\n\r\n"
             )
             self.transport.write(head.encode() + text)
-        if under_way:
-            cycle.disconnected = True
-            cycle.message_event.set()
+        if under_way is not None:
+            under_way.disconnected = True
+            under_way.message_event.set()
         self.pipeline.clear()
         # A close with unread bytes resets the connection, and the client never sees why.
         self.transport.write_eof()

@@ -240,9 +240,25 @@ def test_an_answer_that_nobody_fetches_is_given_up() -> None:
 def test_few_requests_wait_behind_one_another() -> None:
     """A thousand requests in one packet would be a thousand in memory."""
     many = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * 1000
-    assert answer_to(many).startswith(b"HTTP/1.1 429 ")
+    answers = answer_to(many)
+    assert answers.count(b"HTTP/1.1 200 OK") == 17
+    assert answers.count(b"HTTP/1.1 429 ") == 1
     few = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * 5 + b"GET / HTTP/1.0\r\n\r\n"
     assert answer_to(few).count(b"HTTP/1.1 200 OK") == 6
+
+
+@pytest.mark.parametrize("whole", [1, 3])
+@pytest.mark.parametrize(
+    "bad", [b"nonsense\r\n\r\n", HEAD + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n"]
+)
+def test_whole_requests_are_answered_before_a_bad_one_behind_them(
+    whole: int, bad: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each answer is its own request's, the bad one's is the last, and nothing is written after."""
+    answers = answer_to(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi" * whole + bad)
+    statuses = [status_of(b"HTTP/1.1" + part) for part in answers.split(b"HTTP/1.1")[1:]]
+    assert statuses == [200] * whole + [400]
+    assert not caplog.records
 
 
 def test_only_so_many_connections_are_open() -> None:
