@@ -166,7 +166,8 @@ def _quoted(text: str) -> str:
 def _places(message: Message) -> Iterator[tuple[str, str]]:
     match message:
         case Track():
-            yield "events", message.event or ""
+            if message.event:  # without a name it never passes, whatever is listed
+                yield "events", message.event
             yield from _paths("properties", message.properties)
         case Page() | Screen():
             yield ("pages" if isinstance(message, Page) else "screens"), message.name or ""

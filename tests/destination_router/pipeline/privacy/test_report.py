@@ -76,6 +76,19 @@ def test_fields_are_counted_by_what_becomes_of_them() -> None:
     assert found["properties", "cart.items.n"] == (2, 0, 2)
 
 
+def test_no_name_is_proposed_for_tracks_that_have_none(folder: Path) -> None:
+    """They never pass; pages without a name do if the empty name is listed."""
+    lines: list[dict[str, Any]] = [
+        {"type": kind, "userId": f"u{user}", "messageId": f"{kind}{user}", "properties": {"a": 1}}
+        for kind in ("track", "page")
+        for user in range(3)
+    ]
+    (folder / "nameless.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    found = tomllib.loads(report("nameless.jsonl", "--toml"))
+    assert "events" not in found
+    assert found["pages"] == [""]
+
+
 @pytest.mark.usefixtures("folder")
 def test_a_name_that_may_be_personal_is_not_shown() -> None:
     """What one person alone sent, and what looks like a value, is counted without its name."""
