@@ -176,6 +176,8 @@ class Workers:
         for name in leaving:
             del self._deliveries[name]
             self._workers.pop(name, None)
+        for gone in self._failures.keys() - {connection.name for connection in connections}:
+            del self._failures[gone]
         self._settings, self._quarantine = settings, quarantine
         self._connections = {connection.name: connection for connection in connections}
         if not self._over.is_set():

@@ -86,6 +86,20 @@ def test_whoever_looks_goes_by_the_log_that_the_process_has(tmp_path: Path) -> N
     assert now.config.eventlog == old.eventlog
 
 
+def test_of_a_connection_that_is_gone_no_failures_are_kept(tmp_path: Path) -> None:
+    """Connections come and go for months; only those that are there are counted."""
+    old = config("a", eventlog={"url": f"sqlite:///{tmp_path}/router.db"})
+
+    async def changed() -> dict[str, int]:
+        with contextlib.closing(open_log(old.eventlog, (), {})) as log:
+            workers = Workers((), log, DeliverySettings(), old.quarantine)
+            workers._failures["gone"] += 1
+            await workers.change((), (), DeliverySettings(), old.quarantine)
+            return dict(workers._failures)
+
+    assert asyncio.run(changed()) == {}
+
+
 def test_what_holds_for_every_connection_changes_each() -> None:
     """How requests leave, and when an identity is held back."""
     slower = config("a", "b", delivery={"timeout": "9s"})
