@@ -129,7 +129,7 @@ def _drained(
 ) -> Run:
     connections = (_CONNECTION.format(name=n, app=a) for a, n in enumerate(CONNECTIONS, 11))
     (folder / "router.toml").write_text(_CONFIG.format(sink=url) + "".join(connections))
-    command = [sys.executable, "-m", "destination_router.commands.cli", "run", "--workers-only"]
+    command = [sys.executable, "-m", "destination_router_start", "run", "--workers-only"]
     with (
         (folder / "router.log").open("w") as said,
         subprocess.Popen(  # noqa: S603

@@ -7,6 +7,12 @@ installed distribution may add commands through the entry-point group
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # Ctrl-C is heeded while the rest is imported, which takes a second
+    from destination_router_start import main as start
+
+    start()
+    raise SystemExit
+
 import os
 import sys
 from collections.abc import Callable
@@ -118,7 +124,3 @@ def main() -> None:
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(FAILED) from None
-
-
-if __name__ == "__main__":
-    main()

@@ -17,7 +17,7 @@ def test_an_exported_key_moves_to_the_environment(tmp_path: Path) -> None:
     """The file names a variable in its place, and the command says which to set."""
     export = tmp_path / "destination.json"
     export.write_text(json.dumps(EXPORT))
-    command = [sys.executable, "-m", "destination_router.commands.cli", "import", "segment"]
+    command = [sys.executable, "-m", "destination_router_start", "import", "segment"]
     done = subprocess.run([*command, str(export)], capture_output=True, text=True, check=True)
     (connection,) = tomllib.loads(done.stdout)["connections"]
     assert connection["settings"]["apiKey"] == {"env": "AMPLITUDE_PROD_API_KEY"}

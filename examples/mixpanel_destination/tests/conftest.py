@@ -105,7 +105,7 @@ def served() -> Iterator[Served]:
         yield running
 
 
-CLI = [sys.executable, "-m", "destination_router.commands.cli"]
+CLI = [sys.executable, "-m", "destination_router_start"]
 
 
 class Router:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-CLI = [sys.executable, "-m", "destination_router.commands.cli"]
+CLI = [sys.executable, "-m", "destination_router_start"]
 TIME = "2025-11-22T10:00:00.000Z"
 FUTURE = "9999-11-22T10:00:00.000Z"
 

@@ -24,7 +24,7 @@ from starlette.applications import Starlette
 
 from webhook_destination.simulator import Promise, create_simulator
 
-CLI = [sys.executable, "-m", "destination_router.commands.cli"]
+CLI = [sys.executable, "-m", "destination_router_start"]
 
 
 class Simulated:

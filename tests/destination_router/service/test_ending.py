@@ -72,12 +72,20 @@ def test_ctrl_c_sums_up_what_was_looked_at(arguments: list[str], words: str, fol
 
 
 @pytest.mark.parametrize(
-    "imported", ["msgspec", "destination_router", "jsonschema", "heap_destination.dialects"]
+    ("started", "imported"),
+    [
+        ("destination_router_start", "msgspec"),
+        ("destination_router_start", "destination_router"),
+        ("destination_router_start", "jsonschema"),
+        ("destination_router_start", "heap_destination.dialects"),
+        ("destination_router.commands.cli", "typer"),
+        ("destination_router.commands.cli", "destination_router.commands.check"),
+    ],
 )
-def test_ctrl_c_is_heeded_while_the_command_loads(imported: str) -> None:
+def test_ctrl_c_is_heeded_while_the_command_loads(started: str, imported: str) -> None:
     """Whatever is being imported, it is one plain line and status 1, and no traceback."""
     waiting = ["try", "heap", "--set", "appId=11", "-"]  # on standard input, for ever
-    loading = [sys.executable, "-X", "importtime", "-m", "destination_router_start", *waiting]
+    loading = [sys.executable, "-X", "importtime", "-m", started, *waiting]
     with subprocess.Popen(
         [*INTERRUPTIBLE, *loading], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
