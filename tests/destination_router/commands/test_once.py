@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import typer
 from command_line import run_command as run
+from typer.testing import CliRunner
 
 from destination_router.commands.cli import app
 from destination_router.commands.once import OnceCommand
@@ -56,3 +57,29 @@ def test_every_file_of_people_to_delete_counts(
     done = run("delete-user", "heap", "--set", "appId=11", "--dry-run", *files)
     assert "2 users would be deleted" in done.stdout
     assert "b.txt, line 2: not_an_id" in done.stderr.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "example"),
+    [
+        (["demo", "--console"], "demo heap"),
+        (["schema"], "schema heap"),
+        (["replay"], "replay --connection heap"),
+        (["connections", "pause"], "connections pause heap-production"),
+    ],
+)
+def test_what_is_missing_is_told_with_an_example(command: list[str], example: str) -> None:
+    """Whoever has left something out reads what it is, and a line that works."""
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 2
+    told = " ".join(done.stderr.replace("│", " ").split())
+    assert "Missing" in told
+    assert f"For example: destination-router {example}" in told
+
+
+def test_a_choice_is_refused_in_plain_words() -> None:
+    """The error names what there is to choose from, and nothing of what reads it."""
+    done = CliRunner().invoke(app, ["new", "some-destination", "--language", "perl"])
+    assert done.exit_code == 2
+    assert "'perl' is not one of 'python', 'node'" in " ".join(done.stderr.split())
+    assert "Value error" not in done.stderr
