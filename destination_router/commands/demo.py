@@ -73,25 +73,19 @@ def demo(
 async def _demo(connection: Connection, folder: Path | None, *, as_json: bool) -> int:
     # From here on a signal ends what is played, and nothing else: servers stop as they always do.
     told = told_to_stop()
-    deliveries: list[Delivery] = []
-
-    def report(window: Sequence[Delivery]) -> None:
-        deliveries.extend(window)
-        if not as_json:
-            for delivery in window:
-                print_delivery(out, delivery, connection)
+    seen = _Seen(connection, as_json=as_json)
 
     async with contextlib.AsyncExitStack() as stack:
         shown = None if folder is None else stack.enter_context(_shown(connection, folder))
         watched = None if shown is None else shown.watched
-        running = await stack.enter_async_context(stage(connection, report, watched))
+        running = await stack.enter_async_context(stage(connection, seen.report, watched))
         if not as_json:
             _introduce(connection, running)
         held = await _unless(told, play(running))
         if held is None:
             raise KeyboardInterrupt
+        deliveries = seen.played()
         if as_json:
-            deliveries.sort(key=lambda delivery: delivery.offset)
             messages = [delivery_json(delivery, connection) for delivery in deliveries]
             print_line({"messages": messages, "held": held})
         else:
@@ -103,8 +97,36 @@ async def _demo(connection: Connection, folder: Path | None, *, as_json: bool) -
             talk.print(f"The console: {url} with the password {shown.password}")
             talk.print("Press Ctrl-C to end it.")
             await told.wait()
-    undelivered = [d for d in deliveries if d.outcome and d.outcome.result != "delivered"]
-    return FAILED if undelivered or not deliveries else 0
+    return FAILED if seen.undelivered or not deliveries else 0
+
+
+class _Seen:
+    """Prints what becomes of each message, and keeps it while the demo plays.
+
+    A demo that is left running may see millions: of those it keeps nothing.
+    """
+
+    def __init__(self, connection: Connection, *, as_json: bool) -> None:
+        self.undelivered = 0
+        self._connection = connection
+        self._as_json = as_json
+        self._deliveries: list[Delivery] = []
+        self._is_played = False
+
+    def report(self, window: Sequence[Delivery]) -> None:
+        """Take in messages that ended."""
+        for delivery in window:
+            if delivery.outcome is not None and delivery.outcome.result != "delivered":
+                self.undelivered += 1
+            if not self._as_json:
+                print_delivery(out, delivery, self._connection)
+        if not self._is_played:
+            self._deliveries.extend(window)
+
+    def played(self) -> list[Delivery]:
+        """Return what was played, in the order of the log, and keep no more."""
+        deliveries, self._deliveries, self._is_played = self._deliveries, [], True
+        return sorted(deliveries, key=lambda delivery: delivery.offset)
 
 
 class _Shown(msgspec.Struct, frozen=True):
