@@ -39,10 +39,9 @@ class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
         hold_wait: how long a connection that is held (its key is refused, say) waits before it asks
             again with one request, in seconds; it doubles each time.
         longest_hold: the most that it waits before it asks again, in seconds.
-        parked_messages: how many messages may be held in memory: those that wait for their user's
+        parked_messages: how many messages may be in memory: those that wait for their user's
             retry or quota, and the next windows. When so many wait, no more are read, and lag grows
-            for all users of the connection. A held message costs about its own size and half a
-            kilobyte.
+            for all users of the connection. Each costs about its own size and half a kilobyte.
         skip_repeats: whether a profile update is left out that repeats exactly what was last
             delivered.
         remembered_states: how many last delivered profile updates are remembered, as digests of 16

@@ -46,7 +46,7 @@ _LOOK_PAUSE = 0.1
 """The seconds between checks of a process whether it may deliver again."""
 
 _KEPT_WINDOWS = 4
-"""The windows of held messages that keep their decisions. Others are decided again later."""
+"""The windows of waiting messages that keep their decisions. Others are decided again later."""
 
 _DELIVERED = Outcome.delivered()
 _replay = attrgetter("replay")
@@ -411,7 +411,7 @@ class Dispatch:
         self._stats.skipped += plan.skipped
         if plan.finished:
             self.delivered(plan.finished)
-        for item, wait in plan.held:
+        for item, wait in plan.kept_back:
             self._await(wait)
             self._schedule.hold(item, wait.until)
         window = Window(plan, self)

@@ -56,13 +56,13 @@ class Plan(msgspec.Struct, frozen=True):
 
     Attributes:
         steps: the requests, in order.
-        held: the messages that a quota keeps back after all, and why.
+        kept_back: the messages that a quota keeps back after all, and why.
         skipped: how many requests were left out because the vendor has exactly that already.
         finished: messages of which nothing is left to send.
     """
 
     steps: list[PlannedRequest]
-    held: list[tuple[Item, QuotaWait]]
+    kept_back: list[tuple[Item, QuotaWait]]
     skipped: int
     finished: list[Item]
 
@@ -108,7 +108,7 @@ class Planner:
         """Pack the admitted messages, and reserve the quotas of the result.
 
         A few requests may cost something else than expected (for example, a single one and not a
-        bulk), and not fit. Then their messages are held, and the rest is packed without them.
+        bulk), and not fit. Then their messages are kept back, and the rest is packed without them.
         """
         for item in items:
             if item.decision is None:
@@ -119,15 +119,15 @@ class Planner:
                 item.reserved = ()
         skipped = self._leave_out_repeats(items)
         finished, sent = _parted(items)
-        held: list[tuple[Item, QuotaWait]] = []
+        kept_back: list[tuple[Item, QuotaWait]] = []
         while True:
             steps = self._steps(sent)
             unpaid = self._pay(steps, now)
             if unpaid is None:
-                return Plan(steps, held, skipped, finished)
+                return Plan(steps, kept_back, skipped, finished)
             step, wait = unpaid
             gone = _with_later_ones({*step.items}, sent)
-            held += [(item, wait) for item in gone]
+            kept_back += [(item, wait) for item in gone]
             self.forget(gone)
             sent = [item for item in sent if item not in gone]
 
@@ -309,12 +309,12 @@ def carriers(
     return carried
 
 
-def _with_later_ones(held: set[Item], items: Sequence[Item]) -> dict[Item, None]:
-    """Add messages that come after held ones, because they may not overtake them."""
+def _with_later_ones(kept_back: set[Item], items: Sequence[Item]) -> dict[Item, None]:
+    """Add messages that come after those that are kept back, because they may not overtake them."""
     users: set[str] = set()
     found: dict[Item, None] = {}
     for item in items:
-        if item in held or not users.isdisjoint(item.keys):
+        if item in kept_back or not users.isdisjoint(item.keys):
             users.update(item.keys)
             found[item] = None
     return found

@@ -43,7 +43,7 @@ class DeliveryStats(msgspec.Struct):
         last_failure: what went wrong the last time that no answer came; empty: never.
         quota_waits: how often messages of a user, or all, had to wait for a quota, by its name.
         in_flight: requests under way now.
-        waiting: messages held in memory now, those under way included.
+        waiting: messages in memory now, those under way included.
         parked: of these, messages that wait for a time: their own retry or a quota.
         at_quotas: of these, messages that wait for a quota.
         awaited_quotas: by the quota that keeps messages back now, in how many seconds it may have

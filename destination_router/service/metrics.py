@@ -231,7 +231,7 @@ def _counters(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
 def _gauges(deliveries: Mapping[str, DeliveryStats]) -> Iterator[Metric]:
     for field, text in (
         ("in_flight", "Requests under way"),
-        ("waiting", "Messages held in memory"),
+        ("waiting", "Messages in memory"),
         ("parked", "Of the messages in memory, those that wait for a retry or a quota"),
         ("paused", "1 while somebody has paused the connection"),
     ):
