@@ -61,7 +61,8 @@ def outcome(directory: Path) -> str:
             process.wait()
             return "hung"
         said.seek(0)
-        if b"Traceback" in said.read():
+        if b"Traceback" in (told := said.read()):
+            sys.stderr.write(told.decode(errors="replace"))
             return "traceback"
     if status in {0, -signal.SIGTERM}:  # told to end, the second before it listens to that
         return "ended"

@@ -267,12 +267,13 @@ class BookView:
         self.database.close()
 
     def _is_through(self, topic: str, end: int) -> bool:
-        (place,) = self._consumer.position([TopicPartition(topic, 0)])
-        if place.offset >= end:
-            return True
-        # Nothing was read from it: it is empty, or all of it is deleted.
-        low, high = watermarks(self._consumer, TopicPartition(topic, 0))
-        return low == high
+        with failures_told("Kafka cannot be read"):
+            (place,) = self._consumer.position([TopicPartition(topic, 0)])
+            if place.offset >= end:
+                return True
+            # Nothing was read from it: it is empty, or all of it is deleted.
+            low, high = watermarks(self._consumer, TopicPartition(topic, 0))
+            return low == high
 
     def _trouble(self, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001

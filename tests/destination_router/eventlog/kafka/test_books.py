@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from kafka_log import new_log
 from waiting import PATIENCE, until
 
@@ -124,6 +124,28 @@ def last_letter(address: Address) -> dict[str, Any]:
     assert message is not None
     found: dict[str, Any] = msgspec.json.decode(message.value() or b"{}")
     return found
+
+
+def test_brokers_that_end_while_a_topic_is_empty_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at any other moment: nobody sees a traceback for it."""
+    address = address_of(new_log())
+    answers = [(0, 0), (0, 0)]
+
+    def watermarks(*_: object) -> tuple[int, int]:
+        if not answers:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+        return answers.pop()
+
+    with (
+        contextlib.closing(Producing(address)) as producing,
+        contextlib.closing(BookView(address, producing)) as view,
+    ):
+        view.catch_up()
+        monkeypatch.setattr(f"{BookView.__module__}.watermarks", watermarks)
+        monkeypatch.setattr(view, "follow", lambda _: False)
+        view._assign()
+        with pytest.raises(LogUnavailableError, match="Kafka cannot be read: _TRANSPORT"):
+            view.catch_up()
 
 
 @pytest.mark.parametrize("command", ["ends", "is killed in between"])
