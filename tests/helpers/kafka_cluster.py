@@ -68,19 +68,22 @@ class Cluster:
         accounts: names and passwords. Where there are some, each broker has two more listeners
             that take nobody else: one that is encrypted, with a certificate of `ca`, and one that
             is not.
+        broker_seconds: after how long a silent broker is given up.
         stays: whether brokers go on when this process ends, however it ends.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is a setting
         self,
         brokers: int = 1,
         folder: Path | None = None,
         session_seconds: float = 6.0,
         accounts: Mapping[str, str] | None = None,
         *,
+        broker_seconds: float = 4.0,
         stays: bool = False,
     ) -> None:
         self._stays = stays
+        self._broker_session = round(broker_seconds * 1000)
         self._accounts = dict(accounts or {})
         self.folder = folder or Path(tempfile.mkdtemp(prefix="kafka-"))
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -197,7 +200,7 @@ class Cluster:
             "group.consumer.min.heartbeat.interval.ms": 500,
             "group.min.session.timeout.ms": 1000,
             # And a killed broker's partitions.
-            "broker.session.timeout.ms": 4000,
+            "broker.session.timeout.ms": self._broker_session,
             "broker.heartbeat.interval.ms": 1000,
             "replica.lag.time.max.ms": 4000,
         }

@@ -39,7 +39,8 @@ def _start(brokers: int, session_seconds: float) -> None:
         raise NoKafkaError("a Kafka is running here already: scripts/kafka stop")
     if _SAVED.exists():  # it ended with the machine, or was killed
         stop_saved(_SAVED)
-    running = Cluster(brokers, session_seconds=session_seconds, stays=True)
+    # Nobody kills these: one that is silent has no time on a busy machine, and leads nothing then.
+    running = Cluster(brokers, session_seconds=session_seconds, broker_seconds=60.0, stays=True)
     try:
         running.start()
     except BaseException:
