@@ -9,10 +9,10 @@ import gc
 from collections.abc import Iterator
 
 _OBJECTS = 200_000
-"""A message on its way is about 80 objects, and a worker with a backlog has three windows of 1000.
+"""More than what is under way: two windows of 1000 messages are some 30,000 objects.
 
-Below what is under way, each message would be looked at, and what is younger again and again: with
-20,000, that was 7 % of the CPU of `send`.
+With a threshold below it, Python looks at messages that are still on their way: at 20,000, all
+looks together took 2.3 µs an event of `send`, and take 0.9 now.
 """
 _BYTES = 16 * 1024 * 1024
 
