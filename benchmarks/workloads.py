@@ -67,6 +67,9 @@ JOBS = 5
 
 ORIGIN = "https://heapanalytics.com"
 
+_AT_MOST_A_SECOND = 25
+"""So many events in one request are a second's; else there are five requests a second."""
+
 Around = Callable[[], contextlib.AbstractContextManager[None]]
 """What is measured happens within."""
 
@@ -337,6 +340,21 @@ def slow_batches_watched(around: Around, count: int) -> None:
     asyncio.run(_slow(around, count, at_once=25, console=True, viewers=1))
 
 
+def slow_fives(around: Around, count: int) -> None:
+    """As `slow`, with 25 events a second, five in each request."""
+    asyncio.run(_slow(around, count, at_once=5))
+
+
+def slow_fives_traced(around: Around, count: int) -> None:
+    """As `slow_fives`, with a console that nobody looks at: a sample is traced."""
+    asyncio.run(_slow(around, count, at_once=5, console=True))
+
+
+def slow_fives_watched(around: Around, count: int) -> None:
+    """As `slow_fives`, with somebody at Live."""
+    asyncio.run(_slow(around, count, at_once=5, console=True, viewers=1))
+
+
 def slow_private(around: Around, count: int) -> None:
     """As `slow`, in HIPAA mode."""
     asyncio.run(_slow(around, count, private=True))
@@ -372,7 +390,7 @@ async def _slow(  # noqa: PLR0913 -- each is a way to run it, by keyword
             traces = tracing = None
             if console:
                 traces = stack.enter_context(contextlib.closing(TraceFile(trace_path(log.path))))
-                tracing = Tracing(traces, keep=max(5, 2 * at_once))  # no more at once than later
+                tracing = Tracing(traces)
             settings = DeliverySettings(origins=origins)
             workers = Workers([heap], log, settings, QuarantineConfig(), tracing)
             working = asyncio.create_task(workers.work())
@@ -390,6 +408,9 @@ async def _slow(  # noqa: PLR0913 -- each is a way to run it, by keyword
             if traces is not None and viewers:
                 looked = await _looked_at(stack, log, heap, traces, viewers)
             poster = _Poster(url, "/v1/batch", "Authorization: Basic YmVuY2htYXJrOg==\r\n")
+            if tracing is not None:  # as after so many that no more are traced at once than later
+                await asyncio.sleep(0)  # the worker begins
+                tracing._tracers["heap"]._room = 0  # noqa: SLF001
             await _played(poster, workers, 0, count, at_once, tick, arrived)
             with around():
                 await _played(poster, workers, count, count, at_once, tick, arrived)
@@ -452,7 +473,7 @@ async def _played(  # noqa: PLR0913, PLR0917 -- each is a part
         await arrived.wait()  # each look beneath counts, too
         while workers.stats()["heap"].delivered < done:  # noqa: ASYNC110 -- it has no event
             await asyncio.sleep(0.2)
-        if at_once > 1 or number % 5 == 4:  # noqa: PLR2004 -- a second has passed
+        if at_once == _AT_MOST_A_SECOND or number % 5 == 4:  # noqa: PLR2004 -- a second has passed
             await tick()
 
 
@@ -660,6 +681,9 @@ WORK: dict[str, tuple[Callable[[Around, int], None], int]] = {
     "slow_batches": (slow_batches, 125),
     "slow_batches_traced": (slow_batches_traced, 125),
     "slow_batches_watched": (slow_batches_watched, 125),
+    "slow_fives": (slow_fives, 125),
+    "slow_fives_traced": (slow_fives_traced, 125),
+    "slow_fives_watched": (slow_fives_watched, 125),
     "slow_private": (slow_private, 25),
     "slow_private_traced": (slow_private_traced, 25),
     "slow_private_watched": (slow_private_watched, 25),

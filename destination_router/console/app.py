@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from functools import partial
 from http import HTTPStatus
 from urllib.parse import quote, urlsplit
 
@@ -98,12 +99,11 @@ class Console:
 
     def _looking(self, answer: Handler) -> Handler:
         async def answered(request: Request) -> Response:
-            cookie = request.cookies.get(self._cookie, "")
-            session = self._sessions.known(cookie)
+            session = self._sessions.known(request.cookies.get(self._cookie, ""))
             if session is None:
                 return self._to_sign_in(request)
             request.state.session = session
-            request.state.is_signed_in = lambda: self._sessions.known(cookie) is not None
+            request.state.is_signed_in = partial(self._sessions.lasts, session)
             return await answer(request)
 
         return answered

@@ -103,12 +103,14 @@ class Sessions:
             session = msgspec.json.decode(base64.urlsafe_b64decode(padded), type=Session)
         except (binascii.Error, msgspec.MsgspecError, ValueError):
             return None
+        return session if self.lasts(session) else None
+
+    def lasts(self, session: Session) -> bool:
+        """Tell whether a session is neither over nor signed out."""
         role = session.role
         if session.ends <= max(self._clock(), self._oldest[role]):
-            return None
-        if session.nonce in self._ended[role]:
-            return None
-        return session
+            return False
+        return session.nonce not in self._ended[role]
 
     def end(self, session: Session) -> None:
         """Sign a person out. The cookie is worthless from now on.

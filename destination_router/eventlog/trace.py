@@ -8,7 +8,8 @@ may be lost: nothing that is delivered depends on them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from operator import add, sub
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -16,11 +17,13 @@ from destination_router.faults import UNDECODABLE
 
 Result = Literal["waiting", "delivered", "filtered", "rejected"]
 
+C = TypeVar("C")
+
 _LATENCY_BUCKETS = 13
 _LONGEST_NAME = 200
 
 
-class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Exchange(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One request that carried a message, and what came of it.
 
     Attributes:
@@ -48,7 +51,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str = ""
 
 
-class TraceContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TraceContent(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What is in a message and became of it, as it may be kept.
 
     Attributes:
@@ -78,8 +81,8 @@ class TraceContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     ended_at: float | None = None
 
 
-class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """One message on its way through one connection.
+class TraceWith(msgspec.Struct, Generic[C], frozen=True, kw_only=True, array_like=True):
+    """One message on its way through one connection, with as much of its content as is read.
 
     Attributes:
         connection: whose.
@@ -110,9 +113,15 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     result: Result
     code: str = ""
     detail: str = ""
-    content: TraceContent = TraceContent()
+    content: C
     fingerprint: str = ""
     number: int = 0
+
+
+class Trace(TraceWith[TraceContent], frozen=True, kw_only=True, array_like=True):
+    """One message on its way through one connection; the attributes are those of `TraceWith`."""
+
+    content: TraceContent = TraceContent()
 
 
 class Rollup(msgspec.Struct, kw_only=True):
@@ -149,16 +158,36 @@ class Rollup(msgspec.Struct, kw_only=True):
         self.retried += other.retried
         self.quota_waits += other.quota_waits
         self.untraced += other.untraced
-        codes = dict(self.codes)
-        for code, count in other.codes.items():
-            codes[code] = codes.get(code, 0) + count
-        self.codes = codes
-        self.latency = [a + b for a, b in zip(self.latency, other.latency, strict=True)]
+        if other.codes:
+            codes = dict(self.codes)
+            for code, count in other.codes.items():
+                codes[code] = codes.get(code, 0) + count
+            self.codes = codes
+        self.latency = [*map(add, self.latency, other.latency)]
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing was counted."""
         return self == Rollup()
+
+    def since(self, before: Rollup) -> Rollup:
+        """Return what was counted since an earlier moment of the same counts."""
+        earlier = before.codes
+        return Rollup(
+            received=self.received - before.received,
+            delivered=self.delivered - before.delivered,
+            filtered=self.filtered - before.filtered,
+            rejected=self.rejected - before.rejected,
+            retried=self.retried - before.retried,
+            quota_waits=self.quota_waits - before.quota_waits,
+            untraced=self.untraced - before.untraced,
+            codes={
+                code: count - earlier.get(code, 0)
+                for code, count in self.codes.items()
+                if count != earlier.get(code, 0)
+            },
+            latency=[*map(sub, self.latency, before.latency)],
+        )
 
 
 class ConnectionState(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,7 +196,7 @@ class ConnectionState(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         at: when it said so, Unix time in seconds.
         in_flight: requests under way.
-        waiting: messages held in memory.
+        waiting: messages in memory.
         parked: of these, messages that wait for a time.
         circuit: `closed`, `open` or `half_open`.
         paused: whether a person has said that nothing shall be sent.
@@ -229,7 +258,7 @@ class _Named(msgspec.Struct):
     name: Any = None
 
 
-def event_name(body: bytes) -> str:
+def event_name(body: bytes | str) -> str:
     """Read the name of an event or a page out of wire JSON; empty where there is none."""
     try:
         named = msgspec.json.decode(body, type=_Named)
@@ -282,9 +311,13 @@ class TraceFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     def takes(self, trace: Trace) -> bool:
         """Whether a trace is meant; its number aside."""
-        return all(
-            getattr(self, name) in ("", getattr(trace, name))
-            for name in ("connection", "source", "type", "event", "result", "message_id")
+        return (
+            self.connection in {"", trace.connection}
+            and self.source in {"", trace.source}
+            and self.type in {"", trace.type}
+            and self.event in {"", trace.event}
+            and self.result in {"", trace.result}
+            and self.message_id in {"", trace.message_id}
         )
 
 

@@ -56,17 +56,30 @@ UNWATCHED_PERIOD = 5.0
 LARGEST_BODY = 64 * 1024
 """A message with more bytes is traced without what is in it."""
 
-_ALWAYS_A_SECOND = 5
 _A_SECOND = 25
 _A_SECOND_WATCHED = 200
-_A_REQUEST, _A_REQUEST_WATCHED = 1, 3
-"""A trace costs a hundredth of a request with one message, and a tenth of one message among many:
-so many may be traced for each request."""
 
-_ALWAYS_MASKED, _REQUESTS_MASKED = 1, 4
-_ALWAYS_MASKED_WATCHED, _REQUESTS_MASKED_WATCHED = 2, 2
-"""Of what is masked first: so many, and one more for so many requests. It costs a fifteenth of a
-request with one message."""
+
+class _Share(msgspec.Struct, frozen=True):
+    """How many messages may be traced for what a connection has to do anyway.
+
+    Attributes:
+        second: for each second.
+        request: for each request to the vendor, which costs most of what the router does.
+        message: for each message: one of many in a request costs a tenth of one by itself.
+    """
+
+    second: float
+    request: float
+    message: float
+
+
+_SHARES = {  # by whether somebody looks, and whether messages are masked first: docs/performance.md
+    (False, False): _Share(0.5, 0.9, 0.05),
+    (True, False): _Share(1.0, 1.5, 0.05),
+    (False, True): _Share(0.1, 0.15, 0.02),
+    (True, True): _Share(0.5, 0.5, 0.05),
+}
 
 _MOST_EXCHANGES = 20
 _MOST_FIELDS = 500
@@ -147,12 +160,14 @@ class Tracer:
         self._clock = clock
         self._open: dict[int, _Open] = {}
         self._changed: dict[int, None] = {}
-        self._room = keep
+        self._room: float = keep
         self._requests = 0
+        self._messages = 0
 
     def decided(self, event: Event, decision: Decision) -> None:
         """A message was read and decided."""
-        if self._room <= 0:
+        self._messages += 1
+        if self._room < 1:
             self.untraced += 1
             return
         self._room -= 1
@@ -212,16 +227,9 @@ class Tracer:
 
     def refill(self, *, watched: bool) -> None:
         """Let more messages be traced: a second has passed."""
-        requests, self._requests = self._requests, 0
-        match watched, self._is_masked:
-            case True, False:
-                more = _ALWAYS_A_SECOND + _A_REQUEST_WATCHED * requests
-            case True, True:
-                more = _ALWAYS_MASKED_WATCHED + requests // _REQUESTS_MASKED_WATCHED
-            case False, False:
-                more = _ALWAYS_A_SECOND + _A_REQUEST * requests
-            case _:
-                more = _ALWAYS_MASKED + requests // _REQUESTS_MASKED
+        share = _SHARES[watched, self._is_masked]
+        more = share.second + share.request * self._requests + share.message * self._messages
+        self._requests = self._messages = 0
         more = min(more, _A_SECOND_WATCHED if watched else _A_SECOND)
         self._room = min(self._keep, self._room + more)
 
@@ -368,7 +376,8 @@ class Tracing:
         self._clock = clock
         self._tracers: dict[str, Tracer] = {}
         self._replaced: list[Tracer] = []
-        self._stats: dict[str, tuple[DeliveryStats, DeliveryStats]] = {}
+        self._counted: dict[str, tuple[DeliveryStats, Rollup]] = {}
+        """Of each worker, what it had counted when that was last told."""
         self._last_counts: dict[str, Rollup] = {}
         self._sources: Counter[str] = Counter()
         self._states: dict[str, ConnectionState] = {}
@@ -384,12 +393,8 @@ class Tracing:
 
     def left(self, name: str, stats: DeliveryStats) -> None:
         """Take in what a connection's worker counted last: it works no more."""
-        counted = self._counted(name, stats)
-        if (tracer := self._tracers.get(name)) is not None:
-            counted.untraced, tracer.untraced = tracer.untraced, 0
-        if not counted.is_empty:
+        if (counted := self._news_of(name, stats)) is not None:
             self._last_counts.setdefault(name, Rollup()).add(counted)
-        self._stats[name] = (stats, _copied(stats))  # nothing is counted twice
         self._replace(name)
 
     def _replace(self, name: str) -> None:
@@ -488,19 +493,16 @@ class Tracing:
     def _rollups(
         self, stats: Mapping[str, DeliveryStats], intake: Intake | None
     ) -> dict[tuple[str, str], Rollup]:
-        for gone in self._stats.keys() - stats.keys():
-            del self._stats[gone]
-        for gone in self._states.keys() - stats.keys():
-            del self._states[gone]
+        for known in (self._counted, self._states):
+            for gone in known.keys() - stats.keys():
+                del known[gone]
         last, self._last_counts = self._last_counts, {}
         found = {("connection", name): counted for name, counted in last.items()}
         for name, now in stats.items():
-            counted = self._counted(name, now)
-            if (tracer := self._tracers.get(name)) is not None:
-                counted.untraced, tracer.untraced = tracer.untraced, 0
-            if not counted.is_empty:
-                found.setdefault(("connection", name), Rollup()).add(counted)
-                self._stats[name] = (now, _copied(now))
+            if (counted := self._news_of(name, now)) is not None:
+                if (earlier := found.get(("connection", name))) is not None:
+                    counted.add(earlier)
+                found["connection", name] = counted
         if intake is not None:
             for source, count in intake.received.items():
                 if more := count - self._sources[source]:
@@ -508,11 +510,21 @@ class Tracing:
                     self._sources[source] = count
         return found
 
-    def _counted(self, name: str, now: DeliveryStats) -> Rollup:
-        known = self._stats.get(name)
+    def _news_of(self, name: str, stats: DeliveryStats) -> Rollup | None:
+        """Return what a worker has counted since this was last asked; None: nothing."""
+        counted = _totals(stats)
+        tracer = self._tracers.get(name)
+        untraced = 0 if tracer is None else tracer.untraced
+        known = self._counted.get(name)
         # A worker that was started again counts from the beginning.
-        before = known[1] if known is not None and known[0] is now else DeliveryStats()
-        return _difference(before, now)
+        before = known[1] if known is not None and known[0] is stats else _NOTHING
+        if counted == before and not untraced:
+            return None
+        self._counted[name] = (stats, counted)
+        news = counted.since(before)
+        if tracer is not None:
+            news.untraced, tracer.untraced = untraced, 0
+        return news
 
     def _changed_states(
         self,
@@ -586,27 +598,18 @@ def _shape_of(request: HttpRequest) -> dict[str, Any]:
     return {"method": request.method, "url": f"{parts.scheme}://{parts.netloc}"}
 
 
-def _difference(before: DeliveryStats, now: DeliveryStats) -> Rollup:
-    codes = now.rejected - before.rejected
+def _totals(stats: DeliveryStats) -> Rollup:
+    """Copy all that a worker has counted, as far as it is told."""
     return Rollup(
-        received=now.received - before.received,
-        delivered=now.delivered - before.delivered,
-        filtered=now.filtered - before.filtered,
-        rejected=codes.total(),
-        retried=now.retried - before.retried,
-        quota_waits=now.quota_waits.total() - before.quota_waits.total(),
-        codes=dict(codes),
-        latency=[a - b for a, b in zip(now.latency.counts, before.latency.counts, strict=True)],
-    )
-
-
-def _copied(stats: DeliveryStats) -> DeliveryStats:
-    return DeliveryStats(
         received=stats.received,
         delivered=stats.delivered,
         filtered=stats.filtered,
-        rejected=stats.rejected.copy(),
+        rejected=stats.rejected.total(),
         retried=stats.retried,
-        quota_waits=stats.quota_waits.copy(),
-        latency=msgspec.structs.replace(stats.latency, counts=list(stats.latency.counts)),
+        quota_waits=stats.quota_waits.total(),
+        codes=dict(stats.rejected),
+        latency=[*stats.latency.counts],
     )
+
+
+_NOTHING = Rollup()

@@ -69,7 +69,7 @@ def shown_request(request: HttpRequest, secrets: Collection[str] = ()) -> dict[s
     """
     parts: dict[str, Json] = {
         "url": request.url,
-        "params": {n: v if isinstance(v, str) else list(v) for n, v in request.params.items()},
+        "params": _shown_params(request) if request.params else {},
         "headers": _shown_headers(request),
     }
     if request.json is not None:
@@ -98,11 +98,17 @@ def _may_hold(parts: Json, secrets: _Secrets) -> bool:
     return is_odd or not _MARKS.isdisjoint(text) or secrets.stand_in(text)
 
 
+def _shown_params(request: HttpRequest) -> dict[str, Json]:
+    return {n: v if isinstance(v, str) else list(v) for n, v in request.params.items()}
+
+
 def _shown_headers(request: HttpRequest) -> dict[str, str]:
-    headers = {
-        name: HIDDEN if name.lower() in _CREDENTIAL_HEADERS else value
-        for name, value in request.headers.items()
-    }
+    headers: dict[str, str] = {}
+    if request.headers:  # most have none, and each request that is traced comes here
+        headers = {
+            name: HIDDEN if name.lower() in _CREDENTIAL_HEADERS else value
+            for name, value in request.headers.items()
+        }
     if request.content is not None and not any(n.lower() == "content-type" for n in headers):
         headers["Content-Type"] = request.content_type
     if request.gzip:

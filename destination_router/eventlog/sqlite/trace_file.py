@@ -19,20 +19,20 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.trace import (
     Action,
     ConnectionState,
-    Result,
     Rollup,
     Trace,
     TraceContent,
     TraceFilter,
+    TraceWith,
     event_name,
     joined,
 )
@@ -40,7 +40,8 @@ from destination_router.eventlog.trace import (
 APPLICATION_ID = 0x44524C43
 """`DRLC`, in SQLite's header."""
 
-VERSION = 2
+VERSION = 3
+"""Traces of another version are dropped when the file is opened."""
 
 KEPT_SECONDS = 7 * 86_400
 """How long roll-ups are kept: a week."""
@@ -81,9 +82,6 @@ _SLACK = 1.2
 _BUSY_SECONDS = 2.0
 
 _SCHEMA = """
-DROP TABLE IF EXISTS traces;                   -- of version 1
-DROP TABLE IF EXISTS states;
-DROP TABLE IF EXISTS watching;
 CREATE TABLE IF NOT EXISTS batches (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     connection TEXT NOT NULL,
@@ -115,6 +113,12 @@ CREATE TABLE IF NOT EXISTS actions (
     subject TEXT NOT NULL,
     count INTEGER NOT NULL
 );
+"""
+_DROP_EARLIER = """
+DROP TABLE IF EXISTS traces;                   -- of version 1
+DROP TABLE IF EXISTS states;
+DROP TABLE IF EXISTS watching;
+DROP TABLE IF EXISTS batches;
 """
 _PUT = "INSERT INTO batches VALUES (NULL, ?, ?, ?, ?, ?, ?)"
 _NEWEST = "SELECT id, content FROM batches WHERE id > ? ORDER BY id DESC"
@@ -152,8 +156,8 @@ class TraceFile:
         self._remembers = False
         self._remembered: list[tuple[int, list[Trace]]] = []
         self._own_write: object = None
-        self._wal_path = path.with_name(path.name + "-wal")
-        self._watched_path = path.with_name(path.name + _WATCHED)
+        self._dated_paths = (os.fspath(path), f"{path}-wal")  # texts, for they are looked at often
+        self._watched_path = f"{path}{_WATCHED}"
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._database = sqlite3.connect(
@@ -198,7 +202,8 @@ class TraceFile:
             numbers.extend(database.execute(_PUT, batch.row).lastrowid or 0 for batch in batches)
             for (kind, name), counted in rollups.items():
                 _count(database, (minute, kind, name), counted)
-            database.executemany("INSERT OR REPLACE INTO standings VALUES (?, ?, ?, ?)", told)
+            if told:
+                database.executemany("INSERT OR REPLACE INTO standings VALUES (?, ?, ?, ?)", told)
             if minute != self._swept:
                 _sweep(database, minute)
 
@@ -211,7 +216,7 @@ class TraceFile:
     def watched(self, now: float) -> bool:
         """Whether somebody watches what comes in. This costs only a look at a file's date."""
         try:
-            since = self._watched_path.stat().st_mtime
+            since = os.stat(self._watched_path).st_mtime  # noqa: PTH116 -- a path's own takes twice as long
         except OSError:
             return False
         return now - WATCHED_SECONDS < since <= now + WATCHED_SECONDS
@@ -231,7 +236,7 @@ class TraceFile:
 
         Two changes within a few milliseconds may look like one, so read anyway now and then.
         """
-        return [_dated(path) for path in (self.path, self._wal_path)]
+        return [*map(_dated, self._dated_paths)]
 
     def remember(self, *, watched: bool) -> None:
         """Start or stop remembering, for a few seconds, what this process writes."""
@@ -353,6 +358,8 @@ class TraceFile:
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version > VERSION:
             raise LogFileError(f"{self.path}: was written by a newer version; delete it")
+        if version < VERSION:
+            database.executescript(_DROP_EARLIER)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = OFF")
         database.execute("PRAGMA journal_size_limit = 4194304")
@@ -417,9 +424,9 @@ class TraceFile:
             raise LogUnavailableError(f"{self.path}: {error}") from error
 
 
-def _dated(path: Path) -> tuple[int, int]:
+def _dated(path: str) -> tuple[int, int]:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 -- as in `watched`
     except OSError:
         return 0, 0
     return found.st_mtime_ns, found.st_size
@@ -457,31 +464,15 @@ def _sweep(database: sqlite3.Connection, minute: int) -> None:
     )
 
 
-class _Body(msgspec.Struct, frozen=True):
+class _Body(msgspec.Struct, frozen=True, array_like=True):
+    """The beginning of a `TraceContent`: all that a list of messages shows of it."""
+
     body: str | None = None
 
 
-class _Head(msgspec.Struct, Generic[C], frozen=True):
-    """A `Trace` whose content is decoded only as far as a reader needs it."""
-
-    connection: str
-    offset: int
-    message_id: str
-    type: str
-    event: str
-    source: str
-    received_at: float | None
-    at: float
-    result: Result
-    code: str
-    detail: str
-    content: C
-    fingerprint: str
-
-
 _encode = msgspec.msgpack.Encoder().encode
-_decode_glances = msgspec.msgpack.Decoder(list[_Head[_Body]]).decode
-_decode_heads = msgspec.msgpack.Decoder(list[_Head[msgspec.Raw]]).decode
+_decode_glances = msgspec.msgpack.Decoder(list[TraceWith[_Body]]).decode
+_decode_heads = msgspec.msgpack.Decoder(list[TraceWith[msgspec.Raw]]).decode
 _decode_content = msgspec.msgpack.Decoder(TraceContent).decode
 
 
@@ -520,7 +511,7 @@ def _listed(number: int, traces: Sequence[Trace]) -> list[Trace]:
 
 def _event_of(fingerprint: str, event: str, body: str | None) -> str:
     """Return a message's name, which is read from the message if the trace leaves it out."""
-    return event_name((body or "").encode("utf-8", "replace")) if fingerprint else event
+    return event_name(body or "") if fingerprint else event
 
 
 def _encoded(traces: list[Trace]) -> tuple[bytes, list[Trace]]:
@@ -590,8 +581,8 @@ def _heads(
     database: sqlite3.Connection,
     connection: str,
     after: int,
-    decode: Callable[[bytes], list[_Head[C]]],
-) -> Iterator[tuple[int, _Head[C]]]:
+    decode: Callable[[bytes], list[TraceWith[C]]],
+) -> Iterator[tuple[int, TraceWith[C]]]:
     """Read what changed after a number, the last first, with each message's last change only."""
     first = after // _IN_BATCH - 1
     if connection:
@@ -623,31 +614,17 @@ def _found(database: sqlite3.Connection, wanted: TraceFilter) -> Iterator[Trace]
             yield trace
 
 
-def _whole(head: _Head[msgspec.Raw], number: int = 0) -> Trace:
+def _whole(head: TraceWith[msgspec.Raw], number: int = 0) -> Trace:
     content = _decode_content(head.content)
     event = _event_of(head.fingerprint, head.event, content.body)
     return _traced(head, number, event, content)
 
 
 def _traced(
-    head: _Head[Any], number: int, event: str, content: TraceContent = _NO_CONTENT
+    head: TraceWith[Any], number: int, event: str, content: TraceContent = _NO_CONTENT
 ) -> Trace:
-    return Trace(
-        connection=head.connection,
-        offset=head.offset,
-        message_id=head.message_id,
-        type=head.type,
-        event=event,
-        source=head.source,
-        received_at=head.received_at,
-        at=head.at,
-        result=head.result,
-        code=head.code,
-        detail=head.detail,
-        content=content,
-        fingerprint=head.fingerprint,
-        number=number,
-    )
+    changed = {"number": number, "event": event, "content": content}
+    return Trace(**{**asdict(head), **changed})
 
 
 def _forget_in(

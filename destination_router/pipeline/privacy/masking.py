@@ -53,6 +53,7 @@ class MaskingKeys:
         self._ready = [(prefix, _Hmac(key)) for prefix, key in self._keys]
         self._newest_prefix, self._newest = self._ready[0]
         self._message_ids = _Hmac(_derived(self._keys[0][1], "message id"))
+        self._seals: dict[str, _Hmac] = {}
 
     def __repr__(self) -> str:
         return f"MaskingKeys(versions={self.versions})"
@@ -89,8 +90,10 @@ class MaskingKeys:
 
     def seal(self, purpose: str, content: bytes) -> str:
         """Sign our own content, which comes back later, for one purpose."""
-        prefix, key = self._keys[0]
-        return prefix + hmac.digest(_derived(key, purpose), content, "sha256").hex()
+        ready = self._seals.get(purpose)
+        if ready is None:
+            ready = self._seals[purpose] = _Hmac(_derived(self._keys[0][1], purpose))
+        return self._newest_prefix + ready.hex(content)
 
     def is_sealed(self, purpose: str, content: bytes, seal: str) -> bool:
         """Tell whether we signed the content with any of the keys."""

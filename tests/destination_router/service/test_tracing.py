@@ -356,7 +356,7 @@ def test_what_a_worker_counted_last_is_told(in_virtual_time: Any) -> None:
 
     kept, told = in_virtual_time(main)
     assert kept.rollups["connection", "heap"].delivered == 5
-    assert [told._tracers, told._stats, told._states, told._replaced] == [{}, {}, {}, []]
+    assert [told._tracers, told._counted, told._states, told._replaced] == [{}, {}, {}, []]
 
 
 def test_so_many_at_once_then_so_many_a_second(in_virtual_time: Any) -> None:
@@ -369,25 +369,46 @@ def test_so_many_at_once_then_so_many_a_second(in_virtual_time: Any) -> None:
     assert counted.untraced == 3000 - len(kept.traces)
 
 
-def test_more_are_traced_where_more_requests_go_out() -> None:
-    """A message in a request of its own costs so much that its trace is nothing beside it."""
+def test_as_many_are_traced_as_are_cheap_beside_what_was_done() -> None:
+    """Of messages that come one by one all; of 25 in one request three; and never too many."""
     connection = connect(ConnectionConfig(name="heap", plugin="heap", settings=SETTINGS))
     tracer = Tracing(Kept(), keep=1000).tracer(connection)
     decision = connection.decide(track())
     request, answer = decision.requests[0], Answer(outcomes={}, response=None)
 
-    def traced(requests: int, *, watched: bool) -> int:
+    def decide(messages: int) -> int:
+        before = tracer.untraced
+        for number in range(messages):
+            tracer.decided(Event(number, track()), decision)
+        return messages - (tracer.untraced - before)
+
+    def traced(messages: int, requests: int, *, watched: bool) -> int:
+        """Return how many are traced after a second in which so many came and went."""
+        tracer._room = 0
+        decide(messages)
         for _ in range(requests):
             tracer.answered(request, [], answer)
-        before = tracer.untraced
         tracer.refill(watched=watched)
-        for number in range(300):
-            tracer.decided(Event(number, track()), decision)
-        return 300 - (tracer.untraced - before)
+        room = decide(300)
+        tracer.refill(watched=False)  # forgets these
+        return room
 
+    seconds = ((0, 0), (5, 5), (25, 2), (500, 500))
+    assert [traced(*each, watched=False) for each in seconds] == [0, 5, 3, 25]
+    assert [traced(*each, watched=True) for each in seconds] == [1, 8, 5, 200]
+
+
+def test_whoever_tries_a_connection_sees_all_of_a_small_batch() -> None:
+    """What was not traced while little came may be traced at once."""
+    connection = connect(ConnectionConfig(name="heap", plugin="heap", settings=SETTINGS))
+    tracer = Tracing(Kept(), keep=50).tracer(connection)
+    decision = connection.decide(track())
     tracer._room = 0
-    found = [traced(n, watched=watched) for watched in (False, True) for n in (0, 10, 500)]
-    assert found == [5, 15, 25, 5, 35, 200]
+    for _ in range(100):
+        tracer.refill(watched=False)
+    for number in range(60):
+        tracer.decided(Event(number, track()), decision)
+    assert tracer.untraced == 10
 
 
 def test_fewer_are_traced_where_each_is_masked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,10 +421,10 @@ def test_fewer_are_traced_where_each_is_masked_for_it(monkeypatch: pytest.Monkey
     connection = connect(msgspec.convert(about, ConnectionConfig))
     tracer = Tracing(Kept(), keep=1000).tracer(connection)
     tracer._room = 0
-    for requests, watched, room in ((0, False, 1), (8, False, 3), (500, False, 25), (8, True, 6)):
+    for requests, watched, room in ((5, False, 0.85), (500, False, 25), (5, True, 3)):
         tracer._requests, tracer._room = requests, 0
         tracer.refill(watched=watched)
-        assert tracer._room == room
+        assert tracer._room == pytest.approx(room)
 
 
 def test_what_waits_is_told_too(in_virtual_time: Any) -> None:
