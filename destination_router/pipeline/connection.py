@@ -392,6 +392,8 @@ class Connection:
             return Ended(self._made(Normalised(read)))
         try:
             return hook(read)
+        except PASSED_ON:
+            raise
         except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
             return Ended(self._unanswered(error, read, ()))
 
@@ -632,6 +634,8 @@ class Connection:
         forget_what_was_asked(message)
         try:
             answer = hook(message)
+        except PASSED_ON:
+            raise
         except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
             return self._unanswered(error, source, notes)
         return self._looked_through(answer, message, source, notes)
@@ -642,8 +646,6 @@ class Connection:
         """Reject a message at which the plugin raised. `source` is the one before any mapping."""
         if isinstance(error, Reject):
             return self._rejected(source, notes, error.code, error.detail)
-        if isinstance(error, PASSED_ON):
-            raise error
         if self.tell_plugin_error is not None:
             self.tell_plugin_error(error)
         return self._rejected(source, notes, "plugin_error", whereabouts(error))

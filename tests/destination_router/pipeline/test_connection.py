@@ -5,7 +5,9 @@ Modules: `pipeline/connection.py`, `preparation.py`, `decisions.py`, `packing.py
 
 import asyncio
 import datetime as dt
+import gc
 import json
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +19,7 @@ from destination_router import HttpRequest, HttpResponse, Ignored, Note, Outcome
 from destination_router.config.router_toml import ConnectionConfig, SharedConfig
 from destination_router.delivery.dispatch import declared_quotas
 from destination_router.delivery.sender import read_answer
+from destination_router.faults import Unanswered
 from destination_router.pipeline.connection import (
     Connection,
     Decision,
@@ -669,6 +672,26 @@ def test_what_ends_the_process_on_purpose_passes(
     made = breaking(passing)
     with pytest.raises(passing):
         made.decide(wire(event="Paid"))
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_what_passes_is_held_by_no_cycle(
+    direct: bool,  # noqa: FBT001 -- pytest gives it by name
+) -> None:
+    """A question to a program holds its message, and Python looks for cycles seldom."""
+    made = connection(failing(Unanswered))
+    if not direct:
+        made._direct = {}
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(Unanswered) as raised:
+            made.decide(wire(event="Paid"))
+        error = weakref.ref(raised.value)
+        del raised
+        assert error() is None
+    finally:
+        gc.enable()
 
 
 @failures

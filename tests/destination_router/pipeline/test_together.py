@@ -142,3 +142,18 @@ def test_what_stands_between_a_message_and_its_hook_is_not_left_out() -> None:
     elsewhere = connected(sources=["shop"])
     reasons = [d.result for d in elsewhere.decide_all([b"{}", b"{}"], ["shop", "app"])]
     assert reasons == ["rejected", "filtered"]
+
+
+def test_messages_that_cannot_be_read_together_are_read_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Memory that is too short for all of them may do for each."""
+    connection = connected()
+    raws = [*sent()['{"appId": "11"}'][:20], *BROKEN]
+    expected = connection.decide_all(raws)
+
+    def too_much(_: object) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr("destination_router.pipeline.connection.well_formed_all", too_much)
+    assert connection.decide_all(raws) == expected
