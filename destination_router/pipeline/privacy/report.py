@@ -166,7 +166,7 @@ def _quoted(text: str) -> str:
 def _places(message: Message) -> Iterator[tuple[str, str]]:
     match message:
         case Track():
-            if message.event:  # without a name it never passes, whatever is listed
+            if message.event is not None:  # without one it never passes, whatever is listed
                 yield "events", message.event
             yield from _paths("properties", message.properties)
         case Page() | Screen():

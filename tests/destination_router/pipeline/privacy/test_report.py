@@ -89,6 +89,16 @@ def test_no_name_is_proposed_for_tracks_that_have_none(folder: Path) -> None:
     assert found["pages"] == [""]
 
 
+def test_an_empty_event_name_is_a_name(folder: Path) -> None:
+    """A track that has it passes if it is listed, and so it is counted."""
+    lines = [json.dumps(track(f"u{user}", event="")) for user in range(3)]
+    (folder / "empty.jsonl").write_text("\n".join(lines))
+    assert tomllib.loads(report("empty.jsonl", "--toml"))["events"] == [""]
+    listed = (folder / "router.toml").read_text().replace('events = ["Paid"]', 'events = [""]')
+    (folder / "router.toml").write_text(listed)
+    assert rows("empty.jsonl", "--config", "router.toml")["events", ""] == (3, 3, 0)
+
+
 @pytest.mark.usefixtures("folder")
 def test_a_name_that_may_be_personal_is_not_shown() -> None:
     """What one person alone sent, and what looks like a value, is counted without its name."""
