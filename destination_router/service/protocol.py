@@ -171,9 +171,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Note the end of the head."""
-        self._stage = "body"
         self._loose_bytes = 0
-        super().on_headers_complete()
+        super().on_headers_complete()  # a bad URL ends here: `cycle` is still the request before
+        self._stage = "body"
         if not self.pipeline:
             self._answering = self.cycle
 
@@ -244,6 +244,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         refused = self.cycle if self._stage == "body" else None
+        self._stage = "idle"  # nothing more has to arrive
+        self._wait_for(self._stage)
         self.pipeline = deque(each for each in self.pipeline if each[0] is not refused)
         if not self._is_answering:
             self._end_refused(status)

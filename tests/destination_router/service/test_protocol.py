@@ -44,13 +44,13 @@ async def connected(url: str) -> AsyncIterator[tuple[asyncio.StreamReader, async
         writer.close()
 
 
-def answer_to(*parts: bytes, bounds: HttpBounds = LENIENT) -> bytes:
+def answer_to(*parts: bytes, bounds: HttpBounds = LENIENT, app: Any = echo) -> bytes:
     """Send something on one connection; all that comes back until the server closes."""
 
     async def run() -> bytes:
         async with (
             asyncio.timeout(30),
-            serving(echo, bounds=bounds) as url,
+            serving(app, bounds=bounds) as url,
             connected(url) as (reader, writer),
         ):
             try:
@@ -68,7 +68,12 @@ def status_of(answer: bytes) -> int:
     return int(answer.split(b" ", 2)[1]) if answer else 0
 
 
+def statuses_of(answers: bytes) -> list[int]:
+    return [status_of(b"HTTP/1.1" + part) for part in answers.split(b"HTTP/1.1")[1:]]
+
+
 HEAD = b"POST / HTTP/1.1\r\nHost: h\r\n"
+WHOLE = HEAD + b"Content-Length: 2\r\n\r\nhi"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
 
 
@@ -190,15 +195,17 @@ def test_a_request_has_to_arrive_in_time(part: bytes, status: int) -> None:
     assert status_of(answer) == status
 
 
+async def slow(scope: Any, receive: Any, send: Any) -> None:
+    """Answer later than `HttpBounds(arrival=0.1)` lets a request arrive."""
+    if scope["type"] == "http":
+        await asyncio.sleep(0.3)
+        await echo(scope, receive, send)
+
+
 def test_the_time_counts_for_each_request_alone() -> None:
     """A connection that is kept has it anew, and what is slow to be answered is not late."""
 
     async def run() -> None:
-        async def slow(scope: Any, receive: Any, send: Any) -> None:
-            if scope["type"] == "http":
-                await asyncio.sleep(0.3)  # longer than a request may take to arrive
-                await echo(scope, receive, send)
-
         bounds = HttpBounds(arrival=0.1)
         async with (
             asyncio.timeout(30),
@@ -249,16 +256,28 @@ def test_few_requests_wait_behind_one_another() -> None:
 
 @pytest.mark.parametrize("whole", [1, 3])
 @pytest.mark.parametrize(
-    "bad", [b"nonsense\r\n\r\n", HEAD + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n"]
+    "bad",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET http://[h HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n",
+    ],
+    ids=["line", "URL", "CONNECT", "body"],
 )
 def test_whole_requests_are_answered_before_a_bad_one_behind_them(
     whole: int, bad: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each answer is its own request's, the bad one's is the last, and nothing is written after."""
-    answers = answer_to(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi" * whole + bad)
-    statuses = [status_of(b"HTTP/1.1" + part) for part in answers.split(b"HTTP/1.1")[1:]]
-    assert statuses == [200] * whole + [400]
+    assert statuses_of(answer_to(WHOLE * whole + bad)) == [200] * whole + [400]
     assert not caplog.records
+
+
+@pytest.mark.parametrize("bad", [b"nonsense\r\n\r\n", b"\0"])
+def test_a_bad_request_waits_for_the_answers_before_it(bad: bytes) -> None:
+    """Once it was refused, nothing more has to arrive, so no time for that runs out."""
+    answers = answer_to(WHOLE + bad, bounds=HttpBounds(arrival=0.1), app=slow)
+    assert statuses_of(answers) == [200, 400]
 
 
 def test_only_so_many_connections_are_open() -> None:
