@@ -21,6 +21,7 @@ from destination_router.eventlog.kafka.failures import failures_told, told
 _PATIENCE = 120.0
 _POLL_SECONDS = 0.1
 _DAY_MS = 24 * 3600 * 1000
+_UNTOLD = "Kafka cannot say whether another command changes the log"
 
 
 @contextlib.contextmanager
@@ -37,7 +38,7 @@ def alone(address: Address, patience: float = _PATIENCE) -> Iterator[Callable[[]
 
     Raises:
         LogFileError: another command takes too long.
-        LogUnavailableError: brokers do not answer.
+        LogUnavailableError: brokers do not answer, or cannot be asked.
     """
     owned: list[TopicPartition] = []
 
@@ -56,15 +57,18 @@ def alone(address: Address, patience: float = _PATIENCE) -> Iterator[Callable[[]
         "enable.auto.commit": False,
         "max.poll.interval.ms": _DAY_MS,
     }
-    with contextlib.closing(Consumer({**address.client, **about})) as consumer:
+    with failures_told(_UNTOLD):  # a file of [eventlog.kafka], for one, may be gone by now
+        opened = Consumer({**address.client, **about})
+    with contextlib.closing(opened) as consumer:
 
         def is_alone() -> bool:
-            consumer.poll(0)
+            with failures_told(_UNTOLD):
+                consumer.poll(0)
             return bool(owned)
 
         consumer.subscribe([address.state], on_assign=assigned, on_revoke=over, on_lost=over)
         deadline = time.monotonic() + patience
-        with failures_told("Kafka cannot say whether another command changes the log"):
+        with failures_told(_UNTOLD):
             said = ""
             while not owned:
                 message = consumer.poll(_POLL_SECONDS)

@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,9 +19,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from kafka_log import new_log
 from waiting import PATIENCE, until
 
+from destination_router.config.router_toml import EventLogConfig, KafkaConfig
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.kafka.address import Address, address_of
+from destination_router.eventlog.kafka.alone import alone
 from destination_router.eventlog.kafka.books import BookView, KafkaBooks
 from destination_router.eventlog.kafka.groups import client_for_reading
 from destination_router.eventlog.kafka.producing import Producing, Record
@@ -306,6 +309,14 @@ def test_cleaning_writes_again_what_it_would_have_hidden(why: str) -> None:
         assert last_letter(address)["code"] == "c1"
 
     asyncio.run(asyncio.wait_for(steps(), PATIENCE))
+
+
+def test_a_client_that_cannot_be_made_is_told_as_brokers_that_are_away(tmp_path: Path) -> None:
+    """A file of `[eventlog.kafka]` may be gone for a moment: cleaning goes on, and tries later."""
+    told = KafkaConfig(tls=True, ca_file=str(tmp_path / "gone.pem"))
+    address = address_of(EventLogConfig(url="kafka://127.0.0.1:1/p", kafka=told))
+    with pytest.raises(LogUnavailableError, match="another command"), alone(address):
+        pass
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "~ff", 'quo"te', "\x00zero", "ü", '["x"]'])
