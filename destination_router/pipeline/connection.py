@@ -286,7 +286,9 @@ class Connection:
         """
         if self._sources is not None and not self.takes_source(source):
             reason = f"source {source} is not among the connection's sources"
-            return Decision(message_id=id_of(raw), result="filtered", reason=reason)
+            elsewhere = Decision(message_id=id_of(raw), result="filtered", reason=reason)
+            privacy = self._privacy
+            return elsewhere if privacy is None else masked_decision(elsewhere, privacy)
         read = self.read(raw, message_id=message_id)
         return self.concluded(read, self.answer(read))
 

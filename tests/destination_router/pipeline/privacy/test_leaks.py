@@ -286,6 +286,24 @@ def test_no_secret_leaves_a_real_destination(message: dict[str, Any]) -> None:
     assert not leaks.leaked(secrets_of(message), outputs(connection, raw))
 
 
+def test_a_message_of_another_source_is_named_by_its_masked_id() -> None:
+    """As one that the connection takes: traces show the id of both."""
+    config = ConnectionConfig(
+        name="heap",
+        plugin="heap",
+        settings={"appId": "11"},
+        sources=("shop",),
+        privacy={"mode": "hipaa", "allow": {"events": ["Paid"]}},
+        shared=SharedConfig(privacy={"allow": {"events": ["Paid"]}, **KEYS}),
+    )
+    made = configured(config, load_plugin("heap"))
+    raw = b'{"type": "track", "userId": "u", "event": "Paid", "messageId": "ada@example.com 1"}'
+    taken, elsewhere = made.decide_all([raw, raw], ["shop", "app"])
+    assert (taken.result, elsewhere.result) == ("requests", "filtered")
+    assert elsewhere.message_id == taken.message_id
+    assert "ada" not in repr(elsewhere)
+
+
 def test_the_search_finds_what_it_looks_for() -> None:
     """Without HIPAA mode the same message leaks, in each encoding that is looked for."""
     config = ConnectionConfig(name="open", plugin="gossip")
