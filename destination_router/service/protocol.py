@@ -236,7 +236,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
 
     def _refuse(self, status: HTTPStatus) -> None:
-        """Answer for the app, unless the app has begun to answer, and end the connection.
+        """Answer for the app, unless the app has answered or begun to, and end the connection.
 
         Requests that came whole before the refused one get their own answers first.
         """
@@ -247,9 +247,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stage = "idle"  # nothing more has to arrive
         self._wait_for(self._stage)
         self.pipeline = deque(each for each in self.pipeline if each[0] is not refused)
-        if not self._is_answering:
-            self._end_refused(status)
-        elif self._answering is refused:
+        if not self._is_answering or self._answering is refused:
             self._end_refused(status, refused)
 
     def _end_refused(
@@ -266,6 +264,7 @@ class BoundedProtocol(HttpToolsProtocol):
             )
             self.transport.write(head.encode() + text)
         if under_way is not None:
+            under_way.waiting_for_100_continue = False  # nothing can be written any more
             under_way.disconnected = True
             under_way.message_event.set()
         self.pipeline.clear()

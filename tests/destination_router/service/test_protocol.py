@@ -280,6 +280,44 @@ def test_a_bad_request_waits_for_the_answers_before_it(bad: bytes) -> None:
     assert statuses_of(answers) == [200, 400]
 
 
+@pytest.mark.parametrize(
+    ("part", "rest"),
+    [
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"nonsense\r\n"),
+        (HEAD + b"Content-Length: 5\r\n\r\n", b"late"),
+    ],
+    ids=["bad", "late"],
+)
+def test_a_request_that_was_answered_early_gets_no_second_answer(part: bytes, rest: bytes) -> None:
+    """The client would take it for the answer to its next request."""
+
+    async def early(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await PlainTextResponse("no")(scope, receive, send)
+
+    async def run() -> bytes:
+        async with (
+            asyncio.timeout(30),
+            serving(early, bounds=HttpBounds(arrival=0.2)) as url,
+            connected(url) as (reader, writer),
+        ):
+            writer.write(part)
+            answer = await reader.readuntil(b"\r\n\r\nno")
+            writer.write(rest)
+            return answer + await reader.read()
+
+    assert statuses_of(asyncio.run(run())) == [200]
+
+
+def test_a_bad_body_that_was_not_awaited_yet_logs_no_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Anybody can send one: the app asks for the body once nothing can be written any more."""
+    expecting = HEAD + b"Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n"
+    assert statuses_of(answer_to(expecting)) == [400]
+    assert not caplog.records
+
+
 def test_only_so_many_connections_are_open() -> None:
     """One more is turned away in words, and there is room again when another leaves."""
 
