@@ -92,7 +92,7 @@ def decode_message(raw: bytes) -> Message:
 
 
 def decode_messages(raws: Sequence[bytes]) -> list[Message | None]:
-    """Decode several messages as `decode_message` does, one step for all of them after the other.
+    """Decode several messages as `decode_message` does: all of them take each step before the next.
 
     Returns:
         A message for each; None for one that is not of that kind.
