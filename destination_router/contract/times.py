@@ -72,13 +72,8 @@ def read_time(value: object) -> datetime | None:
         The time in UTC, or None if it is not a time.
     """
     if isinstance(value, str):
-        if value[-1:] == "Z":  # as in `is_time`
-            try:
-                moment = _from_iso(value)
-                if moment.tzinfo is UTC and moment.year != 1:
-                    return moment
-            except ValueError:
-                pass
+        if value[-1:] == "Z":  # no digits alone, as nearly all
+            return parse_time(value)
         digits = value.strip()
         is_epoch = digits.isdecimal() and len(digits) in _EPOCH_DIGITS
         return parse_epoch(int(digits)) if is_epoch else parse_time(value)

@@ -329,12 +329,10 @@ class Connection:
         try:
             subscriptions = None if self._privacy is None else self._seal_of(raw)
             message = well_formed(raw)
-        except Reject as reject:
-            return Ended(self._unreadable(raw, message_id, reject))
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- no message may end the process
-            return Ended(self._unreadable(raw, message_id, _failed(error)))
+            return Ended(self._unreadable(raw, message_id, error))
         if message is None:
             return self._read_slowly(raw, message_id, subscriptions)
         if subscriptions is not None:
@@ -366,12 +364,10 @@ class Connection:
         try:
             normalised = mended(raw, message_id, as_sent=self._as_sent)
             return Ended(self._made(normalised, subscriptions))
-        except Reject as reject:
-            return Ended(self._unreadable(raw, message_id, reject))
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- no message may end the process
-            return Ended(self._unreadable(raw, message_id, _failed(error)))
+            return Ended(self._unreadable(raw, message_id, error))
 
     def read_decoded(self, message: Message) -> Message | Ended:
         """Read as `read` does a message that was decoded with others (`well_formed_already`)."""
@@ -540,12 +536,10 @@ class Connection:
             ready = self._preparation.prepare(normalise(raw))
             if not isinstance(ready, Decision):
                 return sealed(ready.message, ready.subscriptions, self.name, privacy.keys)
-        except Reject as reject:
-            ready = self._unreadable(raw, None, reject)
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- an unmasked message is not kept
-            ready = self._unreadable(raw, None, _failed(error))
+            ready = self._unreadable(raw, None, error)
         return msgspec.json.encode({"messageId": ready.message_id})
 
     def kept_unread(self, raw: bytes) -> bytes:
@@ -581,7 +575,9 @@ class Connection:
             return None
         return opened(raw, self.name, privacy.keys)
 
-    def _unreadable(self, raw: bytes, message_id: str | None, reject: Reject) -> Decision:
+    def _unreadable(self, raw: bytes, message_id: str | None, error: BaseException) -> Decision:
+        """Reject a message that cannot be read, because of what reading it raised."""
+        reject = error if isinstance(error, Reject) else _failed(error)
         decision = Decision(
             message_id=_readable_id(raw) or message_id or "",
             result="rejected",
