@@ -37,7 +37,7 @@ from destination_router.delivery.sender import Sender
 from destination_router.delivery.states import States
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.window import Window
-from destination_router.eventlog.dead_letter import DeadLetter
+from destination_router.eventlog.dead_letter import EXPIRED, EXPIRED_DETAIL, DeadLetter
 from destination_router.eventlog.interface import Event, Held
 from destination_router.faults import PASSED_ON, Unanswered, whereabouts
 from destination_router.pipeline.connection import Connection, Decision
@@ -67,6 +67,7 @@ class Dispatch:
         settings: how patiently, how many at once.
         stats: counts.
         is_owner: says whether this process may deliver now.
+        ages: whether messages may be told to `expire`.
         wall_clock: Unix time in seconds, for dead letters.
         chance: from 0 to 1, evenly; spreads what would happen at once.
         observer: looks on; None: nobody does.
@@ -85,6 +86,7 @@ class Dispatch:
         stats: DeliveryStats,
         attempts: Attempts,
         is_owner: Callable[[], bool],
+        ages: bool,
         wall_clock: Callable[[], float],
         chance: Callable[[], float],
         observer: Observer | None = None,
@@ -100,6 +102,7 @@ class Dispatch:
         self._stats = stats
         self._attempts = attempts
         self._is_owner = is_owner
+        self._ages = ages
         self._wall_clock = wall_clock
         self._chance = chance
         self._clock = asyncio.get_running_loop().time
@@ -137,6 +140,10 @@ class Dispatch:
             item_of(event.offset, event.body, decision, event.replay)
             for event, decision in messages
         ]
+        if self._ages:
+            now = self._wall_clock()
+            for item, (event, _) in zip(items, messages, strict=True):
+                item.received_at = now if event.received_at is None else event.received_at
         if any(map(_replay, items)):
             for event, decision in messages:
                 if event.replay == PROFILES:
@@ -146,6 +153,21 @@ class Dispatch:
             for item in items:
                 if item.blockers or self._permission.held is not None:
                     self._park(item)
+
+    def expire(self, max_age: float) -> None:
+        """Give up messages that wait and that the log got so many seconds ago, or earlier."""
+        before = self._wall_clock() - max_age
+        old = self._schedule.take_out(lambda item: item.received_at <= before)
+        if not old:
+            return
+        self._unreserve(old)
+        outcome = Outcome.rejected(EXPIRED, EXPIRED_DETAIL)
+        nothing = Answer(outcomes={}, response=None)
+        for item in old:
+            self._give_up(item, None, outcome, nothing)
+        about = {"connection": self._connection.name, "count": len(old)}
+        _log.warning("events_expired", extra={**about, "first_offset": old[0].offset})
+        self.changed.set()
 
     def launch(self) -> bool:
         """Send the next window, if there is one and it may go now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Sequence
+from math import inf
 
 import msgspec
 
@@ -65,6 +66,7 @@ class Item(msgspec.Struct, eq=False):
         unplanned: how often a window of it alone could not be planned.
         ended: whether it is delivered or a dead letter.
         group: the messages that it was refused with, or failed with, the last time.
+        received_at: when the log got it, Unix time in seconds; infinite where nobody asks.
     """
 
     offset: int
@@ -86,6 +88,7 @@ class Item(msgspec.Struct, eq=False):
     unplanned: int = 0
     ended: bool = False
     group: FailedTogether | None = None
+    received_at: float = inf
 
     @classmethod
     def of(cls, offset: int, body: bytes, decision: Decision, replay: str | None = None) -> Item:

@@ -1,10 +1,10 @@
 """Decides which messages may go out now: each user's in order, different users' together. Pure.
 
 It is a state machine: messages come in (`add`), go out in windows (`take`), and each one ends
-(`done`) or comes back (`put_back`, `put_apart`, `hold`). Time is an argument. A message may go out
-if every earlier message of its users has ended or goes out in the same window. So a message that
-has to wait holds back only its users' later messages, and those are not looked at again before it
-has ended.
+(`done`) or comes back (`put_back`, `put_apart`, `hold`). One that has waited for too long ends
+without going out again (`take_out`). Time is an argument. A message may go out if every earlier
+message of its users has ended or goes out in the same window. So a message that has to wait holds
+back only its users' later messages, and those are not looked at again before it has ended.
 
 A message that has neither ended nor is under way is in one of these places:
 - behind an earlier message of its users;
@@ -31,6 +31,7 @@ _Heap = list[tuple[int, Item]]
 _MOST_GROUPS = 256
 
 _blockers = attrgetter("blockers")
+_offset = attrgetter("offset")
 
 
 class _Lane:
@@ -166,6 +167,30 @@ class Schedule:
         soonest = min(times, default=UNKNOWN)
         return None if soonest == UNKNOWN else max(now, soonest)
 
+    def take_out(self, is_over: Callable[[Item], bool]) -> list[Item]:
+        """Choose waiting messages that shall not go out any more. The caller ends them (`done`).
+
+        Those behind a message that is under way are not looked at before it comes back.
+        """
+        over = {item for item in self._that_wait() if is_over(item)}
+        if not over:
+            return []
+        for heap in (self._frontier, *(lane.heap for lane in self._lanes.values())):
+            heap[:] = [(offset, item) for offset, item in heap if item not in over]
+            heapify(heap)
+        self._asleep = [sleeper for sleeper in self._asleep if sleeper[2] not in over]
+        heapify(self._asleep)
+        for group in self._groups:
+            group.items = [item for item in group.items if item not in over]
+        self._lanes = {key: lane for key, lane in self._lanes.items() if lane.heap}
+        self._groups = [group for group in self._groups if group.items]
+        self._unseen = max(0, self._unseen - len(over))
+        self._waiting -= len(over)
+        self._under_way += len(over)
+        for item in over:
+            item.under_way = True
+        return sorted(over, key=_offset)
+
     # -- the fate of messages under way ------------------------------------------------------
 
     def done(self, item: Item, now: float) -> None:
@@ -262,6 +287,19 @@ class Schedule:
             self._touch(now + self._linger)
 
     # -- inside --------------------------------------------------------------------------------
+
+    def _that_wait(self) -> set[Item]:
+        """Find the messages that are neither under way nor behind one that is."""
+        found = {item for _, _, item in self._asleep}
+        heaps = (self._frontier, *(lane.heap for lane in self._lanes.values()))
+        found.update(item for heap in heaps for _, item in heap)
+        found.update(item for group in self._groups for item in group.items)
+        ahead = list(found)
+        while ahead:
+            behind = [each for each in ahead.pop().followers if each not in found]
+            found.update(behind)
+            ahead += behind
+        return {item for item in found if not (item.under_way or item.ended)}
 
     def _forget(self, ended: Item) -> None:
         for key in ended.keys:

@@ -38,6 +38,9 @@ __all__ = ["Delivery", "EventSource", "Report", "Worker", "work"]
 
 _DECIDED_AT_ONCE = 100
 _SHARE_FOR_COMMITS = 0.2
+_SHORTEST_LOOK, _LONGEST_LOOK = 1.0, 60.0
+"""The seconds between two looks for messages that are too old: a look asks each that waits."""
+
 _body = attrgetter("body")
 
 
@@ -60,6 +63,8 @@ class Worker:
         attempts: where it is kept what is at hand, in case the process dies; None: nowhere.
         may_send: says whether this process may deliver now: another one may have taken over; None:
             it always may.
+        max_age: the age in seconds at which a message that waits here becomes a dead letter, too;
+            None: never.
         dead_letters: keeps what can never be delivered.
         report: is told about every message when it ends, in batches.
         observer: looks on; None: nobody does.
@@ -80,6 +85,7 @@ class Worker:
         quarantine: Watch | None = None,
         attempts: AttemptBook | None = None,
         may_send: Callable[[], bool] | None = None,
+        max_age: float | None = None,
         report: Report | None = None,
         observer: Observer | None = None,
         wall_clock: Callable[[], float] = time.time,
@@ -90,6 +96,7 @@ class Worker:
         self._log = log
         self._quarantine = quarantine or Watch(connection.name)
         self._wall_clock = wall_clock
+        self._max_age = max_age
         self._attempts = Attempts(connection.name, attempts)
         self._stats = DeliveryStats()
         self._ledger = Ledger(connection.name, log, dead_letters, report)
@@ -108,6 +115,7 @@ class Worker:
             stats=self._stats,
             attempts=self._attempts,
             is_owner=may_send or _always,
+            ages=max_age is not None,
             wall_clock=wall_clock,
             chance=chance,
             observer=observer,
@@ -141,11 +149,13 @@ class Worker:
         reading = asyncio.create_task(self._read())
         committing = asyncio.create_task(self._ledger.run())
         standing = asyncio.create_task(self._permission.run())
-        for task in (reading, committing, standing):
+        expiring = asyncio.create_task(self._expire())
+        tasks = (reading, committing, standing, expiring)
+        for task in tasks:
             task.add_done_callback(lambda _: self._dispatch.changed.set())
         try:
             while self._stop_by is None:
-                for task in (reading, committing, standing):
+                for task in tasks:
                     if task.done():
                         task.result()
                 self._dispatch.changed.clear()
@@ -154,14 +164,15 @@ class Worker:
                 self._room.set()
                 await self._until_something_changes()
             reading.cancel()
+            expiring.cancel()
             await self._dispatch.finish(self._stop_by)
             await self._ledger.flush()
             await self._permission.keep()
         finally:
-            for task in (reading, committing, standing):
+            for task in tasks:
                 task.cancel()
             await self._dispatch.finish(0.0)
-            await asyncio.gather(reading, committing, standing, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self._asking.close()
             self._ended.set()
 
@@ -199,6 +210,18 @@ class Worker:
                 await asyncio.sleep(0)
             await self._quarantine.keep(self._wall_clock())
             self._dispatch.changed.set()
+
+    async def _expire(self) -> None:
+        """Give up what grows too old while it waits here, for ever.
+
+        The log does so with what it has not handed out.
+        """
+        if (max_age := self._max_age) is None:
+            await asyncio.get_running_loop().create_future()
+            return
+        while True:
+            await asyncio.sleep(min(_LONGEST_LOOK, max(_SHORTEST_LOOK, max_age / 10)))
+            self._dispatch.expire(max_age)
 
     async def _take_in_next(self, events: Sequence[Event]) -> None:
         """Take in messages, after a plugin in another process has answered for all of them."""

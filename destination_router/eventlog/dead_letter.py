@@ -9,6 +9,11 @@ from typing import Any, Protocol
 
 import msgspec
 
+EXPIRED = "expired"
+"""The code of an event that was not delivered within `[eventlog] max_age`."""
+
+EXPIRED_DETAIL = "it was not delivered within max_age"
+
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A message that was given up, with everything that a person needs to mend and replay it.

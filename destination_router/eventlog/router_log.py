@@ -165,6 +165,10 @@ class RouterLog(EventLog, BookStore, Protocol):
         """Count dead letters that were not replayed, by connection and code."""
 
     @property
+    def max_age(self) -> float | None:
+        """The age in seconds at which an undelivered event becomes a dead letter; None: never."""
+
+    @property
     def lost_letters(self) -> Mapping[Kind, int]:
         """How many dead letters were deleted for want of room, by connection and code."""
 

@@ -15,7 +15,7 @@ from destination_router.delivery.quarantine import Watch
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.worker import Worker
-from destination_router.eventlog.dead_letter import DeadLetter
+from destination_router.eventlog.dead_letter import EXPIRED, DeadLetter
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.router_log import Ownership, RouterLog
 from destination_router.eventlog.sqlite.pairing_book import LoggedPairings
@@ -216,6 +216,7 @@ class Workers:
                     ),
                     attempts=self._attempts,
                     may_send=ownership.may_send,
+                    max_age=self._log.max_age,
                     observer=tracer,
                     report=None if tracer is None else tracer.ended,
                 )
@@ -281,7 +282,10 @@ async def _lose(worker: Worker, ownership: Ownership, lost: asyncio.Event) -> No
 
 
 class LoggedLetters:
-    """Keeps dead letters in the log, and writes a line about each."""
+    """Keeps dead letters in the log, and writes a line about each.
+
+    Events that expired are counted by the log, and have had one line for all of them.
+    """
 
     def __init__(self, log: RouterLog) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -290,8 +294,9 @@ class LoggedLetters:
     async def put(self, letters: list[DeadLetter]) -> None:
         """Keep dead letters; see `DeadLetterSink.put`."""
         await self._log.put(letters)
-        self.counts.update((letter.connection, letter.code) for letter in letters)
-        for letter in letters:
+        told = [letter for letter in letters if letter.code != EXPIRED]
+        self.counts.update((letter.connection, letter.code) for letter in told)
+        for letter in told:
             _log.warning(
                 "dead_letter",
                 extra={

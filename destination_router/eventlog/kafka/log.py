@@ -18,7 +18,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from destination_router.eventlog.dead_letter import DeadLetter
+from destination_router.eventlog.dead_letter import EXPIRED, EXPIRED_DETAIL, DeadLetter
 from destination_router.eventlog.interface import Event, Lag, LogFileError, LogUnavailableError
 from destination_router.eventlog.kafka.address import Address
 from destination_router.eventlog.kafka.alone import alone
@@ -38,7 +38,6 @@ from destination_router.eventlog.sqlite.dead_letter_store import (
     delete_letters_before,
     put_letters,
 )
-from destination_router.eventlog.sqlite.expiry import EXPIRED
 from destination_router.eventlog.sqlite.letter_losses import LetterLosses
 from destination_router.eventlog.sqlite.letter_room import letter_bytes, make_room
 from destination_router.eventlog.sqlite.retention import Retention
@@ -211,6 +210,7 @@ class KafkaEventLog:
             return make_room(database, budget, _LOST_AT_ONCE)
 
         self._losses.note(await self.transact(write))
+        self._expired.update(each.connection for each in letters if each.code == EXPIRED)
 
     async def clean(self) -> int:
         """Delete some delivered events, and expire those that are too old."""
@@ -239,6 +239,11 @@ class KafkaEventLog:
             await self._note_places()
         places = await self.query(places_of)
         return done + await asyncio.to_thread(self._delete_delivered, places)
+
+    @property
+    def max_age(self) -> float | None:
+        """The age in seconds at which an undelivered event becomes a dead letter; None: never."""
+        return self._retention.max_age
 
     @property
     def lost_letters(self) -> Mapping[Kind, int]:
@@ -378,7 +383,7 @@ class KafkaEventLog:
                         offset=event.offset,
                         body=kept(event.body),
                         code=EXPIRED,
-                        detail="it was not delivered within max_age",
+                        detail=EXPIRED_DETAIL,
                         at=now,
                     )
                     for event in old
@@ -388,7 +393,6 @@ class KafkaEventLog:
             reader.put_back(old)
             raise
         await reader.commit([event.offset for event in old])
-        self._expired[name] += len(old)
         about = {"connection": name, "count": len(old), "first_offset": old[0].offset}
         _log.warning("events_expired", extra=about)
         return len(old)

@@ -6,13 +6,11 @@ import logging
 import sqlite3
 from collections.abc import Callable
 
-from destination_router.eventlog.dead_letter import DeadLetter
+from destination_router.eventlog.dead_letter import EXPIRED, EXPIRED_DETAIL, DeadLetter
 from destination_router.eventlog.progress import Progress
 from destination_router.eventlog.sqlite.checksums import check_event
 from destination_router.eventlog.sqlite.dead_letter_store import put_letters
 from destination_router.pipeline.wire import id_of
-
-EXPIRED = "expired"
 
 _CHUNK = 500
 _FIND = """
@@ -67,6 +65,6 @@ def _letter(name: str, offset: int, body: bytes, now: float) -> DeadLetter:
         offset=offset,
         body=body,
         code=EXPIRED,
-        detail="it was not delivered within max_age",
+        detail=EXPIRED_DETAIL,
         at=now,
     )

@@ -21,7 +21,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from destination_router.eventlog.dead_letter import DeadLetter
+from destination_router.eventlog.dead_letter import EXPIRED, DeadLetter
 from destination_router.eventlog.interface import Event, Lag, LogUnavailableError
 from destination_router.eventlog.progress import Progress
 from destination_router.eventlog.router_log import KeptAttempts, Ownership, SoleOwner
@@ -197,7 +197,7 @@ class SqliteEventLog:
         """
         reader = self._readers[connection]
         if reader.tail is None and (max_age := self._retention.max_age) is not None:
-            # A worker that is paused keeps what it has read, so it does not get what is too old.
+            # What is too old already, a worker that starts does not get: it would send it.
             # On a full disk, it does: delivery makes room.
             with contextlib.suppress(LogUnavailableError):
                 while await self._expire(connection, reader, max_age):
@@ -259,6 +259,7 @@ class SqliteEventLog:
             LogUnavailableError: none was kept.
         """
         self._losses.note(await self.transact(partial(self._put, letters)))
+        self._expired.update(each.connection for each in letters if each.code == EXPIRED)
 
     async def clean(self) -> int:
         """Delete some delivered events, and expire those that are too old; 0: there were none."""
@@ -272,6 +273,11 @@ class SqliteEventLog:
             for name, reader in tuple(self._readers.items()):  # a reload may add some
                 done += await self._expire(name, reader, self._retention.max_age)
         return done
+
+    @property
+    def max_age(self) -> float | None:
+        """The age in seconds at which an undelivered event becomes a dead letter; None: never."""
+        return self._retention.max_age
 
     @property
     def lost_letters(self) -> Mapping[Kind, int]:

@@ -99,10 +99,16 @@ def open_line() -> Callable[..., Line]:
         pairings: PairingBook | None = None,
         standing: StandingBook | None = None,
         attempts: AttemptBook | None = None,
+        event_max_age: float | None = None,
         **delivery: Any,
     ) -> Line:
         chosen = settings or {"appId": "11"}
-        parts = {"pairings": pairings, "standing": standing, "attempts": attempts}
+        parts = {
+            "pairings": pairings,
+            "standing": standing,
+            "attempts": attempts,
+            "max_age": event_max_age,
+        }
         return Line(log, name, DeliverySettings(**delivery), chosen, app, **parts)
 
     return start

@@ -300,6 +300,47 @@ def test_a_paused_connection_sends_nothing_until_it_is_resumed(
     in_virtual_time(main)
 
 
+@pytest.mark.parametrize("reason", ["paused", "held", "circuit"])
+def test_what_a_connection_cannot_send_expires_in_its_hands(
+    in_virtual_time: Run,
+    open_line: Open,
+    wire: Wire,
+    caplog: pytest.LogCaptureFixture,
+    reason: str,
+) -> None:
+    """Dead letters `expired`, with a line for all; what is younger goes on in order."""
+
+    async def main() -> None:
+        log, book = MemoryEventLog(["heap"]), MemoryStanding()
+        line = open_line(log, standing=book, event_max_age=HOUR)
+        if reason == "paused":
+            book.orders["heap"] = Order(paused=True, at=1.0)
+        else:
+            line.heap.faults.add(Fault(status=401 if reason == "held" else 503))
+        await asyncio.sleep(1.0)
+        await log.append(wire(*tracks(300, users=7)))
+        await asyncio.sleep(HOUR / 2)
+        young = [{**each, "messageId": f"young-{n}"} for n, each in enumerate(tracks(70, users=7))]
+        await log.append(wire(*young))
+        await asyncio.sleep(HOUR / 2 + 61)
+        line.heap.faults.clear()
+        assert line.worker.stats.waiting == 70
+        assert {letter.code for letter in line.letters.kept} == {"expired"}
+        assert len({letter.message_id for letter in line.letters.kept}) == 300
+        assert sum(delivery.rejected for delivery in line.reported) == 300
+        book.orders["heap"] = Order(paused=False, at=2.0)
+        await log.wait_until_done()
+        await line.stop()
+
+        assert by_user(line) == in_order(70, users=7)
+        assert line.worker.stats.rejected == {"expired": 300}
+        told = [each for each in caplog.records if each.message == "events_expired"]
+        assert sum(each.__dict__["count"] for each in told) == 300
+
+    with caplog.at_level(logging.WARNING):
+        in_virtual_time(main)
+
+
 def test_pausing_wins_over_what_asks(in_virtual_time: Run, open_line: Open, wire: Wire) -> None:
     """A request under way that ends a hold sends nothing after it."""
 

@@ -85,6 +85,19 @@ class Deliveries(RuleBasedStateMachine):
             self.schedule.put_apart(window, self.now)
         self.schedule.answered(self.now)
 
+    @rule(oldest=st.integers(0, 30))
+    def expire(self, oldest: int) -> None:
+        """Some that wait have become too old."""
+        away = {item for window in self.under_way for item in window}
+        wanted = {item for item in self.items[oldest::3] if item not in set(self.ended)}
+        taken = self.schedule.take_out(lambda item: item in wanted)
+        assert [item.offset for item in taken] == sorted({item.offset for item in taken})
+        assert wanted.issuperset(taken)
+        assert away.isdisjoint(taken)
+        if not away:
+            assert wanted == set(taken)
+        self._end(taken)
+
     # -- what must hold --------------------------------------------------------------------
 
     @invariant()

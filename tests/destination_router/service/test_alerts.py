@@ -422,6 +422,24 @@ def test_events_that_expire_are_counted_and_told(
     assert MARKER not in json.dumps(receiver.bodies)
 
 
+def test_what_a_paused_connection_has_in_hand_expires(
+    router: Router, heap_url: str, receiver_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has read it, and passes `max_age` like what is in the log; the count says so once."""
+    monkeypatch.setenv("ALERT_URL", receiver_url)
+    configure(router.directory, heap_url, eventlog='max_age = "2s"')
+    router.start()
+    assert command(router.directory, "connections", "pause", "US").returncode == 0
+    until(lambda: router.metrics()['router_paused{connection="US"}'] == 1)
+    assert router.send(TRACK, {**TRACK, "messageId": "m2"}) == 200
+    until(lambda: router.metrics()['router_expired_total{connection="US"}'] == 2)
+    until(lambda: router.metrics()['router_lag_messages{connection="US"}'] == 0)
+    assert router.stop()[0] == 0
+    told = [line["count"] for line in router.lines() if line["event"] == "events_expired"]
+    assert sum(told) == 2
+    assert "dead_letter" not in {line["event"] for line in router.lines()}
+
+
 def test_a_process_that_takes_events_tells_of_the_log(
     router: Router,
     heap_url: str,

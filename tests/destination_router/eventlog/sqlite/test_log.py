@@ -310,7 +310,7 @@ def test_an_event_that_nobody_took_in_time_becomes_a_dead_letter(path: Path) -> 
 
 
 def test_a_worker_that_starts_gets_nothing_that_is_too_old(path: Path) -> None:
-    """It may be paused, and what it has at hand does not expire."""
+    """It would send it."""
     clock = Clock()
     retention = Retention(max_age=HOUR)
 
