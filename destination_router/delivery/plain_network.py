@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
-import re
+import socket
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Iterable
-from typing import Any, cast
+from collections.abc import Awaitable, Iterable, Sequence
+from itertools import zip_longest
+from typing import Any, TypeAlias, cast
 
 import httpcore
 import httpx
@@ -30,7 +30,9 @@ _NEXT_ADDRESS = 0.25
 """The seconds after which a host's next address is tried beside the first (RFC 8305)."""
 
 _KNOWN_LOOP: type = asyncio.BaseEventLoop
-_ERRNO = re.compile(r"\[Errno ([0-9]+)\]")
+
+_Address: TypeAlias = tuple[int, int, int, str, Any]
+"""An address as `socket.getaddrinfo` returns it."""
 
 
 class PlainTransport(httpx.AsyncHTTPTransport):
@@ -67,19 +69,14 @@ class PlainNetwork(httpcore.AsyncNetworkBackend):
             return await httpcore.AnyIOBackend().connect_tcp(
                 host, port, timeout, local_address, socket_options
             )
-        local = None if local_address is None else (local_address, 0)
-        wire: _Wire | None = None
         try:
             async with asyncio.timeout(timeout):
-                _, wire = await loop.create_connection(
-                    _Wire, host, port, local_addr=local, happy_eyeballs_delay=_NEXT_ADDRESS
-                )
+                connected = await _connected(host, port, local_address)
+                _, wire = await loop.create_connection(_Wire, sock=connected)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout from error
-        except OSError as error:
-            failure = _failed(httpcore.ConnectError, _told_apart(error))
-        if wire is None:
-            raise failure
+        except (OSError, ExceptionGroup) as error:
+            raise httpcore.ConnectError from error
         for option in socket_options or ():
             wire.transport.get_extra_info("socket").setsockopt(*option)
         return _Stream(wire)
@@ -102,12 +99,88 @@ async def _within(seconds: float | None, wait: Awaitable[None], error: type[Exce
         raise error from over
 
 
-def _told_apart(error: OSError) -> BaseException:
-    """Split the error without a number that asyncio makes of several addresses' errors."""
-    numbers = [int(number) for number in _ERRNO.findall(str(error))]
-    if error.errno is not None or not numbers:
-        return error
-    return ExceptionGroup("", [OSError(number, os.strerror(number)) for number in numbers])
+async def _connected(host: str, port: int, local: str | None) -> socket.socket:
+    """Connect to the first address of a host that answers.
+
+    asyncio can do so (`happy_eyeballs_delay`), but keeps a socket open that has just connected when
+    it is cancelled.
+
+    Raises:
+        OSError, ExceptionGroup: the name is unknown, or none of its addresses answers.
+    """
+    addresses = _families_in_turn(await _looked_up(host, port))
+    failures: list[Exception] = []
+    connected = await _first(addresses, local, failures)
+    if connected is not None:
+        return connected
+    try:
+        raise failures[0] if len(failures) == 1 else ExceptionGroup("", failures)
+    finally:
+        failures.clear()  # else it holds this frame, and the frame holds it
+
+
+async def _first(
+    addresses: Sequence[_Address], local: str | None, failures: list[Exception]
+) -> socket.socket | None:
+    """Connect to the first address that answers. If none does, `failures` says why."""
+    left = deque(addresses)
+    trying: set[asyncio.Task[socket.socket]] = set()
+    try:
+        while left or trying:
+            if left:
+                trying.add(asyncio.create_task(_tried(left.popleft(), local)))
+            done, _ = await asyncio.wait(
+                trying,
+                timeout=_NEXT_ADDRESS if left else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            for attempt in done:
+                trying.discard(attempt)
+                if attempt.exception() is None:
+                    return attempt.result()
+                failures.append(cast("Exception", attempt.exception()))
+    finally:
+        for attempt in trying:
+            attempt.cancel()
+            attempt.add_done_callback(_closed)
+    return None
+
+
+async def _looked_up(host: str, port: int) -> Sequence[_Address]:
+    """Find a host's addresses. One that is written out needs no thread."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        loop = asyncio.get_running_loop()
+        return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+
+def _families_in_turn(addresses: Sequence[_Address]) -> Sequence[_Address]:
+    """Order addresses so that the next one is of another family, as long as there are others."""
+    families: dict[int, list[_Address]] = {}
+    for address in addresses:
+        families.setdefault(address[0], []).append(address)
+    return [each for turn in zip_longest(*families.values()) for each in turn if each is not None]
+
+
+async def _tried(address: _Address, local: str | None) -> socket.socket:
+    family, kind, protocol, _, place = address
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.setblocking(False)  # noqa: FBT003 -- socket's interface
+        if local is not None:
+            made.bind((local, 0))
+        await asyncio.get_running_loop().sock_connect(made, place)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _closed(attempt: asyncio.Task[socket.socket]) -> None:
+    """Close the socket of an attempt that nobody waits for."""
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().close()
 
 
 def _failed(kind: type[Exception], cause: BaseException | None) -> Exception:

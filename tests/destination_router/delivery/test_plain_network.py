@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import shutil
 import socket
 import ssl
@@ -329,3 +330,49 @@ def test_nothing_that_came_before_tls_passes_for_the_vendors_answer(
                 assert told == "https://vendor.example: Protocol error"
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.25])
+def test_a_cancelled_connection_leaves_no_socket_open(
+    monkeypatch: pytest.MonkeyPatch, delay: float
+) -> None:
+    """Whenever it is cancelled, and whichever of a host's addresses has just answered."""
+    monkeypatch.setattr(plain_network, "_NEXT_ADDRESS", delay)
+
+    async def run() -> None:
+        async def has_two_addresses(*_: Any, **__: Any) -> list[Any]:
+            kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+            return [(*kind, place) for place in places]
+
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(loop, "getaddrinfo", has_two_addresses)
+        with socket.create_server(("127.0.0.1", 0)) as one:
+            port = one.getsockname()[1]
+            with socket.create_server(("127.0.0.2", port)) as other:
+                places = [one.getsockname(), other.getsockname()]
+                network = plain_network.PlainNetwork()
+                before = _open_sockets()
+                for turns in range(40):
+                    connecting = loop.create_task(network.connect_tcp("vendor.example", port, 60.0))
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                    connecting.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await (await connecting).aclose()
+                    for _ in range(20):
+                        await asyncio.sleep(0)
+                    assert _open_sockets() == before, f"cancelled after {turns} turns"
+
+    gc.disable()  # it would close some
+    try:
+        asyncio.run(run())
+    finally:
+        gc.enable()
+
+
+def _open_sockets() -> int:
+    found = 0
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of the listing itself is gone
+            found += str(entry.readlink()).startswith("socket:")
+    return found
