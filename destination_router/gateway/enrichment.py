@@ -11,7 +11,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -37,6 +37,7 @@ _FRONTS = {name: f'"{wire_name}":'.encode() for name, wire_name in _WIRE_NAMES.i
 _NEEDS_NO_IDENTITY = frozenset({"extract", "record"})
 _UNREADABLE: Json = []
 _ID_KEY = b"messageId"
+_BLANKS = b" \t\n\r"
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +65,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Compute what all events of the request share."""
+        if self.received_at.tzinfo is not UTC:
+            msgspec.structs.force_setattr(self, "received_at", self.received_at.astimezone(UTC))
         text = format_time(self.received_at)
         named = {"received_at": text, "request_ip": self.request_ip}
         msgspec.structs.force_setattr(self, "received_text", text)
@@ -84,10 +87,20 @@ class _Fields(msgspec.Struct, kw_only=True, rename=_WIRE_NAMES):
     request_ip: Any = msgspec.UNSET
 
 
+class _Usual(_Fields, kw_only=True, rename=_WIRE_NAMES, gc=False):
+    """The fields of an event as SDKs write them. The decoder refuses any other event."""
+
+    message_id: str
+    timestamp: msgspec.UnsetType = msgspec.UNSET
+    received_at: msgspec.UnsetType = msgspec.UNSET
+    request_ip: msgspec.UnsetType = msgspec.UNSET
+
+
 _decode_fields = msgspec.json.Decoder(_Fields).decode
+_decode_usual = msgspec.json.Decoder(_Usual).decode
 _encode = msgspec.json.Encoder().encode
 _from_iso = datetime.fromisoformat
-_TIME_LENGTH = len('"2026-11-22T10:00:00.000000Z"')
+_TIME_STEP = len('"2026-11-22T10:00:00.000000Z",')
 _MILLISECONDS_END = len('"2026-11-22T10:00:00.000')
 _NOT_SO_SIMPLE = (TypeError, ValueError, LookupError, OverflowError)
 """What the quick way meets in an `originalTimestamp` or `sentAt` of any other kind, and in the
@@ -122,9 +135,10 @@ def enrich(raw: bytes, arrival: Arrival, place: int = 0) -> bytes:
         Reject: `invalid_json`; `not_an_object`; or `missing_identity`, where both `userId` and
             `anonymousId` are blank, null or absent.
     """
+    usual = enrich_usual([raw.lstrip(_BLANKS)], arrival)
+    if usual is not None:
+        return usual[0]
     fields = _read(raw)
-    if _is_usual(fields, arrival):
-        return _completed(raw, fields, arrival)
     if not _has_identity(fields, arrival):
         raise Reject("missing_identity", "give a userId or an anonymousId")
     changes = _changes(fields, arrival)
@@ -136,55 +150,68 @@ def enrich(raw: bytes, arrival: Arrival, place: int = 0) -> bytes:
 def enrich_usual(raw_events: Sequence[bytes], arrival: Arrival) -> list[bytes] | None:
     """Complete events that are all as SDKs write them, as `enrich` does each; else None.
 
-    That takes some microseconds for an event, however many fields it has.
+    Such an event lacks a time, a time of receipt and an address, and all else stays as it is. All
+    take each step together, so that its code stays at hand: that takes a microsecond for each.
+
+    Args:
+        raw_events: each without blanks in front of it.
+        arrival: how they came in.
     """
-    completed = []
-    for raw in raw_events:
-        try:
-            fields = _decode_fields(raw)
-        except UNDECODABLE:
-            return None
-        if not _is_usual(fields, arrival):
-            return None
-        completed.append(_completed(raw, fields, arrival))
-    return completed
+    try:
+        events = list(map(_decode_usual, raw_events))
+    except UNDECODABLE:
+        return None
+    if not _are_usual(events, arrival):
+        return None
+    front = b"{" + arrival.front
+    return [
+        front + time + b"," + raw[1:]
+        for raw, time in zip(raw_events, _times(events, arrival), strict=True)
+    ]
 
 
-def _is_usual(fields: _Fields, arrival: Arrival) -> bool:
-    """Tell an event as SDKs write them: of all that could change, it lacks two and its time."""
-    message_id = fields.message_id
-    own = fields.user_id or fields.anonymous_id
+def _are_usual(events: Sequence[_Usual], arrival: Arrival) -> bool:
+    """Tell whether all have a user, and an id and a type that stay as they are."""
+    ids = [event.message_id for event in events]
+    types = [event.type for event in events] if arrival.kind is not None else []
+    try:
+        users = [(event.user_id or event.anonymous_id).strip() for event in events]
+    except AttributeError:  # it is no text
+        return False
     return (
-        fields.timestamp is msgspec.UNSET
-        and fields.received_at is msgspec.UNSET
-        and fields.request_ip is msgspec.UNSET
-        and type(message_id) is str
-        and message_id != ""
-        and message_id.strip() == message_id
-        and type(own) is str
-        and own.strip() != ""
+        all(users)
+        and all(ids)
+        and ids == [message_id.strip() for message_id in ids]
+        and types.count(arrival.kind) == len(types)
         and arrival.request_ip != ""
-        and (arrival.kind is None or fields.type == arrival.kind)
     )
 
 
-def _completed(raw: bytes, fields: _Fields, arrival: Arrival) -> bytes:
-    """Write a usual event, as `_write` does."""
-    return b"{%b%b,%b" % (arrival.front, _time(fields, arrival), raw[raw.index(b"{") + 1 :])
+def _times(events: Sequence[_Usual], arrival: Arrival) -> list[bytes]:
+    """Write the `timestamp` of each event, as JSON."""
+    moments = _moments(events, arrival)
+    text = _encode(moments)
+    if len(text) == _TIME_STEP * len(moments) + 1:  # no whole second, which has no digits after it
+        return [text[at : at + _MILLISECONDS_END] + b'Z"' for at in range(1, len(text), _TIME_STEP)]
+    return [b'"%b"' % format_time(moment).encode() for moment in moments]
 
 
-def _time(fields: _Fields, arrival: Arrival) -> bytes:
-    """Write the `timestamp` of an event that has neither it nor a time of receipt, as JSON."""
-    original = fields.original_timestamp
-    try:
-        if original[-1] == "Z":  # as most senders write it, so that it is in UTC
-            moment = _from_iso(original)
-            text = _encode(moment + arrival.late[fields.sent_at])
-            if moment.year > 1 and len(text) == _TIME_LENGTH:
-                return text[:_MILLISECONDS_END] + b'Z"'
-    except _NOT_SO_SIMPLE:
-        pass
-    return b'"%b"' % format_time(_corrected(fields, arrival)).encode()
+def _moments(events: Sequence[_Usual], arrival: Arrival) -> list[datetime]:
+    """Compute the time of each event, in UTC."""
+    late = arrival.late
+    moments = []
+    for event in events:
+        original = event.original_timestamp
+        try:
+            if original[-1] == "Z":  # as most senders write it, so that it is in UTC
+                moment = _from_iso(original)
+                if moment.year > 1:
+                    moments.append(moment + late[event.sent_at])
+                    continue
+        except _NOT_SO_SIMPLE:
+            pass
+        moments.append(_corrected(event, arrival))
+    return moments
 
 
 def _corrected(fields: _Fields, arrival: Arrival) -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from itertools import count
 from typing import Any
 
@@ -360,48 +360,68 @@ def test_an_event_without_a_time_of_its_own_gets_a_new_id(more: dict[str, Any]) 
     assert derived(json.dumps({"userId": "u", **more}).encode()) == "new-1"
 
 
+_EVENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["track", "page", None]),
+        "messageId": st.sampled_from(["m1", "m1", " m1", "", 7, None]),
+        "userId": st.sampled_from(["u", " ", "", None, 7, False]),
+        "anonymousId": st.sampled_from(["a", "a", " ", None]),
+        "originalTimestamp": st.sampled_from(
+            ["no", "noZ", "", 5, ["Z"], {}, "9999-12-31T23:59:59.999Z", "0001-01-01T00:00:00Z"]
+        )
+        | st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat)
+        | st.datetimes().map(lambda moment: f"{moment.isoformat()}Z"),
+        "sentAt": st.sampled_from(
+            ["2026-03-04T05:06:01.5Z", "2027-03-04", "0002-01-01", "no", 7, None, ["no"]]
+        ),
+        "timestamp": st.sampled_from([None, "2026-03-04T05:06:00Z"]),
+        "receivedAt": st.sampled_from([None, "2026-03-04T05:06:00Z"]),
+        "request_ip": st.sampled_from([None, "192.0.2.9"]),
+    },
+)
+_USUAL_EVENTS = _EVENTS.map(
+    lambda fields: {
+        name: value
+        for name, value in {**fields, "messageId": "m1", "userId": "u"}.items()
+        if name not in {"type", "timestamp", "receivedAt", "request_ip"}
+    }
+)
+
+
 @given(
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "type": st.sampled_from(["track", "page", None]),
-            "messageId": st.sampled_from(["m1", "m1", " m1", "", 7, None]),
-            "userId": st.sampled_from(["u", " ", "", None, 7, False]),
-            "anonymousId": st.sampled_from(["a", "a", " ", None]),
-            "originalTimestamp": st.sampled_from(
-                ["no", "noZ", "", 5, ["Z"], {}, "9999-12-31T23:59:59.999Z", "0001-01-01T00:00:00Z"]
-            )
-            | st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat)
-            | st.datetimes().map(lambda moment: f"{moment.isoformat()}Z"),
-            "sentAt": st.sampled_from(
-                ["2026-03-04T05:06:01.5Z", "2027-03-04", "0002-01-01", "no", 7, None, ["no"]]
-            ),
-            "timestamp": st.sampled_from([None, "2026-03-04T05:06:00Z"]),
-            "receivedAt": st.sampled_from([None, "2026-03-04T05:06:00Z"]),
-            "request_ip": st.sampled_from([None, "192.0.2.9"]),
-        },
-    ),
+    st.lists(_EVENTS, min_size=1, max_size=2) | st.lists(_USUAL_EVENTS, min_size=1, max_size=8),
     st.sampled_from([None, "track"]),
     st.sampled_from(["", "192.0.2.1"]),
+    st.sampled_from([UTC, timezone(timedelta(hours=5))]),
+    st.sampled_from([0, 890_000, 890_123]),
 )
-def test_a_usual_event_is_completed_as_any(
-    fields: dict[str, Any], kind: str | None, request_ip: str
+def test_usual_events_are_completed_as_any(
+    events: list[dict[str, Any]], kind: str | None, request_ip: str, zone: tzinfo, micros: int
 ) -> None:
-    """The quick way gives the same bytes, or the same refusal."""
-    raw = json.dumps(fields).encode()
+    """The quick way, of one event or of several together, gives the same bytes as the slow one."""
+    raw_events = [json.dumps(fields).encode() for fields in events]
 
-    def done() -> bytes | str:
-        try:
-            return enrich(raw, arrival(kind, request_ip))
-        except Reject as reject:
-            return reject.code
+    def came() -> Arrival:
+        received_at = datetime(2026, 3, 4, 5, 6, 7, micros, tzinfo=zone)
+        return msgspec.structs.replace(arrival(kind, request_ip), received_at=received_at, late={})
+
+    def done() -> list[bytes | str]:
+        return [_enriched(raw, came()) for raw in raw_events]
 
     quickly = done()
-    together = enrich_usual([raw, raw], arrival(kind, request_ip))
+    together = enrich_usual(raw_events, came())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(enrichment, "_is_usual", lambda *_: False)
+        patch.setattr(enrichment, "enrich_usual", lambda *_: None)
         assert done() == quickly
-    assert together in (None, [quickly] * 2)
+    assert together in (None, quickly)
+
+
+def _enriched(raw: bytes, came: Arrival) -> bytes | str:
+    try:
+        return enrich(raw, came)
+    except Reject as reject:
+        return reject.code
 
 
 def test_usual_events_are_completed_together() -> None:
