@@ -49,6 +49,8 @@ _KEPT_WINDOWS = 4
 """The windows of waiting messages that keep their decisions. Others are decided again later."""
 
 _DELIVERED = Outcome.delivered()
+_body = attrgetter("body")
+_offset = attrgetter("offset")
 _replay = attrgetter("replay")
 
 _log = logging.getLogger(__name__)
@@ -133,19 +135,16 @@ class Dispatch:
         free = self._settings.parked_messages - len(self._schedule)
         return max(0, min(self._window, free))
 
-    def add(self, messages: Sequence[tuple[Event, Decision]]) -> None:
-        """Add messages to send."""
-        item_of = Item.of
-        items = [
-            item_of(event.offset, event.body, decision, event.replay)
-            for event, decision in messages
-        ]
+    def add(self, events: Sequence[Event], decisions: Sequence[Decision]) -> None:
+        """Add messages to send, with what the connection makes of each."""
+        offsets, bodies, replays = map(_offset, events), map(_body, events), map(_replay, events)
+        items = [*map(Item.of, offsets, bodies, decisions, replays)]
         if self._ages:
             now = self._wall_clock()
-            for item, (event, _) in zip(items, messages, strict=True):
+            for item, event in zip(items, events, strict=True):
                 item.received_at = now if event.received_at is None else event.received_at
         if any(map(_replay, items)):
-            for event, decision in messages:
+            for event, decision in zip(events, decisions, strict=True):
                 if event.replay == PROFILES:
                     self._planner.send_again(decision)
         self._schedule.add(items, self._clock())

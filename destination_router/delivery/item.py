@@ -94,7 +94,7 @@ class Item(msgspec.Struct, eq=False):
     def of(cls, offset: int, body: bytes, decision: Decision, replay: str | None = None) -> Item:
         """Make the item of a message that comes in."""
         keys = decision.user_keys
-        if len(keys) > 1:
+        if len(keys) > 1 and (len(keys) > 2 or keys[0] == keys[1]):  # noqa: PLR2004 -- two mostly
             keys = tuple(dict.fromkeys(keys))
         return cls(offset, body, decision, replay, decision.message_id, keys)
 

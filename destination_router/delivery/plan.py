@@ -18,7 +18,6 @@ from destination_router.pipeline.connection import Connection, Decision
 from destination_router.pipeline.packing import packed
 
 _offset = attrgetter("offset")
-_delivered = attrgetter("delivered")
 
 
 class PlannedRequest(msgspec.Struct, frozen=True, eq=False):
@@ -117,11 +116,10 @@ class Planner:
             for item in items:
                 self._quotas.release(item.reserved)
                 item.reserved = ()
-        skipped = self._leave_out_repeats(items)
-        finished, sent = _parted(items)
+        finished, sent, singles, skipped = self._parted(items)
         kept_back: list[tuple[Item, QuotaWait]] = []
         while True:
-            steps = self._steps(sent)
+            steps = self._steps(sent, singles)
             unpaid = self._pay(steps, now)
             if unpaid is None:
                 return Plan(steps, kept_back, skipped, finished)
@@ -130,6 +128,7 @@ class Planner:
             kept_back += [(item, wait) for item in gone]
             self.forget(gone)
             sent = [item for item in sent if item not in gone]
+            singles = plain_singles(sent)
 
     def send_again(self, decision: Decision) -> None:
         """Let a replay send its updates, although the vendor may have them already."""
@@ -170,21 +169,49 @@ class Planner:
             raise UndecidedError
         item.decision = decision
 
-    def _leave_out_repeats(self, items: Sequence[Item]) -> int:
+    def _parted(
+        self, items: Sequence[Item]
+    ) -> tuple[list[Item], list[Item], list[HttpRequest] | None, int]:
+        """Leave out updates that the vendor has, and part what is sent from what is finished.
+
+        All in one look at each message: a window fits into no processor's cache.
+
+        Returns:
+            The messages with nothing left to send; the others; `plain_singles` of the others; and
+            how many requests were left out.
+        """
         self._windows += 1
+        finished: list[Item] = []
+        sent: list[Item] = []
+        singles: list[HttpRequest] = []
         skipped = 0
+        is_plain = True
         for item in items:
             requests = () if item.decision is None else item.decision.requests
-            if len(requests) == 1 and requests[0].state_key is None:  # as of nearly all
+            is_single = len(requests) == 1
+            if not is_single or requests[0].state_key is not None:
+                skipped += self._leave_out_repeats(item, requests)
+            if is_single and not item.delivered:  # as nearly all
+                sent.append(item)
+                singles += requests
+            elif item.left():
+                sent.append(item)
+                is_plain = False
+            else:
+                finished.append(item)
+        return finished, sent, singles if is_plain else None, skipped
+
+    def _leave_out_repeats(self, item: Item, requests: Sequence[HttpRequest]) -> int:
+        """Take what repeats what the vendor has for delivered. Return how many requests do."""
+        skipped = 0
+        for position, request in enumerate(requests):
+            if request.state_key is None or item.delivered >> position & 1:
                 continue
-            for position, request in enumerate(requests):
-                if request.state_key is None or item.delivered >> position & 1:
-                    continue
-                if self._states.repeats(request):
-                    item.delivered |= 1 << position
-                    skipped += 1
-                else:
-                    self._states.begin(request, self._windows)
+            if self._states.repeats(request):
+                item.delivered |= 1 << position
+                skipped += 1
+            else:
+                self._states.begin(request, self._windows)
         return skipped
 
     def _pay(
@@ -198,8 +225,9 @@ class Planner:
                 return step, wait
         return None
 
-    def _steps(self, items: Sequence[Item]) -> list[PlannedRequest]:
-        plain = plain_singles(items)
+    def _steps(
+        self, items: Sequence[Item], plain: list[HttpRequest] | None
+    ) -> list[PlannedRequest]:
         singles = [r for item in items for _, r in item.left()] if plain is None else plain
         # A single request is packed already.
         requests = packed(self._connection, singles) if len(singles) > 1 else singles
@@ -236,17 +264,6 @@ class Planner:
                     seen[item] = at + 1
             steps.append(PlannedRequest(request, self._costs(request), its_items, indexes))
         return steps
-
-
-def _parted(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
-    """Separate messages with nothing left to send from the others."""
-    if not any(map(_delivered, items)):  # as of nearly all windows
-        return [], [*items]
-    finished: list[Item] = []
-    sent: list[Item] = []
-    for item in items:
-        (sent if item.left() else finished).append(item)
-    return finished, sent
 
 
 def plain_singles(items: Sequence[Item]) -> list[HttpRequest] | None:

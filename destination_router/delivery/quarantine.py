@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -31,6 +31,8 @@ longest are forgotten first, and what floods in is seen all the time."""
 
 _log = logging.getLogger(__name__)
 
+
+Verdict = Literal["free", "caught", "held"]
 
 _Marks = tuple[Any, ...]
 """What comes with an identity: kind, hash, kind, hash, ... Flat, since each message has one."""
@@ -92,9 +94,7 @@ class Quarantine:
         self.caught: list[bytes] = []
         """Digests of those that are held back since this was last emptied."""
 
-    def verdict(
-        self, decision: Decision, at: float, *, again: bool = False
-    ) -> Literal["free", "caught", "held"]:
+    def verdict(self, decision: Decision, at: float, *, again: bool = False) -> Verdict:
         """Decide whether a message may go out.
 
         Where several subscriptions send it under several identities, each is watched, and the
@@ -105,26 +105,40 @@ class Quarantine:
             at: when it was received, Unix time in seconds.
             again: it is a replay: it was let through when it came, and now all come at once.
         """
-        identities = named_identities(decision)
-        if self._held and not self._held.isdisjoint(map(digest, identities)):
-            return "held"
         if again:
-            return "free"
-        device = decision.anonymous_id
-        marks: _Marks = () if device is None else (_DEVICE, hash(device))
-        for kind, value in decision.person:
-            marks = (kind, hash(value), *marks)
-        if not marks:
-            return "free"
-        caught = []
-        for each in identities:
-            if each not in self._allowed and self._is_too_much(hash(each), marks, at):
-                caught.append(digest(each))  # noqa: PERF401 -- nearly always there is none
-        if not caught:
-            return "free"
-        self._held.update(caught)
-        self.caught += caught
-        return "caught"
+            return "held" if self._holds(named_identities(decision)) else "free"
+        return self.verdicts([decision], [at]).get(0, "free")
+
+    def verdicts(self, decisions: Sequence[Decision], times: Iterable[float]) -> dict[int, Verdict]:
+        """Decide about those messages that are to be sent, in order, none of which is a replay.
+
+        Args:
+            decisions: what their connection makes of them.
+            times: when each was received, Unix time in seconds.
+
+        Returns:
+            The verdicts on those that may not go out, by their place among the decisions.
+        """
+        found: dict[int, Verdict] = {}
+        for place, (decision, at) in enumerate(zip(decisions, times, strict=True)):
+            if decision.result != "requests":
+                continue
+            identities = named_identities(decision)
+            if self._held and self._holds(identities):  # as hardly ever: it spares a call
+                found[place] = "held"
+                continue
+            device = decision.anonymous_id
+            marks: _Marks = () if device is None else (_DEVICE, hash(device))
+            for kind, value in decision.person:
+                marks = (kind, hash(value), *marks)
+            if not marks:
+                continue
+            for each in identities:
+                if each not in self._allowed and self._is_too_much(hash(each), marks, at):
+                    self._held.add(digest(each))
+                    self.caught.append(digest(each))
+                    found[place] = "caught"
+        return found
 
     def refusal(self) -> Refusal:
         """Explain why a message is held back, and what releases it."""
@@ -141,6 +155,9 @@ class Quarantine:
     def remembered(self) -> int:
         """The number of remembered identities and of what came with them."""
         return self._remembered
+
+    def _holds(self, identities: Collection[str]) -> bool:
+        return bool(self._held) and not self._held.isdisjoint(map(digest, identities))
 
     def _is_too_much(self, identity: int, marks: _Marks, at: float) -> bool:
         if at != self._forgot_at or self._remembered >= self._most_remembered:
@@ -242,8 +259,20 @@ class Watch:
         if not self.is_on:
             return decision
         verdict = self._quarantine.verdict(decision, at, again=again)
-        if verdict == "free":
-            return decision
+        return decision if verdict == "free" else self._refused(decision, verdict)
+
+    def judged_all(
+        self, decisions: Sequence[Decision], times: Iterable[float]
+    ) -> Sequence[Decision]:
+        """As `judged`, for several messages in their order, none of which is a replay."""
+        if not self.is_on or not (found := self._quarantine.verdicts(decisions, times)):
+            return decisions
+        judged = [*decisions]
+        for place, verdict in found.items():
+            judged[place] = self._refused(judged[place], verdict)
+        return judged
+
+    def _refused(self, decision: Decision, verdict: Verdict) -> Decision:
         if verdict == "caught":
             about = {"connection": self._connection, "message_id": decision.message_id}
             _log.warning(CODE, extra=about)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from operator import attrgetter
 from typing import Protocol, assert_never, get_args
 
 from destination_router.contract.records import HttpRequest, Outcome
@@ -19,6 +20,8 @@ from destination_router.delivery.plan import Plan, PlannedRequest
 
 _Told = tuple[Item, int | None, Outcome]
 """A message, the index of its request, and its outcome."""
+
+_keys = attrgetter("keys")
 
 _ORDER: tuple[Next, ...] = get_args(Next)
 """All next steps of a message. One that is missing here would be forgotten."""
@@ -88,14 +91,17 @@ class Window:
         if len(self._requests) == 1:
             await self._after((), self._requests[0])
             return
-        last_of_user: dict[str, int] = {}
+        last_of_user: dict[str, asyncio.Task[None]] = {}
         sent: list[asyncio.Task[None]] = []
         try:
-            for index, planned in enumerate(self._requests):
-                users = set(chain.from_iterable([item.keys for item in planned.items]))
-                before = {last_of_user[key] for key in users & last_of_user.keys()}
-                sent.append(asyncio.create_task(self._after([sent[i] for i in before], planned)))
-                last_of_user.update(dict.fromkeys(users, index))
+            for planned in self._requests:
+                users = chain.from_iterable(map(_keys, planned.items))
+                before = {last_of_user[key] for key in last_of_user.keys() & users}
+                task = asyncio.create_task(self._after(before, planned))
+                sent.append(task)
+                if len(sent) < len(self._requests):  # nothing comes after the last one
+                    users = chain.from_iterable(map(_keys, planned.items))
+                    last_of_user.update(dict.fromkeys(users, task))
             await asyncio.gather(*sent)
         finally:
             for task in sent:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from heapq import heappop, heappush
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 
 from destination_router.delivery.asking import Asking
@@ -41,7 +41,13 @@ _SHARE_FOR_COMMITS = 0.2
 _SHORTEST_LOOK, _LONGEST_LOOK = 1.0, 60.0
 """The seconds between two looks for messages that are too old: a look asks each that waits."""
 
+_SENT = {"requests"}
+
 _body = attrgetter("body")
+_code = attrgetter("code")
+_notes = attrgetter("notes")
+_replay = attrgetter("replay")
+_result = attrgetter("result")
 
 
 class Worker:
@@ -267,29 +273,55 @@ class Worker:
             alone: it is one, and is packed, too, while it is at hand.
         """
         self._stats.received += len(events)
-        notes = self._stats.notes
-        to_send: list[tuple[Event, Decision]] = []
-        for event, known in zip(events, made, strict=True):
-            decision = self._decided(event, known)
+        judged = self._judged_together(events, made)
+        if judged is not None and not alone and {*map(_result, judged)} == _SENT:
+            self._note(events, judged)
+            self._dispatch.add(events, judged)
+            return
+        decided = map(self._decided, events, made) if judged is None else judged
+        taken: list[Event] = []
+        to_send: list[Decision] = []
+        for event, decision in zip(events, decided, strict=True):
             if isinstance(decision, str):
                 self._poisoned(event, decision)
                 continue
-            if self._observer is not None:
-                self._observer.decided(event, decision)
-            for note in decision.notes:
-                notes[note.code] += 1
+            self._note([event], [decision])
             if alone:
                 packed(self._connection, list(decision.requests))
             match decision.result:
                 case "requests":
-                    to_send.append((event, decision))
+                    taken.append(event)
+                    to_send.append(decision)
                 case "filtered":
                     self._stats.filtered += 1
                     self._ledger.end(Delivery(decision, None, event.offset))
                 case "rejected":
                     self._reject(event, decision)
         if to_send:
-            self._dispatch.add(to_send)
+            self._dispatch.add(taken, to_send)
+
+    def _note(self, events: Sequence[Event], decisions: Sequence[Decision]) -> None:
+        """Count what decisions note, and tell the observer of them."""
+        if self._observer is not None:
+            for event, decision in zip(events, decisions, strict=True):
+                self._observer.decided(event, decision)
+        self._stats.notes.update(map(_code, chain.from_iterable(map(_notes, decisions))))
+
+    def _judged_together(
+        self, events: Sequence[Event], made: Sequence[Decision | None]
+    ) -> Sequence[Decision] | None:
+        """Let the quarantine judge messages together. None: each has to be decided by itself."""
+        decisions = [decision for decision in made if decision is not None]
+        if len(decisions) != len(made) or any(map(_replay, events)):
+            return None
+        now = self._wall_clock()
+        times = [now if (at := event.received_at) is None else at for event in events]
+        try:
+            return self._quarantine.judged_all(decisions, times)
+        except PASSED_ON:
+            raise
+        except BaseException:  # noqa: BLE001 -- no message may stop its neighbours
+            return None
 
     def _together(self, events: Sequence[Event]) -> Sequence[Decision | None]:
         """Decide about messages together. If that fails, return None for each to decide alone."""

@@ -24,15 +24,19 @@ from destination_router.delivery.outcomes import what_now
 from destination_router.delivery.plan import (
     Plan,
     PlannedRequest,
+    Planner,
     carriers,
     plain_carriers,
     plain_singles,
 )
-from destination_router.delivery.quarantine import Quarantine, _Once, _Seen
+from destination_router.delivery.quarantine import Quarantine, Watch, _Once, _Seen
+from destination_router.delivery.quotas import Quotas
 from destination_router.delivery.schedule import Schedule
 from destination_router.delivery.sender import header_texts
+from destination_router.delivery.states import States
 from destination_router.delivery.window import Window
-from destination_router.pipeline.connection import Decision
+from destination_router.pipeline.connection import Connection, Decision
+from destination_router.plugins.loading import load_plugin
 
 IDS = st.sampled_from([f"m{n}" for n in range(6)])
 OUTCOMES = st.sampled_from(
@@ -239,6 +243,74 @@ def test_messages_that_are_sent_once_fare_as_any(
     assert carried_out(whole, answers) == carried_out(steps, answers)
 
 
+UPDATES = st.lists(
+    st.lists(
+        st.tuples(st.sampled_from([None, None, "s", "t"]), st.booleans()), min_size=1, max_size=2
+    ),
+    max_size=5,
+)
+"""The messages of a window: of each request its state, and which of two contents it has."""
+
+
+def updating(window: Sequence[Sequence[tuple[str | None, bool]]]) -> list[Item]:
+    return [
+        Item.of(
+            offset,
+            b"{}",
+            Decision(
+                message_id=f"m{offset}",
+                result="requests",
+                requests=tuple(
+                    HttpRequest(
+                        method="POST",
+                        url="https://v.test/",
+                        json={"content": content},
+                        message_ids=(f"m{offset}",),
+                        state_key=state,
+                    )
+                    for state, content in requests
+                ),
+                user_keys=("u",),
+            ),
+        )
+        for offset, requests in enumerate(window)
+    ]
+
+
+def slowly_left_out(items: Sequence[Item], states: States, window: int) -> int:
+    """Leave out what the vendor has, request by request."""
+    skipped = 0
+    for item in items:
+        for position, one in item.left():
+            if states.repeats(one):
+                item.delivered |= 1 << position
+                skipped += 1
+            else:
+                states.begin(one, window)
+    return skipped
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(UPDATES, max_size=4))
+def test_what_is_sent_of_a_window_is_found_in_one_look(
+    windows: list[list[list[tuple[str | None, bool]]]],
+) -> None:
+    """The same updates are left out, and the same messages are sent or finished."""
+    heap = Connection("heap", load_plugin("heap"), {"appId": "11"})
+    planner = Planner(heap, Quotas(()), States(10))
+    slow = Planner(heap, Quotas(()), states := States(10))
+    for number, window in enumerate(windows):
+        items, same = updating(window), updating(window)
+        plan = planner.plan(items, 0.0)
+        assert plan.skipped == slowly_left_out(same, states, number)
+        assert [item.offset for item in plan.finished] == [i.offset for i in same if not i.left()]
+        sent = {item.offset for step in plan.steps for item in step.items}
+        assert sent == {item.offset for item in same if item.left()}
+        assert [item.left() for item in items] == [item.left() for item in same]
+        planner.all_delivered(items)
+        slow.all_delivered(same)
+
+
 MOVES = st.one_of(
     st.tuples(st.just("add"), st.lists(st.sampled_from("abcd"), min_size=1, max_size=2)),
     st.tuples(st.just("wait"), st.sampled_from([0.1, 1.0, 4.0])),
@@ -329,38 +401,71 @@ class Unfolded(Quarantine):
         return told
 
 
-@settings(max_examples=300, deadline=None)
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from("ab"),
-            st.sampled_from([None, "1", "2", "3"]),
-            st.sampled_from([(), (("email", "x"),), (("email", "y"),), (("name", "x"),)]),
-            st.sampled_from([0.0, 0.0, 1.0, 30.0, 70.0]),
-        ),
-        max_size=30,
+WATCHED = st.lists(
+    st.tuples(
+        st.sampled_from("ab"),
+        st.sampled_from([None, "1", "2", "3"]),
+        st.sampled_from([(), (("email", "x"),), (("email", "y"),), (("name", "x"),)]),
+        st.sampled_from([0.0, 0.0, 1.0, 30.0, 70.0]),
     ),
-    st.sampled_from([4, 100]),
+    max_size=30,
 )
+"""Messages: user, anonymous id, person, and the seconds since the last one."""
+
+WATCH = QuarantineConfig(anonymous_ids=2, changed_traits=1, period=60.0)
+
+
+def of_person(user: str, anonymous: str | None, person: tuple[tuple[str, str], ...]) -> Decision:
+    return Decision(
+        message_id="m",
+        result="requests",
+        requests=(request(["m"]),),
+        user_id=user,
+        anonymous_id=anonymous,
+        person=person,
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(WATCHED, st.sampled_from([4, 100]))
 def test_an_identity_that_never_changes_is_watched_as_any(
     messages: list[tuple[str, str | None, tuple[tuple[str, str], ...], float]], most: int
 ) -> None:
     """It is free, caught and forgotten when another would be, and takes as much room."""
-    settings_ = QuarantineConfig(anonymous_ids=2, changed_traits=1, period=60.0)
-    quick, slow = Quarantine(settings_, (), most), Unfolded(settings_, (), most)
+    quick, slow = Quarantine(WATCH, (), most), Unfolded(WATCH, (), most)
     now = 0.0
     for user, anonymous, person, pause in messages:
         now += pause
-        decision = Decision(
-            message_id="m",
-            result="requests",
-            requests=(request(["m"]),),
-            user_id=user,
-            anonymous_id=anonymous,
-            person=person,
-        )
+        decision = of_person(user, anonymous, person)
         assert quick.verdict(decision, now) == slow.verdict(decision, now)
         assert quick.remembered == slow.remembered
+
+
+@settings(max_examples=200, deadline=None)
+@given(WATCHED, st.integers(1, 5), st.integers(0, 5))
+def test_messages_are_judged_together_as_one_by_one(
+    messages: list[tuple[str, str | None, tuple[tuple[str, str], ...], float]],
+    at_once: int,
+    filtered: int,
+) -> None:
+    """The same ones are held back, also where one that is not to be sent is among them."""
+    together, one_by_one = Watch("heap", WATCH), Watch("heap", WATCH)
+    decisions, times, now = [], [], 0.0
+    for number, (user, anonymous, person, pause) in enumerate(messages):
+        decision = of_person(user, anonymous, person)
+        if number % 6 == filtered:
+            decision = Decision(message_id="m", result="filtered", user_id=user, person=person)
+        decisions.append(decision)
+        times.append(now := now + pause)
+    alone = [
+        one_by_one.judged(decision, at) if decision.result == "requests" else decision
+        for decision, at in zip(decisions, times, strict=True)
+    ]
+    judged: list[Decision] = []
+    for start in range(0, len(decisions), at_once):
+        end = start + at_once
+        judged += together.judged_all(decisions[start:end], times[start:end])
+    assert judged == alone
 
 
 NAMES = st.sampled_from([b"Date", b"date", b"Retry-After", b"X-Name"])
