@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -12,16 +13,23 @@ from destination_router.contract.records import Reject
 from destination_router.contract.times import read_time
 from destination_router.eventlog.interface import Event
 from destination_router.files.cutting import head_of
-from destination_router.files.line_sources import LineSource
+from destination_router.files.line_sources import MOST_BYTES, LineSource
 from destination_router.files.reading import Line
 from destination_router.files.resuming import SendState
 from destination_router.pipeline.wire import members
+
+MOST_BYTES_OUT = 2 * MOST_BYTES
+"""While so many bytes are handed out and not committed, no more are read."""
+
+_line = attrgetter("line")
+_number = attrgetter("number")
 
 
 class FileSource:
     """Hands out each line of a file once. `finished` is set when all of them are committed.
 
-    If a file breaks off, it hands out everything before that place.
+    If a file breaks off, it hands out everything before that place. A worker bounds how many
+    messages it has. Here, their bytes are bounded, because one line may have several megabytes.
 
     Args:
         lines: the file's.
@@ -34,25 +42,31 @@ class FileSource:
         self._out: dict[int, int] = {}
         self._places: dict[int, str] = {}
         self._kept: set[int] = set()
+        self._bytes_out = 0
+        self._committed = asyncio.Event()
         self.finished = asyncio.Event()
         self.passed_over = 0
         self.bytes_done = 0
         self.bytes_passed_over = 0
 
     async def read(self, connection: str, after: int, limit: int) -> list[Event]:  # noqa: ARG002 -- a file has one reader
-        """Read more lines. At the end, wait for ever."""
+        """Read more lines, once there is room for them. At the end, wait for ever."""
         while not self._lines.ended:
+            while self._bytes_out >= MOST_BYTES_OUT:
+                self._committed.clear()
+                await self._committed.wait()
             lines = await self._lines.take(limit)
             new = self._new(lines) if self._state.resumed else lines
-            self._out.update([(line.number, len(line.raw) + 1) for line in new])
-            for line in new:
-                if line.line != line.number or line.nth != 1:  # where it says more than the number
-                    self._places[line.number] = line.place
-            events = [event_of(line) for line in new]
+            numbers = [*map(_number, new)]
+            sizes = [len(line.raw) + 1 for line in new]
+            self._out.update(zip(numbers, sizes, strict=True))
+            self._bytes_out += sum(sizes)
+            if numbers != [*map(_line, new)]:  # else the number says it all
+                self._places.update((line.number, line.place) for line in new)
             if lines:
-                self._state.hand_out([event.offset for event in events], lines[-1].number)
-            if events:
-                return events
+                self._state.hand_out(numbers, lines[-1].number)
+            if new:
+                return [event_of(line) for line in new]
         self._see_whether_finished()
         never: asyncio.Future[list[Event]] = asyncio.get_running_loop().create_future()
         return await never
@@ -95,7 +109,10 @@ class FileSource:
     async def commit(self, connection: str, offsets: Collection[int]) -> None:  # noqa: ARG002
         """Note finished lines."""
         out = self._out
-        self.bytes_done += sum([out.pop(offset, 0) for offset in offsets])
+        size = sum([out.pop(offset, 0) for offset in offsets])
+        self.bytes_done += size
+        self._bytes_out -= size
+        self._committed.set()
         if self._places:
             for offset in offsets:
                 self._places.pop(offset, None)

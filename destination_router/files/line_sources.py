@@ -22,6 +22,9 @@ from destination_router.files.reading import STANDARD_INPUT, BrokenOffError, Lin
 LINGER = 0.05
 """The seconds during which lines of a stream are collected before they are handed out."""
 
+MOST_BYTES = 32 * 2**20
+"""The bytes of messages after which no more are taken at once, or read ahead."""
+
 _AHEAD = 2000
 """The most lines that are read ahead."""
 
@@ -38,7 +41,10 @@ class LineSource(Protocol):
         """Where it breaks off; None if it does not."""
 
     async def take(self, limit: int) -> list[Line]:
-        """Take lines, in order. An empty result means that it has ended."""
+        """Take lines, in order, of `MOST_BYTES` together or with one more.
+
+        An empty result means that it has ended.
+        """
 
     def rest(self) -> Iterator[Line]:
         """Take the remaining lines without waiting for more."""
@@ -78,8 +84,13 @@ class File:
     async def take(self, limit: int) -> list[Line]:
         """Read on."""
         taken: list[Line] = []
+        size = 0
         try:
-            taken += islice(self._lines, limit)  # which keeps what came before it breaks off
+            for line in islice(self._lines, limit):
+                taken.append(line)
+                size += len(line.raw)
+                if size >= MOST_BYTES:
+                    return taken
         except BrokenOffError as error:
             self.broken = str(error)
         self.ended = len(taken) < limit
@@ -107,7 +118,7 @@ class Stream:
     def __init__(self, lines: Iterator[Line]) -> None:
         self._lines = File(lines)
         self._arrived: asyncio.Queue[Line | Exception | None] = asyncio.Queue()
-        self._room = threading.Semaphore(_AHEAD)
+        self._ahead = _Ahead()
         self._reader: threading.Thread | None = None
         self.ended = False
 
@@ -128,11 +139,11 @@ class Stream:
             self._reader = threading.Thread(target=self._read, args=arguments, daemon=True)
             self._reader.start()
         taken: list[Line] = []
-        self._keep(await self._arrived.get(), taken)
+        size = self._keep(await self._arrived.get(), taken)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER):
-                while len(taken) < limit and not self.ended:
-                    self._keep(await self._arrived.get(), taken)
+                while len(taken) < limit and size < MOST_BYTES and not self.ended:
+                    size += self._keep(await self._arrived.get(), taken)
         return taken
 
     def rest(self) -> Iterator[Line]:
@@ -142,22 +153,48 @@ class Stream:
             if isinstance(arrived, Line):
                 yield arrived
 
-    def _keep(self, arrived: Line | Exception | None, taken: list[Line]) -> None:
+    def _keep(self, arrived: Line | Exception | None, taken: list[Line]) -> int:
+        """Take a line, and return its bytes."""
         if isinstance(arrived, Exception):
             raise arrived
         if arrived is None:
             self.ended = True
-        else:
-            taken.append(arrived)
-            self._room.release()
+            return 0
+        taken.append(arrived)
+        size = len(arrived.raw)
+        self._ahead.leave(size)
+        return size
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:
         end: Exception | None = None
         with contextlib.suppress(RuntimeError):  # the loop has ended, and with it all interest
             try:
                 for line in self._lines.rest():
-                    self._room.acquire()
+                    self._ahead.come(len(line.raw))
                     loop.call_soon_threadsafe(self._arrived.put_nowait, line)
             except Exception as error:  # noqa: BLE001 -- raised where lines are taken
                 end = error
             loop.call_soon_threadsafe(self._arrived.put_nowait, end)
+
+
+class _Ahead:
+    """The lines that a thread has read and nobody has taken."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._lines = 0
+        self._bytes = 0
+
+    def come(self, size: int) -> None:
+        """Count another one, once there is room for it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._lines < _AHEAD and self._bytes < MOST_BYTES)
+            self._lines += 1
+            self._bytes += size
+
+    def leave(self, size: int) -> None:
+        """Count one less."""
+        with self._changed:
+            self._lines -= 1
+            self._bytes -= size
+            self._changed.notify()
