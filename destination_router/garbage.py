@@ -15,6 +15,9 @@ With a threshold below it, Python looks at messages that are still on their way:
 looks together took 2.3 µs an event of `send`, and take 0.9 now.
 """
 _BYTES = 16 * 1024 * 1024
+_MOST_BYTES = 4 * _BYTES
+_FEW = 200
+"""Objects that are found where nothing is wrong: asyncio leaves some dozens of them."""
 
 
 @contextlib.contextmanager
@@ -34,18 +37,21 @@ def seldom() -> Iterator[None]:
 
 
 class Sweep:
-    """Looks after every so many bytes of messages, too.
+    """Looks after every 16 MiB of messages, too, and less often while it finds little: every 64.
 
     One cycle may hold on to a whole request: that of a plugin which keeps the exception it raises.
-    A thousand of them would be no reason to look, and a gigabyte.
+    A thousand of them would be no reason to look, and a gigabyte. A look goes through all that is
+    under way, which takes 0.7 µs of each event where one follows upon every 16 MiB.
     """
 
     def __init__(self) -> None:
         self._bytes = 0
+        self._pause = _BYTES
 
     def saw(self, size: int) -> None:
         """Take note of the bytes of a request, or of messages that were read."""
         self._bytes += size
-        if self._bytes >= _BYTES:
+        if self._bytes >= self._pause:
             self._bytes = 0
-            gc.collect(1)
+            few = gc.collect(1) < _FEW
+            self._pause = min(2 * self._pause, _MOST_BYTES) if few else _BYTES

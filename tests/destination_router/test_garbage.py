@@ -47,6 +47,21 @@ def test_each_look_is_after_as_many_bytes() -> None:
     assert cycle() is not None
 
 
+def test_looks_that_find_little_are_less_often_up_to_a_bound() -> None:
+    """Cycles that come late hold on to 64 MiB at the most, and the next ones to 16 again."""
+    sweep = Sweep()
+    gc.collect()
+    for _ in range(16 + 32 + 64):
+        sweep.saw(MEGABYTE)
+    for most in (64, 16):
+        cycle = [weakref.ref(Cycle()) for _ in range(500)][-1]
+        for _ in range(most - 1):
+            sweep.saw(MEGABYTE)
+        assert cycle() is not None
+        sweep.saw(MEGABYTE)
+        assert cycle() is None
+
+
 def test_a_process_of_our_own_looks_seldom_while_it_serves() -> None:
     """What is loaded is left alone and thresholds are high; afterwards all is as it was."""
     before = gc.get_threshold()
