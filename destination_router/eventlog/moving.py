@@ -22,6 +22,7 @@ from destination_router.eventlog.partition import partition_key
 from destination_router.eventlog.sqlite.claim import claim
 from destination_router.eventlog.sqlite.file import connect, damage_told, open_file
 from destination_router.eventlog.sqlite.queries import last_offset, progress_of, put_low, read
+from destination_router.eventlog.sqlite.rows import Row
 
 _AT_ONCE = 500
 _COPIED = ("holds", "orders", "origins", "pairings", "quarantine")
@@ -166,19 +167,16 @@ class _Moving:
             rows, _ = read(self._database, at, _AT_ONCE)
             if not rows:
                 return
-            at = rows[-1][0]
-            if chunk := [each for row in rows if (each := self._record(*row[:-1])) is not None]:
+            at = rows[-1].last
+            if chunk := [
+                record
+                for row in rows
+                for offset, body in row.events()
+                if (record := self._record(row, offset, body)) is not None
+            ]:
                 yield chunk
 
-    def _record(  # noqa: PLR0913, PLR0917 -- a row's columns
-        self,
-        offset: int,
-        target: str | None,
-        body: bytes,
-        at: int,
-        source: str | None,
-        replay: str | None,
-    ) -> Any:
+    def _record(self, row: Row, offset: int, body: bytes) -> Any:
         from destination_router.eventlog.kafka.producing import (  # noqa: PLC0415 -- an extra
             Headers,
             Record,
@@ -187,18 +185,19 @@ class _Moving:
         waiting = [
             name
             for name, progress in self._progress.items()
-            if target in (None, name) and not progress.is_done(offset)
+            if row.target in (None, name) and not progress.is_done(offset)
         ]
         if not waiting:
             return None
         found: Headers = [("moved", f"{self._file}/{offset}".encode())]
-        if target is not None or len(waiting) < len(self._progress):
+        if row.target is not None or len(waiting) < len(self._progress):
             found += [("target", name.encode()) for name in waiting]
-        if source is not None:
-            found.append(("source", source.encode()))
-        if replay is not None:
-            found.append(("replay", replay.encode()))
-        return Record(self._address.events, partition_key(body).encode() or None, body, found, at)
+        if row.source is not None:
+            found.append(("source", row.source.encode()))
+        if row.replay is not None:
+            found.append(("replay", row.replay.encode()))
+        key = partition_key(body).encode() or None
+        return Record(self._address.events, key, body, found, row.received_at)
 
     def _copy_books(self) -> int:
         """Copy dead letters and the other books. Existing entries stay."""

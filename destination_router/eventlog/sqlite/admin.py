@@ -23,8 +23,9 @@ from destination_router.eventlog.sqlite.queries import (
     register,
     waiting_events,
 )
+from destination_router.eventlog.sqlite.rows import COLUMNS, checked_rows
 
-_BODIES = "SELECT body FROM events WHERE target IS NULL ORDER BY offset"
+_BODIES = f"SELECT {COLUMNS} FROM events WHERE target IS NULL ORDER BY offset"  # noqa: S608
 
 
 @contextlib.contextmanager
@@ -92,8 +93,8 @@ class SqliteAdmin:
 
     def bodies(self) -> Iterator[bytes]:
         """Read every event in the log, without replays."""
-        for (body,) in self.books.execute(_BODIES):
-            yield body
+        for row in checked_rows(self.books.execute(_BODIES)):
+            yield from row.bodies
 
     def register(self, name: str, start: Literal["end", "start"]) -> None:
         """Register a new connection."""

@@ -13,20 +13,29 @@ from typing import Any
 import msgspec
 
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter, LetterGroup
+from destination_router.eventlog.sqlite.rows import FIRST
 
-_PUT = """
+
+def _of_event(column: str) -> str:
+    """Write the SQL of what an event's row says. It is asked with the offset, twice."""
+    return (
+        f"(SELECT {column} FROM events WHERE {FIRST} <= ? "  # noqa: S608
+        "AND offset = (SELECT min(offset) FROM events WHERE offset >= ?))"
+    )
+
+
+_PUT = f"""
 INSERT INTO dead_letters
     (connection, message_id, offset, body, code, detail, at, attempts, request, status, answer,
      source, replay)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-    coalesce(?, (SELECT source FROM events WHERE events.offset = ?)),
-    coalesce(?, (SELECT replay FROM events WHERE events.offset = ?)))
+    coalesce(?, {_of_event("source")}), coalesce(?, {_of_event("replay")}))
 ON CONFLICT (connection, message_id) DO UPDATE SET
     offset = excluded.offset, body = excluded.body, code = excluded.code,
     detail = excluded.detail, at = excluded.at, attempts = attempts + excluded.attempts,
     request = excluded.request, status = excluded.status, answer = excluded.answer,
     replayed_at = NULL, source = excluded.source, replay = excluded.replay
-"""
+"""  # noqa: S608
 _FIND = """
 SELECT id, connection, message_id, offset, body, code, detail, at, attempts, request, status,
        answer, replayed_at, source, replay
@@ -125,7 +134,9 @@ def _row(letter: DeadLetter) -> tuple[Any, ...]:
         letter.answer,
         letter.source,
         letter.offset,
+        letter.offset,
         letter.replay,
+        letter.offset,
         letter.offset,
     )
 

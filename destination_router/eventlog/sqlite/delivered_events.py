@@ -9,19 +9,19 @@ import sqlite3
 from collections.abc import Iterator
 
 from destination_router.eventlog.log_admin import Kept
-from destination_router.eventlog.sqlite.checksums import check_event
+from destination_router.eventlog.sqlite.queries import DONE, LOW
+from destination_router.eventlog.sqlite.rising import Rising
+from destination_router.eventlog.sqlite.rows import COLUMNS, FIRST, checked_rows
 
-_DELIVERED = """
-SELECT offset, target, body, received_at, source, replay, checksum FROM events
+_KEPT = f"""
+SELECT {COLUMNS} FROM events
 WHERE received_at >= :since AND received_at < :until
-    AND replay IS NULL AND (target IS NULL OR target = :name)
-    AND (
-        offset <= (SELECT low FROM connections WHERE name = :name)
-        OR offset IN (SELECT offset FROM done WHERE connection = :name)
-    )
-    AND offset NOT IN (SELECT offset FROM dead_letters WHERE connection = :name)
+    AND replay IS NULL AND (target IS NULL OR target = :name) AND {FIRST} <= :last
 ORDER BY offset
-"""
+"""  # noqa: S608
+_LAST_DONE = "SELECT max(offset) FROM done WHERE connection = ?"
+_LETTERS = "SELECT offset FROM dead_letters WHERE connection = ? ORDER BY offset"
+_FIRST = f"SELECT {FIRST}, received_at FROM events ORDER BY offset LIMIT 1"  # noqa: S608
 
 
 def delivered_events(
@@ -32,11 +32,20 @@ def delivered_events(
     Raises:
         DamageError: an event is not as it was written.
     """
-    values = {"name": name, "since": round(since * 1000), "until": round(until * 1000)}
-    for row in database.execute(_DELIVERED, values):
-        check_event(*row)
-        offset, _, body, received_at, source, *_ = row
-        yield Kept(offset, received_at / 1000, source, body)
+    low = (database.execute(LOW, (name,)).fetchone() or (0,))[0]
+    last_done = database.execute(_LAST_DONE, (name,)).fetchone()[0]
+    values = {
+        "name": name,
+        "since": round(since * 1000),
+        "until": round(until * 1000),
+        "last": max(low, last_done or 0),
+    }
+    done = Rising(database.execute(DONE, (name,)))
+    letters = Rising(database.execute(_LETTERS, (name,)))
+    for row in checked_rows(database.execute(_KEPT, values)):
+        for offset, body in row.events():
+            if (offset <= low or offset in done) and offset not in letters:
+                yield Kept(offset, row.received_at / 1000, row.source, body)
 
 
 def kept_since(database: sqlite3.Connection) -> float | None:
@@ -44,9 +53,7 @@ def kept_since(database: sqlite3.Connection) -> float | None:
 
     Offsets begin at 1 and are never given twice. Everything may be gone from an empty log.
     """
-    row = database.execute(
-        "SELECT offset, received_at FROM events ORDER BY offset LIMIT 1"
-    ).fetchone()
+    row = database.execute(_FIRST).fetchone()
     if row is None:
         return float("inf")
     first, moment = row

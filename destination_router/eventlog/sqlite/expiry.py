@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable
+from itertools import islice
 
 from destination_router.eventlog.dead_letter import EXPIRED, EXPIRED_DETAIL, DeadLetter
 from destination_router.eventlog.progress import Progress
-from destination_router.eventlog.sqlite.checksums import check_event
 from destination_router.eventlog.sqlite.dead_letter_store import put_letters
+from destination_router.eventlog.sqlite.rows import COLUMNS, checked_rows
 from destination_router.pipeline.wire import id_of
 
 _CHUNK = 500
-_FIND = """
-SELECT offset, target, body, received_at, source, replay, checksum FROM events
+_FIND = f"""
+SELECT {COLUMNS} FROM events
 WHERE offset > ? AND received_at < ? AND (target IS NULL OR target = ?) ORDER BY offset LIMIT ?
-"""
+"""  # noqa: S608
 _log = logging.getLogger(__name__)
 
 
@@ -45,17 +46,21 @@ def expire(  # noqa: PLR0913 -- each is a part, by keyword
     after = progress.low
     while progress.is_done(after + 1) or progress.is_out(after + 1):
         after += 1  # else these alone may be the chunk, and nothing behind them expires
-    rows = connection.execute(_FIND, (after, (now - max_age) * 1000, name, _CHUNK)).fetchall()
-    old = [row for row in rows if not progress.is_done(row[0]) and not progress.is_out(row[0])]
+    values = (after, (now - max_age) * 1000, name, _CHUNK)
+    rows = checked_rows(connection.execute(_FIND, values))
+    found = ((n, body) for row in rows for n, body in row.events() if n > after)
+    old = [
+        (offset, body)
+        for offset, body in islice(found, _CHUNK)
+        if not progress.is_done(offset) and not progress.is_out(offset)
+    ]
     if not old:
         return []
-    for row in old:
-        check_event(*row)
-    put_letters(connection, [_letter(name, row[0], kept(row[2]), now) for row in old])
+    put_letters(connection, [_letter(name, offset, kept(body), now) for offset, body in old])
     _log.warning(
         "events_expired", extra={"connection": name, "count": len(old), "first_offset": old[0][0]}
     )
-    return [row[0] for row in old]
+    return [offset for offset, _ in old]
 
 
 def _letter(name: str, offset: int, body: bytes, now: float) -> DeadLetter:

@@ -22,7 +22,7 @@ from destination_router.faults import file_problem
 APPLICATION_ID = 0x44524C47
 """`DRLG` in SQLite's header, which identifies the router's files."""
 
-VERSION = 5
+VERSION = 6
 """The schema's, in SQLite's `user_version`; a file of an older version is brought up to it."""
 
 _BUSY_SECONDS = 10.0
@@ -43,7 +43,7 @@ CREATE TABLE events (
     partition TEXT NOT NULL,                   -- whose event it is
     target TEXT,                               -- the only connection that it is for; NULL: all
     body BLOB NOT NULL
-);
+);  -- a row may be several events since version 6: see rows.py
 CREATE TABLE connections (
     name TEXT PRIMARY KEY,
     low INTEGER NOT NULL                       -- every event up to this offset is done
@@ -130,7 +130,11 @@ _ADDED_5 = (
     "UPDATE connections SET low = max(low, (SELECT ifnull(min(offset) - 1, 0) FROM events))",
     *LETTER_ROOM,
 )
-_ADDED = {1: _ADDED_2, 2: _ADDED_3, 3: _ADDED_4, 4: _ADDED_5}
+_ADDED_6 = (
+    # NULL: the row is one event. Then `offset` is its own, else that of the last of them.
+    "ALTER TABLE events ADD COLUMN lengths BLOB",
+)
+_ADDED = {1: _ADDED_2, 2: _ADDED_3, 3: _ADDED_4, 4: _ADDED_5, 5: _ADDED_6}
 """What each version lacks compared with the next."""
 _TABLES = frozenset(
     {"events", "connections", "done", "dead_letters", "probe", "pairings", "quarantine"}

@@ -31,7 +31,7 @@ from destination_router.eventlog.sqlite.attempt_book import (
     attempts_path,
     note_left,
 )
-from destination_router.eventlog.sqlite.checksums import DamageError, EventRow
+from destination_router.eventlog.sqlite.checksums import DamageError
 from destination_router.eventlog.sqlite.dead_letter_store import (
     count_letters,
     delete_letters_before,
@@ -63,6 +63,7 @@ from destination_router.eventlog.sqlite.retention import (
     refuse_if_full,
     used_bytes,
 )
+from destination_router.eventlog.sqlite.rows import Row
 from destination_router.eventlog.sqlite.tail import Tail
 from destination_router.eventlog.sqlite.writer import RefusedError, Writer
 
@@ -209,10 +210,14 @@ class SqliteEventLog:
             # What this process is appending will be in the tail in a moment. A look into the file
             # costs as much as some dozen events, and finds nothing, or the same events.
             if after < self._end or not self._appending or polling.is_slow:
+                before = after
                 async with reader.turn:
                     found, after = await self._read_some(connection, reader, after, limit)
                 if found:
                     return found
+                if after > before:  # those were done, or for others: more may follow at once
+                    await asyncio.sleep(0)
+                    continue
             await polling.wait()
 
     async def commit(self, connection: str, offsets: Collection[int]) -> None:
@@ -422,20 +427,22 @@ class SqliteEventLog:
         rows, last = await self._read_rows(name, reader, after, limit)
         if announced == self._arrivals.count:  # else there may be more by now
             self._end = last
-        through = rows[-1][0] if rows else last
+        through = rows[-1].last if rows else last
         reader.is_near = last - through <= _NEAR
         low, done = progress.low, progress.done
         found = [
-            Event(offset, body, received_at / 1000, source, again)
-            for offset, target, body, received_at, source, again, _ in rows
-            if (target is None or target == name) and offset > low and offset not in done
+            Event(offset, body, row.received_at / 1000, row.source, row.replay)
+            for row in rows
+            if row.target is None or row.target == name
+            for offset, body in row.events()
+            if offset > low and offset not in done
         ]
         progress.hand_out([event.offset for event in found], through)
         return found, max(after, through)
 
     async def _read_rows(
         self, name: str, reader: _Reader, after: int, limit: int
-    ) -> tuple[list[EventRow], int]:
+    ) -> tuple[list[Row], int]:
         if reader.is_near:
             with contextlib.suppress(sqlite3.OperationalError), damage_told(self.path):
                 return read(self._nearby, after, limit, name, _NEAR_BYTES)

@@ -11,41 +11,44 @@ from destination_router.eventlog.interface import Lag
 from destination_router.eventlog.progress import Progress
 from destination_router.eventlog.sqlite.checksums import (
     DamageError,
-    EventRow,
     check_mark,
-    checked_events,
     event_checksum,
-    event_checksums,
     mark_checksum,
 )
+from destination_router.eventlog.sqlite.rising import Rising
+from destination_router.eventlog.sqlite.rows import COLUMNS, FIRST, Row, checked_rows, joined
 
 APPEND = """INSERT INTO events
     (received_at, partition, target, source, replay, body, checksum)
     VALUES (?, '', ?, ?, ?, ?, ?)"""
 """One event, for one connection. Order needs no `partition` here: a connection reads all events."""
 
-_APPENDED_AT_ONCE = 50
-"""Events that one statement appends: each statement costs as much again as an event."""
+_APPEND_ROW = """INSERT INTO events
+    (offset, received_at, partition, source, body, checksum, lengths)
+    VALUES (?, ?, '', ?, ?, ?, ?)"""
 
 _DONE_AT_ONCE = 50
-"""So it is with what is done."""
+"""Marks that one statement writes: each statement costs as much again as a mark."""
 
 _READ_BYTES = 32 * 2**20
 """How much is read at once, because each of a thousand events may have kilobytes or megabytes."""
 
 _READ_AT_ONCE = 1000
 
-_READ = """
-SELECT offset, target, body, received_at, source, replay, checksum FROM events
-WHERE offset > ? ORDER BY offset LIMIT ?
-"""
+_READ = f"SELECT {COLUMNS} FROM events WHERE offset > ? ORDER BY offset LIMIT ?"  # noqa: S608
+_FIRST = f"SELECT {FIRST} FROM events ORDER BY offset LIMIT 1"  # noqa: S608
 _LAST = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
-_WAITING = """
-SELECT offset, body FROM events
-WHERE offset > (SELECT low FROM connections WHERE name = :name)
-    AND (target IS NULL OR target = :name)
-    AND offset NOT IN (SELECT offset FROM done WHERE connection = :name)
-"""
+_HIGHEST = "SELECT max(offset) FROM events"
+LOW = "SELECT low FROM connections WHERE name = ?"
+"""The offset up to which a connection is done with every event."""
+
+DONE = "SELECT offset FROM done WHERE connection = ? ORDER BY offset"
+"""The offsets above it with whose events it is done, rising."""
+
+_WAITING = f"""
+SELECT {COLUMNS} FROM events
+WHERE offset > ? AND (target IS NULL OR target = ?) ORDER BY offset
+"""  # noqa: S608
 
 
 def event_row(
@@ -78,22 +81,12 @@ def append(
         source: their sender's name; None if it is unknown.
         bodies: the messages as wire JSON.
     """
-    checksums = event_checksums(bodies, at, None, source, None)
-    last = 0
-    for start in range(0, len(bodies), _APPENDED_AT_ONCE):
-        values: list[object] = []
-        end = start + _APPENDED_AT_ONCE
-        for body, checksum in zip(bodies[start:end], checksums[start:end], strict=True):
-            # `sqlite3` looks for an adapter of bytes each time, which costs more than a copy.
-            values += at, source, bytearray(body), checksum
-        last = connection.execute(_append_many(len(values) // 4), values).lastrowid or 0
-    return last - len(bodies) + 1
-
-
-@lru_cache(maxsize=_APPENDED_AT_ONCE)
-def _append_many(count: int) -> str:
-    values = ", ".join(["(?, '', ?, ?, ?)"] * count)
-    return f"INSERT INTO events (received_at, partition, source, body, checksum) VALUES {values}"  # noqa: S608
+    # AUTOINCREMENT would look at both as well.
+    (highest,) = connection.execute(_HIGHEST).fetchone()
+    first = max(last_offset(connection), highest or 0) + 1
+    for values in joined(first, at, source, bodies):
+        connection.execute(_APPEND_ROW, values)
+    return first
 
 
 def register(
@@ -120,7 +113,7 @@ def _enter(
 ) -> None:
     low = last_offset(connection)
     if start == "start":
-        (first,) = connection.execute("SELECT min(offset) FROM events").fetchone()
+        first = first_offset(connection)
         low = low if first is None else first - 1
     connection.executemany(
         "INSERT OR IGNORE INTO connections (name, low, checksum) VALUES (?, ?, ?)",
@@ -134,15 +127,15 @@ def read(
     limit: int,
     name: str | None = None,
     room: int = _READ_BYTES,
-) -> tuple[list[EventRow], int]:
-    """Read rows up to a limit in number and bytes, and the last offset if there were none.
+) -> tuple[list[Row], int]:
+    """Read events up to a limit in number and bytes, and the last offset if there were none.
 
     Args:
         connection: to the file.
         after: the offset after which to begin.
         limit: how many at most.
         name: the connection that reads. For a forgotten connection, nothing is kept any more.
-        room: how many bytes of bodies at most; a single event may have more.
+        room: how many bytes of bodies at most, up to the end of a row.
 
     Raises:
         DamageError: one is missing or not as it was written. Offsets have no gaps: events are
@@ -150,16 +143,19 @@ def read(
     """
     # This comes first: events that are appended in between are above it.
     last = last_offset(connection)
-    rows = []
+    rows: list[Row] = []
     expected = after + 1
-    for row in checked_events(connection.execute(_READ, (after, limit))):
-        offset = row[0]
-        if offset != expected and (offset < expected or _is_kept_for(connection, name, offset - 1)):
+    for row in checked_rows(connection.execute(_READ, (after, limit))):
+        # The reader may have read a part of the first row before.
+        is_next = row.first == expected or (row.first < expected and not rows)
+        if not is_next and (row.first < expected or _is_kept_for(connection, name, row.first - 1)):
             raise DamageError(f"event {expected} is missing")
-        rows.append(row)
-        expected = offset + 1
-        room -= len(row[2])
-        if room <= 0:
+        part = row.part(after, limit)
+        rows.append(part)
+        expected = part.last + 1
+        limit -= len(part.bodies)
+        room -= sum(map(len, part.bodies))
+        if limit <= 0 or room <= 0:
             break
     if not rows and last > after and _is_kept_for(connection, name, last):
         raise DamageError(f"event {expected} is missing")
@@ -173,7 +169,7 @@ def _is_kept_for(connection: sqlite3.Connection, name: str | None, offset: int) 
     """
     if name is None:
         return True
-    row = connection.execute("SELECT low FROM connections WHERE name = ?", (name,)).fetchone()
+    row = connection.execute(LOW, (name,)).fetchone()
     return row is not None and offset > row[0]
 
 
@@ -181,17 +177,23 @@ def damage(connection: sqlite3.Connection) -> str | None:
     """Read every event, and describe the first that is not as it was written."""
     connection.execute("BEGIN")  # one consistent view, whatever is deleted meanwhile
     try:
-        (first,) = connection.execute("SELECT min(offset) FROM events").fetchone()
-        after = (last_offset(connection) if first is None else first - 1) or 0
+        first = first_offset(connection)
+        after = last_offset(connection) if first is None else first - 1
         while True:
             rows, _ = read(connection, after, _READ_AT_ONCE)
             if not rows:
                 return None
-            after = rows[-1][0]
+            after = rows[-1].last
     except DamageError as error:
         return str(error)
     finally:
         connection.execute("ROLLBACK")
+
+
+def first_offset(connection: sqlite3.Connection) -> int | None:
+    """Return the offset of the first event that is there; None if there is none."""
+    row = connection.execute(_FIRST).fetchone()
+    return None if row is None else int(row[0])
 
 
 def last_offset(connection: sqlite3.Connection) -> int:
@@ -266,8 +268,21 @@ def progress_of(connection: sqlite3.Connection, name: str) -> Progress:
 
 
 def waiting_events(database: sqlite3.Connection, name: str) -> Iterator[tuple[int, bytes]]:
-    """Read a connection's undelivered events: offsets and bodies."""
-    return database.execute(_WAITING, {"name": name})
+    """Read a connection's undelivered events: offsets and bodies.
+
+    Raises:
+        DamageError: an event is not as it was written.
+    """
+    found = database.execute(LOW, (name,)).fetchone()
+    if found is None:
+        return
+    (low,) = found
+    rows = database.execute(_WAITING, (low, name))
+    done = Rising(database.execute(DONE, (name,)))
+    for row in checked_rows(rows):
+        for offset, body in row.part(low, len(row.bodies)).events():
+            if offset not in done:
+                yield offset, body
 
 
 def drop_waiting(database: sqlite3.Connection, name: str, offsets: Collection[int]) -> None:

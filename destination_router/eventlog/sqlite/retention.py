@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from destination_router.eventlog.sqlite.letter_room import letter_bytes
+from destination_router.eventlog.sqlite.rows import FIRST
 from destination_router.eventlog.sqlite.writer import RefusedError
 
 _CHUNK = 5000
@@ -29,7 +30,11 @@ _LETTER_SHARE = 10
 _SHRUNK_PAGES = 2048
 _FREE_BYTES_KEPT = 64 * 2**20
 
-_SIZE = "SELECT ifnull(sum(length(body)), 0) FROM events WHERE offset BETWEEN ? AND ?"
+_SIZE = "SELECT max(offset), sum(length(body)) FROM events WHERE offset BETWEEN ? AND ?"
+_FIRST = f"SELECT offset, {FIRST} FROM events ORDER BY offset LIMIT 1"  # noqa: S608
+_BEFORE_YOUNG = f"""
+SELECT {FIRST} - 1 FROM events WHERE offset <= ? AND received_at > ? ORDER BY offset LIMIT 1
+"""  # noqa: S608
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +110,9 @@ def _pages(connection: sqlite3.Connection) -> tuple[int, int]:
 
 
 def delete_delivered(connection: sqlite3.Connection, retention: Retention, now: float) -> int:
-    """Delete some events that every connection has committed; return how many offsets.
+    """Delete some events that every connection has committed; return how many.
+
+    A row goes when all its events are committed.
 
     Args:
         connection: within a transaction.
@@ -113,33 +120,30 @@ def delete_delivered(connection: sqlite3.Connection, retention: Retention, now: 
         now: Unix time, in seconds.
     """
     (low,) = connection.execute("SELECT min(low) FROM connections").fetchone()
-    (first,) = connection.execute("SELECT min(offset) FROM events").fetchone()
+    oldest = connection.execute(_FIRST).fetchone()
     _shrink(connection)
-    if low is None or first is None or first > low:
+    if low is None or oldest is None or oldest[0] > low:
         return 0
-    last = _chunk_end(connection, first, low)
+    row, first = oldest
+    last = _chunk_end(connection, row, low)
     crowded = used_bytes(connection) >= _CROWDED * retention.max_bytes
     if retention.keep_delivered and not crowded:
-        young = connection.execute(
-            "SELECT offset FROM events WHERE offset <= ? AND received_at > ? "
-            "ORDER BY offset LIMIT 1",
-            (last, (now - retention.keep_delivered) * 1000),
-        ).fetchone()
-        last = last if young is None else young[0] - 1
-    return connection.execute("DELETE FROM events WHERE offset <= ?", (last,)).rowcount
+        values = (last, (now - retention.keep_delivered) * 1000)
+        (last,) = connection.execute(_BEFORE_YOUNG, values).fetchone() or (last,)
+    connection.execute("DELETE FROM events WHERE offset <= ?", (last,))
+    return int(last - first + 1)
 
 
-def _chunk_end(connection: sqlite3.Connection, first: int, low: int) -> int:
-    """Return the last offset that is deleted together with the first."""
-    count = min(low - first + 1, _CHUNK)
+def _chunk_end(connection: sqlite3.Connection, row: int, low: int) -> int:
+    """Return the offset of the last row that is deleted together with the first."""
+    count = min(low - row + 1, _CHUNK)
     while count > 1:
-        last = first + count - 1
         # In one step: between the rows of a query, the thread would let go of the interpreter.
-        (size,) = connection.execute(_SIZE, (first, last)).fetchone()
+        last, size = connection.execute(_SIZE, (row, row + count - 1)).fetchone()
         if size <= _CHUNK_BYTES:
-            return last
+            return int(last)
         count //= 2
-    return first
+    return row
 
 
 def _shrink(connection: sqlite3.Connection) -> None:

@@ -19,6 +19,8 @@ from destination_router.eventlog.sqlite.claim import claim, claimant, is_deliver
 from destination_router.eventlog.sqlite.file import VERSION, integrity_problems, open_file
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 
+FILLING = b'{"userId":"ada"}' + b" " * 5000
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -28,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 def filled(path: Path) -> None:
     async def run() -> None:
         log = SqliteEventLog(path, ["heap"])
-        await log.append([b'{"userId":"ada"}' + b" " * 5000] * 200)
+        await log.append([FILLING] * 200)
         log.close()
 
     asyncio.run(run())
@@ -152,6 +154,8 @@ def test_a_log_of_an_older_version_is_brought_up(path: Path, version: int) -> No
         assert room == [("heap", "http_400", 1)]
         # One that begins at the start begins with what was there.
         assert database.execute("SELECT low FROM connections").fetchall() == [(7,)]
+    filled(path)
+    assert read_on(path, 203) == [b"{1}", b"{2}", b"{3}"] + [FILLING] * 200
     assert integrity_problems(path) == []
 
 
@@ -169,7 +173,7 @@ def make_older(path: Path, version: int) -> None:
         database.executemany(
             "INSERT INTO events (offset, received_at, partition, body) VALUES (?, ?, ?, ?)", rows
         )
-        database.execute("INSERT INTO connections VALUES ('heap', 7)")
+        database.execute("INSERT INTO connections (name, low) VALUES ('heap', 7)")
         database.execute(
             "INSERT INTO dead_letters (connection, message_id, offset, body, code, detail, at, "
             "attempts, answer) VALUES ('heap', 'm', 1, x'7b', 'http_400', '', 0, 1, '')"
@@ -294,16 +298,17 @@ def damages() -> list[tuple[str, float, bytes]]:
     return bits + places
 
 
+@pytest.mark.parametrize("together", [1, 12], ids=["alone", "together"])
 @pytest.mark.parametrize(("name", "where", "content"), damages(), ids=lambda value: str(value)[:9])
 def test_a_damaged_log_loses_nothing_in_silence(
-    path: Path, name: str, where: float, content: bytes
+    path: Path, name: str, where: float, content: bytes, together: int
 ) -> None:
     """Each event is read as it was written, or the log is refused; no reader waits for ever."""
 
     async def write() -> None:
         log = SqliteEventLog(path, ["heap", "other"])
-        for number in range(EVENTS):
-            await log.append([numbered(number)])
+        for first in range(0, EVENTS, together):
+            await log.append([numbered(number) for number in range(first, first + together)])
         events = await log.read("other", -1, EVENTS)
         await log.commit("other", [event.offset for event in events][10:20])
         await log.commit("other", [event.offset for event in events][:5])

@@ -110,10 +110,14 @@ def test_readers_get_the_same_with_a_tail_and_without(
             for name, so_far in read.items():
                 while len(so_far) < count:
                     await look(name, 100)
-            rows = log_module.connect(path).execute(
-                "SELECT offset, body, received_at, source FROM events ORDER BY offset"
-            )
-            kept = [Event(offset, body, at / 1000, source) for offset, body, at, source in rows]
+            with contextlib.closing(log_module.connect(path)) as database:
+                rows, _ = queries.read(database, 0, count)
+            kept = [
+                Event(offset, body, row.received_at / 1000, row.source)
+                for row in rows
+                for offset, body in row.events()
+            ]
+            assert sorted(int(event.body) for event in kept) == list(range(count))
             assert read == {"a": kept, "b": kept}
 
     asyncio.run(run())
