@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from destination_router.service.joined_writes import JoinedWrites
+from destination_router.service.read_buffer import ReadBuffer
 
 BEGUN = "destination_router.begun"
 """The key in a request's scope for the time of its first byte, by the event loop's clock."""
@@ -46,7 +47,9 @@ class HttpBounds(msgspec.Struct, frozen=True, kw_only=True):
         arrival: how long a request may take to arrive, in seconds. Its head may take at most 10.
         fetching: how long a client may leave its answer unread, in seconds.
         connections: how many may be open at once; fewer if the process may open fewer files.
-        read_bytes: how much is read from a connection at once. Each may hold that much.
+        read_bytes: how much is read from a connection at once when all are open. Each may hold
+            that much.
+        most_read_bytes: the same while few are open.
     """
 
     header_bytes: int = 64 * 1024
@@ -54,13 +57,14 @@ class HttpBounds(msgspec.Struct, frozen=True, kw_only=True):
     fetching: float = 60.0
     connections: int = 1000
     read_bytes: int = 64 * 1024
+    most_read_bytes: int = 256 * 1024
 
 
 class _RefusedError(Exception):
     """Ends the parsing of a client's data."""
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
     """Uvicorn's protocol, within bounds.
 
     A request goes from its head to its body to its end. All bytes that are no part of a body are
@@ -68,14 +72,21 @@ class BoundedProtocol(HttpToolsProtocol):
 
     Args:
         bounds: the bounds.
+        buffer: the server's.
         config, state, app_state: uvicorn's.
     """
 
     def __init__(
-        self, bounds: HttpBounds, config: Config, state: ServerState, app_state: dict[str, Any]
+        self,
+        bounds: HttpBounds,
+        buffer: ReadBuffer,
+        config: Config,
+        state: ServerState,
+        app_state: dict[str, Any],
     ) -> None:
         super().__init__(config, state, app_state)
         self._bounds = bounds
+        self._buffer = buffer
         self._begun = 0.0
         self._stage = "idle"
         self._timed_stage = ""
@@ -91,8 +102,6 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin. The first request has to come soon."""
         super().connection_made(transport)
-        if hasattr(transport, "max_size"):  # asyncio's own transports
-            transport.max_size = self._bounds.read_bytes
         self.transport = JoinedWrites(transport, self.loop)  # type: ignore[assignment]
         self._begun = self.loop.time()
         self._wait_for("head")
@@ -105,7 +114,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 -- asyncio's
+        """Give the memory for the next read."""
+        return self._buffer.for_one_of(len(self.connections))
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was read."""
+        self.data_received(self._buffer.read(nbytes))
+
+    def data_received(self, data: bytes | memoryview) -> None:
         """Parse the data, and check that it stays within bounds."""
         if self._refusal is not None or self.transport.is_closing():
             return
@@ -180,7 +197,20 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
         self._loose_bytes = 0
-        super().on_body(body)
+        cycle: Any = self.cycle  # its body may be bytes, too
+        if cycle.response_complete:
+            return
+        # As uvicorn does, which copies each piece, and pauses after each of 64 KiB.
+        if not cycle.body:
+            cycle.body = body
+        elif isinstance(cycle.body, bytearray):
+            cycle.body += body
+        else:
+            cycle.body = bytearray(cycle.body + body)
+        held = len(cycle.body)
+        if held > self._bounds.read_bytes and held > self._buffer.size(len(self.connections)):
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """Note the end of a request."""

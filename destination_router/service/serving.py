@@ -16,6 +16,7 @@ import uvicorn
 from destination_router.faults import UsageError
 from destination_router.service.door import Door, most_connections
 from destination_router.service.protocol import BoundedProtocol, HttpBounds
+from destination_router.service.read_buffer import ReadBuffer
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -50,7 +51,9 @@ class BoundedServer(uvicorn.Server):
         if self.lifespan.should_exit:
             sys.exit(1)
         self.servers = []
-        most = most_connections(self._bounds.connections)
+        bounds = self._bounds
+        most = most_connections(bounds.connections)
+        self._buffer = ReadBuffer(most, bounds.read_bytes, bounds.most_read_bytes)
         for listener in sockets or []:
             door = Door(listener, self._protocol, self.server_state.connections, most)
             self._doors.append(door)
@@ -64,7 +67,8 @@ class BoundedServer(uvicorn.Server):
         await super().shutdown(sockets)
 
     def _protocol(self) -> BoundedProtocol:
-        return BoundedProtocol(self._bounds, self.config, self.server_state, self.lifespan.state)
+        state, app_state = self.server_state, self.lifespan.state
+        return BoundedProtocol(self._bounds, self._buffer, self.config, state, app_state)
 
 
 class _Server(BoundedServer):

@@ -1,6 +1,7 @@
 """What a client may take of the process, on real sockets: bytes, time, connections.
 
-Modules: `service/protocol.py`, `service/joined_writes.py`, `service/door.py`, `service/serving.py`.
+Modules: `service/protocol.py`, `service/read_buffer.py`, `service/joined_writes.py`,
+`service/door.py`, `service/serving.py`.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ from starlette.responses import PlainTextResponse
 
 from destination_router.service.door import most_connections
 from destination_router.service.protocol import BEGUN, HttpBounds
+from destination_router.service.read_buffer import ReadBuffer
 from destination_router.service.serving import listen, serving
 
-LENIENT = HttpBounds(header_bytes=2000, arrival=600.0, connections=100, read_bytes=1000)
+LENIENT = HttpBounds(
+    header_bytes=2000, arrival=600.0, connections=100, read_bytes=1000, most_read_bytes=1000
+)
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
@@ -105,6 +109,57 @@ def test_a_long_body_is_no_header() -> None:
     plain = HEAD + b"Connection: close\r\nContent-Length: 50000\r\n\r\n"
     assert answer_to(plain, *[b"x" * 1000] * 50).endswith(b"\r\n\r\n50000")
     assert answer_to(CHUNKED, b"1\r\nx\r\n" * 5000 + b"0\r\n\r\n").endswith(b"\r\n\r\n5000")
+
+
+def test_a_body_that_is_asked_for_late_is_whole() -> None:
+    """Whatever came in before goes out in one piece, and beyond a bound nothing is read."""
+    pieces = [bytes([letter]) * 700 for letter in b"abcdefgh"]
+    asked = asyncio.Event()
+    seen: list[bytes] = []
+
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await asked.wait()
+            more = True
+            while more:
+                message = await receive()
+                assert type(message["body"]) is bytes
+                seen.append(message["body"])
+                more = message["more_body"]
+            await PlainTextResponse("done")(scope, receive, send)
+
+    async def run() -> None:
+        async with (
+            asyncio.timeout(30),
+            serving(late, bounds=LENIENT) as url,
+            connected(url) as (reader, writer),
+        ):
+            writer.write(HEAD + b"Content-Length: 5600\r\n\r\n")
+            for piece in pieces:
+                writer.write(piece)
+                await _turns(20)
+            asked.set()
+            await reader.readuntil(b"done")
+
+    asyncio.run(run())
+    assert b"".join(seen) == b"".join(pieces)
+    assert len(seen[0]) <= 2 * LENIENT.read_bytes
+
+
+async def _turns(count: int) -> None:
+    """Let the event loop take so many turns."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def test_a_few_connections_may_read_more_at_once() -> None:
+    """All together hold no more than if all were open."""
+    buffer = ReadBuffer(1000, 64, 256)
+    for count in range(1, 1001):
+        assert len(buffer.for_one_of(count)) == buffer.size(count)
+        assert 64 <= buffer.size(count) <= 256
+        assert count * buffer.size(count) <= 64_000
+    assert (buffer.size(1), buffer.size(250), buffer.size(1000)) == (256, 256, 64)
 
 
 # -- answers -------------------------------------------------------------------------------------
