@@ -149,7 +149,12 @@ class BoundedProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
             self.loop.call_later(_LAST_SECONDS, self._cut_off)
 
     def _cut_off(self) -> None:
-        if self._stage != "idle":
+        if self._stage == "idle":
+            return
+        half = self.cycle if self._stage == "body" else None
+        if self._is_answering and self._answering is not half:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)  # once the whole ones before it are answered
+        else:
             self.transport.abort()
 
     def pause_writing(self) -> None:

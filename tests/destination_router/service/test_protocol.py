@@ -21,8 +21,9 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 
+from destination_router.service import protocol
 from destination_router.service.door import most_connections
-from destination_router.service.protocol import BEGUN, HttpBounds
+from destination_router.service.protocol import BEGUN, BoundedProtocol, HttpBounds
 from destination_router.service.read_buffer import ReadBuffer
 from destination_router.service.serving import listen, serving
 
@@ -333,6 +334,41 @@ def test_a_bad_request_waits_for_the_answers_before_it(bad: bytes) -> None:
     """Once it was refused, nothing more has to arrive, so no time for that runs out."""
     answers = answer_to(WHOLE + bad, bounds=HttpBounds(arrival=0.1), app=slow)
     assert statuses_of(answers) == [200, 400]
+
+
+@pytest.mark.parametrize("whole", [1, 3])
+@pytest.mark.parametrize(
+    ("half", "last"),
+    [(b"POST / HT", []), (HEAD + b"Content-Length: 5\r\n\r\nhi", [408])],
+    ids=["head", "body"],
+)
+def test_whole_requests_are_answered_at_the_end_before_half_a_one(
+    whole: int, half: bytes, last: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the server ends, only the half one runs out of time."""
+    cut = asyncio.Event()
+    cut_off = BoundedProtocol._cut_off
+
+    def told(one: BoundedProtocol) -> None:
+        cut_off(one)
+        cut.set()
+
+    async def patient(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await cut.wait()
+            await echo(scope, receive, send)
+
+    async def run() -> bytes:
+        async with asyncio.timeout(30), contextlib.AsyncExitStack() as stack:
+            async with serving(patient) as url:
+                reader, writer = await stack.enter_async_context(connected(url))
+                writer.write(WHOLE * whole + half)
+                await _turns(20)
+            return await reader.read()
+
+    monkeypatch.setattr(protocol, "_LAST_SECONDS", 0.0)
+    monkeypatch.setattr(BoundedProtocol, "_cut_off", told)
+    assert statuses_of(asyncio.run(run())) == [200] * whole + last
 
 
 @pytest.mark.parametrize(
