@@ -379,7 +379,8 @@ def _request_ip(request: Request) -> str:
     first_hop = hops.partition(",")[0].strip()
     if first_hop and len(first_hop) <= _LONGEST_ADDRESS:
         return first_hop
-    return request.client.host if request.client else ""
+    client = request.scope.get("client")
+    return client[0] if client else ""
 
 
 async def _health(_: Request) -> Response:

@@ -34,6 +34,7 @@ _WIRE_NAMES = {
     "request_ip": "request_ip",
 }
 _FRONTS = {name: f'"{wire_name}":'.encode() for name, wire_name in _WIRE_NAMES.items()}
+_FRONT = b'{"receivedAt":"%b","request_ip":%b,"timestamp":'
 _NEEDS_NO_IDENTITY = frozenset({"extract", "record"})
 _UNREADABLE: Json = []
 _ID_KEY = b"messageId"
@@ -51,7 +52,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
         write_key: whose request it is; empty where ids are not to be derived.
         late: by each `sentAt` of the request, how long after it the request came in.
         received_text: when, as it is written into every event of the request.
-        front: what is written in front of an event that has neither, up to the value of its time.
+        front: how an event begins that lacks both and its time, up to the value of its time.
     """
 
     received_at: datetime
@@ -68,9 +69,9 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
         if self.received_at.tzinfo is not UTC:
             msgspec.structs.force_setattr(self, "received_at", self.received_at.astimezone(UTC))
         text = format_time(self.received_at)
-        named = {"received_at": text, "request_ip": self.request_ip}
+        front = _FRONT % (text.encode(), _encode(self.request_ip))
         msgspec.structs.force_setattr(self, "received_text", text)
-        msgspec.structs.force_setattr(self, "front", _front(named) + _FRONTS["timestamp"])
+        msgspec.structs.force_setattr(self, "front", front)
 
 
 class _Fields(msgspec.Struct, kw_only=True, rename=_WIRE_NAMES):
@@ -163,7 +164,7 @@ def enrich_usual(raw_events: Sequence[bytes], arrival: Arrival) -> list[bytes] |
         return None
     if not _are_usual(events, arrival):
         return None
-    front = b"{" + arrival.front
+    front = arrival.front
     return [
         front + time + b"," + raw[1:]
         for raw, time in zip(raw_events, _times(events, arrival), strict=True)

@@ -42,7 +42,13 @@ _log = logging.getLogger(__name__)
 _BACKLOG = 2048
 _GRACE_SECONDS = 10
 
-_BOUNDS = HttpBounds(arrival=600.0, fetching=600.0, connections=5000, read_bytes=256 * 1024)
+_BOUNDS = HttpBounds(
+    arrival=600.0,
+    fetching=600.0,
+    connections=5000,
+    read_bytes=256 * 1024,
+    most_read_bytes=512 * 1024,
+)
 """rudder-server sends up to 200 MiB in a request, and gives up after 600 seconds."""
 
 # A request and its answer are some hundred kilobytes each. glibc gives such a block back to the
