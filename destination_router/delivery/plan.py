@@ -85,6 +85,8 @@ class Planner:
         self._quotas = quotas
         self._states = states
         self._windows = 0
+        self._updating: set[Item] = set()
+        """Messages under way of which a request counts in `states`: nearly always few."""
 
     def admit(self, item: Item, now: float) -> QuotaWait | None:
         """Reserve the least that a message takes, or return what stands in its way."""
@@ -137,7 +139,7 @@ class Planner:
 
     def forget(self, items: Iterable[Item]) -> None:
         """Note that the remaining requests of messages failed this time."""
-        for item in items:
+        for item in self._no_longer_updating(items):
             for _, request in item.left():
                 self._states.end(request, delivered=False)
 
@@ -150,15 +152,17 @@ class Planner:
 
     def all_delivered(self, items: Iterable[Item]) -> None:
         """Note that the vendor has all that was left of messages."""
-        for item in items:
-            requests = () if item.decision is None else item.decision.requests
-            if len(requests) == 1 and requests[0].state_key is None:  # as of nearly all
-                item.delivered = 1
-                continue
-            for position, request in enumerate(requests):
-                if request.state_key is not None and not item.delivered >> position & 1:
-                    self._states.end(request, delivered=True)
-            item.delivered |= (1 << len(requests)) - 1
+        for item in self._no_longer_updating(items):
+            for _, request in item.left():
+                self._states.end(request, delivered=True)
+
+    def _no_longer_updating(self, items: Iterable[Item]) -> list[Item]:
+        """Find the messages of which a request counts in `states`, in order. It is to be ended."""
+        if not self._updating:
+            return []
+        found = [item for item in items if item in self._updating]
+        self._updating.difference_update(found)
+        return found
 
     def _decide(self, item: Item) -> None:
         """Decide about a parked message again. It was one to send."""
@@ -212,6 +216,7 @@ class Planner:
                 skipped += 1
             else:
                 self._states.begin(request, self._windows)
+                self._updating.add(item)
         return skipped
 
     def _pay(

@@ -290,16 +290,15 @@ def slowly_left_out(items: Sequence[Item], states: States, window: int) -> int:
     return skipped
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.lists(UPDATES, max_size=4))
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(UPDATES, st.sets(st.integers(0, 4))), max_size=4))
 def test_what_is_sent_of_a_window_is_found_in_one_look(
-    windows: list[list[list[tuple[str | None, bool]]]],
+    windows: list[tuple[list[list[tuple[str | None, bool]]], set[int]]],
 ) -> None:
-    """The same updates are left out, and the same messages are sent or finished."""
+    """The same updates are left out, whatever failed before; the same messages are sent."""
     heap = Connection("heap", load_plugin("heap"), {"appId": "11"})
-    planner = Planner(heap, Quotas(()), States(10))
-    slow = Planner(heap, Quotas(()), states := States(10))
-    for number, window in enumerate(windows):
+    planner, states = Planner(heap, Quotas(()), States(10)), States(10)
+    for number, (window, failing) in enumerate(windows):
         items, same = updating(window), updating(window)
         plan = planner.plan(items, 0.0)
         assert plan.skipped == slowly_left_out(same, states, number)
@@ -307,8 +306,23 @@ def test_what_is_sent_of_a_window_is_found_in_one_look(
         sent = {item.offset for step in plan.steps for item in step.items}
         assert sent == {item.offset for item in same if item.left()}
         assert [item.left() for item in items] == [item.left() for item in same]
-        planner.all_delivered(items)
-        slow.all_delivered(same)
+        for item in same:
+            for _, one in item.left():
+                states.end(one, delivered=item.offset not in failing)
+        for item in items:
+            fate = planner.forget if item.offset in failing else planner.all_delivered
+            fate([item])
+
+
+def test_a_message_that_was_not_sent_ends_no_update_of_another() -> None:
+    """One that is given up while it waits leaves alone what is under way for the same state."""
+    heap = Connection("heap", load_plugin("heap"), {"appId": "11"})
+    planner = Planner(heap, Quotas(()), States(10))
+    sent, waiting, repeat = (updating([[("s", True)]]) for _ in range(3))
+    planner.plan(sent, 0.0)
+    planner.forget(waiting)
+    planner.all_delivered(sent)
+    assert planner.plan(repeat, 0.0).skipped == 1
 
 
 MOVES = st.one_of(
