@@ -166,35 +166,37 @@ def enrich_usual(raw_events: Sequence[bytes], arrival: Arrival) -> list[bytes] |
         return None
     front = arrival.front
     return [
-        front + time + b"," + raw[1:]
+        front + time + raw[1:]
         for raw, time in zip(raw_events, _times(events, arrival), strict=True)
     ]
 
 
 def _are_usual(events: Sequence[_Usual], arrival: Arrival) -> bool:
     """Tell whether all have a user, and an id and a type that stay as they are."""
-    ids = [event.message_id for event in events]
-    types = [event.type for event in events] if arrival.kind is not None else []
+    kind = arrival.kind
     try:
-        users = [(event.user_id or event.anonymous_id).strip() for event in events]
-    except AttributeError:  # it is no text
+        for event in events:
+            message_id = event.message_id
+            if (
+                not message_id
+                or message_id.strip() != message_id
+                or not (event.user_id or event.anonymous_id).strip()
+                or (kind is not None and event.type != kind)
+            ):
+                return False
+    except AttributeError:  # a user is no text
         return False
-    return (
-        all(users)
-        and all(ids)
-        and ids == [message_id.strip() for message_id in ids]
-        and types.count(arrival.kind) == len(types)
-        and arrival.request_ip != ""
-    )
+    return arrival.request_ip != ""
 
 
 def _times(events: Sequence[_Usual], arrival: Arrival) -> list[bytes]:
-    """Write the `timestamp` of each event, as JSON."""
+    """Write the `timestamp` of each event, as JSON, with the comma behind it."""
     moments = _moments(events, arrival)
     text = _encode(moments)
     if len(text) == _TIME_STEP * len(moments) + 1:  # no whole second, which has no digits after it
-        return [text[at : at + _MILLISECONDS_END] + b'Z"' for at in range(1, len(text), _TIME_STEP)]
-    return [b'"%b"' % format_time(moment).encode() for moment in moments]
+        ats = range(1, len(text), _TIME_STEP)
+        return [text[at : at + _MILLISECONDS_END] + b'Z",' for at in ats]
+    return [b'"%b",' % format_time(moment).encode() for moment in moments]
 
 
 def _moments(events: Sequence[_Usual], arrival: Arrival) -> list[datetime]:

@@ -85,7 +85,7 @@ class _PlainBody:
         self._place = place
         self._size = 0
         self._only = b""  # all of it, as long as it came in one piece: it is not copied
-        self._bytes = io.BytesIO()  # which gives away what it holds, and does not copy it
+        self._bytes: io.BytesIO | None = None  # which gives away what it holds, and copies nothing
 
     def feed(self, chunk: bytes) -> None:
         self._size += len(chunk)
@@ -96,13 +96,16 @@ class _PlainBody:
         if self._size == len(chunk):
             self._only = chunk
             return
-        if self._only:
+        if not chunk:  # as at the end of a body whose end came late
+            return
+        if self._bytes is None:
+            self._bytes = io.BytesIO()
             self._bytes.write(self._only)
             self._only = b""
         self._bytes.write(chunk)
 
     def close(self) -> bytes:
-        return self._only or self._bytes.getvalue()
+        return self._only if self._bytes is None else self._bytes.getvalue()
 
 
 class _GzipBody:
