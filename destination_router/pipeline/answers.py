@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec.structs import asdict
+from msgspec.structs import asdict, astuple
 
 from destination_router.contract.records import Cost, HttpRequest, Ignored, Note, Pairing
 
@@ -25,6 +25,7 @@ _VALUE = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
 _URL = re.compile(r"https?://[^\x00-\x20\x7f/?#\\]+([/?#][^\x00-\x20\x7f]*)?")
 
 _encode = msgspec.json.Encoder().encode
+_encode_into = msgspec.json.Encoder().encode_into
 
 
 class UnfitAnswer(Exception):  # noqa: N818 -- it is the answer that errs
@@ -50,6 +51,60 @@ def contents(requests: object) -> list[bytes]:
     if len(requests) == 1:  # as most have: a comprehension takes a frame of its own
         return [_checked(requests[0])]
     return [_checked(request) for request in requests]
+
+
+def plain_notes(request: object, room: bytearray) -> tuple[Note, ...] | None:
+    """Check a request as `contents` and `check_records` do, in one look, which most pass.
+
+    All its fields are read at once: one by one, they would cost compiled code three times as much.
+
+    Args:
+        request: an item of a hook's answer.
+        room: where its body is written to see that it is JSON; what is in it is lost.
+
+    Returns:
+        The request's notes; None: a closer look has to tell what is wrong with it, if anything.
+    """
+    if type(request) is not HttpRequest:
+        return None
+    # fmt: off
+    (
+        url, method, params, headers, json, form, auth, message_ids, user_key, notes, state_key,
+        items, costs, bulk_costs, pairings, identity, content, _, gzip,
+    ) = astuple(request)
+    # fmt: on
+    if (
+        not (type(url) is str and type(method) is str)
+        or method != "POST"
+        or not (type(params) is dict and type(headers) is dict)
+        or params
+        or headers
+        or not (form is None and auth is None and content is None)
+        or gzip is not False
+        or not (message_ids is _NONE and items is _NONE and pairings is _NONE)
+        or not (user_key is None or type(user_key) is str)
+        or not (state_key is None or type(state_key) is str)
+        or not (identity is None or type(identity) is str)
+        or type(notes) is not tuple
+        or not (costs is None or type(costs) is tuple)
+        or not (bulk_costs is None or type(bulk_costs) is tuple)
+        or _wrong_url(url) is not None
+    ):
+        return None
+    for note in notes:
+        if type(note) is not Note:
+            return None
+    for cost in costs or _NONE:
+        if type(cost) is not Cost:
+            return None
+    for cost in bulk_costs or _NONE:
+        if type(cost) is not Cost:
+            return None
+    try:
+        _encode_into(json, room)  # a text of its own would take a quarter more
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return None
+    return notes
 
 
 def content(request: HttpRequest) -> bytes:

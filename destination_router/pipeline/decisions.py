@@ -143,7 +143,7 @@ def leaves_user_id_out(notes: Sequence[Note]) -> bool:
 
 def message_type(message: Message) -> str:
     """Return the name of a message's call, such as `track`."""
-    return _TYPE_NAMES[type(message)]
+    return TYPE_NAMES[type(message)]
 
 
-_TYPE_NAMES = {kind: name for name, kind in MESSAGE_TYPES.items()}
+TYPE_NAMES = {kind: name for name, kind in MESSAGE_TYPES.items()}

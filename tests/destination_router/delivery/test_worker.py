@@ -219,8 +219,8 @@ def _send_too_much_for(line: Any) -> None:
     hooks = line.connection._hooks
     real = hooks[Track]
 
-    def spoil(message: Any) -> Any:
-        requests = real(message)
+    def spoil(message: Any, settings: Any) -> Any:
+        requests = real(message, settings)
         if "poison" in requests[0].json["properties"]:
             requests[0].json["properties"]["poison"] = "x" * 2000
         return requests

@@ -1,9 +1,46 @@
 """What of a hook's answer HTTP can carry, and what it cannot."""
 
-import pytest
+from __future__ import annotations
 
-from destination_router import HttpRequest
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import astuple, force_setattr
+
+from destination_router import BasicAuth, Cost, HttpRequest, Note, Pairing
 from destination_router.pipeline import answers
+
+PLAIN: dict[str, Any] = {
+    "url": "https://vendor.example/in",
+    "json": {"event": "Paid", "at": [1, None]},
+    "notes": (Note("dropped", "properties.a", "null"),),
+    "costs": (Cost("requests", 1, "ada"),),
+    "bulk_costs": (Cost("events"),),
+    "identity": "ada",
+}
+ODD: dict[str, tuple[Any, ...]] = {
+    "url": ("", "/in", "https://vendor.example/other", b"https://vendor.example", None, {}),
+    "method": ("GET", "P T", b"POST", None, 5),
+    "params": ({"a": "b"}, (), None),
+    "headers": ({"a": "b"}, {"a b": "c"}, {"a": 1}, [], None),
+    "json": (None, [], "text", float("nan"), {1: 2}, {"a": object()}, {"a": {1, 2}}, 2**70),
+    "form": ({}, {"a": "b"}, 5),
+    "auth": (BasicAuth("a"), "a"),
+    "message_ids": (("m1",), [], None, ""),
+    "user_key": ("ada", "", 5),
+    "notes": ((), [Note("dropped", "a", "b")], ("dropped",), None, (Note(1, 2, 3),)),  # type: ignore[arg-type]
+    "state_key": ("user", 5),
+    "items": ((("m1",),), [], None),
+    "costs": (None, (), [Cost("a")], ("a",), 5),
+    "bulk_costs": (None, (), [Cost("a")], ("a",), 5),
+    "pairings": ((Pairing(rule="r", key="k", value="v", limit=1),), [], ("a",), None),
+    "identity": (None, "", 5),
+    "content": (b"x", "x"),
+    "content_type": ("text/plain",),
+    "gzip": (True, 0, None),
+}
 
 
 def unsendable(request: HttpRequest) -> str | None:
@@ -56,3 +93,48 @@ def test_a_header_value_beyond_visible_ascii(value: str) -> None:
 def test_names_that_are_no_tokens(changes: dict[str, object]) -> None:
     """A method and a header's name are tokens."""
     assert unsendable(HttpRequest(url="https://vendor.example", **changes))
+
+
+def built(**fields: Any) -> HttpRequest:
+    """Make a request as a plugin might that takes no notice of types."""
+    request = HttpRequest(url="")
+    for name, value in {**PLAIN, **fields}.items():
+        force_setattr(request, name, value)
+    return request
+
+
+def refusal(request: HttpRequest) -> str | None:
+    try:
+        answers.contents([request])
+        answers.check_records([request])
+    except answers.UnfitAnswer as unfit:
+        return str(unfit)
+    return None
+
+
+def hold_to_a_closer_look(request: HttpRequest) -> None:
+    notes = answers.plain_notes(request, bytearray())
+    if notes is not None:
+        assert refusal(request) is None
+        assert notes is request.notes
+
+
+@given(st.fixed_dictionaries({}, optional={n: st.sampled_from(v) for n, v in ODD.items()}))
+def test_what_passes_at_a_glance_passes_a_closer_look(fields: dict[str, Any]) -> None:
+    """Whatever is odd about a request, and however much of it."""
+    hold_to_a_closer_look(built(**fields))
+
+
+@pytest.mark.parametrize("field", ODD)
+def test_one_odd_thing_at_a_time(field: str) -> None:
+    """A request that is as usual but for one field."""
+    for value in ODD[field]:
+        hold_to_a_closer_look(built(**{field: value}))
+
+
+def test_most_requests_pass_at_a_glance() -> None:
+    """Otherwise it would save nothing."""
+    request = built()
+    assert answers.plain_notes(request, bytearray(b"of another request")) is request.notes
+    assert len(astuple(request)) == len(HttpRequest.__struct_fields__)
+    assert answers.plain_notes(object(), bytearray()) is None

@@ -608,7 +608,10 @@ def failing(error: type[BaseException]) -> Callable[..., Any]:
 
 
 @pytest.fixture(
-    params=["hook", "preparation", "normalise", "mapping", "records", "content", "transformation"]
+    params=[
+        *("hook", "preparation", "normalise", "mapping", "glance", "records", "content"),
+        "transformation",
+    ]
 )
 def breaking(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
@@ -640,7 +643,10 @@ def breaking(
                 monkeypatch.setattr(made, "_taken", fail)
                 return made
             case step:
+                if step in {"records", "content"}:  # as of a request that is not plain
+                    monkeypatch.setattr(f"{where}.plain_notes", lambda *_: None)
                 name = {
+                    "glance": "plain_notes",
                     "records": "check_records",
                     "content": "contents",
                     "normalise": "well_formed",
