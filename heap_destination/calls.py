@@ -53,7 +53,7 @@ from heap_destination.limits import (
     PARTNER_KEY_CHARACTERS,
     VALUE_CHARACTERS,
 )
-from heap_destination.plain import is_plain, is_plain_user
+from heap_destination.plain import is_plain_user, plain_event
 from heap_destination.properties import cut, event_properties, texts
 from heap_destination.settings import HeapSettings
 
@@ -164,16 +164,13 @@ def merge_users(message: Alias, settings: HeapSettings) -> list[HttpRequest] | I
 
 def record_track(message: Track, settings: HeapSettings) -> list[HttpRequest] | Ignored:
     """Record the event that a track names."""
-    if not is_plain(message, settings):
+    plain = plain_event(message, settings)
+    if plain is None:
         return kept_away(message, settings) or record_event(message, settings)
+    name, given, time, message_id, identity = plain
     notes: list[Note] = []
-    event = endpoints.Event(
-        name=message.event,
-        properties=event_properties(message.properties, "properties", notes),
-        timestamp=message.timestamp,
-        idempotency_key=message.message_id,
-    )
-    return [endpoints.track(settings, event, notes, identity=message.user_id)]
+    properties = event_properties(given, "properties", notes)
+    return [endpoints.recorded(settings, name, properties, time, message_id, notes, identity)]
 
 
 def record_event(message: EventMessage, settings: HeapSettings) -> list[HttpRequest]:

@@ -12,7 +12,7 @@ import msgspec
 
 from destination_router import Cost, HttpRequest, Note, Pairing
 from heap_destination.limits import IDENTITIES_PER_USER_ID, MONTH, USER_IDS_PER_IDENTITY
-from heap_destination.quotas import event_in_bulk, identity_key, single_request, user_id_key
+from heap_destination.quotas import event_costs, identity_key, single_request, user_id_key
 from heap_destination.settings import HeapSettings
 
 TRACK = "/api/track"
@@ -50,8 +50,33 @@ def track(
     user_id: str | None = None,
 ) -> HttpRequest:
     """Record an event under exactly one of `identity` and `user_id` [track-1]."""
+    return recorded(
+        settings,
+        event.name,
+        event.properties,
+        event.timestamp,
+        event.idempotency_key,
+        notes,
+        identity,
+        user_id,
+        event.session_id,
+    )
+
+
+def recorded(  # noqa: PLR0913, PLR0917 -- an `Event`, whose making and reading costs as much
+    settings: HeapSettings,
+    name: Any,
+    properties: dict[str, Any],
+    timestamp: Any,
+    idempotency_key: Any,
+    notes: list[Note],
+    identity: Any = None,
+    user_id: str | None = None,
+    session_id: str | None = None,
+) -> HttpRequest:
+    """Do what `track` does with the fields of an event."""
     rules = settings.rules
-    body = {"app_id": settings.app_id, "event": event.name}
+    body = {"app_id": settings.app_id, "event": name}
     if identity is None:
         named = ""
         body["user_id"] = user_id
@@ -60,21 +85,22 @@ def track(
         body["identity"] = identity
         named = identity if type(identity) is str else str(identity)
         key = identity_key(named)
-    if event.session_id is not None:
-        body["session_id"] = event.session_id
-    body["properties"] = event.properties
-    if (timestamp := event.timestamp) is not None:
+    if session_id is not None:
+        body["session_id"] = session_id
+    body["properties"] = properties
+    if timestamp is not None:
         body["timestamp"] = timestamp
-    if (idempotency_key := event.idempotency_key) is not None:
+    if idempotency_key is not None:
         body["idempotency_key"] = idempotency_key
+    costs, bulk_costs = event_costs(key)
     # Most requests are made here: `_post` would be a call more, and look at what is not there.
     return HttpRequest(
-        url=settings.base_url + TRACK,
+        url=settings.urls[TRACK],
         headers=rules.headers,
         json=_ordered(rules.orders["track"], body) if rules.orders else body,
         notes=tuple(notes) if notes else (),
-        costs=single_request(key),
-        bulk_costs=event_in_bulk(key),
+        costs=costs,
+        bulk_costs=bulk_costs,
         identity=named,
     )
 
@@ -206,7 +232,7 @@ def _post(  # noqa: PLR0913 -- what differs between endpoints, by keyword
     identity: str = "",
 ) -> HttpRequest:
     return HttpRequest(
-        url=settings.base_url + path,
+        url=settings.urls[path],
         headers=settings.rules.headers,
         json=body,
         notes=tuple(notes),

@@ -100,15 +100,36 @@ def ids_are_plain(message: Message, settings: HeapSettings) -> bool:
 
     It knows nothing of a dialect: ask it where `unusable` is `unsafe`.
     """
-    said = message.integrations
-    if (said and (len(said) > 1 or "All" not in said)) or message.mapped:
+    return not message.mapped and are_plain(
+        message.user_id, message.anonymous_id, message.integrations, settings
+    )
+
+
+def are_plain(
+    known: str | None, anonymous: str | None, said: dict[str, Any], settings: HeapSettings
+) -> bool:
+    """Tell what `ids_are_plain` tells of a message that no mapping changed.
+
+    Args:
+        known: its userId.
+        anonymous: its anonymousId.
+        said: its `integrations`.
+        settings: the connection's.
+    """
+    if said and (len(said) > 1 or "All" not in said):
         return False
-    known, anonymous = message.user_id, message.anonymous_id
+    listed = settings.unsafe_identities
     if known is not None and (
-        len(known) > SDK_IDENTITY_CHARACTERS or "\0" in known or unsafe(known, settings)
+        len(known) > SDK_IDENTITY_CHARACTERS
+        or "\0" in known
+        or placeholder_reason(known, listed) is not None
     ):
         return False
-    return anonymous is None or not ("\0" in anonymous or unsafe(anonymous, settings))
+    return anonymous is None or not (
+        len(anonymous) > IDENTITY_CHARACTERS
+        or "\0" in anonymous
+        or placeholder_reason(anonymous, listed) is not None
+    )
 
 
 def _guarded(message: Message, settings: HeapSettings) -> Identifiers:

@@ -1,4 +1,4 @@
-"""Decides whether a track or an identify is plain: all but its properties goes out unchanged.
+"""Tells whether a track or an identify is plain: all but its properties goes out unchanged.
 
 Nearly all are plain. The mapping (`calls.py`) asks many questions about a message, and a plain one
 needs none of them, which saves a third of the mapping's time. Every other message goes the whole
@@ -7,8 +7,12 @@ way. For a plain one, the whole way gives the same request.
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
+from msgspec.structs import astuple
+
 from destination_router import Identify, Track, utc_text
-from heap_destination.identity import ids_are_plain
+from heap_destination.identity import are_plain, ids_are_plain
 from heap_destination.limits import FIRST_YEAR, LAST_YEAR
 from heap_destination.settings import HeapSettings
 
@@ -16,8 +20,12 @@ _SHORT = 255
 """Characters. Names are shorter, and a longer one may have to be cut."""
 
 
-def is_plain(message: Track, settings: HeapSettings) -> bool:
-    """Tell whether a track's name, user, time and id go out unchanged.
+PlainEvent: TypeAlias = tuple[str, dict[str, Any], str | None, str, str]
+"""A plain track's name, properties, time, id and user."""
+
+
+def plain_event(message: Track, settings: HeapSettings) -> PlainEvent | None:
+    """Read a track whose name, user, time and id go out unchanged; None: it is not plain.
 
     It does not look at the properties.
 
@@ -25,17 +33,25 @@ def is_plain(message: Track, settings: HeapSettings) -> bool:
         message: the track.
         settings: the connection's. In a dialect with other questions, no track is plain.
     """
-    if not settings.rules.has_plain_tracks or message.context_part.traits:
-        return False
-    name = message.event
-    if not name or name.isspace() or len(name) > _SHORT:
-        return False
-    if message.user_id is None or not ids_are_plain(message, settings):
-        return False
-    time = message.timestamp
+    if not settings.rules.has_plain_tracks or message.mapped:
+        return None
+    # All fields at once: one by one, they take compiled code three times as long.
+    # fmt: off
+    (
+        message_id, user_id, anonymous_id, time, original_time, _, received_at, _, integrations,
+        context, name, properties,
+    ) = astuple(message)
+    # fmt: on
+    if context.traits or not name or name.isspace() or len(name) > _SHORT:
+        return None
+    if user_id is None or not are_plain(user_id, anonymous_id, integrations, settings):
+        return None
     if time is None:
-        return message.original_timestamp is None and message.received_at is None
-    return FIRST_YEAR <= time < LAST_YEAR and utc_text(time, is_valid=True) == time
+        if original_time is not None or received_at is not None:
+            return None
+    elif not (FIRST_YEAR <= time < LAST_YEAR and utc_text(time, is_valid=True) == time):
+        return None
+    return name, properties, time, message_id, user_id
 
 
 def is_plain_user(message: Identify, settings: HeapSettings) -> bool:

@@ -31,7 +31,6 @@ _SHOWN_PATH = 200
 _LONG_NAME = f"its name is longer than {KEY_CHARACTERS} characters"
 _LEAST_INTEGER = -EXACT_INTEGER
 _RESERVED = RESERVED_USER_PROPERTIES | {"Id", "iD", "ID"}
-_TEXTS = frozenset({str})
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
@@ -117,12 +116,12 @@ class _Flattening(msgspec.Struct, gc=False):
                 fits = _LEAST_INTEGER <= item <= EXACT_INTEGER
             elif kind is float:
                 fits = isfinite(item)
-            elif kind is list and item and _TEXTS.issuperset(map(type, item)):
-                item = self._joined(item, len(item), key)  # noqa: PLW2901 -- from here on a text
-                fits = len(item) <= VALUE_CHARACTERS
             elif kind is dict:
                 self._container(item, key, depth)
                 continue
+            elif kind is list and item and type(item[0]) is str:
+                item = self._joined(item, len(item), key)  # noqa: PLW2901 -- a text, if it can be
+                fits = type(item) is str and len(item) <= VALUE_CHARACTERS
             else:
                 fits = False
             if fits and key not in flat and 0 < len(key) <= KEY_CHARACTERS:
@@ -171,9 +170,14 @@ class _Flattening(msgspec.Struct, gc=False):
         elif items := self._items(values, key):
             self._keep(key, self._text(key, self._joined(items, len(values), key)), depth)
 
-    def _joined(self, items: list[str], given: int, key: str) -> str:
+    def _joined(self, items: list[Any], given: int, key: str) -> Any:
+        """Join a list of texts. One with anything else in it comes back as it is."""
+        try:
+            text = ARRAY_SEPARATOR.join(items)
+        except TypeError:
+            return items
         self._note("joined", key, f"a list of {given} became one text")
-        return ARRAY_SEPARATOR.join(items)
+        return text
 
     def _items(self, values: list[Any] | tuple[Any, ...], key: str) -> list[str]:
         items: list[str] = []

@@ -46,6 +46,7 @@ def single_request(key: str) -> tuple[Cost, ...]:
     return (Cost("requests_per_identity", 1, key),)
 
 
-def event_in_bulk(key: str) -> tuple[Cost, ...]:
-    """Count what an event in a bulk uses."""
-    return (_APP, Cost("events_per_identity", 1, key))
+def event_costs(key: str) -> tuple[tuple[Cost, ...], tuple[Cost, ...]]:
+    """Count what an event uses: alone, and in a bulk."""
+    # Most requests come here: `single_request` would be a call more.
+    return (Cost("requests_per_identity", 1, key),), (_APP, Cost("events_per_identity", 1, key))

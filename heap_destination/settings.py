@@ -22,6 +22,18 @@ BASE_URLS = {"US": "https://heapanalytics.com", "EU": "https://c.eu.heap-api.com
 _DIGITS = r"^[0-9]+(?![\s\S])"
 
 
+class _Urls(dict[str, str]):
+    """URLs by their paths."""
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__()
+        self._base_url = base_url
+
+    def __missing__(self, path: str) -> str:
+        url = self[path] = self._base_url + path
+        return url
+
+
 class HeapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", dict=True):
     """The typed settings that all hooks receive.
 
@@ -54,6 +66,11 @@ class HeapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", di
     def base_url(self) -> str:
         """The origin that requests go to."""
         return BASE_URLS[self.region]
+
+    @cached_property
+    def urls(self) -> dict[str, str]:
+        """The URL of each path, which is made once: a new text would be hashed by every reader."""
+        return _Urls(self.base_url)
 
 
 def heap_settings(settings: dict[str, Any]) -> HeapSettings:

@@ -95,21 +95,9 @@ def utc_text(text: str, *, is_valid: bool = False) -> str | None:
         is_valid: whether the text is a time for certain, as a message's `timestamp` is. A text that
             is written as `format_time` writes it is then not parsed again.
     """
-    if is_valid and _is_as_formatted(text):
-        return text
-    moment = parse_time(text)
-    if moment is None:
-        return None
-    return text if _is_as_formatted(text) else format_time(moment)
-
-
-def _is_as_formatted(text: str) -> bool:
-    """Tell whether a text that is a time is written as `format_time` writes it.
-
-    With these marks at these places in 24 characters there is one way left to write the rest, but
-    for weeks (`2026-W47-7T…`) and for the hour 24, which some versions of Python read.
-    """
-    return (
+    # With these marks at these places in 24 characters, a time has one way left to write the rest,
+    # but for weeks (`2026-W47-7T…`) and for the hour 24, which some versions of Python read.
+    is_as_formatted = (
         len(text) == _LENGTH
         and text[10] == "T"
         and text[19] == "."
@@ -117,6 +105,12 @@ def _is_as_formatted(text: str) -> bool:
         and text[5] != "W"
         and (text[11] != "2" or text[12] != "4")
     )
+    if is_valid and is_as_formatted:
+        return text
+    moment = parse_time(text)
+    if moment is None:
+        return None
+    return text if is_as_formatted else format_time(moment)
 
 
 def format_time(moment: datetime) -> str:

@@ -14,7 +14,7 @@ from destination_router.contract.messages import with_mapped
 from destination_router.pipeline.normalise import parse_message
 from heap_destination.calls import identify_user, kept_away, record_event, record_track, update_user
 from heap_destination.dialects import DIALECTS
-from heap_destination.plain import is_plain, is_plain_user
+from heap_destination.plain import is_plain_user, plain_event
 from heap_destination.settings import HeapSettings, heap_settings
 
 PLAIN: dict[str, Any] = {
@@ -170,7 +170,7 @@ def test_most_tracks_take_it(left_out: str | None) -> None:
     fields = {name: value for name, value in PLAIN.items() if name != left_out}
     message = parse_message(fields)
     assert isinstance(message, Track)
-    assert is_plain(message, HeapSettings(app_id="11"))
+    assert plain_event(message, HeapSettings(app_id="11")) is not None
 
 
 @pytest.mark.parametrize("left_out", [None, "anonymousId", "integrations", "timestamp"])

@@ -51,8 +51,8 @@ CALLS = (
     _slip(
         "properties-as-user-properties",
         "an event's properties are held to the rules for users: its id is renamed",
-        'properties=event_properties(message.properties, "properties", notes)',
-        'properties=flat_user(message.properties, "properties", notes, settings)',
+        'properties = event_properties(given, "properties", notes)',
+        'properties = flat_user(given, "properties", notes, settings)',
     ),
     _slip(
         "page-properties-win",
@@ -283,8 +283,8 @@ CALLS = (
     _slip(
         "sent-at-counts",
         "the time of sending stands in for the time of happening",
-        "        timestamp=message.timestamp,\n",
-        "        timestamp=message.timestamp or message.sent_at,\n",
+        "    name, given, time, message_id, identity = plain\n",
+        "    name, given, time, message_id, identity = plain\n    time = time or message.sent_at\n",
     ),
     _slip(
         "timestamp-as-given",

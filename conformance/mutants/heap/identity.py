@@ -78,10 +78,11 @@ IDENTITY = (
     _slip(
         "placeholders-by-their-beginning",
         "whoever begins like a placeholder is nobody",
-        "reason = placeholder_reason(identity, settings.unsafe_identities)",
-        "reason = placeholder_reason(identity, settings.unsafe_identities)\n"
-        "    if identity.casefold().startswith(tuple(settings.unsafe_identities)):\n"
-        '        reason = "it is a placeholder"',
+        "Reject, placeholder_reason\n",
+        "Reject, placeholder_reason as by_name\n"
+        "def placeholder_reason(identity, listed):\n"
+        "    begins = identity.casefold().startswith(tuple(listed))\n"
+        '    return "it is a placeholder" if begins else by_name(identity, listed)\n',
     ),
     _slip(
         "placeholders-of-ones-own-as-given",

@@ -11,14 +11,14 @@ PLAIN = (
     _slip(
         "plain-despite-traits",
         "the traits in a track's context are lost where all else is as usual",
-        " or message.context_part.traits:",
-        ":",
+        "if context.traits or not name",
+        "if not name",
     ),
     _slip(
         "plain-despite-options",
         "a track's options for Heap are not read",
-        '(said and (len(said) > 1 or "All" not in said)) or message.mapped:',
-        "message.mapped:",
+        'if said and (len(said) > 1 or "All" not in said):',
+        "if False:",
         "identity",
     ),
     _slip(
@@ -36,15 +36,15 @@ PLAIN = (
     _slip(
         "plain-with-a-long-identity",
         "an identity is sent whole and in silence, however long",
-        'len(known) > SDK_IDENTITY_CHARACTERS or "\\0" in known',
-        '"\\0" in known',
+        "        len(known) > SDK_IDENTITY_CHARACTERS\n        or ",
+        "        ",
         "identity",
     ),
     _slip(
         "plain-with-a-placeholder",
         "a track's userId may be a placeholder",
-        " or unsafe(known, settings)\n",
-        "\n",
+        "        or placeholder_reason(known, listed) is not None\n",
+        "",
         "identity",
     ),
     _slip(

@@ -99,8 +99,8 @@ PROPERTIES = (
     _slip(
         "array-not-cut",
         "a joined array is sent whole, however long",
-        "                fits = len(item) <= VALUE_CHARACTERS\n            elif kind is dict:",
-        "                fits = True\n            elif kind is dict:",
+        "                fits = type(item) is str and len(item) <= VALUE_CHARACTERS\n",
+        "                fits = type(item) is str\n",
     ),
     _slip(
         "array-by-index",
