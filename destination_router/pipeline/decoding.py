@@ -113,11 +113,16 @@ def decode_messages(raws: Sequence[bytes]) -> list[Message | None]:
 
 
 def _built(root: Root, raw: bytes) -> Message:
-    build = _BUILDS.get(root.type)
-    message = None if build is None else build(root)
+    message = from_root(root)
     if message is None:
         return with_wire(_decode_any(raw), raw)
     return with_wire(message, raw, known_root=True)
+
+
+def from_root(root: Root) -> Message | None:
+    """Make a message of what stands at its root; None if it has to be decoded by its type."""
+    build = _BUILDS.get(root.type)
+    return None if build is None else build(root)
 
 
 # -- each call from its root: written out for the frequent ones, at a third of a loop's cost -------

@@ -7,14 +7,14 @@ costs its neighbours nothing.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
 
 import msgspec
 
 from destination_router.contract.messages import Message, wire_json, with_wire
 from destination_router.contract.records import Reject
-from destination_router.pipeline.decoding import UNDECODABLE
+from destination_router.pipeline.decoding import UNDECODABLE, Root, from_root
 from destination_router.pipeline.normalise import decode_json, is_utf8
 from destination_router.pipeline.wire import members, split_list
 
@@ -42,6 +42,14 @@ class Job(msgspec.Struct):
         return bytes(self.message)
 
 
+class _RootJob(msgspec.Struct):
+    """As `Job`, with its event decoded up to its type: a decoder would have to find that first."""
+
+    message: Root
+    metadata: msgspec.Raw = _NO_METADATA
+    destination: msgspec.Raw = _NULL
+
+
 class DecodedJob(msgspec.Struct):
     """As `Job`, with its event decoded along with the rest of the request."""
 
@@ -54,7 +62,7 @@ class DecodedJob(msgspec.Struct):
         return wire_json(self.message)
 
 
-_J = TypeVar("_J", Job, DecodedJob)
+_J = TypeVar("_J", Job, _RootJob)
 
 
 class _Envelope(msgspec.Struct, Generic[_J]):
@@ -74,8 +82,8 @@ class _Addressed(msgspec.Struct):
 
 _decode_jobs = msgspec.json.Decoder(list[Job]).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope[Job]).decode
-_decode_messages = msgspec.json.Decoder(list[DecodedJob]).decode
-_decode_message_envelope = msgspec.json.Decoder(_Envelope[DecodedJob]).decode
+_decode_roots = msgspec.json.Decoder(list[_RootJob]).decode
+_decode_root_envelope = msgspec.json.Decoder(_Envelope[_RootJob]).decode
 _decode_type = msgspec.json.Decoder(_DestType).decode
 _decode_address = msgspec.json.Decoder(_Addressed).decode
 
@@ -106,26 +114,36 @@ def each_job(body: bytes) -> Iterator[Job | DecodedJob]:
     Raises:
         Reject: as `read_jobs`, and at once.
     """
-    jobs: list[Any] = _decoded(body) or read_jobs(body)
+    decoded = _decoded(body)
+    if decoded:
+        return _whole(decoded, _Texts(body).text)
+    jobs = read_jobs(body)
     jobs.reverse()
     return (jobs.pop() for _ in range(len(jobs)))
 
 
-def _decoded(body: bytes) -> list[DecodedJob] | None:
+def _decoded(body: bytes) -> list[_RootJob] | None:
     """Decode a whole request at once; None if any part needs a closer look."""
     if len(body) > _DECODED_BYTES or not is_utf8(body):
         return None
     try:
         if _is_list(body):
-            jobs = _decode_messages(body)
-        else:
-            jobs = _addressed(_decode_message_envelope(body))
+            return _decode_roots(body)
+        return _addressed(_decode_root_envelope(body))
     except UNDECODABLE:
         return None
-    text_of = _Texts(body).text
-    for at, job in enumerate(jobs):
-        with_wire(job.message, (text_of, at))
-    return jobs
+
+
+def _whole(jobs: list[_RootJob], text: Callable[[int], bytes]) -> Iterator[Job | DecodedJob]:
+    """Make the messages of jobs that were decoded; `text` finds the JSON of one by its number."""
+    jobs.reverse()
+    for at in range(len(jobs)):
+        job = jobs.pop()
+        message = from_root(job.message)
+        if message is None:
+            yield Job(msgspec.Raw(text(at)), job.metadata, job.destination)
+        else:
+            yield DecodedJob(with_wire(message, (text, at)), job.metadata, job.destination)
 
 
 class _Texts:

@@ -96,10 +96,15 @@ def _made(
     """Take some jobs through each step in turn."""
     prepared = [destinations.prepare(job) for job in jobs]
     read = [_read(one, job) for one, job in zip(prepared, jobs, strict=True)]
-    answers = [
-        None if one.connection is None else one.connection.answer(found)
-        for one, found in zip(prepared, read, strict=True)
-    ]
+    first = prepared[0]
+    answers: list[Any]
+    if first.connection is not None and prepared.count(first) == len(prepared):  # as nearly always
+        answers = first.connection.answers(read)
+    else:
+        answers = [
+            None if one.connection is None else one.connection.answer(found)
+            for one, found in zip(prepared, read, strict=True)
+        ]
     made: list[Mapped | Decision | Refused] = []
     for job, one, found, answer in zip(jobs, prepared, read, answers, strict=True):
         connection = one.connection
