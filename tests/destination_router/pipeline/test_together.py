@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -157,3 +158,32 @@ def test_messages_that_cannot_be_read_together_are_read_one_by_one(
 
     monkeypatch.setattr("destination_router.pipeline.connection.well_formed_all", too_much)
     assert connection.decide_all(raws) == expected
+
+
+@pytest.mark.parametrize("long", [[*range(100)], [7]], ids=["all", "one"])
+def test_long_messages_are_not_decoded_all_at_once(long: list[int]) -> None:
+    """Decoded, they take six times as much; what is decided of them is the same."""
+    connection = connected()
+    many = {f"property {n}": {"number": n, "text": "x" * 30} for n in range(4000)}
+    raws = [
+        json.dumps(
+            {
+                "type": "track",
+                "messageId": f"m{n}",
+                "userId": "u",
+                "event": "Ordered",
+                "integrations": {"All": n % 2 == 1},
+                "properties": many if n in long else {"number": n},
+            }
+        ).encode()
+        for n in range(100)
+    ]
+    filtered = raws[::2]
+    tracemalloc.start()
+    try:
+        connection.decide_all(filtered)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 20_000_000
+    assert connection.decide_all(raws) == [alone(connection, raw) for raw in raws]
