@@ -168,7 +168,7 @@ class TraceFile:
         try:
             self._database.text_factory = lambda content: content.decode("utf-8", "replace")
             self._open()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, LogUnavailableError) as error:
             self._database.close()
             raise self._unusable(error) from error
         except LogFileError:
@@ -358,14 +358,10 @@ class TraceFile:
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version > VERSION:
             raise LogFileError(f"{self.path}: was written by a newer version; delete it")
-        if version < VERSION:
-            database.executescript(_DROP_EARLIER)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = OFF")
         database.execute("PRAGMA journal_size_limit = 4194304")
-        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        database.execute(f"PRAGMA user_version = {VERSION}")
-        database.executescript(_SCHEMA)
+        self._transact(_make_tables)
 
     def _unusable(self, error: Exception) -> LogFileError:
         return LogFileError(
@@ -422,6 +418,16 @@ class TraceFile:
                     raise
         except sqlite3.Error as error:
             raise LogUnavailableError(f"{self.path}: {error}") from error
+
+
+def _make_tables(database: sqlite3.Connection) -> None:
+    """Make the tables that are missing, and drop those of an earlier version."""
+    (version,) = database.execute("PRAGMA user_version").fetchone()  # others open the file, too
+    statements = _DROP_EARLIER + _SCHEMA if version < VERSION else _SCHEMA
+    for statement in statements.split(";"):
+        database.execute(statement)
+    database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    database.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _dated(path: str) -> tuple[int, int]:

@@ -10,7 +10,9 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -266,6 +268,32 @@ def test_what_is_no_trace_file_is_left_alone(path: Path) -> None:
             continue
         assert path.read_bytes() == before
         path.unlink()
+
+
+def test_processes_that_find_an_earlier_version_together_drop_it_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who comes second drops nothing of what the first has written by then."""
+    with closing(TraceFile(path)) as earlier:
+        earlier.put([trace(1)], {}, {}, now=60.0)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 2")
+    connect = sqlite3.connect
+
+    class Slow(sqlite3.Connection):
+        """A process that another one overtakes once it has seen the version."""
+
+        def execute(self, sql: str, *more: Any) -> sqlite3.Cursor:
+            found = super().execute(sql, *more)
+            if sql == "PRAGMA user_version" and not self.in_transaction:
+                monkeypatch.setattr(sqlite3, "connect", connect)
+                with closing(TraceFile(path)) as first:
+                    first.put([trace(2)], {}, {}, now=60.0)
+            return found
+
+    monkeypatch.setattr(sqlite3, "connect", partial(connect, factory=Slow))
+    with closing(TraceFile(path)) as second:
+        assert [each.offset for each in second.find(TraceFilter())] == [2]
 
 
 def test_what_cannot_be_written_is_told(traces: TraceFile) -> None:
