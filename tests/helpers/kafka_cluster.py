@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,7 @@ class Cluster:
         accounts: names and passwords. Where there are some, each broker has two more listeners
             that take nobody else: one that is encrypted, with a certificate of `ca`, and one that
             is not.
+        trusted: the accounts that may do everything. Others may do what a test lets them.
         broker_seconds: after how long a silent broker is given up.
         stays: whether brokers go on when this process ends, however it ends.
     """
@@ -79,9 +80,11 @@ class Cluster:
         session_seconds: float = 6.0,
         accounts: Mapping[str, str] | None = None,
         *,
+        trusted: Iterable[str] = (),
         broker_seconds: float = 4.0,
         stays: bool = False,
     ) -> None:
+        self._trusted = tuple(trusted)
         self._stays = stays
         self._broker_session = round(broker_seconds * 1000)
         self._accounts = dict(accounts or {})
@@ -206,6 +209,10 @@ class Cluster:
         }
         if self._accounts:
             settings |= self._doors(number)
+            settings |= {
+                "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+                "super.users": ";".join(f"User:{name}" for name in ("ANONYMOUS", *self._trusted)),
+            }
         path = self.folder / f"{number}.properties"
         path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         return path
@@ -321,7 +328,10 @@ def _running(told: Mapping[str, Any]) -> list[int]:
 
 @contextlib.contextmanager
 def cluster(
-    brokers: int = 1, session_seconds: float = 6.0, accounts: Mapping[str, str] | None = None
+    brokers: int = 1,
+    session_seconds: float = 6.0,
+    accounts: Mapping[str, str] | None = None,
+    trusted: Iterable[str] = (),
 ) -> Iterator[Cluster]:
     """Run a cluster while the block lasts.
 
@@ -329,7 +339,7 @@ def cluster(
         NoKafkaError: there is none to be had.
     """
     install()
-    running = Cluster(brokers, session_seconds=session_seconds, accounts=accounts)
+    running = Cluster(brokers, session_seconds=session_seconds, accounts=accounts, trusted=trusted)
     try:
         running.start()
         yield running

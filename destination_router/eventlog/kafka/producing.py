@@ -7,6 +7,7 @@ again. That is also the fastest here: docs/kafka.md has the figures.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ DELIVERY_SECONDS = 30.0
 
 _POLL_SECONDS = 0.001
 _WAIT_SECONDS = 0.005
+_RENEWAL_SECONDS = 1.0
+"""The least time between two clients, of which brokers refuse one after the other."""
 
 Headers = list[tuple[str, str | bytes | None]]
 """The headers beside a record's value. A name may come twice."""
@@ -54,12 +57,19 @@ class Producing:
     It has no polling thread of its own: Python would switch between that thread and the event loop
     for each record, which costs more than everything else.
 
+    A client that brokers refuse for good, for example for lack of a right, is replaced once its
+    records have ended. The next one may be let in.
+
     Args:
         address: where the topics are.
     """
 
     def __init__(self, address: Address) -> None:
+        self._address = address
         self._producer = _producer(address)
+        self._made_at = time.monotonic()
+        self._refusal: str | None = None  # why brokers refuse this client for good
+        self._renewing = threading.Lock()
         self._waiting = 0
         self._hears = False
         self._is_closed = False
@@ -105,24 +115,41 @@ class Producing:
             if time.monotonic() > deadline:
                 raise LogUnavailableError("Kafka does not answer")
             # Another thread may poll for this one's records, so the wait is short.
-            self._producer.poll(_WAIT_SECONDS)
+            self._poll(_WAIT_SECONDS)
         return batch.offsets()
 
     def close(self) -> None:
         """Finish what is under way, and close. No other thread uses it any more."""
         self._is_closed = True
-        self._producer.flush(DELIVERY_SECONDS)
+        with contextlib.suppress(KafkaException):  # it is refused: nothing is under way
+            self._producer.flush(DELIVERY_SECONDS)
         self._producer.close()
 
     def _hear(self, loop: asyncio.AbstractEventLoop) -> None:
         """Poll for the fate of records while a caller on the event loop waits."""
         self._hears = self._waiting > 0 and not self._is_closed
         if self._hears:
-            self._producer.poll(0)
+            self._poll(0)
             loop.call_later(_POLL_SECONDS, self._hear, loop)
 
+    def _poll(self, seconds: float) -> None:
+        try:
+            self._producer.poll(seconds)
+        except KafkaException as error:
+            self._refusal = told(error.args[0])
+
+    def _renew(self) -> None:
+        with self._renewing:
+            is_young = time.monotonic() - self._made_at < _RENEWAL_SECONDS
+            if self._refusal and not is_young and not len(self._producer):
+                self._producer = _producer(self._address)
+                self._made_at = time.monotonic()
+                self._refusal = None
+
     def _produced(self, records: Sequence[Record], settled: Callable[[], None]) -> _Batch:
-        batch = _Batch(len(records), settled)
+        if self._refusal:
+            self._renew()
+        batch = _Batch(len(records), settled, lambda: self._refusal)
         produce = self._producer.produce
         delivered = batch.delivered
         taken = 0
@@ -142,7 +169,8 @@ class Producing:
         except BufferError:
             error = "Kafka takes records more slowly than they come"
         except KafkaException as raised:
-            error = told(raised.args[0])
+            self._poll(0)
+            error = self._refusal or told(raised.args[0])
         except RuntimeError:  # it is closed
             error = "Kafka takes no more: this process ends"
         else:
@@ -154,9 +182,12 @@ class Producing:
 class _Batch:
     """Records that are answered together."""
 
-    __slots__ = ("_error", "_left", "_lock", "_offsets", "_settled")
+    __slots__ = ("_error", "_left", "_lock", "_offsets", "_refusal", "_settled")
 
-    def __init__(self, count: int, settled: Callable[[], None]) -> None:
+    def __init__(
+        self, count: int, settled: Callable[[], None], refusal: Callable[[], str | None]
+    ) -> None:
+        self._refusal = refusal
         self._left = count
         self._settled = settled
         self._offsets: list[int] = []
@@ -169,7 +200,7 @@ class _Batch:
             # A partition's answers come in its order, which is that of the records.
             self._offsets.append(message.offset() or 0)
         else:
-            self._error = told(error)
+            self._error = self._refusal() or told(error)
         self._less(1)
 
     def failed(self, error: str, count: int) -> None:

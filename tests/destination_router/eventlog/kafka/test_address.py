@@ -25,7 +25,7 @@ WRONG = "wr0ng-of-the-router"
 def brokers() -> Iterator[Cluster]:
     """One that knows an account."""
     servers()  # skips where there is no Kafka
-    with cluster(1, accounts={"router": SECRET}) as running:
+    with cluster(1, accounts={"router": SECRET}, trusted=["router"]) as running:
         yield running
 
 
