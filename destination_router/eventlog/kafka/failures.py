@@ -6,11 +6,22 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from typing import cast
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from destination_router.eventlog.interface import LogUnavailableError
+
+RAISED = cast("tuple[type[Exception], ...]", (KafkaException, KafkaError))
+"""What a client raises: `KafkaException`, which holds a `KafkaError`, or sometimes that itself.
+
+Python lets a `KafkaError` be raised, though its only base is `object`. So `except BaseException`
+does not catch it, and neither does a pool of threads, whose caller would wait for ever.
+"""
+
+WHATEVER: tuple[type[Exception], ...] = (Exception, *RAISED)
+"""What a client, or what a thread does with it, raises."""
 
 LOST = frozenset(
     {
@@ -91,9 +102,9 @@ def failures_told(what: str, asked: AdminClient | None = None) -> Iterator[None]
     """
     try:
         yield
-    except KafkaException as error:
+    except RAISED as error:
         _listen(asked)
-        why = _refusals.why(error.args[0].code()) or told(error.args[0])
+        why = _refusals.why(error_of(error).code()) or told(error_of(error))
         raise LogUnavailableError(f"{what}: {why}") from error
     except TimeoutError as error:
         _listen(asked)
@@ -104,6 +115,11 @@ def failures_told(what: str, asked: AdminClient | None = None) -> Iterator[None]
 def _listen(asked: AdminClient | None) -> None:
     if asked is not None:
         asked.poll(0)
+
+
+def error_of(raised: Exception) -> KafkaError:
+    """Return the error of what a client has raised (`RAISED`)."""
+    return cast("KafkaError", raised.args[0] if isinstance(raised, KafkaException) else raised)
 
 
 def told(error: KafkaError) -> str:

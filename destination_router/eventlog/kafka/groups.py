@@ -24,7 +24,7 @@ from confluent_kafka.admin._metadata import ClusterMetadata
 
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.kafka.address import Address
-from destination_router.eventlog.kafka.failures import failures_told, is_refused
+from destination_router.eventlog.kafka.failures import RAISED, error_of, failures_told, is_refused
 from destination_router.eventlog.kafka.marks import Mark, read, written
 
 TIMEOUT = 15.0
@@ -96,7 +96,7 @@ class Groups:
             while True:
                 try:
                     return self.admin.list_topics(timeout=_GLIMPSE, **about)
-                except KafkaException:
+                except RAISED:
                     self.admin.poll(0)
                     if is_refused() or time.monotonic() > deadline:
                         raise
@@ -253,11 +253,11 @@ def _settled(ask: Callable[[], T], look_again: Callable[[], object]) -> T:
     while True:
         try:
             return ask()
-        except KafkaException as error:
-            if error.args[0].code() not in _HANDED_OVER or time.monotonic() > deadline:
+        except RAISED as error:
+            if error_of(error).code() not in _HANDED_OVER or time.monotonic() > deadline:
                 raise
         time.sleep(_PAUSE)
-        with contextlib.suppress(KafkaException):
+        with contextlib.suppress(*RAISED):
             look_again()
 
 
@@ -315,8 +315,8 @@ class _BusyError(Exception):
 def _expected() -> Iterator[None]:
     try:
         yield
-    except KafkaException as error:
-        code = error.args[0].code()
+    except RAISED as error:
+        code = error_of(error).code()
         if code == KafkaError.GROUP_ID_NOT_FOUND:
             raise _NoGroupError from error
         if code in _BUSY:

@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Sequence
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.eventlog.kafka.address import MAX_EVENT_BYTES, Address
-from destination_router.eventlog.kafka.failures import told
+from destination_router.eventlog.kafka.failures import RAISED, error_of, told
 
 DELIVERY_SECONDS = 30.0
 """How long brokers have to take a record before its sender is told to try again later."""
@@ -121,7 +121,7 @@ class Producing:
     def close(self) -> None:
         """Finish what is under way, and close. No other thread uses it any more."""
         self._is_closed = True
-        with contextlib.suppress(KafkaException):  # it is refused: nothing is under way
+        with contextlib.suppress(*RAISED):  # it is refused: nothing is under way
             self._producer.flush(DELIVERY_SECONDS)
         self._producer.close()
 
@@ -135,8 +135,8 @@ class Producing:
     def _poll(self, seconds: float) -> None:
         try:
             self._producer.poll(seconds)
-        except KafkaException as error:
-            self._refusal = told(error.args[0])
+        except RAISED as error:
+            self._refusal = told(error_of(error))
 
     def _renew(self) -> None:
         with self._renewing:
@@ -168,9 +168,9 @@ class Producing:
                 taken += 1
         except BufferError:
             error = "Kafka takes records more slowly than they come"
-        except KafkaException as raised:
+        except RAISED as raised:
             self._poll(0)
-            error = self._refusal or told(raised.args[0])
+            error = self._refusal or told(error_of(raised))
         except RuntimeError:  # it is closed
             error = "Kafka takes no more: this process ends"
         else:

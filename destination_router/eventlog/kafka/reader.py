@@ -17,11 +17,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from destination_router.eventlog.interface import Event, LogFileError, LogUnavailableError
 from destination_router.eventlog.kafka.address import Address
-from destination_router.eventlog.kafka.failures import LOST, told
+from destination_router.eventlog.kafka.failures import LOST, RAISED, WHATEVER, error_of, told
 from destination_router.eventlog.kafka.groups import TIMEOUT, commit_of, mark_of
 from destination_router.eventlog.kafka.marks import CROWDED_CHARACTERS, Mark
 from destination_router.eventlog.kafka.offsets import (
@@ -306,8 +306,8 @@ class Reader:
             answers = self._consumer.commit(offsets=places, asynchronous=False)
             failed = [each.error for each in answers or [] if each.error is not None]
             error = failed[0] if failed else None
-        except KafkaException as raised:
-            error = raised.args[0]
+        except RAISED as raised:
+            error = error_of(raised)
         if error is None:
             self._accepted_at = begun
             self._crowded = frozenset(
@@ -354,16 +354,14 @@ class Reader:
                 self._error = error
                 self._wake()
                 self._over.wait(_RETRY_SECONDS)
-            except KafkaException as error:
-                self._postponed(told(error.args[0]))
+            except RAISED as error:
+                self._postponed(told(error_of(error)))
             except LogUnavailableError as error:
                 self._postponed(str(error))
             except Exception as error:  # noqa: BLE001 -- the thread goes on, with a new consumer
                 self._broken = True
-                # The client sometimes raises its own record of an error, which is half made.
-                is_kafkas = type(error).__name__ == KafkaError.__name__
-                self._postponed(str(error) if is_kafkas else whereabouts(error))
-        with contextlib.suppress(Exception):
+                self._postponed(whereabouts(error))
+        with contextlib.suppress(*WHATEVER):
             self._consumer.close()
 
     def _read_ahead(self, consumer: Consumer) -> None:
@@ -415,7 +413,7 @@ class Reader:
                     self._trouble(error)
                 elif not self._keep_one(message, kept):
                     break
-        except KafkaException:
+        except RAISED:
             self._is_behind = True
             raise
         finally:
@@ -497,7 +495,7 @@ class Reader:
 
     def _go_back(self, consumer: Consumer) -> None:
         """Read again what was consumed and not kept: else it would wait for the next event."""
-        with contextlib.suppress(KafkaException):  # then the next time
+        with contextlib.suppress(*RAISED):  # then the next time
             for number, owned in self._partitions.items():
                 consumer.seek(TopicPartition(self._address.events, number, owned.expected))
             self._is_behind = False
@@ -543,7 +541,7 @@ class Reader:
     def _renew_consumer(self) -> None:
         self._lose(0.0)
         self.on_leaving(is_over=False)
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(*WHATEVER):
             self._consumer.close()
         with self._lock:
             self._partitions.clear()

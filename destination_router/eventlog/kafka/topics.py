@@ -6,14 +6,14 @@ import time
 from collections.abc import Mapping
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.kafka.address import MAX_EVENT_BYTES, Address
-from destination_router.eventlog.kafka.failures import failures_told
+from destination_router.eventlog.kafka.failures import RAISED, error_of, failures_told
 from destination_router.eventlog.kafka.groups import TIMEOUT, Groups
 
 _SEGMENT_BYTES = 128 * 2**20
@@ -125,10 +125,10 @@ def create(groups: Groups, topics: list[Topic]) -> None:
             answer.result(timeout=2 * TIMEOUT)
         except TimeoutError as error:
             raise LogFileError(f"{name} was not made: no broker answers") from error
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:  # another was faster
+        except RAISED as error:
+            if error_of(error).code() == KafkaError.TOPIC_ALREADY_EXISTS:  # another was faster
                 continue
-            raise LogFileError(f"{name} was not made: {error.args[0].str()}") from error
+            raise LogFileError(f"{name} was not made: {error_of(error).str()}") from error
     deadline = time.monotonic() + TIMEOUT
     while not _are_seen(groups, topics):  # until all brokers know them
         if time.monotonic() > deadline:

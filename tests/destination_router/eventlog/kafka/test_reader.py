@@ -19,6 +19,7 @@ from waiting import PATIENCE
 from destination_router.config.router_toml import EventLogConfig
 from destination_router.eventlog.interface import Event, LogUnavailableError
 from destination_router.eventlog.kafka.address import address_of
+from destination_router.eventlog.kafka.failures import failures_told
 from destination_router.eventlog.kafka.groups import Groups
 from destination_router.eventlog.kafka.marks import Mark
 from destination_router.eventlog.kafka.reader import Reader, _Partition
@@ -278,3 +279,39 @@ def test_what_was_consumed_in_vain_is_read_again_though_nothing_more_comes() -> 
     for _ in range(2):
         reader._read_ahead(brokers)  # type: ignore[arg-type]
     assert brokers.sought == [1]
+
+
+@pytest.mark.parametrize("raised", [KafkaException(KafkaError(3)), KafkaError(3), ValueError("no")])
+def test_the_thread_that_reads_goes_on_whatever_its_client_raises(
+    raised: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its record of an error, too: that can be raised, and is no `BaseException`."""
+    over = threading.Event()
+
+    class Broken(SlowBrokers):
+        def consume(self, *_: object) -> list[Any]:
+            if self.asked.is_set():
+                over.set()
+                return []
+            self.asked.set()
+            raise raised
+
+        def close(self) -> None:
+            raise raised
+
+    reader = reader_at(0, Broken())
+    reader._over, reader._broken = over, False
+    reader._renew_consumer = lambda: setattr(reader, "_broken", False)  # type: ignore[method-assign]
+    reader._run()
+    told = [each.__dict__["detail"] for each in caplog.records if each.msg == "read_postponed"]
+    assert len(told) == 1
+    assert told[0].startswith(
+        "ValueError at" if raised.__class__ is ValueError else "UNKNOWN_TOPIC"
+    )
+
+
+def test_what_a_client_raises_is_told_in_words() -> None:
+    """As that the log is unavailable, whichever of the two it raises."""
+    for raised in (KafkaException(KafkaError(3)), KafkaError(3)):
+        with pytest.raises(LogUnavailableError, match="No: UNKNOWN_TOPIC"), failures_told("No"):
+            raise raised  # type: ignore[misc]
