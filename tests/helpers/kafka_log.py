@@ -8,7 +8,7 @@ import uuid
 from typing import Any
 
 import pytest
-from kafka_cluster import Cluster, NoKafkaError, cluster
+from kafka_cluster import UNHURRIED, Cluster, NoKafkaError, cluster
 
 from destination_router.config.router_toml import EventLogConfig, KafkaConfig
 from destination_router.eventlog.kafka.address import address_of
@@ -31,7 +31,7 @@ def servers() -> str:
     if os.environ.get("CI") != "true":
         pytest.skip("there is no Kafka: scripts/test-kafka starts one; it needs Java 17 and Maven")
     try:
-        running: Cluster = _kept.enter_context(cluster())
+        running: Cluster = _kept.enter_context(cluster(broker_seconds=UNHURRIED))
     except NoKafkaError as error:
         pytest.fail(f"{error}, and CI must not skip this")
     return running.bootstrap

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
-from kafka_cluster import ROOT, Cluster, NoKafkaError, install, saved_runs, stop_saved
+from kafka_cluster import ROOT, UNHURRIED, Cluster, NoKafkaError, install, saved_runs, stop_saved
 
 _SAVED = ROOT / ".kafka" / "running.json"
 
@@ -39,8 +39,9 @@ def _start(brokers: int, session_seconds: float) -> None:
         raise NoKafkaError("a Kafka is running here already: scripts/kafka stop")
     if _SAVED.exists():  # it ended with the machine, or was killed
         stop_saved(_SAVED)
-    # Nobody kills these: one that is silent has no time on a busy machine, and leads nothing then.
-    running = Cluster(brokers, session_seconds=session_seconds, broker_seconds=60.0, stays=True)
+    running = Cluster(
+        brokers, session_seconds=session_seconds, broker_seconds=UNHURRIED, stays=True
+    )
     try:
         running.start()
     except BaseException:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from command_line import run_command
-from kafka_cluster import Cluster, cluster
+from kafka_cluster import UNHURRIED, Cluster, cluster
 from kafka_log import servers
 from waiting import PATIENCE
 
@@ -25,7 +25,8 @@ WRONG = "wr0ng-of-the-router"
 def brokers() -> Iterator[Cluster]:
     """One that knows an account."""
     servers()  # skips where there is no Kafka
-    with cluster(1, accounts={"router": SECRET}, trusted=["router"]) as running:
+    accounts, trusted = {"router": SECRET}, ["router"]
+    with cluster(1, accounts=accounts, trusted=trusted, broker_seconds=UNHURRIED) as running:
         yield running
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 from command_line import run_command
-from kafka_cluster import Cluster, cluster
+from kafka_cluster import UNHURRIED, Cluster, cluster
 from kafka_log import servers
 from router_process import Router, toml
 from waiting import PATIENCE, until
@@ -64,7 +64,8 @@ ACCOUNTS = ["router", "late", *(f"less{n}" for n in range(len(ROUTERS + ADMINS))
 def brokers() -> Iterator[Cluster]:
     """One that lets nobody do what was not allowed."""
     servers()  # skips where there is no Kafka
-    with cluster(1, accounts=dict.fromkeys(ACCOUNTS, SECRET)) as running:
+    accounts = dict.fromkeys(ACCOUNTS, SECRET)
+    with cluster(1, accounts=accounts, broker_seconds=UNHURRIED) as running:
         yield running
 
 
