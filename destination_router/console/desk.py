@@ -25,7 +25,7 @@ from destination_router.eventlog.sqlite.trace_file import TraceFile
 from destination_router.eventlog.trace import Action, Trace
 from destination_router.pipeline.connection import Connection
 from destination_router.service.configured import Configured
-from destination_router.threads import in_thread
+from destination_router.threads import OneThread, in_thread
 
 T = TypeVar("T")
 
@@ -55,6 +55,7 @@ class Desk:
     ) -> None:
         self._configured = configured
         self._traces = traces
+        self._reading = OneThread("console-traces")
         self._opening = threading.Lock()
         self._followed: tuple[EventLogConfig, FollowedLog] | None = None
         self._knowing = threading.Lock()
@@ -107,15 +108,20 @@ class Desk:
         Raises:
             LogUnavailableError: it cannot be read now.
         """
-        return await in_thread(partial(ask, self._traces), "console-traces")
+        return await self._reading.run(partial(ask, self._traces))
 
     def watch_traces(self, *, watched: bool) -> None:
         """Say whether somebody watches. If so, this process remembers the traces that it writes."""
         self._traces.remember(watched=watched)
 
-    def fresh_traces(self, after: int) -> list[Trace] | None:
-        """Return this process's traces after a number; None: read the file."""
-        return self._traces.fresh(after)
+    def fresh_traces(self, after: int, written: object) -> list[Trace] | None:
+        """Return this process's traces after a number; None: read the file.
+
+        Args:
+            after: the number.
+            written: what `last_write_of_traces` has just returned.
+        """
+        return self._traces.fresh(after, written)
 
     def last_write_of_traces(self) -> object:
         """Return a value that differs once workers have written more. It is cheap."""

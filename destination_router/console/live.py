@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from destination_router.console.desk import Desk
 from destination_router.console.live_row import row, rows
-from destination_router.console.live_streams import Feed, Frame, Stream
+from destination_router.console.live_streams import BEAT, Feed, Frame, Stream
 from destination_router.console.page import Page
 from destination_router.console.rendering import Rendering
 from destination_router.eventlog.interface import LogUnavailableError
@@ -26,7 +26,6 @@ SHOWN = 500
 MOST_STREAMS = 100
 """How many may be open at once: people have a few tabs each."""
 
-_BEAT = 15.0
 _FILTERS = ("connection", "source", "type", "event", "result")
 _RESULTS = ("waiting", "delivered", "filtered", "rejected")
 _TYPES = ("identify", "track", "page", "screen", "group", "alias")
@@ -123,15 +122,10 @@ class Live:
                 frame = Frame(missed[0].number, len(missed), text)
                 yield frame.event(left if has_seen_some else 0)
             while not self._over.is_set() and is_signed_in():
-                try:
-                    async with asyncio.timeout(_BEAT):
-                        next_frame = await stream.waiting.get()
-                except TimeoutError:
-                    yield ": beat\n\n"
-                    continue
+                next_frame = await stream.waiting.get()
                 if next_frame is None:
                     return
-                yield stream.next_event(next_frame)
+                yield ": beat\n\n" if next_frame is BEAT else stream.next_event(next_frame)
         except LogUnavailableError:
             return  # the browser asks again
 

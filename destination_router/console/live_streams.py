@@ -28,6 +28,9 @@ _LOOKS_BETWEEN = 6
 """How often of these it is said that somebody looks, and the file is read though nothing shows that
 it has changed: every four seconds."""
 
+_LOOKS_A_BEAT = 20
+"""After how many of these each stream is told that there is nothing new: every fourteen seconds."""
+
 _READ_AT_ONCE = 5000
 _MOST_WAITING = 20
 
@@ -49,6 +52,10 @@ class Frame(msgspec.Struct, frozen=True):
         """Write it as an event of a stream, with the number of messages that it leaves out."""
         above = missed_row(missed) if missed else ""
         return f"id: {self.number}\ndata: {above}{self.rows}\n\n"
+
+
+BEAT = Frame(0, 0, "")
+"""Nothing new: it keeps a quiet stream open, and lets it end if its reader has signed out."""
 
 
 class News:
@@ -126,6 +133,11 @@ class Stream:
             return
         self._put(frame)
 
+    def beat(self) -> None:
+        """Say that it lasts, unless it is told more anyway."""
+        if self.waiting.empty():
+            self._put(BEAT)
+
     def end(self) -> None:
         """End the stream."""
         self._put(None)
@@ -181,7 +193,7 @@ class Feed:
         written = self._desk.last_write_of_traces()
         if written == self._seen and not say:  # it is sometimes read anyway: dates are coarse
             return
-        if not say and (fresh := self._desk.fresh_traces(self._last)) is not None:
+        if not say and (fresh := self._desk.fresh_traces(self._last, written)) is not None:
             self._seen = written
             self._hand_out(fresh, 0)
             return
@@ -208,6 +220,9 @@ class Feed:
         try:
             while self._streams and not self._over.is_set():
                 await self.look()
+                if self._looks % _LOOKS_A_BEAT == 0:
+                    for stream in self._streams:
+                        stream.beat()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(PERIOD):
                         await self._over.wait()

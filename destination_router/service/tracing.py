@@ -45,7 +45,7 @@ from destination_router.faults import PASSED_ON, UNDECODABLE, whereabouts
 from destination_router.pipeline.connection import Connection, Decision, StepTaken
 from destination_router.pipeline.privacy.sealing import is_marked
 from destination_router.service.metrics import Intake
-from destination_router.threads import in_thread
+from destination_router.threads import OneThread
 
 PERIOD = 1.0
 """How often traces go to the store while somebody looks, in seconds."""
@@ -371,6 +371,7 @@ class Tracing:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._sink = sink
+        self._writing = OneThread("console-traces")
         self._keep = keep
         self._content = content
         self._clock = clock
@@ -484,7 +485,7 @@ class Tracing:
         if not (traces or rollups or states):
             return
         try:
-            await in_thread(partial(self._sink.put, traces, rollups, states, now), "console-traces")
+            await self._writing.run(partial(self._sink.put, traces, rollups, states, now))
         except LogUnavailableError as error:
             if now - self._told_at >= _BETWEEN_LINES:
                 self._told_at = now

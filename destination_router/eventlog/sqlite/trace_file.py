@@ -14,7 +14,6 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -150,7 +149,7 @@ class TraceFile:
         self.path = path
         self._keep = keep
         self._lock = threading.Lock()
-        self._counts: Counter[str] = Counter()
+        self._counts: dict[str, int] = {}
         self._swept = 0
         self._worker = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._remembers = False
@@ -243,16 +242,20 @@ class TraceFile:
         self._remembers = watched
         self._remembered = []
 
-    def fresh(self, after: int) -> list[Trace] | None:
+    def fresh(self, after: int, written: object) -> list[Trace] | None:
         """Return what changed after a number, the newest last, without a read of the file.
 
         None: that is unknown, because others have written or it is not remembered. Two changes of
         one message are both returned. It never waits.
+
+        Args:
+            after: the number.
+            written: what `last_write` has just returned.
         """
         remembered = self._remembered
         if not remembered or remembered[0][0] > after // _IN_BATCH + 1:
             return None
-        if self._own_write != self.last_write():
+        if self._own_write != written:
             return None
         return [each for _, traces in remembered for each in traces if each.number > after]
 
@@ -380,7 +383,10 @@ class TraceFile:
 
     def _prune(self, traces: Sequence[Trace]) -> None:
         """Drop the oldest traces of connections that may be a fifth above their limit."""
-        for name, added in Counter(trace.connection for trace in traces).items():
+        added_to: dict[str, int] = {}
+        for trace in traces:
+            added_to[trace.connection] = added_to.get(trace.connection, 0) + 1
+        for name, added in added_to.items():
             known = self._counts.get(name, int(_SLACK * self._keep))  # not counted since the start
             self._counts[name] = known + added
             if self._counts[name] >= _SLACK * self._keep:

@@ -161,7 +161,8 @@ def test_a_stream_ends_when_its_reader_signs_out(
     console: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the next beat: no page goes on showing what its reader may not see any more."""
-    monkeypatch.setattr(live, "_BEAT", 0.05)
+    monkeypatch.setattr(live_streams, "_LOOKS_A_BEAT", 1)
+    monkeypatch.setattr(live_streams, "PERIOD", 0.05)
     reader = Reader(console)
     until(lambda: reader.status == 200)
     with httpx.Client(base_url=console.url, headers={"sec-fetch-site": "same-origin"}) as client:

@@ -357,7 +357,7 @@ def test_what_this_process_wrote_is_told_as_a_reading_would(path: Path) -> None:
     chance = random.Random(5)
     told = read = 0
     with closing(TraceFile(path)) as file, closing(TraceFile(path)) as other:
-        assert file.fresh(0) is None  # nobody looks
+        assert file.fresh(0, file.last_write()) is None  # nobody looks
         file.remember(watched=True)
         seen = [0]
         for number in range(400):
@@ -372,7 +372,7 @@ def test_what_this_process_wrote_is_told_as_a_reading_would(path: Path) -> None:
             after = chance.choice(seen[-30:])
             found, _ = file.news(TraceFilter(after=after, limit=1000))
             seen.append(file.find(TraceFilter(limit=1))[0].number)
-            fresh = file.fresh(after)
+            fresh = file.fresh(after, file.last_write())
             if fresh is None:
                 read += 1
                 continue
@@ -382,4 +382,4 @@ def test_what_this_process_wrote_is_told_as_a_reading_would(path: Path) -> None:
         assert told > 50
         assert read > 50
         file.remember(watched=False)
-        assert file.fresh(seen[-1]) is None
+        assert file.fresh(seen[-1], file.last_write()) is None

@@ -11,10 +11,12 @@ import subprocess
 import sys
 import threading
 import weakref
+from functools import partial
 
 import pytest
 from waiting import until
 
+from destination_router import threads
 from destination_router.service.event_loop import run_in_loop
 from destination_router.threads import in_thread
 
@@ -82,6 +84,28 @@ def test_what_a_thread_raises_is_raised_where_it_is_waited_for() -> None:
             await in_thread(lambda: int("no"), "test")
         with pytest.raises(RuntimeError):
             await in_thread(lambda: next(iter(())), "test")
+
+    run_in_loop(run())
+
+
+def test_one_thread_does_one_work_after_another_and_ends_when_none_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What fails is raised where it is waited for; another thread does what comes later."""
+    monkeypatch.setattr(threads, "_IDLE_SECONDS", 0.01)
+
+    def there() -> list[str]:
+        return [each.name for each in threading.enumerate() if each.name == "one-of-the-tests"]
+
+    async def run() -> None:
+        one = threads.OneThread("one-of-the-tests")
+        done: list[int] = []
+        for _ in range(3):
+            await asyncio.gather(*(one.run(partial(done.append, n)) for n in range(50)))
+            with pytest.raises(ValueError, match="no"):
+                await one.run(lambda: int("no"))
+            until(lambda: not there())
+        assert done == [*range(50)] * 3
 
     run_in_loop(run())
 

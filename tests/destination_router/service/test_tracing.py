@@ -34,6 +34,7 @@ from destination_router.eventlog.trace import ConnectionState, Rollup, Trace
 from destination_router.service.connections import connect
 from destination_router.service.metrics import Intake
 from destination_router.service.tracing import LARGEST_BODY, UNWATCHED_PERIOD, Tracing, field_paths
+from destination_router.threads import OneThread
 
 MARKER = "ada-lovelace-1815"
 SETTINGS = {"appId": "11"}
@@ -90,6 +91,17 @@ def track(number: int = 0, **more: Any) -> bytes:
         **more,
     }
     return json.dumps(message).encode()
+
+
+@pytest.fixture
+def in_virtual_time(in_virtual_time: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """As elsewhere. That loop waits for no thread, so what is told is kept at once."""
+
+    async def at_once(_: OneThread, work: Callable[[], Any]) -> Any:
+        return work()
+
+    monkeypatch.setattr(OneThread, "run", at_once)
+    return in_virtual_time
 
 
 def delivered(
