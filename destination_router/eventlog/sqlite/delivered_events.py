@@ -20,7 +20,9 @@ WHERE received_at >= :since AND received_at < :until
 ORDER BY offset
 """  # noqa: S608
 _LAST_DONE = "SELECT max(offset) FROM done WHERE connection = ?"
-_LETTERS = "SELECT offset FROM dead_letters WHERE connection = ? ORDER BY offset"
+_LETTERS = """
+SELECT offset FROM dead_letters WHERE connection = ? AND typeof(offset) = 'integer' ORDER BY offset
+"""  # damage within a letter is not noticed, and harms no event
 _FIRST = f"SELECT {FIRST}, received_at FROM events ORDER BY offset LIMIT 1"  # noqa: S608
 
 

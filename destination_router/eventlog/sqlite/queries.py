@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain, islice
 from typing import Literal
 
 from destination_router.eventlog.interface import Lag
@@ -23,12 +24,12 @@ APPEND = """INSERT INTO events
     VALUES (?, '', ?, ?, ?, ?, ?)"""
 """One event, for one connection. Order needs no `partition` here: a connection reads all events."""
 
-_APPEND_ROW = """INSERT INTO events
-    (offset, received_at, partition, source, body, checksum, lengths)
-    VALUES (?, ?, '', ?, ?, ?, ?)"""
+_ROWS_AT_ONCE = 50
+"""Rows of events that one statement writes. Each call of SQLite lets go of the interpreter a few
+times, and the event loop may take it, which costs more than the call."""
 
 _DONE_AT_ONCE = 50
-"""Marks that one statement writes: each statement costs as much again as a mark."""
+"""So it is with what is done."""
 
 _READ_BYTES = 32 * 2**20
 """How much is read at once, because each of a thousand events may have kilobytes or megabytes."""
@@ -38,7 +39,12 @@ _READ_AT_ONCE = 1000
 _READ = f"SELECT {COLUMNS} FROM events WHERE offset > ? ORDER BY offset LIMIT ?"  # noqa: S608
 _FIRST = f"SELECT {FIRST} FROM events ORDER BY offset LIMIT 1"  # noqa: S608
 _LAST = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
-_HIGHEST = "SELECT max(offset) FROM events"
+_HIGHEST = f"SELECT max(ifnull(({_LAST}), 0), ifnull((SELECT max(offset) FROM events), 0))"  # noqa: S608
+"""As AUTOINCREMENT finds it: if what is noted was damaged, there may be events above it."""
+
+_MOST_OFFSET = 2**62
+"""No log gets there; SQLite's integers end at twice as many."""
+
 LOW = "SELECT low FROM connections WHERE name = ?"
 """The offset up to which a connection is done with every event."""
 
@@ -80,13 +86,25 @@ def append(
         at: when they came in, in milliseconds.
         source: their sender's name; None if it is unknown.
         bodies: the messages as wire JSON.
+
+    Raises:
+        DamageError: the last offset is not as it was written.
     """
-    # AUTOINCREMENT would look at both as well.
     (highest,) = connection.execute(_HIGHEST).fetchone()
-    first = max(last_offset(connection), highest or 0) + 1
-    for values in joined(first, at, source, bodies):
-        connection.execute(_APPEND_ROW, values)
+    if not isinstance(highest, int) or highest > _MOST_OFFSET:
+        raise DamageError("the offset of the last event is not as it was written")
+    first = highest + 1
+    rows = joined(first, at, source, bodies)
+    while some := list(islice(rows, _ROWS_AT_ONCE)):
+        connection.execute(_append_many(len(some)), list(chain.from_iterable(some)))
     return first
+
+
+@lru_cache(maxsize=_ROWS_AT_ONCE)
+def _append_many(count: int) -> str:
+    values = ", ".join(["(?, ?, '', ?, ?, ?, ?)"] * count)
+    return f"""INSERT INTO events
+        (offset, received_at, partition, source, body, checksum, lengths) VALUES {values}"""  # noqa: S608
 
 
 def register(

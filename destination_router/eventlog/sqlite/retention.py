@@ -30,8 +30,15 @@ _LETTER_SHARE = 10
 _SHRUNK_PAGES = 2048
 _FREE_BYTES_KEPT = 64 * 2**20
 
+_PAGES = """
+SELECT page_count - freelist_count, freelist_count, page_size
+FROM pragma_page_count, pragma_freelist_count, pragma_page_size
+"""
+_DELIVERED = f"""
+SELECT offset, {FIRST}, low FROM events, (SELECT min(low) AS low FROM connections)
+WHERE offset <= low ORDER BY offset LIMIT 1
+"""  # noqa: S608
 _SIZE = "SELECT max(offset), sum(length(body)) FROM events WHERE offset BETWEEN ? AND ?"
-_FIRST = f"SELECT offset, {FIRST} FROM events ORDER BY offset LIMIT 1"  # noqa: S608
 _BEFORE_YOUNG = f"""
 SELECT {FIRST} - 1 FROM events WHERE offset <= ? AND received_at > ? ORDER BY offset LIMIT 1
 """  # noqa: S608
@@ -102,11 +109,8 @@ def used_bytes(connection: sqlite3.Connection) -> int:
 
 def _pages(connection: sqlite3.Connection) -> tuple[int, int]:
     """Return how many bytes of the file are in use, and how many are not."""
-    pages, free, page_bytes = (
-        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-        for name in ("page_count", "freelist_count", "page_size")
-    )
-    return (pages - free) * page_bytes, free * page_bytes
+    used, free, page_bytes = connection.execute(_PAGES).fetchone()
+    return used * page_bytes, free * page_bytes
 
 
 def delete_delivered(connection: sqlite3.Connection, retention: Retention, now: float) -> int:
@@ -119,15 +123,12 @@ def delete_delivered(connection: sqlite3.Connection, retention: Retention, now: 
         retention: how long delivered events stay.
         now: Unix time, in seconds.
     """
-    (low,) = connection.execute("SELECT min(low) FROM connections").fetchone()
-    oldest = connection.execute(_FIRST).fetchone()
     _shrink(connection)
-    if low is None or oldest is None or oldest[0] > low:
+    if (delivered := connection.execute(_DELIVERED).fetchone()) is None:
         return 0
-    row, first = oldest
+    row, first, low = delivered
     last = _chunk_end(connection, row, low)
-    crowded = used_bytes(connection) >= _CROWDED * retention.max_bytes
-    if retention.keep_delivered and not crowded:
+    if retention.keep_delivered and not _is_crowded(connection, retention):
         values = (last, (now - retention.keep_delivered) * 1000)
         (last,) = connection.execute(_BEFORE_YOUNG, values).fetchone() or (last,)
     connection.execute("DELETE FROM events WHERE offset <= ?", (last,))
@@ -144,6 +145,10 @@ def _chunk_end(connection: sqlite3.Connection, row: int, low: int) -> int:
             return int(last)
         count //= 2
     return row
+
+
+def _is_crowded(connection: sqlite3.Connection, retention: Retention) -> bool:
+    return used_bytes(connection) >= _CROWDED * retention.max_bytes
 
 
 def _shrink(connection: sqlite3.Connection) -> None:
