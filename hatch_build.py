@@ -1,11 +1,14 @@
 """Compile the hot path to C, for who asks: `scripts/build-compiled`.
 
-The source stays what it is, and so does its meaning: Cython is told to take no notice of
-annotations, which in C would round a whole number that is annotated as a float.
+The source stays what it is, and so does its meaning. Of its annotations, Cython gets to see those
+that name structs, whose fields it then reads in one step (`tools/struct_layouts.py`). It would take
+the others for types of C, and so round a whole number that is annotated as a float.
 """
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,12 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 FOLDER = ("build", "compiled")
 """Where it is compiled: the same each time, so that a compiler finds what an earlier run noted."""
 
-DIRECTIVES = {"annotation_typing": False, "binding": True, "language_level": 3}
+DIRECTIVES = {
+    "annotation_typing": True,
+    "binding": True,
+    "language_level": 3,
+    "nonecheck": True,  # a field of None raises what it raises from source
+}
 
 
 class Compiled(BuildHookInterface[Any]):
@@ -29,18 +37,19 @@ class Compiled(BuildHookInterface[Any]):
         from setuptools import Distribution, Extension  # noqa: PLC0415
         from setuptools.command.build_ext import build_ext  # noqa: PLC0415
 
+        sys.path[:0] = [self.root, str(Path(self.root, "tools"))]
+        from struct_layouts import write_typed  # noqa: PLC0415
+
         made = str(Path(self.root, *FOLDER))
+        copies = Path(made, "typed")
         paths = [Path(path) for path in self.config["modules"]]
+        write_typed(paths, copies)
         extensions = [Extension(".".join(p.with_suffix("").parts), [str(p)]) for p in paths]
-        command = build_ext(
-            Distribution(
-                {
-                    "ext_modules": cythonize(
-                        extensions, build_dir=made, compiler_directives=DIRECTIVES, quiet=True
-                    )
-                }
+        with contextlib.chdir(copies):  # so that tracebacks name a module by its usual path
+            extensions = cythonize(
+                extensions, build_dir=made, compiler_directives=DIRECTIVES, quiet=True
             )
-        )
+        command = build_ext(Distribution({"ext_modules": extensions}))
         command.build_lib, command.build_temp, command.parallel = made, made, True
         command.force = True  # what is there may have been compiled with other CFLAGS
         command.ensure_finalized()

@@ -1,9 +1,13 @@
 """What a compiled wheel compiles: `[tool.hatch.build.targets.wheel.hooks.custom]`."""
 
+import ast
 import tomllib
 from pathlib import Path
+from typing import TypeVar
 
+import msgspec
 import pytest
+import struct_layouts
 
 ROOT = Path(__file__).parent.parent
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -21,3 +25,91 @@ def test_what_is_compiled_is_there_and_holds_no_hooks(path: str) -> None:
     source = (ROOT / path).read_text(encoding="utf-8")
     assert "@hookimpl" not in source
     assert "@hookspec" not in source
+
+
+# -- what Cython is told of structs (`tools/struct_layouts.py`) ----------------------------------
+
+
+_Function = TypeVar("_Function", ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+class _Unannotated(ast.NodeTransformer):
+    """Takes the annotations out of functions, which are all that Cython's copy may change."""
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        node.annotation = None
+        return node
+
+    def visit_FunctionDef(self, node: _Function) -> _Function:
+        node.returns = None
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.AnnAssign):
+                inner.annotation = ast.Constant(None)
+        self.generic_visit(node)
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
+
+
+@pytest.fixture
+def _from_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)  # as a build is run
+
+
+@pytest.mark.usefixtures("_from_root")
+@pytest.mark.parametrize("path", HOOK["modules"])
+def test_what_is_compiled_differs_from_the_source_in_annotations_alone(path: str) -> None:
+    """It means the same, and a traceback names the lines of the source."""
+    source = Path(path).read_text(encoding="utf-8")
+    text, _ = struct_layouts.typed(Path(path))
+    assert len(text.splitlines()) == len(source.splitlines())
+    trees = [_Unannotated().visit(ast.parse(each)) for each in (source, text)]
+    assert ast.dump(trees[0]) == ast.dump(trees[1])
+
+
+@pytest.mark.usefixtures("_from_root")
+def test_a_field_is_read_where_its_struct_keeps_it() -> None:
+    """Each declared struct is looked at in an object: a wrong order would be read amiss."""
+    for path in HOOK["modules"]:
+        for struct in struct_layouts.typed(Path(path))[1]:
+            declared = struct_layouts.declaration(struct)
+            assert all(
+                f'object {field} "f_{field}"' in declared for field in struct.__struct_fields__
+            )
+
+
+class First(msgspec.Struct):
+    """A struct with fields that are not in the order of their names."""
+
+    zeal: int
+    amount: int
+
+
+class Second(First, frozen=True):
+    """One with more of them, which come after the first one's, whatever they are called."""
+
+    aim: int
+
+
+def test_an_inherited_field_comes_first() -> None:
+    """Python sorts the slots of each class, and adds them to those of the class before."""
+    assert struct_layouts.fields_in_memory(Second) == ["amount", "zeal", "aim"]
+
+
+def test_an_order_that_is_not_so_stops_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another interpreter may lay objects out in another way."""
+    monkeypatch.setattr(struct_layouts, "sorted", lambda names: sorted(names)[::-1], raising=False)
+    with pytest.raises(TypeError, match="First keeps its fields in another order"):
+        struct_layouts.fields_in_memory(First)
+
+
+@pytest.mark.usefixtures("_from_root")
+def test_cython_gets_structs_for_types_and_nothing_else() -> None:
+    """A float would round whole numbers, and a dict would refuse its own kinds."""
+    assert "_user(message: Identify_Layout, settings: HeapSettings_Layout)" in _typed("plain.py")
+    assert "def number_text(number: object) -> object:" in _typed("properties.py")
+    assert "message: _Message_Layout" in _typed("identity.py")  # any of the six calls
+
+
+def _typed(name: str) -> str:
+    return struct_layouts.typed(Path("heap_destination", name))[0]

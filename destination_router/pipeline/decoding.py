@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
@@ -19,7 +19,6 @@ from destination_router.contract.messages import (
     ENVELOPE,
     AbsentTraits,
     Alias,
-    ContextPart,
     Group,
     Identify,
     Message,
@@ -28,38 +27,10 @@ from destination_router.contract.messages import (
     Track,
     with_wire,
 )
+from destination_router.pipeline.message_root import Root
 
 UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """The errors of a decoder for JSON that it cannot decode."""
-
-_NO_CONTEXT = ContextPart()
-
-
-class Root(msgspec.Struct, kw_only=True, rename="camel", gc=False):
-    """The root of a message: the fields of all calls. The calls document each field.
-
-    They are in the order of most senders, because a decoder looks for the next field first.
-    """
-
-    type: str
-    channel: str | None = None
-    message_id: str
-    anonymous_id: str | None = None
-    user_id: str | None = None
-    context_part: ContextPart = msgspec.field(default=_NO_CONTEXT, name="context")
-    integrations: dict[str, Any] = {}
-    original_timestamp: str | None = None
-    sent_at: str | None = None
-    timestamp: str | None = None
-    received_at: str | None = None
-    event: str | None = None
-    properties: dict[str, Any] = {}
-    traits: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
-    name: str | None = None
-    category: str | None = None
-    group_id: str | None = None
-    previous_id: str | None = None
-
 
 _KnownRoot = msgspec.defstruct(
     "_KnownRoot",

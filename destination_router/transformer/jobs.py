@@ -14,7 +14,8 @@ import msgspec
 
 from destination_router.contract.messages import Message, wire_json, with_wire
 from destination_router.contract.records import Reject
-from destination_router.pipeline.decoding import UNDECODABLE, Root, from_root
+from destination_router.pipeline.decoding import UNDECODABLE, from_root
+from destination_router.pipeline.message_root import Root
 from destination_router.pipeline.normalise import decode_json, is_utf8
 from destination_router.pipeline.wire import members, split_list
 

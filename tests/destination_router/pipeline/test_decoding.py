@@ -1,4 +1,7 @@
-"""A message decoded to its root is the one that a decoder of the six calls makes."""
+"""A message decoded to its root is the one that a decoder of the six calls makes.
+
+This is about `decoding.py` and `message_root.py`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ from destination_router.contract.messages import (
     unasked_names,
     with_wire,
 )
-from destination_router.pipeline.decoding import Root, decode_message
+from destination_router.pipeline.decoding import decode_message
+from destination_router.pipeline.message_root import Root
 
 UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 decode_any = msgspec.json.Decoder(Message).decode
