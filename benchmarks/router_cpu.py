@@ -199,7 +199,11 @@ def sending(what: dict[str, str]) -> Iterator[Measured]:
             kept = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{folder}/compiled"}
             environment = {**os.environ, **kept, "XDG_STATE_HOME": folder}
             with subprocess.Popen(  # noqa: S603
-                command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+                command,
+                env=environment,
+                cwd=folder,  # else `-c` would find the working tree before a compiled wheel
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
             ) as process:
                 assert process.stdout is not None  # noqa: S101
                 told = process.stdout.read()
