@@ -96,6 +96,19 @@ def test_an_inherited_field_comes_first() -> None:
     assert struct_layouts.fields_in_memory(Second) == ["amount", "zeal", "aim"]
 
 
+class Checked(First):
+    """One that looks at its values."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no number."""
+        abs(self.amount)
+
+
+def test_a_struct_that_looks_at_its_values_is_looked_at_too() -> None:
+    """Its object is made of what no field allows."""
+    assert struct_layouts.fields_in_memory(Checked) == ["amount", "zeal"]
+
+
 def test_an_order_that_is_not_so_stops_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another interpreter may lay objects out in another way."""
     monkeypatch.setattr(struct_layouts, "sorted", lambda names: sorted(names)[::-1], raising=False)

@@ -145,7 +145,10 @@ def fields_in_memory(struct: type[msgspec.Struct]) -> list[str]:
     for base in reversed(struct.__mro__):  # Python sorts the slots of each class
         if isinstance(base, msgspec.StructMeta):
             fields += sorted(set(base.__struct_fields__) - set(fields))
-    one = struct(**dict.fromkeys(fields))
+    # One whose values are not looked at, as `__post_init__` would.
+    unchecked = {"__post_init__": lambda _: None}
+    made = msgspec.defstruct(struct.__name__, [], bases=(struct,), namespace=unchecked)
+    one = made(**dict.fromkeys(fields))
     marks = [object() for _ in fields]
     for field, mark in zip(fields, marks, strict=True):
         msgspec.structs.force_setattr(one, field, mark)
