@@ -151,25 +151,26 @@ def _checked(request: object) -> bytes:
     if type(request) is not HttpRequest and not isinstance(request, HttpRequest):
         kind = type(request).__name__
         raise UnfitAnswer(f"returned a list that holds {kind}, not HttpRequest")
-    url, method, params, headers = request.url, request.method, request.params, request.headers
+    sent: HttpRequest = request
+    url, method, params, headers = sent.url, sent.method, sent.params, sent.headers
     # Most requests pass at a glance.
     if (
         not (type(url) is str and type(method) is str)
         or not (type(params) is dict and type(headers) is dict)
         or params
         or headers
-        or request.form is not None
-        or request.auth is not None
-        or request.content is not None
-        or request.gzip is not False
+        or sent.form is not None
+        or sent.auth is not None
+        or sent.content is not None
+        or sent.gzip is not False
     ):
-        _check_types(request)
+        _check_types(sent)
     if headers or method != "POST" or _wrong_url(url) is not None:
         problem = unsendable(method, url, headers)
         if problem is not None:
             raise UnfitAnswer(f"returned a request that {problem}")
     try:
-        return _encode(request.json if request.form is None else request.form)
+        return _encode(sent.json if sent.form is None else sent.form)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         kind = type(error).__name__
         raise UnfitAnswer(f"returned a body that is not JSON ({kind})") from None

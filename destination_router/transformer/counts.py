@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from destination_router.contract.records import Note
+from destination_router.contract.records import HttpRequest, Note
 from destination_router.faults import plain_code
 from destination_router.pipeline.connection import Decision, Mapped
 
@@ -70,6 +70,7 @@ class Counts:
         """Count a connection's decision about an event. `received` counts the event itself."""
         if made.notes:
             self.noted(connection, made.notes)
+        request: HttpRequest
         if type(made) is Mapped:
             for request in made.requests:
                 if request.notes:

@@ -12,6 +12,7 @@ from typing import Any, final
 
 import msgspec
 
+from destination_router.contract.records import HttpRequest
 from destination_router.pipeline.answers import content
 from destination_router.pipeline.connection import AT_ONCE, Connection, Decision, Mapped
 from destination_router.transformer.counts import Counts
@@ -137,6 +138,7 @@ def _judged(
     made: Mapped | Decision,
     counts: Counts,
 ) -> Mapped | Decision | Refused:
+    request: HttpRequest
     for request in made.requests:
         if request.params or request.content is not None:  # as for few
             unfit = uncarried(made.requests)
@@ -158,6 +160,7 @@ def _write(
     """Add an output for each request, with a comma after it."""
     user_id = made.anonymous_id or ""
     contents = made.contents if type(made) is Mapped else map(content, made.requests)
+    request: HttpRequest
     for request, body in zip(made.requests, contents):  # noqa: B905 -- as many, and it costs
         answer.append(b'{"output":')
         answer += written_output(request, body, endpoint(request.url), user_id)
