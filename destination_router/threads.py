@@ -62,10 +62,11 @@ class OneThread:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
         with self._lock:
-            self._jobs.put((work, loop, done))
             if not self._is_there:
-                self._is_there = True
+                # If the system refuses a thread, the next work tries again.
                 threading.Thread(target=self._work, name=self._name, daemon=True).start()
+                self._is_there = True
+            self._jobs.put((work, loop, done))
         try:
             return await done
         finally:

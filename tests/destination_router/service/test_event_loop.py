@@ -110,6 +110,27 @@ def test_one_thread_does_one_work_after_another_and_ends_when_none_comes(
     run_in_loop(run())
 
 
+def test_a_thread_that_the_system_refuses_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise all later work would wait for a thread that is not there."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def run() -> None:
+        one = threads.OneThread("one-of-the-tests")
+        done: list[str] = []
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(RuntimeError, match="can't start"):
+                await one.run(partial(done.append, "first"))
+        await one.run(partial(done.append, "second"))
+        assert done == ["second"]
+
+    run_in_loop(run())
+
+
 def test_what_the_work_had_in_hand_goes_with_what_it_raised() -> None:
     """Megabytes would stay until somebody looks for circles among what is held."""
 
