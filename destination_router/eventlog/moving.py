@@ -25,6 +25,9 @@ from destination_router.eventlog.sqlite.queries import last_offset, progress_of,
 from destination_router.eventlog.sqlite.rows import Row
 
 _AT_ONCE = 500
+"""Events of a chunk. The next one is begun only when brokers have all of one."""
+
+_NOTED = 10 * _AT_ONCE
 _COPIED = ("holds", "orders", "origins", "pairings", "quarantine")
 _LETTERS = (
     "connection, message_id, offset, body, code, detail, at, attempts, request, status, answer, "
@@ -103,11 +106,11 @@ class _Moving:
                 f"there is no topic {self._address.events}: `eventlog create` makes it"
             )
         self._begin(partitions)
-        after, before = self._moved_before(partitions)
+        there, before = self._moved_before(partitions)
         moved = Moved(before=before)
         last = last_offset(self._database)
         with contextlib.closing(Producing(self._address)) as producing:
-            for chunk in self._records(after):
+            for chunk in self._records(there):
                 producing.send_and_wait(chunk)
                 moved.events += len(chunk)
                 told(moved.events)
@@ -143,26 +146,34 @@ class _Moving:
             if new and not self._groups.set_marks(name, new):
                 raise LogFileError(f"{name!r} is being delivered from there: end the routers first")
 
-    def _moved_before(self, partitions: list[int]) -> tuple[int, int]:
-        """Find the last event of the file in the topic, and count those that are there."""
+    def _moved_before(self, partitions: list[int]) -> tuple[set[int], int]:
+        """Find the last events of the file in the topic, and count those that are there.
+
+        Of a chunk that broke off, some may be missing before others that are there. All earlier
+        ones are there.
+        """
         from destination_router.eventlog.kafka.reading import (  # noqa: PLC0415 -- an extra
             Stretch,
             readable,
         )
 
         last, count = 0, 0
+        there: set[int] = set()
         with contextlib.closing(Stretch(self._address)) as stretch:
             starts, ends = self._groups.starts(partitions), self._groups.ends(partitions)
             for each in readable(stretch.messages(starts, ends)):
                 file, _, number = each.moved.partition("/")
                 if file == self._file and number.isdecimal():
                     last, count = max(last, int(number)), count + 1
-        return last, count
+                    there.add(int(number))
+                    if len(there) > _NOTED:
+                        there = {offset for offset in there if offset > last - _AT_ONCE}
+        return there, count
 
-    def _records(self, after: int) -> Iterator[list[Any]]:
-        """Read the file, and make a record of each undelivered event."""
+    def _records(self, there: set[int]) -> Iterator[list[Any]]:
+        """Read the file, and make a record of each undelivered event that is not in the topic."""
         low = min((progress.low for progress in self._progress.values()), default=0)
-        at = max(after, low)
+        at = max(max(there, default=0) - _AT_ONCE, low)
         while True:
             rows, _ = read(self._database, at, _AT_ONCE)
             if not rows:
@@ -172,7 +183,7 @@ class _Moving:
                 record
                 for row in rows
                 for offset, body in row.events()
-                if (record := self._record(row, offset, body)) is not None
+                if offset not in there and (record := self._record(row, offset, body)) is not None
             ]:
                 yield chunk
 

@@ -129,6 +129,32 @@ def test_one_that_broke_off_goes_on_where_it_was(
     assert on_kafka(kafka) == WAITING
 
 
+def test_what_brokers_did_not_take_of_a_chunk_is_moved_though_later_events_are_there(
+    file: EventLogConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One partition may be without a leader while the others go on."""
+    kafka = new_log()
+    send, sent = Producing.send_and_wait, [0]
+
+    def takes_half(self: Producing, records: Any) -> list[int]:
+        sent[0] += 1
+        if sent[0] < 2:
+            return send(self, records)
+        send(self, records[1::2])
+        raise LogUnavailableError("a partition has no leader")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Producing, "send_and_wait", takes_half)
+        with pytest.raises(LogFileError, match="run it again"):
+            move(file, kafka, ignore)
+    moved = move(file, kafka, ignore)
+    assert moved.before + moved.events == 700
+    found = on_kafka(kafka)
+    assert {name: sorted(ids) for name, ids in found.items()} == {
+        name: sorted(ids) for name, ids in WAITING.items()
+    }
+
+
 def test_a_router_at_work_keeps_it_from_moving(file: EventLogConfig) -> None:
     """It would deliver what is moved."""
     with claimed(file), pytest.raises(LogFileError, match="another process delivers"):
