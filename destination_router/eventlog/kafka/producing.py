@@ -142,9 +142,13 @@ class Producing:
         with self._renewing:
             is_young = time.monotonic() - self._made_at < _RENEWAL_SECONDS
             if self._refusal and not is_young and not len(self._producer):
-                self._producer = _producer(self._address)
                 self._made_at = time.monotonic()
-                self._refusal = None
+                try:
+                    self._producer = _producer(self._address)
+                except RAISED as error:  # as without a file that it needs
+                    self._refusal = told(error_of(error))
+                else:
+                    self._refusal = None
 
     def _produced(self, records: Sequence[Record], settled: Callable[[], None]) -> _Batch:
         if self._refusal:
