@@ -16,7 +16,7 @@ from destination_router.pipeline.wire import id_of
 _CHUNK = 500
 _FIND = f"""
 SELECT {COLUMNS} FROM events
-WHERE offset > ? AND received_at < ? AND (target IS NULL OR target = ?) ORDER BY offset LIMIT ?
+WHERE offset > ? AND received_at < ? AND (target IS NULL OR target = ?) ORDER BY offset
 """  # noqa: S608
 _log = logging.getLogger(__name__)
 
@@ -44,16 +44,19 @@ def expire(  # noqa: PLR0913 -- each is a part, by keyword
         DamageError: an event is not as it was written.
     """
     after = progress.low
-    while progress.is_done(after + 1) or progress.is_out(after + 1):
-        after += 1  # else these alone may be the chunk, and nothing behind them expires
-    values = (after, (now - max_age) * 1000, name, _CHUNK)
-    rows = checked_rows(connection.execute(_FIND, values))
-    found = ((n, body) for row in rows for n, body in row.events() if n > after)
-    old = [
-        (offset, body)
-        for offset, body in islice(found, _CHUNK)
-        if not progress.is_done(offset) and not progress.is_out(offset)
-    ]
+    rows = checked_rows(connection.execute(_FIND, (after, (now - max_age) * 1000, name)))
+    # What is done or out does not count: it alone may be a chunk, and nothing behind would expire.
+    old = list(
+        islice(
+            (
+                (offset, body)
+                for row in rows
+                for offset, body in row.events()
+                if offset > after and not progress.is_done(offset) and not progress.is_out(offset)
+            ),
+            _CHUNK,
+        )
+    )
     if not old:
         return []
     put_letters(connection, [_letter(name, offset, kept(body), now) for offset, body in old])

@@ -91,9 +91,7 @@ def append(
         DamageError: the last offset is not as it was written.
     """
     (highest,) = connection.execute(_HIGHEST).fetchone()
-    if not isinstance(highest, int) or highest > _MOST_OFFSET:
-        raise DamageError("the offset of the last event is not as it was written")
-    first = highest + 1
+    first = _checked_offset(highest) + 1
     rows = joined(first, at, source, bodies)
     while some := list(islice(rows, _ROWS_AT_ONCE)):
         connection.execute(_append_many(len(some)), list(chain.from_iterable(some)))
@@ -215,9 +213,19 @@ def first_offset(connection: sqlite3.Connection) -> int | None:
 
 
 def last_offset(connection: sqlite3.Connection) -> int:
-    """Return the offset of the last appended event, even if it is deleted; 0 if there was none."""
+    """Return the offset of the last appended event, even if it is deleted; 0 if there was none.
+
+    Raises:
+        DamageError: it is not as it was written.
+    """
     row = connection.execute(_LAST).fetchone()
-    return 0 if row is None else int(row[0])
+    return 0 if row is None else _checked_offset(row[0])
+
+
+def _checked_offset(found: object) -> int:
+    if not isinstance(found, int) or found > _MOST_OFFSET:
+        raise DamageError("the offset of the last event is not as it was written")
+    return found
 
 
 def lags(connection: sqlite3.Connection, now: float) -> dict[str, Lag]:

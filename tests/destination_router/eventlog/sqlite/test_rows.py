@@ -29,7 +29,9 @@ from destination_router.eventlog.sqlite.dead_letter_store import find_letters, p
 from destination_router.eventlog.sqlite.file import connect, integrity_problems, open_file
 from destination_router.eventlog.sqlite.log import SqliteEventLog
 from destination_router.eventlog.sqlite.queries import (
+    APPEND,
     append,
+    event_row,
     lags,
     progress_of,
     put_done,
@@ -131,6 +133,8 @@ def test_nothing_is_appended_after_an_offset_that_cannot_be(
                 await log.append(numbered(2))
 
     asyncio.run(run())
+    with pytest.raises(LogFileError, match="the offset of the last event is not as"):
+        SqliteEventLog(path, ["heap"])
 
 
 @pytest.mark.parametrize("after", [0, 1, 6, 9, 10, 17, 19, 20])
@@ -216,6 +220,26 @@ def test_the_rest_of_a_row_expires(path: Path) -> None:
             return await log.dead_letters()
 
     assert asyncio.run(run()) == {("heap", "expired"): 100}
+
+
+def test_what_waits_behind_a_replay_for_another_connection_expires(path: Path) -> None:
+    """However many events between them are in the worker's hands."""
+    now = NOW
+
+    async def run() -> None:
+        nonlocal now
+        retention = Retention(max_age=60.0)
+        log = SqliteEventLog(path, ["heap"], retention=retention, clock=lambda: now)
+        with contextlib.closing(log):
+            replay = event_row(round(now * 1000), numbered(1)[0], None, "other", "letter 1")
+            await log.transact(lambda database: database.execute(APPEND, replay).rowcount)
+            await log.append(numbered(1200))
+            out = await log.read("heap", -1, 1100)
+            now += 61.0
+            await log.clean()
+            assert await log.dead_letters() == {("heap", "expired"): 1200 - len(out)}
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("deleted", [False, True])
