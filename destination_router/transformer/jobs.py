@@ -100,7 +100,10 @@ def read_jobs(body: bytes) -> list[Job]:
     Raises:
         Reject: `invalid_json`, where the body as a whole cannot be read.
     """
-    return _listed(body) if _is_list(body) else _addressed(_opened(body))
+    jobs = _listed(body) if _is_list(body) else _addressed(_opened(body))
+    for job in jobs:  # what is echoed
+        job.metadata, job.destination = as_utf8(job.metadata), as_utf8(job.destination)
+    return jobs
 
 
 def each_job(body: bytes) -> Iterator[Job | DecodedJob]:
@@ -220,6 +223,12 @@ def _standard(text: bytes) -> msgspec.Raw | None:
         return msgspec.Raw(msgspec.json.encode(decode_json(text)[0]))
     except _UNFIT:
         return None
+
+
+def as_utf8(raw: msgspec.Raw) -> msgspec.Raw:
+    """Replace bytes that are not UTF-8, over which a decoder skips, as `decode_json` does."""
+    text = bytes(raw)
+    return raw if is_utf8(text) else msgspec.Raw(text.decode("utf-8", "replace").encode())
 
 
 def _opened(body: bytes) -> _Envelope[Job]:

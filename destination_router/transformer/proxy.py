@@ -38,6 +38,7 @@ from destination_router.pipeline.packing import packed
 from destination_router.transformer.carrying_out import CarryingOut
 from destination_router.transformer.counts import Counts
 from destination_router.transformer.destinations import Destinations
+from destination_router.transformer.jobs import as_utf8
 from destination_router.transformer.rest import Proxied, http_request
 from destination_router.transformer.sequences import (
     THE_JOB,
@@ -205,8 +206,10 @@ def second_version(name: str, statuses: Sequence[JobStatus]) -> tuple[int, bytes
 def _metadata(proxied: Proxied) -> list[msgspec.Raw]:
     raw = bytes(proxied.metadata)
     if not raw.startswith(b"["):
-        return [proxied.metadata]
-    return msgspec.json.decode(raw, type=list[msgspec.Raw]) or [msgspec.Raw(b"{}")]
+        return [as_utf8(proxied.metadata)]
+    return [as_utf8(one) for one in msgspec.json.decode(raw, type=list[msgspec.Raw])] or [
+        msgspec.Raw(b"{}")
+    ]
 
 
 def _carried(proxied: Proxied, metadata: Sequence[msgspec.Raw]) -> tuple[list[str], Carried]:

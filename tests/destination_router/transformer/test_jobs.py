@@ -129,3 +129,18 @@ def test_no_request_is_refused_when_asked_for() -> None:
     """Not only when its first event is."""
     with pytest.raises(Reject, match="invalid_json"):
         each_job(b"{")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'[{"message":%s,"metadata":{"\xff":{"\xff":"\xed\xa0\x80"}},"destination":%s}]',
+        b'[{"message":%s,"metadata":{},"destination":{"\xff":"\xc0\xaf","Config":%s}}]',
+        b'{"input":[{"message":%s,"metadata":{"\xff":1}}],"destinations":{"\xff":%s}}',
+    ],
+)
+def test_what_is_echoed_is_utf_8(body: bytes) -> None:
+    """A decoder skips over what it does not decode, whatever its bytes."""
+    event = b'{"type":"track","messageId":"m","userId":"u","event":"E"}'
+    answer = process("heap", find_destinations()["heap"], body % (event, b'{"appId":"11"}'), str)
+    assert json.loads(answer.decode())
