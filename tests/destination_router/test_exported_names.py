@@ -95,6 +95,7 @@ def test_the_contract_alone_loads_nothing_of_a_host() -> None:
         "destination_router.contract.times",
         "destination_router.pipeline",
         "destination_router.pipeline.decoding",
+        "destination_router.pipeline.message_root",
         "destination_router.pipeline.names",
         "destination_router.pipeline.normalise",
     }
