@@ -155,6 +155,8 @@ class Dispatch:
 
     def expire(self, max_age: float) -> None:
         """Give up messages that wait and that the log got so many seconds ago, or earlier."""
+        if not self._is_owner():
+            return  # another process has the messages by now
         before = self._wall_clock() - max_age
         old = self._schedule.take_out(lambda item: item.received_at <= before)
         if not old:
@@ -520,7 +522,7 @@ class Dispatch:
     def _give_up(
         self, item: Item, request: HttpRequest | None, outcome: Outcome, answer: Answer
     ) -> None:
-        own = request or own_request(item, None)
+        own = request or (own_request(item, None) if item.attempts else None)
         response = answer.response
         words = "" if response is None else answer_words(self._connection, response)
         code = outcome.code or outcome.result

@@ -100,6 +100,7 @@ def open_line() -> Callable[..., Line]:
         standing: StandingBook | None = None,
         attempts: AttemptBook | None = None,
         event_max_age: float | None = None,
+        may_send: Callable[[], bool] | None = None,
         **delivery: Any,
     ) -> Line:
         chosen = settings or {"appId": "11"}
@@ -108,6 +109,7 @@ def open_line() -> Callable[..., Line]:
             "standing": standing,
             "attempts": attempts,
             "max_age": event_max_age,
+            "may_send": may_send,
         }
         return Line(log, name, DeliverySettings(**delivery), chosen, app, **parts)
 

@@ -300,6 +300,44 @@ def test_a_paused_connection_sends_nothing_until_it_is_resumed(
     in_virtual_time(main)
 
 
+def test_a_letter_of_what_was_never_sent_shows_no_request(
+    in_virtual_time: Run, open_line: Open, wire: Wire
+) -> None:
+    """Somebody would look for it at the vendor."""
+
+    async def main() -> None:
+        log, book = MemoryEventLog(["heap"]), MemoryStanding()
+        line = open_line(log, standing=book, event_max_age=HOUR)
+        book.orders["heap"] = Order(paused=True, at=1.0)
+        await asyncio.sleep(1.0)
+        await log.append(wire(*tracks(3, users=3)))
+        await asyncio.sleep(HOUR + 61)
+        await line.stop()
+
+        assert line.paths() == []
+        assert [(each.attempts, each.request) for each in line.letters.kept] == [(0, None)] * 3
+
+    in_virtual_time(main)
+
+
+def test_what_another_process_may_have_taken_over_does_not_expire_here(
+    in_virtual_time: Run, open_line: Open, wire: Wire
+) -> None:
+    """It would be a dead letter and delivered."""
+
+    async def main() -> None:
+        log = MemoryEventLog(["heap"])
+        line = open_line(log, event_max_age=HOUR, may_send=lambda: False)
+        await asyncio.sleep(1.0)
+        await log.append(wire(*tracks(3, users=3)))
+        await asyncio.sleep(HOUR + 61)
+        await line.stop()
+
+        assert line.letters.kept == []
+
+    in_virtual_time(main)
+
+
 @pytest.mark.parametrize("reason", ["paused", "held", "circuit"])
 def test_what_a_connection_cannot_send_expires_in_its_hands(
     in_virtual_time: Run,
