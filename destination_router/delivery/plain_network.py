@@ -109,6 +109,8 @@ async def _connected(host: str, port: int, local: str | None) -> socket.socket:
         OSError, ExceptionGroup: the name is unknown, or none of its addresses answers.
     """
     addresses = _families_in_turn(await _looked_up(host, port))
+    if not addresses:
+        raise OSError("the name has no address")
     failures: list[Exception] = []
     connected = await _first(addresses, local, failures)
     if connected is not None:

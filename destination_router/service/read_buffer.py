@@ -11,8 +11,9 @@ from __future__ import annotations
 class ReadBuffer:
     """Memory to read into.
 
-    A few connections may read more at once than many: all together never hold more than if all
-    were open, and each had read `least`.
+    A few connections may read more at once than many: while so many are open as there are now, all
+    together read no more than if all were open, and each had read `least`. What a connection read
+    before others came is its own until an app takes it.
 
     Args:
         connections: how many may be open.
