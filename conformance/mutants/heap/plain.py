@@ -11,8 +11,8 @@ PLAIN = (
     _slip(
         "plain-despite-traits",
         "the traits in a track's context are lost where all else is as usual",
-        "if context.traits or not name",
-        "if not name",
+        " or message.context_part.traits:",
+        ":",
     ),
     _slip(
         "plain-despite-options",
@@ -30,8 +30,8 @@ PLAIN = (
     _slip(
         "plain-with-a-long-name",
         "a track's name is sent whole, however long",
-        " or len(name) > _SHORT:",
-        ":",
+        " or len(name) > _SHORT",
+        "",
     ),
     _slip(
         "plain-with-a-long-identity",
