@@ -53,7 +53,7 @@ def contents(requests: object) -> list[bytes]:
     return [_checked(request) for request in requests]
 
 
-def plain_notes(request: object, room: bytearray) -> tuple[Note, ...] | None:
+def passes_at_a_glance(request: object, room: bytearray) -> bool:
     """Check a request as `contents` and `check_records` do, in one look, which most pass.
 
     Args:
@@ -61,14 +61,12 @@ def plain_notes(request: object, room: bytearray) -> tuple[Note, ...] | None:
         room: where its body is written to see that it is JSON; what is in it is lost.
 
     Returns:
-        The request's notes; None: a closer look has to tell what is wrong with it, if anything.
+        Whether it passes. If not, a closer look has to tell what is wrong with it, if anything.
     """
     if type(request) is not HttpRequest:
-        return None
+        return False
     sent: HttpRequest = request
-    url, params, headers, notes = sent.url, sent.params, sent.headers, sent.notes
-    user_key, state_key, identity = sent.user_key, sent.state_key, sent.identity
-    costs, bulk_costs = sent.costs, sent.bulk_costs
+    url, params, headers = sent.url, sent.params, sent.headers
     if (
         not (type(url) is str and type(sent.method) is str)
         or sent.method != "POST"
@@ -77,30 +75,15 @@ def plain_notes(request: object, room: bytearray) -> tuple[Note, ...] | None:
         or headers
         or not (sent.form is None and sent.auth is None and sent.content is None)
         or sent.gzip is not False
-        or not (sent.message_ids is _NONE and sent.items is _NONE and sent.pairings is _NONE)
-        or not (user_key is None or type(user_key) is str)
-        or not (state_key is None or type(state_key) is str)
-        or not (identity is None or type(identity) is str)
-        or type(notes) is not tuple
-        or not (costs is None or type(costs) is tuple)
-        or not (bulk_costs is None or type(bulk_costs) is tuple)
+        or not _has_plain_records(sent)
         or _wrong_url(url) is not None
     ):
-        return None
-    for note in notes:
-        if type(note) is not Note:
-            return None
-    for cost in costs or _NONE:
-        if type(cost) is not Cost:
-            return None
-    for cost in bulk_costs or _NONE:
-        if type(cost) is not Cost:
-            return None
+        return False
     try:
         _encode_into(sent.json, room)  # a text of its own would take a quarter more
     except (TypeError, ValueError, OverflowError, RecursionError):
-        return None
-    return notes
+        return False
+    return True
 
 
 def content(request: HttpRequest) -> bytes:

@@ -31,7 +31,7 @@ from destination_router.pipeline.answers import (
     check_ignored,
     check_records,
     contents,
-    plain_notes,
+    passes_at_a_glance,
 )
 from destination_router.pipeline.consent import Consent
 from destination_router.pipeline.decisions import (
@@ -453,10 +453,8 @@ class Connection:
             return self._written(cast("Ended", answer).made)
         try:
             if isinstance(answer, list) and answer:
-                if (
-                    len(answer) > 1
-                    or plain_notes(answer[0], bytearray() if room is None else room) is None
-                ):
+                room = bytearray() if room is None else room
+                if len(answer) > 1 or not passes_at_a_glance(answer[0], room):
                     contents(answer)
                     check_records(answer)
                 return self._sending(answer, read, read, ())

@@ -644,9 +644,9 @@ def breaking(
                 return made
             case step:
                 if step in {"records", "content"}:  # as of a request that is not plain
-                    monkeypatch.setattr(f"{where}.plain_notes", lambda *_: None)
+                    monkeypatch.setattr(f"{where}.passes_at_a_glance", lambda *_: False)
                 name = {
-                    "glance": "plain_notes",
+                    "glance": "passes_at_a_glance",
                     "records": "check_records",
                     "content": "contents",
                     "normalise": "well_formed",
