@@ -37,7 +37,12 @@ from destination_router.delivery.sender import Sender
 from destination_router.delivery.states import States
 from destination_router.delivery.stats import DeliveryStats
 from destination_router.delivery.window import Window
-from destination_router.eventlog.dead_letter import EXPIRED, EXPIRED_DETAIL, DeadLetter
+from destination_router.eventlog.dead_letter import (
+    EXPIRED,
+    EXPIRED_DETAIL,
+    DeadLetter,
+    tell_expired,
+)
 from destination_router.eventlog.interface import Event, Held
 from destination_router.faults import PASSED_ON, Unanswered, whereabouts
 from destination_router.pipeline.connection import Connection, Decision
@@ -119,6 +124,7 @@ class Dispatch:
         self._windows: set[asyncio.Task[None]] = set()
         self._last_success = float("-inf")
         self._held_alone: dict[Item, Held] = {}
+        self._unanswered: set[Item] = set()
         self._awaited: dict[str, float] = {}
         self.changed = asyncio.Event()
         """Set when something may go out or come in that could not before."""
@@ -154,21 +160,21 @@ class Dispatch:
                     self._park(item)
 
     def expire(self, max_age: float) -> None:
-        """Give up messages that wait and that the log got so many seconds ago, or earlier."""
+        """Give up messages that wait and that the log got so many seconds ago, or earlier.
+
+        Those of a window wait, too, while a plugin in another process is asked how to pack it.
+        """
         if not self._is_owner():
             return  # another process has the messages by now
         before = self._wall_clock() - max_age
+        asked = [item for item in self._unanswered if item.received_at <= before]
+        self._give_up_old(asked)  # first: what is behind them is no longer under way then
+        self._unanswered.difference_update(asked)
         old = self._schedule.take_out(lambda item: item.received_at <= before)
-        if not old:
-            return
-        self._unreserve(old)
-        outcome = Outcome.rejected(EXPIRED, EXPIRED_DETAIL)
-        nothing = Answer(outcomes={}, response=None)
-        for item in old:
-            self._give_up(item, None, outcome, nothing)
-        about = {"connection": self._connection.name, "count": len(old)}
-        _log.warning("events_expired", extra={**about, "first_offset": old[0].offset})
-        self.changed.set()
+        self._give_up_old(old)
+        if offsets := sorted(map(_offset, (*asked, *old))):
+            tell_expired(self._connection.name, offsets)
+            self.changed.set()
 
     def launch(self) -> bool:
         """Send the next window, if there is one and it may go now."""
@@ -429,7 +435,7 @@ class Dispatch:
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- it is found out whose fault it is
-            self._unplanned(items, whereabouts(error))
+            self._unplanned(_unended(items), whereabouts(error))
             return
         self._stats.skipped += plan.skipped
         if plan.finished:
@@ -454,15 +460,22 @@ class Dispatch:
 
     async def _planned(self, items: Sequence[Item]) -> Plan:
         """Plan a window. Ask a plugin in another process about it first."""
+        if not self._asking.is_needed:
+            return self._plan(items)
         parked = [item for item in items if item.decision is None]
         decide = [partial(self._connection.decide, item.body) for item in parked]
         questions = self._asking.noted(decide)
-        await self._asking.answer(questions)
-
+        self._unanswered.update(items)
         try:
-            return await self._asking.done(partial(self._plan, items))
+            await self._asking.answer(questions)
+            return await self._asking.done(partial(self._plan_unended, items))
         finally:
+            self._unanswered.difference_update(items)
             self._asking.used(questions)
+
+    def _plan_unended(self, items: Sequence[Item]) -> Plan:
+        """Plan a window without messages that have grown too old meanwhile."""
+        return self._plan(_unended(items))
 
     def _plan(self, items: Sequence[Item]) -> Plan:
         try:
@@ -474,6 +487,8 @@ class Dispatch:
 
     def _unplanned(self, items: Sequence[Item], place: str) -> None:
         """Find the message with which no window can be planned, by halves, and give it up."""
+        if not items:
+            return  # all have grown too old meanwhile
         if len(items) > 1:
             self._part(items)
             return
@@ -519,6 +534,12 @@ class Dispatch:
             self._last_success = now
             self._stats.unanswered_since = now if self._stats.in_flight else None
 
+    def _give_up_old(self, items: Sequence[Item]) -> None:
+        self._unreserve(items)
+        outcome = Outcome.rejected(EXPIRED, EXPIRED_DETAIL)
+        for item in items:
+            self._give_up(item, None, outcome, Answer(outcomes={}, response=None))
+
     def _give_up(
         self, item: Item, request: HttpRequest | None, outcome: Outcome, answer: Answer
     ) -> None:
@@ -555,6 +576,10 @@ class Dispatch:
     @property
     def _is_crowded(self) -> bool:
         return len(self._schedule) > _KEPT_WINDOWS * self._window
+
+
+def _unended(items: Sequence[Item]) -> list[Item]:
+    return [item for item in items if not item.ended]
 
 
 def _fate(item: Item, outcome: Outcome) -> Delivery:

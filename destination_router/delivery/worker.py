@@ -26,7 +26,13 @@ from destination_router.delivery.quarantine import Watch
 from destination_router.delivery.replays import replayed
 from destination_router.delivery.sender import Sender
 from destination_router.delivery.stats import DeliveryStats
-from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterSink, DroppedDeadLetters
+from destination_router.eventlog.dead_letter import (
+    DeadLetter,
+    DeadLetterSink,
+    DroppedDeadLetters,
+    expired_letter,
+    tell_expired,
+)
 from destination_router.eventlog.interface import AttemptBook, Event, PairingBook, StandingBook
 from destination_router.eventlog.memory import MemoryPairings
 from destination_router.faults import PASSED_ON, whereabouts
@@ -106,6 +112,7 @@ class Worker:
         self._attempts = Attempts(connection.name, attempts)
         self._stats = DeliveryStats()
         self._ledger = Ledger(connection.name, log, dead_letters, report)
+        self._is_owner = may_send or _always
         settings = settings or DeliverySettings()
         self._clock = asyncio.get_running_loop().time
         self._permission = Permission(connection.name, settings, standing, self._clock, wall_clock)
@@ -120,7 +127,7 @@ class Worker:
             settings=settings,
             stats=self._stats,
             attempts=self._attempts,
-            is_owner=may_send or _always,
+            is_owner=self._is_owner,
             ages=max_age is not None,
             wall_clock=wall_clock,
             chance=chance,
@@ -129,6 +136,8 @@ class Worker:
         self._permission.heard = self._dispatch.changed.set
         self._room = asyncio.Event()
         self._sweep = Sweep()
+        self._coming: dict[int, Event] = {}  # about which a plugin elsewhere is asked, or will be
+        self._read_at = 0.0
         self._stop_by: float | None = None
         self._ended = asyncio.Event()
 
@@ -210,6 +219,9 @@ class Worker:
                 await self._room.wait()
             events = await self._log.read(self._connection.name, after, room)
             after = events[-1].offset
+            if self._asking.is_needed:
+                self._read_at = self._wall_clock()
+                self._coming = {event.offset: event for event in events}
             self._sweep.saw(sum(map(len, map(_body, events))))
             for start in range(0, len(events), _DECIDED_AT_ONCE):
                 await self._take_in_next(events[start : start + _DECIDED_AT_ONCE])
@@ -227,19 +239,41 @@ class Worker:
             return
         while True:
             await asyncio.sleep(min(_LONGEST_LOOK, max(_SHORTEST_LOOK, max_age / 10)))
+            self._expire_coming(max_age)
             self._dispatch.expire(max_age)
+
+    def _expire_coming(self, max_age: float) -> None:
+        """Give up what grows too old before a plugin in another process answers for it."""
+        if not self._coming or not self._is_owner():
+            return
+        now, connection = self._wall_clock(), self._connection
+        old = [
+            event
+            for event in self._coming.values()
+            if (self._read_at if event.received_at is None else event.received_at) <= now - max_age
+        ]
+        for event in old:
+            del self._coming[event.offset]
+            body = connection.kept(event.body)
+            self._give_up(expired_letter(connection.name, event.offset, body, now))
+        self._stats.received += len(old)
+        if old:
+            tell_expired(connection.name, [event.offset for event in old])
 
     async def _take_in_next(self, events: Sequence[Event]) -> None:
         """Take in messages, after a plugin in another process has answered for all of them."""
         if not self._asking.is_needed:
             self._take_in_some(events)
             return
+        events = [event for event in events if event.offset in self._coming]
         with self._attempts.at_hand([event.offset for event in events]):
             questions = self._asking.noted(
                 [partial(self._connection.decide, e.body, source=e.source) for e in events]
             )
         await self._asking.answer(questions)
-        self._take_in_some(events)
+        # What has grown too old meanwhile has ended.
+        if left := [event for event in events if self._coming.pop(event.offset, None)]:
+            self._take_in_some(left)
         self._asking.used(questions)
 
     def _take_in_some(self, events: Sequence[Event]) -> None:
@@ -380,10 +414,14 @@ class Worker:
             detail=place,
             at=self._wall_clock(),
         )
-        self._stats.rejected[POISONED] += 1
-        reject = Refusal(POISONED, place)
-        decision = Decision(message_id="", result="rejected", reject=reject)
-        self._ledger.end(Delivery(decision, None, event.offset), letter)
+        self._give_up(letter)
+
+    def _give_up(self, letter: DeadLetter) -> None:
+        """End a message that was not decided about."""
+        self._stats.rejected[letter.code] += 1
+        reject = Refusal(letter.code, letter.detail)
+        decision = Decision(message_id=letter.message_id, result="rejected", reject=reject)
+        self._ledger.end(Delivery(decision, None, letter.offset), letter)
 
 
 async def work(connection: Connection, log: EventSource, sender: Sender, report: Report) -> None:

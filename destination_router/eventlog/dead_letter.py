@@ -5,14 +5,20 @@ Delivery makes it, the log keeps it, commands show, replay and delete it.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
+
+from destination_router.pipeline.wire import id_of
 
 EXPIRED = "expired"
 """The code of an event that was not delivered within `[eventlog] max_age`."""
 
 EXPIRED_DETAIL = "it was not delivered within max_age"
+
+_log = logging.getLogger(__name__)
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +60,32 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     replayed_at: float | None = None
     source: str | None = None
     replay: str | None = None
+
+
+def expired_letter(connection: str, offset: int, body: bytes, at: float) -> DeadLetter:
+    """Make the dead letter of an event that was never tried and grew too old.
+
+    Args:
+        connection: whose event it was.
+        offset: its place in the event log.
+        body: what the letter may keep of it.
+        at: Unix time in seconds.
+    """
+    return DeadLetter(
+        connection=connection,
+        message_id=id_of(body),
+        offset=offset,
+        body=body,
+        code=EXPIRED,
+        detail=EXPIRED_DETAIL,
+        at=at,
+    )
+
+
+def tell_expired(connection: str, offsets: Sequence[int]) -> None:
+    """Write the line of the log on events that grew too old; at least one did."""
+    about = {"connection": connection, "count": len(offsets), "first_offset": offsets[0]}
+    _log.warning("events_expired", extra=about)
 
 
 class LetterGroup(msgspec.Struct, frozen=True):

@@ -18,7 +18,12 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from destination_router.eventlog.dead_letter import EXPIRED, EXPIRED_DETAIL, DeadLetter
+from destination_router.eventlog.dead_letter import (
+    EXPIRED,
+    DeadLetter,
+    expired_letter,
+    tell_expired,
+)
 from destination_router.eventlog.interface import Event, Lag, LogFileError, LogUnavailableError
 from destination_router.eventlog.kafka.address import Address
 from destination_router.eventlog.kafka.alone import alone
@@ -41,7 +46,6 @@ from destination_router.eventlog.sqlite.dead_letter_store import (
 from destination_router.eventlog.sqlite.letter_losses import LetterLosses
 from destination_router.eventlog.sqlite.letter_room import letter_bytes, make_room
 from destination_router.eventlog.sqlite.retention import Retention
-from destination_router.pipeline.wire import id_of
 
 T = TypeVar("T")
 
@@ -376,25 +380,14 @@ class KafkaEventLog:
         now = self._clock()
         try:
             await self.put(
-                [
-                    DeadLetter(
-                        connection=name,
-                        message_id=id_of(kept(event.body)),
-                        offset=event.offset,
-                        body=kept(event.body),
-                        code=EXPIRED,
-                        detail=EXPIRED_DETAIL,
-                        at=now,
-                    )
-                    for event in old
-                ]
+                [expired_letter(name, event.offset, kept(event.body), now) for event in old]
             )
         except LogUnavailableError:
             reader.put_back(old)
             raise
-        await reader.commit([event.offset for event in old])
-        about = {"connection": name, "count": len(old), "first_offset": old[0].offset}
-        _log.warning("events_expired", extra=about)
+        offsets = [event.offset for event in old]
+        await reader.commit(offsets)
+        tell_expired(name, offsets)
         return len(old)
 
     def _show_hidden(self) -> None:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from collections.abc import Callable
 from itertools import islice
 
-from destination_router.eventlog.dead_letter import EXPIRED, EXPIRED_DETAIL, DeadLetter
+from destination_router.eventlog.dead_letter import expired_letter, tell_expired
 from destination_router.eventlog.progress import Progress
 from destination_router.eventlog.sqlite.dead_letter_store import put_letters
 from destination_router.eventlog.sqlite.rows import COLUMNS, checked_rows
-from destination_router.pipeline.wire import id_of
 
 _CHUNK = 500
 _FIND = f"""
 SELECT {COLUMNS} FROM events
 WHERE offset > ? AND received_at < ? AND (target IS NULL OR target = ?) ORDER BY offset
 """  # noqa: S608
-_log = logging.getLogger(__name__)
 
 
 def expire(  # noqa: PLR0913 -- each is a part, by keyword
@@ -59,20 +56,7 @@ def expire(  # noqa: PLR0913 -- each is a part, by keyword
     )
     if not old:
         return []
-    put_letters(connection, [_letter(name, offset, kept(body), now) for offset, body in old])
-    _log.warning(
-        "events_expired", extra={"connection": name, "count": len(old), "first_offset": old[0][0]}
-    )
-    return [offset for offset, _ in old]
-
-
-def _letter(name: str, offset: int, body: bytes, now: float) -> DeadLetter:
-    return DeadLetter(
-        connection=name,
-        message_id=id_of(body),
-        offset=offset,
-        body=body,
-        code=EXPIRED,
-        detail=EXPIRED_DETAIL,
-        at=now,
-    )
+    put_letters(connection, [expired_letter(name, offset, kept(body), now) for offset, body in old])
+    offsets = [offset for offset, _ in old]
+    tell_expired(name, offsets)
+    return offsets

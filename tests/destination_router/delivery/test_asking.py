@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import logging
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -37,15 +39,22 @@ class Line:
         self.hooks.settle(self.connection.settings)
         self.hooks.program.stop()
         self.log = MemoryEventLog(["small"])
+        self.now = 0.0
         self.sender: Sender
         self.worker: Worker
 
-    def open(self) -> None:
+    def open(self, settings: DeliverySettings = SOON, max_age: float | None = None) -> None:
         """Make what belongs to an event loop."""
         transport = httpx.MockTransport(self._vendor)
-        self.sender = Sender(self.connection, SOON, transport=transport)
+        self.sender = Sender(self.connection, settings, transport=transport)
         self.worker = Worker(
-            self.connection, self.log, self.sender, dead_letters=self, settings=SOON
+            self.connection,
+            self.log,
+            self.sender,
+            dead_letters=self,
+            settings=settings,
+            max_age=max_age,
+            wall_clock=lambda: self.now,
         )
 
     async def put(self, letters: list[DeadLetter]) -> None:
@@ -57,8 +66,10 @@ class Line:
 
 
 @asynccontextmanager
-async def working(line: Line) -> AsyncIterator[Line]:
-    line.open()
+async def working(
+    line: Line, settings: DeliverySettings = SOON, max_age: float | None = None
+) -> AsyncIterator[Line]:
+    line.open(settings, max_age)
     running = asyncio.create_task(line.worker.run())
     yield line
     await line.worker.stop(5.0)
@@ -66,12 +77,12 @@ async def working(line: Line) -> AsyncIterator[Line]:
     await line.sender.close()
 
 
-def tracks(*events: str) -> list[bytes]:
+def tracks(*events: str, first: int = 0) -> list[bytes]:
     return [
         json.dumps(
             {"type": "track", "messageId": f"m-{n}", "userId": f"u-{n}", "event": event}
         ).encode()
-        for n, event in enumerate(events)
+        for n, event in enumerate(events, first)
     ]
 
 
@@ -227,6 +238,77 @@ def test_one_that_dies_packing_and_reading_answers(tmp_path: Path) -> None:
     deliver(line, "E", "E")
     assert sorted(body["messageId"] for body in line.got) == ["m-0", "m-1"]
     assert line.letters == []
+
+
+@pytest.mark.parametrize("call", ["hello", "map", "pack"])
+def test_what_a_silent_program_was_asked_about_expires(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, call: str
+) -> None:
+    """As what waits elsewhere; once the program answers, it gets none of it, and goes on."""
+    go = tmp_path / "go"
+    go.touch()
+    answer = f"""
+while asked["call"] == {call!r} and not os.path.exists({str(go)!r}):
+    time.sleep(0.005)
+{PACKS.replace("PACK", "pass", 1).replace("ANSWER", "pass", 1)}"""
+    line = Line(speaks(tmp_path, answer, ("pack",)), call=50)
+    go.unlink()
+
+    async def work() -> None:
+        async with working(line, max_age=10.0):
+            await line.log.append(tracks(*["old"] * 250))
+            await until(lambda: line.hooks.program.pid)
+            await until(lambda: line.worker.stats.waiting == (250 if call == "pack" else 0))
+            assert line.letters == []
+            line.now = 10.0
+            await until(lambda: len(line.letters) == 250)
+            await line.log.wait_until_done()
+            go.touch()
+            await line.log.append(tracks("new", "new", first=1000))
+            await line.log.wait_until_done()
+            assert line.worker.stats.waiting == 0
+            assert line.worker.stats.received == 252
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(asyncio.wait_for(work(), 60))
+    assert [event["event"] for body in line.got for event in body["events"]] == ["new", "new"]
+    assert {letter.code for letter in line.letters} == {"expired"}
+    assert {letter.message_id for letter in line.letters} == {f"m-{n}" for n in range(250)}
+    told = [each for each in caplog.records if each.message == "events_expired"]
+    assert sum(each.__dict__["count"] for each in told) == 250
+
+
+def test_only_what_is_too_old_leaves_a_window_that_is_packed(tmp_path: Path) -> None:
+    """The rest of it is packed anew; who waits behind one that has gone goes next."""
+    go = tmp_path / "go"
+    answer = f"""
+while asked["call"] == "pack" and not os.path.exists({str(go)!r}):
+    time.sleep(0.005)
+{PACKS.replace("PACK", "pass", 1).replace("ANSWER", "pass", 1)}"""
+    line = Line(speaks(tmp_path, answer, ("pack",)), call=50)
+    settings = DeliverySettings(first_wait=0.001, longest_wait=0.01, linger=600.0, window=3)
+
+    async def work() -> None:
+        async with working(line, settings, max_age=10.0):
+            await line.log.append(tracks("old"))
+            await until(lambda: line.worker.stats.waiting)
+            line.now = 5.0
+            await line.log.append(tracks("young", "young", first=1))  # the window is full
+            behind = tracks("behind", "behind", "behind", first=3)
+            await line.log.append([re.sub(rb"u-\d", b"u-0", each) for each in behind])
+            await until(lambda: line.worker.stats.waiting == 6)
+            line.now = 10.0
+            await until(lambda: line.letters)
+            go.touch()
+            await line.log.wait_until_done()
+
+    asyncio.run(asyncio.wait_for(work(), 60))
+    assert [letter.message_id for letter in line.letters] == ["m-0"]
+    sent = [(event["event"], event["messageId"]) for body in line.got for event in body["events"]]
+    assert sorted(sent) == [
+        *[("behind", f"m-{n}") for n in (3, 4, 5)],
+        *[("young", f"m-{n}") for n in (1, 2)],
+    ]
 
 
 def test_what_a_broken_worker_asked_is_forgotten(tmp_path: Path) -> None:
