@@ -149,7 +149,7 @@ class BoundedProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
             self.loop.call_later(_LAST_SECONDS, self._cut_off)
 
     def _cut_off(self) -> None:
-        if self._stage == "idle":
+        if self._stage == "idle" or self.transport.is_closing():  # it may be fetched still
             return
         half = self.cycle if self._stage == "body" else None
         if self._is_answering and self._answering is not half:

@@ -371,6 +371,43 @@ def test_whole_requests_are_answered_at_the_end_before_half_a_one(
     assert statuses_of(asyncio.run(run())) == [200] * whole + last
 
 
+def test_an_answer_is_fetched_at_the_end_whatever_has_begun_behind_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half a head behind it is given up; a slow client still gets all of the answer."""
+    size = 20_000_000
+    answered, cut = asyncio.Event(), asyncio.Event()
+    cut_off = BoundedProtocol._cut_off
+
+    def told(one: BoundedProtocol) -> None:
+        cut_off(one)
+        cut.set()
+
+    async def long(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await PlainTextResponse("x" * size)(scope, receive, send)
+            answered.set()
+
+    async def run() -> bytes:
+        async with asyncio.timeout(30), contextlib.AsyncExitStack() as stack:
+            serving_it = contextlib.AsyncExitStack()
+            url = await serving_it.enter_async_context(serving(long))
+            reader, writer = await stack.enter_async_context(connected(url))
+            reader._transport.pause_reading()  # type: ignore[attr-defined]
+            writer.write(WHOLE + b"GET / HT")
+            await answered.wait()
+            ending = asyncio.create_task(serving_it.aclose())
+            await cut.wait()
+            reader._transport.resume_reading()  # type: ignore[attr-defined]
+            answer = await reader.read()
+            await ending
+            return answer
+
+    monkeypatch.setattr(protocol, "_LAST_SECONDS", 0.0)
+    monkeypatch.setattr(BoundedProtocol, "_cut_off", told)
+    assert len(asyncio.run(run()).partition(b"\r\n\r\n")[2]) == size
+
+
 @pytest.mark.parametrize(
     ("part", "rest"),
     [
