@@ -28,8 +28,8 @@ _LOOKS_BETWEEN = 6
 """How often of these it is said that somebody looks, and the file is read though nothing shows that
 it has changed: every four seconds."""
 
-_LOOKS_A_BEAT = 20
-"""After how many of these each stream is told that there is nothing new: every fourteen seconds."""
+_BEAT_SECONDS = 14.0
+"""How often each stream is told that it lasts: whatever a look waits for, such as a locked file."""
 
 _READ_AT_ONCE = 5000
 _MOST_WAITING = 20
@@ -217,19 +217,24 @@ class Feed:
         self._last = min(stream.wanted.after for stream in self._streams)
         self._looks, self._seen = 0, None
         self._desk.watch_traces(watched=True)
+        beating = asyncio.create_task(self._beat())
         try:
             while self._streams and not self._over.is_set():
                 await self.look()
-                if self._looks % _LOOKS_A_BEAT == 0:
-                    for stream in self._streams:
-                        stream.beat()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(PERIOD):
                         await self._over.wait()
         finally:
+            beating.cancel()
             self._desk.watch_traces(watched=False)
             for stream in self._streams:
                 stream.end()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(_BEAT_SECONDS)
+            for stream in self._streams:
+                stream.beat()
 
     def _news(self, traces: TraceFile, *, say: bool) -> tuple[list[Trace], int]:
         if say:

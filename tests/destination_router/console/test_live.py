@@ -161,13 +161,24 @@ def test_a_stream_ends_when_its_reader_signs_out(
     console: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the next beat: no page goes on showing what its reader may not see any more."""
-    monkeypatch.setattr(live_streams, "_LOOKS_A_BEAT", 1)
-    monkeypatch.setattr(live_streams, "PERIOD", 0.05)
+    monkeypatch.setattr(live_streams, "_BEAT_SECONDS", 0.05)
     reader = Reader(console)
     until(lambda: reader.status == 200)
     with httpx.Client(base_url=console.url, headers={"sec-fetch-site": "same-origin"}) as client:
         client.post("/logout", headers={"cookie": reader._cookie})
     until(lambda: reader.ended)
+
+
+def test_a_stream_beats_while_the_file_is_locked(
+    console: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long a look waits for it, and how many do."""
+    monkeypatch.setattr(live_streams, "_BEAT_SECONDS", 0.05)
+    with reading(console) as reader:
+        until(lambda: reader.status == 200)
+        with console.traces._lock:  # as where another process keeps every look waiting
+            before = reader.text.count(": beat")
+            until(lambda: reader.text.count(": beat") > before + 3)
 
 
 def test_only_so_many_may_look_at_once(console: Served, monkeypatch: pytest.MonkeyPatch) -> None:
