@@ -15,81 +15,62 @@ if __name__ == "__main__":  # Ctrl-C is heeded while the rest is imported, which
 
 import os
 import sys
-from collections.abc import Callable
+
+# httpx loads its own command line wherever rich is: 3 MiB that a server would keep.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # as if it were not there
+
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from destination_router.commands.check import check
-from destination_router.commands.console import console
-from destination_router.commands.dead_letters import commands as letter_commands
-from destination_router.commands.delete_user import delete_user
-from destination_router.commands.demo import demo
-from destination_router.commands.diff import diff
-from destination_router.commands.eventlog import commands as log_commands
-from destination_router.commands.import_ import import_
-from destination_router.commands.new import new
-from destination_router.commands.once import OnceCommand
 from destination_router.commands.other_commands import WithOtherCommands
 from destination_router.commands.output import FAILED, out
-from destination_router.commands.pausing import commands as connection_commands
-from destination_router.commands.plugins import plugins
-from destination_router.commands.privacy_report import commands as privacy_commands
-from destination_router.commands.reload import reload
-from destination_router.commands.replay import replay
-from destination_router.commands.run import run
-from destination_router.commands.schema import schema
-from destination_router.commands.send import send
-from destination_router.commands.simulate import simulate
-from destination_router.commands.transformer import transformer
-from destination_router.commands.try_ import try_
 
 DISTRIBUTION = "heap-destination"
 
-COMMANDS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
+COMMANDS = {
     "Try a destination": {
-        "demo": demo,
-        "try": try_,
-        "send": send,
-        "diff": diff,
-        "plugins": plugins,
-        "schema": schema,
-        "simulate": simulate,
+        "demo": "demo:demo",
+        "try": "try_:try_",
+        "send": "send:send",
+        "diff": "diff:diff",
+        "plugins": "plugins:plugins",
+        "schema": "schema:schema",
+        "simulate": "simulate:simulate",
     },
     "Run a router": {
-        "check": check,
-        "run": run,
-        "console": console,
-        "reload": reload,
-        "transformer": transformer,
-        "dead-letters": letter_commands,
-        "replay": replay,
-        "connections": connection_commands,
-        "eventlog": log_commands,
-        "privacy": privacy_commands,
-        "delete-user": delete_user,
+        "check": "check:check",
+        "run": "run:run",
+        "console": "console:console",
+        "reload": "reload:reload",
+        "transformer": "transformer:transformer",
+        "dead-letters": "dead_letters:commands",
+        "replay": "replay:replay",
+        "connections": "pausing:commands",
+        "eventlog": "eventlog:commands",
+        "privacy": "privacy_report:commands",
+        "delete-user": "delete_user:delete_user",
     },
     "Come from elsewhere, or write your own": {
-        "import": import_,
-        "new": new,
+        "import": "import_:import_",
+        "new": "new:new",
     },
 }
-"""Our own commands, under the headings of `--help`."""
+"""Our own commands, under the headings of `--help`: the module of each, and its name there."""
+
+
+class _Commands(WithOtherCommands):
+    own = COMMANDS
+
 
 app = typer.Typer(
-    cls=WithOtherCommands,
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _heading, _commands in COMMANDS.items():
-    for _name, _command in _commands.items():
-        if isinstance(_command, typer.Typer):
-            app.add_typer(_command, name=_name, rich_help_panel=_heading)
-        else:
-            app.command(_name, cls=OnceCommand, rich_help_panel=_heading)(_command)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it so

@@ -210,7 +210,9 @@ def show(
     with problems_told(), opened_log(load_config(config)) as log:
         found = list(find_letters(log.books, _of(which, replayed=True)))
         for letter in found:
-            out.print_json(msgspec.json.encode(letter_json(letter, content=content)).decode())
+            out.console.print_json(
+                msgspec.json.encode(letter_json(letter, content=content)).decode()
+            )
         if not found:
             talk.print(_none_found(which))
             raise typer.Exit(FAILED)

@@ -119,7 +119,7 @@ class _Seen:
             if delivery.outcome is not None and delivery.outcome.result != "delivered":
                 self.undelivered += 1
             if not self._as_json:
-                print_delivery(out, delivery, self._connection)
+                print_delivery(out.console, delivery, self._connection)
         if not self._is_played:
             self._deliveries.extend(window)
 
@@ -187,11 +187,11 @@ def _introduce(connection: Connection, running: Stage) -> None:
 
 
 def _print_held(connection: Connection, held: dict[str, list[Any]]) -> None:
-    out.rule(f"What the simulated {connection.plugin.name} now holds")
+    out.console.rule(f"What the simulated {connection.plugin.name} now holds")
     for kind, rows in held.items():
         out.print(f"[bold]{kind}[/]: {len(rows)}")
         for row in rows:
-            print_json(out, _without_nulls(row))
+            print_json(out.console, _without_nulls(row))
 
 
 def _without_nulls(row: Any) -> Any:

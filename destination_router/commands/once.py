@@ -13,6 +13,8 @@ from typing import Any
 from typer import BadParameter
 from typer.core import TyperCommand
 
+from destination_router.commands.plain_values import read_plainly
+
 _LINE_BREAK = re.compile(r"(?<!\n)\n(?!\n)")
 """One within a paragraph."""
 
@@ -25,6 +27,7 @@ class OnceCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments, and refuse a repeated option."""
+        read_plainly(self.get_params(ctx))
         _, _, given = self.make_parser(ctx).parse_args(args=list(args))
         for parameter, times in Counter(given).items():
             if times > 1 and parameter.param_type_name == "option" and not parameter.multiple:

@@ -6,11 +6,11 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import msgspec
 import typer
-from rich.console import Console
 
 from destination_router.config.problems import ConfigError
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
@@ -20,12 +20,52 @@ from destination_router.plugins.loading import PluginError
 from destination_router.settings.errors import SettingsError
 from destination_router.settings.references import ReadableByAllWarning
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 FAILED = 1
 WRONG_USAGE = 2
 
-# Lines are as long as they are: nobody can search or parse what was broken at the 80th column.
-out = Console(soft_wrap=True, highlight=False)
-talk = Console(stderr=True, soft_wrap=True, highlight=False)
+
+class Stream:
+    """Where a command writes for people. What formats it is loaded when the first line is written.
+
+    A server that says nothing would keep it: 3 MiB of memory.
+
+    Args:
+        name: of the stream in `sys`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @property
+    def file(self) -> TextIO:
+        """The stream itself."""
+        stream: TextIO = getattr(sys, self._name)
+        return stream
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person reads it as it is written."""
+        return self.file.isatty()
+
+    @cached_property
+    def console(self) -> Console:
+        """Rich's, for more than lines."""
+        from rich.console import Console  # noqa: PLC0415 -- see above
+
+        # Lines are as long as they are: nobody can search or parse what was broken at the 80th
+        # column.
+        return Console(stderr=self._name == "stderr", soft_wrap=True, highlight=False)
+
+    def print(self, *what: Any, **how: Any) -> None:
+        """Write a line, as rich does."""
+        self.console.print(*what, **how)
+
+
+out = Stream("stdout")
+talk = Stream("stderr")
 
 
 @contextlib.contextmanager

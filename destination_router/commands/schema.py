@@ -33,7 +33,7 @@ def schema(
     with problems_told():
         loaded = load_plugin(plugin)
         if not fields:
-            print_json(out, loaded.hook.settings_schema())
+            print_json(out.console, loaded.hook.settings_schema())
         elif as_json:
             print_line(fields_as_json(fields_of(loaded)))
         else:

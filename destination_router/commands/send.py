@@ -69,7 +69,7 @@ def send(
                 warn("what is remembered of this file cannot be read: it is sent from its start")
             if state.resumed:
                 talk.print("Going on where the last run ended.")
-            progress = SendProgress(talk, choice.connection.name, choice.source, wait)
+            progress = SendProgress(talk.console, choice.connection.name, choice.source, wait)
             summary = _send(choice, state, progress, patience)
         if as_json:
             print_line(summary.as_json())

@@ -59,8 +59,8 @@ def try_(
                     told = {**line.place_json, **decision_json(decision, choice.connection)}
                     print_line(told | ({"steps": steps_json(steps)} if steps else {}))
                 else:
-                    print_decision(out, decision, choice.connection, place=line.place)
-                    print_steps(out, steps)
+                    print_decision(out.console, decision, choice.connection, place=line.place)
+                    print_steps(out.console, steps)
     raise typer.Exit(FAILED if tally.results["rejected"] else 0)
 
 

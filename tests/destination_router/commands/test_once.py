@@ -1,11 +1,10 @@
 """An option that is repeated counts each time, or is refused: it is never half obeyed."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
+from command_docs import all_commands
 from command_line import run_command as run
 from typer.testing import CliRunner
 
@@ -13,12 +12,7 @@ from destination_router.commands.cli import app
 from destination_router.commands.once import OnceCommand
 
 
-def commands(group: Any) -> Iterator[Any]:
-    for command in group.commands.values():
-        yield from commands(command) if hasattr(command, "commands") else [command]
-
-
-@pytest.mark.parametrize("command", [*commands(typer.main.get_command(app))], ids=lambda c: c.name)
+@pytest.mark.parametrize("command", all_commands().values(), ids=lambda command: command.name)
 def test_every_command_refuses_what_it_would_override(command: Any) -> None:
     """Each command is made so that an option counts once, or is a list."""
     assert isinstance(command, OnceCommand)

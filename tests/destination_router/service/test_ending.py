@@ -79,7 +79,7 @@ def test_ctrl_c_sums_up_what_was_looked_at(arguments: list[str], words: str, fol
         ("destination_router_start", "jsonschema"),
         ("destination_router_start", "heap_destination.dialects"),
         ("destination_router.commands.cli", "typer"),
-        ("destination_router.commands.cli", "destination_router.commands.check"),
+        ("destination_router.commands.cli", "destination_router.commands.from_file"),
     ],
 )
 def test_ctrl_c_is_heeded_while_the_command_loads(started: str, imported: str) -> None:
