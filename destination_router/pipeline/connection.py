@@ -279,8 +279,12 @@ class Connection:
     def _more_names(self) -> list[str]:
         if "more_display_names" not in self.plugin.capabilities:
             return []
-        names: list[str] = self.plugin.hook.more_display_names(settings=self.settings)
-        return names
+        names = self.plugin.hook.more_display_names(settings=self.settings)
+        # Text is a sequence of text too: a name would be known by each of its letters.
+        if isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names):
+            return [*names]
+        whose = f"plugin {self.plugin.name!r} of {self.plugin.origin}"
+        raise PluginError(f"{whose}: more_display_names did not return a list of text")
 
     def takes_source(self, source: str | None) -> bool:
         """Say whether it takes messages of a source. One from a file, without a source, passes."""

@@ -71,12 +71,15 @@ def compile_subscriptions(
     def default() -> str | None:
         if "default_subscription" not in plugin.capabilities:
             return None
-        text: str | None = _asked(
+        text = _asked(
             plugin,
             "default_subscription",
             lambda: plugin.hook.default_subscription(settings=settings),
         )
-        return text
+        if text is None or isinstance(text, str):
+            return text
+        whose = f"plugin {plugin.name!r} of {plugin.origin}"
+        raise PluginError(f"{whose}: default_subscription did not return text")
 
     return _all_compiled(configs or (SubscriptionSource(),), plugin, default)
 

@@ -836,6 +836,32 @@ def test_a_window_that_holds_nothing_is_refused(stated: Any) -> None:
         Connection("acme", check_destination(Stating(one), "acme", "acme 1.0"), {})
 
 
+@pytest.mark.parametrize("told", ["Acme", None, 3, [3], b"Acme", {"Acme": 1}])
+def test_more_names_that_are_no_list_of_text_are_the_plugins_error(told: Any) -> None:
+    """It is found when the connection is made; a text would be a name for each letter."""
+
+    class Telling(Acme):
+        @hookimpl
+        def more_display_names(self) -> Any:
+            return told
+
+    with pytest.raises(PluginError, match="more_display_names did not return a list of text"):
+        Connection("acme", check_destination(Telling(one), "acme", "acme 1.0"), {})
+
+
+@pytest.mark.parametrize("told", [3, b'type = "track"', ['type = "track"']])
+def test_a_default_subscription_that_is_no_text_is_the_plugins_error(told: Any) -> None:
+    """It is found when the connection is made."""
+
+    class Telling(Acme):
+        @hookimpl
+        def default_subscription(self) -> Any:
+            return told
+
+    with pytest.raises(PluginError, match="default_subscription did not return text"):
+        Connection("acme", check_destination(Telling(one), "acme", "acme 1.0"), {})
+
+
 def test_a_pack_sees_no_more_than_its_window() -> None:
     """A message is in one window with all of its requests."""
     seen: list[list[str]] = []
