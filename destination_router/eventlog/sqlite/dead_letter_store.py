@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter, LetterGroup
+from destination_router.eventlog.sqlite.checksums import DamageError
 from destination_router.eventlog.sqlite.rows import FIRST
 
 
@@ -46,6 +47,9 @@ SELECT count(*), max(id) FROM dead_letters WHERE {conditions} GROUP BY connectio
 ORDER BY count(*) DESC, max(id)
 """
 _CHUNK = 500
+_UNREADABLE = (TypeError, ValueError, RecursionError)
+"""What a damaged row raises as it is read; errors of msgspec are among them."""
+
 _HOUR = 3_600_000  # milliseconds
 
 
@@ -55,7 +59,11 @@ def put_letters(connection: sqlite3.Connection, letters: Iterable[DeadLetter]) -
 
 
 def find_letters(connection: sqlite3.Connection, wanted: DeadLetterFilter) -> Iterator[DeadLetter]:
-    """Find dead letters, the oldest first."""
+    """Find dead letters, the oldest first.
+
+    Raises:
+        DamageError: one is not as it was written, as far as its types tell.
+    """
     conditions, values = _conditions(wanted)
     query = _FIND.format(conditions=" AND ".join(conditions))
     limit = -1 if wanted.limit is None else wanted.limit
@@ -144,23 +152,30 @@ def _row(letter: DeadLetter) -> tuple[Any, ...]:
 def _stored(row: Sequence[Any]) -> DeadLetter:
     number, connection, message_id, offset, body, code, detail, at, attempts, *rest = row
     request, status, answer, replayed_at, source, replay = rest
-    return DeadLetter(
-        id=number,
-        connection=connection,
-        message_id=message_id,
-        offset=offset,
-        body=body,
-        code=code,
-        detail=detail,
-        at=at / 1000,
-        attempts=attempts,
-        request=None if request is None else msgspec.json.decode(request),
-        status=status,
-        answer=answer,
-        replayed_at=None if replayed_at is None else replayed_at / 1000,
-        source=source,
-        replay=replay,
-    )
+    try:
+        return msgspec.convert(
+            {
+                "id": number,
+                "connection": connection,
+                "message_id": message_id,
+                "offset": offset,
+                "body": body,
+                "code": code,
+                "detail": detail,
+                "at": at / 1000,
+                "attempts": attempts,
+                "request": None if request is None else msgspec.json.decode(request),
+                "status": status,
+                "answer": answer,
+                "replayed_at": None if replayed_at is None else replayed_at / 1000,
+                "source": source,
+                "replay": replay,
+            },
+            DeadLetter,
+            builtin_types=(bytes,),
+        )
+    except _UNREADABLE:  # its words would quote it
+        raise DamageError(f"dead letter {number} is not as it was written") from None
 
 
 def _conditions(wanted: DeadLetterFilter) -> tuple[list[str], list[Any]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from destination_router.eventlog.log_admin import Kept
 from destination_router.eventlog.sqlite.queries import DONE, LOW
 from destination_router.eventlog.sqlite.rising import Rising
-from destination_router.eventlog.sqlite.rows import COLUMNS, FIRST, checked_rows
+from destination_router.eventlog.sqlite.rows import COLUMNS, FIRST, checked_rows, checked_time
 
 _KEPT = f"""
 SELECT {COLUMNS} FROM events
@@ -23,7 +23,7 @@ _LAST_DONE = "SELECT max(offset) FROM done WHERE connection = ?"
 _LETTERS = """
 SELECT offset FROM dead_letters WHERE connection = ? AND typeof(offset) = 'integer' ORDER BY offset
 """  # damage within a letter is not noticed, and harms no event
-_FIRST = f"SELECT {FIRST}, received_at FROM events ORDER BY offset LIMIT 1"  # noqa: S608
+_FIRST = f"SELECT {FIRST}, offset, received_at FROM events ORDER BY offset LIMIT 1"  # noqa: S608
 
 
 def delivered_events(
@@ -54,9 +54,12 @@ def kept_since(database: sqlite3.Connection) -> float | None:
     """Return the time from which on the log is complete; None if nothing was deleted yet.
 
     Offsets begin at 1 and are never given twice. Everything may be gone from an empty log.
+
+    Raises:
+        DamageError: when the first event came in is not as it was written.
     """
     row = database.execute(_FIRST).fetchone()
     if row is None:
         return float("inf")
-    first, moment = row
-    return None if first == 1 else float(moment) / 1000
+    first, *rest = row
+    return None if first == 1 else checked_time(*rest) / 1000

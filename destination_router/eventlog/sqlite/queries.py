@@ -17,7 +17,14 @@ from destination_router.eventlog.sqlite.checksums import (
     mark_checksum,
 )
 from destination_router.eventlog.sqlite.rising import Rising
-from destination_router.eventlog.sqlite.rows import COLUMNS, FIRST, Row, checked_rows, joined
+from destination_router.eventlog.sqlite.rows import (
+    COLUMNS,
+    FIRST,
+    Row,
+    checked_rows,
+    checked_time,
+    joined,
+)
 
 APPEND = """INSERT INTO events
     (received_at, partition, target, source, replay, body, checksum)
@@ -229,19 +236,23 @@ def _checked_offset(found: object) -> int:
 
 
 def lags(connection: sqlite3.Connection, now: float) -> dict[str, Lag]:
-    """Return each connection's lag. An event for others counts until it is passed."""
+    """Return each connection's lag. An event for others counts until it is passed.
+
+    Raises:
+        DamageError: the last offset, or when the oldest event came in, is not as it was written.
+    """
     last = last_offset(connection)
     found = {}
     for name, low, done in connection.execute(
         "SELECT name, low, (SELECT count(*) FROM done WHERE connection = name) FROM connections"
     ).fetchall():
         oldest = connection.execute(
-            "SELECT received_at FROM events WHERE offset > ? AND (target IS NULL OR target = ?) "
-            "ORDER BY offset LIMIT 1",
+            "SELECT offset, received_at FROM events "
+            "WHERE offset > ? AND (target IS NULL OR target = ?) ORDER BY offset LIMIT 1",
             (low, name),
         ).fetchone()
         messages = 0 if oldest is None else max(0, last - low - done)
-        seconds = 0.0 if oldest is None else max(0.0, now - oldest[0] / 1000)
+        seconds = 0.0 if oldest is None else max(0.0, now - checked_time(*oldest) / 1000)
         found[name] = Lag(messages, seconds)
     return found
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from destination_router.eventlog.sqlite.checksums import DamageError
 from destination_router.eventlog.sqlite.letter_room import letter_bytes
 from destination_router.eventlog.sqlite.rows import FIRST
 from destination_router.eventlog.sqlite.writer import RefusedError
@@ -38,7 +39,9 @@ _DELIVERED = f"""
 SELECT offset, {FIRST}, low FROM events, (SELECT min(low) AS low FROM connections)
 WHERE offset <= low ORDER BY offset LIMIT 1
 """  # noqa: S608
-_SIZE = "SELECT max(offset), sum(length(body)) FROM events WHERE offset BETWEEN ? AND ?"
+_SIZE = """
+SELECT max(offset), ifnull(sum(length(body)), 0) FROM events WHERE offset BETWEEN ? AND ?
+"""  # a body may be damaged; nobody needs it any more
 _BEFORE_YOUNG = f"""
 SELECT {FIRST} - 1 FROM events WHERE offset <= ? AND received_at > ? ORDER BY offset LIMIT 1
 """  # noqa: S608
@@ -122,6 +125,9 @@ def delete_delivered(connection: sqlite3.Connection, retention: Retention, now: 
         connection: within a transaction.
         retention: how long delivered events stay.
         now: Unix time, in seconds.
+
+    Raises:
+        DamageError: the rows are not as they were written.
     """
     _shrink(connection)
     if (delivered := connection.execute(_DELIVERED).fetchone()) is None:
@@ -136,11 +142,17 @@ def delete_delivered(connection: sqlite3.Connection, retention: Retention, now: 
 
 
 def _chunk_end(connection: sqlite3.Connection, row: int, low: int) -> int:
-    """Return the offset of the last row that is deleted together with the first."""
+    """Return the offset of the last row that is deleted together with the first.
+
+    Raises:
+        DamageError: the first is found in order, and not by its offset.
+    """
     count = min(low - row + 1, _CHUNK)
     while count > 1:
         # In one step: between the rows of a query, the thread would let go of the interpreter.
         last, size = connection.execute(_SIZE, (row, row + count - 1)).fetchone()
+        if last is None:
+            raise DamageError(f"event {row} is missing")
         if size <= _CHUNK_BYTES:
             return int(last)
         count //= 2

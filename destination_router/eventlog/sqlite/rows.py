@@ -38,6 +38,7 @@ StoredRow: TypeAlias = tuple[
 """A row as the file holds it, its `COLUMNS`: a damaged one may hold anything."""
 
 _LENGTH = 4
+_UNREAD = "event %d, or one before it, is not as it was written"
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -130,6 +131,21 @@ def checked_rows(rows: Iterable[StoredRow]) -> Iterator[Row]:
         yield Row(first, bodies, cast("int", received_at), source, target, replay)
 
 
+def checked_time(offset: int, received_at: object) -> int:
+    """Check when a row came in, of which nothing else is read: Unix time in milliseconds.
+
+    Args:
+        offset: the row's.
+        received_at: as the file holds it.
+
+    Raises:
+        DamageError: it is no time.
+    """
+    if not isinstance(received_at, int):
+        raise DamageError(_UNREAD % offset)
+    return received_at
+
+
 def _taken_apart(
     offset: int, body: bytes, lengths: object, checksum: int | None, about: tuple[Hashable, ...]
 ) -> list[bytes] | None:
@@ -149,6 +165,6 @@ def _told(offset: int, lengths: object) -> str:
     if lengths is None:
         return f"event {offset} is not as it was written"
     if not isinstance(lengths, bytes):
-        return f"event {offset}, or one before it, is not as it was written"
+        return _UNREAD % offset
     first = max(1, offset - max(1, len(lengths) // _LENGTH) + 1)
     return f"one of the events {first} to {offset} is not as it was written"

@@ -15,6 +15,7 @@ import pytest
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
 from destination_router.eventlog.log_admin import Kept
 from destination_router.eventlog.sqlite.admin import SqliteAdmin
+from destination_router.eventlog.sqlite.checksums import DamageError
 from destination_router.eventlog.sqlite.dead_letter_store import (
     count_by_hour,
     find_letters,
@@ -70,6 +71,30 @@ def test_a_letter_is_kept_as_it_was(database: sqlite3.Connection) -> None:
     """Everything about a failure is there again."""
     first, *_ = find_letters(database, DeadLetterFilter())
     assert first == msgspec.structs.replace(LETTER, id=1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "at = x'00'",
+        "replayed_at = 'x'",
+        "request = x'7b'",
+        "request = x'ff'",
+        "request = '[1]'",
+        "body = 'text'",
+        "body = 7",
+        "code = x'00'",
+        "status = 'x'",
+        "attempts = 1.5",
+        "offset = 'x'",
+    ],
+)
+def test_a_damaged_letter_is_told_in_words(database: sqlite3.Connection, change: str) -> None:
+    """By its number, and not with what it holds; others are found without it."""
+    database.execute(f"UPDATE dead_letters SET {change} WHERE id = 2")
+    with pytest.raises(DamageError, match=r"^dead letter 2 is not as it was written$"):
+        list(find_letters(database, DeadLetterFilter()))
+    assert [each.id for each in find_letters(database, DeadLetterFilter(ids=(1, 3)))] == [1, 3]
 
 
 def test_a_message_that_fails_again_is_one_letter(path: Path, database: sqlite3.Connection) -> None:

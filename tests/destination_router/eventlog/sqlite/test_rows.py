@@ -549,3 +549,30 @@ def test_commands_tell_damage_in_words(
     words = r"router\.db: is damaged: one of the events 10 to 10 .* restore it from a backup"
     with pytest.raises(LogFileError, match=words), opened_admin(path) as log:
         use(log)
+
+
+@pytest.mark.parametrize("use", [lambda log: log.lags(NOW), lambda log: log.kept_since()])
+@pytest.mark.parametrize("received_at", ["'x'", "x'00'", "'2026'"])
+def test_what_looks_at_the_oldest_event_alone_tells_its_damage(
+    database: sqlite3.Connection, path: Path, received_at: str, use: Callable[[Any], object]
+) -> None:
+    """A status, a metric and a replay say which it is."""
+    filled(database)
+    database.execute("DELETE FROM events WHERE offset = 4")
+    database.execute(f"UPDATE events SET received_at = CAST({received_at} AS BLOB)")
+    words = r"router\.db: is damaged: event 10, or one before it, is not as it was written"
+    with pytest.raises(LogFileError, match=words), opened_admin(path) as log:
+        use(log)
+
+
+def test_delivered_events_go_whatever_their_bodies_are_by_now(database: sqlite3.Connection) -> None:
+    """Nobody needs them any more, and their neighbours wait for the room."""
+    filled(database)
+    put_low(database, "heap", 10)
+    database.execute("PRAGMA writable_schema = ON")  # as a damaged file: the column is NOT NULL
+    words = "'body BLOB NOT NULL', 'body BLOB'"
+    database.execute(f"UPDATE sqlite_schema SET sql = replace(sql, {words}) WHERE name = 'events'")
+    database.execute("PRAGMA writable_schema = RESET")
+    database.execute("UPDATE events SET body = NULL")
+    assert delete_delivered(database, Retention(), NOW) == 10
+    assert stored(database) == []
