@@ -76,7 +76,10 @@ class Cut(msgspec.Struct, frozen=True):
 
 
 class Head(msgspec.Struct, rename="camel", gc=False):
-    """The fields of a message that a file's reader needs. The decoder skips the others."""
+    """The fields of a message that a file's reader needs. The decoder skips the others.
+
+    What has a `batch` is not a message, but a batch of several.
+    """
 
     message_id: Any = None
     received_at: Any = None
@@ -84,11 +87,6 @@ class Head(msgspec.Struct, rename="camel", gc=False):
     original_timestamp: Any = None
     sent_at: Any = None
     batch: Any = msgspec.UNSET
-
-    @property
-    def is_of_batch(self) -> bool:
-        """Whether it is not a message, but a batch of several."""
-        return self.batch is not msgspec.UNSET
 
 
 _decode_head = msgspec.json.Decoder(Head).decode

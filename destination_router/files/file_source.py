@@ -141,7 +141,7 @@ def event_of(line: Line) -> Event:
         read = next(filter(None, map(read_time, times)), None)
     moment = None if read is None else read.timestamp()
     given = head.message_id
-    if type(given) is str and given != "" and not given.isspace():  # as of nearly all
+    if type(given) is str and given.strip():  # as of nearly all
         return Event(line.number, line.raw, moment)
     return Event(line.number, _with_id(line, given), moment)
 

@@ -46,13 +46,14 @@ _UNREADABLE = {
 """The beginnings of files that cannot be read, and what to do with each."""
 _HEAD_BYTES = max(map(len, _UNREADABLE))
 _BLOCK_BYTES = 128 * 1024
+_NO_LINES: deque[bytes] = deque()
 
 
 class BrokenOffError(Exception):
     """A file breaks off. The text names it and the line."""
 
 
-class Line(msgspec.Struct, frozen=True):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One message of a file.
 
     Attributes:
@@ -103,17 +104,18 @@ def read_lines(source: str) -> Iterator[Line]:
         number = 0
         try:
             while True:
-                while (line := pieces.whole_line()) is not None:
-                    content = line.strip()
+                lines = pieces.whole_lines()
+                while lines:
+                    content = lines[0].strip()
                     head = head_of(content)
-                    if head is None or head.is_of_batch:
-                        first = line + b"\n"
+                    if head is None or head.batch is not msgspec.UNSET:
                         break
-                    number = max(number + 1, pieces.line)  # as nearly all
-                    yield Line(number, content, pieces.line, 1, head)
-                else:
-                    first = pieces.next()
-                if not first:
+                    lines.popleft()
+                    pieces.line = line = pieces.line + 1
+                    number = line if line > number else number + 1  # as nearly all
+                    yield Line(number, content, line, 1, head)
+                    lines = lines or pieces.whole_lines()
+                if not (first := pieces.next()):
                     return
                 for one in _messages(pieces, first):
                     number = max(number + 1, one.line)
@@ -158,18 +160,16 @@ class _Pieces:
         self._has_ended = False
         self.line = 0
 
-    def whole_line(self) -> bytes | None:
-        """Read a line, without its end, if that takes no waiting for the rest of it; else None."""
-        if not self._lines:
-            if self._again or not self._is_whole:
-                return None
+    def whole_lines(self) -> deque[bytes]:
+        """Get the next lines, without their ends, if that takes no waiting for the rest of one.
+
+        Whoever takes one out counts `line` up: there are many, and a call for each costs.
+        """
+        if self._again:
+            return _NO_LINES
+        if not self._lines and self._is_whole:
             self._take_in_block()
-            if not self._lines:
-                return None
-        elif self._again:
-            return None
-        self.line += 1
-        return self._lines.popleft()
+        return self._lines
 
     def next(self, at_least: int = 0) -> bytes:
         """Read a line, or a piece of one."""

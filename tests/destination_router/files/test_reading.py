@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import tracemalloc
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -129,7 +130,7 @@ def test_whole_lines_are_read_as_pieces_would_be(parts: list[bytes], block: int)
         source = file_of(Path(folder), b"".join(parts))
         patch.setattr(reading, "_BLOCK_BYTES", block)
         quick = read()
-        patch.setattr(reading._Pieces, "whole_line", lambda _: None)
+        patch.setattr(reading._Pieces, "whole_lines", lambda _: deque())
         assert quick == read()
 
 
