@@ -7,6 +7,16 @@ every way once, with the reference before and after it; told are the medians of 
 and the range of the middle half. CPU is that of all processes of the router, from the system's
 books, in which a tick is 10 ms: the more events, the finer.
 
+Others who use the processor meanwhile take its caches, and the router suffers more from that than
+orjson does. So two more figures stand beside each ratio:
+
+- `least` is the least CPU of all runs beside the least reference: the calmest that each had.
+- `noise` is the reference after a run beside the one before it: the median, and the range of the
+  middle half. On a machine with nothing else to do, they are 1.
+
+Trust a ratio where that range is within 0.95 to 1.05, and `least` is within a tenth of it.
+Otherwise, take more runs, or another hour.
+
 Interpreters differ by how they were built. So the first line tells how long this one takes to make
 some objects, beside the reference: Debian's Python 3.11 takes 2.7 times as long, one that was built
 without `--enable-optimizations` 3.4. `sysconfig` is no help: at Debian's, it tells how another form
@@ -36,6 +46,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import orjson
@@ -318,6 +329,19 @@ async def _background(url: str) -> None:
             await asyncio.sleep(0.01)
 
 
+class _Run(NamedTuple):
+    """What a way took, and the reference before and after it."""
+
+    ours: float
+    before: float
+    after: float
+
+    @property
+    def reference(self) -> float:
+        """The two together."""
+        return (self.before + self.after) / 2
+
+
 _WAYS = {"run": running, "transformer": transforming, "send": sending}
 
 
@@ -331,9 +355,12 @@ def main() -> None:
     ways = options.only or WAYS
     print(interpreter())
     print(f"medians of {options.runs} runs")
-    print(f"{'way':12}{'CPU':>10}{'reference':>11}{'ratio':>7}  {'middle half':16}aim")
+    print(
+        f"{'way':12}{'CPU':>10}{'reference':>11}{'ratio':>7}  {'middle half':16}"
+        f"{'least':>6}  {'noise':22}aim"
+    )
     what: dict[str, str] = {}
-    found: dict[str, list[tuple[float, float]]] = {way: [] for way in ways if way != "latency"}
+    found: dict[str, list[_Run]] = {way: [] for way in ways if way != "latency"}
     with contextlib.ExitStack() as stack:
         measured = {way: stack.enter_context(_WAYS[way](what)) for way in found if way in _WAYS}
         proxied = stack.enter_context(proxying()) if "proxy" in found else None
@@ -343,13 +370,13 @@ def main() -> None:
             for way, work in measured.items():
                 earlier = reference(options.events)
                 ours = work(options.events)
-                found[way].append((ours, (earlier + reference(options.events)) / 2))
+                found[way].append(_Run(ours, earlier, reference(options.events)))
             if proxied is not None:
                 earlier = proxied.bare()
                 ours = proxied.proxy()
-                found["proxy"].append((ours, (earlier + proxied.bare()) / 2))
-        for way, pairs in found.items():
-            _tell(way, pairs, what.get(way, ""))
+                found["proxy"].append(_Run(ours, earlier, proxied.bare()))
+        for way, runs in found.items():
+            _tell(way, runs, what.get(way, ""))
     if "latency" in ways:
         took = latency()
         middle, worst = statistics.median(took), statistics.quantiles(took, n=20)[-1]
@@ -357,17 +384,24 @@ def main() -> None:
         print(f"latency     {middle:7.1f} ms, 95 % within {worst:.1f} ms; aim: {aim}")
 
 
-def _tell(way: str, pairs: list[tuple[float, float]], more: str) -> None:
-    ours = statistics.median(pair[0] for pair in pairs)
-    theirs = statistics.median(pair[1] for pair in pairs)
-    ratios = [pair[0] / pair[1] for pair in pairs]
-    low, ratio, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
+def _tell(way: str, runs: list[_Run], more: str) -> None:
+    ours = statistics.median(run.ours for run in runs)
+    theirs = statistics.median(run.reference for run in runs)
+    least = min(run.ours for run in runs) / min(run.reference for run in runs)
+    low, ratio, high = _quartiles([run.ours / run.reference for run in runs])
+    calm, noise, wild = _quartiles([run.after / run.before for run in runs])
     unit = "ms" if way != "proxy" else "ms each"
     spread = f"{low:.2f} to {high:.2f}"
+    drift = f"{noise:.2f}, {calm:.2f} to {wild:.2f}"
     print(
-        f"{way:12}{ours:10.2f}{theirs:11.2f}{ratio:7.2f}  {spread:16}{AIMS[way]}; {unit}; {more}",
+        f"{way:12}{ours:10.2f}{theirs:11.2f}{ratio:7.2f}  {spread:16}{least:6.2f}  {drift:22}"
+        f"{AIMS[way]}; {unit}; {more}",
         flush=True,
     )
+
+
+def _quartiles(figures: list[float]) -> list[float]:
+    return statistics.quantiles(figures, n=4) if len(figures) > 1 else figures * 3
 
 
 if __name__ == "__main__":
