@@ -14,7 +14,7 @@ import os
 import sqlite3
 import struct
 from collections.abc import Iterable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from destination_router.eventlog.interface import LogUnavailableError
@@ -26,6 +26,9 @@ MOST = 10_000
 """How many messages the file holds at once: as many as a window may have."""
 
 _DIGEST_BYTES = 16
+_WHOLE_BYTES = 4096
+"""What is within one page is in the file whole or not at all, wherever the process is killed."""
+
 _COUNT = struct.Struct("<I")
 _NONE = _COUNT.pack(0)
 _OFFSETS = _COUNT.size + _DIGEST_BYTES
@@ -84,10 +87,14 @@ class LoggedAttempts:
         if self._file is None:
             return
         kept = offsets[:MOST]
-        content = struct.pack(f"<{len(kept)}q", *kept)
+        count = _COUNT.pack(len(kept))
+        content = _digest(connection) + struct.pack(f"<{len(kept)}q", *kept)
         with contextlib.suppress(OSError):  # if the disk is full, no message is at fault
-            os.pwrite(self._file, _digest(connection) + content, _COUNT.size)
-            os.pwrite(self._file, _COUNT.pack(len(kept)), 0)
+            if len(count) + len(content) <= _WHOLE_BYTES:
+                os.pwrite(self._file, count + content, 0)
+                return
+            os.pwrite(self._file, content, _COUNT.size)
+            os.pwrite(self._file, count, 0)
 
     def end(self) -> None:
         """Note that nothing is at hand."""
@@ -162,6 +169,7 @@ async def note_left(log: BookStore, path: Path, connections: Sequence[str]) -> N
                 each.unlink()
 
 
+@lru_cache(maxsize=256)
 def _digest(connection: str) -> bytes:
     return hashlib.blake2b(connection.encode(), digest_size=_DIGEST_BYTES).digest()
 

@@ -89,6 +89,7 @@ class _Reader(msgspec.Struct, eq=False):
     turn: asyncio.Lock
     tail: Tail | None = None  # made at the first read: a process that only appends needs none
     is_near: bool = False  # few events were left at the last look
+    notes: int = 0  # how often offsets above the mark were noted since the file held none
 
 
 class SqliteEventLog:
@@ -132,11 +133,11 @@ class SqliteEventLog:
             except sqlite3.OperationalError as error:
                 raise LogUnavailableError(f"{path}: {error}") from error
             self._readers = {name: _reader(self._reading, name) for name in connections}
-            files = OpenFiles(path)
+            self._files = OpenFiles(path)
             self._nearby = opened.enter_context(contextlib.closing(connect(path, patience=0.0)))
             writing = connect(path)
             opened.pop_all()
-        self._writer = Writer(writing, files.refuse_if_gone)
+        self._writer = Writer(writing, self._files.refuse_if_gone)
         self._thread = ThreadPoolExecutor(1, "event-log-reader")
         self._arrivals = Arrivals()
         self._appending = 0
@@ -231,12 +232,17 @@ class SqliteEventLog:
         reader.progress.commit(offsets)
         low = reader.progress.low
         saved = tuple(reader.unsaved)
+        above = [offset for offset in saved if offset > low]
+        reader.notes += bool(above)
+        notes, is_last = reader.notes, not above and not reader.progress.done
         try:
-            await self.transact(partial(_mark, connection, low, saved))
+            await self.transact(partial(_mark, connection, low, above, above_none=not notes))
         except LogUnavailableError as error:
             _log.warning("commit_postponed", extra={"connection": connection, "detail": str(error)})
         else:
             reader.unsaved.difference_update(saved)
+            if is_last and reader.notes == notes:
+                reader.notes = 0
 
     async def transact(self, write: Callable[[sqlite3.Connection], T]) -> T:
         """Run a write in a transaction. It is on disk when this returns.
@@ -392,7 +398,7 @@ class SqliteEventLog:
     def _append(
         self, at: int, source: str | None, bodies: Sequence[bytes], connection: sqlite3.Connection
     ) -> int:
-        refuse_if_full(connection, self.path, self._retention)
+        refuse_if_full(connection, self.path, self._retention, self._files.bytes)
         return append(connection, at, source, bodies)
 
     def _put(self, letters: Sequence[DeadLetter], connection: sqlite3.Connection) -> Counter[Kind]:
@@ -404,7 +410,7 @@ class SqliteEventLog:
         return deleted, self._make_room(connection)
 
     def _probe(self, now: int, connection: sqlite3.Connection) -> None:
-        refuse_if_full(connection, self.path, self._retention)
+        refuse_if_full(connection, self.path, self._retention, self._files.bytes)
         connection.execute("UPDATE probe SET tried_at = ?", (now,))
 
     # -- inside --------------------------------------------------------------------------------
@@ -495,10 +501,14 @@ class SqliteEventLog:
             return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
 
-def _mark(name: str, low: int, saved: Sequence[int], connection: sqlite3.Connection) -> None:
-    put_done(connection, name, [offset for offset in saved if offset > low])
-    put_low(connection, name, low)
+def _mark(
+    name: str, low: int, above: Sequence[int], connection: sqlite3.Connection, *, above_none: bool
+) -> None:
+    if above:
+        put_done(connection, name, above)
+    put_low(connection, name, low, above_none=above_none)
 
 
 def _reader(connection: sqlite3.Connection, name: str) -> _Reader:
-    return _Reader(progress_of(connection, name), set(), asyncio.Lock())
+    progress = progress_of(connection, name)
+    return _Reader(progress, set(), asyncio.Lock(), notes=bool(progress.done))

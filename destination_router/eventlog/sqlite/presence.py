@@ -13,6 +13,9 @@ _ENDINGS = ("", "-wal", "-shm")
 class OpenFiles:
     """The open files of a log. From the first read on, SQLite has all of them open.
 
+    Attributes:
+        bytes: how large they were at the last check, all together.
+
     Args:
         path: the log's path.
     """
@@ -20,7 +23,12 @@ class OpenFiles:
     def __init__(self, path: Path) -> None:
         self._path = path
         names = [f"{path.resolve()}{ending}" for ending in _ENDINGS]
-        self._known = {name: found for name in names if (found := _identity(name)) is not None}
+        self._known = {
+            name: (found.st_dev, found.st_ino)
+            for name in names
+            if (found := _found(name)) is not None
+        }
+        self.bytes = 0
 
     def refuse_if_gone(self) -> None:
         """Check that none was removed, moved or replaced.
@@ -28,17 +36,20 @@ class OpenFiles:
         Raises:
             RefusedError: one was. If it comes back, the log works again.
         """
+        size = 0
         for name, known in self._known.items():
-            if _identity(name) != known:
+            found = _found(name)
+            if found is None or (found.st_dev, found.st_ino) != known:
                 raise RefusedError(
                     f"{name} was removed, moved or replaced while {self._path} was in use: put it "
                     "back, or restart"
                 )
+            size += found.st_size
+        self.bytes = size
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def _found(path: str) -> os.stat_result | None:
     try:
-        found = os.stat(path)  # noqa: PTH116 -- before each write; `Path` takes five times as long
+        return os.stat(path)  # noqa: PTH116 -- before each write; `Path` takes five times as long
     except OSError:
         return None
-    return found.st_dev, found.st_ino

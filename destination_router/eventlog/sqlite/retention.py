@@ -23,8 +23,8 @@ _CHUNK = 5000
 _CHUNK_BYTES = 4 * 2**20
 """How many events are deleted at once: appends wait for milliseconds, and it needs little room."""
 
-_LARGEST_PAGE = 65536
-"""The size of SQLite's largest pages. A file with so many has at most so many bytes."""
+_GROWTH = 256 * 2**20
+"""More than what comes in during one transaction, or while it waits for another process's."""
 
 _CROWDED = 0.8
 _LETTER_SHARE = 10
@@ -77,17 +77,24 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
         return self.max_bytes // _LETTER_SHARE if given is None else given
 
 
-def refuse_if_full(connection: sqlite3.Connection, path: Path, retention: Retention) -> None:
+def refuse_if_full(
+    connection: sqlite3.Connection, path: Path, retention: Retention, file_bytes: float
+) -> None:
     """Check that there is room for new events.
+
+    Args:
+        connection: within a transaction.
+        path: of the file.
+        retention: the limits.
+        file_bytes: the size of the file and its journal before the transaction.
 
     Raises:
         RefusedError: there is none. The text says what is full.
     """
     disk = os.statvfs(path)
     free = disk.f_bavail * disk.f_frsize
-    (pages,) = connection.execute("PRAGMA page_count").fetchone()
-    if pages * _LARGEST_PAGE < retention.max_bytes and free >= retention.min_free_bytes:
-        return  # nearly always; to look at what of the file is in use takes five times as long
+    if file_bytes + _GROWTH < retention.max_bytes and free >= retention.min_free_bytes:
+        return  # nearly always, and without a question to SQLite, which lets go of the interpreter
     in_use, unused = _pages(connection)
     used = max(0, in_use - letter_bytes(connection))
     if used >= retention.max_bytes:

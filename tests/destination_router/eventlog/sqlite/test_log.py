@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import gc
 import itertools
+import math
 import os
 import random
 import sqlite3
@@ -25,6 +26,7 @@ from destination_router.eventlog.sqlite.admin import SqliteAdmin
 from destination_router.eventlog.sqlite.dead_letter_store import find_letters
 from destination_router.eventlog.sqlite.file import connect
 from destination_router.eventlog.sqlite.log import SqliteEventLog
+from destination_router.eventlog.sqlite.presence import OpenFiles
 from destination_router.eventlog.sqlite.queries import read
 from destination_router.eventlog.sqlite.retention import Retention
 from destination_router.eventlog.sqlite.writer import RefusedError
@@ -269,6 +271,38 @@ async def deliver_all(log: SqliteEventLog, connection: str = "heap") -> None:
     await log.commit(connection, [event.offset for event in events])
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_the_file_holds_what_is_done_above_the_mark_and_no_more(seed: int, path: Path) -> None:
+    """Whatever the order of the commits, at once or one by one, and after a restart."""
+    chance = random.Random(seed)
+
+    def noted() -> tuple[int, set[int]]:
+        with contextlib.closing(connect(path)) as file:
+            done = {offset for (offset,) in file.execute("SELECT offset FROM done")}
+            ((low,),) = file.execute("SELECT low FROM connections").fetchall()
+            return low, done
+
+    async def use(log: SqliteEventLog) -> None:
+        await log.append(numbered(60))
+        left = [event.offset for event in await log.read("heap", -1, 60)]
+        asked = chance.randint(0, len(left))
+        while len(left) > asked:
+            some = []
+            for _ in range(chance.choice([1, 1, 2])):
+                step = chance.choice([1, 1, 1, 5])
+                places = slice(0, chance.randint(1, 9)) if step == 1 else slice(step, step + 3)
+                some.append(left[places])
+                del left[places]
+            await asyncio.gather(*(log.commit("heap", each) for each in some))
+            progress = log._readers["heap"].progress
+            assert noted() == (progress.low, set(progress.done))
+        if not left:
+            assert not log._readers["heap"].notes  # it need not ask the file to delete any
+
+    for _ in range(3):
+        within(path, use)
+
+
 def test_only_what_every_connection_has_committed_is_deleted(path: Path) -> None:
     """An event stays until the last connection has it, then it goes."""
 
@@ -492,9 +526,11 @@ def test_a_log_with_room_is_seen_at_a_glance(
     chance = random.Random(seed)
     seen: set[str] = set()
 
-    def told(connection: sqlite3.Connection, limits: Retention) -> str:
+    monkeypatch.setattr(retention, "_GROWTH", 0)  # nothing else is in the transactions below
+
+    def told(connection: sqlite3.Connection, limits: Retention, file_bytes: float) -> str:
         try:
-            retention.refuse_if_full(connection, path, limits)
+            retention.refuse_if_full(connection, path, limits, file_bytes)
         except RefusedError as error:
             return str(error)
         return ""
@@ -504,15 +540,15 @@ def test_a_log_with_room_is_seen_at_a_glance(
         free = disk.f_bavail * disk.f_frsize
         monkeypatch.setattr(os, "statvfs", lambda _: disk)  # others write there meanwhile
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        files = OpenFiles(path)
+        files.refuse_if_gone()
         for _ in range(50):
             limits = Retention(
                 max_bytes=round(pages * 8192 * chance.choice([0.01, 0.5, 1, 2, 8, 9, 100])),
                 min_free_bytes=max(0, free + chance.choice([-1, 0, 1, 2**17, 2**19, 2**40])),
             )
-            monkeypatch.setattr(retention, "_LARGEST_PAGE", 2**16)
-            quick = told(connection, limits)
-            monkeypatch.setattr(retention, "_LARGEST_PAGE", 2**60)
-            assert told(connection, limits) == quick
+            quick = told(connection, limits, files.bytes)
+            assert told(connection, limits, math.inf) == quick
             seen.add("max_size" if "max_size" in quick else quick[:3])
 
     async def use(log: SqliteEventLog) -> None:
