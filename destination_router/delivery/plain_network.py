@@ -3,7 +3,8 @@
 httpcore's own connections go through anyio, which looks up the event loop's library, opens a cancel
 scope and waits for a turn at each read and write. That takes a fifth of a request with its answer.
 httpcore also writes a request's head and body one after the other. Here, a vendor gets both at
-once.
+once. anyio's locks let the event loop turn around three times for each request, even where nobody
+else holds them. asyncio's do not.
 """
 
 from __future__ import annotations
@@ -43,8 +44,59 @@ class PlainTransport(httpx.AsyncHTTPTransport):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # httpx has no argument for it.
+        # httpx has no argument for either.
         self._pool._network_backend = PlainNetwork()  # noqa: SLF001
+        if type(self._pool) is httpcore.AsyncConnectionPool:  # a proxy's is left as it is
+            self._pool.__class__ = _Pool
+
+
+class _Pool(httpcore.AsyncConnectionPool):
+    """httpcore's connections without anyio's locks and scopes: all is in one event loop here."""
+
+    def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
+        """Make a connection, which is opened by its first request."""
+        return _Connection(
+            origin=origin,
+            ssl_context=self._ssl_context,
+            keepalive_expiry=self._keepalive_expiry,
+            retries=self._retries,
+            local_address=self._local_address,
+            uds=self._uds,
+            network_backend=self._network_backend,
+            socket_options=self._socket_options,
+        )
+
+    async def _close_connections(self, closing: list[httpcore.AsyncConnectionInterface]) -> None:
+        if closing:  # hardly ever, and it is shielded from cancellation even so
+            await super()._close_connections(closing)
+
+
+class _Connection(httpcore.AsyncHTTPConnection):
+    """One connection. Its pool gives it no second request while the first one connects."""
+
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        """Send a request, and read the head of its answer."""
+        if self._connection is None:
+            try:
+                stream = await self._connect(request)
+            except BaseException:
+                self._connect_failed = True
+                raise
+            self._connection = _Http11(self._origin, stream, self._keepalive_expiry)
+        return await self._connection.handle_async_request(request)
+
+
+class _Http11(httpcore.AsyncHTTP11Connection):
+    """HTTP/1.1 over a connection, with asyncio's lock."""
+
+    def __init__(
+        self,
+        origin: httpcore.Origin,
+        stream: httpcore.AsyncNetworkStream,
+        keepalive_expiry: float | None,
+    ) -> None:
+        super().__init__(origin, stream, keepalive_expiry)
+        self._state_lock = asyncio.Lock()  # type: ignore[assignment]
 
 
 class PlainNetwork(httpcore.AsyncNetworkBackend):

@@ -116,6 +116,25 @@ def test_a_request_goes_out_in_one_piece() -> None:
     assert came[0].endswith(b"\r\n\r\nthe body")
 
 
+def test_over_an_open_connection_a_request_waits_for_nothing_but_its_answer() -> None:
+    """No lock and no scope lets the event loop turn around before it is written."""
+
+    async def run() -> None:
+        async with vendor(answers) as port, client() as http:
+            url = f"http://127.0.0.1:{port}/"
+            await http.post(url, content=b"x")
+            request = http.build_request("POST", url, content=b"x")
+            sending: Any = http._transport.handle_async_request(request)
+            waits_for = sending.send(None)
+            (connection,) = pool_of(http).connections
+            wire = connection._connection._network_stream._wire
+            assert waits_for is not None
+            assert waits_for is wire._reader
+            sending.close()
+
+    asyncio.run(run())
+
+
 def test_a_connection_that_the_vendor_has_closed_is_not_used_again() -> None:
     """The next request opens another one, and never fails for it."""
     closed = asyncio.Event()
