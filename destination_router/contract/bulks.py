@@ -158,13 +158,20 @@ def _bulk(singles: Sequence[HttpRequest], body: Json) -> HttpRequest:
 
 def _costs(singles: Sequence[HttpRequest]) -> tuple[Cost, ...] | None:
     """Add up what each adds to a bulk; None, for the host to count, where none of them says."""
-    stated = [s.costs if s.bulk_costs is None else s.bulk_costs for s in singles]
-    if all(costs is None for costs in stated):
-        return None
     amounts: dict[tuple[str, str], int] = {}
-    for cost in chain.from_iterable(filter(None, stated)):
-        budget = cost.quota, cost.key
-        amounts[budget] = amounts.get(budget, 0) + cost.amount
+    is_stated = False
+    single: HttpRequest
+    cost: Cost
+    for single in singles:
+        costs = single.costs if single.bulk_costs is None else single.bulk_costs
+        if costs is None:
+            continue
+        is_stated = True
+        for cost in costs:
+            budget = cost.quota, cost.key
+            amounts[budget] = amounts.get(budget, 0) + cost.amount
+    if not is_stated:
+        return None
     return tuple([Cost(quota, amount, key) for (quota, key), amount in amounts.items()])
 
 

@@ -111,6 +111,7 @@ class Planner:
         A few requests may cost something else than expected (for example, a single one and not a
         bulk), and not fit. Then their messages are kept back, and the rest is packed without them.
         """
+        item: Item
         for item in items:
             if item.decision is None:
                 self._decide(item)
@@ -190,10 +191,16 @@ class Planner:
         singles: list[HttpRequest] = []
         skipped = 0
         is_plain = True
+        item: Item
+        decision: Decision | None
+        first: HttpRequest
         for item in items:
-            requests = () if item.decision is None else item.decision.requests
+            decision = item.decision
+            requests = () if decision is None else decision.requests
             is_single = len(requests) == 1
-            if not is_single or requests[0].state_key is not None:
+            if is_single:
+                (first,) = requests
+            if not is_single or first.state_key is not None:
                 skipped += self._leave_out_repeats(item, requests)
             if is_single and not item.delivered:  # as nearly all
                 sent.append(item)

@@ -25,6 +25,7 @@ CODE = "quarantined_identity"
 
 _DIGEST_BYTES = 16
 _DEVICE = "anonymousId"
+_NEVER = float("-inf")
 MOST_REMEMBERED = 100_000
 """Identities and what came with them, together, about 300 bytes each: those that were not seen for
 longest are forgotten first, and what floods in is seen all the time."""
@@ -38,14 +39,11 @@ _Marks = tuple[Any, ...]
 """What comes with an identity: kind, hash, kind, hash, ... Flat, since each message has one."""
 
 
-class _Once:
+class _Once(msgspec.Struct, eq=False, gc=False):
     """What came with an identity, and when last, while it is always the same."""
 
-    __slots__ = ("last", "marks")
-
-    def __init__(self, marks: _Marks, last: float) -> None:
-        self.marks = marks
-        self.last = last
+    marks: _Marks
+    last: float
 
     def __len__(self) -> int:
         return len(self.marks) // 2
@@ -90,7 +88,7 @@ class Quarantine:
         # A digest costs more than all the rest, and only what is held back outlives the process.
         self._seen: OrderedDict[int, _Once | _Seen] = OrderedDict()
         self._remembered = 0
-        self._forgot_at = float("-inf")
+        self._forgot_at = _NEVER  # also set where too much is remembered, to forget at once
         self.caught: list[bytes] = []
         """Digests of those that are held back since this was last emptied."""
 
@@ -120,6 +118,8 @@ class Quarantine:
             The verdicts on those that may not go out, by their place among the decisions.
         """
         found: dict[int, Verdict] = {}
+        allowed = self._allowed
+        decision: Decision
         for place, (decision, at) in enumerate(zip(decisions, times, strict=True)):
             if decision.result != "requests":
                 continue
@@ -134,7 +134,7 @@ class Quarantine:
             if not marks:
                 continue
             for each in identities:
-                if each not in self._allowed and self._is_too_much(hash(each), marks, at):
+                if each not in allowed and self._is_too_much(hash(each), marks, at):
                     self._held.add(digest(each))
                     self.caught.append(digest(each))
                     found[place] = "caught"
@@ -160,12 +160,14 @@ class Quarantine:
         return bool(self._held) and not self._held.isdisjoint(map(digest, identities))
 
     def _is_too_much(self, identity: int, marks: _Marks, at: float) -> bool:
-        if at != self._forgot_at or self._remembered >= self._most_remembered:
+        if at != self._forgot_at:
             self._forget(at)  # for all messages of a request but the first, it is done
         seen = self._seen.get(identity)
         if seen is None:
             self._seen[identity] = _Once(marks, at)
             self._remembered += 1 + len(marks) // 2
+            if self._remembered >= self._most_remembered:
+                self._forgot_at = _NEVER
             return False  # the limits are one or more
         self._seen.move_to_end(identity)
         if type(seen) is _Once:
@@ -199,6 +201,8 @@ class Quarantine:
             return False
         known[mark] = at
         self._remembered += 1
+        if self._remembered >= self._most_remembered:
+            self._forgot_at = _NEVER
         return True
 
     def _forget(self, at: float) -> None:

@@ -102,6 +102,7 @@ class Schedule:
     def add(self, items: Sequence[Item], now: float) -> None:
         """Take in new messages. The offsets of those that share a user must rise."""
         last, frontier = self._last, self._frontier
+        item: Item
         earlier: Item | None
         for item in items:
             before: dict[Item, None] | None = None
@@ -218,6 +219,7 @@ class Schedule:
     def done_all(self, items: Sequence[Item], now: float) -> None:
         """End messages for good, as `done` does for each."""
         last, plain = self._last, 0
+        item: Item
         for item in items:
             if item.blockers or item.followers:
                 self.done(item, now)
@@ -406,6 +408,7 @@ class Schedule:
         behind: _Heap = []
         freed: dict[Item, int] = {}
         place = 0
+        item: Item
         while len(taken) < most:
             if behind and (place == len(frontier) or behind[0] < frontier[place]):
                 _, item = heappop(behind)

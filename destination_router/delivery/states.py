@@ -7,26 +7,20 @@ something.
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 
 import msgspec
 
 from destination_router.contract.records import HttpRequest
 
-_DIGEST_BYTES = 16
 
-
-class _UnderWay:
+class _UnderWay(msgspec.Struct, eq=False, gc=False):
     """The updates of one state under way, and what will be known of it after them."""
 
-    __slots__ = ("count", "digest", "owner", "unsure")
-
-    def __init__(self, owner: object) -> None:
-        self.owner = owner
-        self.count = 0
-        self.digest = b""
-        self.unsure = False
+    owner: object
+    count: int = 0
+    digest: int = 0
+    unsure: bool = False
 
 
 class States:
@@ -39,7 +33,7 @@ class States:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._delivered: OrderedDict[str, bytes] = OrderedDict()
+        self._delivered: OrderedDict[str, int] = OrderedDict()
         self._under_way: dict[str, _UnderWay] = {}
 
     def __len__(self) -> int:
@@ -93,9 +87,7 @@ class States:
                 self._delivered.popitem(last=False)
 
 
-def _digest(request: HttpRequest) -> bytes:
+def _digest(request: HttpRequest) -> int:
+    """Hash an update by a key that only this process has."""
     body = msgspec.json.encode((request.method, request.url, request.json, request.form))
-    digest = hashlib.blake2b(body, digest_size=_DIGEST_BYTES)
-    if request.content is not None:
-        digest.update(request.content)
-    return digest.digest()
+    return hash(body) if request.content is None else hash((body, request.content))
