@@ -10,6 +10,9 @@ from collections.abc import Hashable
 from functools import lru_cache
 from zlib import crc32
 
+_YEAR_10000 = 253_402_300_800_000
+"""In milliseconds of Unix time: nothing after it can be written as a date."""
+
 
 class DamageError(Exception):
     """A row is missing or not as it was written. The text says which, without the content."""
@@ -44,3 +47,21 @@ def check_mark(connection: str, offset: int, checksum: int | None) -> None:
     """
     if checksum is not None and mark_checksum(connection, offset) != checksum:
         raise DamageError(f"how far {connection!r} is, is not as it was written")
+
+
+def checked_time(found: object, whose: str) -> float:
+    """Check a time that is read without a checksum.
+
+    Args:
+        found: as the file holds it: Unix time in milliseconds, unless it is damaged.
+        whose: says what it belongs to, in an error.
+
+    Returns:
+        Unix time in seconds.
+
+    Raises:
+        DamageError: it is no time.
+    """
+    if not isinstance(found, int) or not 0 <= found < _YEAR_10000:
+        raise DamageError(f"{whose} is not as it was written")
+    return found / 1000

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter, LetterGroup
-from destination_router.eventlog.sqlite.checksums import DamageError
+from destination_router.eventlog.sqlite.checksums import DamageError, checked_time
 from destination_router.eventlog.sqlite.rows import FIRST
 
 
@@ -152,6 +152,7 @@ def _row(letter: DeadLetter) -> tuple[Any, ...]:
 def _stored(row: Sequence[Any]) -> DeadLetter:
     number, connection, message_id, offset, body, code, detail, at, attempts, *rest = row
     request, status, answer, replayed_at, source, replay = rest
+    whose = f"dead letter {number}"
     try:
         return msgspec.convert(
             {
@@ -162,12 +163,12 @@ def _stored(row: Sequence[Any]) -> DeadLetter:
                 "body": body,
                 "code": code,
                 "detail": detail,
-                "at": at / 1000,
+                "at": checked_time(at, whose),
                 "attempts": attempts,
                 "request": None if request is None else msgspec.json.decode(request),
                 "status": status,
                 "answer": answer,
-                "replayed_at": None if replayed_at is None else replayed_at / 1000,
+                "replayed_at": None if replayed_at is None else checked_time(replayed_at, whose),
                 "source": source,
                 "replay": replay,
             },
@@ -175,7 +176,7 @@ def _stored(row: Sequence[Any]) -> DeadLetter:
             builtin_types=(bytes,),
         )
     except _UNREADABLE:  # its words would quote it
-        raise DamageError(f"dead letter {number} is not as it was written") from None
+        raise DamageError(f"{whose} is not as it was written") from None
 
 
 def _conditions(wanted: DeadLetterFilter) -> tuple[list[str], list[Any]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from destination_router.eventlog.log_admin import Kept
 from destination_router.eventlog.sqlite.queries import DONE, LOW
 from destination_router.eventlog.sqlite.rising import Rising
-from destination_router.eventlog.sqlite.rows import COLUMNS, FIRST, checked_rows, checked_time
+from destination_router.eventlog.sqlite.rows import COLUMNS, FIRST, checked_rows, time_alone
 
 _KEPT = f"""
 SELECT {COLUMNS} FROM events
@@ -62,4 +62,4 @@ def kept_since(database: sqlite3.Connection) -> float | None:
     if row is None:
         return float("inf")
     first, *rest = row
-    return None if first == 1 else checked_time(*rest) / 1000
+    return None if first == 1 else time_alone(*rest)

@@ -22,8 +22,8 @@ from destination_router.eventlog.sqlite.rows import (
     FIRST,
     Row,
     checked_rows,
-    checked_time,
     joined,
+    time_alone,
 )
 
 APPEND = """INSERT INTO events
@@ -252,7 +252,7 @@ def lags(connection: sqlite3.Connection, now: float) -> dict[str, Lag]:
             (low, name),
         ).fetchone()
         messages = 0 if oldest is None else max(0, last - low - done)
-        seconds = 0.0 if oldest is None else max(0.0, now - checked_time(*oldest) / 1000)
+        seconds = 0.0 if oldest is None else max(0.0, now - time_alone(*oldest))
         found[name] = Lag(messages, seconds)
     return found
 

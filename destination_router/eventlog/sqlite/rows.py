@@ -19,6 +19,7 @@ import msgspec
 
 from destination_router.eventlog.sqlite.checksums import (
     DamageError,
+    checked_time,
     event_checksum,
     joined_checksum,
 )
@@ -38,7 +39,6 @@ StoredRow: TypeAlias = tuple[
 """A row as the file holds it, its `COLUMNS`: a damaged one may hold anything."""
 
 _LENGTH = 4
-_UNREAD = "event %d, or one before it, is not as it was written"
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -131,19 +131,13 @@ def checked_rows(rows: Iterable[StoredRow]) -> Iterator[Row]:
         yield Row(first, bodies, cast("int", received_at), source, target, replay)
 
 
-def checked_time(offset: int, received_at: object) -> int:
-    """Check when a row came in, of which nothing else is read: Unix time in milliseconds.
-
-    Args:
-        offset: the row's.
-        received_at: as the file holds it.
+def time_alone(offset: int, received_at: object) -> float:
+    """Check when a row came in, of which nothing else is read; return Unix time in seconds.
 
     Raises:
         DamageError: it is no time.
     """
-    if not isinstance(received_at, int):
-        raise DamageError(_UNREAD % offset)
-    return received_at
+    return checked_time(received_at, f"event {offset}, or one before it,")
 
 
 def _taken_apart(
@@ -165,6 +159,6 @@ def _told(offset: int, lengths: object) -> str:
     if lengths is None:
         return f"event {offset} is not as it was written"
     if not isinstance(lengths, bytes):
-        return _UNREAD % offset
+        return f"event {offset}, or one before it, is not as it was written"
     first = max(1, offset - max(1, len(lengths) // _LENGTH) + 1)
     return f"one of the events {first} to {offset} is not as it was written"

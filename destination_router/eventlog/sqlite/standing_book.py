@@ -13,6 +13,7 @@ from functools import partial
 from destination_router.eventlog.interface import Held, LogUnavailableError, Order, Standing
 from destination_router.eventlog.on_demand import LogOnDemand
 from destination_router.eventlog.router_log import BookStore
+from destination_router.eventlog.sqlite.checksums import checked_time
 
 
 class LoggedStanding:
@@ -78,15 +79,29 @@ def _standing(database: sqlite3.Connection, *, connection: str) -> Standing:
 
 
 def all_held(database: sqlite3.Connection) -> dict[str, Held]:
-    """List the connections that are held."""
+    """List the connections that are held.
+
+    Raises:
+        DamageError: since when one is, is not as it was written.
+    """
     rows = database.execute("SELECT connection, code, since FROM holds")
-    return {connection: Held(code, since / 1000) for connection, code, since in rows}
+    return {
+        connection: Held(code, checked_time(since, f"the hold of {connection!r}"))
+        for connection, code, since in rows
+    }
 
 
 def all_orders(database: sqlite3.Connection) -> dict[str, Order]:
-    """List the latest orders, by connection."""
+    """List the latest orders, by connection.
+
+    Raises:
+        DamageError: when one was given is not as it was written.
+    """
     rows = database.execute("SELECT connection, paused, at FROM orders")
-    return {connection: Order(bool(paused), at / 1000) for connection, paused, at in rows}
+    return {
+        connection: Order(bool(paused), checked_time(at, f"the order for {connection!r}"))
+        for connection, paused, at in rows
+    }
 
 
 def give_order(database: sqlite3.Connection, connection: str, order: Order) -> None:

@@ -77,6 +77,7 @@ def test_a_letter_is_kept_as_it_was(database: sqlite3.Connection) -> None:
     "change",
     [
         "at = x'00'",
+        "at = 1 << 48",
         "replayed_at = 'x'",
         "request = x'7b'",
         "request = x'ff'",

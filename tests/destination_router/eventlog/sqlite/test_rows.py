@@ -43,6 +43,7 @@ from destination_router.eventlog.sqlite.queries import (
 from destination_router.eventlog.sqlite.retention import Retention, delete_delivered
 from destination_router.eventlog.sqlite.rising import Rising
 from destination_router.eventlog.sqlite.rows import checked_rows
+from destination_router.eventlog.sqlite.standing_book import all_held, all_orders
 from destination_router.eventlog.sqlite.tail import Tail
 
 NOW = 1_790_000_000.0
@@ -552,14 +553,14 @@ def test_commands_tell_damage_in_words(
 
 
 @pytest.mark.parametrize("use", [lambda log: log.lags(NOW), lambda log: log.kept_since()])
-@pytest.mark.parametrize("received_at", ["'x'", "x'00'", "'2026'"])
+@pytest.mark.parametrize("received_at", ["'x'", "x'00'", "1.5", "-1", "1 << 48"])
 def test_what_looks_at_the_oldest_event_alone_tells_its_damage(
     database: sqlite3.Connection, path: Path, received_at: str, use: Callable[[Any], object]
 ) -> None:
     """A status, a metric and a replay say which it is."""
     filled(database)
     database.execute("DELETE FROM events WHERE offset = 4")
-    database.execute(f"UPDATE events SET received_at = CAST({received_at} AS BLOB)")
+    database.execute(f"UPDATE events SET received_at = {received_at}")
     words = r"router\.db: is damaged: event 10, or one before it, is not as it was written"
     with pytest.raises(LogFileError, match=words), opened_admin(path) as log:
         use(log)
@@ -576,3 +577,17 @@ def test_delivered_events_go_whatever_their_bodies_are_by_now(database: sqlite3.
     database.execute("UPDATE events SET body = NULL")
     assert delete_delivered(database, Retention(), NOW) == 10
     assert stored(database) == []
+
+
+@pytest.mark.parametrize("moment", ["'x'", "x'00'", "1.5", "-1", "1 << 48"])
+def test_a_damaged_hold_or_order_is_told_in_words(
+    database: sqlite3.Connection, path: Path, moment: str
+) -> None:
+    """Whoever lists the connections hears whose it is."""
+    database.execute(f"INSERT INTO holds VALUES ('heap', 'http_401', {moment})")
+    database.execute(f"INSERT INTO orders VALUES ('heap', 1, {moment})")
+    words = "router\\.db: is damaged: the {} 'heap' is not as it was written"
+    for look, which in ((all_held, "hold of"), (all_orders, "order for")):
+        is_told = pytest.raises(LogFileError, match=words.format(which))
+        with is_told, opened_admin(path) as log:
+            look(log.books)
