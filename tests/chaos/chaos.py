@@ -5,8 +5,8 @@
 
 Events come in over HTTP through the real gateway, from senders that send again until they read a
 200, and go out to a simulated Heap in its own process, which fails a share of all requests in
-every way there is. The seed makes the same traffic and the same plan of kills; the operating
-system still has its say in what they hit.
+every way there is. The seed makes the same traffic and the same plan of kills (`kills.py`); the
+operating system still has its say in what they hit.
 
 With `--mode workers`, one process takes events and others deliver (`run --workers 2`), for three
 connections. What is killed is now one of these and now the first, whose workers then have to end
@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import random
 import secrets
 import sys
 import tempfile
@@ -36,8 +35,9 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).parent))  # a program and a test: no package
 sys.path.insert(0, str(Path(__file__).parent.parent / "helpers"))
 
-from processes import POLL, WORKER_KILLS, Router, router_command, simulator
-from steering import APP_IDS, Steering
+from kills import Kill, planned_kills
+from processes import POLL, Router, carry_out, router_command, simulator
+from steering import APP_IDS, Steering, planned_steps
 from traffic import POISON, Sent, Traffic
 from waiting import free_port
 
@@ -61,16 +61,33 @@ name = "{name}"
 plugin = "heap"
 settings = {{appId = "{app_id}"}}
 """
-FAULTS: list[dict[str, Any]] = [
-    {"status": 400, "body": "postBody: there is something wrong with it", "match": POISON},
-    {"status": 500, "share": 0.05},
-    {"status": 429, "headers": {"retry-after": "1"}, "share": 0.03},
-    {"drop_connection": True, "share": 0.03},
-    {"delay": 0.3, "share": 0.05},
-    {"drop_connection": True, "after": True, "share": 0.04},
-    {"status": 503, "after": True, "share": 0.03},
-    {"delay": 3.0, "after": True, "share": 0.01},
+POISONED: dict[str, Any] = {
+    "status": 400,
+    "body": "postBody: there is something wrong with it",
+    "match": POISON,
+}
+LATE: dict[str, Any] = {"delay": 0.3}
+FAILURES: list[tuple[float, dict[str, Any]]] = [
+    (0.05, {"status": 500}),
+    (0.03, {"status": 429, "headers": {"retry-after": "1"}}),
+    (0.03, {"drop_connection": True}),
+    (0.04, {"drop_connection": True, "after": True}),
+    (0.03, {"status": 503, "after": True}),
+    (0.01, {"delay": 3.0, "after": True}),
 ]
+FAULTS: list[dict[str, Any]] = [
+    POISONED,
+    *({**failure, "share": share} for share, failure in FAILURES),
+    {**LATE, "share": 0.05},
+]
+AT_FIRST: list[dict[str, Any]] = [
+    POISONED,
+    *({**failure, "next": 1} for _, failure in FAILURES),
+    *FAULTS[1:],
+]
+"""Begin with each failure once, before any chance. What failed is sent again, so a run that
+delivers anything has met them all, however short it is."""
+
 DRAINED_WITHIN = 900.0
 WORKERS = 2
 MODES = {"one": "one process", "split": "two processes", "workers": "workers"}
@@ -90,6 +107,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 0
     steered: bool = False
     senders: int = 8
+
+    @property
+    def routers(self) -> int:
+        """How many processes of the router are started."""
+        return 2 if self.split and not self.workers else 1
+
+    @property
+    def kill_plan(self) -> list[Kill]:
+        """What is killed when."""
+        return planned_kills(self.seed, self.kills, routers=self.routers, workers=self.workers)
 
     @property
     def app_ids(self) -> dict[str, str]:
@@ -150,7 +177,7 @@ async def run(plan: Plan, directory: Path) -> Result:
     begun = time.monotonic()
     with simulator() as heap:
         async with httpx.AsyncClient(timeout=60) as client:
-            await client.post(f"{heap}/_simulator/faults", content=msgspec.json.encode(FAULTS))
+            await client.post(f"{heap}/_simulator/faults", content=msgspec.json.encode(AT_FIRST))
             routers = _routers(plan, directory)
             steering = _steering(plan, directory, routers, client, heap)
             if steering is None:
@@ -210,7 +237,7 @@ def _steering(
         heap=heap,
         faults=FAULTS,
         write_key=WRITE_KEY,
-        seed=plan.seed,
+        steps=planned_steps(plan.seed, plan.kill_plan, routers=plan.routers),
     )
 
 
@@ -245,20 +272,14 @@ async def _play(
 async def _kill(
     plan: Plan, routers: list[Router], traffic: Traffic, client: httpx.AsyncClient
 ) -> None:
-    """Kill at random moments, each within a share of the traffic of its own."""
-    chance = random.Random(plan.seed)
+    """Kill as planned, each time within a share of the traffic of its own."""
     share = plan.events / max(plan.kills, 1)
-    for number in range(plan.kills):
+    for number, kill in enumerate(plan.kill_plan):
         traffic.allow(round(share * (number + 1)))
-        while traffic.sent.accepted < share * (number + chance.random()):
+        while traffic.sent.accepted < share * (number + kill.moment):
             await asyncio.sleep(POLL / 10)
-        # While events come in, or later, while they go out and fail and are tried again.
-        await asyncio.sleep(chance.uniform(0.0, chance.choice([0.05, 0.6])))
-        router = chance.choice(routers)
-        if not (chance.random() < WORKER_KILLS and router.kill_worker(chance)):
-            router.kill()
-            router.start()
-            await router.ready(client)
+        await asyncio.sleep(kill.nap)
+        await carry_out(kill, routers, client)
     traffic.allow(plan.events)
 
 
@@ -267,7 +288,8 @@ async def _drained(router: Router, client: httpx.AsyncClient, names: list[str]) 
     async with asyncio.timeout(DRAINED_WITHIN):
         while True:
             metrics = await router.metrics(client)
-            if not any(metrics[lag] for lag in lags):
+            # One that router.toml has just got is not among them yet.
+            if not any(metrics.get(lag, 1.0) for lag in lags):
                 return
             await asyncio.sleep(10 * POLL)
 

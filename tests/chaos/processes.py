@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 import re
 import signal
 import subprocess
@@ -15,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from kills import Kill
 
 PYTHON = sys.executable
-STARTED_WITHIN = 180.0
+STARTED_WITHIN = 600.0
+"""What takes longer hangs: a start takes a second, and one and a half minutes where forty processes
+share two cores."""
+
 POLL = 0.02
-WORKER_KILLS = 0.6
-"""Which share of the kills hits a worker, of a router that has any."""
 
 
 @contextlib.contextmanager
@@ -65,15 +66,25 @@ class Router:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
-    def kill_worker(self, chance: random.Random) -> bool:
-        """Kill one of the processes that it started to deliver; False if there is none now."""
+    async def kill_worker(self, place: int) -> None:
+        """Kill one of the processes that it started to deliver, the oldest at place 0.
+
+        It waits until there is one: after a few deaths in a row, the next takes a minute to come.
+        """
+        async with asyncio.timeout(STARTED_WITHIN):
+            while True:
+                assert self.alive, (self._process, self.said.read_text()[-2000:])
+                if at_work := self._workers():
+                    with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                        os.kill(at_work[place % len(at_work)], signal.SIGKILL)
+                        self.worker_kills += 1
+                        return
+                await asyncio.sleep(POLL)
+
+    def _workers(self) -> list[int]:
+        """Find the processes that it started and that have not ended, by age."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        if not children:
-            return False
-        with contextlib.suppress(ProcessLookupError):  # it was about to end by itself
-            os.kill(int(chance.choice(sorted(children))), signal.SIGKILL)
-        self.worker_kills += 1
-        return True
+        return [pid for pid in map(int, children) if _works(pid)]
 
     def stop(self) -> int:
         """SIGTERM; how it ended."""
@@ -109,6 +120,25 @@ class Router:
             name: float(value)
             for name, value in re.findall(r"^([a-z]\S*) (\S+)$", text, re.MULTILINE)
         }
+
+
+async def carry_out(kill: Kill, routers: list[Router], client: httpx.AsyncClient) -> None:
+    """Kill what a plan says; a router is started again, and starts its workers by itself."""
+    router = routers[kill.router]
+    if kill.worker is not None:
+        await router.kill_worker(kill.worker)
+        return
+    router.kill()
+    router.start()
+    await router.ready(client)
+
+
+def _works(pid: int) -> bool:
+    """Say whether a process has not ended, though its parent may not know that yet."""
+    with contextlib.suppress(OSError):
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state not in {"Z", "X"}
+    return False
 
 
 def router_command(directory: Path, *arguments: str) -> Any:

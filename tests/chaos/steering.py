@@ -14,14 +14,16 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
-from processes import POLL, WORKER_KILLS, Router, router_command
+from kills import Kill
+from processes import POLL, Router, carry_out, router_command
 from traffic import Traffic
+from waiting import PATIENCE
 
 APP_IDS = {"heap": "11", "shop": "12", "late": "13"}
 """The connections, each with an App ID of its own at the one vendor. `late` comes in midway."""
@@ -63,6 +65,135 @@ _REFUSALS: list[dict[str, Any]] = [
     {"status": 308, "headers": {"location": "http://127.0.0.1:9/"}},
 ]
 _SEEN_WITHIN = 5.0
+"""How long to look for what need not happen, in seconds."""
+
+
+class File(msgspec.Struct, frozen=True):
+    """What changes in router.toml."""
+
+    versions: dict[str, int]
+    window: int = 1000
+    decoy: int = 0
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a run.
+
+    Attributes:
+        part: what is done.
+        moment: how many rounds' traffic may be in when it is done.
+        nap: seconds after it.
+        name: the connection that it is done to, if it is one.
+        fault: what the vendor does from then on, at `revoke`.
+        sees: whether it waits until the router has noticed.
+        kill: what `kill` kills.
+        file: what router.toml holds from then on, at `reload`.
+        tells: whether `reload` is the command, not a signal.
+    """
+
+    part: str
+    moment: float
+    nap: float
+    name: str = ""
+    fault: dict[str, Any] = {}
+    sees: bool = False
+    kill: Kill | None = None
+    file: File | None = None
+    tells: bool = False
+
+
+def planned_steps(seed: int, kills: Sequence[Kill], *, routers: int = 1) -> list[Step]:
+    """Plan the steps of a run, a round for each kill: the same for the same arguments."""
+    return list(_Planning(seed, routers).steps(kills))
+
+
+class _Planning:
+    """Draws what happens; it knows what stands in router.toml by then, and nothing of a router.
+
+    The first pause of a run is one that the router is seen to obey, however short the run is.
+    """
+
+    def __init__(self, seed: int, routers: int) -> None:
+        self._chance = random.Random(seed)
+        self._alone = routers == 1
+        self._file = File({"heap": 0, "shop": 0})
+        self._paused: set[str] = set()
+        self._has_paused = False
+        self._changes = 0
+
+    def steps(self, kills: Sequence[Kill]) -> Iterator[Step]:
+        for number, kill in enumerate(kills):
+            parts = self._parts()
+            moments = sorted(self._chance.random() for _ in parts[1:])
+            for part, moment in zip(parts, [*moments, 1.0], strict=True):
+                drawn = self._kill(kill) if part == "kill" else getattr(self, f"_{part}")()
+                nap = self._chance.uniform(0.0, self._chance.choice([0.02, 0.3]))
+                yield Step(**{"part": part, "moment": number + moment, "nap": nap, **drawn})
+
+    def _parts(self) -> list[str]:
+        """Mix what belongs together in order: nothing is restored before it was revoked."""
+        threads = [["revoke", "restore"], ["pause", "resume"], ["reload"], ["reload"], ["kill"]]
+        parts = []
+        while threads:
+            thread = self._chance.choice(threads)
+            parts.append(thread.pop(0))
+            threads = [each for each in threads if each]
+        return parts
+
+    def _revoke(self) -> dict[str, Any]:
+        name = self._chance.choice(list(self._file.versions))
+        refusal = dict(self._chance.choice(_REFUSALS))
+        if self._chance.random() < 0.3:
+            refusal["match"] = f"user-{self._chance.randrange(8)}-"
+            return {"fault": refusal}
+        refusal["match"] = f'"app_id":"{APP_IDS[name]}"'
+        sees = name not in self._paused and self._chance.random() < 0.6
+        return {"name": name, "fault": refusal, "sees": sees}
+
+    def _restore(self) -> dict[str, Any]:
+        return {}
+
+    def _pause(self) -> dict[str, Any]:
+        name = self._chance.choice(list(self._file.versions))
+        sees = self._chance.random() < 0.6 or not self._has_paused
+        self._has_paused = True
+        self._paused.add(name)
+        return {"name": name, "sees": sees}
+
+    def _resume(self) -> dict[str, Any]:
+        self._paused &= {name for name in self._paused if name not in self._file.versions}
+        return {}
+
+    def _reload(self) -> dict[str, Any]:
+        if self._chance.random() < 0.2:
+            return {"part": "reload_with_an_error"}
+        self._file = self._changed()
+        return {"file": self._file, "tells": self._alone and self._chance.random() < 0.3}
+
+    def _changed(self) -> File:
+        """Make a change that loses nothing: connections come, go and start anew."""
+        versions = dict(self._file.versions)
+        others = [name for name in APP_IDS if name != "heap"]
+        match self._chance.randrange(5):
+            case 0 | 1:
+                name = self._chance.choice(others)
+                if versions.pop(name, None) is None:
+                    versions[name] = 0
+            case 2:
+                versions[self._chance.choice(list(versions))] = self._next()
+            case 3:
+                window = self._chance.choice([10, 100, 1000])
+                return msgspec.structs.replace(self._file, window=window)
+            case _:
+                return msgspec.structs.replace(self._file, decoy=self._next())
+        return msgspec.structs.replace(self._file, versions=versions)
+
+    def _kill(self, kill: Kill) -> dict[str, Any]:
+        return {"kill": kill}
+
+    def _next(self) -> int:
+        self._changes += 1
+        return self._changes
 
 
 class Steering:
@@ -75,7 +206,7 @@ class Steering:
         heap: the simulated vendor's URL.
         faults: what the vendor does wrong all the time.
         write_key: the senders'.
-        seed: the same makes the same plan.
+        steps: what happens.
     """
 
     def __init__(
@@ -87,7 +218,7 @@ class Steering:
         heap: str,
         faults: list[dict[str, Any]],
         write_key: str,
-        seed: int,
+        steps: Sequence[Step],
     ) -> None:
         self._directory = directory
         self._routers = routers
@@ -95,10 +226,8 @@ class Steering:
         self._heap = heap
         self._faults = faults
         self._write_key = write_key
-        self._chance = random.Random(seed)
-        self._versions = {"heap": 0, "shop": 0}
-        self._window = 1000
-        self._decoy = 0
+        self._steps = steps
+        self._file = File({"heap": 0, "shop": 0})
         self._paused: dict[str, tuple[int, float] | None] = {}
         self.done: Counter[str] = Counter()
         """How often each was done; `sent_while_paused`: requests that should not have been."""
@@ -107,13 +236,13 @@ class Steering:
         """Write router.toml as it is to be now, as an editor does: in one step."""
         tables = [
             _CONNECTION.format(name=name, app_id=APP_IDS[name], version=version)
-            for name, version in self._versions.items()
+            for name, version in self._file.versions.items()
         ]
         text = _FILE.format(
             key=self._write_key,
             heap=self._heap,
-            decoy=self._decoy,
-            window=self._window,
+            decoy=self._file.decoy,
+            window=self._file.window,
             connections="".join(tables),
         )
         draft = self._directory / "router.toml.new"
@@ -121,26 +250,22 @@ class Steering:
         draft.replace(self._directory / "router.toml")
 
     async def play(self, rounds: int, events: int, traffic: Traffic) -> None:
-        """Go through the rounds while events come in, in between their parts and during them."""
-        for number in range(rounds):
-            parts = self._parts()
-            moments = sorted(self._chance.random() for _ in parts[1:])
-            for part, moment in zip(parts, [*moments, 1.0], strict=True):
-                traffic.allow(round(events / rounds * (number + moment)))
-                await getattr(self, f"_{part}")()
-                await asyncio.sleep(self._chance.uniform(0.0, self._chance.choice([0.02, 0.3])))
+        """Go through the steps while events come in, in between the steps and during them."""
+        for step in self._steps:
+            traffic.allow(round(events / rounds * step.moment))
+            await getattr(self, f"_{step.part}")(step)
+            await asyncio.sleep(step.nap)
         traffic.allow(events)
 
     async def calm(self) -> None:
         """Let everything work again: all connections there, none refused or paused."""
-        await self._restore()
-        self._versions = {name: self._versions.get(name, 0) for name in APP_IDS}
+        await self._set_faults(self._faults)
+        versions = {name: self._file.versions.get(name, 0) for name in APP_IDS}
+        self._file = msgspec.structs.replace(self._file, versions=versions)
         self.write()
         for name in APP_IDS:
             await self._command("connections", "resume", name)
-        before = self._told("reloaded")
-        self._hang_up()
-        await self._until(lambda: self._told("reloaded") >= before + len(self._routers), 60.0)
+        await self._hang_up_until("reloaded")
 
     def count(self) -> dict[str, int]:
         """Count what was done and what the routers told of it."""
@@ -153,44 +278,32 @@ class Steering:
 
     # -- parts ---------------------------------------------------------------------------------
 
-    def _parts(self) -> list[str]:
-        """Mix what belongs together in order: nothing is restored before it was revoked."""
-        threads = [["revoke", "restore"], ["pause", "resume"], ["reload"], ["reload"], ["kill"]]
-        parts = []
-        while threads:
-            thread = self._chance.choice(threads)
-            parts.append(thread.pop(0))
-            threads = [each for each in threads if each]
-        return parts
+    async def _revoke(self, step: Step) -> None:
+        self.done["revoked" if step.name else "users_refused"] += 1
+        await self._set_faults([step.fault, *self._faults])
+        if step.sees:
+            code = f"http_{step.fault['status']}"
+            await self._seen(f'router_held{{code="{code}",connection="{step.name}"}}', 1)
 
-    async def _revoke(self) -> None:
-        name = self._chance.choice(list(self._versions))
-        refusal = dict(self._chance.choice(_REFUSALS))
-        some = self._chance.random() < 0.3
-        user = f"user-{self._chance.randrange(8)}-"
-        refusal["match"] = user if some else f'"app_id":"{APP_IDS[name]}"'
-        self.done["users_refused" if some else "revoked"] += 1
-        await self._set_faults([refusal, *self._faults])
-        if not some and name not in self._paused and self._chance.random() < 0.6:
-            held = f'router_held{{code="http_{refusal["status"]}",connection="{name}"}}'
-            await self._seen(held)
-
-    async def _restore(self) -> None:
+    async def _restore(self, _: Step) -> None:
         await self._set_faults(self._faults)
 
-    async def _pause(self) -> None:
-        name = self._chance.choice(list(self._versions))
+    async def _pause(self, step: Step) -> None:
+        name = step.name
         self.done["paused"] += 1
         self._paused[name] = None
         await self._command("connections", "pause", name)
-        if self._chance.random() < 0.6 and await self._seen(
-            f'router_paused{{connection="{name}"}}', f'router_in_flight{{connection="{name}"}}'
-        ):
+        if not step.sees:
+            return
+        # It delivers, or is about to, and so it has to obey: only requests may take their time.
+        assert await self._seen(f'router_paused{{connection="{name}"}}', 1, PATIENCE)
+        self.done["pauses_seen"] += 1
+        if await self._seen(f'router_in_flight{{connection="{name}"}}', 0):
             self._paused[name] = (self._routers[-1].pid, await self._requests(name))
 
-    async def _resume(self) -> None:
+    async def _resume(self, _: Step) -> None:
         for name, noted in list(self._paused.items()):
-            if name not in self._versions:
+            if name not in self._file.versions:
                 continue  # it comes back paused
             now = await self._requests(name)
             if noted is not None and noted[0] == self._routers[-1].pid:
@@ -198,60 +311,40 @@ class Steering:
             del self._paused[name]
             await self._command("connections", "resume", name)
 
-    async def _reload(self) -> None:
-        if self._chance.random() < 0.2:
-            await self._reload_with_an_error()
-            return
-        self._change()
+    async def _reload(self, step: Step) -> None:
+        assert step.file is not None
+        self._file = step.file
         self.write()
         self.done["reloads"] += 1
-        if len(self._routers) == 1 and self._chance.random() < 0.3:
+        if step.tells:
             await self._command("reload")
         else:
             self._hang_up()
 
-    async def _reload_with_an_error(self) -> None:
+    async def _reload_with_an_error(self, _: Step) -> None:
         """Nothing changes; a router that starts with such a file would not, so wait for it."""
-        before = self._told("reload_refused")
         self.write(_BROKEN)
-        self._hang_up()
-        await self._until(lambda: self._told("reload_refused") >= before + len(self._routers), 60.0)
+        await self._hang_up_until("reload_refused")
         self.write()
         self.done["broken_reloads"] += 1
 
-    def _change(self) -> None:
-        """Make a change that loses nothing: connections come, go and start anew."""
-        others = [name for name in APP_IDS if name != "heap"]
-        match self._chance.randrange(5):
-            case 0 | 1:
-                name = self._chance.choice(others)
-                if self._versions.pop(name, None) is None:
-                    self._versions[name] = 0
-            case 2:
-                self._versions[self._chance.choice(list(self._versions))] = self._next()
-            case 3:
-                self._window = self._chance.choice([10, 100, 1000])
-            case _:
-                self._decoy = self._next()
-
-    async def _kill(self) -> None:
-        router = self._chance.choice(self._routers)
+    async def _kill(self, step: Step) -> None:
+        assert step.kill is not None
         self.done["kills"] += 1
-        if self._chance.random() < WORKER_KILLS and router.kill_worker(self._chance):
-            return
-        router.kill()
-        router.start()
-        await router.ready(self._client)
+        await carry_out(step.kill, self._routers, self._client)
 
     # -- means ---------------------------------------------------------------------------------
-
-    def _next(self) -> int:
-        self.done["changes"] += 1
-        return self.done["changes"]
 
     def _hang_up(self) -> None:
         for router in self._routers:
             os.kill(router.pid, signal.SIGHUP)
+
+    async def _hang_up_until(self, event: str) -> None:
+        """Let all routers read router.toml again, and wait until each has told of it."""
+        before = [_told(router, event) for router in self._routers]
+        self._hang_up()
+        for router, told in zip(self._routers, before, strict=True):
+            await self._until(lambda r=router, n=told: _told(r, event) > n)
 
     async def _set_faults(self, faults: list[dict[str, Any]]) -> None:
         answer = await self._client.put(
@@ -272,34 +365,36 @@ class Steering:
             if metric.startswith("router_requests_total") and f'connection="{name}"' in metric
         )
 
-    async def _seen(self, metric: str, zero: str = "") -> bool:
-        """Wait until a metric is 1, and another one 0: a while, for it need not come to that."""
+    async def _seen(self, metric: str, value: float, within: float = _SEEN_WITHIN) -> bool:
+        """Wait until a metric has a value; False: it did not come to that."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SEEN_WITHIN):
-                while True:
-                    metrics = await self._metrics()
-                    if metrics.get(metric) == 1 and not (zero and metrics.get(zero)):
-                        return True
+            async with asyncio.timeout(within):
+                while (await self._metrics()).get(metric) != value:
                     await asyncio.sleep(POLL)
+                return True
         return False
 
-    async def _until(self, true: Any, within: float) -> None:
-        async with asyncio.timeout(within):
+    async def _until(self, true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE):
             while not true():
                 assert all(router.alive for router in self._routers)
                 await asyncio.sleep(POLL)
 
     def _told(self, event: str) -> int:
-        """Count the lines of an event in what the routers said; a killed one may break one off."""
-        count = 0
-        for router in self._routers:
-            for line in router.said.read_text().splitlines():
-                with contextlib.suppress(ValueError):
-                    count += json.loads(line)["event"] == event
-        return count
+        """Count the lines of an event in what all routers said."""
+        return sum(_told(router, event) for router in self._routers)
+
+
+def _told(router: Router, event: str) -> int:
+    """Count the lines of an event in what a router said; a killed one may break one off."""
+    count = 0
+    for line in router.said.read_text().splitlines():
+        with contextlib.suppress(ValueError):
+            count += json.loads(line)["event"] == event
+    return count
 
 
 _DONE = (
-    *("revoked", "users_refused", "paused", "reloads", "broken_reloads"),
+    *("revoked", "users_refused", "paused", "pauses_seen", "reloads", "broken_reloads"),
     *("kills", "sent_while_paused"),
 )

@@ -22,10 +22,13 @@ def test_a_killed_router_loses_nothing(chaos: ModuleType, tmp_path: Path, mode: 
     result = asyncio.run(chaos.run(plan, tmp_path))
     assert result.wrong == {}
     assert (result.accepted, result.kills) == (1500, 3)
+    # The seed says so: as nothing is lost or wrong, all of its events and letters are there.
     assert result.stored > 1000
-    assert result.faults > 10
     assert result.dead_letters > 0
-    assert bool(result.worker_kills) == bool(workers)
+    assert result.faults >= sum("next" in fault for fault in chaos.AT_FIRST)
+    hits = [kill.worker for kill in plan.kill_plan if kill.worker is not None]
+    assert result.worker_kills == len(hits)
+    assert bool(hits) == bool(workers)
 
 
 @pytest.mark.parametrize("split", [False, True], ids=["one process", "two processes"])
@@ -38,8 +41,8 @@ def test_a_steered_router_loses_nothing(chaos: ModuleType, tmp_path: Path, *, sp
     steered = result.steered
     assert steered["revoked"] + steered["users_refused"] == 2
     # Whether a revoked key is met by a request in so short a run is chance: `--steer` counts it.
-    assert steered["connection_paused"] > 0
-    assert steered["reloaded"] > 0
+    assert steered["pauses_seen"] > 0
+    assert steered["reloaded"] > 0  # at least the last one, which is waited for
 
 
 def test_the_judge_sees_what_is_wrong(chaos: ModuleType) -> None:

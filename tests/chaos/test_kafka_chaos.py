@@ -18,7 +18,7 @@ from program_file import imported
 from destination_router.service.serving import serving
 from heap_destination.simulator import create_simulator
 
-PATIENCE = 400  # what hangs
+PATIENCE = 1200  # what hangs
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +185,6 @@ def test_a_short_run_loses_nothing(chaos: ModuleType, tmp_path: Path) -> None:
     result = asyncio.run(asyncio.wait_for(chaos.run(plan, tmp_path), PATIENCE))
     assert result.wrong == {}
     assert (result.accepted, result.kills) == (600, 1)
-    assert result.stored > 400
-    assert result.faults > 5
+    assert result.stored > 400  # the seed says so, as nothing is lost
+    assert result.faults >= sum("next" in fault for fault in chaos.AT_FIRST)
     assert set(result.pauses) == {"worker", "broker", "gateway"}
