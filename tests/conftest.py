@@ -10,13 +10,26 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
+from hypothesis import HealthCheck, settings
 from slow_tests import LISTED, listed
+from waiting import PATIENCE
 
 from destination_router.demo.recorder import create_recorder
 from destination_router.service.serving import Asgi, serving
 from heap_destination.simulator import create_simulator
 
 ROOT = Path(__file__).parent.parent
+
+# Drawn tests judge what the code does, not how fast a machine is: a busy one takes a second
+# for what takes it a millisecond otherwise. The other health checks stay: a test whose
+# messages are too large, or mostly thrown away, tries little, and is to be mended. What CI draws is
+# the same each time, for it is Hypothesis's own profile of CI that this one begins with there.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
+
+# For the same reason no test gives up after the five seconds that httpx waits by itself.
+vars(DEFAULT_TIMEOUT_CONFIG).update(dict.fromkeys(vars(DEFAULT_TIMEOUT_CONFIG), PATIENCE))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,13 +63,13 @@ class Served:
 
     def start(self) -> str:
         self._thread.start()
-        assert self._ready.wait(timeout=30)
+        assert self._ready.wait(timeout=PATIENCE)
         return self.url
 
     def stop(self) -> None:
         assert self._over is not None
         self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=PATIENCE)
 
     def _run(self) -> None:
         self._loop.run_until_complete(self._serve())

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from waiting import free_port, until
+from waiting import PATIENCE, free_port, until
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "fan_out"
@@ -111,7 +111,7 @@ class Example:
     def end(self) -> None:
         for process in reversed(self._processes):
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=30) == 0
+            assert process.wait(timeout=PATIENCE) == 0
 
     def _start(self, *arguments: str) -> None:
         with (self.folder / "said.log").open("a") as said:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from case_tables import with_tables
+from waiting import PATIENCE
 
 from conformance.case import CaseError
 from conformance.checks.generated import generated_messages
@@ -66,7 +67,9 @@ def test_check_tells_what_is_stale(tmp_path: Path) -> None:
 
     def run(*arguments: str) -> int:
         command = [sys.executable, str(ROOT / "tools" / "case_tables.py"), *arguments, str(path)]
-        return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode
+        return subprocess.run(
+            command, capture_output=True, check=False, timeout=PATIENCE
+        ).returncode
 
     assert run("--check") == 1
     assert "old" in path.read_text(encoding="utf-8")

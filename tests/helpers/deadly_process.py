@@ -5,6 +5,7 @@ which it writes what it delivers.
 """
 
 PROCESS = """
+from waiting import PATIENCE
 import asyncio, os, signal, sys
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ async def main() -> None:
             attempts=log.attempts(), may_send=log.ownership("c").may_send,
         )
         running = asyncio.create_task(worker.run())
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(PATIENCE):
             # Brokers that have not answered yet tell nothing.
             while (lag := (await log.lags()).get("c")) is None or lag.messages:
                 await asyncio.sleep(0.01)

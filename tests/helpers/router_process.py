@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +62,11 @@ class Router:
         lines = re.findall(r"^([a-z]\S*) (\S+)$", text, re.MULTILINE)
         return {name: float(value) for name, value in lines}
 
-    def stop(self) -> tuple[int, float]:
-        """SIGTERM; the exit status and how many seconds it took."""
+    def stop(self) -> int:
+        """SIGTERM; the exit status."""
         assert self._process is not None
-        begun = time.monotonic()
         self._process.send_signal(signal.SIGTERM)
-        status = self._process.wait(timeout=PATIENCE)
-        return status, time.monotonic() - begun
+        return self._process.wait(timeout=PATIENCE)
 
     def lines(self) -> list[Any]:
         """What it logged: nothing but JSON."""

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-
-PATIENCE = 60
+from waiting import PATIENCE
 
 
 class Transformer:

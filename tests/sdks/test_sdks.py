@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
+from waiting import PATIENCE
 
 from destination_router.service.serving import Asgi
 
@@ -103,7 +104,7 @@ def test_the_node_sdks_calls_arrive(router: Callable[..., Any], node: str, failu
     """What is queued at the last flush is sent, and sent again while the gateway fails."""
     running = router(failures=failures)
     command = [node, str(FOLDER / "six_calls.cjs"), running.url, KEY]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     assert done.returncode == 0, done.stderr
     assert_all_five_calls_are_in_heap(running)
@@ -165,7 +166,7 @@ def visit(
     for browser in browsers:
         browser.terminate()
         try:
-            browser.wait(timeout=20)
+            browser.wait(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             browser.kill()
             browser.wait()

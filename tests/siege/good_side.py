@@ -45,7 +45,7 @@ class GoodSide:
             httpx.AsyncClient(auth=(self._key, ""), timeout=5, limits=limits) as client,
             asyncio.TaskGroup() as group,
         ):
-            while time.monotonic() < end:
+            while not self.sent or time.monotonic() < end:
                 name = f"good-{len(self.sent)}"
                 self.sent[name] = time.monotonic()
                 group.create_task(self._post(client, url, name))

@@ -79,7 +79,7 @@ class Result(msgspec.Struct, kw_only=True):
     Attributes:
         attack: its name.
         sent: events of the good sender.
-        late: those of them that never arrived, or only after the attack and as long again.
+        late: those of them that never arrived, or too late: after the attack and as long again.
         p99: how long an event took from the good sender to its vendor, in milliseconds.
         ready: the longest that `/ready` took to answer, in milliseconds.
         megabytes: the most memory that the router ever had.
@@ -106,8 +106,18 @@ class Result(msgspec.Struct, kw_only=True):
         return [name for name, limit in limits.items() if getattr(self, name) > limit]
 
 
-async def run(attack: str, seconds: float, directory: Path) -> Result:
-    """Attack a router of its own, in a directory of its own."""
+async def run(
+    attack: str, seconds: float, directory: Path, *, within: float | None = None
+) -> Result:
+    """Attack a router of its own, in a directory of its own.
+
+    Args:
+        attack: its name.
+        seconds: for how long the good sender sends.
+        directory: holds router.toml and the log.
+        within: how long after its first event all have to be there; None: twice as long.
+    """
+    within = 2 * seconds if within is None else within
     good = GoodSide(KEY)
     async with good.vendor() as good_url:
         with _bad_vendor(attack if attack in VENDORS else "silence") as bad_url:
@@ -119,19 +129,21 @@ async def run(attack: str, seconds: float, directory: Path) -> Result:
                 async with httpx.AsyncClient(timeout=_GIVEN_UP) as client:
                     resource.prlimit(router.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS,) * 2)
                     await router.ready(client)
-                return await _under_attack(attack, seconds, router, good)
+                return await _under_attack(attack, seconds, within, router, good)
             finally:
                 router.end()
 
 
-async def _under_attack(attack: str, seconds: float, router: Router, good: GoodSide) -> Result:
+async def _under_attack(
+    attack: str, seconds: float, within: float, router: Router, good: GoodSide
+) -> Result:
     waits: list[float] = []
     sending = asyncio.create_task(good.send(router.url, each=_EACH, seconds=seconds))
     asking = asyncio.create_task(_ask(router.url, waits))
     try:
-        with _attacking(attack, router, 2 * seconds + _GIVEN_UP):
+        with _attacking(attack, router, within + _GIVEN_UP):
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(2 * seconds):
+                async with asyncio.timeout(within):
                     await sending
                     await good.all_arrived()
             await _cancelled(asking)

@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 from program_file import imported
+from waiting import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +18,11 @@ def siege() -> ModuleType:
 
 @pytest.mark.parametrize("attack", ["garbage", "slow"])
 def test_the_good_connection_goes_on(siege: ModuleType, tmp_path: Path, attack: str) -> None:
-    """Each event of the good sender arrives, and what is printed was measured."""
-    result = asyncio.run(siege.run(attack, 1.0, tmp_path))
+    """Each event of the good sender arrives, and what is printed was measured.
+
+    How soon it arrives is for scripts/siege to say, on a machine that has nothing else to do.
+    """
+    result = asyncio.run(siege.run(attack, 1.0, tmp_path, within=PATIENCE))
     assert result.sent > 0
     assert result.late == 0
     assert 0 < result.p99 < math.inf

@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 from command_line import run_command as run
+from waiting import PATIENCE
 
 from destination_router import HttpRequest
 
@@ -315,7 +316,7 @@ def test_a_reader_may_leave_early(tmp_path: Path) -> None:
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == ""
-        assert process.wait(timeout=60) == 1
+        assert process.wait(timeout=PATIENCE) == 1
 
 
 def test_send_delivers_a_gzipped_file(tmp_path: Path, heap_url: str) -> None:
@@ -417,7 +418,7 @@ def test_demo_keeps_running_until_it_is_told_to_end(number: signal.Signals) -> N
             while "Ctrl-C" not in process.stderr.readline():
                 pass
             process.send_signal(number)
-            process.communicate(timeout=30)
+            process.communicate(timeout=PATIENCE)
             assert process.returncode == 0
         finally:
             process.kill()
@@ -462,7 +463,7 @@ def test_ctrl_c_ends_the_demo_with_one_word() -> None:
             assert process.stdout is not None
             assert "gateway" in process.stdout.readline()
             process.send_signal(signal.SIGINT)
-            _, told = process.communicate(timeout=30)
+            _, told = process.communicate(timeout=PATIENCE)
         finally:
             process.kill()
     assert (process.returncode, told.strip()) == (1, "Interrupted.")

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import httpx
+from waiting import PATIENCE
 
 SIMULATE = [sys.executable, "-m", "destination_router.commands.cli", "simulate"]
 
@@ -31,7 +32,7 @@ def test_a_stand_in_takes_what_send_sends(tmp_path: Path) -> None:
         (event,) = httpx.get(f"{url}/_simulator/events").json()["events"]
         assert event["event"] == "E"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=PATIENCE) == 0
     finally:
         process.kill()
         process.communicate()

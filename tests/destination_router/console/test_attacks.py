@@ -10,6 +10,7 @@ import re
 import httpx
 import pytest
 from console_served import OPERATOR, TOML, VIEWER, Served, Start
+from waiting import PATIENCE
 
 PAUSE = {"connection": "heap"}
 
@@ -197,7 +198,7 @@ def test_what_an_operator_pastes_takes_its_size_and_no_more(console: Served) -> 
     wide = '{"type":"track","userId":"a","event":"E","properties":{"p":"' + "x" * 1_000_000 + '"}}'
     for message in (wide, "[" * 300_000, '{"type":"track","properties":' * 20_000):
         form = {"left": "connection:heap", "message": message, "what": "show"}
-        answer = client.post("/tester", data=form, timeout=60)
+        answer = client.post("/tester", data=form, timeout=PATIENCE)
         assert answer.status_code == 200
         assert len(answer.content) < len(message) + 500_000
     assert client.get("/").status_code == 200

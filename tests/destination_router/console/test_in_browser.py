@@ -23,7 +23,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from waiting import free_port, until
+from waiting import PATIENCE, free_port, until
 
 from destination_router.service.serving import Asgi
 
@@ -128,7 +128,7 @@ def sign_in(browser: Browser, router: Router) -> Iterator[Sign]:
     They leave before the router ends, which closes what they look at.
     """
     assert router
-    expect.set_options(timeout=30_000)
+    expect.set_options(timeout=1000 * PATIENCE)
     visits: list[Visit] = []
 
     def somebody(url: str, password: str = OPERATOR, look: str = "light") -> Page:
@@ -192,7 +192,7 @@ def test_the_demo_is_seen_live_opened_tested_and_saved(sign_in: Sign, tmp_path: 
         page.context.close()
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE)
 
 
 def test_the_overview_keeps_what_its_reader_does(
@@ -445,7 +445,7 @@ def test_in_hipaa_mode_a_planted_marker_is_nowhere(
         for href in hrefs:
             place = dict(re.findall(r"(connection|offset)=([^&]+)", href))
             for action in ("again", "case"):
-                seen += client.post(f"/live/event/{action}", data=place, timeout=60).text
+                seen += client.post(f"/live/event/{action}", data=place, timeout=PATIENCE).text
         codes = re.findall(r"code=([a-z_0-9]+)", client.get("/dead-letters").text)
         assert codes
         for code in codes:

@@ -23,7 +23,7 @@ import pytest
 from console_served import TOML, VIEWER, Served, Start
 from small_program import runs, speaks
 from starlette.requests import Request
-from waiting import until
+from waiting import PATIENCE, until
 
 from destination_router.config.router_toml import ConnectionConfig, load_config
 from destination_router.console import live, live_streams
@@ -92,7 +92,7 @@ class Reader:
 
     def _read(self) -> None:
         headers = {"cookie": self._cookie, "accept": "text/event-stream", **self._headers}
-        with httpx.stream("GET", self._url, headers=headers, timeout=60) as answer:
+        with httpx.stream("GET", self._url, headers=headers, timeout=PATIENCE) as answer:
             self.status = answer.status_code
             try:
                 for part in answer.iter_text():
@@ -102,7 +102,7 @@ class Reader:
         self.ended = True
 
     def end(self) -> None:
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=PATIENCE)
 
 
 @contextmanager
@@ -494,7 +494,7 @@ def test_a_message_becomes_a_conformance_case(console: Served) -> None:
     """By the command that records them, in a process of its own."""
     console.traces.put([trace()], {}, {}, time.time())
     answer = console.client().post(
-        "/live/event/case", data={"connection": "heap", "offset": "7"}, timeout=60
+        "/live/event/case", data={"connection": "heap", "offset": "7"}, timeout=PATIENCE
     )
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-disposition"].startswith("attachment")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from command_line import run_command
-from waiting import INTERRUPTIBLE, closed_port, until
+from waiting import INTERRUPTIBLE, PATIENCE, closed_port, until
 
 from destination_router.config.router_toml import load_config
 from destination_router.eventlog.dead_letter import DeadLetter
@@ -218,7 +218,7 @@ def test_a_long_look_into_the_log_ends_when_it_is_told_to(
         audit = tmp_path / "deletions.jsonl"
         until(lambda: audit.exists() and '"started"' in audit.read_text())
         process.send_signal(number)
-        told, said = process.communicate(timeout=60)
+        told, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "1 users: 0 deleted, 0 pending, 1 failed" in told
     assert "Interrupted. The same command goes on with the rest." in said
@@ -295,7 +295,7 @@ def test_a_vendor_that_is_away_is_told_and_sigterm_says_how_to_go_on(tmp_path: P
         assert process.stderr is not None
         first = process.stderr.readline()
         process.send_signal(signal.SIGTERM)
-        told, said = process.communicate(timeout=60)
+        told, said = process.communicate(timeout=PATIENCE)
     assert first.startswith("attempt 1 of 8 failed (network: http://127.0.0.1:")
     assert "the connection was refused), next try in " in first
     assert process.returncode == 1

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from small_program import runs, speaks
+from waiting import PATIENCE
 
 from destination_router.delivery.asking import UNAVAILABLE, Asking
 from destination_router.delivery.delivery_settings import DeliverySettings
@@ -98,7 +99,7 @@ def deliver(line: Line, *events: str) -> None:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 -- another process is waited for
             await asyncio.sleep(0.005)
 

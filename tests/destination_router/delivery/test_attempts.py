@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 from deadly_process import PROCESS
+from waiting import PATIENCE
 
 from destination_router.config.router_toml import EventLogConfig
 from destination_router.delivery.attempts import POISONED, TRIES
@@ -51,7 +52,7 @@ def test_a_message_that_kills_three_processes_is_poisoned(where: str, tmp_path: 
     program = [sys.executable, "-c", PROCESS, at(path), where, str(delivered)]
     ends = []
     while not ends or (ends[-1] and len(ends) < 10):
-        ends.append(subprocess.run(program, check=False, timeout=90).returncode)
+        ends.append(subprocess.run(program, check=False, timeout=PATIENCE).returncode)
     assert ends == [-signal.SIGKILL] * TRIES + [0]
     (letter,) = letters(path)
     assert (letter.code, letter.body) == (POISONED, bodies[150])
@@ -67,7 +68,7 @@ def test_messages_that_kill_a_process_only_together_go_out_one_by_one(tmp_path: 
     bodies = [track(n, "deadly" if n in {20, 150} else "Paid") for n in range(300)]
     asyncio.run(filled(path, bodies))
     program = [sys.executable, "-c", PROCESS, at(path), "together", str(delivered)]
-    ends = [subprocess.run(program, check=False, timeout=90).returncode for _ in range(2)]
+    ends = [subprocess.run(program, check=False, timeout=PATIENCE).returncode for _ in range(2)]
     assert ends == [-signal.SIGKILL, 0]
     assert letters(path) == []
     assert delivered.read_bytes().count(b"deadly") == 2

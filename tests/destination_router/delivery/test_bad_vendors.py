@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import msgspec
 import pytest
 from rough_server import Behave, RoughServer, drip, hang, says
-from waiting import closed_port
+from waiting import PATIENCE, closed_port
 
 from destination_router.contract.records import HttpRequest
 from destination_router.delivery.answer_body import AnswerBody, read_answer_body
@@ -54,7 +54,7 @@ def attempts(url: str, settings: DeliverySettings, *requests: HttpRequest) -> li
     async def send() -> list[Answer]:
         connection = Connection("heap", load_plugin("heap"), {"appId": "11"})
         settled = msgspec.structs.replace(settings, origins={"*": url})
-        async with asyncio.timeout(60), Sender(connection, settled) as sender:
+        async with asyncio.timeout(PATIENCE), Sender(connection, settled) as sender:
             return [await sender.attempt(request) for request in requests]
 
     return asyncio.run(send())

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from waiting import PATIENCE
 
 from destination_router.delivery import plain_network
 from destination_router.delivery.network import told_failure
@@ -54,7 +55,7 @@ async def vendor(answering: Answering, tls: ssl.SSLContext | None = None) -> Asy
 @asynccontextmanager
 async def client(seconds: float = 30.0, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
     async with (
-        asyncio.timeout(60),
+        asyncio.timeout(PATIENCE),
         httpx.AsyncClient(transport=PlainTransport(**options), timeout=seconds) as one,
     ):
         yield one

@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
+from waiting import PATIENCE
 
 from destination_router.eventlog.interface import Event, EventLog
 from destination_router.eventlog.memory import MemoryEventLog
@@ -15,7 +16,7 @@ from destination_router.eventlog.memory import MemoryEventLog
 
 def run(steps: Coroutine[Any, Any, None]) -> None:
     """Run a test's steps; what waits for ever fails it."""
-    asyncio.run(asyncio.wait_for(steps, timeout=30))
+    asyncio.run(asyncio.wait_for(steps, timeout=PATIENCE))
 
 
 def bodies(events: list[Event]) -> list[bytes]:

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 from command_line import run_command
-from waiting import INTERRUPTIBLE, until
+from waiting import INTERRUPTIBLE, PATIENCE, until
 
 CLI = [sys.executable, "-m", "destination_router.commands.cli"]
 
@@ -266,7 +266,7 @@ def test_ctrl_c_lets_what_is_under_way_end_and_sums_up(tmp_path: Path, heap_url:
     ) as process:
         until(lambda: bool(events(heap_url)))
         process.send_signal(signal.SIGINT)
-        said, talked = process.communicate(timeout=60)
+        said, talked = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     delivered = int(re.fullmatch(r"(\d+) messages: \1 delivered, 0 .*, 0 rejected\n", said)[1])  # type: ignore[index]
     assert talked == (

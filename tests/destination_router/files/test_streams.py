@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from waiting import INTERRUPTIBLE, until
+from waiting import INTERRUPTIBLE, PATIENCE, until
 
 CLI = [sys.executable, "-m", "destination_router.commands.cli"]
 
@@ -79,7 +79,7 @@ def test_ctrl_c_while_a_stream_pauses_ends_it_in_order(heap_url: str) -> None:
         write(process, line(0))
         until(lambda: delivered(heap_url) == ["m0"])
         process.send_signal(signal.SIGINT)
-        process.wait(30)  # the stream is still open
+        process.wait(PATIENCE)  # the stream is still open
         told, said = process.communicate()
     summary = json.loads(told)
     assert (process.returncode, summary["delivered"], summary["interrupted"]) == (1, 1, True)
@@ -96,7 +96,7 @@ def test_a_named_pipe_is_a_stream(tmp_path: Path, heap_url: str) -> None:
     def fill() -> None:
         with path.open("wb", buffering=0) as pipe:
             pipe.write(line(0))
-            may_end.wait(30)
+            may_end.wait(PATIENCE)
 
     threading.Thread(target=fill, daemon=True).start()
     with started(str(path), heap_url) as process:

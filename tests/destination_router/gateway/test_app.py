@@ -21,6 +21,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from waiting import PATIENCE
 
 from destination_router.eventlog.interface import LogUnavailableError
 from destination_router.gateway.app import create_gateway
@@ -542,7 +543,7 @@ def test_a_body_that_takes_a_while_holds_up_nobody(event: bytes) -> None:
 
     def new_id() -> str:
         begun.set()
-        assert go_on.wait(timeout=30)
+        assert go_on.wait(timeout=PATIENCE)
         return "new"
 
     app = create_gateway(Recorder(), Sources.of_keys(KEYS), new_id=new_id)
@@ -551,7 +552,7 @@ def test_a_body_that_takes_a_while_holds_up_nobody(event: bytes) -> None:
     async def run() -> list[int]:
         transport = httpx.ASGITransport(app)
         async with (
-            asyncio.timeout(20),
+            asyncio.timeout(PATIENCE),
             httpx.AsyncClient(transport=transport, base_url="http://gateway") as client,
         ):
             sending = asyncio.create_task(
@@ -584,7 +585,7 @@ def test_bodies_share_a_bounded_memory() -> None:
 
         transport = httpx.ASGITransport(app)
         async with (
-            asyncio.timeout(20),
+            asyncio.timeout(PATIENCE),
             httpx.AsyncClient(
                 transport=transport, base_url="http://gateway", auth=(KEYS[0], "")
             ) as client,

@@ -17,6 +17,7 @@ import pytest
 import rudderstack.analytics as rudder_analytics
 import uvicorn
 from rudderstack.analytics import request as rudder_request
+from waiting import PATIENCE
 
 from destination_router.contract.messages import (
     Alias,
@@ -71,7 +72,7 @@ def on_loopback(
     """Run a test against a gateway, in one event loop with it."""
 
     async def run() -> None:
-        async with listening(max_body_bytes) as gateway, asyncio.timeout(30):
+        async with listening(max_body_bytes) as gateway, asyncio.timeout(PATIENCE):
             await use(gateway)
 
     asyncio.run(run())

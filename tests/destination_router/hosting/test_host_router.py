@@ -15,7 +15,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from waiting import until
+from waiting import PATIENCE, until
 
 from destination_router import ConfigurationError, ConnectionStats, Router, parse_message
 from destination_router.delivery.stats import DeliveryStats
@@ -95,13 +95,13 @@ def test_a_connection_that_is_paused_waits_until_it_is_resumed(router_toml: Path
 
 
 async def until_state(router: Router, state: str) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while router.stats()["heap-staging"].state != state:  # noqa: ASYNC110 -- nothing tells of it
             await asyncio.sleep(0.01)
 
 
 async def until_behind(router: Router, wanted: dict[str, int]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while await router.behind() != wanted:  # noqa: ASYNC110 -- nothing tells of it
             await asyncio.sleep(0.01)
 
@@ -156,7 +156,7 @@ def test_a_router_that_has_failed_takes_nothing(
             key = {"auth": ("a-key", "")}
             answers.append(await sent(app, "/v1/track", json=EVENT, **key))
             found_damaged.set()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 while (await sent(app, "/ready")).status_code == 200:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             answers.append(await sent(app, "/v1/track", json=EVENT, **key))
@@ -181,7 +181,7 @@ def test_a_server_of_its_own_starts_and_ends_the_router(router_toml: Path) -> No
 
         living = asyncio.create_task(app({"type": "lifespan"}, server.get, send))
         await server.put({"type": "lifespan.startup"})
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not told:  # noqa: ASYNC110 -- nothing tells of it
                 await asyncio.sleep(0.01)
         assert (await sent(app, "/health")).status_code == 200

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 from command_line import run_command
-from waiting import INTERRUPTIBLE, closed_port, free_port, until
+from waiting import INTERRUPTIBLE, PATIENCE, closed_port, free_port, until
 
 from destination_router.eventlog.sqlite.file import open_file
 
@@ -62,7 +62,7 @@ def test_ctrl_c_sums_up_what_was_looked_at(arguments: list[str], words: str, fol
         assert process.stdin is not None
         process.stdin.write(line * 5000)  # far more than the pipe holds: most has been read
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 1
+        assert process.wait(timeout=PATIENCE) == 1
     text = (folder / "said").read_text()
     found = re.search(words, text)
     assert found is not None, text[-500:]
@@ -151,7 +151,7 @@ def test_what_serves_ends_well_when_it_is_told_to(
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         until(lambda: _answers(url))
         process.send_signal(number)
-        _, talk = process.communicate(timeout=60)
+        _, talk = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, talk
     assert b"Traceback" not in talk
 
@@ -250,7 +250,7 @@ def _on_a_terminal(file: str, more: dict[str, str]) -> tuple[int, bytes]:
     with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as process:
         os.close(theirs)
         said = b"".join(iter(lambda: _read(ours), b""))
-        status = process.wait(timeout=60)
+        status = process.wait(timeout=PATIENCE)
     os.close(ours)
     return status, said
 

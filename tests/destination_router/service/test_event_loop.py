@@ -14,7 +14,7 @@ import weakref
 from functools import partial
 
 import pytest
-from waiting import until
+from waiting import PATIENCE, until
 
 from destination_router import threads
 from destination_router.service.event_loop import run_in_loop
@@ -45,7 +45,7 @@ print("ended")
 def test_a_name_server_that_never_answers_does_not_hold_up_the_end() -> None:
     """The process ends although the look-up goes on."""
     done = subprocess.run(
-        [sys.executable, "-c", NEVER], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", NEVER], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
 
@@ -58,7 +58,7 @@ def test_who_asks_for_the_same_name_shares_one_look_up(monkeypatch: pytest.Monke
 
     def look_up(*about: object) -> object:
         asked.append(about)
-        assert go_on.wait(30)
+        assert go_on.wait(PATIENCE)
         return answer
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from waiting import PATIENCE
 
 from destination_router.service.logs import JsonLines, SummedUp, log_as_json
 from destination_router.settings.references import ReadableByAllWarning
@@ -157,7 +158,7 @@ def test_what_was_left_out_is_told_though_nothing_follows() -> None:
     handler.setFormatter(Watched(told))
     for _ in range(3):
         logger.warning("accept failed")
-    assert told.wait(10)
+    assert told.wait(PATIENCE)
     handler.close()
     assert sum(line.get("count", 1) for line in written(handler)) == 3
 

@@ -20,6 +20,7 @@ import httpx
 import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
+from waiting import PATIENCE
 
 from destination_router.service import protocol
 from destination_router.service.door import most_connections
@@ -54,7 +55,7 @@ def answer_to(*parts: bytes, bounds: HttpBounds = LENIENT, app: Any = echo) -> b
 
     async def run() -> bytes:
         async with (
-            asyncio.timeout(30),
+            asyncio.timeout(PATIENCE),
             serving(app, bounds=bounds) as url,
             connected(url) as (reader, writer),
         ):
@@ -131,7 +132,7 @@ def test_a_body_that_is_asked_for_late_is_whole() -> None:
 
     async def run() -> None:
         async with (
-            asyncio.timeout(30),
+            asyncio.timeout(PATIENCE),
             serving(late, bounds=LENIENT) as url,
             connected(url) as (reader, writer),
         ):
@@ -191,7 +192,7 @@ def test_an_answer_is_whole(path: str, method: str) -> None:
 
     async def run() -> None:
         async with (
-            asyncio.timeout(30),
+            asyncio.timeout(PATIENCE),
             serving(in_pieces) as url,
             httpx.AsyncClient(base_url=url) as client,
         ):
@@ -208,7 +209,7 @@ def test_a_head_does_not_wait_for_a_body_that_comes_later() -> None:
 
     async def run() -> None:
         async with (
-            asyncio.timeout(30),
+            asyncio.timeout(PATIENCE),
             serving(in_pieces) as url,
             connected(url) as (reader, writer),
         ):
@@ -224,7 +225,7 @@ def test_a_small_answer_is_one_packet() -> None:
     """Head and body are written at once: a reader wakes once for both."""
 
     async def run() -> bytes:
-        async with asyncio.timeout(30), serving(in_pieces) as url:
+        async with asyncio.timeout(PATIENCE), serving(in_pieces) as url:
             with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0)) as client:
                 client.setblocking(False)  # noqa: FBT003
                 loop = asyncio.get_running_loop()
@@ -264,7 +265,7 @@ def test_the_time_counts_for_each_request_alone() -> None:
     async def run() -> None:
         bounds = HttpBounds(arrival=0.1)
         async with (
-            asyncio.timeout(30),
+            asyncio.timeout(PATIENCE),
             serving(slow, bounds=bounds) as url,
             httpx.AsyncClient(base_url=url) as client,
         ):
@@ -289,7 +290,7 @@ def test_an_answer_that_nobody_fetches_is_given_up() -> None:
                 over.set()
 
         async with (
-            asyncio.timeout(30),
+            asyncio.timeout(PATIENCE),
             serving(long, bounds=HttpBounds(fetching=0.2)) as url,
             connected(url) as (reader, writer),
         ):
@@ -359,7 +360,7 @@ def test_whole_requests_are_answered_at_the_end_before_half_a_one(
             await echo(scope, receive, send)
 
     async def run() -> bytes:
-        async with asyncio.timeout(30), contextlib.AsyncExitStack() as stack:
+        async with asyncio.timeout(PATIENCE), contextlib.AsyncExitStack() as stack:
             async with serving(patient) as url:
                 reader, writer = await stack.enter_async_context(connected(url))
                 writer.write(WHOLE * whole + half)
@@ -425,7 +426,7 @@ def test_a_request_that_was_answered_early_gets_no_second_answer(part: bytes, re
 
     async def run() -> bytes:
         async with (
-            asyncio.timeout(30),
+            asyncio.timeout(PATIENCE),
             serving(early, bounds=HttpBounds(arrival=0.2)) as url,
             connected(url) as (reader, writer),
         ):
@@ -451,7 +452,7 @@ def test_only_so_many_connections_are_open() -> None:
 
     async def run() -> None:
         bounds = HttpBounds(connections=2)
-        async with asyncio.timeout(30), serving(echo, bounds=bounds) as url:
+        async with asyncio.timeout(PATIENCE), serving(echo, bounds=bounds) as url:
             async with connected(url) as (_, first), connected(url) as (_, second):
                 for writer in (first, second):
                     writer.write(b"GET")
@@ -482,7 +483,7 @@ def test_what_begins_an_answers_time_is_the_first_byte_of_its_request() -> None:
 
     async def run() -> None:
         async with (
-            asyncio.timeout(30),
+            asyncio.timeout(PATIENCE),
             serving(note) as url,
             connected(url) as (reader, writer),
         ):
@@ -516,7 +517,7 @@ from destination_router.service.serving import serving
 from test_protocol import echo
 
 async def run():
-    async with asyncio.timeout(60), serving(echo) as url:
+    async with asyncio.timeout(PATIENCE), serving(echo) as url:
         log_as_json()
         paused = asyncio.Event()
         class Told(logging.Handler):
@@ -554,7 +555,7 @@ def test_used_up_descriptors_neither_flood_the_log_nor_end_the_service() -> None
         [sys.executable, "-c", FEW_FILES.format(folder=__file__.rpartition("/")[0])],
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.stdout == "0\n", done.stderr

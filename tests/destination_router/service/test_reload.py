@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
-from waiting import free_port, until
+from waiting import PATIENCE, free_port, until
 
 from destination_router.config.router_toml import RouterConfig, parse_config
 from destination_router.delivery.delivery_settings import DeliverySettings
@@ -196,7 +196,7 @@ class Router:
     def end(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            assert self._process.wait(timeout=30) == 0
+            assert self._process.wait(timeout=PATIENCE) == 0
 
 
 @pytest.fixture

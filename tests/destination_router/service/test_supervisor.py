@@ -13,7 +13,6 @@ import re
 import signal
 import socket
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -23,7 +22,7 @@ from typing import Any
 import httpx
 import pytest
 from router_process import CLI, DEAD, US, Router, command
-from waiting import free_port, until
+from waiting import PATIENCE, free_port, until
 
 from destination_router.config.router_toml import parse_config
 from destination_router.eventlog.interface import LogUnavailableError
@@ -173,10 +172,7 @@ def test_one_metrics_tells_of_all(router: Router, vendor: Vendor) -> None:
     assert metrics['router_worker_process_resident_memory_bytes{share="2"}'] > 10**7
     assert metrics['router_worker_process_cpu_seconds_total{share="2"}'] > 0
     assert set(vendor.came.values()) == {1}
-    begun = time.monotonic()
-    status, _ = router.stop()
-    assert status == 0
-    assert time.monotonic() - begun < 10
+    assert router.stop() == 0
     events = [line["event"] for line in router.lines()]
     assert events == ["started", "stopping", "stopped"]
 
@@ -260,7 +256,7 @@ def test_a_second_signal_ends_all_at_once(router: Router, vendor: Vendor) -> Non
     until(lambda: logged(router, "stopping"))
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=30) == -signal.SIGTERM
+    assert process.wait(timeout=PATIENCE) == -signal.SIGTERM
     until(lambda: not any(alive(worker) for worker in workers))
 
 
@@ -270,7 +266,7 @@ def test_a_worker_that_does_not_end_is_killed(router: Router, vendor: Vendor) ->
     router.start("--workers", "2")
     workers = children(main_process(router))
     os.kill(workers[1], signal.SIGSTOP)
-    assert router.stop()[0] == 0
+    assert router.stop() == 0
     assert not any(alive(worker) for worker in workers)
     assert [line["share"] for line in logged(router, "worker_killed")] == [2]
 
@@ -402,7 +398,7 @@ def test_the_console_sees_what_all_of_them_do(router: Router, vendor: Vendor) ->
         until(lambda: counted("connection") == {"c1": (2, 2), "c2": (2, 2)})
         until(lambda: counted("source") == {"default": (2, 0)})
         assert traces.states().keys() == {"c1", "c2"}
-    assert router.stop()[0] == 0
+    assert router.stop() == 0
 
 
 def test_more_processes_than_connections_are_said_and_harmless(
@@ -467,7 +463,7 @@ def test_a_process_that_cannot_be_started_now_is_tried_again(
         monkeypatch.setattr(socket, "socketpair", exhausted)
         running = asyncio.create_task(share.run())
         await tried.wait()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await share.stop()
             await running
         return share.failures
@@ -541,7 +537,7 @@ def test_a_process_that_waits_for_the_log_still_hears(
         answers = received(reader)
         running = asyncio.create_task(share_process._deliver(theirs))
         heard: list[object] = []
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             put(writer, Deliver(1, 1, both))
             heard.append(FROM_SHARE.decode(await anext(answers)))
             put(writer, Deliver(2, 1, one))

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from transformer_process import PATIENCE, Transformer
-from waiting import closed_port
+from transformer_process import Transformer
+from waiting import PATIENCE, closed_port
 
 from destination_router.faults import UsageError
 from destination_router.settings.errors import SettingsError

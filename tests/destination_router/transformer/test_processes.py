@@ -14,8 +14,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from transformer_process import PATIENCE, Transformer
-from waiting import until
+from transformer_process import Transformer
+from waiting import PATIENCE, until
 
 from destination_router.transformer.processes import SharedListener
 

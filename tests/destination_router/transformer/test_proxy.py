@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from rough_server import Behave, RoughServer, drip, hang, says
+from waiting import PATIENCE
 
 from destination_router.service.serving import Asgi
 from destination_router.transformer.app import create_transformer
@@ -207,7 +208,7 @@ def test_a_vendor_that_hangs_keeps_no_other_waiting(
     for one in waiting:
         one.sendall(f"{head}\r\n\r\n{content}".encode())
     for _ in waiting:
-        assert vendor.asked.acquire(timeout=30)
+        assert vendor.asked.acquire(timeout=PATIENCE)
     other = parameters(TRACK) | {
         "endpoint": "https://c.eu.heap-api.com/api/track",
         "metadata": [job(2)],

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from rough_server import Behave, RoughServer, drip, hang, says
 from transformer_process import Transformer
+from waiting import PATIENCE
 
 from destination_router.service.serving import Asgi
 from destination_router.transformer import upstream
@@ -51,8 +52,8 @@ def behind(serve: Callable[[Asgi], str]) -> Iterator[Behind]:
         rough = RoughServer(behave, fair=b"GET /features ")
         running.append(rough)
         url = serve(create_transformer(upstream=rough.url))
-        assert rough.asked.acquire(timeout=30), "it was asked for its features"
-        assert rough.left.acquire(timeout=30)
+        assert rough.asked.acquire(timeout=PATIENCE), "it was asked for its features"
+        assert rough.left.acquire(timeout=PATIENCE)
         return url, rough
 
     yield start
@@ -168,7 +169,7 @@ def test_our_own_work_goes_on_beside_an_upstream_that_hangs(behind: Behind) -> N
     for one in waiting:
         one.sendall(head)
     for _ in waiting:
-        assert rough.asked.acquire(timeout=30), "each reached the upstream"
+        assert rough.asked.acquire(timeout=PATIENCE), "each reached the upstream"
     assert httpx.post(f"{url}/v0/destinations/heap", json=OURS).json()[0]["statusCode"] == 200
     for one in waiting:
         one.close()
@@ -182,7 +183,7 @@ def test_who_leaves_takes_the_request_to_the_upstream_along(
     caplog.clear()
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(url + FORWARDED[0], json=FORWARDED[1], timeout=httpx.Timeout(30, read=0.05))
-    assert rough.left.acquire(timeout=30)
+    assert rough.left.acquire(timeout=PATIENCE)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
@@ -212,7 +213,7 @@ def test_an_upstream_that_hangs_does_not_delay_the_end(
     rough = RoughServer(hang)
     running = start("--upstream", rough.url, "--workers", workers)
     for _ in range(int(workers)):
-        assert rough.asked.acquire(timeout=60)
+        assert rough.asked.acquire(timeout=PATIENCE)
     assert running.ask(OURS[0]["message"])[0]["statusCode"] == 200
     assert running.stop() == []
     assert running.process.returncode == 0

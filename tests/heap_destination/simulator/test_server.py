@@ -13,6 +13,7 @@ from contextlib import closing
 import httpx
 import pytest
 import uvicorn
+from waiting import PATIENCE
 
 from heap_destination.simulator import Fault, SimulatedHeap, create_simulator
 from heap_destination.simulator.__main__ import main
@@ -75,7 +76,7 @@ def test_a_delayed_answer_makes_an_impatient_client_give_up(served: Served) -> N
     timeout = httpx.Timeout(10, read=0.1)
     with httpx.Client(timeout=timeout) as client, pytest.raises(httpx.ReadTimeout):
         client.post(served.url, json=EVENT)
-    assert served.asleep.wait(10)
+    assert served.asleep.wait(PATIENCE)
     assert served.heap.stats()["events_stored"] == 1
 
 

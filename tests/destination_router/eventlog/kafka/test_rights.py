@@ -146,7 +146,7 @@ def test_the_listed_rights_are_enough(
         groups = Groups(address_of(of(brokers, "router")))
         with contextlib.closing(groups):
             until(lambda: groups.starts([0])[0] >= 20)
-        assert (gateway.stop()[0], worker.stop()[0]) == (0, 0)
+        assert (gateway.stop(), worker.stop()) == (0, 0)
     finally:
         for router in (gateway, worker):
             router.end()

@@ -73,7 +73,7 @@ def test_a_worker_that_is_killed_is_followed_by_the_other(
         assert two.send(*[track(number) for number in range(start, start + 20)]) == 200
     until(lambda: len(set(events(heap_url))) == 300)
     assert sorted(events(heap_url)) == sorted(f"m{number}" for number in range(300))
-    assert two.stop()[0] == 0
+    assert two.stop() == 0
 
 
 def test_gateways_and_workers_are_processes_of_their_own(

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from typer.testing import CliRunner
-from waiting import free_port, until
+from waiting import PATIENCE, free_port, until
 
 from destination_router.commands.cli import app
 from destination_router.pipeline.privacy.masking import MaskingKeys
@@ -140,7 +140,7 @@ def running(directory: Path) -> Iterator[str]:
         yield url
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE)
 
 
 def metric(url: str, name: str) -> float:
