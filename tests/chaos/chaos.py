@@ -39,7 +39,7 @@ from kills import Kill, planned_kills
 from processes import POLL, Router, carry_out, router_command, simulator
 from steering import APP_IDS, Steering, planned_steps
 from traffic import POISON, Sent, Traffic
-from waiting import free_port
+from waiting import PATIENCE, free_port
 
 WRITE_KEY = "chaos"
 CONFIG = """
@@ -176,7 +176,7 @@ async def run(plan: Plan, directory: Path) -> Result:
     """Do what the plan says, in a directory of its own."""
     begun = time.monotonic()
     with simulator() as heap:
-        async with httpx.AsyncClient(timeout=60) as client:
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
             await client.post(f"{heap}/_simulator/faults", content=msgspec.json.encode(AT_FIRST))
             routers = _routers(plan, directory)
             steering = _steering(plan, directory, routers, client, heap)

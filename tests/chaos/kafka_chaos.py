@@ -39,7 +39,7 @@ from group_progress import GroupProgress
 from kafka_cluster import Cluster, cluster
 from processes import PYTHON, Router, router_command, simulator
 from traffic import Sent, Traffic
-from waiting import free_port
+from waiting import PATIENCE, free_port
 from watched_vendor import Hold, VendorDoor, Watch
 
 from destination_router.eventlog.interface import LogUnavailableError
@@ -344,7 +344,7 @@ async def run(plan: Plan, directory: Path) -> KafkaResult:
     watch = Watch()
     with cluster(plan.cluster, SESSION_SECONDS) as brokers, simulator() as heap:
         async with (
-            httpx.AsyncClient(timeout=60) as client,
+            httpx.AsyncClient(timeout=PATIENCE) as client,
             serving(VendorDoor(0, heap, client, watch)) as first,
             serving(VendorDoor(1, heap, client, watch)) as second,
         ):

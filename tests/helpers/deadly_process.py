@@ -5,7 +5,6 @@ which it writes what it delivers.
 """
 
 PROCESS = """
-from waiting import PATIENCE
 import asyncio, os, signal, sys
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,7 @@ async def main() -> None:
             attempts=log.attempts(), may_send=log.ownership("c").may_send,
         )
         running = asyncio.create_task(worker.run())
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(300):
             # Brokers that have not answered yet tell nothing.
             while (lag := (await log.lags()).get("c")) is None or lag.messages:
                 await asyncio.sleep(0.01)

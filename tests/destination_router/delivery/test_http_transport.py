@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import cast
 
 import httpx
+from waiting import PATIENCE
 
 from destination_router.delivery.http_transport import RenewedTransport
 
@@ -57,7 +58,7 @@ async def cancelled_at_every_step(client: httpx.AsyncClient, url: str) -> None:
 async def answers(client: httpx.AsyncClient, url: str) -> list[int]:
     async def ask() -> int:
         try:
-            return (await client.get(url, timeout=1.0)).status_code
+            return (await client.get(url, timeout=PATIENCE)).status_code
         except httpx.TransportError:
             return 0
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from small_program import runs
-from waiting import until
+from waiting import PATIENCE, until
 
 from destination_router.programs.process import (
     MOST_BYTES,
@@ -21,7 +21,6 @@ from destination_router.programs.process import (
     Process,
 )
 
-PATIENT = 20.0
 HASTY = 0.3
 
 
@@ -50,21 +49,21 @@ ECHO = "import sys\nfor line in sys.stdin: sys.stdout.write(line.upper()); sys.s
 def test_a_line_for_a_line(python: Started) -> None:
     """Many in a row, each answered by its own."""
     process = python(ECHO)
-    answers = [process.exchange(b"a%d\n" % number, PATIENT) for number in range(50)]
+    answers = [process.exchange(b"a%d\n" % number, PATIENCE) for number in range(50)]
     assert answers == [b"A%d" % number for number in range(50)]
 
 
 def test_line_ends_of_windows(python: Started) -> None:
     """The carriage return is no part of the answer."""
     process = python("input(); import sys; sys.stdout.buffer.write(b'{}\\r\\n')")
-    assert process.exchange(b"x\n", PATIENT) == b"{}"
+    assert process.exchange(b"x\n", PATIENCE) == b"{}"
 
 
 def test_lines_that_no_pipe_holds(python: Started) -> None:
     """Megabytes both ways, while the process writes as it reads."""
     process = python("import sys\nfor line in sys.stdin: sys.stdout.write(line)")
     line = b"x" * (8 * 2**20) + b"\n"
-    assert process.exchange(line, PATIENT) == line[:-1]
+    assert process.exchange(line, PATIENCE) == line[:-1]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +84,7 @@ def test_lines_that_no_pipe_holds(python: Started) -> None:
 )
 def test_an_exchange_ends(python: Started, code: str, reason: str) -> None:
     """Silence, noise without end, a death: the reason is told, in our words."""
-    patience = HASTY if "no answer" in reason else PATIENT
+    patience = HASTY if "no answer" in reason else PATIENCE
     process = python(code)
     with pytest.raises(ExchangeError, match=reason):
         process.exchange(b"x\n", patience)
@@ -98,7 +97,7 @@ def test_a_gigabyte_is_not_kept(python: Started) -> None:
     process = python("while True: print('x' * 2**20, end='')")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ExchangeError):
-        process.exchange(b"x\n", PATIENT)
+        process.exchange(b"x\n", PATIENCE)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown * 1024 < 4 * MOST_BYTES
 
@@ -108,7 +107,7 @@ def test_what_nobody_asked_for(python: Started) -> None:
     process = python("print('hello, world'); input(); print('{}')")
     until(lambda: process._read_what_came() or bool(process._read))
     with pytest.raises(NotAskedError, match="a line that nobody asked for"):
-        process.exchange(b"x\n", PATIENT)
+        process.exchange(b"x\n", PATIENCE)
 
 
 def test_one_that_ended_before_it_was_asked(python: Started) -> None:
@@ -116,13 +115,13 @@ def test_one_that_ended_before_it_was_asked(python: Started) -> None:
     process = python("")
     until(lambda: not runs(process.pid))
     with pytest.raises(NotAskedError, match="ended with status 0"):
-        process.exchange(b"x\n", PATIENT)
+        process.exchange(b"x\n", PATIENCE)
 
 
 def test_standard_error_is_its_own(python: Started) -> None:
     """However much of it: the end is kept, and an answer comes all the same."""
     process = python("import sys\nsys.stderr.write('e' * 10**7 + 'the end')\ninput(); print('{}')")
-    assert process.exchange(b"x\n", PATIENT) == b"{}"
+    assert process.exchange(b"x\n", PATIENCE) == b"{}"
     until(lambda: process.words.endswith("the end"))
     assert len(process.words) <= 4096
 
@@ -139,7 +138,7 @@ def test_whatever_it_started_ends_with_it(python: Started) -> None:
     """
     process = python(code)
     with pytest.raises(ExchangeError, match="ended with status 5"):
-        process.exchange(b"x\n", PATIENT)
+        process.exchange(b"x\n", PATIENCE)
     child = int(process.words)
     assert runs(child)
     process.kill()
@@ -161,7 +160,7 @@ def test_one_that_is_struck_is_let_go_of_by_whoever_asks(python: Started) -> Non
     asked = threading.Thread(target=_asked, args=(process,))
     asked.start()
     process.strike()
-    asked.join(PATIENT)
+    asked.join(PATIENCE)
     assert not asked.is_alive()
     for pipe in pipes:
         os.fstat(pipe)
@@ -169,7 +168,7 @@ def test_one_that_is_struck_is_let_go_of_by_whoever_asks(python: Started) -> Non
 
 def _asked(process: Process) -> None:
     with pytest.raises(ExchangeError):
-        process.exchange(b"x\n", PATIENT)
+        process.exchange(b"x\n", PATIENCE)
 
 
 def test_no_such_program() -> None:

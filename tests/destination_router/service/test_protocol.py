@@ -390,7 +390,7 @@ def test_an_answer_is_fetched_at_the_end_whatever_has_begun_behind_it(
             answered.set()
 
     async def run() -> bytes:
-        async with asyncio.timeout(30), contextlib.AsyncExitStack() as stack:
+        async with asyncio.timeout(PATIENCE), contextlib.AsyncExitStack() as stack:
             serving_it = contextlib.AsyncExitStack()
             url = await serving_it.enter_async_context(serving(long))
             reader, writer = await stack.enter_async_context(connected(url))
