@@ -99,6 +99,7 @@ class Visit:
             color_scheme=scheme,  # type: ignore[arg-type]
             viewport={"width": width, "height": 900},
         )
+        self.context.set_default_timeout(1000 * PATIENCE)
         self.page: Page = self.context.new_page()
         self.complaints: list[str] = []
         self.page.on("console", self._heard)

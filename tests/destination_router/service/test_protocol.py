@@ -14,10 +14,12 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import waiting
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from waiting import PATIENCE
@@ -508,13 +510,13 @@ def test_answers_are_not_held_back_by_the_system() -> None:
 
 FEW_FILES = """
 import asyncio, logging, resource, sys
-sys.path[:0] = [{folder!r}]
+sys.path[:0] = {folders!r}
 resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
 import httpx, socket
 from destination_router.service import door
 from destination_router.service.logs import log_as_json
 from destination_router.service.serving import serving
-from test_protocol import echo
+from test_protocol import PATIENCE, echo
 
 async def run():
     async with asyncio.timeout(PATIENCE), serving(echo) as url:
@@ -552,7 +554,11 @@ asyncio.run(run())
 def test_used_up_descriptors_neither_flood_the_log_nor_end_the_service() -> None:
     """It takes no connections for a moment, says so in few lines, and goes on by itself."""
     done = subprocess.run(
-        [sys.executable, "-c", FEW_FILES.format(folder=__file__.rpartition("/")[0])],
+        [
+            sys.executable,
+            "-c",
+            FEW_FILES.format(folders=[str(Path(at).parent) for at in (__file__, waiting.__file__)]),
+        ],
         capture_output=True,
         text=True,
         timeout=PATIENCE,
