@@ -6,6 +6,11 @@ holds that process's claim to the log, and ends with it.
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":  # httpx loads its own command line wherever rich is: it takes 5 MiB
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # as if it were not there
+
 import asyncio
 import contextlib
 import logging
@@ -14,7 +19,6 @@ import resource
 import select
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence

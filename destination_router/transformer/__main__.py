@@ -1,6 +1,10 @@
 """The process that serves: started by the command `transformer` in its own place."""
 
 import sys
+
+if __name__ == "__main__":  # httpx loads its own command line wherever rich is: it takes 5 MiB
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # as if it were not there
+
 from pathlib import Path
 from typing import Any
 
