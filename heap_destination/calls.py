@@ -134,7 +134,7 @@ def _update_user(
     settings: HeapSettings, identity: Any, traits: Any, own_id: Any, notes: list[Note]
 ) -> HttpRequest:
     """Create or update a user. `own_id` is what the identify has for an anonymousId."""
-    rules = settings.rules
+    rules: Dialect = settings.rules
     profile = flat_user(traits, "traits", notes, settings)
     if rules.user_traits == "some" and not profile:
         raise Reject("missing_traits", "no properties to update; send some", "traits")

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from destination_router import Cost, HttpRequest, Note, Pairing
+from heap_destination.dialects import Dialect
 from heap_destination.limits import IDENTITIES_PER_USER_ID, MONTH, USER_IDS_PER_IDENTITY
 from heap_destination.quotas import event_costs, identity_key, single_request, user_id_key
 from heap_destination.settings import HeapSettings
@@ -75,7 +76,7 @@ def recorded(  # noqa: PLR0913, PLR0917 -- an `Event`, whose making and reading 
     session_id: str | None = None,
 ) -> HttpRequest:
     """Do what `track` does with the fields of an event."""
-    rules = settings.rules
+    rules: Dialect = settings.rules
     body = {"app_id": settings.app_id, "event": name}
     if identity is None:
         named = ""
@@ -145,9 +146,10 @@ def add_user_properties(
         notes: the changes that the mapping made.
         order: the name of the dialect's order of keys for this body.
     """
+    rules: Dialect = settings.rules
     state_key = f"user:{identity}"
-    orders = settings.rules.orders
-    if settings.rules.user_api == "partner":
+    orders = rules.orders
+    if rules.user_api == "partner":
         user: dict[str, Any] = {
             "user_identifier": {"identity": identity},
             "custom_properties": properties,
@@ -231,9 +233,10 @@ def _post(  # noqa: PLR0913 -- what differs between endpoints, by keyword
     pairings: tuple[Pairing, ...] = (),
     identity: str = "",
 ) -> HttpRequest:
+    rules: Dialect = settings.rules
     return HttpRequest(
         url=settings.urls[path],
-        headers=settings.rules.headers,
+        headers=rules.headers,
         json=body,
         notes=tuple(notes),
         state_key=state_key,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from destination_router import Note, Reject, javascript
-from heap_destination.dialects import Nested, Shape
+from heap_destination.dialects import Dialect, Nested, Shape
 from heap_destination.properties import event_properties, user_properties
 from heap_destination.settings import HeapSettings
 
@@ -24,7 +24,8 @@ def flat_event(
     properties: Mapping[str, Any], path: str, notes: list[Note], settings: HeapSettings
 ) -> dict[str, Any]:
     """Flatten the properties of an event or an account as the dialect does."""
-    shape = settings.rules.event_shape
+    rules: Dialect = settings.rules
+    shape = rules.event_shape
     if shape is None:
         return event_properties(properties, path, notes)
     return flatten(properties, shape, settings.nested_properties_mode, path, notes)
@@ -34,7 +35,8 @@ def flat_user(
     traits: Mapping[str, Any], path: str, notes: list[Note], settings: HeapSettings
 ) -> dict[str, Any]:
     """Flatten a user's traits as the dialect does."""
-    shape = settings.rules.user_shape
+    rules: Dialect = settings.rules
+    shape = rules.user_shape
     if shape is None:
         return user_properties(traits, path, notes)
     return flatten(traits, shape, settings.nested_properties_mode, path, notes)

@@ -107,6 +107,7 @@ class _Flattening(msgspec.Struct, gc=False):
             depth: its level of nesting, from 1.
         """
         flat = self.flat
+        is_nested = prefix != ""
         for name, item in value.items():
             key = prefix + name
             kind = type(item)
@@ -126,7 +127,7 @@ class _Flattening(msgspec.Struct, gc=False):
                 fits = False
             if fits and key not in flat and 0 < len(key) <= KEY_CHARACTERS:
                 flat[key] = item
-                if prefix:
+                if is_nested:
                     self.depths[key] = depth
             else:
                 self._value(item, key, depth)

@@ -1,7 +1,9 @@
 """What a compiled wheel compiles: `[tool.hatch.build.targets.wheel.hooks.custom]`."""
 
 import ast
+import contextlib
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -68,6 +70,67 @@ def test_what_is_compiled_differs_from_the_source_in_annotations_alone(path: str
 
 
 @pytest.mark.usefixtures("_from_root")
+def test_nobody_else_uses_a_function_that_becomes_one_of_c() -> None:
+    """It is in no module's dictionary: it can be neither imported nor replaced."""
+    private = {
+        (path.removesuffix(".py").replace("/", "."), line.split("(")[0].split()[-1])
+        for path in HOOK["modules"]
+        for line in struct_layouts.private_functions(Path(path))
+    }
+    assert ("destination_router.pipeline.normalise", "_is_normal") in private
+    files = [*ROOT.glob("*/**/*.py")]
+    assert len(files) > 500
+    for file in files:
+        if {"build", ".venv"}.isdisjoint(file.relative_to(ROOT).parts):
+            assert private.isdisjoint(_named(ast.parse(file.read_bytes()))), file
+
+
+def _named(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """List the names that a file takes from modules: by import, as attributes, and in texts."""
+    modules: dict[str, str] = {}
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module=str(module), names=names):
+                for alias in names:
+                    modules[alias.asname or alias.name] = f"{module}.{alias.name}"
+                    yield module, alias.name
+            case ast.Constant(value=str(text)):
+                module, _, name = text.rpartition(".")
+                yield module, name
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name in modules:
+                yield modules[name], attribute
+            case ast.Call(args=[ast.Name(id=name), ast.Constant(value=str(attribute)), *_]):
+                yield modules.get(name, ""), attribute
+
+
+@pytest.mark.usefixtures("_from_root")
+def test_only_what_is_called_and_no_closure_becomes_a_function_of_c(tmp_path: Path) -> None:
+    """C has neither closures nor functions that are handed around."""
+    (tmp_path / "called_in_c.py").write_text(
+        "def _called(one: str, two: bool) -> bool:\n    return two\n\n"
+        "def _handed(one: str) -> str:\n    return one\n\n"
+        "def _later(one: str) -> object:\n    return lambda: one\n\n"
+        "def _with(one: str, two: str = '') -> str:\n    return one\n\n"
+        "def public(one: str) -> list[object]:\n"
+        "    _called(one, True), _later(one), _with(one)\n    return [_handed(one), _handed]\n",
+        encoding="utf-8",
+    )
+    with contextlib.chdir(tmp_path), pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path))
+        declared = struct_layouts.private_functions(Path("called_in_c.py"))
+    assert declared == ["cdef bint _called(object one, object two) except -1\n"]
+
+
+@pytest.mark.usefixtures("_from_root")
+def test_only_limits_of_lengths_become_numbers_of_c() -> None:
+    """A number that is compared with a value of Python stays one of Python."""
+    declared = struct_layouts.limits(Path("heap_destination/properties.py"))
+    assert declared == ["cdef Py_ssize_t KEY_CHARACTERS\n", "cdef Py_ssize_t VALUE_CHARACTERS\n"]
+
+
+@pytest.mark.usefixtures("_from_root")
 def test_a_field_is_read_where_its_struct_keeps_it() -> None:
     """Each declared struct is looked at in an object: a wrong order would be read amiss."""
     for path in HOOK["modules"]:
@@ -122,6 +185,10 @@ def test_cython_gets_structs_for_types_and_nothing_else() -> None:
     assert "_user(message: Identify_Layout, settings: HeapSettings_Layout)" in _typed("plain.py")
     assert "def number_text(number: object) -> object:" in _typed("properties.py")
     assert "message: _Message_Layout" in _typed("identity.py")  # any of the six calls
+    assert "def add(self: _Flattening_Layout, value: object" in _typed("properties.py")
+    times = struct_layouts.typed(Path("destination_router/contract/times.py"))[0]
+    assert "written: str = str(text)" in times
+    assert "def is_time(text: object) -> object:" in times
 
 
 def _typed(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Tells Cython which arguments are structs, and where a struct keeps its fields.
+"""Tells Cython which arguments are structs, where a struct keeps its fields, and what is private.
 
 To read a field of an object that it knows nothing about, Cython asks the object's class, which
 takes several times as long as the interpreter takes for a field that it has read before. The
@@ -6,6 +6,11 @@ source says in its annotations which arguments are structs. So `hatch_build.py` 
 the source in which such annotations name extension types, and all other annotations name none. A
 declaration beside the copy says where each of those types keeps its fields. A field is then read
 in one step.
+
+A module's own structs are not there yet when the module looks for its types, so Cython only checks
+that an object is some struct. That is enough for a method's `self`, and where type checkers see
+every caller: in all functions but those that a package exports. A private function that a module
+only calls becomes a function of C, and a limit that it only compares with lengths a number of C.
 
 Where fields lie follows from how Python makes a class with slots. It is looked up here in a real
 object, and the size of each class is compared again when a compiled module is imported.
@@ -17,7 +22,7 @@ import ast
 import ctypes
 import importlib
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,6 +31,18 @@ import msgspec
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 _POINTER = ctypes.sizeof(ctypes.c_void_p)
 _UNTYPED = "object"
+_ANY = msgspec.Struct
+_MOST = 2**31
+_CLOSURES = (
+    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda),
+    *(ast.GeneratorExp, ast.Yield, ast.YieldFrom),
+)
+_Place: TypeAlias = tuple[int, int]
+"""A line from 1, and the bytes before it in the line."""
+
+# Which structs an annotation may name: a module's own are checked less.
+_NONE, _FOREIGN, _ALL = "none", "of other modules", "all"
+_TEXT = "what `str(…)` gives, which is no text of a class of its own"
 
 
 def write_typed(paths: Iterable[Path], folder: Path) -> None:
@@ -38,12 +55,19 @@ def write_typed(paths: Iterable[Path], folder: Path) -> None:
     used: set[type[msgspec.Struct]] = set()
     for path in paths:
         text, structs = typed(path)
-        used |= structs
+        name = _name(path)
+        own = {struct for struct in structs if struct.__module__ == name}
+        used |= structs - own
         copy = folder / path
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(text, encoding="utf-8")
-        imports = [f"from {_module(s)} cimport {s.__name__} as {_type(s)}\n" for s in structs]
-        copy.with_suffix(".pxd").write_text("".join(sorted(imports)), encoding="utf-8")
+        lines = [f"from {_module(s)} cimport {s.__name__} as {_type(s)}\n" for s in structs - own]
+        for struct in own:
+            layout = f"{_module(struct)}_{struct.__name__}"
+            (folder / f"{layout}.pxd").write_text(own_declaration(struct), encoding="utf-8")
+            lines.append(f"from {layout} cimport {_ANY.__name__} as {_type(struct)}\n")
+        lines = [*sorted(lines), *limits(path), *private_functions(path)]
+        copy.with_suffix(".pxd").write_text("".join(lines), encoding="utf-8")
         for package in (copy.parent, *copy.parent.parents):
             if package == folder:
                 break
@@ -60,52 +84,160 @@ def typed(path: Path) -> tuple[str, set[type[msgspec.Struct]]]:
         The source for Cython, and the structs that it names.
     """
     text = path.read_bytes()
-    scope = importlib.import_module(".".join(path.with_suffix("").parts))
+    tree, scope = ast.parse(text), importlib.import_module(_name(path))
     lines = text.splitlines(keepends=True)
     used: set[type[msgspec.Struct]] = set()
-    # From the end, so that places before it stay what they are.
-    annotations = _annotations(ast.parse(text))
-    for annotation in sorted(annotations, key=_place, reverse=True):
+    written: list[tuple[_Place, _Place, str]] = []
+    for annotation, which in _annotations(tree, scope).items():
         struct, is_optional = _struct(annotation, scope)
-        name = _UNTYPED
-        if struct is not None and annotations[annotation]:
+        name = "str" if which == _TEXT else _UNTYPED
+        allowed = which == _ALL or (which == _FOREIGN and not _is_own(struct, scope))
+        if struct is not None and allowed:
             used.add(struct)
             name = _type(struct) + " | None" * is_optional
-        first, last = annotation.lineno - 1, (annotation.end_lineno or 0) - 1
-        before = lines[first][: annotation.col_offset]
-        after = lines[last][annotation.end_col_offset :]
-        lines[first : last + 1] = [before + name.encode() + after, *([b"\n"] * (last - first))]
+        written.append((*_place(annotation), name))
+    for argument, struct in _selves(tree, scope):
+        used.add(struct)
+        _, end = _place(argument)
+        written.append((end, end, f": {_type(struct)}"))
+    # From the end, so that places before it stay what they are.
+    for (first, start), (last, stop), name in sorted(written, reverse=True):
+        before, after = lines[first - 1][:start], lines[last - 1][stop:]
+        lines[first - 1 : last] = [before + name.encode() + after, *([b"\n"] * (last - first))]
     return b"".join(lines).decode(), used
 
 
-def _annotations(tree: ast.Module) -> dict[ast.expr, bool]:
+def _annotations(tree: ast.Module, scope: Any) -> dict[ast.expr, str]:
     """Find the annotations that Cython would take for types.
 
     Returns:
-        Those of arguments, of local variables and of what functions return; whether one may name a
-        struct. What is returned is an object for whoever calls, so its type would only be checked.
+        Those of arguments, of local variables and of what functions return; what each may name.
+        What is returned is an object for whoever calls, so its type would only be checked.
     """
-    found: dict[ast.expr, bool] = {}
+    package = importlib.import_module(scope.__name__.partition(".")[0])
+    found: dict[ast.expr, str] = {}
     for function in ast.walk(tree):
         if not isinstance(function, Function):
             continue
+        arguments = set(ast.walk(function.args))
         for node in ast.walk(function):
             if isinstance(node, (ast.arg, ast.AnnAssign)) and node.annotation is not None:
-                found[node.annotation] = True
+                is_public = node in arguments and hasattr(package, function.name)
+                found[node.annotation] = _FOREIGN if is_public else _ALL
+            match node:
+                case ast.AnnAssign(annotation=ast.Name("str"), value=ast.Call(ast.Name("str"))):
+                    found[node.annotation] = _TEXT
         if function.returns is not None:
-            found[function.returns] = False
+            found[function.returns] = _NONE
     return found
 
 
-def _place(node: ast.expr) -> tuple[int, int]:
-    return node.lineno, node.col_offset
+def _selves(tree: ast.Module, scope: Any) -> Iterator[tuple[ast.arg, type[msgspec.Struct]]]:
+    """Find the first arguments of the methods of a module's own structs."""
+    for node in tree.body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        struct: Any = getattr(scope, node.name)
+        for method in node.body if isinstance(struct, msgspec.StructMeta) else ():
+            if isinstance(method, Function) and method.args.args[:1]:
+                first = method.args.args[0]
+                if first.arg == "self" and first.annotation is None:
+                    yield first, struct
+
+
+def _place(node: ast.expr | ast.arg) -> tuple[_Place, _Place]:
+    return (node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0)
+
+
+def private_functions(path: Path) -> list[str]:
+    """Declare as functions of C what a module calls, and neither it nor anybody else hands around.
+
+    A private name is nobody else's; `tests/test_compiled.py` looks for those who break that rule.
+    """
+    tree, scope = ast.parse(path.read_bytes()), importlib.import_module(_name(path))
+    declared = []
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and _is_plain(node) and _is_only_called(node, tree):
+            arguments = [f"{_argument_type(each, scope)} {each.arg}" for each in node.args.args]
+            is_bool = isinstance(node.returns, ast.Name) and node.returns.id == "bool"
+            kind, failed = ("bint", " except -1") if is_bool else ("object", "")
+            declared.append(f"cdef {kind} {node.name}({', '.join(arguments)}){failed}\n")
+    return declared
+
+
+def _is_plain(function: ast.FunctionDef) -> bool:
+    """Whether a function is private, and such as C has: with neither closures nor defaults."""
+    arguments = function.args
+    return (
+        function.name.startswith("_")
+        and not function.decorator_list
+        and not (arguments.vararg or arguments.kwarg or arguments.defaults)
+        and not (arguments.kwonlyargs or arguments.posonlyargs)
+        and not any(
+            isinstance(node, _CLOSURES) for part in function.body for node in ast.walk(part)
+        )
+    )
+
+
+def _is_only_called(function: ast.FunctionDef, tree: ast.Module) -> bool:
+    """Whether every use of a function's name is a call of it, with all arguments in order."""
+    calls = {
+        call.func
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and not call.keywords
+        and len(call.args) == len(function.args.args)
+        and not any(isinstance(argument, ast.Starred) for argument in call.args)
+    }
+    uses = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id == function.name]
+    return calls.issuperset(uses)
+
+
+def _argument_type(argument: ast.arg, scope: Any) -> str:
+    struct = None if argument.annotation is None else _struct(argument.annotation, scope)[0]
+    return _UNTYPED if struct is None else _type(struct)
+
+
+def limits(path: Path) -> list[str]:
+    """Declare as numbers of C the imported ones that a module compares with lengths alone."""
+    tree, scope = ast.parse(path.read_bytes()), importlib.import_module(_name(path))
+    imported = {
+        name.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+        if name.asname is None and name.name.isupper()
+        if type(value := getattr(scope, name.name)) is int and 0 <= value <= _MOST
+    }
+    compared = [
+        [node.left, *node.comparators] for node in ast.walk(tree) if isinstance(node, ast.Compare)
+    ]
+    found = set()
+    for name in imported:
+        mine = [terms for terms in compared if any(_is_name(term, name) for term in terms)]
+        if mine and all(_is_length(term) or _is_name(term, name) for t in mine for term in t):
+            found.add(name)
+    return [f"cdef Py_ssize_t {name}\n" for name in sorted(found)]
+
+
+def _is_name(node: ast.expr, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def _is_length(node: ast.expr) -> bool:
+    if isinstance(node, ast.Constant):
+        return type(node.value) is int
+    return isinstance(node, ast.Call) and _is_name(node.func, "len")
+
+
+def _is_own(struct: type[msgspec.Struct] | None, scope: Any) -> bool:
+    return struct is not None and bool(struct.__module__ == scope.__name__)
 
 
 def _struct(annotation: ast.expr, scope: Any) -> tuple[type[msgspec.Struct] | None, bool]:
     """Find the struct that an annotation means, if any, and whether it may be None.
 
-    Of several structs it is the one that all of them are made from. One that the module defines
-    itself is not there yet when the module looks for its types.
+    Of several structs it is the one that all of them are made from.
     """
     meant = _meant(annotation, scope)
     kinds = [kind for kind in meant if kind is not None]
@@ -113,7 +245,7 @@ def _struct(annotation: ast.expr, scope: Any) -> tuple[type[msgspec.Struct] | No
         return None, False
     for base in kinds[0].__mro__:
         if all(issubclass(kind, base) for kind in kinds):
-            if base is msgspec.Struct or base.__module__ == scope.__name__:
+            if base is msgspec.Struct:
                 break
             return base, None in meant
     return None, False
@@ -161,18 +293,32 @@ def fields_in_memory(struct: type[msgspec.Struct]) -> list[str]:
 def declaration(struct: type[msgspec.Struct]) -> str:
     """Declare a struct as an extension type, in Cython's words."""
     fields = fields_in_memory(struct)
-    name = _type(struct)
     members = "".join(f" PyObject *f_{field};" for field in fields)
     rest = (struct.__basicsize__ - object.__basicsize__) // _POINTER - len(fields)
     if rest:
         members += f" void *rest[{rest}];"
+    places = {field: f"f_{field}" for field in fields}
+    return _extension_type(struct, _type(struct), members, places)
+
+
+def own_declaration(struct: type[msgspec.Struct]) -> str:
+    """Declare a struct for the module that defines it: as any struct, of which no size is known."""
+    places = {field: f"f[{number}]" for number, field in enumerate(fields_in_memory(struct))}
+    return _extension_type(_ANY, _type(struct), " PyObject *f[];", places)
+
+
+def _extension_type(checked: type, name: str, members: str, places: dict[str, str]) -> str:
     return (
         "cdef extern from *:\n"
         f'    """\n    typedef struct {{ PyObject_HEAD{members} }} {name};\n    """\n'
-        f"    ctypedef class {struct.__module__}.{struct.__name__}"
+        f"    ctypedef class {checked.__module__}.{checked.__name__}"
         f" [object {name}, check_size error]:\n"
-        + "".join(f'        cdef object {field} "f_{field}"\n' for field in fields)
+        + "".join(f'        cdef object {field} "{place}"\n' for field, place in places.items())
     )
+
+
+def _name(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts)
 
 
 def _module(struct: type[msgspec.Struct]) -> str:

@@ -41,11 +41,15 @@ def parse_time(text: str) -> datetime | None:
 
 def is_time(text: str) -> bool:
     """Tell whether `parse_time` reads a text."""
-    if text[-1:] == "Z":  # as most senders write it: there is nothing to strip or to convert
+    written: str = str(text)
+    # As most senders write it: there is nothing to strip or to convert, and it is not the year 1.
+    if written[-1:] == "Z" and written[0] != "0":
         try:
-            return _from_iso(text).year != 1
+            _from_iso(written)
         except ValueError:
             pass
+        else:
+            return True
     return parse_time(text) is not None
 
 
@@ -97,13 +101,14 @@ def utc_text(text: str, *, is_valid: bool = False) -> str | None:
     """
     # With these marks at these places in 24 characters, a time has one way left to write the rest,
     # but for weeks (`2026-W47-7T…`) and for the hour 24, which some versions of Python read.
+    given: str = str(text)
     is_as_formatted = (
-        len(text) == _LENGTH
-        and text[10] == "T"
-        and text[19] == "."
-        and text[23] == "Z"
-        and text[5] != "W"
-        and (text[11] != "2" or text[12] != "4")
+        len(given) == _LENGTH
+        and given[10] == "T"
+        and given[19] == "."
+        and given[23] == "Z"
+        and given[5] != "W"
+        and (given[11] != "2" or given[12] != "4")
     )
     if is_valid and is_as_formatted:
         return text

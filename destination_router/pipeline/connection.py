@@ -16,6 +16,7 @@ from msgspec.structs import force_setattr, replace
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.messages import (
     MESSAGE_TYPES,
+    ContextPart,
     Identify,
     Message,
     forget_what_was_asked,
@@ -144,7 +145,8 @@ class Mapped(msgspec.Struct, frozen=True, gc=False):
     @property
     def anonymous_id(self) -> str | None:
         """The message's, if it has one."""
-        return self.source.anonymous_id
+        source: Message = self.source
+        return source.anonymous_id
 
 
 @final
@@ -402,34 +404,37 @@ class Connection:
         """Second step: prepare a message and ask the plugin, often directly through its hook."""
         if type(read) is Ended:
             return read
-        hook = self._direct.get(type(read))
-        if hook is None or not says_nothing(read.integrations):
-            return Ended(self._made(Normalised(read)))
+        message: Message = read
+        hook = self._direct.get(type(message))
+        if hook is None or not says_nothing(message.integrations):
+            return Ended(self._made(Normalised(message)))
         try:
-            return hook(read, self.settings)
+            return hook(message, self.settings)
         except PASSED_ON:
             raise
         except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not stop its neighbours
-            return Ended(self._unanswered(error, read, ()))
+            return Ended(self._unanswered(error, message, ()))
 
     def answers(self, read: Sequence[Message | Ended]) -> list[Any]:
         """Do the same as `answer` for several messages, with a call less for each of most."""
         answers: list[Any] = []
         direct, settings = self._direct, self.settings
+        message: Message
         for one in read:
             if type(one) is Ended:
                 answers.append(one)
                 continue
-            hook = direct.get(type(one))
-            if hook is None or not says_nothing(one.integrations):
-                answers.append(self.answer(one))
+            message = one
+            hook = direct.get(type(message))
+            if hook is None or not says_nothing(message.integrations):
+                answers.append(self.answer(message))
                 continue
             try:
-                answers.append(hook(one, settings))
+                answers.append(hook(message, settings))
             except PASSED_ON:
                 raise
             except BaseException as error:  # noqa: BLE001 -- as in `answer`
-                answers.append(Ended(self._unanswered(error, one, ())))
+                answers.append(Ended(self._unanswered(error, message, ())))
         return answers
 
     def mapped(self, read: Message | Ended, answer: Any) -> Mapped | Decision:
@@ -767,12 +772,14 @@ class Connection:
     ) -> Decision:
         """Write the decision to send a message's requests, which are signed. They are checked."""
         message_id, user_id, anonymous_id = source.message_id, source.user_id, source.anonymous_id
-        has_traits = type(source) is Identify or source.context_part.traits
+        part: ContextPart = source.context_part
+        has_traits = type(source) is Identify or part.traits
         user_keys = order_keys(message_id, user_id, anonymous_id)
-        own: Sequence[Note] = requests[0].notes
+        first: HttpRequest = requests[0]
+        own: Sequence[Note] = first.notes
         signed: tuple[HttpRequest, ...]
         if len(requests) == 1:  # as most have
-            signed = (_signed(requests[0], message_id, user_keys[0]),)
+            signed = (_signed(first, message_id, user_keys[0]),)
         else:
             signed = tuple([_signed(request, message_id, user_keys[0]) for request in requests])
             own = [note for request in requests for note in request.notes]
@@ -839,6 +846,7 @@ def _failed(error: BaseException) -> Reject:
 
 
 def _have_known_codes(notes: Sequence[Note]) -> bool:
+    note: Note
     for note in notes:  # noqa: SIM110 -- `all` takes three times as long for so few
         if type(note.code) is not str or note.code not in _KNOWN_CODES:
             return False

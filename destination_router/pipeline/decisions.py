@@ -7,7 +7,7 @@ from typing import Any, Literal, final
 
 import msgspec
 
-from destination_router.contract.messages import MESSAGE_TYPES, Identify, Message
+from destination_router.contract.messages import MESSAGE_TYPES, ContextPart, Identify, Message
 from destination_router.contract.records import HttpRequest, Note
 
 _USER_ID = "userId"
@@ -95,7 +95,13 @@ def decided(
 
 def personal(message: Message) -> tuple[tuple[str, str], ...]:
     """Read the names and values of the traits of which a person has only one."""
-    traits = message.traits if type(message) is Identify else message.context_part.traits
+    traits: dict[str, Any] | None
+    if type(message) is Identify:
+        identify: Identify = message
+        traits = identify.traits
+    else:
+        part: ContextPart = message.context_part
+        traits = part.traits
     if not traits:
         return ()
     found: tuple[tuple[str, str], ...] = ()

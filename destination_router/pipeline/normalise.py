@@ -96,7 +96,9 @@ def well_formed_already(message: Message) -> Message | None:
     try:
         if not _is_normal(message):
             return None
-        return message if type(message) is Track else _finished(message)
+        if type(message) is Track:  # as most are, which have no other id
+            return message
+        return _finished(message) if _has_normal_other_id(message) else None
     except _UNFIT:
         return None
 
@@ -182,21 +184,15 @@ def _is_normal(message: Message) -> bool:
     ):
         return False
     time, original_time = message.timestamp, message.original_timestamp
-    if (time is not None and not is_time(time)) or (
-        original_time is not None and not is_time(original_time)
-    ):
-        return False
-    kind = type(message)
-    if kind is Group or kind is Alias:
-        other_id = _other_id(message)
-        return other_id is None or (bool(other_id) and other_id.strip() == other_id)
-    return True
+    return (time is None or is_time(time)) and (original_time is None or is_time(original_time))
 
 
-def _other_id(message: Message) -> str | None:
+def _has_normal_other_id(message: Message) -> bool:
     if isinstance(message, Group):
-        return message.group_id
-    return message.previous_id if isinstance(message, Alias) else None
+        other_id = message.group_id
+    else:
+        other_id = message.previous_id if isinstance(message, Alias) else None
+    return other_id is None or (bool(other_id) and other_id.strip() == other_id)
 
 
 def _finished(message: Message) -> Message:

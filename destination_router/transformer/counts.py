@@ -68,14 +68,18 @@ class Counts:
 
     def decided(self, connection: str, made: Mapped | Decision) -> None:
         """Count a connection's decision about an event. `received` counts the event itself."""
-        if made.notes:
-            self.noted(connection, made.notes)
         request: HttpRequest
         if type(made) is Mapped:
-            for request in made.requests:
+            mapped: Mapped = made
+            if mapped.notes:
+                self.noted(connection, mapped.notes)
+            for request in mapped.requests:
                 if request.notes:
                     self.noted(connection, request.notes)
-        elif made.result == "filtered":
+            return
+        if made.notes:
+            self.noted(connection, made.notes)
+        if made.result == "filtered":
             self.add("filtered", connection)
         elif made.result == "rejected":
             self.add("rejected", connection, "" if made.reject is None else made.reject.code)
@@ -125,8 +129,11 @@ class Counts:
         numbers = self._noted.get(connection)
         if numbers is None:
             numbers = self._noted[connection] = {}
-        for note in notes if type(notes) is tuple else (notes,):
-            code = note.code if type(note) is Note and type(note.code) is str else ""
+        for found in notes if type(notes) is tuple else (notes,):
+            code = ""
+            if type(found) is Note:
+                note: Note = found
+                code = note.code if type(note.code) is str else ""
             numbers[code] = numbers.get(code, 0) + 1
         if len(numbers) > _CODES:
             self._gather()

@@ -25,38 +25,42 @@ _UNFIT = (Reject, *UNDECODABLE)
 _DECODED_BYTES = 2 * 1024 * 1024
 
 
-class Job(msgspec.Struct):
-    """One event to transform.
+class Beside(msgspec.Struct, kw_only=True):
+    """What comes with an event.
 
     Attributes:
-        message: the event as wire JSON; `null` where there is none.
         metadata: rudder-server's notes on it as wire JSON, to be echoed.
         destination: the destination as wire JSON, with its `Config`; `null` where there is none.
     """
 
-    message: msgspec.Raw = _NULL
     metadata: msgspec.Raw = _NO_METADATA
     destination: msgspec.Raw = _NULL
+
+
+class Job(Beside):
+    """One event to transform.
+
+    Attributes:
+        message: the event as wire JSON; `null` where there is none.
+    """
+
+    message: msgspec.Raw = _NULL
 
     def text(self) -> bytes:
         """The event as wire JSON."""
         return bytes(self.message)
 
 
-class _RootJob(msgspec.Struct):
+class _RootJob(Beside):
     """As `Job`, with its event decoded up to its type: a decoder would have to find that first."""
 
     message: Root
-    metadata: msgspec.Raw = _NO_METADATA
-    destination: msgspec.Raw = _NULL
 
 
-class DecodedJob(msgspec.Struct):
+class DecodedJob(Beside):
     """As `Job`, with its event decoded along with the rest of the request."""
 
     message: Message
-    metadata: msgspec.Raw = _NO_METADATA
-    destination: msgspec.Raw = _NULL
 
     def text(self) -> bytes:
         """The event as wire JSON."""
@@ -141,13 +145,17 @@ def _decoded(body: bytes) -> list[_RootJob] | None:
 def _whole(jobs: list[_RootJob], text: Callable[[int], bytes]) -> Iterator[Job | DecodedJob]:
     """Make the messages of jobs that were decoded; `text` finds the JSON of one by its number."""
     jobs.reverse()
+    job: _RootJob
     for at in range(len(jobs)):
         job = jobs.pop()
+        metadata, destination = job.metadata, job.destination
         message = from_root(job.message)
         if message is None:
-            yield Job(msgspec.Raw(text(at)), job.metadata, job.destination)
+            raw = msgspec.Raw(text(at))
+            yield Job(raw, metadata=metadata, destination=destination)
         else:
-            yield DecodedJob(with_wire(message, (text, at)), job.metadata, job.destination)
+            message = with_wire(message, (text, at))
+            yield DecodedJob(message, metadata=metadata, destination=destination)
 
 
 class _Texts:

@@ -6,7 +6,7 @@ event without one would be lost without a trace.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, final
 
@@ -17,7 +17,7 @@ from destination_router.pipeline.answers import content
 from destination_router.pipeline.connection import AT_ONCE, Connection, Decision, Mapped
 from destination_router.transformer.counts import Counts
 from destination_router.transformer.destinations import Destinations, Prepared
-from destination_router.transformer.jobs import DecodedJob, Job, each_job, read_jobs
+from destination_router.transformer.jobs import Beside, DecodedJob, Job, each_job, read_jobs
 from destination_router.transformer.rest import uncarried, written_output
 from destination_router.transformer.statuses import (
     ABORTED,
@@ -74,6 +74,7 @@ def process(
     # A connection that masks reads an event's bytes first.
     jobs = iter(read_jobs(body)) if destinations.some_private else each_job(body)
     # What is alive is some events' and not a whole request's: a processor's caches hold no more.
+    job: Beside
     while some := list(islice(jobs, AT_ONCE)):
         for job, made in zip(some, _made(name, destinations, some, counts, received), strict=True):
             if type(made) is Refused:
@@ -95,7 +96,7 @@ def _made(
     received: list[str],
 ) -> list[Mapped | Decision | Refused]:
     """Take some jobs through each step in turn."""
-    prepared = [destinations.prepare(job) for job in jobs]
+    prepared = destinations.prepare_all(jobs)
     read = [_read(one, job) for one, job in zip(prepared, jobs, strict=True)]
     first = prepared[0]
     answers: list[Any]
@@ -107,6 +108,7 @@ def _made(
             for one, found in zip(prepared, read, strict=True)
         ]
     made: list[Mapped | Decision | Refused] = []
+    one: Prepared
     for job, one, found, answer in zip(jobs, prepared, read, answers, strict=True):
         connection = one.connection
         if connection is None:
@@ -127,7 +129,8 @@ def _read(prepared: Prepared, job: Job | DecodedJob) -> Any:
     if prepared.message is not None:
         return connection.read(prepared.message)
     if type(job) is DecodedJob:
-        return connection.read_decoded(job.message)
+        decoded: DecodedJob = job
+        return connection.read_decoded(decoded.message)
     return connection.read(job.text())
 
 
@@ -159,9 +162,16 @@ def _write(
 ) -> None:
     """Add an output for each request, with a comma after it."""
     user_id = made.anonymous_id or ""
-    contents = made.contents if type(made) is Mapped else map(content, made.requests)
+    requests: Sequence[HttpRequest]
+    contents: Iterable[bytes]
+    if type(made) is Mapped:
+        mapped: Mapped = made
+        requests, contents = mapped.requests, mapped.contents
+    else:
+        requests = made.requests
+        contents = map(content, requests)
     request: HttpRequest
-    for request, body in zip(made.requests, contents):  # noqa: B905 -- as many, and it costs
+    for request, body in zip(requests, contents):  # noqa: B905 -- as many, and it costs
         answer.append(b'{"output":')
         answer += written_output(request, body, endpoint(request.url), user_id)
         answer += b',"metadata":', metadata, _ROUTED
