@@ -15,7 +15,7 @@ from destination_router.delivery.asking import Asking
 from destination_router.delivery.attempts import POISONED, TRIES, Attempts
 from destination_router.delivery.circuit import Circuit
 from destination_router.delivery.delivery_settings import DeliverySettings
-from destination_router.delivery.item import Answer, Item
+from destination_router.delivery.item import Answer, Item, items_of
 from destination_router.delivery.ledger import Delivery, Ledger
 from destination_router.delivery.observer import Observer
 from destination_router.delivery.outcomes import (
@@ -54,7 +54,6 @@ _KEPT_WINDOWS = 4
 """The windows of waiting messages that keep their decisions. Others are decided again later."""
 
 _DELIVERED = Outcome.delivered()
-_body = attrgetter("body")
 _offset = attrgetter("offset")
 _replay = attrgetter("replay")
 
@@ -141,10 +140,17 @@ class Dispatch:
         free = self._settings.parked_messages - len(self._schedule)
         return max(0, min(self._window, free))
 
+    def expect_more(self, *, are_at_hand: bool) -> None:
+        """Say whether more messages are at hand, to be added as soon as they are decided.
+
+        A window that is not full waits for them, for `linger` at most.
+        """
+        now = self._clock()
+        self._schedule.expect(now + self._settings.linger if are_at_hand else now)
+
     def add(self, events: Sequence[Event], decisions: Sequence[Decision]) -> None:
         """Add messages to send, with what the connection makes of each."""
-        offsets, bodies, replays = map(_offset, events), map(_body, events), map(_replay, events)
-        items = [*map(Item.of, offsets, bodies, decisions, replays)]
+        items = items_of(events, decisions)
         if self._ages:
             now = self._wall_clock()
             for item, event in zip(items, events, strict=True):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import inf
 
 import msgspec
 
 from destination_router.contract.records import Cost, HttpRequest, HttpResponse, Outcome
+from destination_router.eventlog.interface import Event
 from destination_router.pipeline.connection import Decision
 
 
@@ -108,6 +109,15 @@ class Item(msgspec.Struct, eq=False):
         if not delivered:
             return [*enumerate(requests)]
         return [(i, r) for i, r in enumerate(requests) if not delivered >> i & 1]
+
+
+def items_of(events: Iterable[Event], decisions: Iterable[Decision]) -> list[Item]:
+    """Make the items of messages that come in, with what the connection makes of each."""
+    items = []
+    event: Event  # of a comprehension, Cython would not know the type
+    for event, decision in zip(events, decisions, strict=True):
+        items.append(Item.of(event.offset, event.body, decision, event.replay))
+    return items
 
 
 class FailedTogether:

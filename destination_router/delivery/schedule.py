@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
+from math import inf
 from operator import attrgetter
 
 from destination_router.delivery.item import FailedTogether, Item
@@ -30,7 +31,6 @@ _Heap = list[tuple[int, Item]]
 
 _MOST_GROUPS = 256
 
-_blockers = attrgetter("blockers")
 _offset = attrgetter("offset")
 
 
@@ -66,6 +66,7 @@ class Schedule:
         self._lanes: dict[tuple[str, str], _Lane] = {}
         self._groups: list[FailedTogether] = []
         self._due: float | None = None
+        self._more_by = -inf
         self._waiting = 0
         self._under_way = 0
         self._unseen = 0
@@ -102,6 +103,7 @@ class Schedule:
     def add(self, items: Sequence[Item], now: float) -> None:
         """Take in new messages. The offsets of those that share a user must rise."""
         last, frontier = self._last, self._frontier
+        is_one_free = False
         item: Item
         earlier: Item | None
         for item in items:
@@ -112,6 +114,7 @@ class Schedule:
                     before[earlier] = None
                 last[key] = item
             if before is None:
+                is_one_free = True
                 heappush(frontier, (item.offset, item))
                 continue
             item.blockers = len(before)
@@ -119,8 +122,16 @@ class Schedule:
                 earlier.followers = (*earlier.followers, item)
         self._waiting += len(items)
         self._unseen += len(items)
-        if not all(map(_blockers, items)):
+        if is_one_free:
             self._touch(now + self._linger)
+
+    def expect(self, until: float) -> None:
+        """Let a window that is not full wait, until a time, for messages that are at hand already.
+
+        Otherwise what is read at once goes out in parts, where it takes longer than `linger` to
+        decide about all of it.
+        """
+        self._more_by = until
 
     def take(self, now: float, admit: Admit, most: int | None = None) -> list[Item]:
         """Choose the messages that go out together now, by offset; none if it is too early.
@@ -163,7 +174,7 @@ class Schedule:
             return now
         times = [lane.until for lane in self._lanes.values()]
         times += [at for group in self._groups if (at := group.next_at()) is not None]
-        times += [time for time in (self._due,) if time is not None]
+        times += [max(time, self._more_by) for time in (self._due,) if time is not None]
         times += [entry[0] for entry in self._asleep[:1]] + self._alarms[:1]
         soonest = min(times, default=UNKNOWN)
         return None if soonest == UNKNOWN else max(now, soonest)
@@ -348,7 +359,7 @@ class Schedule:
 
     def _is_due(self, now: float) -> bool:
         return (
-            (self._due is not None and self._due <= now)
+            (self._due is not None and self._due <= now and self._more_by <= now)
             or (bool(self._frontier) and self._unseen >= self._window)
             or any(lane.until <= now for lane in self._lanes.values())
         )

@@ -95,8 +95,10 @@ class Window:
         sent: list[asyncio.Task[None]] = []
         try:
             for planned in self._requests:
-                users = chain.from_iterable(map(_keys, planned.items))
-                before = {last_of_user[key] for key in last_of_user.keys() & users}
+                before: set[asyncio.Task[None]] = set()
+                if last_of_user:
+                    users = chain.from_iterable(map(_keys, planned.items))
+                    before = {last_of_user[key] for key in last_of_user.keys() & users}
                 task = asyncio.create_task(self._after(before, planned))
                 sent.append(task)
                 if len(sent) < len(self._requests):  # nothing comes after the last one

@@ -224,7 +224,9 @@ class Worker:
                 self._coming = {event.offset: event for event in events}
             self._sweep.saw(sum(map(len, map(_body, events))))
             for start in range(0, len(events), _DECIDED_AT_ONCE):
-                await self._take_in_next(events[start : start + _DECIDED_AT_ONCE])
+                end = start + _DECIDED_AT_ONCE
+                self._dispatch.expect_more(are_at_hand=end < len(events))
+                await self._take_in_next(events[start:end])
                 await asyncio.sleep(0)
             await self._quarantine.keep(self._wall_clock())
             self._dispatch.changed.set()

@@ -39,6 +39,10 @@ class Deliveries(RuleBasedStateMachine):
             self.poisoned.add(item)
         self.schedule.add([item], self.now)
 
+    @rule(seconds=st.sampled_from([0.0, 0.5, 2.0]))
+    def expect(self, seconds: float) -> None:
+        self.schedule.expect(self.now + seconds)
+
     @rule(seconds=st.sampled_from([0.1, 1.0, 7.0]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
@@ -205,3 +209,19 @@ def test_those_who_ask_take_turns() -> None:
         asked.append(item.offset)
         schedule.put_back(item, 0.0, 0.0)
     assert asked == [0, 1, 2, 0, 1, 2, 0]
+
+
+def test_a_window_waits_for_what_is_at_hand() -> None:
+    """Until it is full, or until that has not come in time."""
+    schedule = Schedule(WINDOW, linger=1.0)
+    items = [
+        Item.of(at, b"", Decision(message_id="m", result="requests", user_keys=(f"{at}",)))
+        for at in range(WINDOW + 1)
+    ]
+    schedule.add(items[:2], 0.0)
+    schedule.expect(3.0)
+    assert schedule.take(2.0, lambda _: None) == []
+    assert schedule.wake_at(2.0) == 3.0
+    schedule.add(items[2:], 2.0)
+    assert schedule.take(2.0, lambda _: None) == items[:WINDOW]
+    assert schedule.take(3.0, lambda _: None) == items[WINDOW:]
