@@ -146,6 +146,8 @@ class Sender:
         timeout = self._settings.timeout
         deadline = started + timeout
         try:
+            if clock() >= deadline:  # else it goes out before its timeout ends it, and again later
+                raise TimeoutError  # noqa: TRY301
             # The whole of it: the transport's own timeout begins anew with each byte that comes.
             async with asyncio.timeout_at(deadline):
                 answer = await way.transport.handle_async_request(prepared)

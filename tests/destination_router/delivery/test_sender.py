@@ -35,11 +35,13 @@ BULK = HttpRequest(
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
-def attempt(handler: Handler, request: HttpRequest = BULK) -> dict[str, Outcome]:
+def attempt(
+    handler: Handler, request: HttpRequest = BULK, settings: DeliverySettings | None = None
+) -> dict[str, Outcome]:
     async def send() -> dict[str, Outcome]:
         connection = Connection("heap", load_plugin("heap"), {"appId": "11"})
         transport = httpx.MockTransport(handler)
-        async with Sender(connection, DeliverySettings(), transport=transport) as sender:
+        async with Sender(connection, settings, transport=transport) as sender:
             return (await sender.attempt(request)).outcomes
 
     return asyncio.run(send())
@@ -128,6 +130,20 @@ def test_no_answer_is_a_retry() -> None:
     again = Outcome.retry(code="network", detail="https://heapanalytics.com: ConnectError")
 
     assert attempt(fail) == {"a": again, "b": again}
+
+
+def test_what_took_all_its_time_to_be_made_does_not_go_out() -> None:
+    """Its answer would be given up at once, and so it would go out a second time."""
+    went: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        went.append(request)
+        return httpx.Response(200)
+
+    again = Outcome.retry(code="network", detail="https://heapanalytics.com: no answer within 0 s")
+
+    assert attempt(answer, settings=DeliverySettings(timeout=0.0)) == {"a": again, "b": again}
+    assert went == []
 
 
 @pytest.mark.parametrize(
