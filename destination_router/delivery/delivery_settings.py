@@ -44,8 +44,8 @@ class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
             for all users of the connection. Each costs about its own size and half a kilobyte.
         skip_repeats: whether a profile update is left out that repeats exactly what was last
             delivered.
-        remembered_states: how many last delivered profile updates are remembered, as digests of 16
-            bytes.
+        remembered_states: how many last delivered profile updates are remembered, as hashes of 64
+            bits.
     """
 
     origins: dict[str, str] = {}
