@@ -115,6 +115,7 @@ def check_ignored(ignored: Ignored) -> None:
         checked = msgspec.convert(asdict(ignored), Ignored)
     except msgspec.ValidationError as error:
         raise UnfitAnswer(f"returned an Ignored that does not fit: {error}") from None
+    _refuse_look_alikes("an Ignored", {"notes": ignored.notes})
     if not checked.reason.strip():
         raise UnfitAnswer("returned an Ignored without a reason; say why in a sentence")
 
@@ -167,6 +168,24 @@ def _check_types(request: HttpRequest) -> None:
         msgspec.convert(asdict(request), HttpRequest)
     except msgspec.ValidationError as error:
         raise UnfitAnswer(f"returned a request that does not fit: {error}") from None
+    records = {
+        "auth": (request.auth,),
+        "notes": request.notes,
+        "costs": request.costs or _NONE,
+        "bulk_costs": request.bulk_costs or _NONE,
+        "pairings": request.pairings,
+    }
+    _refuse_look_alikes("a request", records)
+
+
+def _refuse_look_alikes(what: str, records: Mapping[str, Iterable[object]]) -> None:
+    """Refuse a mapping with the keys of a record, which msgspec takes for one, and nobody else."""
+    for name, given in records.items():
+        for record in given:
+            if isinstance(record, Mapping):
+                kind = type(record).__name__
+                problem = f"a {kind} in place of a record - at `$.{name}`"
+                raise UnfitAnswer(f"returned {what} that does not fit: {problem}")
 
 
 def _has_plain_records(request: HttpRequest) -> bool:

@@ -173,6 +173,10 @@ def test_a_destination_says_why_it_ignores_a_message() -> None:
         (Ignored(" "), "on_track returned an Ignored without a reason"),
         (Ignored(5), "an Ignored that does not fit: Expected `str`, got `int` - at `$.reason`"),  # type: ignore[arg-type]
         (Ignored("a reason", (PERSONAL,)), "an Ignored that does not fit"),  # type: ignore[arg-type]
+        (
+            Ignored("a reason", ({"code": "dropped", "path": PERSONAL, "detail": "it"},)),  # type: ignore[arg-type]
+            "an Ignored that does not fit: a dict in place of a record - at `$.notes`",
+        ),
     ],
 )
 def test_a_reason_that_is_none_is_the_plugins_mistake(answer: Any, words: str) -> None:
@@ -200,6 +204,24 @@ def test_bodies_and_parameters_are_of_their_types(answer: Any, words: str) -> No
     decision = decide(lambda *_: [answer])
     assert decision.reject is not None
     assert words in decision.reject.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "record"),
+    [
+        ("auth", {"scheme": "basic", "username": PERSONAL}),
+        ("notes", ({"code": "dropped", "path": "a", "detail": PERSONAL},)),
+        ("costs", ({"quota": "events", "key": PERSONAL},)),
+        ("bulk_costs", ({"quota": "events", "key": PERSONAL},)),
+        ("pairings", ({"rule": "r", "key": PERSONAL, "value": "v", "limit": 1},)),
+    ],
+)
+def test_an_object_with_the_keys_of_a_record_is_none(name: str, record: Any) -> None:
+    """Else credentials would not be sent, and whoever reads a note or a cost would fail at it."""
+    decision = decide(ill_fitting(**{name: record}))
+    assert decision.reject is not None
+    words = f"that does not fit: a dict in place of a record - at `$.{name}`"
+    assert decision.reject.detail == f"on_track returned a request {words}"
 
 
 @pytest.mark.parametrize("kind", ["page", "screen", "group", "alias"])
