@@ -97,6 +97,7 @@ def options(
 
 def main() -> None:
     """Run the command."""
+    _open_closed_streams()
     try:
         try:
             app()
@@ -105,3 +106,18 @@ def main() -> None:
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(FAILED) from None
+
+
+def _open_closed_streams() -> None:
+    """Let what is written to a stream that was closed, as by `2>&-`, go nowhere.
+
+    Otherwise there is no such stream in Python, and its number is the next opened file's.
+    """
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            os.set_inheritable(number, True)  # noqa: FBT003 -- other processes write there, too
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8"))

@@ -319,6 +319,25 @@ def test_a_reader_may_leave_early(tmp_path: Path) -> None:
         assert process.wait(timeout=PATIENCE) == 1
 
 
+@pytest.mark.parametrize("closed", [1, 2])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["schema", "heap"], ["plugins", "--json"], ["check", "--config", "no-such-file"]],
+    ids=" ".join,
+)
+def test_a_closed_stream_takes_what_is_written_to_it(arguments: list[str], closed: int) -> None:
+    """The command ends as ever, and what goes to the other stream is the same."""
+
+    def told(closing: str) -> tuple[int, dict[int, str]]:
+        command = [sys.executable, "-m", "destination_router.commands.cli", *arguments]
+        command = ["sh", "-c", f'exec "$@" {closing}', "sh", *command]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, {1: done.stdout, 2: done.stderr}
+
+    status, whole = told("")
+    assert told(f"{closed}>&-") == (status, whole | {closed: ""})
+
+
 def test_send_delivers_a_gzipped_file(tmp_path: Path, heap_url: str) -> None:
     """Every message reaches the vendor; what does not is named by line, id and code."""
     path = tmp_path / "messages.jsonl.gz"
