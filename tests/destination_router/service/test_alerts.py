@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import router_process
 from rough_server import RoughServer
 from router_process import Router, command, toml
 from waiting import PATIENCE, closed_port, until
@@ -30,6 +32,13 @@ from destination_router.service.serving import Asgi
 HELD = Sight(held={"US": ["http_401"]})
 ORIGIN = Origin("router-1", "run")
 SECRET = "/services/T000/secret-of-the-receiver"
+PATIENT = f"""
+from destination_router.commands.cli import main
+from destination_router.service import alerts
+alerts._TIMEOUT = {10 * PATIENCE}
+main()
+"""
+"""A command that waits for a receiver longer than any test does."""
 
 
 class Receiver:
@@ -461,9 +470,10 @@ def test_a_receiver_that_hangs_holds_up_neither_delivery_nor_the_end(
     rough: Callable[[Any], RoughServer],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """While it is told of a connection, the other goes on; SIGTERM ends it."""
+    """While one is told, delivery goes on, and SIGTERM ends it: neither waits for the answer."""
     server = rough(_say_nothing)
     monkeypatch.setenv("ALERT_URL", server.url)
+    monkeypatch.setattr(router_process, "CLI", [sys.executable, "-c", PATIENT])
     configure(router.directory, heap_url, ALERTS + "dead_letters = 1\n")
     router.start()
     assert router.send({**TRACK, "event": None}) == 200
