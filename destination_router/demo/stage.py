@@ -142,8 +142,8 @@ async def play(running: Stage) -> dict[str, list[Any]]:
         `{"users": [...], "events": [...], "accounts": [...]}` as far as the stand-in tells, or
         `{"requests": [...]}` if it keeps no more than that.
     """
-    # The SDK's HTTP client logs what it sends; a demo's terminal is no place for it.
-    logging.getLogger("rudder").setLevel(logging.CRITICAL)
+    # The SDK says what it could not send, as after Ctrl-C; a demo's terminal is no place for it.
+    logging.getLogger("rudderstack").setLevel(logging.CRITICAL)
     await asyncio.to_thread(send_traffic, running.gateway_url, WRITE_KEY)
     await running.done()
     async with httpx.AsyncClient(base_url=running.vendor_url, trust_env=False) as client:
