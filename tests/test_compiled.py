@@ -191,5 +191,16 @@ def test_cython_gets_structs_for_types_and_nothing_else() -> None:
     assert "def is_time(text: object) -> object:" in times
 
 
+@pytest.mark.usefixtures("_from_root")
+def test_a_method_that_anybody_may_call_by_its_class_asks_what_it_is_called_with() -> None:
+    """`HttpResponse.json` of another struct would read memory that is not its own."""
+    records = struct_layouts.typed(Path("destination_router/contract/records.py"))[0]
+    assert "def json(self) -> object:" in records
+    assert "def text(self: HttpResponse_Layout) -> object:" in records  # a property
+    assert "def __post_init__(self: HttpRequest_Layout) -> object:" in records
+    messages = struct_layouts.typed(Path("destination_router/contract/messages.py"))[0]
+    assert "def options(self, *names: object) -> object:" in messages
+
+
 def _typed(name: str) -> str:
     return struct_layouts.typed(Path("heap_destination", name))[0]
