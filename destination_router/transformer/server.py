@@ -109,7 +109,7 @@ def _read(path: Path) -> RouterConfig:
 def _is_base_url(text: str) -> bool:
     try:
         url = httpx.URL(text)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, UnicodeError):
         return False
     return url.scheme in {"http", "https"} and bool(url.host) and not url.query
 

@@ -171,7 +171,7 @@ def test_an_upstream_that_is_not_there_is_told_at_the_start(
 
 
 @pytest.mark.parametrize(
-    "url", ["127.0.0.1:9091", "http://", "http://[::1", "http://x:y", "ftp://x"]
+    "url", ["127.0.0.1:9091", "http://", "http://[::1", "http://x:y", "ftp://x", "http://x/\udcff"]
 )
 def test_an_upstream_that_is_no_url_is_refused(url: str) -> None:
     """Before anything listens; the option is named, and how to write it."""
