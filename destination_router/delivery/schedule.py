@@ -450,7 +450,8 @@ class Schedule:
             if wait is None:
                 taken.append(item)
                 item.under_way = True
-                _follow(item, now, freed, behind)
+                if item.followers:
+                    _follow(item, now, freed, behind)
             elif heap is not behind:
                 # A message that follows one of this window is looked at again when that has ended.
                 lane = self._stall(item, wait)
@@ -476,7 +477,8 @@ def _take_from_group(group: FailedTogether, now: float, admit: Admit, most: int)
             break
         taken.append(item)
         item.under_way = True
-        _follow(item, now, freed, [])
+        if item.followers:
+            _follow(item, now, freed, [])
     if taken:
         group.items = [item for item in group.items if not item.under_way]
     return taken
@@ -493,11 +495,13 @@ def _first(heaps: Sequence[_Heap]) -> _Heap | None:
 
 def _follow(item: Item, now: float, freed: dict[Item, int], behind: _Heap) -> None:
     """Let a user's next messages go in the same window if nothing else blocks them."""
-    for follower in item.followers:
-        freed[follower] = freed.get(follower, 0) + 1
-        if freed[follower] != follower.blockers:
-            continue
-        if follower.ended:
-            _follow(follower, now, freed, behind)
-        elif follower.group is None and follower.not_before <= now:
-            heappush(behind, (follower.offset, follower))
+    ahead = [item]
+    while ahead:  # not by recursion: any number may have ended behind one that goes again
+        for follower in ahead.pop().followers:
+            freed[follower] = freed.get(follower, 0) + 1
+            if freed[follower] != follower.blockers:
+                continue
+            if follower.ended:
+                ahead.append(follower)
+            elif follower.group is None and follower.not_before <= now:
+                heappush(behind, (follower.offset, follower))

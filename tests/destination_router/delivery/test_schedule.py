@@ -225,3 +225,16 @@ def test_a_window_waits_for_what_is_at_hand() -> None:
     schedule.add(items[2:], 2.0)
     assert schedule.take(2.0, lambda _: None) == items[:WINDOW]
     assert schedule.take(3.0, lambda _: None) == items[WINDOW:]
+
+
+def test_any_number_may_have_ended_behind_one_that_goes_again() -> None:
+    """A vendor may refuse the first of a bulk for now, and take all others of the same user."""
+    schedule = Schedule(5000, linger=0.0)
+    decision = Decision(message_id="m", result="requests", user_keys=("a",))
+    items = [Item.of(at, b"", decision) for at in range(5001)]
+    schedule.add(items[:5000], 0.0)
+    assert schedule.take(0.0, lambda _: None) == items[:5000]
+    schedule.put_back(items[0], 0.0, 0.0)
+    schedule.done_all(items[1:5000], 0.0)
+    schedule.add(items[5000:], 0.0)
+    assert schedule.take(0.0, lambda _: None) == [items[0], items[5000]]
