@@ -1,7 +1,6 @@
 """A router process with a router.toml that delivers to a simulated Heap."""
 
 import contextlib
-import json
 import re
 import signal
 import subprocess
@@ -11,7 +10,7 @@ from typing import Any
 
 import httpx
 from command_line import run_command
-from waiting import PATIENCE, free_port, until
+from waiting import PATIENCE, free_port, json_lines, until
 
 CLI = [sys.executable, "-m", "destination_router.commands.cli"]
 US, EU = "https://heapanalytics.com", "https://c.eu.heap-api.com"
@@ -70,7 +69,7 @@ class Router:
 
     def lines(self) -> list[Any]:
         """What it logged: nothing but JSON."""
-        return [json.loads(line) for line in (self.directory / "said.log").read_text().splitlines()]
+        return json_lines(self.directory / "said.log")
 
     def end(self) -> None:
         if self._process is not None and self._process.poll() is None:

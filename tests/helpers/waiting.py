@@ -1,7 +1,8 @@
-"""What tests of real processes need: a port to give them, and to wait for what they do."""
+"""What tests of real processes need: a port to give them, and to wait for what they do or write."""
 
 import fcntl
 import functools
+import json
 import os
 import secrets
 import socket
@@ -10,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 _HEED = (
     "import os, signal, sys; signal.signal(2, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
@@ -60,6 +61,12 @@ def free_port() -> int:
             continue
         _CLAIMS.append(claim)
         return port
+
+
+def json_lines(path: Path) -> list[Any]:
+    """What a file holds that another process may be writing: only the lines that are whole."""
+    written, _, _ = path.read_bytes().rpartition(b"\n")
+    return [json.loads(line) for line in written.splitlines()]
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 from command_line import run_command
-from waiting import until
+from waiting import json_lines, until
 
 from destination_router.service.serving import Asgi
 from heap_destination.simulator import create_simulator
@@ -83,8 +83,7 @@ def run(directory: Path, heap: Heap, *arguments: str, stdin: str = "") -> tuple[
 
 
 def audit(directory: Path) -> list[dict[str, Any]]:
-    lines = (directory / "deletions.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    return json_lines(directory / "deletions.jsonl")
 
 
 def events(directory: Path) -> list[str]:

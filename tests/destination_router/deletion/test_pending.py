@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from command_line import run_command
-from waiting import INTERRUPTIBLE, PATIENCE, closed_port, until
+from waiting import INTERRUPTIBLE, PATIENCE, closed_port, json_lines, until
 
 from destination_router.config.router_toml import load_config
 from destination_router.eventlog.dead_letter import DeadLetter
@@ -104,8 +104,7 @@ class Router:
         return done.returncode, done.stdout, done.stderr
 
     def audit(self) -> list[dict[str, Any]]:
-        lines = (self.directory / "deletions.jsonl").read_text().splitlines()
-        return [json.loads(line) for line in lines]
+        return json_lines(self.directory / "deletions.jsonl")
 
 
 def test_what_waits_and_what_is_dead_is_dropped(tmp_path: Path, vendor: str) -> None:
