@@ -2,6 +2,9 @@
 
 import ast
 import contextlib
+import os
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -200,6 +203,22 @@ def test_a_method_that_anybody_may_call_by_its_class_asks_what_it_is_called_with
     assert "def __post_init__(self: HttpRequest_Layout) -> object:" in records
     messages = struct_layouts.typed(Path("destination_router/contract/messages.py"))[0]
     assert "def options(self, *names: object) -> object:" in messages
+
+
+def test_what_is_not_compiled_is_not_imported_for_it(tmp_path: Path) -> None:
+    """A build has no distribution yet, whose version the sender asks for as it is imported."""
+    code = (
+        "import sys; from pathlib import Path; from struct_layouts import write_typed; "
+        f"write_typed(map(Path, {HOOK['modules']!r}), Path({str(tmp_path)!r})); "
+        "print(*(name for name in sys.modules if name.startswith('destination_router.')))"
+    )
+    command = [sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tools'}"}
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    imported = done.stdout.decode().split()
+    assert "destination_router.pipeline.decisions" in imported
+    assert not [name for name in imported if ".hosting" in name or name.endswith(".sender")]
 
 
 def _typed(name: str) -> str:

@@ -115,7 +115,8 @@ def _annotations(tree: ast.Module, scope: Any) -> dict[ast.expr, str]:
         Those of arguments, of local variables and of what functions return; what each may name.
         What is returned is an object for whoever calls, so its type would only be checked.
     """
-    package = importlib.import_module(scope.__name__.partition(".")[0])
+    package = _package(scope)
+    exported = {*vars(package), *getattr(package, "__all__", ())}
     found: dict[ast.expr, str] = {}
     for function in ast.walk(tree):
         if not isinstance(function, Function):
@@ -123,7 +124,7 @@ def _annotations(tree: ast.Module, scope: Any) -> dict[ast.expr, str]:
         arguments = set(ast.walk(function.args))
         for node in ast.walk(function):
             if isinstance(node, (ast.arg, ast.AnnAssign)) and node.annotation is not None:
-                is_public = node in arguments and hasattr(package, function.name)
+                is_public = node in arguments and function.name in exported
                 found[node.annotation] = _FOREIGN if is_public else _ALL
             match node:
                 case ast.AnnAssign(annotation=ast.Name("str"), value=ast.Call(ast.Name("str"))):
@@ -139,8 +140,9 @@ def _selves(tree: ast.Module, scope: Any) -> Iterator[tuple[ast.arg, type[msgspe
     A struct that a package exports has methods that anybody may call by its class, with anything
     for `self`: `map(HttpResponse.json, answers)`. What is missing there is only slower.
     """
-    package = importlib.import_module(scope.__name__.partition(".")[0])
-    exported = [getattr(package, name) for name in getattr(package, "__all__", ())]
+    package = _package(scope)
+    found = {**vars(scope), **vars(package)}
+    exported = [found.get(name) for name in getattr(package, "__all__", ())]
     kinds = [each for each in exported if isinstance(each, msgspec.StructMeta)]
     for node in tree.body:
         if not isinstance(node, ast.ClassDef):
@@ -153,6 +155,14 @@ def _selves(tree: ast.Module, scope: Any) -> Iterator[tuple[ast.arg, type[msgspe
                 is_public = is_callable and any(issubclass(kind, struct) for kind in kinds)
                 if first.arg == "self" and first.annotation is None and not is_public:
                     yield first, struct
+
+
+def _package(scope: Any) -> types.ModuleType:
+    """Find the package of a module. It is asked for no name that it imports on first use.
+
+    Such an import may need a distribution that is only being built.
+    """
+    return importlib.import_module(scope.__name__.partition(".")[0])
 
 
 def _place(node: ast.expr | ast.arg) -> tuple[_Place, _Place]:
