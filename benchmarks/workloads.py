@@ -529,8 +529,8 @@ async def _looked_at(
 
 
 def _read_all(browser: socket.socket) -> None:
-    """Read as a browser does, which costs the router nothing."""
-    with browser:
+    """Read as a browser does, which costs the router nothing, until either of them leaves."""
+    with browser, contextlib.suppress(ConnectionResetError):
         while browser.recv(2**16):
             pass
 
