@@ -142,7 +142,7 @@ def test_several_processes_count_together(start: Callable[..., Transformer]) -> 
     running = start("--workers", "2")
     for _ in range(6):
         running.ask(TRACK)
-    until(lambda: shown(running.url)['router_received_total{connection="heap"}'] == 6)
+    until(lambda: shown(running.url).get('router_received_total{connection="heap"}') == 6)
 
 
 def test_what_is_shared_outlives_a_process(tmp_path: Path) -> None:
