@@ -25,7 +25,6 @@ CODE = "quarantined_identity"
 
 _DIGEST_BYTES = 16
 _DEVICE = "anonymousId"
-_NEVER = float("-inf")
 MOST_REMEMBERED = 100_000
 """Identities and what came with them, together, about 300 bytes each: those that were not seen for
 longest are forgotten first, and what floods in is seen all the time."""
@@ -88,7 +87,7 @@ class Quarantine:
         # A digest costs more than all the rest, and only what is held back outlives the process.
         self._seen: OrderedDict[int, _Once | _Seen] = OrderedDict()
         self._remembered = 0
-        self._forgot_at = _NEVER  # also set where too much is remembered, to forget at once
+        self._forgot_at = float("-inf")
         self.caught: list[bytes] = []
         """Digests of those that are held back since this was last emptied."""
 
@@ -160,14 +159,12 @@ class Quarantine:
         return bool(self._held) and not self._held.isdisjoint(map(digest, identities))
 
     def _is_too_much(self, identity: int, marks: _Marks, at: float) -> bool:
-        if at != self._forgot_at:
+        if at != self._forgot_at or self._remembered >= self._most_remembered:
             self._forget(at)  # for all messages of a request but the first, it is done
         seen = self._seen.get(identity)
         if seen is None:
             self._seen[identity] = _Once(marks, at)
             self._remembered += 1 + len(marks) // 2
-            if self._remembered >= self._most_remembered:
-                self._forgot_at = _NEVER
             return False  # the limits are one or more
         self._seen.move_to_end(identity)
         if type(seen) is _Once:
@@ -201,8 +198,6 @@ class Quarantine:
             return False
         known[mark] = at
         self._remembered += 1
-        if self._remembered >= self._most_remembered:
-            self._forgot_at = _NEVER
         return True
 
     def _forget(self, at: float) -> None:
