@@ -39,7 +39,7 @@ from destination_router.commands.output import (
 from destination_router.config.router_toml import RouterConfig, load_config
 from destination_router.contract.records import Json
 from destination_router.contract.times import format_time
-from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
+from destination_router.eventlog.dead_letter import DamagedLetter, DeadLetter, DeadLetterFilter
 from destination_router.eventlog.log_admin import LogAdmin
 from destination_router.eventlog.opening import open_admin
 from destination_router.eventlog.sqlite.dead_letter_store import (
@@ -156,37 +156,51 @@ def list_(
     one_by_one = each or content or bool(which.ids) or which.message_id is not None
     wanted = _of(which, replayed=replayed)
     with problems_told(), opened_log(load_config(config)) as log:
+        damaged: list[DamagedLetter] = []
         if as_json:
             letter = None
-            for letter in find_letters(log.books, wanted):
+            for letter in find_letters(log.books, wanted, damaged):
                 print_line(letter_json(letter, content=content))
             told = 0 if letter is None else 1
         elif one_by_one:
-            told = _print_each(log.books, wanted, content=content)
+            told = _print_each(log.books, wanted, damaged, content=content)
         else:
-            told = _print_groups(log.books, wanted)
-        if not told:
+            told = _print_groups(log.books, wanted, damaged)
+        if not told and not damaged:
             talk.print(_none_found(which))
+    _end_if_damaged(damaged)
 
 
-def _print_each(database: sqlite3.Connection, wanted: DeadLetterFilter, *, content: bool) -> int:
+def _print_each(
+    database: sqlite3.Connection,
+    wanted: DeadLetterFilter,
+    damaged: list[DamagedLetter],
+    *,
+    content: bool,
+) -> int:
     most = wanted.limit or _MOST_LINES
     one_more = msgspec.structs.replace(wanted, limit=most + 1)
-    letters = list(find_letters(database, one_more))
+    letters = list(find_letters(database, one_more, damaged))
     for letter in letters[:most]:
         print_letter(letter, content=content)
-    if len(letters) > most and wanted.limit is None:
+    if len(letters) + len(damaged) > most and wanted.limit is None:
         talk.print(f"There are more than {most}: --limit says how many to show.")
     return len(letters)
 
 
-def _print_groups(database: sqlite3.Connection, wanted: DeadLetterFilter) -> int:
+def _print_groups(
+    database: sqlite3.Connection, wanted: DeadLetterFilter, damaged: list[DamagedLetter]
+) -> int:
     groups = group_letters(database, wanted)
     most = wanted.limit or _MOST_LINES
     for group in groups[:most]:
-        told = letter_json(group.sample, content=False)
-        sample = [told["id"], told["at"], told["messageId"], told["detail"]]
-        words = [group.count, group.sample.connection, group.sample.code]
+        if isinstance(group.sample, DamagedLetter):
+            damaged.append(group.sample)
+            sample = [group.sample.told]
+        else:
+            told = letter_json(group.sample, content=False)
+            sample = [told["id"], told["at"], told["messageId"], told["detail"]]
+        words = [group.count, group.connection or "?", group.code or "?"]
         line = "  ".join(map(str, words)), "  ".join(map(str, filter(None, sample)))
         out.print(f"{line[0]}  such as  {line[1]}", markup=False)
     if len(groups) > most:
@@ -208,11 +222,13 @@ def show(
     Example: destination-router dead-letters show 17
     """
     with problems_told(), opened_log(load_config(config)) as log:
-        found = list(find_letters(log.books, _of(which, replayed=True)))
+        damaged: list[DamagedLetter] = []
+        found = list(find_letters(log.books, _of(which, replayed=True), damaged))
         for letter in found:
             out.console.print_json(
                 msgspec.json.encode(letter_json(letter, content=content)).decode()
             )
+        _end_if_damaged(damaged)
         if not found:
             talk.print(_none_found(which))
             raise typer.Exit(FAILED)
@@ -242,16 +258,16 @@ def replay(
         with opened_log(router, to_write=True) as log:
             _see_that_it_is_meant(which, everything=everything)
             # A letter that was replayed is replayed again only if it is asked for by number.
-            found = list(find_letters(log.books, _of(which, replayed=bool(which.ids))))
+            damaged: list[DamagedLetter] = []
+            found = list(find_letters(log.books, _of(which, replayed=bool(which.ids)), damaged))
             letters, refused = Replayable(router.connections).sort_out(found)
             if not dry_run:
                 log.replay_letters(letters, time.time())
     _print_done(which, letters, "would be replayed" if dry_run else "replayed")
     for reason, left in refused.items():
-        numbers = ", ".join(str(letter.id) for letter in left[:_MOST_NUMBERS])
-        numbers += ", ..." if len(left) > _MOST_NUMBERS else ""
-        complain(f"{len(left)} not replayed, but kept: {numbers}. {reason}")
-    _end(which, found, failed=bool(refused))
+        complain(f"{len(left)} not replayed, but kept: {_numbers(left)}. {reason}")
+    _complain_of_damage(damaged)
+    _end(which, [*found, *damaged], failed=bool(refused or damaged))
 
 
 @commands.command(cls=OnceCommand)
@@ -273,7 +289,9 @@ def delete(
     """
     with problems_told(), opened_log(load_config(config), to_write=True) as log:
         _see_that_it_is_meant(which, everything=everything)
-        letters = list(find_letters(log.books, _of(which, replayed=replayed or bool(which.ids))))
+        damaged: list[DamagedLetter] = []
+        found = find_letters(log.books, _of(which, replayed=replayed or bool(which.ids)), damaged)
+        letters: list[DeadLetter | DamagedLetter] = [*found, *damaged]
         if not dry_run:
             delete_letters(log.books, letters)
     _print_done(which, letters, "would be deleted" if dry_run else "deleted")
@@ -297,10 +315,12 @@ def export(
     """
     with problems_told(), opened_log(load_config(config)) as log, _target(output) as target:
         letter = None
-        for letter in find_letters(log.books, _of(which, replayed=replayed)):
+        damaged: list[DamagedLetter] = []
+        for letter in find_letters(log.books, _of(which, replayed=replayed), damaged):
             target.write(letter.body.replace(b"\n", b" ") + b"\n")
-        if letter is None:
+        if letter is None and not damaged:
             talk.print(_none_found(which))
+    _end_if_damaged(damaged)
 
 
 def _see_that_it_is_meant(which: DeadLetterFilter, *, everything: bool) -> None:
@@ -312,17 +332,47 @@ def _none_found(which: DeadLetterFilter) -> str:
     return "No dead letters." if which == DeadLetterFilter() else "No dead letter is like that."
 
 
-def _print_done(which: DeadLetterFilter, letters: Sequence[DeadLetter], verb: str) -> None:
+def _end_if_damaged(damaged: Sequence[DamagedLetter]) -> None:
+    """Exit with a status that says so if some letters could not be read."""
+    _complain_of_damage(damaged)
+    if damaged:
+        raise typer.Exit(FAILED)
+
+
+def _complain_of_damage(damaged: Sequence[DamagedLetter]) -> None:
+    if damaged:
+        complain(
+            f"{len(damaged)} not as they were written, and cannot be read: {_numbers(damaged)}. "
+            "`dead-letters delete` with the number deletes one; a backup may have it whole."
+        )
+
+
+def _numbers(letters: Sequence[DeadLetter | DamagedLetter]) -> str:
+    numbers = ", ".join(str(letter.id) for letter in letters[:_MOST_NUMBERS])
+    return numbers + (", ..." if len(letters) > _MOST_NUMBERS else "")
+
+
+def _print_done(
+    which: DeadLetterFilter, letters: Sequence[DeadLetter | DamagedLetter], verb: str
+) -> None:
     """Report what was done: each letter that was named by number, and others by code."""
     if which.ids:
         for letter in letters:
-            print_letter(letter, content=False)
-    codes = Counter(f"{letter.connection} {letter.code}" for letter in letters)
+            if isinstance(letter, DamagedLetter):
+                out.print(f"{letter.id}  {letter.told}")
+            else:
+                print_letter(letter, content=False)
+    codes = Counter(f"{letter.connection or '?'} {letter.code or '?'}" for letter in letters)
     told = ", ".join(f"{name} {count}" for name, count in codes.most_common(_MOST_NUMBERS))
     talk.print(f"{len(letters)} {verb}" + (f": {told}" if told else ""), markup=False)
 
 
-def _end(which: DeadLetterFilter, found: Sequence[DeadLetter], *, failed: bool = False) -> None:
+def _end(
+    which: DeadLetterFilter,
+    found: Sequence[DeadLetter | DamagedLetter],
+    *,
+    failed: bool = False,
+) -> None:
     """Exit with the status for whether all requested letters existed and were handled."""
     missing = sorted(set(which.ids).difference(letter.id for letter in found))
     if missing and which.limit is None:

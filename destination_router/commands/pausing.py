@@ -111,8 +111,8 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
             "state": self.state,
             "messages": self.lag.messages,
             "seconds": round(self.lag.seconds, 3),
-            "pausedSince": _time(self.order.at) if self.order is not None and paused else None,
-            "heldSince": None if self.held is None else _time(self.held.since),
+            "pausedSince": _known(self.order.at) if self.order is not None and paused else None,
+            "heldSince": None if self.held is None else _known(self.held.since),
             "heldCode": None if self.held is None else self.held.code,
             "routerRuns": self.running,
         }
@@ -153,7 +153,7 @@ def standing_words(database: sqlite3.Connection) -> dict[str, str]:
 
 def _standing_words(order: Order | None, held: Held | None) -> list[str]:
     words = [paused_words(order)] if order is not None and order.paused else []
-    return words if held is None else [*words, f"held since {_time(held.since)} ({held.code})"]
+    return words if held is None else [*words, f"held {_since(held.since)} ({held.code})"]
 
 
 def order_of(eventlog: EventLogConfig, connection: str) -> Order | None:
@@ -170,7 +170,15 @@ def order_of(eventlog: EventLogConfig, connection: str) -> Order | None:
 
 def paused_words(order: Order) -> str:
     """Say since when a connection is paused."""
-    return f"paused since {_time(order.at)}"
+    return f"paused {_since(order.at)}"
+
+
+def _since(moment: float | None) -> str:
+    return f"since {_known(moment) or 'a time that is not as it was written'}"
+
+
+def _known(moment: float | None) -> str | None:
+    return None if moment is None else _time(moment)
 
 
 def _say(connection: str, path: Path, *, paused: bool) -> None:

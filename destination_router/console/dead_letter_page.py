@@ -17,7 +17,12 @@ from destination_router.console.desk import Desk
 from destination_router.console.forms import Form, read_form
 from destination_router.console.page import Page, session_of
 from destination_router.console.rendering import Rendering
-from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter, LetterGroup
+from destination_router.eventlog.dead_letter import (
+    DamagedLetter,
+    DeadLetter,
+    DeadLetterFilter,
+    LetterGroup,
+)
 from destination_router.eventlog.log_admin import LogAdmin
 from destination_router.eventlog.sqlite.dead_letter_store import (
     count_by_hour,
@@ -68,8 +73,10 @@ class DeadLetterPage:
         listed = msgspec.structs.replace(wanted, limit=_LISTED)
         since = self._desk.clock() - _COLUMNS * _HOUR
 
+        damaged: list[DamagedLetter] = []
+
         def read(log: LogAdmin) -> tuple[list[LetterGroup], list[DeadLetter], Counter[int]]:
-            letters = list(find_letters(log.books, listed)) if wanted.code else []
+            letters = list(find_letters(log.books, listed, damaged)) if wanted.code else []
             recent = msgspec.structs.replace(wanted, since=since)
             hours = Counter(count_by_hour(log.books, recent))
             return group_letters(log.books, wanted), letters, hours
@@ -83,13 +90,14 @@ class DeadLetterPage:
             "dead_letters.html",
             groups=groups,
             letters=letters,
+            damaged=damaged,
             wanted=wanted,
             total=sum(group.count for group in groups),
             columns=[hours[start] for start in starts],
             starts=[start * _HOUR for start in starts],
             actions=[each for each in actions if _is_about_letters(each)],
             done=asked.get("done", ""),
-            detail_of=lambda letter: self._view(letter).detail,
+            detail_of=self._detail,
             content=self._desk.content,
             most=AT_ONCE,
         )
@@ -99,7 +107,9 @@ class DeadLetterPage:
         if not number.isdecimal() or len(number) > 18:  # noqa: PLR2004 -- SQLite's largest
             raise HTTPException(404)
         which = DeadLetterFilter(ids=(int(number),))
-        found = await self._desk.read_log(lambda log: list(find_letters(log.books, which)))
+        found, damaged = await self._desk.read_log(lambda log: _found(log, which))
+        if damaged:
+            raise HTTPException(404, f"The {damaged[0].told}: nobody can read it. Delete it.")
         if not found:
             raise HTTPException(404, "There is no such dead letter; it may have been deleted.")
         return self._rendering.page(request, "letter.html", view=self._view(found[0]))
@@ -126,12 +136,13 @@ class DeadLetterPage:
         self, request: Request, wanted: DeadLetterFilter, subject: str, what: str, form: Form
     ) -> Response:
         """Show what would be done, and ask."""
-        found = await self._desk.read_log(lambda log: list(find_letters(log.books, wanted)))
+        found, damaged = await self._desk.read_log(lambda log: _found(log, wanted))
         config = self._desk.configured.config
-        good = found
+        good: list[DeadLetter | DamagedLetter] = [*found, *damaged]
         refused: dict[str, list[DeadLetter]] = {}
         if what == "replay":
-            good, refused = Replayable(config.connections).sort_out(found)
+            replayable, refused = Replayable(config.connections).sort_out(found)
+            good = [*replayable]
         return self._rendering.page(
             request,
             "letters_asked.html",
@@ -139,7 +150,10 @@ class DeadLetterPage:
             subject=subject,
             letters=good,
             refused=refused,
-            codes=Counter(f"{each.connection} {each.code}" for each in good).most_common(20),
+            damaged=damaged,
+            codes=Counter(
+                f"{each.connection or '?'} {each.code or '?'}" for each in good
+            ).most_common(20),
             form=form,
         )
 
@@ -147,10 +161,10 @@ class DeadLetterPage:
         config = self._desk.configured.config
 
         def replay(log: LogAdmin) -> tuple[int, int]:
-            found = list(find_letters(log.books, wanted))
+            found, damaged = _found(log, wanted)
             good, refused = Replayable(config.connections).sort_out(found)
             log.replay_letters(good, time.time())
-            return len(good), sum(map(len, refused.values()))
+            return len(good), sum(map(len, refused.values())) + len(damaged)
 
         done, refused = await self._desk.change_log(replay)
         await self._desk.note(session_of(request), "replay", subject, done)
@@ -159,9 +173,9 @@ class DeadLetterPage:
 
     async def _deleted(self, request: Request, wanted: DeadLetterFilter, subject: str) -> Response:
         def delete(log: LogAdmin) -> int:
-            found = list(find_letters(log.books, wanted))
-            delete_letters(log.books, found)
-            return len(found)
+            found, damaged = _found(log, wanted)
+            delete_letters(log.books, [*found, *damaged])
+            return len(found) + len(damaged)
 
         done = await self._desk.change_log(delete)
         await self._desk.note(session_of(request), "delete", subject, done)
@@ -170,13 +184,16 @@ class DeadLetterPage:
     async def _exported(self, request: Request, wanted: DeadLetterFilter, subject: str) -> Response:
         if not self._desk.content:
             raise HTTPException(403, "[console] content = false: values of messages are not shown")
-        found = await self._desk.read_log(lambda log: list(find_letters(log.books, wanted)))
+        found, _ = await self._desk.read_log(lambda log: _found(log, wanted))
         await self._desk.note(session_of(request), "export", subject, len(found))
         return Response(
             b"".join(letter.body.replace(b"\n", b" ") + b"\n" for letter in found),
             media_type="application/x-ndjson",
             headers={"content-disposition": 'attachment; filename="dead-letters.jsonl"'},
         )
+
+    def _detail(self, letter: DeadLetter | DamagedLetter) -> str:
+        return letter.told if isinstance(letter, DamagedLetter) else self._view(letter).detail
 
     def _view(self, letter: DeadLetter) -> LetterView:
         if self._desk.content:
@@ -202,6 +219,11 @@ class DeadLetterPage:
             request=shape or None,
             answer="",
         )
+
+
+def _found(log: LogAdmin, wanted: DeadLetterFilter) -> tuple[list[DeadLetter], list[DamagedLetter]]:
+    damaged: list[DamagedLetter] = []
+    return list(find_letters(log.books, wanted, damaged)), damaged
 
 
 def _chosen(form: Form) -> tuple[DeadLetterFilter, str]:

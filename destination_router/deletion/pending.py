@@ -17,7 +17,7 @@ import msgspec
 
 from destination_router.config.router_toml import EventLogConfig
 from destination_router.deletion.matching import Theirs
-from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
+from destination_router.eventlog.dead_letter import DamagedLetter, DeadLetter, DeadLetterFilter
 from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.eventlog.log_admin import LogAdmin
 from destination_router.eventlog.opening import open_admin, unclaimed
@@ -155,11 +155,12 @@ class PendingOf:
                 log.drop_waiting(self._connection, waiting)
             return Pending(dead_letters=len(letters), dropped=len(waiting), traces=traces)
 
-    async def _look(self, log: LogAdmin) -> tuple[list[DeadLetter], list[int]]:
-        return (
-            await self._theirs(_all_letters(log, self._connection)),
-            await self._theirs(log.waiting(self._connection)),
-        )
+    async def _look(self, log: LogAdmin) -> tuple[list[DeadLetter | DamagedLetter], list[int]]:
+        damaged: list[DamagedLetter] = []
+        letters = await self._theirs(_all_letters(log, self._connection, damaged))
+        # Nobody can replay a damaged one. If its content is no content, nobody knows whose it is.
+        theirs = [each for each in damaged if each.body is None or self._is_theirs(each.body)]
+        return [*letters, *theirs], await self._theirs(log.waiting(self._connection))
 
     async def _theirs(self, rows: Iterable[tuple[Row, bytes]]) -> list[Row]:
         """Search for their messages. This may take a while, and obeys SIGTERM meanwhile."""
@@ -172,7 +173,9 @@ class PendingOf:
         return found
 
 
-def _all_letters(log: LogAdmin, name: str) -> Iterator[tuple[DeadLetter, bytes]]:
+def _all_letters(
+    log: LogAdmin, name: str, damaged: list[DamagedLetter]
+) -> Iterator[tuple[DeadLetter, bytes]]:
     """Read a connection's dead letters, replayed or not, and their bodies."""
-    for letter in find_letters(log.books, DeadLetterFilter(connection=name)):
+    for letter in find_letters(log.books, DeadLetterFilter(connection=name), damaged):
         yield letter, letter.body

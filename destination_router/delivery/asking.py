@@ -157,7 +157,7 @@ class Asking:
         self._pause = self._settings.first_wait
         if self.held is None:
             return
-        seconds = round(self._wall_clock() - self.held.since)
+        seconds = self.held.seconds(self._wall_clock())
         about = {"connection": self._connection.name, "code": UNAVAILABLE, "seconds": seconds}
         self.held = None
         _log.warning("connection_goes_on", extra=about)

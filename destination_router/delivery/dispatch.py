@@ -227,7 +227,8 @@ class Dispatch:
         lasting += [each for each in (self._permission.held, self._asking.held) if each is not None]
         codes = {each.code for each in lasting}
         self._stats.holds = {code: code in codes for code in (*self._stats.holds, *codes)}
-        self._stats.held_since = min((each.since for each in lasting), default=None)
+        known = (each.since for each in lasting if each.since is not None)
+        self._stats.held_since = min(known, default=None)
 
     def seconds_for(self, share: float) -> float:
         """Estimate the least time that quotas need for a share of what was sent so far."""

@@ -158,7 +158,7 @@ class Permission:
     def _take(self, origin: str) -> None:
         held, origins = self._standing.held, self._standing.origins
         if self._hold.take() and held is not None:
-            seconds = round(self._wall_clock() - held.since)
+            seconds = held.seconds(self._wall_clock())
             about = {"connection": self._connection, "code": held.code, "seconds": seconds}
             _log.warning("connection_goes_on", extra=about)
             self._stand(None, origins | {origin})

@@ -88,16 +88,41 @@ def tell_expired(connection: str, offsets: Sequence[int]) -> None:
     _log.warning("events_expired", extra=about)
 
 
+class DamagedLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter that cannot be read, because the log is damaged there.
+
+    Attributes:
+        id: for commands, which can delete it.
+        connection: whose it was; empty where that cannot be read either.
+        code: why it was given up; empty where that cannot be read either.
+        body: what may be left of the message; None if that is no content at all.
+    """
+
+    id: int
+    connection: str
+    code: str
+    body: bytes | None
+
+    @property
+    def told(self) -> str:
+        """What it is, in words."""
+        return f"dead letter {self.id} is not as it was written"
+
+
 class LetterGroup(msgspec.Struct, frozen=True):
     """The dead letters of one connection with one code.
 
     Attributes:
+        connection: the connection; empty where damage hides it.
+        code: the code; empty where damage hides it.
         count: how many there are.
         sample: the one that was kept last.
     """
 
+    connection: str
+    code: str
     count: int
-    sample: DeadLetter
+    sample: DeadLetter | DamagedLetter
 
 
 class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):

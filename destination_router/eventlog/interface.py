@@ -166,11 +166,15 @@ class Held(msgspec.Struct, frozen=True):
 
     Attributes:
         code: of the vendor's answer: `http_401`.
-        since: Unix time, in seconds.
+        since: Unix time, in seconds; None: it was kept, and is not as it was written.
     """
 
     code: str
-    since: float
+    since: float | None
+
+    def seconds(self, now: float) -> int | None:
+        """How long it has lasted at a Unix time; None if nobody knows."""
+        return None if self.since is None else round(now - self.since)
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -178,11 +182,11 @@ class Order(msgspec.Struct, frozen=True):
 
     Attributes:
         paused: whether it shall send nothing; otherwise it shall go on, and ask at once.
-        at: when, Unix time in seconds.
+        at: when, Unix time in seconds; None: it was kept, and is not as it was written.
     """
 
     paused: bool
-    at: float
+    at: float | None
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):

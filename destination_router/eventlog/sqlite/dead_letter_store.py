@@ -12,8 +12,14 @@ from typing import Any
 
 import msgspec
 
-from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter, LetterGroup
+from destination_router.eventlog.dead_letter import (
+    DamagedLetter,
+    DeadLetter,
+    DeadLetterFilter,
+    LetterGroup,
+)
 from destination_router.eventlog.sqlite.checksums import DamageError, checked_time
+from destination_router.eventlog.sqlite.letter_room import delete_numbered
 from destination_router.eventlog.sqlite.rows import FIRST
 
 
@@ -43,7 +49,8 @@ SELECT id, connection, message_id, offset, body, code, detail, at, attempts, req
 FROM dead_letters WHERE {conditions} ORDER BY id LIMIT ?
 """
 _GROUPS = """
-SELECT count(*), max(id) FROM dead_letters WHERE {conditions} GROUP BY connection, code
+SELECT connection, code, count(*), max(id) FROM dead_letters WHERE {conditions}
+GROUP BY connection, code
 ORDER BY count(*) DESC, max(id)
 """
 _CHUNK = 500
@@ -58,28 +65,48 @@ def put_letters(connection: sqlite3.Connection, letters: Iterable[DeadLetter]) -
     connection.executemany(_PUT, [_row(letter) for letter in letters])
 
 
-def find_letters(connection: sqlite3.Connection, wanted: DeadLetterFilter) -> Iterator[DeadLetter]:
+def find_letters(
+    connection: sqlite3.Connection,
+    wanted: DeadLetterFilter,
+    damaged: list[DamagedLetter] | None = None,
+) -> Iterator[DeadLetter]:
     """Find dead letters, the oldest first.
 
+    Args:
+        connection: to the file.
+        wanted: which.
+        damaged: takes those that are not as they were written, as far as their types tell; they
+            count towards a limit. None: the first one raises.
+
     Raises:
-        DamageError: one is not as it was written, as far as its types tell.
+        DamageError: one is not as it was written.
     """
     conditions, values = _conditions(wanted)
     query = _FIND.format(conditions=" AND ".join(conditions))
     limit = -1 if wanted.limit is None else wanted.limit
     for row in connection.execute(query, [*values, limit]):
-        yield _stored(row)
+        try:
+            letter = _stored(row)
+        except DamageError:
+            if damaged is None:
+                raise
+            damaged.append(_damaged(row))
+        else:
+            yield letter
 
 
 def group_letters(connection: sqlite3.Connection, wanted: DeadLetterFilter) -> list[LetterGroup]:
     """Group dead letters by connection and code, the largest group first, without any limit."""
     conditions, values = _conditions(wanted)
     query = _GROUPS.format(conditions=" AND ".join(conditions))
-    rows = connection.execute(query, values).fetchall()
-    return [
-        LetterGroup(count, next(find_letters(connection, DeadLetterFilter(ids=(sample,)))))
-        for count, sample in rows
-    ]
+    groups = []
+    for found, about, count, number in connection.execute(query, values).fetchall():
+        name, code = _name(found), _name(about)
+        # This one also stands for a letter that an index has, and the table has not.
+        damaged = [DamagedLetter(id=number, connection=name, code=code, body=None)]
+        read = list(find_letters(connection, DeadLetterFilter(ids=(number,)), damaged))
+        groups.append(LetterGroup(name, code, count, read[0] if read else damaged[0]))
+    return groups
 
 
 def count_letters(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
@@ -88,7 +115,11 @@ def count_letters(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
         "SELECT connection, code, count(*) FROM dead_letters "
         "WHERE replayed_at IS NULL GROUP BY connection, code"
     )
-    return {(name, code): count for name, code, count in rows}
+    counts: dict[tuple[str, str], int] = {}
+    for name, code, count in rows:
+        kind = _name(name), _name(code)
+        counts[kind] = counts.get(kind, 0) + count
+    return counts
 
 
 def count_by_hour(connection: sqlite3.Connection, wanted: DeadLetterFilter) -> dict[int, int]:
@@ -98,7 +129,8 @@ def count_by_hour(connection: sqlite3.Connection, wanted: DeadLetterFilter) -> d
         f"SELECT at / {_HOUR}, count(*) FROM dead_letters "  # noqa: S608 -- names of ours
         f"WHERE {' AND '.join(conditions)} GROUP BY 1"
     )
-    return dict(connection.execute(query, values).fetchall())
+    rows = connection.execute(query, values).fetchall()
+    return {hour: count for hour, count in rows if isinstance(hour, int)}  # or it is damaged
 
 
 def mark_replayed(
@@ -112,19 +144,20 @@ def mark_replayed(
     )
 
 
-def delete_letters(connection: sqlite3.Connection, letters: Sequence[DeadLetter]) -> None:
+def delete_letters(
+    connection: sqlite3.Connection, letters: Sequence[DeadLetter | DamagedLetter]
+) -> None:
     """Delete letters for good: their content is nowhere else."""
-    connection.executemany(
-        "DELETE FROM dead_letters WHERE id = ?", [(letter.id,) for letter in letters]
-    )
+    delete_numbered(connection, [(letter.id,) for letter in letters])
 
 
 def delete_letters_before(connection: sqlite3.Connection, moment: float) -> int:
     """Delete some letters whose last failure is before a Unix time; return how many."""
-    return connection.execute(
-        "DELETE FROM dead_letters WHERE id IN (SELECT id FROM dead_letters WHERE at < ? LIMIT ?)",
-        (_milliseconds(moment), _CHUNK),
-    ).rowcount
+    numbers = connection.execute(
+        "SELECT id FROM dead_letters WHERE at < ? LIMIT ?", (_milliseconds(moment), _CHUNK)
+    ).fetchall()
+    delete_numbered(connection, numbers)
+    return len(numbers)
 
 
 def _row(letter: DeadLetter) -> tuple[Any, ...]:
@@ -177,6 +210,20 @@ def _stored(row: Sequence[Any]) -> DeadLetter:
         )
     except _UNREADABLE:  # its words would quote it
         raise DamageError(f"{whose} is not as it was written") from None
+
+
+def _damaged(row: Sequence[Any]) -> DamagedLetter:
+    number, connection, _, _, body, code, *_ = row
+    return DamagedLetter(
+        id=number,
+        connection=_name(connection),
+        code=_name(code),
+        body=body if isinstance(body, bytes) else None,
+    )
+
+
+def _name(found: object) -> str:
+    return found if isinstance(found, str) else ""
 
 
 def _conditions(wanted: DeadLetterFilter) -> tuple[list[str], list[Any]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 
 Kind = tuple[str, str]
 """A connection and a code of dead letters."""
@@ -41,6 +42,11 @@ _TAKE = f"""
 DELETE FROM letter_room WHERE letters = 0;
 """  # noqa: S608
 
+_COUNT = f"""
+INSERT OR IGNORE INTO letter_room
+SELECT connection, code, count(*), sum{_size("")} FROM dead_letters GROUP BY connection, code
+"""  # noqa: S608 -- IGNORE: damage may leave one without a connection or a code
+
 LETTER_ROOM = (
     """
 CREATE TABLE letter_room (                     -- kept by triggers, whoever changes dead_letters
@@ -54,13 +60,14 @@ CREATE TABLE letter_room (                     -- kept by triggers, whoever chan
     f"CREATE TRIGGER letter_kept AFTER INSERT ON dead_letters BEGIN {_ADD} END",
     f"CREATE TRIGGER letter_gone AFTER DELETE ON dead_letters BEGIN {_TAKE} END",
     f"CREATE TRIGGER letter_changed AFTER UPDATE ON dead_letters BEGIN {_ADD} {_TAKE} END",
-    f"""
-INSERT INTO letter_room
-SELECT connection, code, count(*), sum{_size("")} FROM dead_letters GROUP BY connection, code
-""",  # noqa: S608
+    _COUNT,
 )
 """The parts of a log's file for this, as SQL."""
 
+_DELETE = "DELETE FROM dead_letters WHERE id = ?"
+_MADE_WHOLE = """
+UPDATE OR IGNORE dead_letters SET connection = '', message_id = 'deleted ' || id WHERE id = ?
+"""
 _OLDEST = f"""
 SELECT id, {_size("")} FROM dead_letters WHERE connection = ? AND code = ? ORDER BY at, id LIMIT ?
 """  # noqa: S608
@@ -70,6 +77,24 @@ def letter_bytes(connection: sqlite3.Connection) -> int:
     """Return the bytes of dead letters."""
     (found,) = connection.execute("SELECT ifnull(sum(bytes), 0) FROM letter_room").fetchone()
     return int(found)
+
+
+def delete_numbered(connection: sqlite3.Connection, numbers: Sequence[tuple[int]]) -> None:
+    """Delete dead letters by their ids, also damaged ones, within a transaction."""
+    connection.execute("SAVEPOINT deletion")
+    try:
+        connection.executemany(_DELETE, numbers)
+    except sqlite3.OperationalError:  # busy, or full: nothing is wrong with them
+        raise
+    except sqlite3.DatabaseError:
+        # One is not where the indexes have it, or lacks what the triggers count.
+        connection.execute("ROLLBACK TO deletion")
+        connection.execute("REINDEX dead_letters")
+        connection.executemany(_MADE_WHOLE, numbers)
+        connection.executemany(_DELETE, numbers)
+        connection.execute("DELETE FROM letter_room")
+        connection.execute(_COUNT)
+    connection.execute("RELEASE deletion")
 
 
 def make_room(connection: sqlite3.Connection, budget: int, most: int) -> Counter[Kind]:
@@ -86,7 +111,7 @@ def make_room(connection: sqlite3.Connection, budget: int, most: int) -> Counter
         gone = _oldest(connection, kind, min(excess, ahead), most)
         if not gone:
             break
-        connection.executemany("DELETE FROM dead_letters WHERE id = ?", gone)
+        delete_numbered(connection, gone)
         lost[kind] += len(gone)
         most -= len(gone)
     return lost

@@ -13,7 +13,7 @@ from functools import partial
 from destination_router.eventlog.interface import Held, LogUnavailableError, Order, Standing
 from destination_router.eventlog.on_demand import LogOnDemand
 from destination_router.eventlog.router_log import BookStore
-from destination_router.eventlog.sqlite.checksums import checked_time
+from destination_router.eventlog.sqlite.checksums import DamageError, checked_time
 
 
 class LoggedStanding:
@@ -79,29 +79,27 @@ def _standing(database: sqlite3.Connection, *, connection: str) -> Standing:
 
 
 def all_held(database: sqlite3.Connection) -> dict[str, Held]:
-    """List the connections that are held.
-
-    Raises:
-        DamageError: since when one is, is not as it was written.
-    """
+    """List the connections that are held."""
     rows = database.execute("SELECT connection, code, since FROM holds")
-    return {
-        connection: Held(code, checked_time(since, f"the hold of {connection!r}"))
-        for connection, code, since in rows
-    }
+    return {connection: Held(code, _moment(since)) for connection, code, since in rows}
 
 
 def all_orders(database: sqlite3.Connection) -> dict[str, Order]:
-    """List the latest orders, by connection.
-
-    Raises:
-        DamageError: when one was given is not as it was written.
-    """
+    """List the latest orders, by connection."""
     rows = database.execute("SELECT connection, paused, at FROM orders")
-    return {
-        connection: Order(bool(paused), checked_time(at, f"the order for {connection!r}"))
-        for connection, paused, at in rows
-    }
+    return {connection: Order(bool(paused), _moment(at)) for connection, paused, at in rows}
+
+
+def _moment(found: object) -> float | None:
+    """Read a time. Without it, a hold still holds, and a list still shows the others."""
+    try:
+        return checked_time(found, "")
+    except DamageError:
+        return None
+
+
+def _milliseconds(moment: float | None) -> int:
+    return -1 if moment is None else round(moment * 1000)
 
 
 def give_order(database: sqlite3.Connection, connection: str, order: Order) -> None:
@@ -112,14 +110,14 @@ def give_order(database: sqlite3.Connection, connection: str, order: Order) -> N
         connection: the connection's name.
         order: the order, with its time.
     """
-    row = (connection, order.paused, round(order.at * 1000))
+    row = (connection, order.paused, _milliseconds(order.at))
     database.execute("INSERT OR REPLACE INTO orders VALUES (?, ?, ?)", row)
 
 
 def _keep(database: sqlite3.Connection, *, connection: str, standing: Standing) -> None:
     database.execute("DELETE FROM holds WHERE connection = ?", (connection,))
     if standing.held is not None:
-        row = (connection, standing.held.code, round(standing.held.since * 1000))
+        row = (connection, standing.held.code, _milliseconds(standing.held.since))
         database.execute("INSERT INTO holds VALUES (?, ?, ?)", row)
     _keep_origins(database, connection=connection, origins=standing.origins)
 

@@ -1,6 +1,9 @@
 """`dead-letters` where there are thousands: what is printed stays short."""
 
 import asyncio
+import contextlib
+import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +101,56 @@ def test_a_deletion_since_a_duration_is_refused(directory: Path) -> None:
     assert "to delete older ones, give --before 30d" in told.stderr
     told = dead_letters(directory, "delete", "--since", "2027-01-01T00:00:00Z", "--dry-run")
     assert told.stderr.startswith("3150 would be deleted")
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """A router with three letters, of which the second is damaged."""
+    (tmp_path / "router.toml").write_text(TOML)
+
+    async def fill() -> None:
+        log = SqliteEventLog(tmp_path / "router.db", ["heap"])
+        await log.put([letter(1, "http_400"), letter(2, "http_400"), letter(3, "http_401")])
+        log.close()
+
+    asyncio.run(fill())
+    with contextlib.closing(sqlite3.connect(tmp_path / "router.db")) as database, database:
+        database.execute("UPDATE dead_letters SET body = 7 WHERE id = 2")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        (["list"], 2),
+        (["list", "--each"], 2),
+        (["list", "--json"], 2),
+        (["list", "--each", "--code", "http_400"], 1),
+        (["list", "2"], 0),
+        (["show", "2"], 0),
+        (["export"], 2),
+    ],
+)
+def test_a_damaged_letter_hides_no_other(damaged: Path, arguments: list[str], count: int) -> None:
+    """It is named by its number, with what can be done, and the status tells of it."""
+    told = dead_letters(damaged, *arguments)
+    assert told.returncode == 1
+    assert len(told.stdout.splitlines()) == count
+    assert told.stderr == (
+        "1 not as they were written, and cannot be read: 2. `dead-letters delete` with the number "
+        "deletes one; a backup may have it whole.\n"
+    )
+
+
+def test_the_others_are_replayed_and_a_damaged_one_can_be_deleted(damaged: Path) -> None:
+    """By its number, or with all the others that are selected."""
+    told = dead_letters(damaged, "replay", "--code", "http_400")
+    assert told.returncode == 1
+    assert told.stderr.startswith("1 replayed: heap http_400 1\n1 not as they were written")
+    told = dead_letters(damaged, "delete", "2", "--dry-run")
+    assert told.stdout == "2  dead letter 2 is not as it was written\n"
+    assert (told.returncode, told.stderr) == (0, "1 would be deleted: heap http_400 1\n")
+    assert dead_letters(damaged, "delete", "--all").returncode == 0
+    listed = dead_letters(damaged, "list", "--replayed", "--json")
+    assert [json.loads(line)["id"] for line in listed.stdout.splitlines()] == [1]
+    assert (listed.returncode, listed.stderr) == (0, "")

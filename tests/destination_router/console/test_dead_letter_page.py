@@ -101,6 +101,31 @@ def test_chosen_ones_are_deleted_after_a_second_question(console: Served) -> Non
     assert console.traces.actions(1)[0].count == 2
 
 
+def test_a_damaged_one_hides_no_other_and_can_be_deleted(console: Served) -> None:
+    """It is told by its number; the others are shown, tried, exported and replayed."""
+    letters(console, 3)
+    with closing(sqlite3.connect(console.log_path)) as database, database:
+        database.execute("UPDATE dead_letters SET body = 7 WHERE id = 3")
+    words = "dead letter 3 is not as it was written"
+    client = console.client(VIEWER)
+    assert words in client.get("/dead-letters").text  # it is the sample of its group
+    listed = client.get("/dead-letters?connection=heap&code=http_400").text
+    assert all(told in listed for told in ("http_400-1", "http_400-2", f"{words}: nobody can"))
+    one = client.get("/dead-letters/letter?id=3")
+    assert (one.status_code, words in one.text) == (404, True)
+    asked = act(console, "dry-run", **GROUP).text
+    assert "Replay 2 dead letters?" in asked
+    assert f"1 cannot be read, because the log is damaged there, and stay: {words}" in asked
+    assert len(act(console, "export", **GROUP).text.splitlines()) == 2
+    done = act(console, "replay", **GROUP)
+    assert done.headers["location"].endswith("replayed+2%3B+1+cannot+be+replayed")
+    asked = act(console, "delete", id=["3"]).text
+    assert "Delete 1 dead letter?" in asked
+    assert words in asked
+    act(console, "delete", id=["3"], sure="yes")
+    assert left(console) == []
+
+
 def test_they_are_exported_as_send_reads_them(console: Served) -> None:
     """One message a line."""
     letters(console, 2)

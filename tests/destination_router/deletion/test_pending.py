@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -122,6 +123,18 @@ def test_what_waits_and_what_is_dead_is_dropped(tmp_path: Path, vendor: str) -> 
     assert router.letters() == 2
     (dropped,) = [entry for entry in router.audit() if entry["event"] == "dropped"]
     assert (dropped["deadLetters"], dropped["dropped"], dropped["waiting"]) == (1, 1, 0)
+
+
+def test_a_damaged_letter_stops_no_deletion(tmp_path: Path, vendor: str) -> None:
+    """It is theirs by what is left of its content; if nothing is, nobody knows, and it goes."""
+    router = Router(tmp_path, vendor)
+    router.fill([], [track("ada"), track("ada"), track("bob"), track("bob")])
+    with contextlib.closing(sqlite3.connect(tmp_path / "router.db")) as database, database:
+        database.execute("UPDATE dead_letters SET at = 'x' WHERE id IN (2, 3)")
+        database.execute("UPDATE dead_letters SET body = 7 WHERE id = 4")
+    status, told, _ = router.delete("--user", "ada")
+    assert (status, "3 dead letters removed" in told) == (0, True)
+    assert router.letters() == 1
 
 
 def test_what_a_running_router_has_in_hand_is_told(tmp_path: Path, vendor: str) -> None:

@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 
+from destination_router.commands.pausing import standing_words
 from destination_router.eventlog.dead_letter import DeadLetter, DeadLetterFilter
-from destination_router.eventlog.interface import LogFileError
+from destination_router.eventlog.interface import Held, LogFileError, Order, Standing
 from destination_router.eventlog.sqlite import log as log_module
 from destination_router.eventlog.sqlite import rows
 from destination_router.eventlog.sqlite.admin import opened_admin
@@ -43,7 +44,7 @@ from destination_router.eventlog.sqlite.queries import (
 from destination_router.eventlog.sqlite.retention import Retention, delete_delivered
 from destination_router.eventlog.sqlite.rising import Rising
 from destination_router.eventlog.sqlite.rows import checked_rows
-from destination_router.eventlog.sqlite.standing_book import all_held, all_orders
+from destination_router.eventlog.sqlite.standing_book import LoggedStanding, all_held, all_orders
 from destination_router.eventlog.sqlite.tail import Tail
 
 NOW = 1_790_000_000.0
@@ -580,14 +581,37 @@ def test_delivered_events_go_whatever_their_bodies_are_by_now(database: sqlite3.
 
 
 @pytest.mark.parametrize("moment", ["'x'", "x'00'", "1.5", "-1", "1 << 48"])
-def test_a_damaged_hold_or_order_is_told_in_words(
+def test_a_hold_or_order_of_a_damaged_time_holds_and_hides_no_other(
     database: sqlite3.Connection, path: Path, moment: str
 ) -> None:
-    """Whoever lists the connections hears whose it is."""
+    """Whoever lists the connections hears of each, and its worker reads it as well."""
     database.execute(f"INSERT INTO holds VALUES ('heap', 'http_401', {moment})")
+    database.execute("INSERT INTO holds VALUES ('other', 'http_403', 3000)")
     database.execute(f"INSERT INTO orders VALUES ('heap', 1, {moment})")
-    words = "router\\.db: is damaged: the {} 'heap' is not as it was written"
-    for look, which in ((all_held, "hold of"), (all_orders, "order for")):
-        is_told = pytest.raises(LogFileError, match=words.format(which))
-        with is_told, opened_admin(path) as log:
-            look(log.books)
+    database.execute("INSERT INTO orders VALUES ('other', 1, 4000)")
+    with opened_admin(path) as log:
+        assert all_held(log.books) == {
+            "heap": Held("http_401", None),
+            "other": Held("http_403", 3.0),
+        }
+        assert all_orders(log.books) == {
+            "heap": Order(paused=True, at=None),
+            "other": Order(paused=True, at=4.0),
+        }
+        never = "since a time that is not as it was written"
+        assert standing_words(log.books) == {
+            "heap": f"paused {never}  held {never} (http_401)",
+            "other": "paused since 1970-01-01T00:00:04.000Z  "
+            "held since 1970-01-01T00:00:03.000Z (http_403)",
+        }
+
+    async def standing() -> Standing:
+        log = SqliteEventLog(path, ["heap"])
+        try:
+            book = LoggedStanding(log)
+            await book.keep("heap", await book.standing("heap"))
+            return await book.standing("heap")
+        finally:
+            log.close()
+
+    assert asyncio.run(standing()).held == Held("http_401", None)
