@@ -188,16 +188,19 @@ class Dispatch:
         opens = self._opens_at(now)
         if opens is None or opens > now:
             return False
+        most = self._window
         if self._permission.held is not None:
+            most = 1
             items = self._schedule.take_one(now, self._admit)
         else:
-            probing = self._circuit.state(now) == "half_open"
-            items = self._schedule.take(now, self._admit, 1 if probing else None)
+            if self._circuit.state(now) == "half_open":
+                most = 1
+            items = self._schedule.take(now, self._admit, most)
         if not items:
             return False
         self._circuit.begin()
         self._permission.begin()
-        window = asyncio.create_task(self._send_window(items))
+        window = asyncio.create_task(self._send_window(items, is_full=len(items) == most))
         self._windows.add(window)
         window.add_done_callback(self._window_over)
         return True
@@ -431,7 +434,7 @@ class Dispatch:
         is_over = known <= self._clock()
         self._awaited[wait.quota] = wait.until if is_over else min(known, wait.until)
 
-    async def _send_window(self, items: Sequence[Item]) -> None:
+    async def _send_window(self, items: Sequence[Item], *, is_full: bool) -> None:
         suspects = self._attempts.suspects
         if suspects and len(items) > 1 and any(self._attempts.tries(i.offset) for i in items):
             # A process died with some of these at hand, perhaps of them together: each goes alone.
@@ -447,9 +450,7 @@ class Dispatch:
         self._stats.skipped += plan.skipped
         if plan.finished:
             self.delivered(plan.finished)
-        for item, wait in plan.kept_back:
-            self._await(wait)
-            self._schedule.hold(item, wait.until)
+        self._keep_back(plan, is_full=is_full)
         window = Window(plan, self)
         try:
             await window.run()
@@ -464,6 +465,17 @@ class Dispatch:
         finally:
             for planned in window.unsent():
                 self._quotas.release(planned.costs)
+
+    def _keep_back(self, plan: Plan, *, is_full: bool) -> None:
+        """Let messages that a quota keeps back after all go with others, or when it has room."""
+        # Taken again, they would fill the next window just so, and no other message would go.
+        are_alone = is_full and not plan.steps and not plan.finished
+        for item, wait in plan.kept_back:
+            self._await(wait)
+            if are_alone:
+                self._schedule.stall(item, wait)
+            else:
+                self._schedule.hold(item, wait.until)
 
     async def _planned(self, items: Sequence[Item]) -> Plan:
         """Plan a window. Ask a plugin in another process about it first."""

@@ -79,7 +79,8 @@ class Schedule:
     @property
     def unseen(self) -> int:
         """About how many messages could go out in later windows, as far as is known."""
-        return self._unseen
+        # All others are behind messages that wait for a time or a quota, which may last.
+        return self._unseen if self._frontier or self._under_way else 0
 
     @property
     def has_choice(self) -> bool:
@@ -247,10 +248,7 @@ class Schedule:
         """Let a message go out again, but not before a time."""
         self._return(item, at)
         if item.group is not None:
-            item.group.add(item)
-            item.group.at = max(item.group.at, at)
-            if item.group not in self._groups:
-                self._groups.append(item.group)
+            self._regroup_one(item, at)
         elif not item.blockers:
             self._enqueue(item, now)
 
@@ -277,10 +275,7 @@ class Schedule:
         """Let a message go out again with others, or by itself at a time."""
         self._return(item, 0.0)
         if item.group is not None:
-            item.group.add(item)
-            item.group.at = max(item.group.at, until)
-            if item.group not in self._groups:
-                self._groups.append(item.group)
+            self._regroup_one(item, until)
             return
         if until == UNKNOWN:
             self._held_for_answer = True
@@ -288,6 +283,14 @@ class Schedule:
             heappush(self._alarms, until)
         if not item.blockers:
             heappush(self._frontier, (item.offset, item))
+
+    def stall(self, item: Item, wait: QuotaWait) -> None:
+        """Let a message that is under way go out again when a quota has room, and not before."""
+        self._return(item, 0.0)
+        if item.group is not None:
+            self._regroup_one(item, wait.until)
+        elif not item.blockers:
+            self._stall(item, wait)
 
     def answered(self, now: float) -> None:
         """Look again at messages that wait for an answer: a reserved quota is counted now."""
@@ -329,6 +332,15 @@ class Schedule:
                 group.add(item)
             groups.append(group)
         self._groups[:0] = [group for group in groups if group.items]
+
+    def _regroup_one(self, item: Item, at: float) -> None:
+        group = item.group
+        if group is None:
+            return
+        group.add(item)
+        group.at = max(group.at, at)
+        if group not in self._groups:
+            self._groups.append(group)
 
     def _return(self, item: Item, at: float) -> None:
         item.under_way = False

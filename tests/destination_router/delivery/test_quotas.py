@@ -1,5 +1,6 @@
 """Quotas: the limits that a vendor documents, kept from our side."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from destination_router.contract.records import Cost, HttpRequest, Quota
 from destination_router.delivery.quotas import UNKNOWN, Quotas
+from destination_router.eventlog.memory import MemoryEventLog
 
 APP = Quota(name="app", limit=10, period=60.0, unit="events")
 USER = Quota(name="user", limit=3, period=30.0, scope="user")
@@ -142,3 +144,26 @@ def test_a_lone_hot_user_is_never_refused(in_virtual_time: Callable[..., Any]) -
     assert result.refused == 0
     assert result.stored == 2500
     assert result.goodput >= 0.99
+
+
+def test_a_user_at_a_limit_keeps_nobody_else_back(
+    in_virtual_time: Callable[..., Any],
+    open_line: Callable[..., Any],
+    wire: Callable[..., list[bytes]],
+) -> None:
+    """Even where windows are so small that one of the user's messages fills each."""
+
+    async def run() -> tuple[int, int, int]:
+        log = MemoryEventLog(["heap"])
+        line = open_line(log, window=1)
+        users = ["hot"] * 40 + [f"other {number}" for number in range(20)]
+        await log.append(wire(*({"type": "track", "event": "E", "userId": u} for u in users)))
+        await asyncio.sleep(5)
+        soon = len(line.reported)
+        await asyncio.sleep(30)
+        await line.stop()
+        return soon, len(line.reported), line.worker.stats.quota_waits.total()
+
+    soon, at_last, waits = in_virtual_time(run)
+    assert (soon, at_last) == (30 + 20, 60)
+    assert waits < 10  # and it is not asked about again and again

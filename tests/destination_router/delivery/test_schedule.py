@@ -73,8 +73,12 @@ class Deliveries(RuleBasedStateMachine):
         fate = data.draw(st.sampled_from(["delivered", "again", "retry", "quota", "each"]))
         if self.poisoned.isdisjoint(window) and fate == "quota":
             until = data.draw(st.sampled_from([self.now + 2.0, UNKNOWN]))
+            stalls = data.draw(st.booleans())
             for item in window:
-                self.schedule.hold(item, until)
+                if stalls:
+                    self.schedule.stall(item, QuotaWait("packed", item.keys[0], until))
+                else:
+                    self.schedule.hold(item, until)
         elif fate == "again":
             self._put_back(window, self.now + data.draw(st.sampled_from([0.0, 3.0])))
         elif fate == "retry":
