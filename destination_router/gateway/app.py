@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from destination_router.contract.messages import MESSAGE_TYPES
 from destination_router.contract.records import Json, Reject
-from destination_router.eventlog.interface import EventLog, LogUnavailableError
+from destination_router.eventlog.interface import EventLog, LogFileError, LogUnavailableError
 from destination_router.garbage import Sweep
 from destination_router.gateway.body_room import BodyRoom, Place
 from destination_router.gateway.cors import Cors
@@ -247,7 +247,7 @@ class _Gateway:
             code, more = reject.code, True
         except ClientDisconnect:
             code = "unreadable_body"
-        except LogUnavailableError:
+        except (LogUnavailableError, LogFileError):  # a router that delivers tells of a damaged one
             code = "unavailable"
         if more:  # drained here, where nothing holds what was read of the body any more
             with contextlib.suppress(ClientDisconnect):  # nobody waits for the answer
@@ -257,7 +257,7 @@ class _Gateway:
 
     async def see(self, kind: str, request: Request) -> Response:
         """Keep the event of a pixel's query, if possible. The page gets its picture anyway."""
-        with contextlib.suppress(Reject, LogUnavailableError):
+        with contextlib.suppress(Reject, LogUnavailableError, LogFileError):
             source = self._sources.admit(query_key(request)).name
             arrival = self._arrival(request, kind)
             query = request.query_params.multi_items()

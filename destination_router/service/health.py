@@ -17,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from destination_router.eventlog.interface import Event, LogUnavailableError
+from destination_router.eventlog.interface import Event, LogFileError, LogUnavailableError
 from destination_router.eventlog.router_log import RouterLog
 from destination_router.gateway.replies import HEALTH
 from destination_router.service.metrics import Intake, Snapshot, exposition
@@ -149,6 +149,6 @@ class Operations:
     async def _trouble(self) -> str | None:
         try:
             await self._log.check()
-        except LogUnavailableError as error:
+        except (LogUnavailableError, LogFileError) as error:
             return str(error)
         return None

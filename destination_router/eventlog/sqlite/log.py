@@ -31,7 +31,6 @@ from destination_router.eventlog.sqlite.attempt_book import (
     attempts_path,
     note_left,
 )
-from destination_router.eventlog.sqlite.checksums import DamageError
 from destination_router.eventlog.sqlite.dead_letter_store import (
     count_letters,
     delete_letters_before,
@@ -41,7 +40,6 @@ from destination_router.eventlog.sqlite.expiry import expire
 from destination_router.eventlog.sqlite.file import (
     connect,
     damage_told,
-    damaged,
     open_file,
 )
 from destination_router.eventlog.sqlite.letter_losses import LetterLosses
@@ -255,10 +253,13 @@ class SqliteEventLog:
             LogFileError: the file is damaged.
         """
         try:
-            return await self._writer.run(write)
-        except DamageError as error:
-            raise damaged(self.path, str(error)) from error
-        except (sqlite3.Error, RefusedError) as error:
+            with damage_told(self.path):
+                try:
+                    return await self._writer.run(write)
+                except (sqlite3.DataError, sqlite3.IntegrityError, RefusedError) as error:
+                    # What was to be written is at fault, and not the file.
+                    raise LogUnavailableError(str(error)) from error
+        except sqlite3.Error as error:
             raise LogUnavailableError(str(error)) from error
 
     async def put(self, letters: Sequence[DeadLetter]) -> None:

@@ -23,7 +23,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from waiting import PATIENCE
 
-from destination_router.eventlog.interface import LogUnavailableError
+from destination_router.eventlog.interface import LogFileError, LogUnavailableError
 from destination_router.gateway.app import create_gateway
 from destination_router.gateway.body_room import FREE_BYTES
 from destination_router.gateway.sources import Sources
@@ -37,13 +37,13 @@ NOSNIFF = "x-content-type-options"
 class Recorder:
     """An event log that remembers each call of `append`, or refuses all of them."""
 
-    def __init__(self, *, full: bool = False) -> None:
+    def __init__(self, *, fails: Exception | None = None) -> None:
         self.calls: list[list[dict[str, Any]]] = []
-        self._full = full
+        self._fails = fails
 
     async def append(self, bodies: Sequence[bytes], source: str | None = None) -> None:  # noqa: ARG002
-        if self._full:
-            raise LogUnavailableError("the disk of the event log is full")
+        if self._fails is not None:
+            raise self._fails
         self.calls.append([json.loads(body) for body in bodies])
 
     async def read(self, connection: str, after: int, limit: int) -> Any:
@@ -60,9 +60,9 @@ class Recorder:
 class Sender:
     """Sends requests to a gateway, and knows what the gateway kept."""
 
-    def __init__(self, *, full: bool = False, **options: Any) -> None:
+    def __init__(self, *, fails: Exception | None = None, **options: Any) -> None:
         numbers = count(1)
-        self.log = Recorder(full=full)
+        self.log = Recorder(fails=fails)
         self.app = create_gateway(
             self.log,
             Sources.of_keys(KEYS),
@@ -314,9 +314,13 @@ def test_an_empty_write_key_lets_nobody_in() -> None:
     assert send("/v1/track", EVENT, user="").status_code == 401
 
 
-def test_a_log_that_takes_nothing_is_answered_with_503() -> None:
-    """The sender keeps the events and tries again."""
-    response = Sender(full=True)("/v1/batch", {"batch": [EVENT]})
+@pytest.mark.parametrize(
+    "error",
+    [LogUnavailableError("the disk of the event log is full"), LogFileError("it is damaged")],
+)
+def test_a_log_that_takes_nothing_is_answered_with_503(error: Exception) -> None:
+    """The sender keeps the events and tries again, if it is damaged as well."""
+    response = Sender(fails=error)("/v1/batch", {"batch": [EVENT]})
 
     assert answer(response) == (503, "Service Unavailable\n")
     assert response.headers[NOSNIFF] == "nosniff"

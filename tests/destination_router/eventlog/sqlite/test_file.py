@@ -334,6 +334,33 @@ def test_a_damaged_log_loses_nothing_in_silence(
         assert found == bodies
 
 
+def test_damage_that_is_found_while_cleaning_is_told_as_damage(path: Path) -> None:
+    """It never goes away, so it is not a log that cannot be written just now."""
+    filled(path)
+
+    async def deliver() -> None:
+        log = SqliteEventLog(path, ["heap"])
+        await log.commit("heap", [each.offset for each in await log.read("heap", -1, 200)])
+        log.close()
+
+    async def clean() -> None:
+        log = SqliteEventLog(path, ["heap"])
+        try:
+            await log.clean()
+        finally:
+            log.close()
+
+    asyncio.run(deliver())
+    content = path.read_bytes()
+    third = len(content) // 3
+    path.write_bytes(content[:third] + b"\xff" * third + content[2 * third :])
+    words = (
+        r"router\.db: cannot be used as an event log: database disk image is malformed\. Nothing"
+    )
+    with pytest.raises(LogFileError, match=words):
+        asyncio.run(clean())
+
+
 def test_only_who_can_reload_is_told_to(path: Path) -> None:
     """A deletion holds the log as well, and the signal would end it."""
     assert claimant(path) is None
