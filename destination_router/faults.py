@@ -44,16 +44,28 @@ def whereabouts(error: BaseException) -> str:
     told = getattr(error, "place", None)  # of a program, whose failure happened elsewhere
     if isinstance(told, str):
         return told
-    place = raised_at(error.__traceback__)
+    traceback = error.__traceback__
+    if getattr(error, "tells_itself", False):  # of our own records: who made one wrongly called it
+        place = raised_at(traceback, before=1)
+        return f"{error} ({place})" if place else str(error)
+    place = raised_at(traceback)
     return f"{type(error).__name__} at {place}" if place else type(error).__name__
 
 
-def raised_at(traceback: TracebackType | None) -> str:
-    """Say where an exception was raised: `plugin.py:7`; empty if it never was."""
-    if traceback is None:
-        return ""
-    while traceback.tb_next is not None:
+def raised_at(traceback: TracebackType | None, before: int = 0) -> str:
+    """Say where an exception was raised: `plugin.py:7`; empty if it never was.
+
+    Args:
+        traceback: the exception's.
+        before: how many calls before that place to name.
+    """
+    calls = []
+    while traceback is not None:
+        calls.append(traceback)
         traceback = traceback.tb_next
+    if len(calls) <= before:
+        return ""
+    traceback = calls[-1 - before]
     return f"{traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}"
 
 

@@ -202,11 +202,18 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
         """Refuse a request with two bodies: one of them would be lost."""
         if self.content is not None:
             if self.json is not None or self.form is not None:
-                raise ValueError("a request has one body: give `json`, `form` or `content`")
+                raise _wrong_body("a request has one body: give `json`, `form` or `content`")
             if not self.content_type:
-                raise ValueError("bytes need a type: give `content_type` beside `content`")
+                raise _wrong_body("bytes need a type: give `content_type` beside `content`")
         elif self.json is not None and self.form is not None:
-            raise ValueError("a request has one body: give `json` or `form`, not both")
+            raise _wrong_body("a request has one body: give `json` or `form`, not both")
+
+
+def _wrong_body(words: str) -> ValueError:
+    """Make an error of ours that holds nothing of a user's, so that `whereabouts` may quote it."""
+    error = ValueError(words)
+    vars(error)["tells_itself"] = True
+    return error
 
 
 class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):

@@ -45,6 +45,7 @@ from destination_router.eventlog.dead_letter import (
 )
 from destination_router.eventlog.interface import Event, Held
 from destination_router.faults import PASSED_ON, Unanswered, whereabouts
+from destination_router.pipeline.answers import wrong_quotas
 from destination_router.pipeline.connection import Connection, Decision
 
 _LOOK_PAUSE = 0.1
@@ -615,9 +616,13 @@ def declared_quotas(connection: Connection) -> Quotas:
     if "quotas" not in connection.plugin.capabilities:
         return Quotas(())
     try:
-        return Quotas(connection.plugin.hook.quotas(settings=connection.settings))
+        declared = connection.plugin.hook.quotas(settings=connection.settings)
     except PASSED_ON:
         raise
     except BaseException as error:  # noqa: BLE001 -- a plugin's bug must not stop its connection
         _log.error("quotas of %s failed: %s", connection.plugin.origin, whereabouts(error))
         return Quotas(())
+    if problem := wrong_quotas(declared):
+        _log.error("quotas of %s %s", connection.plugin.origin, problem)
+        return Quotas(())
+    return Quotas(declared)

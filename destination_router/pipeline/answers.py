@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec.structs import asdict
 
-from destination_router.contract.records import Cost, HttpRequest, Ignored, Note, Pairing
+from destination_router.contract.records import Cost, HttpRequest, Ignored, Note, Pairing, Quota
 
 _NONE: tuple[Any, ...] = ()  # Python has only one
 
@@ -115,9 +115,28 @@ def check_ignored(ignored: Ignored) -> None:
         checked = msgspec.convert(asdict(ignored), Ignored)
     except msgspec.ValidationError as error:
         raise UnfitAnswer(f"returned an Ignored that does not fit: {error}") from None
+    except UnicodeEncodeError:
+        where = _not_unicode(asdict(ignored))
+        raise UnfitAnswer(f"returned an Ignored that does not fit: {where}") from None
     _refuse_look_alikes("an Ignored", {"notes": ignored.notes})
     if not checked.reason.strip():
         raise UnfitAnswer("returned an Ignored without a reason; say why in a sentence")
+
+
+def wrong_quotas(declared: object) -> str | None:
+    """Say what is wrong with an answer of the hook `quotas`; None if nothing is."""
+    if not isinstance(declared, (list, tuple)):
+        return f"returned {type(declared).__name__}; return a list of Quota"
+    for quota in declared:
+        if not isinstance(quota, Quota):
+            return f"returned a list that holds {type(quota).__name__}, not Quota"
+        try:
+            msgspec.convert(asdict(quota), Quota)
+        except msgspec.ValidationError as error:
+            return f"returned a Quota that does not fit: {error}"
+        except UnicodeEncodeError:
+            return f"returned a Quota that does not fit: {_not_unicode(asdict(quota))}"
+    return None
 
 
 def check_records(requests: Iterable[HttpRequest]) -> None:
@@ -164,10 +183,14 @@ def _check_types(request: HttpRequest) -> None:
     if request.content is not None and type(request.content) is not bytes:
         kind = type(request.content).__name__  # msgspec would make bytes of text
         raise UnfitAnswer(f"returned a request that does not fit: content is {kind}, not bytes")
+    fields = asdict(request)
     try:
-        msgspec.convert(asdict(request), HttpRequest)
+        msgspec.convert(fields, HttpRequest)
     except msgspec.ValidationError as error:
         raise UnfitAnswer(f"returned a request that does not fit: {error}") from None
+    except UnicodeEncodeError:
+        where = _not_unicode(fields)
+        raise UnfitAnswer(f"returned a request that does not fit: {where}") from None
     records = {
         "auth": (request.auth,),
         "notes": request.notes,
@@ -176,6 +199,17 @@ def _check_types(request: HttpRequest) -> None:
         "pairings": request.pairings,
     }
     _refuse_look_alikes("a request", records)
+
+
+def _not_unicode(fields: Mapping[str, object]) -> str:
+    """Name the first field that is text with half a character, at which msgspec raises."""
+    for name, value in fields.items():
+        if isinstance(value, str):
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                return f"text that is not Unicode - at `$.{name}`"
+    return "text that is not Unicode"
 
 
 def _refuse_look_alikes(what: str, records: Mapping[str, Iterable[object]]) -> None:

@@ -9,13 +9,22 @@ import gc
 import json
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from destination_router import HttpRequest, HttpResponse, Ignored, Note, Outcome, Reject, hookimpl
+from destination_router import (
+    HttpRequest,
+    HttpResponse,
+    Ignored,
+    Note,
+    Outcome,
+    Quota,
+    Reject,
+    hookimpl,
+)
 from destination_router.config.router_toml import ConnectionConfig, SharedConfig
 from destination_router.delivery.dispatch import declared_quotas
 from destination_router.delivery.sender import read_answer
@@ -380,6 +389,19 @@ def raising(error: BaseException) -> Answer:
         (ill_fitting(headers=None), "does not fit: Expected `object`, got `null`"),
         (ill_fitting(notes=None), "does not fit: Expected `array`, got `null`"),
         (ill_fitting(notes=[PERSONAL]), "does not fit: Expected `object`"),
+        (ill_fitting(notes="\ud800"), "does not fit: text that is not Unicode - at `$.notes`"),
+        (
+            lambda *_: Ignored("because", notes=cast("Any", "\ud800")),
+            "Ignored that does not fit: text that is not Unicode - at `$.notes`",
+        ),
+        (
+            ill_fitting(content=b"ada"),
+            f"bytes need a type: give `content_type` beside `content` ({__file__}:",
+        ),
+        (
+            ill_fitting(json=1, form={"a": "b"}),
+            f"a request has one body: give `json` or `form`, not both ({__file__}:",
+        ),
         (raising(ValueError(f"bad address: {PERSONAL}")), "ValueError at "),
         (raising(KeyError(PERSONAL)), "KeyError at "),
         (raising(RecursionError(PERSONAL)), "RecursionError at "),
@@ -768,6 +790,7 @@ class OddAnswers(Acme):
     """A destination whose hooks about delivery raise, or give what is no answer."""
 
     failure: type[BaseException] | None = None
+    declared: Any = ("one a second",)
 
     @hookimpl
     def on_response(self) -> Any:
@@ -775,7 +798,7 @@ class OddAnswers(Acme):
 
     @hookimpl
     def quotas(self) -> Any:
-        return self._give(["one a second"])
+        return self._give(self.declared)
 
     def _give(self, answer: object) -> object:
         if self.failure is not None:
@@ -803,6 +826,31 @@ def test_a_connection_starts_whatever_quotas_does(failure: type[BaseException] |
     plugin.failure = failure
     quotas = declared_quotas(Connection("production", loaded(plugin), {}))
     assert quotas.reserve(quotas.costs(HttpRequest(url=URL, json={})), 0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, "returned NoneType; return a list of Quota"),
+        ([{"name": "ada"}], "returned a list that holds dict, not Quota"),
+        (
+            [Quota(name="a", limit=cast("Any", "ada"), period=1.0)],
+            "returned a Quota that does not fit: Expected `int`, got `str` - at `$.limit`",
+        ),
+        (
+            [Quota(name="a", limit=1, period=cast("Any", "\ud800"))],
+            "returned a Quota that does not fit: text that is not Unicode - at `$.period`",
+        ),
+    ],
+)
+def test_quotas_that_are_none_are_told_as_the_plugins_mistake(
+    answer: Any, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the field's name, and not by a place in the router."""
+    plugin = OddAnswers(one)
+    plugin.declared = answer
+    declared_quotas(Connection("production", loaded(plugin), {}))
+    assert caplog.messages == [f"quotas of acme-destination 1.0 {words}"]
 
 
 # -- names that depend on the settings ------------------------------------------------------------
