@@ -15,15 +15,12 @@ if __name__ == "__main__":  # Ctrl-C is heeded while the rest is imported, which
 
 import os
 import sys
-
-# httpx loads its own command line wherever rich is: 3 MiB that a server would keep.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # as if it were not there
-
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
+import destination_router.lean_httpx  # noqa: F401 -- before whatever imports httpx
 from destination_router.commands.other_commands import WithOtherCommands
 from destination_router.commands.output import FAILED, out
 

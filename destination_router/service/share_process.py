@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sys
 
-if __name__ == "__main__":  # httpx loads its own command line wherever rich is: it takes 5 MiB
-    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # as if it were not there
+if __name__ == "__main__":
+    import destination_router.lean_httpx  # noqa: F401 -- before whatever imports httpx
 
 import asyncio
 import contextlib
