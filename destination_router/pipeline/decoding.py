@@ -92,7 +92,10 @@ def _built(root: Root, raw: bytes) -> Message:
 
 def from_root(root: Root) -> Message | None:
     """Make a message of what stands at its root; None if it has to be decoded by its type."""
-    build = _BUILDS.get(root.type)
+    kind = root.type
+    if kind == "track":  # as of most
+        return _track(root)
+    build = _BUILDS.get(kind)
     return None if build is None else build(root)
 
 
@@ -182,7 +185,6 @@ def _of_fields(call: type[Group | Alias]) -> Callable[[Root], Message | None]:
 
 _BUILDS: dict[str, Callable[[Root], Message | None]] = {
     "identify": _identify,
-    "track": _track,
     "page": _viewed(Page),
     "screen": _viewed(Screen),
     "group": _of_fields(Group),

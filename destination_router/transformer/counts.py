@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -61,13 +61,8 @@ class Counts:
         """Add to a count."""
         self._numbers[what, connection, label] += count
 
-    def received(self, connections: Sequence[str]) -> None:
-        """Count events by their connections."""
-        for connection, count in Counter(connections).items():
-            self._numbers["received", connection, ""] += count
-
     def decided(self, connection: str, made: Mapped | Decision) -> None:
-        """Count a connection's decision about an event. `received` counts the event itself."""
+        """Count a connection's decision about an event. It counts as received by itself."""
         request: HttpRequest
         if type(made) is Mapped:
             mapped: Mapped = made

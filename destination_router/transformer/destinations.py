@@ -170,10 +170,13 @@ class Destinations:
         """Do the same as `prepare` for several jobs, with a call less for each of most."""
         prepared: list[Prepared] = []
         last, last_prepared = self._last, self._last_prepared
+        seen: msgspec.Raw | None = None  # of the compacted form, whose jobs share it
         beside: Beside
         for job in jobs:
             beside = job
-            if beside.destination == last:
+            destination = beside.destination
+            if destination is seen or destination == last:
+                seen = destination
                 prepared.append(last_prepared)
                 continue
             prepared.append(self.prepare(job))

@@ -7,8 +7,8 @@ costs its neighbours nothing.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar, final
 
 import msgspec
 
@@ -25,7 +25,7 @@ _UNFIT = (Reject, *UNDECODABLE)
 _DECODED_BYTES = 2 * 1024 * 1024
 
 
-class Beside(msgspec.Struct, kw_only=True):
+class Beside(msgspec.Struct, kw_only=True, gc=False):
     """What comes with an event.
 
     Attributes:
@@ -37,7 +37,8 @@ class Beside(msgspec.Struct, kw_only=True):
     destination: msgspec.Raw = _NULL
 
 
-class Job(Beside):
+@final
+class Job(Beside, gc=False):
     """One event to transform.
 
     Attributes:
@@ -51,13 +52,7 @@ class Job(Beside):
         return bytes(self.message)
 
 
-class _RootJob(Beside):
-    """As `Job`, with its event decoded up to its type: a decoder would have to find that first."""
-
-    message: Root
-
-
-class DecodedJob(Beside):
+class DecodedJob(Beside, gc=False):
     """As `Job`, with its event decoded along with the rest of the request."""
 
     message: Message
@@ -67,7 +62,17 @@ class DecodedJob(Beside):
         return wire_json(self.message)
 
 
+class _RootJob(DecodedJob, gc=False):
+    """One that was decoded up to its event's type: a decoder would have to find that first.
+
+    Once the event is made of its root, it takes its place.
+    """
+
+    message: Root  # type: ignore[assignment]
+
+
 _J = TypeVar("_J", Job, _RootJob)
+_T = TypeVar("_T")
 
 
 class _Envelope(msgspec.Struct, Generic[_J]):
@@ -81,7 +86,7 @@ class _DestType(msgspec.Struct):
     dest_type: str = msgspec.field(default="", name="destType")
 
 
-class _Addressed(msgspec.Struct):
+class _Addressed(msgspec.Struct, gc=False):
     destination_id: str = msgspec.field(default="", name="destinationId")
 
 
@@ -110,24 +115,36 @@ def read_jobs(body: bytes) -> list[Job]:
     return jobs
 
 
-def each_job(body: bytes) -> Iterator[Job | DecodedJob]:
+def some_jobs(
+    body: bytes, most: int, *, as_text: bool = False
+) -> Iterator[Sequence[Job | DecodedJob]]:
     """Read the events of a request, in order, and decode them together if possible.
 
-    Each is let go once the next is asked for: what was decoded takes several times its bytes, and
-    more than a processor has at hand.
+    Some are let go before the next are asked for: what was decoded takes several times its bytes,
+    and more than a processor has at hand.
 
     Args:
         body: as in `read_jobs`.
+        most: how many events come at once.
+        as_text: whether events are to be left as they came.
 
     Raises:
         Reject: as `read_jobs`, and at once.
     """
-    decoded = _decoded(body)
+    decoded = None if as_text else _decoded(body)
     if decoded:
-        return _whole(decoded, _Texts(body).text)
-    jobs = read_jobs(body)
+        return _whole(decoded, most, _Texts(body).text)
+    return _some_of([*read_jobs(body)], most)
+
+
+def _some_of(jobs: list[_T], most: int) -> Iterator[list[_T]]:
+    """Take a list apart from its beginning. Nothing is left in it."""
     jobs.reverse()
-    return (jobs.pop() for _ in range(len(jobs)))
+    while jobs:
+        some = jobs[: -most - 1 : -1]
+        del jobs[-most:]
+        yield some
+        del some
 
 
 def _decoded(body: bytes) -> list[_RootJob] | None:
@@ -142,20 +159,31 @@ def _decoded(body: bytes) -> list[_RootJob] | None:
         return None
 
 
-def _whole(jobs: list[_RootJob], text: Callable[[int], bytes]) -> Iterator[Job | DecodedJob]:
+def _whole(
+    jobs: list[_RootJob], most: int, text: Callable[[int], bytes]
+) -> Iterator[Sequence[Job | DecodedJob]]:
     """Make the messages of jobs that were decoded; `text` finds the JSON of one by its number."""
-    jobs.reverse()
+    number = 0
+    for some in _some_of(jobs, most):
+        yield _built(some, number, text)
+        number += most
+
+
+def _built(
+    jobs: list[_RootJob], number: int, text: Callable[[int], bytes]
+) -> list[Job | DecodedJob]:
+    built: list[Job | DecodedJob] = []
     job: _RootJob
-    for at in range(len(jobs)):
-        job = jobs.pop()
-        metadata, destination = job.metadata, job.destination
+    for job in jobs:
         message = from_root(job.message)
         if message is None:
-            raw = msgspec.Raw(text(at))
-            yield Job(raw, metadata=metadata, destination=destination)
+            raw = msgspec.Raw(text(number))
+            built.append(Job(raw, metadata=job.metadata, destination=job.destination))
         else:
-            message = with_wire(message, (text, at))
-            yield DecodedJob(message, metadata=metadata, destination=destination)
+            job.message = with_wire(message, (text, number))  # type: ignore[assignment]
+            built.append(job)
+        number += 1
+    return built
 
 
 class _Texts:
@@ -178,10 +206,14 @@ def _is_list(body: bytes) -> bool:
 
 def _addressed(envelope: _Envelope[_J]) -> list[_J]:
     """Assign each job its destination, in the compacted form."""
-    if envelope.destinations is not None:
-        for job in envelope.input:
-            job.destination = envelope.destinations.get(_address(job.metadata), _NULL)
-    return envelope.input
+    jobs, destinations = envelope.input, envelope.destinations
+    if destinations is not None:
+        find = destinations.get
+        beside: Beside
+        for job in jobs:
+            beside = job
+            beside.destination = find(_address(beside.metadata), _NULL)
+    return jobs
 
 
 def destination_type(body: bytes) -> str:
@@ -255,7 +287,9 @@ def _by_id(text: bytes | None) -> dict[str, msgspec.Raw] | None:
 
 def _address(metadata: msgspec.Raw) -> str:
     """Read which destination the compacted form means."""
+    found: _Addressed
     try:
-        return _decode_address(metadata).destination_id
+        found = _decode_address(metadata)
     except UNDECODABLE:
         return ""
+    return found.destination_id

@@ -6,19 +6,20 @@ event without one would be lost without a trace.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
-from typing import Any, final
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, cast, final
 
 import msgspec
 
+from destination_router.contract.messages import Message
 from destination_router.contract.records import HttpRequest
 from destination_router.pipeline.answers import content
-from destination_router.pipeline.connection import AT_ONCE, Connection, Decision, Mapped
+from destination_router.pipeline.connection import AT_ONCE, Connection, Decision, Ended, Mapped
 from destination_router.transformer.counts import Counts
 from destination_router.transformer.destinations import Destinations, Prepared
-from destination_router.transformer.jobs import Beside, DecodedJob, Job, each_job, read_jobs
-from destination_router.transformer.rest import uncarried, written_output
+from destination_router.transformer.jobs import Beside, DecodedJob, Job, some_jobs
+from destination_router.transformer.rest import JSON_HEADERS, Body, Rest, rest_output, uncarried
 from destination_router.transformer.statuses import (
     ABORTED,
     ROUTED,
@@ -29,8 +30,11 @@ from destination_router.transformer.statuses import (
 
 FEATURE = "processor"
 
+_BEHIND = b'},"metadata":'
+"""What comes between the `userId` at the end of an output and the metadata."""
 _ROUTED = b',"statusCode":%d},' % ROUTED
 _encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 Endpoint = Callable[[str], str]
 """Says where a URL is sent: elsewhere, if the configuration says so."""
@@ -44,6 +48,26 @@ class Refused(msgspec.Struct, rename="camel", omit_defaults=True):
     status_code: int
     error: str
     stat_tags: dict[str, str] | None = None
+
+
+@final
+class _Answer(msgspec.Struct):
+    """What is written of an answer so far, and what is needed for the rest.
+
+    Attributes:
+        received: how many events there were, by the connection that they are counted with.
+        frames: by URL, what stands around the body in the output of a plain request: its method,
+            and what comes before and behind.
+        pieces: of the answer; a comma ends each event.
+    """
+
+    name: str
+    destinations: Destinations
+    endpoint: Endpoint
+    counts: Counts
+    received: dict[str, int] = {}
+    frames: dict[str, tuple[str, bytes, bytes]] = {}
+    pieces: list[bytes | msgspec.Raw] = []
 
 
 def process(
@@ -68,116 +92,164 @@ def process(
     Raises:
         Reject: as `read_jobs`.
     """
-    counts = counts or Counts()
-    received: list[str] = []
-    answer: list[bytes | msgspec.Raw] = [b"["]
+    answer = _Answer(name, destinations, endpoint, counts or Counts())
     # A connection that masks reads an event's bytes first.
-    jobs = iter(read_jobs(body)) if destinations.some_private else each_job(body)
+    jobs = some_jobs(body, AT_ONCE, as_text=destinations.some_private)
     # What is alive is some events' and not a whole request's: a processor's caches hold no more.
-    job: Beside
-    while some := list(islice(jobs, AT_ONCE)):
-        for job, made in zip(some, _made(name, destinations, some, counts, received), strict=True):
-            if type(made) is Refused:
-                answer.append(_encode(made) + b",")
-            else:
-                _write(made, job.metadata, endpoint, answer)
-    counts.received(received)
-    if len(answer) > 1:
-        answer[-1] = answer[-1][:-1]  # the last comma
-    answer.append(b"]")
-    return b"".join(answer)
+    for some in jobs:
+        _add(answer, some)
+    for connection, count in answer.received.items():
+        answer.counts.add("received", connection, count=count)
+    pieces = answer.pieces
+    if pieces:
+        pieces[-1] = pieces[-1][:-1]  # the last comma
+    return b"".join((b"[", *pieces, b"]"))
 
 
-def _made(
-    name: str,
-    destinations: Destinations,
-    jobs: Sequence[Job | DecodedJob],
-    counts: Counts,
-    received: list[str],
-) -> list[Mapped | Decision | Refused]:
-    """Take some jobs through each step in turn."""
-    prepared = destinations.prepare_all(jobs)
-    read = [_read(one, job) for one, job in zip(prepared, jobs, strict=True)]
+def _add(answer: _Answer, jobs: Sequence[Job | DecodedJob]) -> None:
+    """Answer some events."""
+    prepared = answer.destinations.prepare_all(jobs)
     first = prepared[0]
-    answers: list[Any]
-    if first.connection is not None and prepared.count(first) == len(prepared):  # as nearly always
-        answers = first.connection.answers(read)
+    if prepared.count(first) == len(prepared):  # as nearly always
+        _add_alike(answer, first, jobs)
     else:
-        answers = [
-            None if one.connection is None else one.connection.answer(found)
-            for one, found in zip(prepared, read, strict=True)
-        ]
-    made: list[Mapped | Decision | Refused] = []
-    one: Prepared
-    for job, one, found, answer in zip(jobs, prepared, read, answers, strict=True):
-        connection = one.connection
-        if connection is None:
-            received.append(name)
-            counts.unusable(name, one.fault)
-            told = EventStatus(ABORTED, one.problem, one.fault)
-            made.append(refused(name, job, told, FEATURE))
-        else:
-            received.append(connection.name)
-            made.append(_judged(name, job, connection, connection.mapped(found, answer), counts))
-    return made
+        for one, job in zip(prepared, jobs, strict=True):
+            _add_alike(answer, one, [job])
 
 
-def _read(prepared: Prepared, job: Job | DecodedJob) -> Any:
+def _add_alike(answer: _Answer, prepared: Prepared, jobs: Sequence[Job | DecodedJob]) -> None:
+    """Answer events of one destination: they take each step in turn."""
     connection = prepared.connection
+    name = answer.name if connection is None else connection.name
+    answer.received[name] = answer.received.get(name, 0) + len(jobs)
     if connection is None:
-        return None
+        for job in jobs:
+            answer.counts.unusable(answer.name, prepared.fault)
+            told = EventStatus(ABORTED, prepared.problem, prepared.fault)
+            answer.pieces.append(_refused(answer.name, job, told))
+        return
+    read = _read(prepared, connection, jobs)
+    _add_made(answer, connection, jobs, read, connection.answers(read))
+
+
+def _read(
+    prepared: Prepared, connection: Connection, jobs: Sequence[Job | DecodedJob]
+) -> list[Message | Ended]:
     if prepared.message is not None:
-        return connection.read(prepared.message)
-    if type(job) is DecodedJob:
-        decoded: DecodedJob = job
-        return connection.read_decoded(decoded.message)
-    return connection.read(job.text())
+        return [connection.read(prepared.message) for _ in jobs]
+    read: list[Message | Ended] = []
+    read_decoded = connection.read_decoded
+    decoded: DecodedJob
+    for job in jobs:
+        if type(job) is Job:
+            read.append(connection.read(job.text()))
+        else:
+            decoded = job
+            read.append(read_decoded(decoded.message))
+    return read
 
 
-def _judged(
-    name: str,
-    job: Job | DecodedJob,
+def _add_made(
+    answer: _Answer,
     connection: Connection,
-    made: Mapped | Decision,
-    counts: Counts,
-) -> Mapped | Decision | Refused:
-    request: HttpRequest
-    for request in made.requests:
-        if request.params or request.content is not None:  # as for few
-            unfit = uncarried(made.requests)
-            if unfit is not None:
-                made = given_up(made, unfit)
-            break
-    counts.decided(connection.name, made)
-    if type(made) is Mapped or made.result == "requests":
-        return made
-    return refused(name, job, event_status(made), FEATURE)
-
-
-def _write(
-    made: Mapped | Decision,
-    metadata: msgspec.Raw,
-    endpoint: Endpoint,
-    answer: list[bytes | msgspec.Raw],
+    jobs: Sequence[Job | DecodedJob],
+    read: Sequence[Message | Ended],
+    answers: Sequence[Any],
 ) -> None:
-    """Add an output for each request, with a comma after it."""
-    user_id = made.anonymous_id or ""
-    requests: Sequence[HttpRequest]
-    contents: Iterable[bytes]
-    if type(made) is Mapped:
-        mapped: Mapped = made
-        requests, contents = mapped.requests, mapped.contents
-    else:
-        requests = made.requests
-        contents = map(content, requests)
+    """Check what the plugin made of events, count it, and write it."""
+    mapped, frames, pieces = connection.mapped, answer.frames, answer.pieces
+    notes: list[Any] = []
+    job: Beside
+    sent: Mapped
     request: HttpRequest
-    for request, body in zip(requests, contents):  # noqa: B905 -- as many, and it costs
-        answer.append(b'{"output":')
-        answer += written_output(request, body, endpoint(request.url), user_id)
-        answer += b',"metadata":', metadata, _ROUTED
+    for job, found, given, user_id in zip(jobs, read, answers, _user_ids(read)):  # noqa: B905
+        made = mapped(found, given)
+        if type(made) is Mapped:
+            sent = made
+            if sent.source is found and not sent.notes and len(sent.requests) == 1:
+                request = sent.requests[0]
+                if _is_plain(request):  # as of most
+                    frame = frames.get(request.url)
+                    if frame is None or frame[0] != request.method:
+                        frame = _framed(answer, request)
+                    _, head, tail = frame
+                    pieces += (
+                        *(head, sent.contents[0], tail, user_id, _BEHIND),
+                        *(job.metadata, _ROUTED),
+                    )
+                    notes += request.notes
+                    continue
+        _add_one(answer, connection, job, made)
+    if notes:
+        answer.counts.noted(connection.name, tuple(notes))
 
 
-def refused(name: str, job: Job | DecodedJob, told: EventStatus, feature: str) -> Refused:
+def _user_ids(read: Sequence[Message | Ended]) -> list[bytes]:
+    """Write the `userId` of each event's output; what comes behind the last is nobody's."""
+    ids: list[str] = []
+    message: Message
+    for one in read:
+        if type(one) is Ended:
+            ids.append("")
+        else:
+            message = one
+            ids.append(message.anonymous_id or "")
+    return _encode_lines(ids).split(b"\n")
+
+
+def _is_plain(request: HttpRequest) -> bool:
+    """Whether nothing but the URL, the method and the body differs from other requests."""
+    return (
+        type(request.json) is dict
+        and type(request.notes) is tuple
+        and request.content is None
+        and not (request.headers or request.params or request.auth or request.gzip)
+    )
+
+
+def _framed(answer: _Answer, request: HttpRequest) -> tuple[str, bytes, bytes]:
+    url, method = request.url, request.method
+    frame = answer.frames.get(url)
+    if frame is None or frame[0] != method:
+        head, tail = _frame(answer.endpoint(url), method)
+        answer.frames[url] = frame = method, head, tail
+    return frame
+
+
+@lru_cache(maxsize=256)
+def _frame(url: str, method: str) -> tuple[bytes, bytes]:
+    """Write the output of a plain request up to its body, and from there up to its `userId`."""
+    body = Body(json=cast("Any", msgspec.Raw(b"\0")))  # which JSON never holds
+    output = Rest(endpoint=url, method=method, headers=JSON_HEADERS, body=body)
+    head, _, tail = _encode(output).partition(b"\0")
+    return b'{"output":' + head, tail.removesuffix(b'""}')
+
+
+def _add_one(answer: _Answer, connection: Connection, job: Beside, made: Mapped | Decision) -> None:
+    """Count an event and write its outputs, each with a comma after it, or why it has none."""
+    unfit = uncarried(made.requests)
+    if unfit is not None:
+        made = given_up(made, unfit)
+    answer.counts.decided(connection.name, made)
+    if type(made) is not Mapped and made.result != "requests":
+        answer.pieces.append(_refused(answer.name, job, event_status(made)))
+        return
+    user_id = made.anonymous_id or ""
+    bodies = made.contents if type(made) is Mapped else map(content, made.requests)
+    for request, body in zip(made.requests, bodies, strict=True):
+        answer.pieces += (*_output(answer, request, body, user_id), job.metadata, _ROUTED)
+
+
+def _output(answer: _Answer, request: HttpRequest, body: bytes, user_id: str) -> tuple[bytes, ...]:
+    """Write a request up to the metadata."""
+    if _is_plain(request):
+        _, head, tail = _framed(answer, request)
+        return head, body, tail, _encode(user_id), _BEHIND
+    whole = rest_output(request, answer.endpoint(request.url), user_id)
+    return b'{"output":', _encode(whole), b',"metadata":'
+
+
+def _refused(name: str, job: Beside, told: EventStatus) -> bytes:
     """Answer an event that is not sent."""
-    tags = told.tags(feature, name, job.metadata)
-    return Refused(job.metadata, told.status, told.error, tags)
+    tags = told.tags(FEATURE, name, job.metadata)
+    return _encode(Refused(job.metadata, told.status, told.error, tags)) + b","

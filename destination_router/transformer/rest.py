@@ -7,9 +7,8 @@ the first body that is not empty, and neither a header nor the `userId` may be a
 from __future__ import annotations
 
 import base64
-import functools
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -18,10 +17,10 @@ from destination_router.contract.bodies import FORM, body_of
 from destination_router.contract.records import BasicAuth, BearerAuth, HttpRequest, Reject
 
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-_encode = msgspec.json.Encoder().encode
 _JSON_TYPE = "application/json"
 _XML_TYPE = "application/xml"
-_JSON_HEADERS = {"Content-Type": _JSON_TYPE}
+JSON_HEADERS = {"Content-Type": _JSON_TYPE}
+"""The headers of a request that has a JSON body and none of its own."""
 
 
 _FORMATS = {
@@ -75,35 +74,6 @@ def rest_output(request: HttpRequest, url: str, user_id: str = "") -> Rest:
     )
 
 
-def written_output(
-    request: HttpRequest, content: bytes, url: str, user_id: str
-) -> tuple[bytes, ...]:
-    """Write `rest_output` as JSON, in pieces to be joined.
-
-    Args:
-        request: what to send.
-        content: its body as JSON.
-        url: as in `rest_output`.
-        user_id: the same.
-    """
-    if type(request.json) is dict and not (
-        request.headers or request.params or request.auth or request.gzip
-    ):
-        # From one such request to the next nothing but the body differs.
-        head, tail = _frame(url, request.method)
-        return head, content, tail, _encode(user_id), b"}"
-    return (_encode(rest_output(request, url, user_id)),)
-
-
-@functools.lru_cache(maxsize=256)
-def _frame(url: str, method: str) -> tuple[bytes, bytes]:
-    """Write the output of a plain request up to its body, and from there up to its `userId`."""
-    body = Body(json=cast("Any", msgspec.Raw(b"\0")))  # which JSON never holds
-    output = Rest(endpoint=url, method=method, headers=_JSON_HEADERS, body=body)
-    head, _, tail = msgspec.json.encode(output).partition(b"\0")
-    return head, tail.removesuffix(b'""}')
-
-
 def uncarried(requests: Iterable[HttpRequest]) -> Reject | None:
     """Name what RudderStack's output cannot carry of a message's requests; None if it carries all.
 
@@ -131,7 +101,7 @@ def _is_text(content: bytes) -> bool:
 
 def _headers(request: HttpRequest) -> Mapping[str, str]:
     if request.json is not None and not request.headers and request.auth is None:
-        return _JSON_HEADERS
+        return JSON_HEADERS
     headers = dict(request.headers)
     content_type = _content_type(request)
     if content_type and not any(name.lower() == "content-type" for name in headers):

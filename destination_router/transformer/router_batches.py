@@ -118,14 +118,14 @@ def _join(
     prepared = destinations.prepare(job)
     connection = prepared.connection
     if connection is None:
-        counts.received([name])
+        counts.add("received", name)
         counts.unusable(name, prepared.fault)
         return EventStatus(ABORTED, prepared.problem, prepared.fault)
     decision = connection.decide(job.text() if prepared.message is None else prepared.message)
     unfit = uncarried(decision.requests)
     if unfit is not None:
         decision = given_up(decision, unfit)
-    counts.received([connection.name])
+    counts.add("received", connection.name)
     counts.decided(connection.name, decision)
     if decision.result != "requests":
         return event_status(decision)
