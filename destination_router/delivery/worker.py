@@ -54,6 +54,7 @@ _code = attrgetter("code")
 _notes = attrgetter("notes")
 _replay = attrgetter("replay")
 _result = attrgetter("result")
+_root = attrgetter("root")
 
 
 class Worker:
@@ -363,7 +364,8 @@ class Worker:
         """Decide about messages together. If that fails, return None for each to decide alone."""
         bodies, sources = [event.body for event in events], [event.source for event in events]
         try:
-            return self._connection.decide_all(bodies, sources)
+            roots = [*map(_root, events)] if events[0].root is not None else None
+            return self._connection.decide_all(bodies, sources, roots)
         except PASSED_ON:
             raise
         except BaseException:  # noqa: BLE001 -- no message may stop its neighbours

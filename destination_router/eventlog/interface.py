@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from destination_router.contract.records import Pairing
+from destination_router.pipeline.message_root import Root
 
 
 class LogUnavailableError(Exception):
@@ -33,6 +34,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
             sources had names.
         replay: for one that a person sends again: `events`, without updates of profiles, or
             `profiles`, with them; None for any other.
+        root: what was read of its body before it was handed out; None: nothing.
     """
 
     offset: int
@@ -40,6 +42,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     received_at: float | None = None
     source: str | None = None
     replay: str | None = None
+    root: Root | None = None
 
 
 class Lag(msgspec.Struct, frozen=True):

@@ -66,13 +66,11 @@ class Cut(msgspec.Struct, frozen=True):
         line: the line that it begins in, from 1.
         nth: its number among those that begin in that line, from 1.
         raw: its JSON, or what should be.
-        head: its fields that were read on the way; None: none were.
     """
 
     line: int
     nth: int
     raw: bytes
-    head: Head | None = None
 
 
 class Head(msgspec.Struct, rename="camel", gc=False):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from itertools import repeat
 from operator import attrgetter
+from types import NoneType
 from typing import Any
 
 import msgspec
@@ -12,17 +15,28 @@ import msgspec
 from destination_router.contract.records import Reject
 from destination_router.contract.times import read_time
 from destination_router.eventlog.interface import Event
-from destination_router.files.cutting import head_of
+from destination_router.files.cutting import Head, head_of
 from destination_router.files.line_sources import MOST_BYTES, LineSource
 from destination_router.files.reading import Line
 from destination_router.files.resuming import SendState
+from destination_router.pipeline.message_root import Root
 from destination_router.pipeline.wire import members
 
 MOST_BYTES_OUT = 2 * MOST_BYTES
 """While so many bytes are handed out and not committed, no more are read."""
 
+_YEAR_2 = datetime(2, 1, 1, tzinfo=UTC).timestamp()
+"""The year before stands for none: `read_time`."""
+
+_NOT_DECODED = {Head, NoneType}
+
+_head = attrgetter("head")
 _line = attrgetter("line")
+_message_id = attrgetter("message_id")
 _number = attrgetter("number")
+_raw = attrgetter("raw")
+_received_at = attrgetter("received_at")
+_zone = attrgetter("tzinfo")
 
 
 class FileSource:
@@ -58,7 +72,7 @@ class FileSource:
             lines = await self._lines.take(limit)
             new = self._new(lines) if self._state.resumed else lines
             numbers = [*map(_number, new)]
-            sizes = [len(line.raw) + 1 for line in new]
+            sizes = [len(raw) + 1 for raw in map(_raw, new)]
             self._out.update(zip(numbers, sizes, strict=True))
             self._bytes_out += sum(sizes)
             if numbers != [*map(_line, new)]:  # else the number says it all
@@ -66,7 +80,7 @@ class FileSource:
             if lines:
                 self._state.hand_out(numbers, lines[-1].number)
             if new:
-                return [event_of(line) for line in new]
+                return events_of(new)
         self._see_whether_finished()
         never: asyncio.Future[list[Event]] = asyncio.get_running_loop().create_future()
         return await never
@@ -126,6 +140,29 @@ class FileSource:
             self.finished.set()
 
 
+def events_of(lines: Sequence[Line]) -> list[Event]:
+    """Make events of lines, as `event_of` does of each."""
+    return _plain_events(lines) or [event_of(line) for line in lines]
+
+
+def _plain_events(lines: Sequence[Line]) -> list[Event] | None:
+    """Make events of lines that have an id and a UTC time of receipt, as nearly all; else None."""
+    heads = [*map(_head, lines)]
+    if not _NOT_DECODED.isdisjoint(map(type, heads)):
+        return None
+    if not all(map(str.strip, map(_message_id, heads))):
+        return None
+    try:
+        read = [*map(datetime.fromisoformat, map(_received_at, heads))]
+    except (TypeError, ValueError):
+        return None
+    moments = [*map(datetime.timestamp, read)]
+    if {*map(_zone, read)} != {UTC} or min(moments) < _YEAR_2:
+        return None
+    none = repeat(None)
+    return [*map(Event, map(_number, lines), map(_raw, lines), moments, none, none, heads)]
+
+
 def event_of(line: Line) -> Event:
     """Make an event of a line: with an id, and with the time at which it was received.
 
@@ -142,7 +179,8 @@ def event_of(line: Line) -> Event:
     moment = None if read is None else read.timestamp()
     given = head.message_id
     if type(given) is str and given.strip():  # as of nearly all
-        return Event(line.number, line.raw, moment)
+        root = head if isinstance(head, Root) else None
+        return Event(line.number, line.raw, moment, root=root)
     return Event(line.number, _with_id(line, given), moment)
 
 

@@ -51,12 +51,12 @@ class LineSource(Protocol):
 
 
 def line_source(source: str) -> LineSource:
-    """Choose how to read a file, or `-` for standard input.
+    """Choose how to read a file, or `-` for standard input, for whoever decides about its messages.
 
     Raises:
         OSError, UsageError: as `read_lines`, but for a stream only when lines are taken.
     """
-    lines = read_lines(source)
+    lines = read_lines(source, decodes=True)
     return Stream(lines) if _may_pause(source) else File(lines)
 
 

@@ -31,6 +31,8 @@ from destination_router.files.cutting import (
     head_of,
     is_whole,
 )
+from destination_router.pipeline.decoding import decode_root
+from destination_router.pipeline.message_root import Root
 
 STANDARD_INPUT = "-"
 
@@ -46,6 +48,9 @@ _UNREADABLE = {
 """The beginnings of files that cannot be read, and what to do with each."""
 _HEAD_BYTES = max(map(len, _UNREADABLE))
 _BLOCK_BYTES = 128 * 1024
+_MOST_DECODED = 4096
+"""The bytes of a message that is decoded on the way: many wait like that, in several times as much
+memory."""
 _NO_LINES: deque[bytes] = deque()
 
 
@@ -63,14 +68,15 @@ class Line(msgspec.Struct, frozen=True, gc=False):
         raw: its JSON.
         line: the number of the line that it begins in.
         nth: its number among the messages that begin in that line, from 1.
-        head: its fields that were read on the way; None: none were.
+        head: its fields that were read on the way: all of them, or those that a file's reader
+            needs; None: none were.
     """
 
     number: int
     raw: bytes
     line: int
     nth: int = 1
-    head: Head | None = None
+    head: Root | Head | None = None
 
     @property
     def message_id(self) -> str:
@@ -88,11 +94,12 @@ class Line(msgspec.Struct, frozen=True, gc=False):
         return {"line": self.line} | ({"nth": self.nth} if self.nth > 1 else {})
 
 
-def read_lines(source: str) -> Iterator[Line]:
+def read_lines(source: str, *, decodes: bool = False) -> Iterator[Line]:
     """Read messages as they come, and skip blank lines.
 
     Args:
         source: a path, or `-` for standard input. gzip is recognised by its first bytes.
+        decodes: whether to read all fields of a message on the way, for whoever decides about it.
 
     Raises:
         OSError: it cannot be opened.
@@ -107,9 +114,13 @@ def read_lines(source: str) -> Iterator[Line]:
                 lines = pieces.whole_lines()
                 while lines:
                     content = lines[0].strip()
-                    head = head_of(content)
-                    if head is None or head.batch is not msgspec.UNSET:
-                        break
+                    head: Root | Head | None = None
+                    if decodes and len(content) <= _MOST_DECODED:
+                        head = decode_root(content)
+                    if head is None:  # else it is no batch: that has more at its root
+                        head = head_of(content)
+                        if head is None or head.batch is not msgspec.UNSET:
+                            break
                     lines.popleft()
                     pieces.line = line = pieces.line + 1
                     number = line if line > number else number + 1  # as nearly all
@@ -119,7 +130,9 @@ def read_lines(source: str) -> Iterator[Line]:
                     return
                 for one in _messages(pieces, first):
                     number = max(number + 1, one.line)
-                    yield Line(number, one.raw, one.line, one.nth, one.head)
+                    is_read = decodes and len(one.raw) <= _MOST_DECODED
+                    head = decode_root(one.raw) if is_read else None
+                    yield Line(number, one.raw, one.line, one.nth, head)
         except BrokenJsonError as error:
             named = "FILE" if source == STANDARD_INPUT else shlex.quote(source)
             cause = str(error).replace("FILE", named)

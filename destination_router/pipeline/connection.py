@@ -46,6 +46,7 @@ from destination_router.pipeline.decisions import (
     personal,
 )
 from destination_router.pipeline.integrations import says_nothing
+from destination_router.pipeline.message_root import Root
 from destination_router.pipeline.normalise import (
     Normalised,
     decode_json,
@@ -315,20 +316,25 @@ class Connection:
         return self._written(self._made(normalised))
 
     def decide_all(
-        self, raws: Sequence[bytes], sources: Sequence[str | None] | None = None
+        self,
+        raws: Sequence[bytes],
+        sources: Sequence[str | None] | None = None,
+        roots: Sequence[Root | None] | None = None,
     ) -> list[Decision]:
         """Decide several messages as `decide` does, but step by step.
 
         Args:
             raws: the messages as wire JSON.
             sources: their senders' names, if those are known.
+            roots: as `decode_messages` knows them.
         """
         if self._sources is not None and sources is not None:
             pairs = zip(raws, sources, strict=True)
             return [self.decide(raw, source=source) for raw, source in pairs]
         decisions: list[Decision] = []
         for some in _together(raws):
-            read = self.read_all(some)
+            start = len(decisions)
+            read = self.read_all(some, None if roots is None else roots[start : start + len(some)])
             answers = self.answers(read)
             room = bytearray()
             decisions += [
@@ -358,12 +364,14 @@ class Connection:
             return Ended(self._made(Normalised(message), subscriptions))
         return message
 
-    def read_all(self, raws: Sequence[bytes]) -> list[Message | Ended]:
+    def read_all(
+        self, raws: Sequence[bytes], roots: Sequence[Root | None] | None = None
+    ) -> list[Message | Ended]:
         """First step for several messages."""
         if self._privacy is not None:
             return [self.read(raw) for raw in raws]
         try:
-            found = well_formed_all(raws)
+            found = well_formed_all(raws, roots)
         except PASSED_ON:
             raise
         except BaseException:  # noqa: BLE001 -- one by one, the others do without it

@@ -62,18 +62,27 @@ def decode_message(raw: bytes) -> Message:
     return _built(root, raw)
 
 
-def decode_messages(raws: Sequence[bytes]) -> list[Message | None]:
+def decode_root(raw: bytes) -> Root | None:
+    """Decode what stands at a message's root; None: it has to be decoded the usual way."""
+    try:
+        return _decode_known(raw)
+    except UNDECODABLE:
+        return None
+
+
+def decode_messages(
+    raws: Sequence[bytes], known: Sequence[Root | None] | None = None
+) -> list[Message | None]:
     """Decode several messages as `decode_message` does: all of them take each step before the next.
+
+    Args:
+        raws: the messages.
+        known: the root of each that `decode_root` has read before. No message shares it.
 
     Returns:
         A message for each; None for one that is not of that kind.
     """
-    roots: list[Root | None] = []
-    for raw in raws:
-        try:
-            roots.append(_decode_known(raw))
-        except UNDECODABLE:
-            roots.append(None)
+    roots = _roots(raws) if known is None else [*map(_root, raws, known)]
     messages: list[Message | None] = []
     for root, raw in zip(roots, raws, strict=True):
         try:
@@ -81,6 +90,20 @@ def decode_messages(raws: Sequence[bytes]) -> list[Message | None]:
         except UNDECODABLE:
             messages.append(None)
     return messages
+
+
+def _root(raw: bytes, known: Root | None) -> Root | None:
+    return decode_root(raw) if known is None else known
+
+
+def _roots(raws: Sequence[bytes]) -> list[Root | None]:
+    roots: list[Root | None] = []
+    for raw in raws:
+        try:
+            roots.append(_decode_known(raw))
+        except UNDECODABLE:
+            roots.append(None)
+    return roots
 
 
 def _built(root: Root, raw: bytes) -> Message:

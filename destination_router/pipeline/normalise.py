@@ -36,6 +36,7 @@ from destination_router.contract.messages import (
 from destination_router.contract.records import Json, Note, Reject
 from destination_router.contract.times import format_time, is_time, parse_time, read_time
 from destination_router.pipeline.decoding import UNDECODABLE, decode_message, decode_messages
+from destination_router.pipeline.message_root import Root
 from destination_router.pipeline.names import named
 
 _UNFIT = (*UNDECODABLE, Reject)
@@ -80,10 +81,17 @@ def well_formed(raw: bytes) -> Message | None:
     return well_formed_already(message) if raw.isascii() or is_utf8(raw) else None
 
 
-def well_formed_all(raws: Sequence[bytes]) -> list[Message | None]:
-    """Do the same as `well_formed` for several messages, one step for all after the other."""
+def well_formed_all(
+    raws: Sequence[bytes], roots: Sequence[Root | None] | None = None
+) -> list[Message | None]:
+    """Do the same as `well_formed` for several messages, one step for all after the other.
+
+    Args:
+        raws: the messages.
+        roots: as `decode_messages` knows them.
+    """
     found: list[Message | None] = []
-    for message, raw in zip(decode_messages(raws), raws, strict=True):
+    for message, raw in zip(decode_messages(raws, roots), raws, strict=True):
         if message is not None and (raw.isascii() or is_utf8(raw)):
             found.append(well_formed_already(message))
         else:
