@@ -94,10 +94,8 @@ class Item(msgspec.Struct, eq=False):
     @classmethod
     def of(cls, offset: int, body: bytes, decision: Decision, replay: str | None = None) -> Item:
         """Make the item of a message that comes in."""
-        keys = decision.user_keys
-        if len(keys) > 1 and (len(keys) > 2 or keys[0] == keys[1]):  # noqa: PLR2004 -- two mostly
-            keys = tuple(dict.fromkeys(keys))
-        return cls(offset, body, decision, replay, decision.message_id, keys)
+        (item,) = items_of([Event(offset, body, replay=replay)], [decision])
+        return item
 
     def __repr__(self) -> str:
         return f"Item({self.offset}, {self.message_id!r})"
@@ -116,7 +114,11 @@ def items_of(events: Iterable[Event], decisions: Iterable[Decision]) -> list[Ite
     items = []
     event: Event  # of a comprehension, Cython would not know the type
     for event, decision in zip(events, decisions, strict=True):
-        items.append(Item.of(event.offset, event.body, decision, event.replay))
+        keys = decision.user_keys
+        if len(keys) > 1 and (len(keys) > 2 or keys[0] == keys[1]):  # noqa: PLR2004 -- two mostly
+            keys = tuple(dict.fromkeys(keys))
+        replay, message_id = event.replay, decision.message_id
+        items.append(Item(event.offset, event.body, decision, replay, message_id, keys))
     return items
 
 

@@ -31,6 +31,7 @@ _Heap = list[tuple[int, Item]]
 
 _MOST_GROUPS = 256
 
+_followers = attrgetter("followers")
 _offset = attrgetter("offset")
 
 
@@ -427,11 +428,19 @@ class Schedule:
     def _take_all(self, now: float, admit: Admit, most: int) -> tuple[list[Item], bool]:
         """Do the same as `_take_admitted` if every message is admitted."""
         frontier = sorted(self._frontier)
+        item: Item
+        first = [item for _, item in frontier[:most]]
+        if not any(map(_followers, first)):  # then nothing comes in between
+            for item in first:
+                if item.decision is None:
+                    admit(item)
+                item.under_way = True
+            self._frontier = frontier[most:]
+            return first, not self._frontier
         taken: list[Item] = []
         behind: _Heap = []
         freed: dict[Item, int] = {}
         place = 0
-        item: Item
         while len(taken) < most:
             if behind and (place == len(frontier) or behind[0] < frontier[place]):
                 _, item = heappop(behind)
