@@ -166,22 +166,21 @@ class Destinations:
             return Prepared(None, problem, "configuration"), self._bare
         return self._compiled(config, overlay), overlay
 
-    def prepare_all(self, jobs: Iterable[Job | DecodedJob]) -> list[Prepared]:
-        """Do the same as `prepare` for several jobs, with a call less for each of most."""
-        prepared: list[Prepared] = []
-        last, last_prepared = self._last, self._last_prepared
-        seen: msgspec.Raw | None = None  # of the compacted form, whose jobs share it
+    def prepare_alike(self, jobs: Sequence[Job | DecodedJob]) -> Prepared | None:
+        """Prepare several jobs at once.
+
+        Returns:
+            What `prepare` returns for each; None: they have several destinations, or one that
+            depends on the message.
+        """
+        first = jobs[0].destination
         beside: Beside
-        for job in jobs:
-            beside = job
+        for beside in jobs:
             destination = beside.destination
-            if destination is seen or destination == last:
-                seen = destination
-                prepared.append(last_prepared)
-                continue
-            prepared.append(self.prepare(job))
-            last, last_prepared = self._last, self._last_prepared
-        return prepared
+            if destination is not first and destination != first:
+                return None
+        prepared = self.prepare(jobs[0])
+        return prepared if first == self._last else None
 
     def prepare(self, job: Job | DecodedJob) -> Prepared:
         """Prepare a job's destination for its event, which may change it. Never raises."""

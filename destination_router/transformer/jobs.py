@@ -207,11 +207,17 @@ def _is_list(body: bytes) -> bool:
 def _addressed(envelope: _Envelope[_J]) -> list[_J]:
     """Assign each job its destination, in the compacted form."""
     jobs, destinations = envelope.input, envelope.destinations
-    if destinations is not None:
-        find = destinations.get
-        beside: Beside
-        for job in jobs:
-            beside = job
+    if destinations is None:
+        return jobs
+    find = destinations.get
+    beside: Beside
+    found: _Addressed
+    try:
+        for beside in jobs:
+            found = _decode_address(beside.metadata)
+            beside.destination = find(found.destination_id, _NULL)
+    except UNDECODABLE:  # one by one: the others have theirs all the same
+        for beside in jobs:
             beside.destination = find(_address(beside.metadata), _NULL)
     return jobs
 
@@ -287,9 +293,7 @@ def _by_id(text: bytes | None) -> dict[str, msgspec.Raw] | None:
 
 def _address(metadata: msgspec.Raw) -> str:
     """Read which destination the compacted form means."""
-    found: _Addressed
     try:
-        found = _decode_address(metadata)
+        return _decode_address(metadata).destination_id
     except UNDECODABLE:
         return ""
-    return found.destination_id

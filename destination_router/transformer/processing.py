@@ -56,8 +56,7 @@ class _Answer(msgspec.Struct):
 
     Attributes:
         received: how many events there were, by the connection that they are counted with.
-        frames: by URL, what stands around the body in the output of a plain request: its method,
-            and what comes before and behind.
+        frames: by URL, what stands before the body of a plain request's output, and behind it.
         pieces: of the answer; a comma ends each event.
     """
 
@@ -66,7 +65,7 @@ class _Answer(msgspec.Struct):
     endpoint: Endpoint
     counts: Counts
     received: dict[str, int] = {}
-    frames: dict[str, tuple[str, bytes, bytes]] = {}
+    frames: dict[str, tuple[bytes, bytes]] = {}
     pieces: list[bytes | msgspec.Raw] = []
 
 
@@ -108,13 +107,12 @@ def process(
 
 def _add(answer: _Answer, jobs: Sequence[Job | DecodedJob]) -> None:
     """Answer some events."""
-    prepared = answer.destinations.prepare_all(jobs)
-    first = prepared[0]
-    if prepared.count(first) == len(prepared):  # as nearly always
-        _add_alike(answer, first, jobs)
+    prepared = answer.destinations.prepare_alike(jobs)
+    if prepared is not None:  # as nearly always
+        _add_alike(answer, prepared, jobs)
     else:
-        for one, job in zip(prepared, jobs, strict=True):
-            _add_alike(answer, one, [job])
+        for job in jobs:
+            _add_alike(answer, answer.destinations.prepare(job), [job])
 
 
 def _add_alike(answer: _Answer, prepared: Prepared, jobs: Sequence[Job | DecodedJob]) -> None:
@@ -170,14 +168,13 @@ def _add_made(
                 request = sent.requests[0]
                 if _is_plain(request):  # as of most
                     frame = frames.get(request.url)
-                    if frame is None or frame[0] != request.method:
-                        frame = _framed(answer, request)
-                    _, head, tail = frame
+                    head, tail = _framed(answer, request.url) if frame is None else frame
                     pieces += (
                         *(head, sent.contents[0], tail, user_id, _BEHIND),
                         *(job.metadata, _ROUTED),
                     )
-                    notes += request.notes
+                    if request.notes:
+                        notes += request.notes
                     continue
         _add_one(answer, connection, job, made)
     if notes:
@@ -198,30 +195,29 @@ def _user_ids(read: Sequence[Message | Ended]) -> list[bytes]:
 
 
 def _is_plain(request: HttpRequest) -> bool:
-    """Whether nothing but the URL, the method and the body differs from other requests."""
+    """Whether nothing but the URL and the body differs from other requests."""
     return (
         type(request.json) is dict
         and type(request.notes) is tuple
+        and request.method == "POST"
         and request.content is None
         and not (request.headers or request.params or request.auth or request.gzip)
     )
 
 
-def _framed(answer: _Answer, request: HttpRequest) -> tuple[str, bytes, bytes]:
-    url, method = request.url, request.method
+def _framed(answer: _Answer, url: str) -> tuple[bytes, bytes]:
     frame = answer.frames.get(url)
-    if frame is None or frame[0] != method:
-        head, tail = _frame(answer.endpoint(url), method)
-        answer.frames[url] = frame = method, head, tail
+    if frame is None:
+        frame = answer.frames[url] = _frame(answer.endpoint(url))
     return frame
 
 
 @lru_cache(maxsize=256)
-def _frame(url: str, method: str) -> tuple[bytes, bytes]:
+def _frame(url: str) -> tuple[bytes, bytes]:
     """Write the output of a plain request up to its body, and from there up to its `userId`."""
     body = Body(json=cast("Any", msgspec.Raw(b"\0")))  # which JSON never holds
-    output = Rest(endpoint=url, method=method, headers=JSON_HEADERS, body=body)
-    head, _, tail = _encode(output).partition(b"\0")
+    output = _encode(Rest(endpoint=url, headers=JSON_HEADERS, body=body))
+    head, _, tail = output.partition(b"\0")
     return b'{"output":' + head, tail.removesuffix(b'""}')
 
 
@@ -243,7 +239,7 @@ def _add_one(answer: _Answer, connection: Connection, job: Beside, made: Mapped 
 def _output(answer: _Answer, request: HttpRequest, body: bytes, user_id: str) -> tuple[bytes, ...]:
     """Write a request up to the metadata."""
     if _is_plain(request):
-        _, head, tail = _framed(answer, request)
+        head, tail = _framed(answer, request.url)
         return head, body, tail, _encode(user_id), _BEHIND
     whole = rest_output(request, answer.endpoint(request.url), user_id)
     return b'{"output":', _encode(whole), b',"metadata":'

@@ -148,3 +148,18 @@ def test_what_is_echoed_is_utf_8(body: bytes) -> None:
     event = b'{"type":"track","messageId":"m","userId":"u","event":"E"}'
     answer = process("heap", find_destinations()["heap"], body % (event, b'{"appId":"11"}'), str)
     assert json.loads(answer.decode())
+
+
+@pytest.mark.parametrize("messages", [[TRACK], [TRACK, None]], ids=["decoded", "apart"])
+def test_metadata_that_names_no_destination_costs_its_neighbours_nothing(messages: Any) -> None:
+    """In the compacted form each job is looked at by itself, whatever stands in another one."""
+    named = {"destinationId": "d1"}
+    odd: list[Any] = [{"destinationId": 5}, [], {}, {"a": named}, {"destinationId": "d3"}]
+    listed = [
+        {"message": message, "metadata": metadata}
+        for message in messages
+        for metadata in (named, *odd, {**odd[0], "a": 1}, named)
+    ]
+    body = json.dumps({"input": listed, "destinations": {"d1": HEAP, "d2": 2}}).encode()
+    given = [json.loads(bytes(job.destination)) for job in each_job(body)]
+    assert given == [HEAP, *[None] * 6, HEAP] * len(messages)
