@@ -174,7 +174,7 @@ class _Pieces:
         self.line = 0
 
     def whole_lines(self) -> deque[bytes]:
-        """Get the next lines, without their ends, if that takes no waiting for the rest of one.
+        """Get the next lines if that takes no waiting for the rest of one.
 
         Whoever takes one out counts `line` up: there are many, and a call for each costs.
         """
@@ -189,7 +189,7 @@ class _Pieces:
         if self._again:
             piece = self._again.popleft()
         elif self._lines:
-            piece = self._lines.popleft() + b"\n"
+            piece = self._lines.popleft()
         else:
             piece = self._rest + self._read_line(max(at_least, PIECE_BYTES) - len(self._rest))
             self._rest = b""
@@ -207,7 +207,9 @@ class _Pieces:
         with self._broken_off():
             block = b"" if self._has_ended else self._stream.read1(_BLOCK_BYTES)
         self._has_ended = not block
-        *lines, self._rest = (self._rest + block).split(b"\n")
+        # C's search for the ends of lines: `split` looks at each byte.
+        lines = io.BytesIO(self._rest + block).readlines()
+        self._rest = b"" if not lines or lines[-1].endswith(b"\n") else lines.pop()
         self._lines += lines
 
     def _read_line(self, most: int) -> bytes:
