@@ -250,14 +250,14 @@ class Play:
         """Wait for a request, and say whose it is."""
         known = len(self._watch.requests)
         await self._until(lambda: len(self._watch.requests) > known)
-        return self._watch.requests[-1][0]
+        return self._watch.latest_worker
 
     async def _worker(self) -> None:
         # One request gets no answer while others do: what is done is above one that is not.
         self._watch.holds_next = True
         await self._until(lambda: self._watch.held is not None)
         self._watch.holds_next = False
-        held = self._watch.held or Hold(self._watch.requests[-1][0], frozenset())
+        held = self._watch.held or Hold(self._watch.latest_worker, frozenset())
         heard = len(self._watch.heard)
         deadline = time.monotonic() + HELD_SECONDS
         await self._until(

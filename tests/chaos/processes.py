@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 
 import httpx
 from kills import Kill
+from told_metrics import Metrics, metrics_of
 
 PYTHON = sys.executable
 STARTED_WITHIN = 600.0
@@ -114,12 +114,8 @@ class Router:
                         return
                 await asyncio.sleep(POLL)
 
-    async def metrics(self, client: httpx.AsyncClient) -> dict[str, float]:
-        text = (await client.get(f"{self.url}/metrics")).text
-        return {
-            name: float(value)
-            for name, value in re.findall(r"^([a-z]\S*) (\S+)$", text, re.MULTILINE)
-        }
+    async def metrics(self, client: httpx.AsyncClient) -> Metrics:
+        return metrics_of((await client.get(f"{self.url}/metrics")).text)
 
 
 async def carry_out(kill: Kill, routers: list[Router], client: httpx.AsyncClient) -> None:

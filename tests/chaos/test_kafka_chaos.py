@@ -159,6 +159,15 @@ def test_a_door_holds_one_request_and_what_has_its_events(chaos: ModuleType) -> 
     assert watch.taken == {b"1": 1}
 
 
+def test_a_watch_tells_whose_the_latest_request_was(chaos: ModuleType) -> None:
+    """A worker is named even if no request has come: whoever kills one still finds it."""
+    watch = chaos.Watch()
+    assert watch.latest_worker == 0
+    watch.arrived(0, frozenset())
+    watch.arrived(1, frozenset())
+    assert watch.latest_worker == 1
+
+
 def test_a_watch_counts_what_is_sent_again_though_committed(chaos: ModuleType) -> None:
     """A worker that was stopped is no part of it: its late requests count by themselves."""
     watch = chaos.Watch()

@@ -82,6 +82,11 @@ class Watch:
         """From when to when the vendor took nothing: between each two requests that it took."""
         return pairwise(self.taken_at)
 
+    @property
+    def latest_worker(self) -> int:
+        """Whose the latest request was; the first worker, if none has come."""
+        return self.requests[-1][0] if self.requests else 0
+
     def arrived(self, worker: int, keys: frozenset[bytes]) -> Hold | None:
         """Note a request of a worker with events; what it has to wait for, if it has to."""
         self.requests.append((worker, time.monotonic()))

@@ -1,7 +1,6 @@
 """A router process with a router.toml that delivers to a simulated Heap."""
 
 import contextlib
-import re
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from typing import Any
 
 import httpx
 from command_line import run_command
+from told_metrics import Metrics, metrics_of
 from waiting import PATIENCE, free_port, json_lines, until
 
 CLI = [sys.executable, "-m", "destination_router.commands.cli"]
@@ -56,10 +56,8 @@ class Router:
         )
         return answer.status_code
 
-    def metrics(self) -> dict[str, float]:
-        text = httpx.get(f"{self.url}/metrics", timeout=PATIENCE).text
-        lines = re.findall(r"^([a-z]\S*) (\S+)$", text, re.MULTILINE)
-        return {name: float(value) for name, value in lines}
+    def metrics(self) -> Metrics:
+        return metrics_of(httpx.get(f"{self.url}/metrics", timeout=PATIENCE).text)
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
+from waiting import PATIENCE
 
 from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.sender import Sender
@@ -34,7 +35,6 @@ from destination_router.service.serving import Asgi
 FOLDER = Path(__file__).parent
 MODULES = FOLDER / "node_modules"
 KEY = "write-key"
-PATIENCE = 30.0
 HINT = "run scripts/test-sdks, which installs it"
 
 
