@@ -93,7 +93,8 @@ Pinned = Annotated[
 WithMutants = Annotated[
     bool,
     typer.Option(
-        "--mutants", help="Apply its deliberate defects too, and report what catches each."
+        "--mutants",
+        help="Apply its deliberate defects too, and report what catches each; a missed one fails.",
     ),
 ]
 AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print the report as Markdown.")]
@@ -145,7 +146,8 @@ def conformance(  # noqa: PLR0913, PLR0917 -- one option each
     alone = case is not None
     told = markdown(report) if as_markdown else _text(bench, report, verdicts, whole=alone)
     typer.echo(told, nl=False)
-    raise typer.Exit(FAILED if report.result == "failure" else 0)
+    missed = any(not one.by for one in report.mutants.mutants) if report.mutants else False
+    raise typer.Exit(FAILED if missed or report.result == "failure" else 0)
 
 
 def _matrix(paths: list[Path], folder: Path | None) -> None:

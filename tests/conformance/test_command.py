@@ -17,7 +17,9 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner, Result
 from waiting import INTERRUPTIBLE
 
-from conformance.command import conformance
+from conformance.command import FAILED, conformance
+from conformance.mutants import Mutant, score
+from conformance.mutants.heap import PLUGIN
 from destination_router.commands.other_commands import COMMANDS
 
 
@@ -47,6 +49,19 @@ def test_one_case() -> None:
     """`--case` runs one case or check."""
     assert "1 case and 0 checks: 1 passed" in run("heap", "--case", "syft/message-id").stdout
     assert "0 cases and 1 check: 1 passed" in run("heap", "--case", "check/purity-no-io").stdout
+
+
+@pytest.mark.parametrize(("new", "status"), [("# nothing\n", FAILED), ("raise KeyError\n", 0)])
+def test_a_defect_that_nothing_catches_fails(
+    monkeypatch: pytest.MonkeyPatch, new: str, status: int
+) -> None:
+    """The cases of a destination that passes them all may still be too few."""
+    line = "EventMessage: TypeAlias"
+    mutant = Mutant(id="one", description="x", module="calls", old=line, new=new + line)
+    monkeypatch.setattr(score, "WITH_CASES", {"heap": ((mutant,), PLUGIN)})
+    ran = run("heap", "--mutants", "--case", "check/requests-serialisable")
+    assert ran.exit_code == status, ran.output
+    assert ("missed: one" in ran.stdout) == (status == FAILED)
 
 
 def test_what_it_writes(tmp_path: Path) -> None:
