@@ -8,6 +8,7 @@ the others for types of C, and so round a whole number that is annotated as a fl
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FOLDER = ("build", "compiled")
 """Where it is compiled: the same each time, so that a compiler finds what an earlier run noted."""
+
+AGAIN = "COMPILED_AGAIN"
+"""A variable of the environment: it says that the C that is there is of these very sources."""
 
 DIRECTIVES = {
     "annotation_typing": True,
@@ -47,7 +51,12 @@ class Compiled(BuildHookInterface[Any]):
         extensions = [Extension(".".join(p.with_suffix("").parts), [str(p)]) for p in paths]
         with contextlib.chdir(copies):  # so that tracebacks name a module by its usual path
             extensions = cythonize(
-                extensions, build_dir=made, compiler_directives=DIRECTIVES, quiet=True
+                extensions,
+                build_dir=made,
+                compiler_directives=DIRECTIVES,
+                force=AGAIN not in os.environ,
+                nthreads=os.cpu_count() or 1,
+                quiet=True,
             )
         command = build_ext(Distribution({"ext_modules": extensions}))
         command.build_lib, command.build_temp, command.parallel = made, made, True

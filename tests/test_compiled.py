@@ -81,11 +81,12 @@ def test_nobody_else_uses_a_function_that_becomes_one_of_c() -> None:
         for line in struct_layouts.private_functions(Path(path))
     }
     assert ("destination_router.pipeline.normalise", "_is_normal") in private
-    files = [*ROOT.glob("*/**/*.py")]
+    # What a build or an environment holds is not ours, and may go while it is looked through.
+    ours = [each for each in ROOT.iterdir() if each.name not in {".venv", "build", "dist"}]
+    files = [file for each in ours if each.is_dir() for file in each.rglob("*.py")]
     assert len(files) > 500
     for file in files:
-        if {"build", ".venv"}.isdisjoint(file.relative_to(ROOT).parts):
-            assert private.isdisjoint(_named(ast.parse(file.read_bytes()))), file
+        assert private.isdisjoint(_named(ast.parse(file.read_bytes()))), file
 
 
 def _named(tree: ast.Module) -> Iterator[tuple[str, str]]:

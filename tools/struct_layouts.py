@@ -61,21 +61,27 @@ def write_typed(paths: Iterable[Path], folder: Path) -> None:
         used |= structs - own
         copy = folder / path
         copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_text(text, encoding="utf-8")
+        _write(copy, text)
         lines = [f"from {_module(s)} cimport {s.__name__} as {_type(s)}\n" for s in structs - own]
         for struct in own:
             layout = f"{_module(struct)}_{struct.__name__}"
-            (folder / f"{layout}.pxd").write_text(own_declaration(struct), encoding="utf-8")
+            _write(folder / f"{layout}.pxd", own_declaration(struct))
             lines.append(f"from {layout} cimport {_ANY.__name__} as {_type(struct)}\n")
         lines = [*sorted(lines), *limits(path), *private_functions(path)]
-        copy.with_suffix(".pxd").write_text("".join(lines), encoding="utf-8")
+        _write(copy.with_suffix(".pxd"), "".join(lines))
         for package in (copy.parent, *copy.parent.parents):
             if package == folder:
                 break
-            (package / "__init__.py").touch()
+            _write(package / "__init__.py", "")
     for module in {_module(struct) for struct in used}:
         here = [declaration(struct) for struct in used if _module(struct) == module]
-        (folder / f"{module}.pxd").write_text("\n".join(sorted(here)), encoding="utf-8")
+        _write(folder / f"{module}.pxd", "\n".join(sorted(here)))
+
+
+def _write(path: Path, text: str) -> None:
+    """Write what a file does not hold yet: Cython compiles anew what is newer than its C."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
 def typed(path: Path) -> tuple[str, set[type[msgspec.Struct]]]:
