@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from destination_router import Note
 from heap_destination.properties import (
+    _Flattening,
     cut,
     event_properties,
     number_text,
@@ -428,6 +429,22 @@ def test_whatever_is_not_kept_as_it_was_is_told(
         kept = key in flat and type(flat[key]) is type(value) and flat[key] == value
         around = {shown(".".join((root, *path[:end]))) for end in range(1, len(path) + 1)}
         assert kept or around & told, key
+
+
+small = st.integers() | st.floats() | st.text(max_size=5)
+
+
+@given(properties=st.one_of(objects, st.dictionaries(keys, small), st.dictionaries(keys, values)))
+@settings(deadline=None, max_examples=500)
+def test_what_needs_no_change_is_kept_as_the_loop_would(properties: dict[str, Any]) -> None:
+    """From the first value that needs one, the loop takes over: in the same order, note by note."""
+    notes: list[Note] = []
+    slow = _Flattening("properties", notes, {}, {})
+    slow.add(properties.items(), "", 1)
+    told: list[Note] = []
+    flat = event_properties(properties, "properties", told)
+    assert list(map(repr, flat.items())) == list(map(repr, slow.flat.items()))
+    assert (told, properties) == (notes, dict(properties))
 
 
 @pytest.mark.parametrize("of", [event_properties, user_properties])

@@ -9,6 +9,16 @@ def _slip(
     return Mutant(id=mutant_id, description=description, module=module, old=old, new=new)
 
 
+_KEPT = "    flat: Properties = dict(properties)\n"
+"""Keeps the values that need no change."""
+_ALL_KEPT = "        break\n    return flat\n"
+
+
+def _kept(value: str, condition: str = "") -> str:
+    kept = f"key: {value} for key, value in properties.items() {condition}".rstrip()
+    return f"    flat: Properties = {{{kept}}}\n"
+
+
 PROPERTIES = (
     _slip(
         "true-as-one",
@@ -43,40 +53,38 @@ PROPERTIES = (
     _slip(
         "numbers-as-text",
         "numbers are sent as text",
-        "                flat[key] = item\n",
-        "                flat[key] = item if kind is str else number_text(item)\n",
+        _KEPT,
+        _kept("value if type(value) is str else number_text(value)"),
     ),
     _slip(
         "whole-floats-as-integers",
         "1.0 is sent as 1",
-        "                flat[key] = item\n",
-        "                whole = kind is float and item == int(item)\n"
-        "                flat[key] = int(item) if whole else item\n",
+        _KEPT,
+        _kept("int(value) if type(value) is float and value == int(value) else value"),
     ),
     _slip(
         "integers-as-floats",
         "whole numbers pass through a float: 2^53 + 1 becomes 2^53",
-        "                flat[key] = item\n",
-        "                flat[key] = float(item) if kind is int else item\n",
+        _KEPT,
+        _kept("float(value) if type(value) is int else value"),
     ),
     _slip(
         "falsy-dropped",
         "0 and empty text are taken for nothing",
-        "                flat[key] = item\n",
-        "                if item:\n                    flat[key] = item\n",
+        _KEPT,
+        _kept("value", "if value not in (0, '')"),
     ),
     _slip(
         "text-trimmed",
         "blanks around a value are removed",
-        "                flat[key] = item\n",
-        "                flat[key] = item.strip() if kind is str else item\n",
+        _KEPT,
+        _kept("value.strip() if type(value) is str else value"),
     ),
     _slip(
         "digits-as-numbers",
         "text of digits becomes a number: a postcode loses its zero",
-        "                flat[key] = item\n",
-        "                digits = kind is str and item.isdecimal()\n"
-        "                flat[key] = int(item) if digits else item\n",
+        _KEPT,
+        _kept("int(value) if type(value) is str and value.isdecimal() else value"),
     ),
     _slip(
         "array-order-lost",
@@ -135,8 +143,8 @@ PROPERTIES = (
     _slip(
         "keys-with-underscores",
         "nested keys are joined with an underscore",
-        'self.add(value, f"{key}.", depth + 1)',
-        'self.add(value, f"{key}_", depth + 1)',
+        'self.add(value.items(), f"{key}.", depth + 1)',
+        'self.add(value.items(), f"{key}_", depth + 1)',
     ),
     _slip(
         "later-key-wins",
@@ -273,14 +281,14 @@ PROPERTIES = (
     _slip(
         "counter-kept-between-messages",
         "something is remembered from one message to the next",
-        "    return flattening.flat\n",
-        "    _SEEN.append(1)\n"
-        '    return {**flattening.flat, "n": len(_SEEN)}\n\n\n_SEEN: list[int] = []\n',
+        _ALL_KEPT,
+        "        break\n    _SEEN.append(1)\n"
+        '    return {**flat, "n": len(_SEEN)}\n\n\n_SEEN: list[int] = []\n',
     ),
     _slip(
         "message-changed",
         "the message itself is changed",
-        "    return flattening.flat\n",
-        "    properties.pop('plan', None)\n    return flattening.flat\n",
+        _ALL_KEPT,
+        "        break\n    properties.pop('plan', None)\n    return flat\n",
     ),
 )
