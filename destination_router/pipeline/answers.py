@@ -7,7 +7,6 @@ are tokens (5.6.2, 9.1). A header's value is visible characters with blanks and 
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -23,6 +22,11 @@ _NONE: tuple[Any, ...] = ()  # Python has only one
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
 _URL = re.compile(r"https?://[^\x00-\x20\x7f/?#\\]+([/?#][^\x00-\x20\x7f]*)?")
+
+_POST = HttpRequest(url="").method
+"""The method that a request has unless its plugin says otherwise."""
+_fine_urls: set[str] = set()
+_MOST_URLS = 1024
 
 _encode = msgspec.json.Encoder().encode
 _encode_into = msgspec.json.Encoder().encode_into
@@ -48,9 +52,7 @@ def contents(requests: object) -> list[bytes]:
     if not isinstance(requests, list):
         kind = type(requests).__name__
         raise UnfitAnswer(f"returned {kind}; return a list of HttpRequest")
-    if len(requests) == 1:  # as most have: a comprehension takes a frame of its own
-        return [_checked(requests[0])]
-    return [_checked(request) for request in requests]
+    return [checked_content(request) for request in requests]
 
 
 def passes_at_a_glance(request: object, room: bytearray) -> bool:
@@ -68,15 +70,15 @@ def passes_at_a_glance(request: object, room: bytearray) -> bool:
     sent: HttpRequest = request
     url, params, headers = sent.url, sent.params, sent.headers
     if (
-        not (type(url) is str and type(sent.method) is str)
-        or sent.method != "POST"
+        type(url) is not str
+        or sent.method is not _POST
         or not (type(params) is dict and type(headers) is dict)
         or params
         or headers
         or not (sent.form is None and sent.auth is None and sent.content is None)
         or sent.gzip is not False
         or not _has_plain_records(sent)
-        or _wrong_url(url) is not None
+        or (url not in _fine_urls and _wrong_url(url) is not None)
     ):
         return False
     try:
@@ -95,7 +97,7 @@ def unsendable(method: str, url: str, headers: Mapping[str, str]) -> str | None:
     """Say what HTTP cannot carry in a request, without any value; None if it can carry all."""
     if not _TOKEN.fullmatch(method):
         return "has a method that is none"
-    if problem := _wrong_url(url):
+    if url not in _fine_urls and (problem := _wrong_url(url)):
         return problem
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
@@ -150,17 +152,24 @@ def check_records(requests: Iterable[HttpRequest]) -> None:
             _check_types(request)
 
 
-def _checked(request: object) -> bytes:
+def checked_content(request: object) -> bytes:
+    """Check a request as `contents` does, and return its `content`.
+
+    Raises:
+        UnfitAnswer: it is not a request, or cannot be sent.
+    """
     if type(request) is not HttpRequest and not isinstance(request, HttpRequest):
         kind = type(request).__name__
         raise UnfitAnswer(f"returned a list that holds {kind}, not HttpRequest")
     sent: HttpRequest = request
-    url, method, params, headers = sent.url, sent.method, sent.params, sent.headers
+    url, method, headers = sent.url, sent.method, sent.headers
     # Most requests pass at a glance.
     if (
-        not (type(url) is str and type(method) is str)
-        or not (type(params) is dict and type(headers) is dict)
-        or params
+        type(url) is not str
+        or (method is not _POST and type(method) is not str)
+        or type(sent.params) is not dict
+        or sent.params
+        or type(headers) is not dict
         or headers
         or sent.form is not None
         or sent.auth is not None
@@ -168,7 +177,7 @@ def _checked(request: object) -> bytes:
         or sent.gzip is not False
     ):
         _check_types(sent)
-    if headers or method != "POST" or _wrong_url(url) is not None:
+    if headers or method is not _POST or url not in _fine_urls:
         problem = unsendable(method, url, headers)
         if problem is not None:
             raise UnfitAnswer(f"returned a request that {problem}")
@@ -253,11 +262,13 @@ def _are_pairings(records: object) -> bool:
     return type(records) is tuple and all(type(record) is Pairing for record in records)
 
 
-@functools.lru_cache(maxsize=1024)
 def _wrong_url(url: str) -> str | None:
-    """Judge a URL once, because most destinations have only a handful."""
+    """Judge a URL, and remember one that is right: most destinations have only a handful."""
     if not _is_url(url):
         return "has a URL that is not http(s)://host/path without blanks"
+    if len(_fine_urls) >= _MOST_URLS:
+        _fine_urls.clear()
+    _fine_urls.add(url)
     return None
 
 
