@@ -32,6 +32,7 @@ from destination_router.contract.messages import (
 )
 from destination_router.contract.placeholders import (
     PLACEHOLDER_IDS,
+    harmless_ends,
     is_placeholder_id,
     placeholder_reason,
 )
@@ -113,6 +114,7 @@ __all__ = [
     "default_outcome",
     "folded",
     "format_time",
+    "harmless_ends",
     "hookimpl",
     "is_placeholder_id",
     "javascript",

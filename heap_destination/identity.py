@@ -118,6 +118,15 @@ def are_plain(
     """
     if said and (len(said) > 1 or "All" not in said):
         return False
+    if known and anonymous:  # as most have; looked through together, and mostly at a glance
+        both, ends = known + anonymous, settings.harmless_ends
+        if (
+            len(both) <= SDK_IDENTITY_CHARACTERS
+            and known[-1] in ends
+            and anonymous[-1] in ends
+            and not ("{" in both or "<" in both or "\0" in both)
+        ):
+            return True
     listed = settings.unsafe_identities
     if known is not None and (
         len(known) > SDK_IDENTITY_CHARACTERS

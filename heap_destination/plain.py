@@ -10,8 +10,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from destination_router import Identify, Track, utc_text
-from heap_destination.dialects import Dialect
-from heap_destination.identity import are_plain, ids_are_plain
+from heap_destination.identity import are_plain
 from heap_destination.limits import FIRST_YEAR, LAST_YEAR
 from heap_destination.settings import HeapSettings
 
@@ -32,8 +31,7 @@ def plain_event(message: Track, settings: HeapSettings) -> PlainEvent | None:
         message: the track.
         settings: the connection's. In a dialect with other questions, no track is plain.
     """
-    rules: Dialect = settings.rules
-    if not rules.has_plain_tracks or message.mapped or message.context_part.traits:
+    if not settings.has_plain_tracks or message.mapped or message.context_part.traits:
         return None
     name, user_id, time = message.event, message.user_id, message.timestamp
     if not name or name.isspace() or len(name) > _SHORT or user_id is None:
@@ -57,11 +55,10 @@ def is_plain_user(message: Identify, settings: HeapSettings) -> bool:
         message: the identify.
         settings: the connection's. In a dialect with other questions, no identify is plain.
     """
-    rules: Dialect = settings.rules
     return (
-        rules.has_plain_users
-        and settings.anonymous_events != "stitch"
+        settings.has_plain_users
+        and not message.mapped
         and not message.context_part.traits
         and message.user_id is not None
-        and ids_are_plain(message, settings)
+        and are_plain(message.user_id, message.anonymous_id, message.integrations, settings)
     )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from destination_router import PLACEHOLDER_IDS
+from destination_router import PLACEHOLDER_IDS, harmless_ends
 from heap_destination.dialects import DEFAULT, DIALECTS, NESTED, Dialect, Nested
 
 UNSAFE_IDENTITIES = PLACEHOLDER_IDS
@@ -34,18 +33,18 @@ class _Urls(dict[str, str]):
         return url
 
 
-class HeapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", dict=True):
-    """The typed settings that all hooks receive.
+class GivenSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The settings as the schema has them, typed.
 
     Attributes:
         app_id: the environment's App ID.
         region: whose host the requests go to.
         dialect: which system's mapping is used, by name.
         anonymous_events: what becomes of an event without a usable identity.
-        nested_properties_mode: what becomes of nested properties.
         account_id_property: the user property that Heap joins accounts on, if any.
         deletion_api_key: for the deletion of users alone.
         unsafe_identities: never sent as an identity; in lower case.
+        nested_properties_mode: what becomes of nested properties.
     """
 
     app_id: Annotated[str, msgspec.Meta(pattern=_DIGITS)]
@@ -57,20 +56,41 @@ class HeapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", di
     unsafe_identities: frozenset[str] = frozenset(UNSAFE_IDENTITIES)
     nested_properties_mode: Nested = msgspec.field(default="flatten", name="nested_properties_mode")
 
-    @cached_property
-    def rules(self) -> Dialect:
-        """The dialect's options."""
-        return DIALECTS[self.dialect]
 
-    @cached_property
-    def base_url(self) -> str:
-        """The origin that requests go to."""
-        return BASE_URLS[self.region]
+class HeapSettings(GivenSettings, frozen=True, kw_only=True):
+    """The settings that all hooks receive, with what follows from them.
 
-    @cached_property
-    def urls(self) -> dict[str, str]:
-        """The URL of each path, which is made once: a new text would be hashed by every reader."""
-        return _Urls(self.base_url)
+    Every message reads that, so it is in fields: to ask for a property takes several times as long.
+
+    Attributes:
+        rules: the dialect's options.
+        base_url: the origin that requests go to.
+        urls: the URL of each path, which is made once: a new text would be hashed by every reader.
+        harmless_ends: those of the unsafe identities.
+        has_plain_tracks: whether `plain.py` may decide on a track.
+        has_plain_users: whether `plain.py` may decide on an identify.
+    """
+
+    rules: Dialect = DIALECTS[DEFAULT]
+    base_url: str = ""
+    urls: dict[str, str] = {}
+    harmless_ends: frozenset[str] = frozenset()
+    has_plain_tracks: bool = False
+    has_plain_users: bool = False
+
+    def __post_init__(self) -> None:
+        """Fill in what follows."""
+        rules, base_url = DIALECTS[self.dialect], BASE_URLS[self.region]
+        found = {
+            "rules": rules,
+            "base_url": base_url,
+            "urls": _Urls(base_url),
+            "harmless_ends": harmless_ends(self.unsafe_identities),
+            "has_plain_tracks": rules.has_plain_tracks,
+            "has_plain_users": rules.has_plain_users and self.anonymous_events != "stitch",
+        }
+        for name, value in found.items():
+            msgspec.structs.force_setattr(self, name, value)
 
 
 def heap_settings(settings: dict[str, Any]) -> HeapSettings:
@@ -80,13 +100,13 @@ def heap_settings(settings: dict[str, Any]) -> HeapSettings:
         ValueError: settings contradict each other, or a dialect does not have one of them. The text
         names the field.
     """
-    typed = msgspec.convert(settings, HeapSettings)
-    for name in sorted(_DIALECT_SETTINGS - typed.rules.settings):
+    typed = msgspec.convert(settings, GivenSettings)
+    for name in sorted(_DIALECT_SETTINGS - DIALECTS[typed.dialect].settings):
         default = SETTINGS_SCHEMA["properties"][name].get("default")
         if settings.get(name, default) != default:
             raise ValueError(f"{name}: dialect {typed.dialect} does not know it; drop it")
     unsafe = frozenset(identity.strip().casefold() for identity in typed.unsafe_identities)
-    return msgspec.structs.replace(typed, unsafe_identities=unsafe)
+    return HeapSettings(**{**msgspec.structs.asdict(typed), "unsafe_identities": unsafe})
 
 
 def renamed_settings(config: dict[str, Any]) -> dict[str, Any]:

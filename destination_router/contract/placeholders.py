@@ -74,6 +74,19 @@ def is_placeholder_id(identifier: str, listed: Collection[str] = _LISTED) -> boo
     return placeholder_reason(identifier, listed) is not None
 
 
+def harmless_ends(listed: Collection[str] = _LISTED) -> frozenset[str]:
+    """Find the letters and digits with which an id ends that is no placeholder, at a glance.
+
+    An id that ends with one of them names nobody only if it is a template, which holds a `{` or a
+    `<`. For all other ids, ask `placeholder_reason`.
+
+    Args:
+        listed: as for `is_placeholder_id`.
+    """
+    ends = {text[-1:] for text in listed}
+    return frozenset(end for end in ascii_letters + digits if end.lower() not in ends)
+
+
 def placeholder_reason(identifier: str, listed: Collection[str] = _LISTED) -> str | None:
     """Return why an id names nobody, as the beginning of a sentence. None if it may name somebody.
 

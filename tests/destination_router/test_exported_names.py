@@ -54,6 +54,7 @@ def test_the_exported_names_are_pinned() -> None:
         "default_outcome",
         "folded",
         "format_time",
+        "harmless_ends",
         "hookimpl",
         "is_placeholder_id",
         "javascript",

@@ -9,6 +9,7 @@ from heap_destination.settings import (
     BASE_URLS,
     SETTINGS_SCHEMA,
     UNSAFE_IDENTITIES,
+    GivenSettings,
     HeapSettings,
     heap_settings,
 )
@@ -31,7 +32,7 @@ def test_every_field_has_a_title_and_a_description(name: str) -> None:
 
 def test_the_schema_and_the_record_have_the_same_fields_and_defaults() -> None:
     """A host that fills in no defaults gets the same mapping as one that does."""
-    assert tuple(FIELDS) == HeapSettings.__struct_encode_fields__
+    assert tuple(FIELDS) == GivenSettings.__struct_encode_fields__
     filled = load_settings(SETTINGS_SCHEMA, {"appId": "11"})
     assert heap_settings(filled) == heap_settings({"appId": "11"}) == HeapSettings(app_id="11")
 

@@ -95,8 +95,8 @@ REQUESTS = (
     _slip(
         "region-ignored",
         "an EU project's data goes to the US",
-        "return BASE_URLS[self.region]",
-        'return BASE_URLS["US"]',
+        "BASE_URLS[self.region]",
+        'BASE_URLS["US"]',
         "settings",
     ),
     _slip(

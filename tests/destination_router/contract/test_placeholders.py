@@ -1,10 +1,17 @@
 """Ids that name nobody are known, and nobody's real id is taken for one."""
 
+from string import ascii_letters, digits
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from destination_router import PLACEHOLDER_IDS, is_placeholder_id, placeholder_reason
+from destination_router import (
+    PLACEHOLDER_IDS,
+    harmless_ends,
+    is_placeholder_id,
+    placeholder_reason,
+)
 
 
 @pytest.mark.parametrize("identifier", PLACEHOLDER_IDS)
@@ -47,6 +54,37 @@ def test_a_list_of_ones_own_takes_the_place_of_the_usual_one() -> None:
     assert not is_placeholder_id("null", {"test"})
     assert not is_placeholder_id("000", {"test"})
     assert is_placeholder_id(" ", {"test"})
+
+
+ODD_PARTS = (
+    *("{{a}}", "{%a%}", "<%a%>", "${a}", "%a%", "{", "<", "0", "-", ".", "[object A]", "\0"),
+    *("\u200b", "\u3164", "\u00ad", " ", "\n", "\u0130", "\u1e9e", "\ufb01", "\u212a", "\u01c5"),
+)
+PLACED = st.sampled_from(PLACEHOLDER_IDS).flatmap(
+    lambda text: st.sampled_from((text, text.upper(), text.title(), text.swapcase()))
+)
+ODD_IDS = st.lists(PLACED | st.sampled_from(ODD_PARTS) | st.text(max_size=2), max_size=4)
+LISTS = st.sampled_from(
+    (PLACEHOLDER_IDS, (), ("test",), ("0",), ("user 1", "\u00e9", "", "ss", "k", "[object object]"))
+)
+
+
+@settings(max_examples=1000)
+@given(parts=ODD_IDS, listed=LISTS)
+def test_what_ends_with_a_harmless_end_is_at_most_a_template(
+    parts: list[str], listed: tuple[str, ...]
+) -> None:
+    """Of placeholders in any casing, with anything around them."""
+    for identifier in ("".join(parts), *("".join(parts) + end for end in ascii_letters + digits)):
+        if identifier[-1:] in harmless_ends(listed) and not set("{<") & set(identifier):
+            assert placeholder_reason(identifier, listed) is None
+
+
+def test_most_ids_have_a_harmless_end() -> None:
+    """Numbers, UUIDs and names; otherwise it would save nothing."""
+    ends = harmless_ends()
+    assert ends >= set("23456789bcfBCF")
+    assert ends.isdisjoint(text[-1:] for text in PLACEHOLDER_IDS)
 
 
 @given(st.text())
