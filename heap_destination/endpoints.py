@@ -22,6 +22,7 @@ PARTNER_USERS = "/api/integrations/add_user_properties"
 ADD_USER_PROPERTIES = "/api/add_user_properties"
 ADD_ACCOUNT_PROPERTIES = "/api/add_account_properties"
 IDENTIFY = "/api/v1/identify"
+_OPTIONAL = ("timestamp", "idempotency_key")
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -77,22 +78,25 @@ def recorded(  # noqa: PLR0913, PLR0917 -- an `Event`, whose making and reading 
 ) -> HttpRequest:
     """Do what `track` does with the fields of an event."""
     rules: Dialect = settings.rules
-    body = {"app_id": settings.app_id, "event": name}
     if identity is None:
+        field, who = "user_id", user_id
         named = ""
-        body["user_id"] = user_id
         key = user_id_key(user_id or "")
     else:
-        body["identity"] = identity
+        field, who = "identity", identity
         named = identity if type(identity) is str else str(identity)
         key = identity_key(named)
-    if session_id is not None:
-        body["session_id"] = session_id
-    body["properties"] = properties
-    if timestamp is not None:
-        body["timestamp"] = timestamp
-    if idempotency_key is not None:
-        body["idempotency_key"] = idempotency_key
+    # All at once, as most have all of it: Python makes a dict anew that grows.
+    body = {
+        "app_id": settings.app_id,
+        "event": name,
+        field: who,
+        "properties": properties,
+        "timestamp": timestamp,
+        "idempotency_key": idempotency_key,
+    }
+    if timestamp is None or idempotency_key is None or session_id is not None:
+        body = _of_event(body, session_id)
     costs, bulk_costs = event_costs(key)
     # Most requests are made here: `_post` would be a call more, and look at what is not there.
     return HttpRequest(
@@ -245,6 +249,17 @@ def _post(  # noqa: PLR0913 -- what differs between endpoints, by keyword
         pairings=pairings,
         identity=identity,
     )
+
+
+def _of_event(body: dict[str, Any], session_id: str | None) -> dict[str, Any]:
+    """Leave out of an event's body what is not there, and add its session behind its user."""
+    kept: dict[str, Any] = {}
+    for field, value in body.items():
+        if field == "properties" and session_id is not None:
+            kept["session_id"] = session_id
+        if value is not None or field not in _OPTIONAL:
+            kept[field] = value
+    return kept
 
 
 def _ordered(keys: tuple[str, ...] | None, body: dict[str, Any]) -> dict[str, Any]:

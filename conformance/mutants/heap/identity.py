@@ -51,8 +51,8 @@ IDENTITY = (
     _slip(
         "identity-lower-cased",
         "identities are lower-cased: two users become one",
-        '        body["identity"] = identity\n',
-        '        body["identity"] = identity.lower()\n',
+        'field, who = "identity", identity\n',
+        'field, who = "identity", identity.lower()\n',
         "endpoints",
     ),
     _slip(
