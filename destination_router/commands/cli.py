@@ -16,13 +16,14 @@ if __name__ == "__main__":  # Ctrl-C is heeded while the rest is imported, which
 import os
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
 import destination_router.lean_httpx  # noqa: F401 -- before whatever imports httpx
 from destination_router.commands.other_commands import WithOtherCommands
-from destination_router.commands.output import FAILED, out
+from destination_router.commands.output import FAILED, OutputError, complain, out, tell_output_apart
+from destination_router.faults import file_problem
 
 DISTRIBUTION = "heap-destination"
 
@@ -95,14 +96,28 @@ def options(
 def main() -> None:
     """Run the command."""
     _open_closed_streams()
+    tell_output_apart()
     try:
         try:
             app()
         finally:
             sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more(sys.stdout)
         raise SystemExit(FAILED) from None
+    except OutputError as error:
+        _write_no_more(sys.stdout)
+        try:
+            complain(file_problem("standard output", error))
+            sys.stderr.flush()
+        except OSError:  # it goes to the same full disk
+            _write_no_more(sys.stderr)
+        raise SystemExit(FAILED) from None
+
+
+def _write_no_more(stream: TextIO) -> None:
+    """Let what is still to be printed go nowhere. Python writes it as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _open_closed_streams() -> None:
@@ -117,4 +132,4 @@ def _open_closed_streams() -> None:
                 os.dup2(nowhere, number)
                 os.close(nowhere)
             os.set_inheritable(number, True)  # noqa: FBT003 -- other processes write there, too
-            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8"))
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8", closefd=False))

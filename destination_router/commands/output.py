@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TextIO, cast
 
 import msgspec
 import typer
@@ -25,6 +26,41 @@ if TYPE_CHECKING:
 
 FAILED = 1
 WRONG_USAGE = 2
+
+
+class OutputError(OSError):
+    """Standard output cannot be written, for example because it is a file on a full disk."""
+
+
+class _Output(io.FileIO):
+    """Standard output, whose failures are not taken for those of a file that a command writes."""
+
+    def write(self, content: Any) -> int:
+        try:
+            return super().write(content)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(error.errno, error.strerror) from None
+
+
+def tell_output_apart() -> None:
+    """Let whatever writes to standard output raise `OutputError`, if it is as Python opened it."""
+    stream = sys.stdout
+    if not isinstance(stream, io.TextIOWrapper):
+        return
+    if not isinstance(stream.buffer, (io.BufferedWriter, io.FileIO)):
+        return
+    stream.flush()
+    raw = _Output(stream.fileno(), "wb", closefd=False)
+    is_buffered = isinstance(stream.buffer, io.BufferedWriter)  # not with PYTHONUNBUFFERED
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(raw) if is_buffered else cast("BinaryIO", raw),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
 
 
 class Stream:
@@ -89,7 +125,7 @@ def problems_told() -> Iterator[None]:
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         _interrupted()
-    except BrokenPipeError:
+    except (BrokenPipeError, OutputError):  # `main` ends the command
         raise
     except OSError as error:
         refuse(file_problem(str(error.filename or "a file"), error))

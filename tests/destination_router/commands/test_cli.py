@@ -7,6 +7,7 @@ share: `from_file.py`, `options.py`, `output.py`, `decision_output.py`; `demo/st
 
 import gzip
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -336,6 +337,27 @@ def test_a_closed_stream_takes_what_is_written_to_it(arguments: list[str], close
 
     status, whole = told("")
     assert told(f"{closed}>&-") == (status, whole | {closed: ""})
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="it stands for a full disk")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["schema", "heap"]], ids=" ".join)
+def test_output_to_a_full_disk_is_told(arguments: list[str], unbuffered: str) -> None:
+    """In a line, if there is anywhere to tell it, and no file is said to be at fault."""
+
+    def told(where: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "destination_router.commands.cli", *arguments]
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$@" {where}', "sh", *command],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stderr
+
+    assert told("> /dev/full") == (1, "standard output: no space left on device\n")
+    assert told("> /dev/full 2>&1") == (1, "")
 
 
 def test_send_delivers_a_gzipped_file(tmp_path: Path, heap_url: str) -> None:
