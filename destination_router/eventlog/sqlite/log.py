@@ -87,7 +87,6 @@ class _Reader(msgspec.Struct, eq=False):
     turn: asyncio.Lock
     tail: Tail | None = None  # made at the first read: a process that only appends needs none
     is_near: bool = False  # few events were left at the last look
-    notes: int = 0  # how often offsets above the mark were noted since the file held none
 
 
 class SqliteEventLog:
@@ -231,16 +230,12 @@ class SqliteEventLog:
         low = reader.progress.low
         saved = tuple(reader.unsaved)
         above = [offset for offset in saved if offset > low]
-        reader.notes += bool(above)
-        notes, is_last = reader.notes, not above and not reader.progress.done
         try:
-            await self.transact(partial(_mark, connection, low, above, above_none=not notes))
+            await self.transact(partial(_mark, connection, low, above))
         except LogUnavailableError as error:
             _log.warning("commit_postponed", extra={"connection": connection, "detail": str(error)})
         else:
             reader.unsaved.difference_update(saved)
-            if is_last and reader.notes == notes:
-                reader.notes = 0
 
     async def transact(self, write: Callable[[sqlite3.Connection], T]) -> T:
         """Run a write in a transaction. It is on disk when this returns.
@@ -502,14 +497,11 @@ class SqliteEventLog:
             return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
 
-def _mark(
-    name: str, low: int, above: Sequence[int], connection: sqlite3.Connection, *, above_none: bool
-) -> None:
+def _mark(name: str, low: int, above: Sequence[int], connection: sqlite3.Connection) -> None:
     if above:
         put_done(connection, name, above)
-    put_low(connection, name, low, above_none=above_none)
+    put_low(connection, name, low)
 
 
 def _reader(connection: sqlite3.Connection, name: str) -> _Reader:
-    progress = progress_of(connection, name)
-    return _Reader(progress, set(), asyncio.Lock(), notes=bool(progress.done))
+    return _Reader(progress_of(connection, name), set(), asyncio.Lock())

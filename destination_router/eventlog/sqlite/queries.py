@@ -273,19 +273,9 @@ def _put_many(count: int) -> str:
     return f"INSERT OR IGNORE INTO done (connection, offset, checksum) VALUES {values}"  # noqa: S608
 
 
-def put_low(
-    connection: sqlite3.Connection, name: str, low: int, *, above_none: bool = False
-) -> None:
-    """Note that a connection is done with every event up to one, within a transaction.
-
-    Args:
-        connection: to the file.
-        name: the connection's.
-        low: the event's offset.
-        above_none: nothing is noted as done that was above an earlier one.
-    """
-    if not above_none:
-        connection.execute("DELETE FROM done WHERE connection = ? AND offset <= ?", (name, low))
+def put_low(connection: sqlite3.Connection, name: str, low: int) -> None:
+    """Note that a connection is done with every event up to one, within a transaction."""
+    connection.execute("DELETE FROM done WHERE connection = ? AND offset <= ?", (name, low))
     connection.execute(
         "UPDATE connections SET low = ?, checksum = ? WHERE name = ? AND low < ?",
         (low, mark_checksum(name, low), name, low),
