@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from destination_router.config.router_toml import ConnectionConfig
-from destination_router.contract.records import Json
+from destination_router.contract.records import Field, Json
 from destination_router.faults import PASSED_ON, whereabouts
 from destination_router.pipeline.mapping.field_mapping import FieldMapping
 from destination_router.pipeline.subscriptions.conditions import Condition, compile_condition
@@ -135,7 +135,19 @@ def _mapping(config: SubscriptionSource, plugin: LoadedPlugin) -> FieldMapping |
         detail = f"{plugin.name} declares no fields to map; drop it"
         raise SettingsError([Problem(where, detail)])
     fields = _asked(plugin, "fields", plugin.hook.fields)
+    if not _are_fields(fields):
+        whose = f"plugin {plugin.name!r} of {plugin.origin}"
+        raise PluginError(f"{whose}: fields did not return a dict of lists of Field")
     return FieldMapping(config.mapping, fields, where)
+
+
+def _are_fields(found: object) -> bool:
+    return isinstance(found, dict) and all(
+        isinstance(call, str)
+        and isinstance(fields, (list, tuple))
+        and all(isinstance(field, Field) for field in fields)
+        for call, fields in found.items()
+    )
 
 
 def _asked(plugin: LoadedPlugin, hook: str, ask: Callable[[], Any]) -> Any:

@@ -39,6 +39,7 @@ from destination_router.pipeline.connection import (
 from destination_router.pipeline.normalise import normalise
 from destination_router.pipeline.packing import packed, windows
 from destination_router.pipeline.preparation import Treatment
+from destination_router.pipeline.subscriptions.subscriptions import SubscriptionSource
 from destination_router.pipeline.transformations.operations import Surroundings
 from destination_router.pipeline.transformations.steps import Transformations
 from destination_router.plugins.loading import (
@@ -784,6 +785,20 @@ def test_a_default_subscription_that_fails_is_the_plugins_error(
 
     with pytest.raises(PluginError, match="default_subscription failed"):
         Connection("production", loaded(Subscribed(one)), {})
+
+
+@pytest.mark.parametrize("answer", [None, 7, [7], {"track": 7}, {"track": [{"name": "x"}]}])
+def test_fields_of_the_wrong_type_are_the_plugins_error(answer: Any) -> None:
+    """Whoever maps one is told so, and not of a place in the router."""
+
+    class WithFields(Acme):
+        @hookimpl
+        def fields(self) -> Any:
+            return answer
+
+    source = SubscriptionSource(mapping={"track": {"x": "y"}})
+    with pytest.raises(PluginError, match="fields did not return a dict of lists of Field"):
+        Connection("production", loaded(WithFields(one)), {}, [source])
 
 
 class OddAnswers(Acme):
