@@ -17,6 +17,7 @@ import struct_layouts
 ROOT = Path(__file__).parent.parent
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 HOOK = CONFIG["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]
+PATHS = [Path(path) for path in HOOK["modules"]]
 
 
 def test_nothing_is_compiled_unless_somebody_asks() -> None:
@@ -81,12 +82,16 @@ def test_nobody_else_uses_a_function_that_becomes_one_of_c() -> None:
         for line in struct_layouts.private_functions(Path(path))
     }
     assert ("destination_router.pipeline.normalise", "_is_normal") in private
-    # What a build or an environment holds is not ours, and may go while it is looked through.
-    ours = [each for each in ROOT.iterdir() if each.name not in {".venv", "build", "dist"}]
-    files = [file for each in ours if each.is_dir() for file in each.rglob("*.py")]
+    files = _our_files()
     assert len(files) > 500
     for file in files:
         assert private.isdisjoint(_named(ast.parse(file.read_bytes()))), file
+
+
+def _our_files() -> list[Path]:
+    # What a build or an environment holds is not ours, and may go while it is looked through.
+    ours = [each for each in ROOT.iterdir() if each.name not in {".venv", "build", "dist"}]
+    return [file for each in ours if each.is_dir() for file in each.rglob("*.py")]
 
 
 def _named(tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -125,6 +130,89 @@ def test_only_what_is_called_and_no_closure_becomes_a_function_of_c(tmp_path: Pa
         patch.syspath_prepend(str(tmp_path))
         declared = struct_layouts.private_functions(Path("called_in_c.py"))
     assert declared == ["cdef bint _called(object one, object two) except -1\n"]
+
+
+REPLACED_IN_SOURCE = {("destination_router.pipeline.connection", "well_formed_all")}
+"""By tests that skip where it is compiled."""
+
+
+@pytest.mark.usefixtures("_from_root")
+def test_nobody_replaces_a_function_that_another_module_calls_in_c() -> None:
+    """Its caller does not look for it in a module's dictionary, so it would not notice."""
+    shared = struct_layouts.shared_functions(PATHS)
+    fixed = {(caller, name) for caller, called in shared.items() for _, name in called}
+    fixed.update(each for called in shared.values() for each in called)
+    fixed -= REPLACED_IN_SOURCE
+    assert ("heap_destination.identity", "placeholder_reason") in fixed
+    assert ("destination_router.contract.placeholders", "placeholder_reason") in fixed
+    for file in _our_files():
+        assert fixed.isdisjoint(_replaced(ast.parse(file.read_bytes()))), file
+
+
+def _replaced(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """List the names of modules that a file sets: by assignment, by `setattr`, and by a text."""
+    modules: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                modules[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+        elif isinstance(node, ast.Import):
+            modules.update({alias.asname or alias.name: alias.name for alias in node.names})
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute, ctx=ast.Store()):
+                yield modules.get(name, ""), attribute
+            case ast.Call(args=[ast.Name(id=name), ast.Constant(value=str(attribute)), *_]):
+                yield modules.get(name, ""), attribute
+            case ast.Call(args=[ast.Constant(value=str(text)), *_]):
+                module, _, name = text.rpartition(".")
+                yield module, name
+
+
+_CALLED = """
+def both(one: str, two: str = "") -> str:
+    return one + two
+
+def later(one: str) -> object:
+    return lambda: one
+
+def by_name(one: str, *, two: str) -> str:
+    return one + two
+
+def spread(one: str) -> str:
+    return one
+
+def unused(one: str) -> str:
+    return one
+"""
+_CALLER = """
+from called_across import both, by_name, later, spread, unused
+
+def call() -> object:
+    return both("1"), both("1", "2"), later("1"), by_name("1", two="2"), spread(*"1"), [unused]
+"""
+
+
+@pytest.fixture
+def _across(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Stand where one module calls another."""
+    (tmp_path / "called_across.py").write_text(_CALLED, encoding="utf-8")
+    (tmp_path / "caller_across.py").write_text(_CALLER, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+ACROSS = (Path("called_across.py"), Path("caller_across.py"))
+
+
+@pytest.mark.usefixtures("_across")
+def test_a_function_is_called_in_c_where_all_arguments_are_in_order() -> None:
+    """C has neither closures nor arguments by name, and what nobody calls needs no declaration."""
+    shared = struct_layouts.shared_functions(ACROSS)
+    assert shared == {"called_across": [], "caller_across": [("called_across", "both")]}
+    assert struct_layouts.public_functions(ACROSS[0], ["both"]) == [
+        "cpdef object both(object one, object two=*)\n"
+    ]
 
 
 @pytest.mark.usefixtures("_from_root")
@@ -189,7 +277,7 @@ def test_cython_gets_structs_for_types_and_nothing_else() -> None:
     assert "_user(message: Identify_Layout, settings: HeapSettings_Layout)" in _typed("plain.py")
     assert "def number_text(number: object) -> object:" in _typed("properties.py")
     assert "message: _Message_Layout" in _typed("identity.py")  # any of the six calls
-    assert "def add(self: _Flattening_Layout, value: object" in _typed("properties.py")
+    assert "def add(self: _Flattening_Layout, items: object" in _typed("properties.py")
     times = struct_layouts.typed(Path("destination_router/contract/times.py"))[0]
     assert "written: str = str(text)" in times
     assert "def is_time(text: object) -> object:" in times

@@ -11,7 +11,7 @@ A module's own structs are not there yet when the module looks for its types, so
 that an object is some struct. That is enough for a method's `self`, and where type checkers see
 every caller: in all functions and methods but those that a package exports. A private function that
 a module only calls becomes a function of C, and a limit that it only compares with lengths a number
-of C.
+of C. A function that other compiled modules call stays one of Python, and they call it in C.
 
 Where fields lie follows from how Python makes a class with slots. It is looked up here in a real
 object, and the size of each class is compared again when a compiled module is imported.
@@ -23,7 +23,7 @@ import ast
 import ctypes
 import importlib
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -54,6 +54,8 @@ def write_typed(paths: Iterable[Path], folder: Path) -> None:
         folder: where the copies and their declarations go, under the same paths.
     """
     used: set[type[msgspec.Struct]] = set()
+    paths = list(paths)
+    shared = shared_functions(paths)
     for path in paths:
         text, structs = typed(path)
         name = _name(path)
@@ -67,7 +69,10 @@ def write_typed(paths: Iterable[Path], folder: Path) -> None:
             layout = f"{_module(struct)}_{struct.__name__}"
             _write(folder / f"{layout}.pxd", own_declaration(struct))
             lines.append(f"from {layout} cimport {_ANY.__name__} as {_type(struct)}\n")
+        lines += [f"from {of} cimport {function}\n" for of, function in shared[name]]
+        public = {function for each in shared.values() for of, function in each if of == name}
         lines = [*sorted(lines), *limits(path), *private_functions(path)]
+        lines += public_functions(path, public)
         _write(copy.with_suffix(".pxd"), "".join(lines))
         for package in (copy.parent, *copy.parent.parents):
             if package == folder:
@@ -121,8 +126,7 @@ def _annotations(tree: ast.Module, scope: Any) -> dict[ast.expr, str]:
         Those of arguments, of local variables and of what functions return; what each may name.
         What is returned is an object for whoever calls, so its type would only be checked.
     """
-    package = _package(scope)
-    exported = {*vars(package), *getattr(package, "__all__", ())}
+    exported = _exported(scope)
     found: dict[ast.expr, str] = {}
     for function in ast.walk(tree):
         if not isinstance(function, Function):
@@ -171,6 +175,11 @@ def _package(scope: Any) -> types.ModuleType:
     return importlib.import_module(scope.__name__.partition(".")[0])
 
 
+def _exported(scope: Any) -> set[str]:
+    package = _package(scope)
+    return {*vars(package), *getattr(package, "__all__", ())}
+
+
 def _place(node: ast.expr | ast.arg) -> tuple[_Place, _Place]:
     return (node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0)
 
@@ -191,13 +200,79 @@ def private_functions(path: Path) -> list[str]:
     return declared
 
 
+def public_functions(path: Path, names: Collection[str]) -> list[str]:
+    """Declare as functions of C, and of Python too, what other modules call."""
+    tree, scope = ast.parse(path.read_bytes()), importlib.import_module(_name(path))
+    exported = _exported(scope)
+    declared = []
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name in names:
+            first = len(node.args.args) - len(node.args.defaults)
+            arguments = []
+            for at, each in enumerate(node.args.args):
+                kind = _argument_type(each, scope, may_be_own=node.name not in exported)
+                arguments.append(f"{kind} {each.arg}" + "=*" * (at >= first))
+            declared.append(f"cpdef object {node.name}({', '.join(arguments)})\n")
+    return declared
+
+
+def shared_functions(paths: Iterable[Path]) -> dict[str, list[tuple[str, str]]]:
+    """Find the functions that a compiled module calls in another one.
+
+    Such a call does not look into a module's dictionary: `tests/test_compiled.py` looks for those
+    who replace one there. A call with an argument by its name is not of that kind.
+
+    Returns:
+        By a module's name, the modules and names of the functions that it calls.
+    """
+    modules = {_name(path): ast.parse(path.read_bytes()) for path in paths}
+    functions: dict[tuple[str, str], ast.FunctionDef] = {
+        (name, node.name): node
+        for name, tree in modules.items()
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and _is_simple(node)
+    }
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name, tree in modules.items():
+        scope = importlib.import_module(name)
+        found[name] = []
+        for node in tree.body:
+            for alias in node.names if isinstance(node, ast.ImportFrom) else ():
+                meant = getattr(scope, alias.asname or alias.name)
+                key = (getattr(meant, "__module__", ""), getattr(meant, "__name__", ""))
+                function = functions.get(key)
+                if function is not None and key[1] == alias.name and alias.asname is None:
+                    calls = _calls(alias.name, tree)
+                    if calls and all(_fits(call, function) for call in calls):
+                        found[name].append(key)
+    return found
+
+
+def _calls(name: str, tree: ast.Module) -> list[ast.Call]:
+    return [n for n in ast.walk(tree) if isinstance(n, ast.Call) and _is_name(n.func, name)]
+
+
+def _fits(call: ast.Call, function: ast.FunctionDef) -> bool:
+    """Whether a call has all arguments in order, as C wants them."""
+    most = len(function.args.args)
+    return (
+        not call.keywords
+        and most - len(function.args.defaults) <= len(call.args) <= most
+        and not any(isinstance(argument, ast.Starred) for argument in call.args)
+    )
+
+
 def _is_plain(function: ast.FunctionDef) -> bool:
-    """Whether a function is private, and such as C has: with neither closures nor defaults."""
+    """Whether a function is private, and needs no more than C has, not even defaults."""
+    return function.name.startswith("_") and not function.args.defaults and _is_simple(function)
+
+
+def _is_simple(function: ast.FunctionDef) -> bool:
+    """Whether a function is such as C has: without closures, and with arguments in order."""
     arguments = function.args
     return (
-        function.name.startswith("_")
-        and not function.decorator_list
-        and not (arguments.vararg or arguments.kwarg or arguments.defaults)
+        not function.decorator_list
+        and not (arguments.vararg or arguments.kwarg)
         and not (arguments.kwonlyargs or arguments.posonlyargs)
         and not any(
             isinstance(node, _CLOSURES) for part in function.body for node in ast.walk(part)
@@ -207,21 +282,16 @@ def _is_plain(function: ast.FunctionDef) -> bool:
 
 def _is_only_called(function: ast.FunctionDef, tree: ast.Module) -> bool:
     """Whether every use of a function's name is a call of it, with all arguments in order."""
-    calls = {
-        call.func
-        for call in ast.walk(tree)
-        if isinstance(call, ast.Call)
-        and not call.keywords
-        and len(call.args) == len(function.args.args)
-        and not any(isinstance(argument, ast.Starred) for argument in call.args)
-    }
+    calls = {call.func for call in _calls(function.name, tree) if _fits(call, function)}
     uses = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id == function.name]
     return calls.issuperset(uses)
 
 
-def _argument_type(argument: ast.arg, scope: Any) -> str:
+def _argument_type(argument: ast.arg, scope: Any, *, may_be_own: bool = True) -> str:
     struct = None if argument.annotation is None else _struct(argument.annotation, scope)[0]
-    return _UNTYPED if struct is None else _type(struct)
+    if struct is None or (_is_own(struct, scope) and not may_be_own):
+        return _UNTYPED
+    return _type(struct)
 
 
 def limits(path: Path) -> list[str]:
@@ -324,13 +394,14 @@ def declaration(struct: type[msgspec.Struct]) -> str:
     if rest:
         members += f" void *rest[{rest}];"
     places = {field: f"f_{field}" for field in fields}
-    return _extension_type(struct, _type(struct), members, places)
+    return _extension_type(struct, f"{_module(struct)}_{struct.__name__}", members, places)
 
 
 def own_declaration(struct: type[msgspec.Struct]) -> str:
     """Declare a struct for the module that defines it: as any struct, of which no size is known."""
     places = {field: f"f[{number}]" for number, field in enumerate(fields_in_memory(struct))}
-    return _extension_type(_ANY, _type(struct), " PyObject *f[];", places)
+    name = f"own_{_module(struct)}_{struct.__name__}"
+    return _extension_type(_ANY, name, " PyObject *f[];", places)
 
 
 def _extension_type(checked: type, name: str, members: str, places: dict[str, str]) -> str:

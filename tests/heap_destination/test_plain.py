@@ -14,6 +14,7 @@ from destination_router.contract.messages import with_mapped
 from destination_router.pipeline.normalise import parse_message
 from heap_destination.calls import identify_user, kept_away, record_event, record_track, update_user
 from heap_destination.dialects import DIALECTS
+from heap_destination.identity import identifiers
 from heap_destination.plain import is_plain_user, plain_event
 from heap_destination.settings import HeapSettings, heap_settings
 
@@ -180,3 +181,22 @@ def test_most_identifies_take_it(left_out: str | None) -> None:
     message = parse_message(fields)
     assert isinstance(message, Identify)
     assert is_plain_user(message, HeapSettings(app_id="11"))
+
+
+@pytest.mark.parametrize("other", [None, "a track", 5, {"event": "Signed Up"}, object()])
+def test_what_is_no_message_is_refused_wherever_it_is_handed_in(other: Any) -> None:
+    """Compiled, these ask each other in C, which must not read a field that is not there."""
+    heap = heap_settings({"appId": "11"})
+    questions: tuple[Any, ...] = (plain_event, is_plain_user, record_track, identify_user)
+    for question in (*questions, identifiers):
+        with pytest.raises((TypeError, AttributeError)):
+            question(other, heap)
+
+
+@pytest.mark.parametrize("other", [None, "settings", 5, object()])
+def test_what_are_no_settings_are_refused_too(other: Any) -> None:
+    """As a message is that is none."""
+    asked: list[tuple[Any, Any]] = [(record_track, track()), (identify_user, identify())]
+    for question, message in asked:
+        with pytest.raises((TypeError, AttributeError)):
+            question(message, other)

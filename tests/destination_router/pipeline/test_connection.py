@@ -29,6 +29,7 @@ from destination_router.config.router_toml import ConnectionConfig, SharedConfig
 from destination_router.delivery.dispatch import declared_quotas
 from destination_router.delivery.sender import read_answer
 from destination_router.faults import Unanswered
+from destination_router.pipeline import connection as connection_module
 from destination_router.pipeline.connection import (
     Connection,
     Decision,
@@ -688,6 +689,8 @@ def breaking(
                 monkeypatch.setattr(made, "_taken", fail)
                 return made
             case step:
+                if not str(connection_module.__file__).endswith(".py"):
+                    pytest.skip("compiled, it calls the next step without looking for it")
                 if step in {"records", "content"}:  # as of a request that is not plain
                     monkeypatch.setattr(f"{where}.passes_at_a_glance", lambda *_: False)
                 name = {

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from conformance.bench import find_cases
 from conformance.case import load_cases
 from destination_router.contract.messages import MESSAGE_TYPES
+from destination_router.pipeline import connection as connection_module
 from destination_router.pipeline.connection import AT_ONCE, Connection, Decision
 from destination_router.pipeline.normalise import normalise
 from destination_router.plugins.loading import load_plugin
@@ -149,6 +150,8 @@ def test_messages_that_cannot_be_read_together_are_read_one_by_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Memory that is too short for all of them may do for each."""
+    if not str(connection_module.__file__).endswith(".py"):
+        pytest.skip("compiled, it calls the next step without looking for it")
     connection = connected()
     raws = [*sent()['{"appId": "11"}'][:20], *BROKEN]
     expected = connection.decide_all(raws)
