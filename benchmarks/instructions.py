@@ -31,6 +31,7 @@ from pathlib import Path
 import msgspec
 from workloads import OFTEN, WORK
 
+from destination_router.garbage import seldom
 from destination_router.pipeline import connection
 
 FIGURES = Path(__file__).with_suffix(".json")
@@ -111,11 +112,11 @@ def count(name: str, profile: Path | None = None) -> int:
 @contextlib.contextmanager
 def _counted() -> Iterator[None]:
     gc.collect()
-    gc.freeze()  # else it is chance whether what was imported is looked through meanwhile
-    command = ["callgrind_control", "-i", "on", str(os.getpid())]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
-    yield
-    os.getpgid(0)
+    with seldom():  # as in a server; and it would be chance when Python looks for cycles
+        command = ["callgrind_control", "-i", "on", str(os.getpid())]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+        yield
+        os.getpgid(0)
 
 
 def told(
