@@ -122,6 +122,7 @@ class Dispatch:
             settings.circuit_failures, settings.first_wait, settings.longest_wait
         )
         self._windows: set[asyncio.Task[None]] = set()
+        self._in_vain: set[asyncio.Task[None] | None] = set()  # what waits for another one
         self._last_success = float("-inf")
         self._held_alone: dict[Item, Held] = {}
         self._unanswered: set[Item] = set()
@@ -452,6 +453,8 @@ class Dispatch:
         if plan.finished:
             self.delivered(plan.finished)
         self._keep_back(plan, is_full=is_full)
+        if not (plan.steps or plan.finished) and _awaits_answer(plan):
+            self._in_vain.add(asyncio.current_task())
         window = Window(plan, self)
         try:
             await window.run()
@@ -537,8 +540,12 @@ class Dispatch:
         self._windows.discard(window)
         self._circuit.cease()
         self._permission.cease()
-        self._schedule.answered(self._clock())
-        self._awaited = {q: until for q, until in self._awaited.items() if until != UNKNOWN}
+        # Looked at again now, what waits for another window's answer would be kept back again at
+        # once, and so on until that is there.
+        if window not in self._in_vain or not self._windows:
+            self._schedule.answered(self._clock())
+            self._awaited = {q: until for q, until in self._awaited.items() if until != UNKNOWN}
+        self._in_vain.discard(window)
         self.changed.set()
 
     def _learn(self, answer: Answer) -> None:
@@ -596,6 +603,10 @@ class Dispatch:
     @property
     def _is_crowded(self) -> bool:
         return len(self._schedule) > _KEPT_WINDOWS * self._window
+
+
+def _awaits_answer(plan: Plan) -> bool:
+    return any(wait.until == UNKNOWN for _, wait in plan.kept_back)
 
 
 def _unended(items: Sequence[Item]) -> list[Item]:

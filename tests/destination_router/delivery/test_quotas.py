@@ -4,14 +4,23 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import httpx
+import msgspec
 import pytest
 import quotas as simulation
 from hypothesis import given
 from hypothesis import strategies as st
 
+from destination_router import Message, hookimpl
 from destination_router.contract.records import Cost, HttpRequest, Quota
+from destination_router.delivery.delivery_settings import DeliverySettings
 from destination_router.delivery.quotas import UNKNOWN, Quotas
+from destination_router.delivery.sender import Sender
+from destination_router.delivery.worker import Worker
+from destination_router.eventlog.dead_letter import DroppedDeadLetters
 from destination_router.eventlog.memory import MemoryEventLog
+from destination_router.pipeline.connection import Connection
+from destination_router.plugins.loading import check_destination
 
 APP = Quota(name="app", limit=10, period=60.0, unit="events")
 USER = Quota(name="user", limit=3, period=30.0, scope="user")
@@ -167,3 +176,67 @@ def test_a_user_at_a_limit_keeps_nobody_else_back(
     soon, at_last, waits = in_virtual_time(run)
     assert (soon, at_last) == (30 + 20, 60)
     assert waits < 10  # and it is not asked about again and again
+
+
+class FewCalls:
+    """A destination whose vendor allows two calls a second, however many events are in each."""
+
+    @hookimpl
+    def settings_schema(self) -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": False, "properties": {}}
+
+    @hookimpl
+    def on_identify(self) -> list[HttpRequest]:
+        return []
+
+    @hookimpl
+    def on_track(self, message: Message) -> list[HttpRequest]:
+        return [HttpRequest(url="https://vendor.example/", json=[message.user_id])]
+
+    @hookimpl
+    def pack(self, requests: list[HttpRequest]) -> list[HttpRequest]:
+        ids = tuple(message_id for request in requests for message_id in request.message_ids)
+        users = [user for request in requests for user in request.json]
+        return [HttpRequest(url="https://vendor.example/", json=users, message_ids=ids)]
+
+    @hookimpl
+    def quotas(self) -> list[Quota]:
+        return [Quota(name="calls", limit=2, period=1.0)]
+
+
+@pytest.mark.parametrize("window", [1, 5])
+def test_windows_that_wait_for_an_answer_are_not_planned_before_it_comes(
+    window: int, in_virtual_time: Callable[..., Any], wire: Callable[..., list[bytes]]
+) -> None:
+    """A bulk's call counts when it is packed: then it waits for the answers to two others."""
+    messages = wire(*({"type": "track", "event": "E", "userId": f"{n}"} for n in range(30)))
+    answered = asyncio.Event()
+    taken: list[str] = []
+
+    async def vendor(request: httpx.Request) -> httpx.Response:
+        await answered.wait()
+        taken.extend(msgspec.json.decode(request.content))
+        return httpx.Response(200)
+
+    async def run() -> int:
+        log = MemoryEventLog(["c"])
+        connection = Connection("c", check_destination(FewCalls(), "few", "few 1.0"), {})
+        settings = DeliverySettings(window=window, linger=0.0)
+        async with Sender(connection, settings, transport=httpx.MockTransport(vendor)) as sender:
+            worker = Worker(
+                connection, log, sender, dead_letters=DroppedDeadLetters(), settings=settings
+            )
+            working = asyncio.create_task(worker.run())
+            await log.append(messages)
+            for _ in range(1000):
+                await asyncio.sleep(0)
+            waits = worker.stats.quota_waits.total()
+            answered.set()
+            await log.wait_until_done()
+            await worker.stop(0.0)
+            await working
+        return waits
+
+    waits = in_virtual_time(run)
+    assert sorted(taken, key=int) == [str(number) for number in range(30)]
+    assert waits <= 30
