@@ -13,15 +13,17 @@ import msgspec
 from destination_router import Cost, HttpRequest, Note, Pairing
 from heap_destination.dialects import Dialect
 from heap_destination.limits import IDENTITIES_PER_USER_ID, MONTH, USER_IDS_PER_IDENTITY
+from heap_destination.paths import (
+    ADD_ACCOUNT_PROPERTIES,
+    ADD_USER_PROPERTIES,
+    IDENTIFY,
+    PARTNER_TRACK,
+    PARTNER_USERS,
+    TRACK,
+)
 from heap_destination.quotas import event_costs, identity_key, single_request, user_id_key
 from heap_destination.settings import HeapSettings
 
-TRACK = "/api/track"
-PARTNER_TRACK = "/api/integrations/track"
-PARTNER_USERS = "/api/integrations/add_user_properties"
-ADD_USER_PROPERTIES = "/api/add_user_properties"
-ADD_ACCOUNT_PROPERTIES = "/api/add_account_properties"
-IDENTIFY = "/api/v1/identify"
 _OPTIONAL = ("timestamp", "idempotency_key")
 
 

@@ -24,7 +24,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from destination_router import HttpRequest, bulks, folded
-from heap_destination import endpoints
+from heap_destination import paths
 from heap_destination.limits import BULK_ACCOUNTS, BULK_EVENTS, BULK_USERS
 
 Packer = Callable[[Sequence[HttpRequest]], list[HttpRequest]]
@@ -78,12 +78,12 @@ def _unpacked(requests: Sequence[HttpRequest]) -> list[HttpRequest]:
 
 
 _ORDER = {
-    endpoints.ADD_USER_PROPERTIES: 0,
-    endpoints.PARTNER_USERS: 1,
-    endpoints.IDENTIFY: 2,
-    endpoints.ADD_ACCOUNT_PROPERTIES: 3,
-    endpoints.TRACK: 4,
-    endpoints.PARTNER_TRACK: 5,
+    paths.ADD_USER_PROPERTIES: 0,
+    paths.PARTNER_USERS: 1,
+    paths.IDENTIFY: 2,
+    paths.ADD_ACCOUNT_PROPERTIES: 3,
+    paths.TRACK: 4,
+    paths.PARTNER_TRACK: 5,
 }
 _BULKS = frozenset(("events", "users", "accounts"))
 _PACKERS: tuple[Packer, ...] = (

@@ -8,6 +8,7 @@ import msgspec
 
 from destination_router import PLACEHOLDER_IDS, harmless_ends
 from heap_destination.dialects import DEFAULT, DIALECTS, NESTED, Dialect, Nested
+from heap_destination.paths import PATHS
 
 UNSAFE_IDENTITIES = PLACEHOLDER_IDS
 """Placeholders that senders write for an unknown user. Heap merges everybody who carries the same
@@ -19,18 +20,6 @@ BASE_URLS = {"US": "https://heapanalytics.com", "EU": "https://c.eu.heap-api.com
 
 # Not `$`: in Python it would let a line end pass.
 _DIGITS = r"^[0-9]+(?![\s\S])"
-
-
-class _Urls(dict[str, str]):
-    """URLs by their paths."""
-
-    def __init__(self, base_url: str) -> None:
-        super().__init__()
-        self._base_url = base_url
-
-    def __missing__(self, path: str) -> str:
-        url = self[path] = self._base_url + path
-        return url
 
 
 class GivenSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -84,7 +73,7 @@ class HeapSettings(GivenSettings, frozen=True, kw_only=True):
         found = {
             "rules": rules,
             "base_url": base_url,
-            "urls": _Urls(base_url),
+            "urls": {path: base_url + path for path in PATHS},
             "harmless_ends": harmless_ends(self.unsafe_identities),
             "has_plain_tracks": rules.has_plain_tracks,
             "has_plain_users": rules.has_plain_users and self.anonymous_events != "stitch",

@@ -147,8 +147,8 @@ PACKING = (
     _slip(
         "pack-merges-first",
         "users are merged before they exist",
-        "    endpoints.IDENTIFY: 2,\n",
-        "    endpoints.IDENTIFY: -1,\n",
+        "    paths.IDENTIFY: 2,\n",
+        "    paths.IDENTIFY: -1,\n",
     ),
     _slip(
         "fold-first-wins",

@@ -76,7 +76,7 @@ REQUESTS = (
         "a merge goes to /api/identify",
         '"/api/v1/identify"',
         '"/api/identify"',
-        "endpoints",
+        "paths",
     ),
     _slip(
         "merge-the-wrong-way-round",
