@@ -156,8 +156,7 @@ def delete_letters_before(connection: sqlite3.Connection, moment: float) -> int:
     numbers = connection.execute(
         "SELECT id FROM dead_letters WHERE at < ? LIMIT ?", (_milliseconds(moment), _CHUNK)
     ).fetchall()
-    delete_numbered(connection, numbers)
-    return len(numbers)
+    return delete_numbered(connection, numbers)
 
 
 def _row(letter: DeadLetter) -> tuple[Any, ...]:

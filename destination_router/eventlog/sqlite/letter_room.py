@@ -79,11 +79,15 @@ def letter_bytes(connection: sqlite3.Connection) -> int:
     return int(found)
 
 
-def delete_numbered(connection: sqlite3.Connection, numbers: Sequence[tuple[int]]) -> None:
-    """Delete dead letters by their ids, also damaged ones, within a transaction."""
+def delete_numbered(connection: sqlite3.Connection, numbers: Sequence[tuple[int]]) -> int:
+    """Delete dead letters by their ids, also damaged ones, within a transaction.
+
+    Returns:
+        How many there were. An index may have more than the table, if it is damaged.
+    """
     connection.execute("SAVEPOINT deletion")
     try:
-        connection.executemany(_DELETE, numbers)
+        count = connection.executemany(_DELETE, numbers).rowcount
     except sqlite3.OperationalError:  # busy, or full: nothing is wrong with them
         raise
     except sqlite3.DatabaseError:
@@ -91,10 +95,11 @@ def delete_numbered(connection: sqlite3.Connection, numbers: Sequence[tuple[int]
         connection.execute("ROLLBACK TO deletion")
         connection.execute("REINDEX dead_letters")
         connection.executemany(_MADE_WHOLE, numbers)
-        connection.executemany(_DELETE, numbers)
+        count = connection.executemany(_DELETE, numbers).rowcount
         connection.execute("DELETE FROM letter_room")
         connection.execute(_COUNT)
     connection.execute("RELEASE deletion")
+    return max(0, count)
 
 
 def make_room(connection: sqlite3.Connection, budget: int, most: int) -> Counter[Kind]:

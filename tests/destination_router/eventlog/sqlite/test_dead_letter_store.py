@@ -20,6 +20,7 @@ from destination_router.eventlog.sqlite.dead_letter_store import (
     count_by_hour,
     count_letters,
     delete_letters,
+    delete_letters_before,
     find_letters,
     group_letters,
     put_letters,
@@ -137,6 +138,28 @@ def test_a_damaged_byte_keeps_no_letter_from_going(path: Path, tmp_path: Path) -
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         deleted += 1
     assert deleted > 200
+
+
+def test_a_letter_that_only_an_index_has_is_not_deleted_for_ever(
+    path: Path, database: sqlite3.Connection
+) -> None:
+    """What was there counts: else each look would find it anew, and tell that it is gone."""
+    database.execute("PRAGMA writable_schema = ON")
+    name = "WHERE name = 'letters_by_kind'"
+    index = database.execute(f"SELECT * FROM sqlite_master {name}").fetchone()
+    database.execute(f"DELETE FROM sqlite_master {name}")
+    database.execute("PRAGMA writable_schema = RESET")
+    database.execute("DELETE FROM dead_letters WHERE id = 1")
+    database.execute("PRAGMA writable_schema = ON")
+    database.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", index)
+    database.execute("PRAGMA schema_version = 1000")
+    with contextlib.closing(connect(path)) as damaged:
+        assert damaged.execute("PRAGMA integrity_check").fetchall() != [("ok",)]
+        damaged.execute("BEGIN IMMEDIATE")
+        assert delete_letters_before(damaged, 1500.0) == 0
+        assert delete_letters_before(damaged, 5000.0) == 2
+        assert delete_letters_before(damaged, 5000.0) == 0
+        damaged.execute("COMMIT")
 
 
 def test_a_message_that_fails_again_is_one_letter(path: Path, database: sqlite3.Connection) -> None:
