@@ -15,13 +15,24 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec.structs import asdict
 
-from destination_router.contract.records import Cost, HttpRequest, Ignored, Note, Pairing, Quota
+from destination_router.contract.records import (
+    BasicAuth,
+    BearerAuth,
+    Cost,
+    HttpRequest,
+    Ignored,
+    Note,
+    Pairing,
+    Quota,
+)
 
 _NONE: tuple[Any, ...] = ()  # Python has only one
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
-_URL = re.compile(r"https?://[^\x00-\x20\x7f/?#\\]+([/?#][^\x00-\x20\x7f]*)?")
+_URL = re.compile(
+    r"https?://[^\x00-\x20\x7f/?#\\\ud800-\udfff]+([/?#][^\x00-\x20\x7f\ud800-\udfff]*)?"
+)
 
 _POST = HttpRequest(url="").method
 """The method that a request has unless its plugin says otherwise."""
@@ -208,16 +219,44 @@ def _check_types(request: HttpRequest) -> None:
         "pairings": request.pairings,
     }
     _refuse_look_alikes("a request", records)
+    problem = _unwritable(request)
+    if problem is not None:
+        raise UnfitAnswer(f"returned a request that {problem}")
+
+
+def _unwritable(request: HttpRequest) -> str | None:
+    """Say what HTTP cannot carry of what few requests have; None if it can carry all."""
+    if request.content is not None and not _VALUE.fullmatch(request.content_type):
+        return "has a content_type that is not visible ASCII without line ends"
+    texts: list[object] = []
+    match request.auth:
+        case BasicAuth(username, password):
+            texts += (username, password)
+        case BearerAuth(token):
+            texts.append(token)
+        case _:
+            pass
+    for name, value in request.params.items():
+        texts += (name, value) if isinstance(value, str) else (name, *value)
+    if not all(map(_is_unicode, texts)):
+        return "has a parameter or a credential that is not text in Unicode"
+    return None
+
+
+def _is_unicode(text: object) -> bool:
+    if not isinstance(text, str):
+        return False
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:  # it holds half a character
+        return False
 
 
 def _not_unicode(fields: Mapping[str, object]) -> str:
     """Name the first field that is text with half a character, at which msgspec raises."""
     for name, value in fields.items():
-        if isinstance(value, str):
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                return f"text that is not Unicode - at `$.{name}`"
+        if isinstance(value, str) and not _is_unicode(value):
+            return f"text that is not Unicode - at `$.{name}`"
     return "text that is not Unicode"
 
 

@@ -56,6 +56,7 @@ from destination_router.pipeline.normalise import (
     well_formed,
     well_formed_all,
     well_formed_already,
+    without_surrogates,
 )
 from destination_router.pipeline.paths import everything
 from destination_router.pipeline.preparation import (
@@ -746,7 +747,7 @@ class Connection:
         """
         check_ignored(ignored)
         own = map(self._shown_note, ignored.notes)
-        reason = str(hide(ignored.reason, self.secrets))
+        reason = self._shown_words(ignored.reason)
         return decided(source, "filtered", reason=reason, notes=(*notes, *own))
 
     def _unfit(
@@ -835,8 +836,13 @@ class Connection:
         self, message: Message, notes: tuple[Note, ...], code: str, detail: str
     ) -> Decision:
         # A plugin writes both. The code may hold a user's value, and the detail a setting's.
-        refusal = Refusal(plain_code(code), hide(detail, self.secrets))
+        refusal = Refusal(plain_code(code), self._shown_words(detail))
         return decided(message, "rejected", reject=refusal, notes=notes)
+
+    def _shown_words(self, words: object) -> str:
+        """Make a plugin's words fit to be kept and shown, whatever it gave for them."""
+        text = words if isinstance(words, str) else f"({type(words).__name__} in place of words)"
+        return str(hide(without_surrogates(text), self.secrets))
 
 
 def _together(raws: Sequence[bytes]) -> list[Sequence[bytes]]:

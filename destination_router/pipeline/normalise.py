@@ -145,7 +145,7 @@ def decode_json(raw: bytes) -> tuple[Json, list[Note]]:
         notes.append(Note("converted", "", "bytes that are not UTF-8 were replaced"))
     try:
         value = json.loads(text)
-        mended = _without_surrogates(value)
+        mended = without_surrogates(value)
     except RecursionError:
         raise Reject("too_deep", "send less deeply nested JSON") from None
     except json.JSONDecodeError as error:
@@ -387,15 +387,15 @@ def kind_of(value: Json) -> str:
 _kind = kind_of  # short, for the sentences above
 
 
-def _without_surrogates(value: Json) -> Json:
+def without_surrogates(value: Json) -> Json:
     """Replace halves of a character, which UTF-8 cannot carry. Other values stay as they are."""
     if isinstance(value, str):
         return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value) if _has_halves(value) else value
     if isinstance(value, list):
-        items = [_without_surrogates(item) for item in value]
+        items = [without_surrogates(item) for item in value]
         return items if any(a is not b for a, b in zip(items, value, strict=True)) else value
     if isinstance(value, dict):
-        pairs = {_without_surrogates(k): _without_surrogates(v) for k, v in value.items()}
+        pairs = {without_surrogates(k): without_surrogates(v) for k, v in value.items()}
         return value if all(value.get(k, pairs) is v for k, v in pairs.items()) else pairs
     return value
 

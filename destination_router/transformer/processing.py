@@ -19,7 +19,14 @@ from destination_router.pipeline.connection import AT_ONCE, Connection, Decision
 from destination_router.transformer.counts import Counts
 from destination_router.transformer.destinations import Destinations, Prepared
 from destination_router.transformer.jobs import Beside, DecodedJob, Job, some_jobs
-from destination_router.transformer.rest import JSON_HEADERS, Body, Rest, rest_output, uncarried
+from destination_router.transformer.rest import (
+    JSON_HEADERS,
+    Body,
+    Rest,
+    encode,
+    rest_output,
+    uncarried,
+)
 from destination_router.transformer.statuses import (
     ABORTED,
     ROUTED,
@@ -216,7 +223,7 @@ def _framed(answer: _Answer, url: str) -> tuple[bytes, bytes]:
 def _frame(url: str) -> tuple[bytes, bytes]:
     """Write the output of a plain request up to its body, and from there up to its `userId`."""
     body = Body(json=cast("Any", msgspec.Raw(b"\0")))  # which JSON never holds
-    output = _encode(Rest(endpoint=url, headers=JSON_HEADERS, body=body))
+    output = encode(Rest(endpoint=url, headers=JSON_HEADERS, body=body))
     head, _, tail = output.partition(b"\0")
     return b'{"output":' + head, tail.removesuffix(b'""}')
 
@@ -242,7 +249,7 @@ def _output(answer: _Answer, request: HttpRequest, body: bytes, user_id: str) ->
         head, tail = _framed(answer, request.url)
         return head, body, tail, _encode(user_id), _BEHIND
     whole = rest_output(request, answer.endpoint(request.url), user_id)
-    return b'{"output":', _encode(whole), b',"metadata":'
+    return b'{"output":', encode(whole), b',"metadata":'
 
 
 def _refused(name: str, job: Beside, told: EventStatus) -> bytes:

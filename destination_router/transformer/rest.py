@@ -32,6 +32,19 @@ _FORMATS = {
 }
 
 
+def _encodable(value: object) -> object:
+    """Turn what may stand in a request, and an encoder does not know, into what it knows."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError
+
+
+encode = msgspec.json.Encoder(enc_hook=_encodable).encode
+"""Writes what holds parts of requests, which a plugin may make of types of its own."""
+
+
 class Body(msgspec.Struct, rename=_FORMATS):
     """At most one of these is not empty."""
 

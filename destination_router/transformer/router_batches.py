@@ -13,14 +13,14 @@ from itertools import groupby
 
 import msgspec
 
-from destination_router.contract.records import HttpRequest
+from destination_router.contract.records import HttpRequest, Reject
 from destination_router.pipeline.connection import Connection
 from destination_router.transformer.counts import Counts
 from destination_router.transformer.destinations import Destinations
 from destination_router.transformer.jobs import Job, read_jobs
 from destination_router.transformer.processing import Endpoint
 from destination_router.transformer.proxy_calls import ProxyCalls
-from destination_router.transformer.rest import Rest, uncarried
+from destination_router.transformer.rest import Rest, encode, uncarried
 from destination_router.transformer.sequences import (
     Carried,
     JobName,
@@ -108,7 +108,7 @@ def batch_jobs(  # noqa: PLR0913 -- the last two by keyword
             refused.append(_refused(name, job, told))
     known = calls or ProxyCalls()
     batches = [batch for group in groups.values() for batch in _answers(group, endpoint, known)]
-    return msgspec.json.encode(_Output([*batches, *refused]))
+    return encode(_Output([*batches, *refused]))
 
 
 def _join(
@@ -122,7 +122,7 @@ def _join(
         counts.unusable(name, prepared.fault)
         return EventStatus(ABORTED, prepared.problem, prepared.fault)
     decision = connection.decide(job.text() if prepared.message is None else prepared.message)
-    unfit = uncarried(decision.requests)
+    unfit = uncarried(decision.requests) or _unwritable(decision.requests)
     if unfit is not None:
         decision = given_up(decision, unfit)
     counts.add("received", connection.name)
@@ -134,6 +134,17 @@ def _join(
     group = groups.setdefault(key, _JobGroup(connection, prepared.overlay, job.destination))
     named = job_name(job.metadata)
     group.jobs.append(_Mapped(job, named, decision.requests, decision.user_keys))
+    return None
+
+
+def _unwritable(requests: Sequence[HttpRequest]) -> Reject | None:
+    """Say if what our proxy reads beside requests cannot be written; else None."""
+    try:
+        for request in requests:
+            encode((request.user_key, request.state_key, request.items, request.pairings))
+    except (TypeError, ValueError):
+        detail = "user_key, state_key, items and pairings have to be text in Unicode"
+        return Reject("not_for_rudderstack", detail)
     return None
 
 

@@ -23,7 +23,7 @@ import msgspec
 
 from destination_router.contract.records import HttpRequest
 from destination_router.transformer.processing import Endpoint
-from destination_router.transformer.rest import Body, Proxied, Rest, rest_output
+from destination_router.transformer.rest import Body, Proxied, Rest, encode, rest_output
 
 _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 THE_JOB = "0"
@@ -139,7 +139,7 @@ def alone(
 
 def together(carried: Carried) -> Rest:
     """Write the requests of many jobs as one."""
-    text = msgspec.json.encode(carried).decode()
+    text = encode(carried).decode()
     return Rest(endpoint=_NOWHERE, body={"SEQUENCE": text})
 
 
@@ -193,4 +193,4 @@ def _with_info(metadata: msgspec.Raw, info: _DestInfo) -> msgspec.Raw | None:
         members.pop("destInfo", None)
         raw = msgspec.json.encode(members)
     comma = b"" if raw[1:].lstrip().startswith(b"}") else b","
-    return msgspec.Raw(b'{"destInfo":' + msgspec.json.encode(info) + comma + raw[1:])
+    return msgspec.Raw(b'{"destInfo":' + encode(info) + comma + raw[1:])

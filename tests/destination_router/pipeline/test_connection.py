@@ -16,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from destination_router import (
+    BasicAuth,
+    BearerAuth,
     HttpRequest,
     HttpResponse,
     Ignored,
@@ -396,6 +398,12 @@ def raising(error: BaseException) -> Answer:
             lambda *_: Ignored("because", notes=cast("Any", "\ud800")),
             "Ignored that does not fit: text that is not Unicode - at `$.notes`",
         ),
+        (ill_fitting(url=f"{URL}/\ud800"), "a request that has a URL that is not"),
+        (ill_fitting(params={"q": "\ud800"}), "a parameter or a credential that is not text"),
+        (ill_fitting(params={"\ud800": ("q",)}), "a parameter or a credential that is not text"),
+        (ill_fitting(auth=BasicAuth("\ud800")), "a parameter or a credential that is not text"),
+        (ill_fitting(auth=BearerAuth(cast("Any", 5))), "or a credential that is not text"),
+        (ill_fitting(content=b"", content_type="a\nb"), "a content_type that is not visible"),
         (
             ill_fitting(content=b"ada"),
             f"bytes need a type: give `content_type` beside `content` ({__file__}:",
@@ -416,6 +424,21 @@ def test_a_plugins_mistake_is_told_without_what_is_personal(answer: Any, words: 
     assert (decision.result, decision.reject.code) == ("rejected", "plugin_error")
     assert words in decision.reject.detail
     assert PERSONAL not in str(decision)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (raising(Reject("too_long", "cut \ud800", "name")), "name: cut \N{REPLACEMENT CHARACTER}"),
+        (raising(Reject("too_long", cast("Any", 5))), "(int in place of words)"),
+        (lambda *_: Ignored("no \ud800"), "no \N{REPLACEMENT CHARACTER}"),
+    ],
+)
+def test_a_plugins_words_are_text_in_any_case(answer: Any, words: str) -> None:
+    """They are written into logs, dead letters and answers, each with other messages' words."""
+    decision = decide(answer)
+    told = decision.reason if decision.reject is None else decision.reject.detail
+    assert told == words
 
 
 def test_what_the_host_keeps_books_of_is_looked_at_by_whoever_keeps_them() -> None:

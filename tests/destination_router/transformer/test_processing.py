@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import msgspec
@@ -14,11 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from destination_router import BasicAuth, HttpRequest, Ignored, Note, Reject
+from destination_router import BasicAuth, HttpRequest, Ignored, Note, Pairing, Reject
 from destination_router.transformer.counts import Counts
 from destination_router.transformer.destinations import Destinations, find_destinations
 from destination_router.transformer.processing import process
+from destination_router.transformer.proxy_calls import ProxyCalls
 from destination_router.transformer.rest import rest_output, uncarried
+from destination_router.transformer.router_batches import batch_jobs
 
 PLUGIN = """
 from destination_router import hookimpl
@@ -168,3 +170,61 @@ def test_notes_of_any_shape_are_counted_once(plugin: tuple[Destinations, ModuleT
             ("notes", "answering", "noted"): 1,
         }
     )
+
+
+class Text(str):
+    """Text of a plugin's own type, as some template engines make."""
+
+    __slots__ = ()
+
+
+WHERE = "https://vendor.example/odd"
+HALF = "\ud800"
+TIED = Pairing(rule=HALF, key="k", value="v", limit=1)
+
+
+@pytest.mark.parametrize("is_for_proxy", [False, True])
+@pytest.mark.parametrize(
+    ("answer", "is_sent"),
+    [
+        ([HttpRequest(url=Text(WHERE), method=Text("PUT"), json={})], True),
+        ([HttpRequest(url=Text(WHERE), json={})], True),
+        ([HttpRequest(url=WHERE, headers=MappingProxyType({"x": Text("1")}), json={})], True),
+        ([HttpRequest(url=WHERE, params=MappingProxyType({"q": "1"}), json={})], True),
+        ([HttpRequest(url=f"{WHERE}/{HALF}", json={})], False),
+        ([HttpRequest(url=WHERE, params={"q": HALF}, json={})], False),
+        ([HttpRequest(url=WHERE, auth=BasicAuth(HALF), json={})], False),
+        ([HttpRequest(url=WHERE, content=b"a", content_type=HALF)], False),
+        ([HttpRequest(url=WHERE, json={}, user_key=HALF)], None),
+        ([HttpRequest(url=WHERE, json={}, pairings=(TIED,))] * 2, None),
+        (Ignored(HALF), False),
+        (Reject("too_long", HALF), False),
+    ],
+)
+def test_what_no_encoder_writes_costs_the_neighbours_nothing(
+    plugin: tuple[Destinations, ModuleType],
+    answer: Any,
+    *,
+    is_sent: bool | None,
+    is_for_proxy: bool,
+) -> None:
+    """A plugin's types of its own are written; halves of a character are that event's fault."""
+    destinations, module = plugin
+    plain = [HttpRequest(url="https://vendor.example/1", json={"a": 1})]
+    module.ANSWERS[:] = [plain, answer, plain]
+    jobs = [job(number, None, "d1") for number in range(3)]
+    told = json.loads(written(destinations, jobs, Counts()))
+    statuses = {one["metadata"]["jobId"]: one["statusCode"] for one in told}
+    assert (statuses[0], statuses[1] == 200, statuses[2]) == (200, is_sent is not False, 200)
+    calls = ProxyCalls()
+    if is_for_proxy:
+        calls.called("d1", for_each_job=True)
+    body = json.dumps({"input": jobs}).encode()
+    batches = json.loads(batch_jobs("answering", destinations, body, elsewhere, calls=calls))
+    sent = [
+        one["jobId"]
+        for batch in batches["output"]
+        if batch["statusCode"] == 200
+        for one in batch["metadata"]
+    ]
+    assert sent == ([0, 1, 2] if is_sent else [0, 2])
