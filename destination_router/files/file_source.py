@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from itertools import repeat
@@ -192,5 +193,12 @@ def _with_id(line: Line, given: Any) -> bytes:
     except Reject:
         return line.raw
     fields["messageId"] = msgspec.json.encode(line.message_id)
-    pairs = [msgspec.json.encode(name) + b":" + value for name, value in fields.items()]
+    pairs = [_name_json(name) + b":" + value for name, value in fields.items()]
     return b"{" + b",".join(pairs) + b"}"
+
+
+def _name_json(name: str) -> bytes:
+    try:
+        return msgspec.json.encode(name)
+    except UnicodeEncodeError:  # it holds half a character, or had bytes that are not UTF-8
+        return json.dumps(name).encode()

@@ -120,3 +120,12 @@ def test_only_small_messages_are_decoded_on_the_way() -> None:
     )
     lines, _ = read(small + b"\n" + large, decodes=True)
     assert [event.root is None for event in map(event_of, lines)] == [False, True]
+
+
+def test_a_name_that_is_no_text_costs_no_other_message() -> None:
+    """A message without an id gets one from its line, whatever else is in it."""
+    content = b'{"type":"track","userId":"ada","event":"Paid","\x80type":1}'
+    lines, _ = read(content, decodes=True)
+    (event,) = events_of(lines)
+    (decision,) = heap().decide_all([event.body])
+    assert (decision.result, decision.message_id) == ("requests", lines[0].message_id)
