@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, cast, final
 import msgspec
 from msgspec.structs import force_setattr, replace
 
+from destination_router.config.origins import is_origin, plain_origin
 from destination_router.config.router_toml import ConnectionConfig
 from destination_router.contract.messages import (
     MESSAGE_TYPES,
@@ -176,7 +177,7 @@ class Connection:
     Raises:
         SettingsError: the plugin's schema or its `configure` refuses the settings.
         TableError: a subscription or mapping does not compile.
-        PluginError: `configure` or `window` itself is broken.
+        PluginError: `configure`, or another hook that the settings alone decide, is broken.
     """
 
     def __init__(  # noqa: PLR0913 -- each is a table of the configuration
@@ -205,7 +206,11 @@ class Connection:
         self.fingerprint = _fingerprint(name, plugin.name, plugin.origin, public)
         """Equal for connections that decide every message the same. No secret went into it."""
         self.settings = _configure(plugin, valid, self.secrets)
-        more_names = self._more_names()
+        self.origins: tuple[str, ...] | None = self._stated_origins()
+        """The origins that its requests go to; None if its plugin does not say."""
+        self.cautions = self._stated_texts("cautions")
+        """What its settings may fail to do, in its plugin's words."""
+        more_names = self._stated_texts("more_display_names")
         self.treatment = treatment = _known_as(treatment, more_names)
         self._privacy = treatment.privacy
         self._as_sent = self._takes_any_type()
@@ -227,20 +232,6 @@ class Connection:
         self._direct = self._direct_hooks()
 
     @property
-    def origins(self) -> tuple[str, ...] | None:
-        """The origins that its requests go to; None if its plugin does not say."""
-        if "origins" not in self.plugin.capabilities:
-            return None
-        return tuple(self.plugin.hook.origins(settings=self.settings))
-
-    @property
-    def cautions(self) -> list[str]:
-        """What its settings may fail to do, in its plugin's words."""
-        if "cautions" not in self.plugin.capabilities:
-            return []
-        return [str(words) for words in self.plugin.hook.cautions(settings=self.settings)]
-
-    @property
     def gives_other_ids(self) -> bool:
         """Whether messages may go out under other ids than they came with, masked ids aside."""
         treatment = self.treatment
@@ -252,16 +243,46 @@ class Connection:
         # A field of the wrong type cannot be masked, so HIPAA mode rejects it.
         if self._privacy is not None or "takes_any_type" not in self.plugin.capabilities:
             return False
-        return self.plugin.hook.takes_any_type(settings=self.settings) is True
+        return self._stated("takes_any_type") is True
+
+    def _stated(self, hook: str) -> Any:
+        """Ask a hook that the settings alone decide."""
+        try:
+            return getattr(self.plugin.hook, hook)(settings=self.settings)
+        except PASSED_ON:
+            raise
+        except BaseException as error:
+            raise self._broken_hook(hook, f"failed: {whereabouts(error)}") from error
+
+    def _broken_hook(self, hook: str, words: str) -> PluginError:
+        return PluginError(f"plugin {self.plugin.name!r} of {self.plugin.origin}: {hook} {words}")
 
     def _stated_window(self) -> int | None:
         if "window" not in self.plugin.capabilities:
             return None
-        window = self.plugin.hook.window(settings=self.settings)
+        window = self._stated("window")
         if type(window) is int and window > 0:
             return window
-        whose = f"plugin {self.plugin.name!r} of {self.plugin.origin}"
-        raise PluginError(f"{whose}: window did not return a whole number of messages from 1 up")
+        raise self._broken_hook("window", "did not return a whole number of messages from 1 up")
+
+    def _stated_texts(self, hook: str) -> list[str]:
+        if hook not in self.plugin.capabilities:
+            return []
+        texts = self._stated(hook)
+        # Text is a sequence of text too: it would be taken for each of its letters.
+        if isinstance(texts, (list, tuple)) and all(_is_text(text) for text in texts):
+            return [*texts]
+        raise self._broken_hook(hook, "did not return a list of text")
+
+    def _stated_origins(self) -> tuple[str, ...] | None:
+        if "origins" not in self.plugin.capabilities:
+            return None
+        origins = self._stated_texts("origins")
+        if not all(_has_origin(text) for text in origins):
+            raise self._broken_hook(
+                "origins", "returned one that is not https://host or http://host"
+            )
+        return tuple(origins)
 
     def _direct_hooks(self) -> dict[type[Message], _Hook]:
         """Find the calls that go straight to their hook, with only `integrations` in between.
@@ -280,16 +301,6 @@ class Connection:
             and len(numbers) == 1
             and self._subscriptions[numbers[0]].mapping is None
         }
-
-    def _more_names(self) -> list[str]:
-        if "more_display_names" not in self.plugin.capabilities:
-            return []
-        names = self.plugin.hook.more_display_names(settings=self.settings)
-        # Text is a sequence of text too: a name would be known by each of its letters.
-        if isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names):
-            return [*names]
-        whose = f"plugin {self.plugin.name!r} of {self.plugin.origin}"
-        raise PluginError(f"{whose}: more_display_names did not return a list of text")
 
     def takes_source(self, source: str | None) -> bool:
         """Say whether it takes messages of a source. One from a file, without a source, passes."""
@@ -966,6 +977,20 @@ def _only_hook(plugin: LoadedPlugin, name: str) -> _Hook | None:
             return lambda _, settings: function(settings)
         case _:
             return lambda *_: function()
+
+
+def _is_text(value: object) -> bool:
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:  # half a character, which nothing can write
+        return False
+
+
+def _has_origin(url: str) -> bool:
+    try:
+        return is_origin(plain_origin(url))
+    except ValueError:
+        return False
 
 
 def _configure(plugin: LoadedPlugin, settings: dict[str, Json], secrets: frozenset[str]) -> Any:

@@ -947,17 +947,42 @@ def test_a_window_that_holds_nothing_is_refused(stated: Any) -> None:
         Connection("acme", check_destination(Stating(one), "acme", "acme 1.0"), {})
 
 
-@pytest.mark.parametrize("told", ["Acme", None, 3, [3], b"Acme", {"Acme": 1}])
-def test_more_names_that_are_no_list_of_text_are_the_plugins_error(told: Any) -> None:
-    """It is found when the connection is made; a text would be a name for each letter."""
+WRONG_TEXTS = ["Acme", None, 3, [3], b"Acme", {"Acme": 1}, ["\ud800"]]
+HOOKS_OF_SETTINGS = ["origins", "cautions", "more_display_names", "window", "takes_any_type"]
 
-    class Telling(Acme):
-        @hookimpl
-        def more_display_names(self) -> Any:
-            return told
 
-    with pytest.raises(PluginError, match="more_display_names did not return a list of text"):
-        Connection("acme", check_destination(Telling(one), "acme", "acme 1.0"), {})
+def stating(hook: str, answer: Callable[[], Any]) -> Connection:
+    """A connection of a plugin with one hook that the settings alone decide."""
+
+    def hooked(_: Any) -> Any:
+        return answer()
+
+    hooked.__name__ = hook
+    plugin = type("Stating", (Acme,), {hook: hookimpl(hooked)})
+    return Connection("acme", check_destination(plugin(one), "acme", "acme 1.0"), {})
+
+
+@pytest.mark.parametrize("told", WRONG_TEXTS)
+@pytest.mark.parametrize("hook", ["origins", "cautions", "more_display_names"])
+def test_what_is_no_list_of_text_is_the_plugins_error(hook: str, told: Any) -> None:
+    """It is found when the connection is made; a text would be one for each letter."""
+    with pytest.raises(PluginError, match=f"'acme' of acme 1.0: {hook} did not return a list"):
+        stating(hook, lambda: told)
+
+
+@pytest.mark.parametrize("told", ["te", "", "ftp://vendor.example", "//vendor.example", "http://["])
+def test_an_origin_that_is_none_is_the_plugins_error(told: str) -> None:
+    """No request could go there, and no entry of `origins` would match it."""
+    with pytest.raises(PluginError, match=r"origins returned one that is not https://host"):
+        stating("origins", lambda: ["https://vendor.example", told])
+
+
+@pytest.mark.parametrize("hook", HOOKS_OF_SETTINGS)
+def test_a_hook_that_raises_before_any_message_is_the_plugins_error(hook: str) -> None:
+    """It is named, and what it says is not told: it may quote a setting."""
+    with pytest.raises(PluginError, match=f"'acme' of acme 1.0: {hook} failed: ") as raised:
+        stating(hook, lambda: {}["s3cret"])
+    assert "s3cret" not in str(raised.value)
 
 
 @pytest.mark.parametrize("told", [3, b'type = "track"', ['type = "track"']])
