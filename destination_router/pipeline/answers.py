@@ -124,15 +124,10 @@ def check_ignored(ignored: Ignored) -> None:
     Raises:
         UnfitAnswer: it gives no reason, or its notes are not notes.
     """
-    try:
-        checked = msgspec.convert(asdict(ignored), Ignored)
-    except msgspec.ValidationError as error:
-        raise UnfitAnswer(f"returned an Ignored that does not fit: {error}") from None
-    except UnicodeEncodeError:
-        where = _not_unicode(asdict(ignored))
-        raise UnfitAnswer(f"returned an Ignored that does not fit: {where}") from None
+    if problem := _misfit(ignored, Ignored):
+        raise UnfitAnswer(f"returned an Ignored that does not fit: {problem}")
     _refuse_look_alikes("an Ignored", {"notes": ignored.notes})
-    if not checked.reason.strip():
+    if not ignored.reason.strip():
         raise UnfitAnswer("returned an Ignored without a reason; say why in a sentence")
 
 
@@ -143,12 +138,8 @@ def wrong_quotas(declared: object) -> str | None:
     for quota in declared:
         if not isinstance(quota, Quota):
             return f"returned a list that holds {type(quota).__name__}, not Quota"
-        try:
-            msgspec.convert(asdict(quota), Quota)
-        except msgspec.ValidationError as error:
-            return f"returned a Quota that does not fit: {error}"
-        except UnicodeEncodeError:
-            return f"returned a Quota that does not fit: {_not_unicode(asdict(quota))}"
+        if problem := _misfit(quota, Quota):
+            return f"returned a Quota that does not fit: {problem}"
     return None
 
 
@@ -203,14 +194,8 @@ def _check_types(request: HttpRequest) -> None:
     if request.content is not None and type(request.content) is not bytes:
         kind = type(request.content).__name__  # msgspec would make bytes of text
         raise UnfitAnswer(f"returned a request that does not fit: content is {kind}, not bytes")
-    fields = asdict(request)
-    try:
-        msgspec.convert(fields, HttpRequest)
-    except msgspec.ValidationError as error:
-        raise UnfitAnswer(f"returned a request that does not fit: {error}") from None
-    except UnicodeEncodeError:
-        where = _not_unicode(fields)
-        raise UnfitAnswer(f"returned a request that does not fit: {where}") from None
+    if problem := _misfit(request, HttpRequest):
+        raise UnfitAnswer(f"returned a request that does not fit: {problem}")
     records = {
         "auth": (request.auth,),
         "notes": request.notes,
@@ -219,8 +204,7 @@ def _check_types(request: HttpRequest) -> None:
         "pairings": request.pairings,
     }
     _refuse_look_alikes("a request", records)
-    problem = _unwritable(request)
-    if problem is not None:
+    if problem := _unwritable(request):
         raise UnfitAnswer(f"returned a request that {problem}")
 
 
@@ -238,26 +222,34 @@ def _unwritable(request: HttpRequest) -> str | None:
             pass
     for name, value in request.params.items():
         texts += (name, value) if isinstance(value, str) else (name, *value)
-    if not all(map(_is_unicode, texts)):
+    if not all(map(is_unicode, texts)):
         return "has a parameter or a credential that is not text in Unicode"
     return None
 
 
-def _is_unicode(text: object) -> bool:
+def is_unicode(text: object) -> bool:
+    """Whether it is text that can be written: half a character cannot."""
     if not isinstance(text, str):
         return False
     try:
         return text.isascii() or bool(text.encode())
-    except UnicodeEncodeError:  # it holds half a character
+    except UnicodeEncodeError:
         return False
 
 
-def _not_unicode(fields: Mapping[str, object]) -> str:
-    """Name the first field that is text with half a character, at which msgspec raises."""
-    for name, value in fields.items():
-        if isinstance(value, str) and not _is_unicode(value):
-            return f"text that is not Unicode - at `$.{name}`"
-    return "text that is not Unicode"
+def _misfit(record: msgspec.Struct, kind: type[msgspec.Struct]) -> str | None:
+    """Say which field of a record has the wrong type; None if all fit."""
+    fields = asdict(record)
+    try:
+        msgspec.convert(fields, kind)
+    except msgspec.ValidationError as error:
+        return str(error)
+    except UnicodeEncodeError:  # at half a character, which it does not name
+        for name, value in fields.items():
+            if isinstance(value, str) and not is_unicode(value):
+                return f"text that is not Unicode - at `$.{name}`"
+        return "text that is not Unicode"
+    return None
 
 
 def _refuse_look_alikes(what: str, records: Mapping[str, Iterable[object]]) -> None:

@@ -34,6 +34,7 @@ from destination_router.pipeline.answers import (
     check_records,
     checked_content,
     contents,
+    is_unicode,
     passes_at_a_glance,
 )
 from destination_router.pipeline.consent import Consent
@@ -270,7 +271,7 @@ class Connection:
             return []
         texts = self._stated(hook)
         # Text is a sequence of text too: it would be taken for each of its letters.
-        if isinstance(texts, (list, tuple)) and all(_is_text(text) for text in texts):
+        if isinstance(texts, (list, tuple)) and all(map(is_unicode, texts)):
             return [*texts]
         raise self._broken_hook(hook, "did not return a list of text")
 
@@ -278,7 +279,7 @@ class Connection:
         if "origins" not in self.plugin.capabilities:
             return None
         origins = self._stated_texts("origins")
-        if not all(_has_origin(text) for text in origins):
+        if not all(map(_has_origin, origins)):
             raise self._broken_hook(
                 "origins", "returned one that is not https://host or http://host"
             )
@@ -977,13 +978,6 @@ def _only_hook(plugin: LoadedPlugin, name: str) -> _Hook | None:
             return lambda _, settings: function(settings)
         case _:
             return lambda *_: function()
-
-
-def _is_text(value: object) -> bool:
-    try:
-        return isinstance(value, str) and value.encode() is not None
-    except UnicodeEncodeError:  # half a character, which nothing can write
-        return False
 
 
 def _has_origin(url: str) -> bool:

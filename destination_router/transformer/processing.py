@@ -104,6 +104,7 @@ def process(
     # What is alive is some events' and not a whole request's: a processor's caches hold no more.
     for some in jobs:
         _add(answer, some)
+        del some  # before the next are made
     for connection, count in answer.received.items():
         answer.counts.add("received", connection, count=count)
     pieces = answer.pieces
