@@ -17,6 +17,10 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
         raise SystemExit(_FAILED) from None
+    finally:
+        # Python notes a Ctrl-C that comes within `exec` of text, where dataclasses are made, and
+        # then `python -m` ends by the signal, whoever caught it. Other text makes it forget that.
+        exec("")  # noqa: S102
 
 
 if __name__ == "__main__":

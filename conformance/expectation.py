@@ -10,7 +10,15 @@ from conformance.checks.scalars import field_json
 from conformance.compare import Difference, differences
 from conformance.subject import Observation, Subject, Unobservable
 from destination_router import Outcome
+from destination_router.plugins.loading import PluginError
 from destination_router.settings.errors import SettingsError
+
+
+def broken_hook(error: Exception) -> Difference:
+    """Tell what came out of a plugin: what a hook raised, or what the host does not take of it."""
+    if isinstance(error, PluginError):
+        return Difference("", str(error), "hooks that return what docs/hooks.md says")
+    return Difference("", f"{type(error).__name__}: {error}", "hooks that raise only Reject")
 
 
 def case_differences(subject: Subject, case: Case) -> Iterator[Difference]:
@@ -27,7 +35,7 @@ def case_differences(subject: Subject, case: Case) -> Iterator[Difference]:
     except Unobservable:
         raise
     except Exception as error:  # noqa: BLE001 -- whatever a plugin raises is a failed case
-        yield Difference("", f"{type(error).__name__}: {error}", "hooks that raise only Reject")
+        yield broken_hook(error)
         return
     wanted = _expected_result(case)
     if observed.result != wanted:

@@ -19,6 +19,7 @@ from conformance.case import Case
 from conformance.checks import CHECKS, Check
 from conformance.checks.check import Bed
 from conformance.compare import Difference
+from conformance.expectation import broken_hook
 from conformance.expectation import case_differences as _case_differences
 from conformance.known import NONE_KNOWN, KnownFailure
 from conformance.subject import PluginSubject, Subject, Unobservable
@@ -205,4 +206,4 @@ def _check_differences(check: Check, bed: Bed) -> Iterator[Difference]:
     except Unobservable:
         raise
     except Exception as error:  # noqa: BLE001 -- whatever a plugin raises is a failed check
-        yield Difference("", f"{type(error).__name__}: {error}", "hooks that raise only Reject")
+        yield broken_hook(error)

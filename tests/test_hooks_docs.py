@@ -74,5 +74,6 @@ def test_every_hook_is_used_by_a_destination() -> None:
 def test_every_hook_is_asked_for_by_the_host() -> None:
     """A hook that the host never calls would be implemented in vain."""
     sources = [path.read_text() for path in (ROOT / "destination_router").rglob("*.py")]
-    asked = {name for source in sources for name in re.findall(r"\.hook\.(\w+)\(", source)}
+    asks = r"(?:\.hook\.|\._stated(?:_texts)?\(\")(\w+)"
+    asked = {name for source in sources for name in re.findall(asks, source)}
     assert HOOKS.keys() - asked == CALLS

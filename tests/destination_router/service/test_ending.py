@@ -104,6 +104,30 @@ def test_ctrl_c_is_heeded_while_the_command_loads(started: str, imported: str) -
     assert "Traceback" not in talk
 
 
+INTERRUPTED_IN_TEXT = """
+import sys, types
+import destination_router_start
+
+command = types.ModuleType("destination_router.commands.cli")
+command.main = lambda: exec("import signal; signal.raise_signal(signal.SIGINT)")
+sys.modules[command.__name__] = command
+destination_router_start.main()
+"""
+
+
+def test_ctrl_c_within_text_that_is_run_ends_the_command_as_ever(tmp_path: Path) -> None:
+    """Python would end `python -m` by the signal: it notes a Ctrl-C within `exec`."""
+    (tmp_path / "started.py").write_text(INTERRUPTED_IN_TEXT)
+    done = subprocess.run(
+        [*INTERRUPTIBLE, sys.executable, "-m", "started"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "Interrupted.\n")
+
+
 READING_OPTIONS = """
 import os, signal, typer
 from destination_router.commands.other_commands import WithOtherCommands
