@@ -37,15 +37,27 @@ def pack_requests(requests: Sequence[HttpRequest]) -> list[HttpRequest]:
     a bulk already, goes after the rest, unchanged.
     """
     kinds: dict[tuple[int, str, str], list[HttpRequest]] = defaultdict(list)
-    ranks: dict[str, int] = {}
+    plain: dict[str, tuple[Any, list[HttpRequest]]] = {}
+    request: HttpRequest
     for request in requests:
-        url = request.url
-        rank = ranks.get(url)
-        if rank is None:
-            rank = ranks[url] = _ORDER.get(urlsplit(url).path, len(_ORDER))
-        if not _is_single(request):
-            rank = len(_ORDER)
-        kinds[rank, url, _app_id(request)].append(request)
+        url, body = request.url, request.json
+        if (
+            request.items
+            or type(body) is not dict
+            or "library" in body
+            or "events" in body
+            or "users" in body
+            or "accounts" in body
+        ):
+            rank = _rank(url) if _is_single(request) else len(_ORDER)
+            kinds[rank, url, _app_id(request)].append(request)
+            continue
+        # As nearly all are, and of few URLs and one app: its kind is looked up once for each URL.
+        app_id = body.get("app_id")
+        known = plain.get(url)
+        if known is None or known[0] is not app_id:
+            known = plain[url] = (app_id, kinds[_rank(url), url, _app_id(request)])
+        known[1].append(request)
     packed: list[HttpRequest] = []
     for rank, url, app_id in sorted(kinds, key=lambda kind: kind[0]):
         pack = _PACKERS[rank] if rank < len(_PACKERS) else _unpacked
@@ -135,6 +147,10 @@ def _item(request: HttpRequest) -> dict[str, Any]:
     item = dict(request.json)
     item.pop("app_id", None)
     return item
+
+
+def _rank(url: str) -> int:
+    return _ORDER.get(urlsplit(url).path, len(_ORDER))
 
 
 def _app_id(request: HttpRequest) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from destination_router.config.router_toml import QuarantineConfig
+from destination_router.contract.records import HttpRequest
 from destination_router.delivery.ledger import patiently
 from destination_router.eventlog.interface import QuarantineBook
 from destination_router.pipeline.decisions import Decision, Refusal, named_identities
@@ -117,23 +118,41 @@ class Quarantine:
             The verdicts on those that may not go out, by their place among the decisions.
         """
         found: dict[int, Verdict] = {}
-        allowed = self._allowed
+        allowed, seen, most = self._allowed, self._seen, self._most_remembered
         decision: Decision
+        first: HttpRequest
+        identities: Collection[str]
         for place, (decision, at) in enumerate(zip(decisions, times, strict=True)):
             if decision.result != "requests":
                 continue
-            identities = named_identities(decision)
+            requests = decision.requests
+            only: str | None = None
+            if len(requests) == 1:  # as nearly always: a call less
+                (first,) = requests
+                only = first.identity
+            identities = named_identities(decision) if only is None else (only,) if only else ()
             if self._held and self._holds(identities):  # as hardly ever: it spares a call
                 found[place] = "held"
                 continue
-            device = decision.anonymous_id
+            device, person = decision.anonymous_id, decision.person
             marks: _Marks = () if device is None else (_DEVICE, hash(device))
-            for kind, value in decision.person:
-                marks = (kind, hash(value), *marks)
-            if not marks:
-                continue
-            for each in identities:
-                if each not in allowed and self._is_too_much(hash(each), marks, at):
+            marks = _with_person(marks, person) if person else marks
+            watched = (
+                [each for each in identities if each not in allowed] if allowed else identities
+            )
+            for each in watched if marks else ():
+                if at != self._forgot_at or self._remembered >= most:
+                    self._forget(at)  # for all messages of a request but the first, it is done
+                identity = hash(each)
+                known = seen.get(identity)
+                if known is None:  # and not too much: the limits are one or more
+                    seen[identity] = _Once(marks, at)
+                    self._remembered += 1 + len(marks) // 2
+                    continue
+                seen.move_to_end(identity)
+                if type(known) is _Once and known.marks == marks:  # as for nearly all
+                    known.last = max(known.last, at)
+                elif self._is_too_much(identity, known, marks, at):
                     self._held.add(digest(each))
                     self.caught.append(digest(each))
                     found[place] = "caught"
@@ -158,19 +177,9 @@ class Quarantine:
     def _holds(self, identities: Collection[str]) -> bool:
         return bool(self._held) and not self._held.isdisjoint(map(digest, identities))
 
-    def _is_too_much(self, identity: int, marks: _Marks, at: float) -> bool:
-        if at != self._forgot_at or self._remembered >= self._most_remembered:
-            self._forget(at)  # for all messages of a request but the first, it is done
-        seen = self._seen.get(identity)
-        if seen is None:
-            self._seen[identity] = _Once(marks, at)
-            self._remembered += 1 + len(marks) // 2
-            return False  # the limits are one or more
-        self._seen.move_to_end(identity)
+    def _is_too_much(self, identity: int, seen: _Once | _Seen, marks: _Marks, at: float) -> bool:
+        """Remember what comes with an identity, if that is not as it always was."""
         if type(seen) is _Once:
-            if seen.marks == marks:  # as for nearly all
-                seen.last = max(seen.last, at)
-                return False
             seen = self._seen[identity] = _Seen(seen)
         assert type(seen) is _Seen  # noqa: S101 -- the only other
         seen.last = max(seen.last, at)
@@ -289,6 +298,12 @@ class Watch:
         if caught and self._book is not None:
             book = self._book
             await patiently(lambda: book.hold(self._connection, caught, now))
+
+
+def _with_person(marks: _Marks, person: Iterable[tuple[str, str]]) -> _Marks:
+    for kind, value in person:
+        marks = (kind, hash(value), *marks)
+    return marks
 
 
 def _pairs(marks: _Marks) -> Iterator[tuple[str, int]]:
