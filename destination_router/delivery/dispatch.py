@@ -55,8 +55,8 @@ _KEPT_WINDOWS = 4
 """The windows of waiting messages that keep their decisions. Others are decided again later."""
 
 _DELIVERED = Outcome.delivered()
+_NEW = {None}  # of messages that are no replays
 _offset = attrgetter("offset")
-_replay = attrgetter("replay")
 
 _log = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ class Dispatch:
             now = self._wall_clock()
             for item, event in zip(items, events, strict=True):
                 item.received_at = now if event.received_at is None else event.received_at
-        if any(map(_replay, items)):
+        if {item.replay for item in items} != _NEW:
             for event, decision in zip(events, decisions, strict=True):
                 if event.replay == PROFILES:
                     self._planner.send_again(decision)

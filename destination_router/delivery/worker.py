@@ -11,8 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from heapq import heappop, heappush
-from itertools import chain, groupby
-from operator import attrgetter
+from itertools import groupby
 
 from destination_router.delivery.asking import Asking
 from destination_router.delivery.attempts import POISONED, TRIES, Attempts
@@ -48,13 +47,7 @@ _SHORTEST_LOOK, _LONGEST_LOOK = 1.0, 60.0
 """The seconds between two looks for messages that are too old: a look asks each that waits."""
 
 _SENT = {"requests"}
-
-_body = attrgetter("body")
-_code = attrgetter("code")
-_notes = attrgetter("notes")
-_replay = attrgetter("replay")
-_result = attrgetter("result")
-_root = attrgetter("root")
+_NEW = {None}  # of events that are no replays
 
 
 class Worker:
@@ -223,11 +216,12 @@ class Worker:
             if self._asking.is_needed:
                 self._read_at = self._wall_clock()
                 self._coming = {event.offset: event for event in events}
-            self._sweep.saw(sum(map(len, map(_body, events))))
-            for start in range(0, len(events), _DECIDED_AT_ONCE):
-                end = start + _DECIDED_AT_ONCE
-                self._dispatch.expect_more(are_at_hand=end < len(events))
-                await self._take_in_next(events[start:end])
+            self._sweep.saw(sum([len(event.body) for event in events]))
+            while events:
+                # Those that are decided go at once, and with them what was decoded of them.
+                some, events = events[:_DECIDED_AT_ONCE], events[_DECIDED_AT_ONCE:]
+                self._dispatch.expect_more(are_at_hand=bool(events))
+                await self._take_in_next(some)
                 await asyncio.sleep(0)
             await self._quarantine.keep(self._wall_clock())
             self._dispatch.changed.set()
@@ -311,7 +305,7 @@ class Worker:
         """
         self._stats.received += len(events)
         judged = self._judged_together(events, made)
-        if judged is not None and not alone and {*map(_result, judged)} == _SENT:
+        if judged is not None and not alone and {made.result for made in judged} == _SENT:
             self._note(events, judged)
             self._dispatch.add(events, judged)
             return
@@ -342,14 +336,14 @@ class Worker:
         if self._observer is not None:
             for event, decision in zip(events, decisions, strict=True):
                 self._observer.decided(event, decision)
-        self._stats.notes.update(map(_code, chain.from_iterable(map(_notes, decisions))))
+        self._stats.notes.update([note.code for made in decisions for note in made.notes])
 
     def _judged_together(
         self, events: Sequence[Event], made: Sequence[Decision | None]
     ) -> Sequence[Decision] | None:
         """Let the quarantine judge messages together. None: each has to be decided by itself."""
         decisions = [decision for decision in made if decision is not None]
-        if len(decisions) != len(made) or any(map(_replay, events)):
+        if len(decisions) != len(made) or {event.replay for event in events} != _NEW:
             return None
         now = self._wall_clock()
         times = [now if (at := event.received_at) is None else at for event in events]
@@ -364,7 +358,7 @@ class Worker:
         """Decide about messages together. If that fails, return None for each to decide alone."""
         bodies, sources = [event.body for event in events], [event.source for event in events]
         try:
-            roots = [*map(_root, events)] if events[0].root is not None else None
+            roots = None if events[0].root is None else [event.root for event in events]
             return self._connection.decide_all(bodies, sources, roots)
         except PASSED_ON:
             raise

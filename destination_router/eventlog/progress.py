@@ -6,7 +6,6 @@ other; the mark moves when the oldest event that is out comes back.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterable
 from collections.abc import Set as AbstractSet
 from heapq import heappop, heappush
@@ -24,7 +23,7 @@ class Progress:
         self.low = low
         self._through = low
         self._out: set[int] = set()
-        self._oldest_out: deque[int] = deque()
+        self._oldest_out: list[int] = []
         self._done = {offset for offset in done if offset > low}
         self._oldest_done = sorted(self._done)
 
@@ -71,11 +70,12 @@ class Progress:
                 heappush(self._oldest_done, offset)
 
     def _move(self) -> None:
-        oldest = self._oldest_out
-        if not self._out:
+        oldest, out = self._oldest_out, self._out
+        if not out:
             oldest.clear()
-        while oldest and oldest[0] not in self._out:
-            oldest.popleft()
+        elif oldest[0] not in out:  # all that are out are among the oldest
+            first = next(filter(out.__contains__, oldest))
+            del oldest[: oldest.index(first)]
         self.low = max(self.low, oldest[0] - 1 if oldest else self._through)
         while self._oldest_done and self._oldest_done[0] <= self.low:
             self._done.discard(heappop(self._oldest_done))

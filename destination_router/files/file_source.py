@@ -7,8 +7,7 @@ import json
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from itertools import repeat
-from operator import attrgetter
-from types import NoneType
+from math import inf
 from typing import Any
 
 import msgspec
@@ -16,7 +15,7 @@ import msgspec
 from destination_router.contract.records import Reject
 from destination_router.contract.times import read_time
 from destination_router.eventlog.interface import Event
-from destination_router.files.cutting import Head, head_of
+from destination_router.files.cutting import head_of
 from destination_router.files.line_sources import MOST_BYTES, LineSource
 from destination_router.files.reading import Line
 from destination_router.files.resuming import SendState
@@ -28,16 +27,6 @@ MOST_BYTES_OUT = 2 * MOST_BYTES
 
 _YEAR_2 = datetime(2, 1, 1, tzinfo=UTC).timestamp()
 """The year before stands for none: `read_time`."""
-
-_NOT_DECODED = {Head, NoneType}
-
-_head = attrgetter("head")
-_line = attrgetter("line")
-_message_id = attrgetter("message_id")
-_number = attrgetter("number")
-_raw = attrgetter("raw")
-_received_at = attrgetter("received_at")
-_zone = attrgetter("tzinfo")
 
 
 class FileSource:
@@ -72,11 +61,11 @@ class FileSource:
                 await self._committed.wait()
             lines = await self._lines.take(limit)
             new = self._new(lines) if self._state.resumed else lines
-            numbers = [*map(_number, new)]
-            sizes = [len(raw) + 1 for raw in map(_raw, new)]
+            numbers = [line.number for line in new]
+            sizes = [len(line.raw) + 1 for line in new]
             self._out.update(zip(numbers, sizes, strict=True))
             self._bytes_out += sum(sizes)
-            if numbers != [*map(_line, new)]:  # else the number says it all
+            if numbers != [line.line for line in new]:  # else the number says it all
                 self._places.update((line.number, line.place) for line in new)
             if lines:
                 self._state.hand_out(numbers, lines[-1].number)
@@ -124,7 +113,7 @@ class FileSource:
     async def commit(self, connection: str, offsets: Collection[int]) -> None:  # noqa: ARG002
         """Note finished lines."""
         out = self._out
-        size = sum([out.pop(offset, 0) for offset in offsets])
+        size = sum(map(out.pop, offsets, repeat(0)))
         self.bytes_done += size
         self._bytes_out -= size
         self._committed.set()
@@ -148,20 +137,29 @@ def events_of(lines: Sequence[Line]) -> list[Event]:
 
 def _plain_events(lines: Sequence[Line]) -> list[Event] | None:
     """Make events of lines that have an id and a UTC time of receipt, as nearly all; else None."""
-    heads = [*map(_head, lines)]
-    if not _NOT_DECODED.isdisjoint(map(type, heads)):
-        return None
-    if not all(map(str.strip, map(_message_id, heads))):
-        return None
+    events: list[Event] = []
+    before: object = ...  # no message has this
+    moment = 0.0
+    for line in lines:
+        head = line.head
+        if not isinstance(head, Root) or not head.message_id or head.message_id.isspace():
+            return None
+        if head.received_at != before:  # what came in one request came at the same time
+            if (found := _utc_moment(head.received_at)) is None:
+                return None
+            before, moment = head.received_at, found
+        events.append(Event(line.number, line.raw, moment, None, None, head))
+    return events
+
+
+def _utc_moment(text: str | None) -> float | None:
+    """Read a UTC time as `read_time` does; None for one of another zone, or none."""
     try:
-        read = [*map(datetime.fromisoformat, map(_received_at, heads))]
-    except (TypeError, ValueError):
+        read = datetime.fromisoformat(text or "")
+    except ValueError:
         return None
-    moments = [*map(datetime.timestamp, read)]
-    if {*map(_zone, read)} != {UTC} or min(moments) < _YEAR_2:
-        return None
-    none = repeat(None)
-    return [*map(Event, map(_number, lines), map(_raw, lines), moments, none, none, heads)]
+    moment = read.timestamp() if read.tzinfo is UTC else -inf
+    return moment if moment >= _YEAR_2 else None
 
 
 def event_of(line: Line) -> Event:

@@ -31,7 +31,7 @@ from destination_router.files.cutting import (
     head_of,
     is_whole,
 )
-from destination_router.pipeline.decoding import decode_root
+from destination_router.pipeline.decoding import UNDECODABLE, decode_known_root, decode_root
 from destination_router.pipeline.message_root import Root
 
 STANDARD_INPUT = "-"
@@ -106,37 +106,46 @@ def read_lines(source: str, *, decodes: bool = False) -> Iterator[Line]:
         UsageError: its compression or format is not supported.
         BrokenOffError: it was read up to a line, and cannot be read further.
     """
-    with _opened(source) as stream:
+    most = _MOST_DECODED if decodes else -1
+    with _opened(source) as stream, _damage_told(source):
         pieces = _Pieces(stream, source)
         number = 0
-        try:
-            while True:
-                lines = pieces.whole_lines()
-                while lines:
-                    content = lines[0].strip()
-                    head: Root | Head | None = None
-                    if decodes and len(content) <= _MOST_DECODED:
-                        head = decode_root(content)
-                    if head is None:  # else it is no batch: that has more at its root
-                        head = head_of(content)
-                        if head is None or head.batch is not msgspec.UNSET:
-                            break
-                    lines.popleft()
-                    pieces.line = line = pieces.line + 1
-                    number = line if line > number else number + 1  # as nearly all
-                    yield Line(number, content, line, 1, head)
-                    lines = lines or pieces.whole_lines()
-                if not (first := pieces.next()):
-                    return
-                for one in _messages(pieces, first):
-                    number = max(number + 1, one.line)
-                    is_read = decodes and len(one.raw) <= _MOST_DECODED
-                    head = decode_root(one.raw) if is_read else None
-                    yield Line(number, one.raw, one.line, one.nth, head)
-        except BrokenJsonError as error:
-            named = "FILE" if source == STANDARD_INPUT else shlex.quote(source)
-            cause = str(error).replace("FILE", named)
-            raise BrokenOffError(f"{_named(source)}, line {error.line}: {cause}") from error
+        while True:
+            lines = pieces.whole_lines()
+            while lines:
+                first = lines.popleft()
+                content = first.strip()
+                head: Root | Head | None = None
+                if len(content) <= most:
+                    try:
+                        head = decode_known_root(content)
+                    except UNDECODABLE:
+                        head = None
+                if head is None:  # else it is no batch: that has more at its root
+                    head = head_of(content)
+                    if head is None or head.batch is not msgspec.UNSET:
+                        lines.appendleft(first)
+                        break
+                pieces.line = line = pieces.line + 1
+                number = line if line > number else number + 1  # as nearly all
+                yield Line(number, content, line, 1, head)
+                lines = lines or pieces.whole_lines()
+            if not (first := pieces.next()):
+                return
+            for one in _messages(pieces, first):
+                number = max(number + 1, one.line)
+                head = decode_root(one.raw) if len(one.raw) <= most else None
+                yield Line(number, one.raw, one.line, one.nth, head)
+
+
+@contextlib.contextmanager
+def _damage_told(source: str) -> Iterator[None]:
+    try:
+        yield
+    except BrokenJsonError as error:
+        named = "FILE" if source == STANDARD_INPUT else shlex.quote(source)
+        cause = str(error).replace("FILE", named)
+        raise BrokenOffError(f"{_named(source)}, line {error.line}: {cause}") from error
 
 
 def _messages(pieces: _Pieces, raw: bytes) -> Iterator[Cut]:

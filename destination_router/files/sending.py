@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import chain
-from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -28,8 +26,6 @@ MOST_ATTEMPTS = 20
 """The most attempts for a message. After that, it is left to the next run."""
 
 _DELIVERED = Outcome.delivered()
-_code = attrgetter("code")
-_notes = attrgetter("decision.notes")
 _GRACE = 5.0
 _LOOK_PAUSE = 0.1
 
@@ -92,7 +88,7 @@ class Summary(msgspec.Struct):
         ended = [each for each in deliveries if not _is_left(each)] if others else deliveries
         self.messages += len(ended)
         self.delivered += len(deliveries) - len(others)
-        self.notes.update(map(_code, chain.from_iterable(map(_notes, ended))))
+        self.notes.update([note.code for each in ended for note in each.decision.notes])
         for delivery in others:
             if delivery.rejected and not _is_left(delivery):
                 self.rejected[_why(delivery)[0]] += 1

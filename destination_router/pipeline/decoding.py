@@ -45,7 +45,10 @@ _KnownRoot = msgspec.defstruct(
 )
 """Refuses a message with anything else at its root."""
 
-_decode_known = cast("Callable[[bytes], Root]", msgspec.json.Decoder(_KnownRoot).decode)
+decode_known_root = cast("Callable[[bytes], Root]", msgspec.json.Decoder(_KnownRoot).decode)
+"""Decodes what stands at a message's root. Raises one of `UNDECODABLE` for a message that has to be
+decoded the usual way."""
+
 _decode_any: Callable[[bytes], Message] = msgspec.json.Decoder(Message).decode
 
 
@@ -56,7 +59,7 @@ def decode_message(raw: bytes) -> Message:
         msgspec.MsgspecError, ValueError, RecursionError: it is not of that kind.
     """
     try:
-        root = _decode_known(raw)
+        root = decode_known_root(raw)
     except UNDECODABLE:
         return with_wire(_decode_any(raw), raw)
     return _built(root, raw)
@@ -65,7 +68,7 @@ def decode_message(raw: bytes) -> Message:
 def decode_root(raw: bytes) -> Root | None:
     """Decode what stands at a message's root; None: it has to be decoded the usual way."""
     try:
-        return _decode_known(raw)
+        return decode_known_root(raw)
     except UNDECODABLE:
         return None
 
@@ -100,7 +103,7 @@ def _roots(raws: Sequence[bytes]) -> list[Root | None]:
     roots: list[Root | None] = []
     for raw in raws:
         try:
-            roots.append(_decode_known(raw))
+            roots.append(decode_known_root(raw))
         except UNDECODABLE:
             roots.append(None)
     return roots

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nonsense import damaged
@@ -108,6 +109,16 @@ def test_events_made_together_are_those_made_one_by_one(
 ) -> None:
     """With what was read of them on the way."""
     lines, _ = read("\n".join(map(json.dumps, messages + more)).encode(), decodes=True)
+    assert events_of(lines) == [event_of(line) for line in lines]
+
+
+@pytest.mark.parametrize("first", [None, "", "0", "2026-11-22T10:00:00Z", "2026-11-22T10:00:00"])
+def test_messages_of_one_request_have_its_time(first: str | None) -> None:
+    """A time is read once where several follow each other with it, and none where there is none."""
+    message = {"type": "track", "messageId": "m", "userId": "ada", "timestamp": "2026-11-21T08:00Z"}
+    times = [first, first, "2026-11-22T11:00:00+00:00", "2026-11-22T11:00:00Z", first]
+    content = "\n".join(json.dumps({**message, "receivedAt": time}) for time in times)
+    lines, _ = read(content.encode(), decodes=True)
     assert events_of(lines) == [event_of(line) for line in lines]
 
 
