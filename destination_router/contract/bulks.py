@@ -137,6 +137,7 @@ def _form_bytes(item: Json) -> int:
 
 def _bulk(singles: Sequence[HttpRequest], body: Json) -> HttpRequest:
     first = singles[0]
+    ids = tuple(map(_message_ids, singles))
     kind = "json" if first.form is None else "form"
     if first.content is not None:
         kind = "content"
@@ -146,9 +147,9 @@ def _bulk(singles: Sequence[HttpRequest], body: Json) -> HttpRequest:
         params=first.params,
         headers=first.headers,
         auth=first.auth,
-        message_ids=_ids(singles),
+        message_ids=tuple(dict.fromkeys(chain.from_iterable(ids))),
         notes=tuple(chain.from_iterable(map(_notes, singles))),
-        items=tuple(map(_message_ids, singles)),
+        items=ids,
         costs=_costs(singles),
         content_type=first.content_type,
         gzip=first.gzip,
@@ -163,9 +164,11 @@ def _costs(singles: Sequence[HttpRequest]) -> tuple[Cost, ...] | None:
     single: HttpRequest
     cost: Cost
     for single in singles:
-        costs = single.costs if single.bulk_costs is None else single.bulk_costs
+        costs = single.bulk_costs
         if costs is None:
-            continue
+            costs = single.costs
+            if costs is None:
+                continue
         is_stated = True
         for cost in costs:
             budget = cost.quota, cost.key

@@ -197,15 +197,17 @@ class Planner:
         for item in items:
             decision = item.decision
             requests = () if decision is None else decision.requests
-            is_single = len(requests) == 1
-            if is_single:
+            if len(requests) == 1:
                 (first,) = requests
-            if not is_single or first.state_key is not None:
+                if first.state_key is not None:
+                    skipped += self._leave_out_repeats(item, requests)
+                if not item.delivered:  # as nearly all
+                    sent.append(item)
+                    singles.append(first)
+                    continue
+            else:
                 skipped += self._leave_out_repeats(item, requests)
-            if is_single and not item.delivered:  # as nearly all
-                sent.append(item)
-                singles += requests
-            elif item.left():
+            if item.left():
                 sent.append(item)
                 is_plain = False
             else:

@@ -31,7 +31,6 @@ _Heap = list[tuple[int, Item]]
 
 _MOST_GROUPS = 256
 
-_followers = attrgetter("followers")
 _offset = attrgetter("offset")
 
 
@@ -72,6 +71,7 @@ class Schedule:
         self._under_way = 0
         self._unseen = 0
         self._asked = -1
+        self._newest = -1  # of all offsets that were ever added, the highest
 
     def __len__(self) -> int:
         """Return how many messages have not ended."""
@@ -104,7 +104,7 @@ class Schedule:
 
     def add(self, items: Sequence[Item], now: float) -> None:
         """Take in new messages. The offsets of those that share a user must rise."""
-        last, frontier = self._last, self._frontier
+        last, frontier, newest = self._last, self._frontier, self._newest
         is_one_free = False
         item: Item
         earlier: Item | None
@@ -117,11 +117,18 @@ class Schedule:
                 last[key] = item
             if before is None:
                 is_one_free = True
-                heappush(frontier, (item.offset, item))
+                offset = item.offset
+                if offset > newest:  # as nearly always: behind all that are there, so in its place
+                    newest = offset
+                    frontier.append((offset, item))
+                else:
+                    heappush(frontier, (offset, item))
                 continue
+            newest = max(newest, item.offset)
             item.blockers = len(before)
             for earlier in before:
                 earlier.followers = (*earlier.followers, item)
+        self._newest = newest
         self._waiting += len(items)
         self._unseen += len(items)
         if is_one_free:
@@ -430,7 +437,10 @@ class Schedule:
         frontier = sorted(self._frontier)
         item: Item
         first = [item for _, item in frontier[:most]]
-        if not any(map(_followers, first)):  # then nothing comes in between
+        for item in first:
+            if item.followers:
+                break
+        else:  # then nothing comes in between
             for item in first:
                 if item.decision is None:
                     admit(item)

@@ -9,6 +9,7 @@ import contextlib
 import gzip
 import hashlib
 import io
+import os
 import shlex
 import sys
 import uuid
@@ -217,7 +218,9 @@ class _Pieces:
             block = b"" if self._has_ended else self._stream.read1(_BLOCK_BYTES)
         self._has_ended = not block
         # C's search for the ends of lines: `split` looks at each byte.
-        lines = io.BytesIO(self._rest + block).readlines()
+        lines = io.BytesIO(block).readlines()
+        if self._rest:  # the beginning of the first one: not joined to the block, a copy of all
+            lines[:1] = [b"".join((self._rest, *lines[:1]))]
         self._rest = b"" if not lines or lines[-1].endswith(b"\n") else lines.pop()
         self._lines += lines
 
@@ -258,19 +261,24 @@ def _opened(source: str) -> Iterator[io.BufferedIOBase]:
     with contextlib.ExitStack() as held:
         # Not `sys.stdin`: Python cannot end while a thread waits in it for what may never come.
         where = sys.stdin.fileno() if source == STANDARD_INPUT else source
-        stream = held.enter_context(open(where, "rb", closefd=source != STANDARD_INPUT))
+        file = open(where, "rb", 0, closefd=source != STANDARD_INPUT)  # noqa: SIM115 -- closed below
+        stream = held.enter_context(io.BufferedReader(file, _BLOCK_BYTES))
         head = stream.read(_HEAD_BYTES)
         for beginning, problem in _UNREADABLE.items():
             if head.startswith(beginning):
                 raise UsageError(f"{source}: it is {problem}")
-        whole = io.BufferedReader(_Rejoined(head, stream), _BLOCK_BYTES)
+        whole: io.BufferedIOBase = stream
+        if stream.seekable():
+            stream.seek(-len(head), os.SEEK_CUR)
+        else:
+            whole = io.BufferedReader(_Rejoined(head, stream), _BLOCK_BYTES)
         yield gzip.GzipFile(fileobj=whole) if head.startswith(_GZIP) else whole
 
 
 class _Rejoined(io.RawIOBase):
     """A stream with its first bytes put back, which were read to recognise its format."""
 
-    def __init__(self, head: bytes, rest: io.BufferedReader) -> None:
+    def __init__(self, head: bytes, rest: io.BufferedIOBase) -> None:
         self._head = head
         self._rest = rest
 

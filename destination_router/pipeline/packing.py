@@ -5,13 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from operator import attrgetter
 
 from destination_router.contract.records import HttpRequest
 from destination_router.faults import PASSED_ON
 from destination_router.pipeline.connection import Connection
-
-_message_ids = attrgetter("message_ids")
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +56,6 @@ def _problem(singles: Iterable[HttpRequest], requests: object) -> str | None:
     """Say how a packing breaks the contract; None if it does not."""
     if not isinstance(requests, list) or not all(isinstance(r, HttpRequest) for r in requests):
         return "did not return a list of HttpRequest"
-    before = set(chain.from_iterable(map(_message_ids, singles)))
-    after = set(chain.from_iterable(map(_message_ids, requests)))
+    before = {message_id for request in singles for message_id in request.message_ids}
+    after = {message_id for request in requests for message_id in request.message_ids}
     return None if before == after else "lost or made up a message"
