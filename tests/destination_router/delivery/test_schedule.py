@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -242,3 +242,39 @@ def test_any_number_may_have_ended_behind_one_that_goes_again() -> None:
     schedule.done_all(items[1:5000], 0.0)
     schedule.add(items[5000:], 0.0)
     assert schedule.take(0.0, lambda _: None) == [items[0], items[5000]]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    offsets=st.permutations(range(8)),
+    blocked=st.sets(st.sampled_from(range(8))),
+    pauses=st.sets(st.sampled_from(range(8))),
+)
+def test_messages_of_strangers_go_in_order_however_they_come(
+    offsets: list[int], blocked: set[int], pauses: set[int]
+) -> None:
+    """Only one user's messages have to come in order. Some wait for that user's, which end late."""
+    schedule = Schedule(100, linger=0.0)
+    first = item_of(-1, "ada")
+    schedule.add([first], 0.0)
+    assert schedule.take(0.0, admitted) == [first]
+    waiting: list[Item] = []
+    for place, offset in enumerate(offsets):
+        is_hers = offset in blocked and all(item.offset < offset for item in waiting)
+        item = item_of(offset, "ada" if is_hers else str(offset))
+        waiting += [item] if is_hers else []
+        schedule.add([item], 0.0)
+        if place in pauses and not first.ended:
+            schedule.done(first, 0.0)
+    if not first.ended:
+        schedule.done(first, 0.0)
+    taken = schedule.take(0.0, admitted)
+    assert [item.offset for item in taken] == sorted(offsets)
+
+
+def item_of(offset: int, user: str) -> Item:
+    return Item.of(offset, b"", Decision(message_id="m", result="requests", user_keys=(user,)))
+
+
+def admitted(_: Item) -> None:
+    return None
