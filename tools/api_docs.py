@@ -117,6 +117,10 @@ def described(record: type[Any]) -> list[Described]:
             )
             for field in msgspec.structs.fields(record)
             if field.name in record.__annotations__
+        ] + [
+            Described(name, _type(record, name), "computed", own.get(name, ""))
+            for name in record.__annotations__
+            if name not in record.__struct_fields__ and not name.startswith("_")
         ]
     return attributes + [
         Described(

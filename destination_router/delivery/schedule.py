@@ -107,14 +107,15 @@ class Schedule:
         last, frontier, newest = self._last, self._frontier, self._newest
         is_one_free = False
         item: Item
-        earlier: Item | None
+        earlier: Item
         for item in items:
             before: dict[Item, None] | None = None
             for key in item.keys:
-                if (earlier := last.get(key)) is not None:
+                earlier = last.setdefault(key, item)
+                if earlier is not item:
                     before = before or {}
                     before[earlier] = None
-                last[key] = item
+                    last[key] = item
             if before is None:
                 is_one_free = True
                 offset = item.offset
@@ -248,8 +249,9 @@ class Schedule:
             item.ended = True
             plain += 1
             for key in item.keys:
-                if last.get(key) is item:
-                    del last[key]
+                latest = last.pop(key, None)
+                if latest is not item and latest is not None:
+                    last[key] = latest
         self._under_way -= plain
 
     def put_back(self, item: Item, now: float, at: float) -> None:
