@@ -23,6 +23,10 @@ _NULL = msgspec.Raw(b"null")
 _NO_METADATA = msgspec.Raw(b"{}")
 _UNFIT = (Reject, *UNDECODABLE)
 _DECODED_BYTES = 2 * 1024 * 1024
+_ADDRESS = b',"destinationId":"'
+_NOTHING_ENDS_SO = b"\0"
+_MISSES = 8
+"""After so many metadata of a request that do not end as the one before, no ends are compared."""
 
 
 class Beside(msgspec.Struct, kw_only=True, gc=False):
@@ -209,17 +213,31 @@ def _addressed(envelope: _Envelope[_J]) -> list[_J]:
     jobs, destinations = envelope.input, envelope.destinations
     if destinations is None:
         return jobs
-    find = destinations.get
+    ending, found, misses = _NOTHING_ENDS_SO, _NULL, 0
     beside: Beside
-    found: _Addressed
-    try:
-        for beside in jobs:
-            found = _decode_address(beside.metadata)
-            beside.destination = find(found.destination_id, _NULL)
-    except UNDECODABLE:  # one by one: the others have theirs all the same
-        for beside in jobs:
-            beside.destination = find(_address(beside.metadata), _NULL)
+    for beside in jobs:
+        metadata = bytes(beside.metadata)
+        if not metadata.endswith(ending):
+            misses += 1
+            ending = _ending(metadata) if misses <= _MISSES else _NOTHING_ENDS_SO
+            found = destinations.get(_address(metadata), _NULL)
+        beside.destination = found
     return jobs
+
+
+def _ending(metadata: bytes) -> bytes:
+    """Cut off the end of metadata, from the comma before the address.
+
+    Other metadata that ends so has the same address, and most of a request does: to compare ends
+    takes a fifth of what decoding takes. For where JSON has a quote after a comma, a name begins,
+    or it would follow the end of a text; and what completes one object completes any. Of a name
+    that is there twice, the last one counts.
+
+    Returns:
+        `_NOTHING_ENDS_SO`, if the address is not among the members that complete the object.
+    """
+    ending = metadata[metadata.rfind(_ADDRESS) :]
+    return ending if _address(b"{" + ending[1:]) else _NOTHING_ENDS_SO
 
 
 def destination_type(body: bytes) -> str:
@@ -291,7 +309,7 @@ def _by_id(text: bytes | None) -> dict[str, msgspec.Raw] | None:
     return {name: msgspec.Raw(value) for name, value in members(text).items()}
 
 
-def _address(metadata: msgspec.Raw) -> str:
+def _address(metadata: bytes) -> str:
     """Read which destination the compacted form means."""
     try:
         return _decode_address(metadata).destination_id

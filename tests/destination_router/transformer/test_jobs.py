@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from conformance.bench import find_cases
 from conformance.case import load_cases
@@ -23,6 +25,12 @@ TRACK = {"type": "track", "messageId": "m1", "userId": "u1", "event": "Paid"}
 HEAP = {"ID": "d1", "Config": {"appId": "11"}}
 BROKEN = {"message": {"type": "track", "userId": {}}}
 """It fits no typed message, so that its whole request is taken apart first."""
+
+
+class Addressed(msgspec.Struct, rename="camel"):
+    """What the compacted form needs of metadata."""
+
+    destination_id: str = ""
 
 
 def answers(listed: list[dict[str, Any]]) -> list[Any]:
@@ -163,3 +171,58 @@ def test_metadata_that_names_no_destination_costs_its_neighbours_nothing(message
     body = json.dumps({"input": listed, "destinations": {"d1": HEAP, "d2": 2}}).encode()
     given = [json.loads(bytes(job.destination)) for job in each_job(body)]
     assert given == [HEAP, *[None] * 6, HEAP] * len(messages)
+
+
+ids = st.sampled_from(["d1", "d2", "", "d\u00e9", 'd"', "d\\", "destinationId"])
+names = st.sampled_from(["destinationId", 'a"destinationId', "jobId", "{", "\\"])
+anything = st.dictionaries(names, ids | st.dictionaries(names, ids, max_size=2), max_size=3)
+# An address that is no text, with one behind it that is one, is not said to be either.
+members = anything.filter(lambda one: isinstance(one.get("destinationId", ""), str))
+blanks = st.sampled_from([(",", ":"), (", ", ": "), (",", " :")])
+
+
+@given(
+    is_ascii=st.booleans(),
+    parts=st.lists(members, min_size=1, max_size=3),
+    beginnings=st.lists(members, min_size=1, max_size=12),
+    separators=blanks,
+)
+@example(
+    is_ascii=True,
+    parts=[{}],
+    beginnings=[
+        {"destinationId": "d1"},
+        {'a"destinationId': "d1"},
+        {"a": {"destinationId": "d1"}},
+    ],
+    separators=(",", ":"),
+)
+@settings(deadline=None, max_examples=400)
+def test_the_address_is_what_a_decoder_reads(
+    parts: list[dict[str, Any]],
+    beginnings: list[dict[str, Any]],
+    separators: tuple[str, str],
+    *,
+    is_ascii: bool,
+) -> None:
+    """Whatever else metadata holds: names twice, names as values, names within others, escapes."""
+
+    def written(*found: dict[str, Any]) -> str:
+        texts = [json.dumps(one, separators=separators, ensure_ascii=is_ascii) for one in found]
+        return "{" + ",".join(filter(None, (text[1:-1] for text in texts))) + "}"
+
+    listed = [written(beginning, *parts) for beginning in beginnings]
+    destinations = {"d1": 1, "d2": 2, "d\u00e9": 3, 'd"': 4, "destinationId": 5, "": 6}
+    wanted = [address(metadata) for metadata in listed]
+    items = ",".join(f'{{"message":{json.dumps(TRACK)},"metadata":{one}}}' for one in listed)
+    body = f'{{"input":[{items}],"destinations":{json.dumps(destinations)}}}'
+    found = [json.loads(bytes(job.destination)) for job in each_job(body.encode())]
+    assert found == [destinations.get(one) for one in wanted]
+
+
+def address(metadata: str) -> str:
+    """Read an address as a decoder does. One that is no text counts as none."""
+    try:
+        return msgspec.json.decode(metadata, type=Addressed).destination_id
+    except msgspec.ValidationError:
+        return ""
