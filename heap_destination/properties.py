@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from math import isfinite
 from typing import Any, TypeAlias
 
@@ -46,7 +47,7 @@ def event_properties(properties: Mapping[str, Any], path: str, notes: list[Note]
     # Nearly all values need no change, and a dict copies itself faster than a loop does.
     for name, value in properties.items():
         kind = type(value)
-        if not name or len(name) > KEY_CHARACTERS:
+        if not 0 < len(name) <= KEY_CHARACTERS:
             pass
         elif kind is str:
             if len(value) <= VALUE_CHARACTERS:
@@ -56,7 +57,7 @@ def event_properties(properties: Mapping[str, Any], path: str, notes: list[Note]
                 continue
         elif kind is float and isfinite(value):
             continue
-        _Flattening(path, notes, flat, {}).add(_cut_off(flat, name), "", 1)
+        _flatten(_Flattening(path, notes, flat, {}), _cut_off(flat, name), "", 1)
         break
     return flat
 
@@ -121,130 +122,146 @@ class _Flattening(msgspec.Struct, gc=False):
     flat: Properties
     depths: dict[str, int]
 
-    def add(self, items: Iterable[tuple[str, Any]], prefix: str, depth: int) -> None:
-        """Flatten an object. This loop keeps values that need no change.
 
-        Args:
-            items: the object's, or those that are left.
-            prefix: of its keys: empty, or ending with a dot.
-            depth: its level of nesting, from 1.
-        """
-        flat = self.flat
-        is_nested = prefix != ""
-        for name, item in items:
-            key = prefix + name
-            kind = type(item)
-            if kind is str:
-                fits = len(item) <= VALUE_CHARACTERS
-            elif kind is int:
-                fits = _LEAST_INTEGER <= item <= EXACT_INTEGER
-            elif kind is float:
-                fits = isfinite(item)
-            elif kind is dict:
-                self._container(item, key, depth)
-                continue
-            elif kind is list and item and type(item[0]) is str:
-                item = self._joined(item, len(item), key)  # noqa: PLW2901 -- a text, if it can be
-                fits = type(item) is str and len(item) <= VALUE_CHARACTERS
-            else:
-                fits = False
-            if fits and key not in flat and 0 < len(key) <= KEY_CHARACTERS:
-                flat[key] = item
-                if is_nested:
-                    self.depths[key] = depth
-            else:
-                self._value(item, key, depth)
+def _flatten(run: _Flattening, items: Iterable[tuple[str, Any]], prefix: str, depth: int) -> None:
+    """Flatten an object. This loop keeps values that need no change.
 
-    def _value(self, value: Any, key: str, depth: int) -> None:
-        kind = type(value)
-        if value is None:
-            self._note("dropped", key, "null")
-        elif kind is str:
-            self._keep(key, self._text(key, value), depth)
-        elif kind is int or kind is float:
-            if (problem := _number_problem(value)) is None:
-                if kind is int and abs(value) > EXACT_INTEGER:
-                    detail = "beyond 2^53 a reader may round it; send it as text"
-                    self._note("imprecise_number", key, detail)
-                self._keep(key, value, depth)
-            else:
-                self._note("dropped", key, problem)
-        elif isinstance(value, Mapping):
-            self._container(value, key, depth)
-        elif isinstance(value, (list, tuple)):
-            self._array(value, key, depth)
+    Args:
+        run: what the properties go into.
+        items: the object's, or those that are left.
+        prefix: of its keys: empty, or ending with a dot.
+        depth: its level of nesting, from 1.
+    """
+    flat = run.flat
+    is_nested = prefix != ""
+    for name, item in items:
+        key = prefix + name
+        kind = type(item)
+        if kind is str:
+            fits = len(item) <= VALUE_CHARACTERS
+        elif kind is int:
+            fits = _LEAST_INTEGER <= item <= EXACT_INTEGER
+        elif kind is float:
+            fits = isfinite(item)
+        elif kind is dict:
+            _container(run, item, key, depth)
+            continue
+        elif kind is list and item and type(item[0]) is str:
+            item = _joined(run, item, len(item), key)  # noqa: PLW2901 -- a text, if it can be
+            fits = type(item) is str and len(item) <= VALUE_CHARACTERS
         else:
-            self._scalar(value, key, depth)
-
-    def _scalar(self, value: Any, key: str, depth: int) -> None:
-        text = _scalar_text(value)
-        if text is None:
-            self._note("dropped", key, f"JSON has no {type(value).__name__}")
+            fits = False
+        if fits and key not in flat and 0 < len(key) <= KEY_CHARACTERS:
+            flat[key] = item
+            if is_nested:
+                run.depths[key] = depth
         else:
-            self._note("converted", key, f"{_kind(value)} became text")
-            self._keep(key, self._text(key, text), depth)
+            _value(run, item, key, depth)
 
-    def _array(self, values: list[Any] | tuple[Any, ...], key: str, depth: int) -> None:
-        if not values:
-            self._note("dropped", key, "an empty list")
-        elif len(key) > KEY_CHARACTERS:
-            self._note("dropped", key, _LONG_NAME)
-        elif _holds_containers(values):
-            self._container({str(at): item for at, item in enumerate(values)}, key, depth)
-        elif items := self._items(values, key):
-            self._keep(key, self._text(key, self._joined(items, len(values), key)), depth)
 
-    def _joined(self, items: list[Any], given: int, key: str) -> Any:
-        """Join a list of texts. One with anything else in it comes back as it is."""
-        try:
-            text = ARRAY_SEPARATOR.join(items)
-        except TypeError:
-            return items
-        self._note("joined", key, f"a list of {given} became one text")
-        return text
+def _value(run: _Flattening, value: Any, key: str, depth: int) -> None:
+    kind = type(value)
+    if value is None:
+        _tell(run, "dropped", key, "null")
+    elif kind is str:
+        _keep(run, key, _text(run, key, value), depth)
+    elif kind is int or kind is float:
+        if (problem := _number_problem(value)) is None:
+            if kind is int and abs(value) > EXACT_INTEGER:
+                detail = "beyond 2^53 a reader may round it; send it as text"
+                _tell(run, "imprecise_number", key, detail)
+            _keep(run, key, value, depth)
+        else:
+            _tell(run, "dropped", key, problem)
+    elif isinstance(value, Mapping):
+        _container(run, value, key, depth)
+    elif isinstance(value, (list, tuple)):
+        _array(run, value, key, depth)
+    else:
+        _scalar(run, value, key, depth)
 
-    def _items(self, values: list[Any] | tuple[Any, ...], key: str) -> list[str]:
-        items: list[str] = []
-        for index, value in enumerate(values):
-            text = value if type(value) is str else _scalar_text(value)
-            if text is None:
-                reason = "null" if value is None else "it is no number or text"
-                self._note("dropped", f"{key}.{index}", reason)
-            else:
-                items.append(text)
+
+def _scalar(run: _Flattening, value: Any, key: str, depth: int) -> None:
+    text = _scalar_text(value)
+    if text is None:
+        _tell(run, "dropped", key, f"JSON has no {type(value).__name__}")
+    else:
+        _tell(run, "converted", key, f"{_kind(value)} became text")
+        _keep(run, key, _text(run, key, text), depth)
+
+
+def _array(run: _Flattening, values: list[Any] | tuple[Any, ...], key: str, depth: int) -> None:
+    if not values:
+        _tell(run, "dropped", key, "an empty list")
+    elif len(key) > KEY_CHARACTERS:
+        _tell(run, "dropped", key, _LONG_NAME)
+    elif _holds_containers(values):
+        _container(run, {str(at): item for at, item in enumerate(values)}, key, depth)
+    elif items := _items(run, values, key):
+        _keep(run, key, _text(run, key, _joined(run, items, len(values), key)), depth)
+
+
+def _joined(run: _Flattening, items: list[Any], given: int, key: str) -> Any:
+    """Join a list of texts. One with anything else in it comes back as it is."""
+    try:
+        text = ARRAY_SEPARATOR.join(items)
+    except TypeError:
         return items
+    _tell(run, "joined", key, _joined_detail(given))
+    return text
 
-    def _container(self, value: Mapping[str, Any], key: str, depth: int) -> None:
-        if not value:
-            self._note("dropped", key, "an empty object")
-        elif len(key) > KEY_CHARACTERS:  # and so are those within it, each as long and longer
-            self._note("dropped", key, _LONG_NAME)
-        elif depth >= DEPTH:
-            self._note("dropped", key, f"it is nested deeper than {DEPTH} levels")
+
+@lru_cache(maxsize=64)
+def _joined_detail(given: int) -> str:
+    return f"a list of {given} became one text"
+
+
+def _items(run: _Flattening, values: list[Any] | tuple[Any, ...], key: str) -> list[str]:
+    items: list[str] = []
+    for index, value in enumerate(values):
+        text = value if type(value) is str else _scalar_text(value)
+        if text is None:
+            reason = "null" if value is None else "it is no number or text"
+            _tell(run, "dropped", f"{key}.{index}", reason)
         else:
-            self.add(value.items(), f"{key}.", depth + 1)
+            items.append(text)
+    return items
 
-    def _text(self, key: str, text: str) -> str:
-        if len(text) <= VALUE_CHARACTERS:
-            return text
-        return cut(text, VALUE_CHARACTERS, f"{self.path}.{key}", self.notes)
 
-    def _keep(self, key: str, value: str | float, depth: int) -> None:
-        if not key:
-            self._note("dropped", key, "its name is empty")
-        elif len(key) > KEY_CHARACTERS:
-            self._note("dropped", key, _LONG_NAME)
-        elif key in self.flat and depth > self.depths.get(key, 1):
-            self._note("dropped", key, "a property that is spelt with the dot has the same name")
-        else:
-            if key in self.flat:
-                self._note("dropped", key, "a later or less nested property has the same name")
-            self.flat[key] = value
-            self.depths[key] = depth
+def _container(run: _Flattening, value: Mapping[str, Any], key: str, depth: int) -> None:
+    if not value:
+        _tell(run, "dropped", key, "an empty object")
+    elif len(key) > KEY_CHARACTERS:  # and so are those within it, each as long and longer
+        _tell(run, "dropped", key, _LONG_NAME)
+    elif depth >= DEPTH:
+        _tell(run, "dropped", key, f"it is nested deeper than {DEPTH} levels")
+    else:
+        _flatten(run, value.items(), f"{key}.", depth + 1)
 
-    def _note(self, code: str, key: str, detail: str) -> None:
-        path = f"{self.path}.{key}"
-        self.notes.append(Note(code, path if len(path) <= _SHOWN_PATH else _shown(path), detail))
+
+def _text(run: _Flattening, key: str, text: str) -> str:
+    if len(text) <= VALUE_CHARACTERS:
+        return text
+    return cut(text, VALUE_CHARACTERS, f"{run.path}.{key}", run.notes)
+
+
+def _keep(run: _Flattening, key: str, value: str | float, depth: int) -> None:
+    if not key:
+        _tell(run, "dropped", key, "its name is empty")
+    elif len(key) > KEY_CHARACTERS:
+        _tell(run, "dropped", key, _LONG_NAME)
+    elif key in run.flat and depth > run.depths.get(key, 1):
+        _tell(run, "dropped", key, "a property that is spelt with the dot has the same name")
+    else:
+        if key in run.flat:
+            _tell(run, "dropped", key, "a later or less nested property has the same name")
+        run.flat[key] = value
+        run.depths[key] = depth
+
+
+def _tell(run: _Flattening, code: str, key: str, detail: str) -> None:
+    path = f"{run.path}.{key}"
+    run.notes.append(Note(code, path if len(path) <= _SHOWN_PATH else _shown(path), detail))
 
 
 def _holds_containers(values: list[Any] | tuple[Any, ...]) -> bool:

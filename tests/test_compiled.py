@@ -277,7 +277,7 @@ def test_cython_gets_structs_for_types_and_nothing_else() -> None:
     assert "_user(message: Identify_Layout, settings: HeapSettings_Layout)" in _typed("plain.py")
     assert "def number_text(number: object) -> object:" in _typed("properties.py")
     assert "message: _Message_Layout" in _typed("identity.py")  # any of the six calls
-    assert "def add(self: _Flattening_Layout, items: object" in _typed("properties.py")
+    assert "def _flatten(run: _Flattening_Layout, items: object" in _typed("properties.py")
     times = struct_layouts.typed(Path("destination_router/contract/times.py"))[0]
     assert "written: str = str(text)" in times
     assert "def is_time(text: object) -> object:" in times
