@@ -26,6 +26,7 @@ from destination_router import (
 )
 from heap_destination import endpoints
 from heap_destination.dialects import Dialect
+from heap_destination.endpoints import recorded
 from heap_destination.flattening import flat_event, flat_user
 from heap_destination.framework import (
     check_fields,
@@ -170,7 +171,7 @@ def record_track(message: Track, settings: HeapSettings) -> list[HttpRequest] | 
     name, given, time, message_id, identity = plain
     notes: list[Note] = []
     properties = event_properties(given, "properties", notes)
-    return [endpoints.recorded(settings, name, properties, time, message_id, notes, identity)]
+    return [recorded(settings, name, properties, time, message_id, notes, identity)]
 
 
 def record_event(message: EventMessage, settings: HeapSettings) -> list[HttpRequest]:

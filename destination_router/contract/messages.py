@@ -349,17 +349,16 @@ _decode_names = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _Raw: TypeAlias = bytes | tuple[Callable[[int], bytes], int]
 
 
-def with_wire(message: _M, raw: _Raw, *, known_root: bool = False) -> _M:
-    """Let a message remember the JSON that it was decoded from, or who finds it by a number.
+def with_wire(message: _M, raw: _Raw) -> _M:
+    """Let a fresh message remember the JSON that it was made from, or who finds it by a number."""
+    # Python would make a larger dict, at twice the cost.
+    force_setattr(message, "__dict__", {"_raw": raw})
+    return message
 
-    Args:
-        message: a fresh one.
-        raw: its JSON.
-        known_root: whether nothing stands at its root but what is known there.
-    """
-    # Python would make a larger one, at twice the cost.
-    kept = {"_raw": raw, "_known_root": True} if known_root else {"_raw": raw}
-    force_setattr(message, "__dict__", kept)
+
+def with_known_wire(message: _M, raw: _Raw) -> _M:
+    """Do the same for a message with nothing at its root but what is known there."""
+    force_setattr(message, "__dict__", {"_raw": raw, "_known_root": True})
     return message
 
 

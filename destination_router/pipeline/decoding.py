@@ -25,6 +25,7 @@ from destination_router.contract.messages import (
     Page,
     Screen,
     Track,
+    with_known_wire,
     with_wire,
 )
 from destination_router.pipeline.message_root import Root
@@ -121,7 +122,7 @@ def _built(root: Root, raw: bytes) -> Message:
     message = from_root(root)
     if message is None:
         return with_wire(_decode_any(raw), raw)
-    return with_wire(message, raw, known_root=True)
+    return with_known_wire(message, raw)
 
 
 def from_root(root: Root) -> Message | None:

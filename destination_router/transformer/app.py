@@ -24,7 +24,8 @@ from destination_router.contract.records import Reject
 from destination_router.delivery.sender import redirected
 from destination_router.garbage import Sweep
 from destination_router.gateway.body_room import RETRY_AFTER_SECONDS, BodyRoom
-from destination_router.gateway.request_body import drain, read_body
+from destination_router.gateway.request_body import Chunks, drain, read_body
+from destination_router.gateway.request_headers import header
 from destination_router.transformer import proxy
 from destination_router.transformer.counts import SUMMARY_SECONDS, Counts, keep_telling
 from destination_router.transformer.deletions import answer_jobs, read_request
@@ -277,10 +278,9 @@ class _Transformer:
         return _json(body, status)
 
     async def _read(self, request: Request) -> bytes:
-        encoding = request.headers.get("content-encoding")
-        return await read_body(
-            request.stream(), encoding, self._max_body_bytes, request.scope[_PLACE]
-        )
+        scope, chunks = request.scope, Chunks(request.receive)
+        encoding = header(scope, b"content-encoding")
+        return await read_body(chunks, encoding, self._max_body_bytes, scope[_PLACE])
 
     def _endpoint(self, url: str) -> str:
         return redirected(url, self._origins) if self._origins else url

@@ -48,7 +48,7 @@ class Counts:
     def __init__(self, folder: Path | None = None) -> None:
         self._file = None if folder is None else folder / f"{os.getpid()}.json"
         self._numbers: Counter[_Key] = Counter()
-        self._noted: dict[str, dict[str, int]] = {}
+        self._noted: dict[str, Counter[str]] = {}
         self._told: Counter[_Key] = Counter()
         self._shared: Counter[_Key] = Counter()
 
@@ -123,13 +123,15 @@ class Counts:
         """Count an event's notes. They are unchecked: a plugin may return anything."""
         numbers = self._noted.get(connection)
         if numbers is None:
-            numbers = self._noted[connection] = {}
+            numbers = self._noted[connection] = Counter()
+        codes = []
         for found in notes if type(notes) is tuple else (notes,):
             code = ""
             if type(found) is Note:
                 note: Note = found
                 code = note.code if type(note.code) is str else ""
-            numbers[code] = numbers.get(code, 0) + 1
+            codes.append(code)
+        numbers.update(codes)
         if len(numbers) > _CODES:
             self._gather()
 

@@ -14,7 +14,7 @@ import msgspec
 
 from destination_router.contract.messages import Message
 from destination_router.contract.records import HttpRequest
-from destination_router.pipeline.answers import content
+from destination_router.pipeline.answers import content, lone_contents
 from destination_router.pipeline.connection import AT_ONCE, Connection, Decision, Ended, Mapped
 from destination_router.transformer.counts import Counts
 from destination_router.transformer.destinations import Destinations, Prepared
@@ -163,28 +163,22 @@ def _add_made(
     answers: Sequence[Any],
 ) -> None:
     """Check what the plugin made of events, count it, and write it."""
-    mapped, frames, pieces = connection.mapped, answer.frames, answer.pieces
+    frames, pieces = answer.frames, answer.pieces
     notes: list[Any] = []
     job: Beside
-    sent: Mapped
     request: HttpRequest
-    for job, found, given, user_id in zip(jobs, read, answers, _user_ids(read)):  # noqa: B905
-        made = mapped(found, given)
-        if type(made) is Mapped:
-            sent = made
-            if sent.source is found and not sent.notes and len(sent.requests) == 1:
-                request = sent.requests[0]
-                if _is_plain(request):  # as of most
-                    frame = frames.get(request.url)
-                    head, tail = _framed(answer, request.url) if frame is None else frame
-                    pieces += (
-                        *(head, sent.contents[0], tail, user_id, _BEHIND),
-                        *(job.metadata, _ROUTED),
-                    )
-                    if request.notes:
-                        notes += request.notes
-                    continue
-        _add_one(answer, connection, job, made)
+    steps = zip(jobs, read, answers, lone_contents(answers), _user_ids(read))  # noqa: B905
+    for job, found, given, body, user_id in steps:
+        if body is not None:
+            request = given[0]
+            if _is_plain(request):  # as of most
+                frame = frames.get(request.url)
+                head, tail = _framed(answer, request.url) if frame is None else frame
+                pieces += (head, body, tail, user_id, _BEHIND, job.metadata, _ROUTED)
+                if request.notes:
+                    notes += request.notes
+                continue
+        _add_one(answer, connection, job, connection.mapped(found, given))
     if notes:
         answer.counts.noted(connection.name, tuple(notes))
 
