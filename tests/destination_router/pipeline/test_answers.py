@@ -136,3 +136,17 @@ def test_most_requests_pass_at_a_glance() -> None:
     assert answers.passes_at_a_glance(request, bytearray(b"of another request"))
     assert len(astuple(request)) == len(HttpRequest.__struct_fields__)
     assert not answers.passes_at_a_glance(object(), bytearray())
+
+
+@given(st.fixed_dictionaries({}, optional={n: st.sampled_from(v) for n, v in ODD.items()}))
+def test_a_lone_request_has_its_content_or_is_left_for_a_closer_look(
+    fields: dict[str, Any],
+) -> None:
+    """So do an answer without a request, one with two, and one that is none."""
+    request = built(**fields)
+    try:
+        wanted = answers.contents([request])
+    except answers.UnfitAnswer:
+        wanted = [None]
+    found = answers.lone_contents([[request], None, [], [request, request], (request,), [5]])
+    assert found == [*wanted, None, None, None, None, None]
