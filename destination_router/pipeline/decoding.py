@@ -98,7 +98,7 @@ def decode_messages(
             if message is None:
                 messages.append(with_wire(_decode_any(raw), raw))
             else:
-                messages.append(with_wire(message, raw, known_root=True))
+                messages.append(with_known_wire(message, raw))
         except UNDECODABLE:
             messages.append(None)
     return messages
