@@ -32,6 +32,7 @@ _SHOWN_PATH = 200
 _LONG_NAME = f"its name is longer than {KEY_CHARACTERS} characters"
 _LEAST_INTEGER = -EXACT_INTEGER
 _RESERVED = RESERVED_USER_PROPERTIES | {"Id", "iD", "ID"}
+_join = ARRAY_SEPARATOR.join
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
@@ -204,7 +205,7 @@ def _array(run: _Flattening, values: list[Any] | tuple[Any, ...], key: str, dept
 def _joined(run: _Flattening, items: list[Any], given: int, key: str) -> Any:
     """Join a list of texts. One with anything else in it comes back as it is."""
     try:
-        text = ARRAY_SEPARATOR.join(items)
+        text = _join(items)
     except TypeError:
         return items
     _tell(run, "joined", key, _joined_detail(given))

@@ -409,17 +409,21 @@ class Connection:
         except BaseException as error:  # noqa: BLE001 -- no message may end the process
             return Ended(self._unreadable(raw, message_id, error))
 
-    def read_decoded(self, message: Message) -> Message | Ended:
-        """Read as `read` does a message that was decoded with others (`well_formed_already`)."""
+    def read_all_decoded(self, messages: Sequence[Message]) -> list[Message | Ended]:
+        """First step for messages that were decoded with others (`well_formed_already`)."""
         if self._privacy is not None:
-            return self.read(wire_json(message))
-        try:
-            found = well_formed_already(message)
-        except PASSED_ON:
-            raise
-        except BaseException as error:  # noqa: BLE001 -- no message may end the process
-            return Ended(self._unreadable(wire_json(message), None, _failed(error)))
-        return self.read(wire_json(message)) if found is None else found
+            return [self.read(wire_json(message)) for message in messages]
+        read: list[Message | Ended] = []
+        for message in messages:
+            try:
+                found = well_formed_already(message)
+            except PASSED_ON:
+                raise
+            except BaseException as error:  # noqa: BLE001 -- no message may end the process
+                read.append(Ended(self._unreadable(wire_json(message), None, _failed(error))))
+            else:
+                read.append(self.read(wire_json(message)) if found is None else found)
+        return read
 
     def answer(self, read: Message | Ended) -> Any:
         """Second step: prepare a message and ask the plugin, often directly through its hook."""
@@ -441,12 +445,17 @@ class Connection:
         answers: list[Any] = []
         direct, settings = self._direct, self.settings
         message: Message
+        last: type[Message] | None = None
+        hook: _Hook | None = None
         for one in read:
             if type(one) is Ended:
                 answers.append(one)
                 continue
             message = one
-            hook, said = direct.get(type(message)), message.integrations
+            if type(message) is not last:
+                last = type(message)
+                hook = direct.get(last)
+            said = message.integrations
             # As `says_nothing` of most: a call less.
             is_plain = not said or (len(said) == 1 and said.get("All") is True)
             if hook is None or not is_plain:

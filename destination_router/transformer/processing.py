@@ -144,15 +144,17 @@ def _read(
     if prepared.message is not None:
         return [connection.read(prepared.message) for _ in jobs]
     read: list[Message | Ended] = []
-    read_decoded = connection.read_decoded
+    together: list[Message] = []
     decoded: DecodedJob
     for job in jobs:
         if type(job) is Job:
+            read += connection.read_all_decoded(together)
+            together.clear()
             read.append(connection.read(job.text()))
         else:
             decoded = job
-            read.append(read_decoded(decoded.message))
-    return read
+            together.append(decoded.message)
+    return read + connection.read_all_decoded(together)
 
 
 def _add_made(

@@ -89,14 +89,14 @@ PROPERTIES = (
     _slip(
         "array-order-lost",
         "an array is sorted",
-        "ARRAY_SEPARATOR.join(items)",
-        "ARRAY_SEPARATOR.join(sorted(items))",
+        "_join(items)",
+        "_join(sorted(items))",
     ),
     _slip(
         "array-repeats-lost",
         "an array's repeats are lost",
-        "ARRAY_SEPARATOR.join(items)",
-        "ARRAY_SEPARATOR.join(dict.fromkeys(items))",
+        "_join(items)",
+        "_join(dict.fromkeys(items))",
     ),
     _slip(
         "array-in-silence",
