@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from math import inf
 
 import msgspec
@@ -13,7 +14,7 @@ from destination_router.eventlog.interface import Event
 from destination_router.pipeline.connection import Decision
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Answer(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The result of one request.
 
     Attributes:
@@ -32,6 +33,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     def each(self) -> Sequence[Outcome]:
         """Return the outcomes; only one if all are the same, as nearly always."""
+        return self._each
+
+    @cached_property
+    def _each(self) -> Sequence[Outcome]:
         outcomes = [*self.outcomes.values()]
         if outcomes and outcomes.count(outcomes[0]) == len(outcomes):
             return outcomes[:1]

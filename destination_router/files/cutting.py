@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, final
 
 import msgspec
 
@@ -73,6 +73,7 @@ class Cut(msgspec.Struct, frozen=True):
     raw: bytes
 
 
+@final
 class Head(msgspec.Struct, rename="camel", gc=False):
     """The fields of a message that a file's reader needs. The decoder skips the others.
 

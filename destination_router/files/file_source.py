@@ -15,7 +15,7 @@ import msgspec
 from destination_router.contract.records import Reject
 from destination_router.contract.times import read_time
 from destination_router.eventlog.interface import Event
-from destination_router.files.cutting import head_of
+from destination_router.files.cutting import Head, head_of
 from destination_router.files.line_sources import MOST_BYTES, LineSource
 from destination_router.files.reading import Line
 from destination_router.files.resuming import SendState
@@ -142,7 +142,8 @@ def _plain_events(lines: Sequence[Line]) -> list[Event] | None:
     moment = 0.0
     for line in lines:
         head = line.head
-        if not isinstance(head, Root) or not head.message_id or head.message_id.isspace():
+        # `isinstance` would ask the class of the records, in ten times as many steps.
+        if head is None or type(head) is Head or not head.message_id or head.message_id.isspace():
             return None
         if head.received_at != before:  # what came in one request came at the same time
             if (found := _utc_moment(head.received_at)) is None:

@@ -86,7 +86,11 @@ def decode_messages(
     Returns:
         A message for each; None for one that is not of that kind.
     """
-    roots = _roots(raws) if known is None else [*map(_root, raws, known)]
+    if known is None:
+        roots = _roots(raws)
+    else:
+        pairs = zip(raws, known, strict=True)
+        roots = [decode_root(raw) if root is None else root for raw, root in pairs]
     messages: list[Message | None] = []
     message: Message | None
     for root, raw in zip(roots, raws, strict=True):
@@ -102,10 +106,6 @@ def decode_messages(
         except UNDECODABLE:
             messages.append(None)
     return messages
-
-
-def _root(raw: bytes, known: Root | None) -> Root | None:
-    return decode_root(raw) if known is None else known
 
 
 def _roots(raws: Sequence[bytes]) -> list[Root | None]:

@@ -57,5 +57,5 @@ def _problem(singles: Iterable[HttpRequest], requests: object) -> str | None:
     if not isinstance(requests, list) or not all(isinstance(r, HttpRequest) for r in requests):
         return "did not return a list of HttpRequest"
     before = {message_id for request in singles for message_id in request.message_ids}
-    after = {message_id for request in requests for message_id in request.message_ids}
+    after = set().union(*[request.message_ids for request in requests])
     return None if before == after else "lost or made up a message"
