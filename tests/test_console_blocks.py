@@ -28,6 +28,7 @@ PAGES = sorted(
     str(path.relative_to(ROOT))
     for pattern in ("*.md", "docs/*.md", "examples/**/*.md", "deploy/**/*.md")
     for path in ROOT.glob(pattern)
+    if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)  # as .pytest_cache
 )
 COMMANDS = all_commands()
 

@@ -92,7 +92,7 @@ class BearerAuth(msgspec.Struct, frozen=True, tag="bearer", tag_field="scheme"):
     """A bearer token. The host writes the header when it sends the request.
 
     Attributes:
-        token: the secret, without the word `Bearer`.
+        token: the secret, without the word `Bearer`: visible ASCII, as it goes into a header.
     """
 
     token: str

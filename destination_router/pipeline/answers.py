@@ -256,7 +256,9 @@ def _unwritable(request: HttpRequest) -> str | None:
     match request.auth:
         case BasicAuth(username, password):
             texts += (username, password)
-        case BearerAuth(token):
+        case BearerAuth(token):  # it goes into a header as it is
+            if isinstance(token, str) and not _VALUE.fullmatch(token):
+                return "has a bearer token that is not visible ASCII without line ends"
             texts.append(token)
         case _:
             pass

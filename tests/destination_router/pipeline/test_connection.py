@@ -403,6 +403,7 @@ def raising(error: BaseException) -> Answer:
         (ill_fitting(params={"\ud800": ("q",)}), "a parameter or a credential that is not text"),
         (ill_fitting(auth=BasicAuth("\ud800")), "a parameter or a credential that is not text"),
         (ill_fitting(auth=BearerAuth(cast("Any", 5))), "or a credential that is not text"),
+        (ill_fitting(auth=BearerAuth("a\nb")), "a bearer token that is not visible ASCII"),
         (ill_fitting(content=b"", content_type="a\nb"), "a content_type that is not visible"),
         (
             ill_fitting(content=b"ada"),
