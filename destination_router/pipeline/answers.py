@@ -256,9 +256,9 @@ def _unwritable(request: HttpRequest) -> str | None:
     match request.auth:
         case BasicAuth(username, password):
             texts += (username, password)
-        case BearerAuth(token):  # it goes into a header as it is
-            if isinstance(token, str) and not _VALUE.fullmatch(token):
-                return "has a bearer token that is not visible ASCII without line ends"
+        case BearerAuth(str() as token) if not _VALUE.fullmatch(token):  # a header has it as it is
+            return "has a bearer token that is not visible ASCII without line ends"
+        case BearerAuth(token):
             texts.append(token)
         case _:
             pass
