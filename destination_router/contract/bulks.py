@@ -160,6 +160,9 @@ def _bulk(singles: Sequence[HttpRequest], body: Json) -> HttpRequest:
 def _costs(singles: Sequence[HttpRequest]) -> tuple[Cost, ...] | None:
     """Add up what each adds to a bulk; None, for the host to count, where none of them says."""
     amounts: dict[tuple[str, str], int] = {}
+    # What each takes from a budget of all is mostly one object: it is looked up once.
+    common: Cost | None = None
+    more_of_common = 0
     is_stated = False
     single: HttpRequest
     cost: Cost
@@ -171,8 +174,14 @@ def _costs(singles: Sequence[HttpRequest]) -> tuple[Cost, ...] | None:
                 continue
         is_stated = True
         for cost in costs:
+            if cost is common:
+                more_of_common += cost.amount
+                continue
+            common = cost if common is None else common
             budget = cost.quota, cost.key
             amounts[budget] = amounts.get(budget, 0) + cost.amount
+    if common is not None:
+        amounts[common.quota, common.key] += more_of_common
     if not is_stated:
         return None
     return tuple([Cost(quota, amount, key) for (quota, key), amount in amounts.items()])

@@ -79,12 +79,10 @@ class Summary(msgspec.Struct):
         Returns:
             Those that the vendor does not have.
         """
-        others = [
-            each
-            for each in deliveries
-            if (outcome := each.outcome) is not _DELIVERED  # as nearly all are
-            and (outcome is None or outcome.result != "delivered")
-        ]
+        outcomes = [each.outcome for each in deliveries]
+        others: list[Delivery] = []
+        if outcomes.count(_DELIVERED) < len(outcomes):  # as seldom
+            others = [each for each in deliveries if not _is_delivered(each)]
         ended = [each for each in deliveries if not _is_left(each)] if others else deliveries
         self.messages += len(ended)
         self.delivered += len(deliveries) - len(others)
@@ -137,6 +135,10 @@ def complaint(place: str, delivery: Delivery) -> str | None:
 def _is_left(delivery: Delivery) -> bool:
     """Tell whether a message is left for the next run, because the vendor may still take it."""
     return delivery.outcome is not None and delivery.outcome.result == "retry"
+
+
+def _is_delivered(delivery: Delivery) -> bool:
+    return delivery.outcome is not None and delivery.outcome.result == "delivered"
 
 
 def _why(delivery: Delivery) -> tuple[str, str]:

@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Callable
+from itertools import chain
 from urllib.parse import urlencode
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from destination_router import BasicAuth, Cost, HttpRequest, Json, Note, body_bytes, bulks, folded
 
@@ -131,6 +134,21 @@ def test_costs_of_a_bulk_are_what_its_requests_add() -> None:
     assert packed([own, same])[0].costs == (Cost("events", 3, "u"), Cost("app", 1))
     assert packed([single("a"), single("b")])[0].costs is None
     assert packed([single("a", costs=()), single("b", costs=())])[0].costs == ()
+
+
+SHARED = [Cost("app"), Cost("app", 2), Cost("events", 1, "u"), Cost("app", 1)]
+
+
+@given(st.lists(st.lists(st.sampled_from(SHARED), max_size=3), min_size=2, max_size=6))
+def test_costs_are_added_up_whichever_requests_share_them(costs: list[list[Cost]]) -> None:
+    """In the order in which a budget first appears."""
+    (bulk,) = packed([single(str(n), costs=tuple(own)) for n, own in enumerate(costs)])
+    amounts: dict[tuple[str, str], int] = {}
+    for cost in chain.from_iterable(costs):
+        budget = cost.quota, cost.key
+        amounts[budget] = amounts.get(budget, 0) + cost.amount
+    found = [((cost.quota, cost.key), cost.amount) for cost in bulk.costs or ()]
+    assert found == list(amounts.items())
 
 
 def test_folded_updates_are_the_last_one_with_the_messages_of_all() -> None:
