@@ -25,6 +25,8 @@ _UNFIT = (Reject, *UNDECODABLE)
 _DECODED_BYTES = 2 * 1024 * 1024
 _ADDRESS = b',"destinationId":"'
 _NOTHING_ENDS_SO = b"\0"
+_LONGEST_END = 1024
+"""An address farther from the end of metadata is not looked for: that end would be copied."""
 _MISSES = 8
 """After so many metadata of a request that do not end as the one before, no ends are compared."""
 
@@ -234,9 +236,9 @@ def _ending(metadata: bytes) -> bytes:
     that is there twice, the last one counts.
 
     Returns:
-        `_NOTHING_ENDS_SO`, if the address is not among the members that complete the object.
+        `_NOTHING_ENDS_SO`, if the address is not among the last members that complete the object.
     """
-    ending = metadata[metadata.rfind(_ADDRESS) :]
+    ending = metadata[metadata.rfind(_ADDRESS, -_LONGEST_END) :]
     return ending if _address(b"{" + ending[1:]) else _NOTHING_ENDS_SO
 
 
