@@ -199,7 +199,7 @@ class _Message(
             value = self.__struct_config__.tag
         else:
             value = self.context_traits if name == "context.traits" else self.mapped.get(name)
-        mended: dict[str, tuple[Any, Any]] = self.__dict__.get("_mended", _NOTHING_MAPPED)
+        mended: dict[str, tuple[Any, Any]] = self.__dict__.get("_mended", _NOTHING_MENDED)
         if name not in mended:
             return value
         before, after = mended[name]
@@ -239,7 +239,7 @@ def order_keys(message_id: str, user_id: str | None, anonymous_id: str | None) -
     return (user_id or anonymous_id or message_id,)
 
 
-_NOTHING_MAPPED: dict[str, Any] = {}
+_NOTHING_MENDED: dict[str, Any] = {}
 _NOTHING_ASKED: set[str] = set()
 
 
