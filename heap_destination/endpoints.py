@@ -21,7 +21,7 @@ from heap_destination.paths import (
     PARTNER_USERS,
     TRACK,
 )
-from heap_destination.quotas import IDENTITY, event_costs, identity_key, single_request, user_id_key
+from heap_destination.quotas import event_costs, identity_key, single_request, user_id_key
 from heap_destination.settings import HeapSettings
 
 _OPTIONAL = ("timestamp", "idempotency_key")
@@ -87,7 +87,7 @@ def recorded(  # noqa: PLR0913, PLR0917 -- an `Event`, whose making and reading 
     else:
         field, who = "identity", identity
         named = identity if type(identity) is str else str(identity)
-        key = IDENTITY + named  # `identity_key`: most requests are made here
+        key = identity_key(named)
     # All at once, as most have all of it: Python makes a dict anew that grows.
     body = {
         "app_id": settings.app_id,

@@ -31,13 +31,9 @@ QUOTAS = (
 )
 
 
-IDENTITY = "identity:"
-"""With an identity behind it, it names the identity's budgets."""
-
-
 def identity_key(identity: str) -> str:
     """Name the budgets of an identity."""
-    return IDENTITY + identity
+    return "identity:" + identity
 
 
 def user_id_key(user_id: str) -> str:

@@ -32,7 +32,7 @@ from destination_router.files.cutting import (
     head_of,
     is_whole,
 )
-from destination_router.pipeline.decoding import UNDECODABLE, decode_known_root, decode_root
+from destination_router.pipeline.decoding import decode_root
 from destination_router.pipeline.message_root import Root
 
 STANDARD_INPUT = "-"
@@ -118,10 +118,7 @@ def read_lines(source: str, *, decodes: bool = False) -> Iterator[Line]:
                 content = first.strip()
                 head: Root | Head | None = None
                 if len(content) <= most:
-                    try:
-                        head = decode_known_root(content)
-                    except UNDECODABLE:
-                        head = None
+                    head = decode_root(content)
                 if head is None:  # else it is no batch: that has more at its root
                     head = head_of(content)
                     if head is None or head.batch is not msgspec.UNSET:

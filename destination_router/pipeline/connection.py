@@ -34,7 +34,6 @@ from destination_router.pipeline.answers import (
     UnfitAnswer,
     check_ignored,
     check_records,
-    checked_content,
     contents,
     is_unicode,
     passes_at_a_glance,
@@ -455,10 +454,7 @@ class Connection:
             if type(message) is not last:
                 last = type(message)
                 hook = direct.get(last)
-            said = message.integrations
-            # As `says_nothing` of most: a call less.
-            is_plain = not said or (len(said) == 1 and said.get("All") is True)
-            if hook is None or not is_plain:
+            if hook is None or not says_nothing(message.integrations):
                 answers.append(self.answer(message))
                 continue
             try:
@@ -474,8 +470,6 @@ class Connection:
         if type(answer) is Ended or type(read) is Ended:
             return cast("Ended", answer).made
         try:
-            if type(answer) is list and len(answer) == 1:  # as of most: a call less for each
-                return Mapped(read, read, answer, [checked_content(answer[0])], ())
             return self._looked_through(answer, read, read, ())
         except UnfitAnswer as unfit:
             return self._unfit(read, read, (), unfit)
@@ -544,10 +538,7 @@ class Connection:
                     continue
                 message_id, user_id = message.message_id, message.user_id
                 anonymous_id = message.anonymous_id
-                if user_id and anonymous_id:  # as in `order_keys`
-                    user_keys: tuple[str, ...] = (user_id, anonymous_id)
-                else:
-                    user_keys = (user_id or anonymous_id or message_id,)
+                user_keys = order_keys(message_id, user_id, anonymous_id)
                 force_setattr(signed, "message_ids", (message_id,))
                 force_setattr(signed, "user_key", user_keys[0])
                 kind = type(message)

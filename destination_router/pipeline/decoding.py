@@ -46,10 +46,7 @@ _KnownRoot = msgspec.defstruct(
 )
 """Refuses a message with anything else at its root."""
 
-decode_known_root = cast("Callable[[bytes], Root]", msgspec.json.Decoder(_KnownRoot).decode)
-"""Decodes what stands at a message's root. Raises one of `UNDECODABLE` for a message that has to be
-decoded the usual way."""
-
+_decode_known = cast("Callable[[bytes], Root]", msgspec.json.Decoder(_KnownRoot).decode)
 _decode_any: Callable[[bytes], Message] = msgspec.json.Decoder(Message).decode
 
 
@@ -60,7 +57,7 @@ def decode_message(raw: bytes) -> Message:
         msgspec.MsgspecError, ValueError, RecursionError: it is not of that kind.
     """
     try:
-        root = decode_known_root(raw)
+        root = _decode_known(raw)
     except UNDECODABLE:
         return with_wire(_decode_any(raw), raw)
     return _built(root, raw)
@@ -69,7 +66,7 @@ def decode_message(raw: bytes) -> Message:
 def decode_root(raw: bytes) -> Root | None:
     """Decode what stands at a message's root; None: it has to be decoded the usual way."""
     try:
-        return decode_known_root(raw)
+        return _decode_known(raw)
     except UNDECODABLE:
         return None
 
@@ -92,13 +89,9 @@ def decode_messages(
         pairs = zip(raws, known, strict=True)
         roots = [decode_root(raw) if root is None else root for raw, root in pairs]
     messages: list[Message | None] = []
-    message: Message | None
     for root, raw in zip(roots, raws, strict=True):
         try:
-            if root is None:
-                message = None
-            else:  # as `_built`, with two calls less for most
-                message = _track(root) if root.type == "track" else from_root(root)
+            message = None if root is None else from_root(root)
             if message is None:
                 messages.append(with_wire(_decode_any(raw), raw))
             else:
@@ -112,7 +105,7 @@ def _roots(raws: Sequence[bytes]) -> list[Root | None]:
     roots: list[Root | None] = []
     for raw in raws:
         try:
-            roots.append(decode_known_root(raw))
+            roots.append(_decode_known(raw))
         except UNDECODABLE:
             roots.append(None)
     return roots

@@ -218,11 +218,14 @@ def _addressed(envelope: _Envelope[_J]) -> list[_J]:
     ending, found, misses = _NOTHING_ENDS_SO, _NULL, 0
     beside: Beside
     for beside in jobs:
-        metadata = bytes(beside.metadata)
-        if not metadata.endswith(ending):
+        if misses <= _MISSES:
+            metadata = bytes(beside.metadata)
+            if metadata.endswith(ending):
+                beside.destination = found
+                continue
             misses += 1
-            ending = _ending(metadata) if misses <= _MISSES else _NOTHING_ENDS_SO
-            found = destinations.get(_address(metadata), _NULL)
+            ending = _ending(metadata)
+        found = destinations.get(_address(beside.metadata), _NULL)
         beside.destination = found
     return jobs
 
@@ -311,7 +314,7 @@ def _by_id(text: bytes | None) -> dict[str, msgspec.Raw] | None:
     return {name: msgspec.Raw(value) for name, value in members(text).items()}
 
 
-def _address(metadata: bytes) -> str:
+def _address(metadata: msgspec.Raw | bytes) -> str:
     """Read which destination the compacted form means."""
     try:
         return _decode_address(metadata).destination_id
